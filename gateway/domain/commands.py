@@ -1,0 +1,386 @@
+"""What a central system may ask of a charger: the 19 operations, what may come back, and the durable record of each.
+
+A command's life is one table; every arrow is committed before anybody is told of it:
+
+    QUEUED ──▶ SENT ──▶ ANSWERED            the charger's confirmation or its CALLERROR
+       │         └────▶ OUTCOME_UNKNOWN     no answer in time, or the link broke; a late answer turns it to ANSWERED
+       └──────────────▶ NOT_SENT            deadline, disconnect or drain before anything went out
+
+SENT is on disk before the first byte is on the wire, so after a crash QUEUED means "not sent" and SENT "unknown".
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, ProfilePurpose
+from gateway.domain.values import JSON, ConnectorAddress
+
+# --- the operations (S §5) ------------------------------------------------------------------------------------
+
+
+@frozen
+class CancelReservation:
+    reservation_id: int
+
+
+class AvailabilityType(StrEnum):
+    INOPERATIVE = "Inoperative"
+    OPERATIVE = "Operative"
+
+
+@frozen
+class ChangeAvailability:
+    connector: ConnectorAddress
+    availability: AvailabilityType
+
+
+@frozen
+class ChangeConfiguration:
+    """``value`` of a secret key (AuthorizationKey) is never shown: not in a repr, a record, a log or an event."""
+
+    key: str
+    value: str = field(repr=False)
+
+
+@frozen
+class ClearCache:
+    pass
+
+
+@frozen
+class ClearChargingProfile:
+    """By id alone, or by all of the other criteria that are given, or, with none, every profile (S §5.5)."""
+
+    profile_id: int | None = None
+    connector: ConnectorAddress | None = None
+    purpose: ProfilePurpose | None = None
+    stack_level: int | None = None
+
+
+@frozen
+class DataTransfer:
+    vendor_id: str
+    message_id: str | None = None
+    data: str | None = None
+
+
+@frozen
+class GetCompositeSchedule:
+    """``duration`` in seconds; connector (0, 0) is the total of the charge point (S §5.7)."""
+
+    connector: ConnectorAddress
+    duration: int
+    rate_unit: ChargingRateUnit | None = None
+
+
+@frozen
+class GetConfiguration:
+    """No keys: all of them (S §5.8)."""
+
+    keys: tuple[str, ...] = ()
+
+
+@frozen
+class GetDiagnostics:
+    """``retry_interval`` in seconds (S §5.9)."""
+
+    location: str
+    retries: int | None = None
+    retry_interval: int | None = None
+    start_time: datetime | None = None
+    stop_time: datetime | None = None
+
+
+@frozen
+class GetLocalListVersion:
+    pass
+
+
+@frozen
+class RemoteStartTransaction:
+    id_tag: str
+    connector: ConnectorAddress | None = None
+    charging_profile: ChargingProfile | None = None
+
+
+@frozen
+class RemoteStopTransaction:
+    """``transaction_id`` is ours; the session knows the charger's number for it."""
+
+    transaction_id: str
+
+
+@frozen
+class ReserveNow:
+    connector: ConnectorAddress
+    expiry_date: datetime
+    id_tag: str
+    reservation_id: int
+    parent_id_tag: str | None = None
+
+
+class ResetType(StrEnum):
+    HARD = "Hard"
+    SOFT = "Soft"
+
+
+@frozen
+class Reset:
+    reset_type: ResetType
+
+
+class UpdateType(StrEnum):
+    DIFFERENTIAL = "Differential"
+    FULL = "Full"
+
+
+@frozen
+class LocalListEntry:
+    """An entry of a local authorization list. No ``status``: a differential update deletes the tag (S §7.2)."""
+
+    id_tag: str
+    status: str | None = None
+    expiry_date: datetime | None = None
+    parent_id_tag: str | None = None
+
+
+@frozen
+class SendLocalList:
+    list_version: int
+    update_type: UpdateType
+    entries: tuple[LocalListEntry, ...] = ()
+
+
+@frozen
+class SetChargingProfile:
+    connector: ConnectorAddress
+    profile: ChargingProfile
+
+
+class TriggeredMessage(StrEnum):
+    BOOT_NOTIFICATION = "BootNotification"
+    DIAGNOSTICS_STATUS = "DiagnosticsStatusNotification"
+    FIRMWARE_STATUS = "FirmwareStatusNotification"
+    HEARTBEAT = "Heartbeat"
+    METER_VALUES = "MeterValues"
+    STATUS_NOTIFICATION = "StatusNotification"
+
+
+@frozen
+class TriggerMessage:
+    requested: TriggeredMessage
+    connector: ConnectorAddress | None = None
+
+
+@frozen
+class UnlockConnector:
+    connector: ConnectorAddress
+
+
+@frozen
+class UpdateFirmware:
+    """``retry_interval`` in seconds (S §5.19)."""
+
+    location: str
+    retrieve_date: datetime
+    retries: int | None = None
+    retry_interval: int | None = None
+
+
+Command: TypeAlias = (
+    CancelReservation
+    | ChangeAvailability
+    | ChangeConfiguration
+    | ClearCache
+    | ClearChargingProfile
+    | DataTransfer
+    | GetCompositeSchedule
+    | GetConfiguration
+    | GetDiagnostics
+    | GetLocalListVersion
+    | RemoteStartTransaction
+    | RemoteStopTransaction
+    | ReserveNow
+    | Reset
+    | SendLocalList
+    | SetChargingProfile
+    | TriggerMessage
+    | UnlockConnector
+    | UpdateFirmware
+)
+
+COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__args__}
+"""Operation name, as OCPP and the API spell it, to its class."""
+
+REMOTE_CONTROL = (RemoteStartTransaction, RemoteStopTransaction)
+"""What must never go to a charger whose registration is Pending (S §4.2, OCPP.md B1.3)."""
+
+SECRET_CONFIGURATION_KEYS = frozenset({"authorizationkey"})
+"""Configuration keys, folded, whose values are secrets (WP A01.FR.09)."""
+
+REDACTED = "(redacted)"
+
+
+# --- what the charger answers ---------------------------------------------------------------------------------
+
+
+@frozen
+class StatusAnswer:
+    """A confirmation that is a status: Accepted, Rejected, RebootRequired, Scheduled ... as the charger said."""
+
+    status: str
+
+
+@frozen
+class EmptyAnswer:
+    """A confirmation without fields (UpdateFirmware)."""
+
+
+@frozen
+class DataTransferAnswer:
+    status: str
+    data: str | None = None
+
+
+@frozen
+class CompositeScheduleAnswer:
+    """``schedule`` may be missing, with Rejected and even with Accepted (OCPP.md B9.14)."""
+
+    status: str
+    connector: ConnectorAddress | None = None
+    schedule_start: datetime | None = None
+    schedule: ChargingSchedule | None = None
+
+
+@frozen
+class ConfigurationKey:
+    """A key as the charger reported it; the value of a secret key is ``(redacted)``."""
+
+    key: str
+    readonly: bool
+    value: str | None = None
+
+
+@frozen
+class ConfigurationAnswer:
+    keys: tuple[ConfigurationKey, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+
+
+@frozen
+class DiagnosticsAnswer:
+    """No ``file_name``: the charger has nothing to upload (S §5.9)."""
+
+    file_name: str | None = None
+
+
+@frozen
+class LocalListVersionAnswer:
+    """0: the list is empty; -1: the charger does not support lists (S §5.10)."""
+
+    list_version: int
+
+
+Answer: TypeAlias = (
+    StatusAnswer
+    | EmptyAnswer
+    | DataTransferAnswer
+    | CompositeScheduleAnswer
+    | ConfigurationAnswer
+    | DiagnosticsAnswer
+    | LocalListVersionAnswer
+)
+
+
+@frozen
+class ChargerError:
+    """The charger answered CALLERROR, or a confirmation that can't be read (code ``InvalidConfirmation``, ours).
+
+    ``description`` at most 255 characters, ``details`` at most 1,000 characters of JSON: longer ones are cut.
+    """
+
+    code: str
+    description: str = ""
+    details: str = "{}"
+
+
+# --- the durable record ---------------------------------------------------------------------------------------
+
+
+class CommandState(StrEnum):
+    QUEUED = "QUEUED"
+    SENT = "SENT"
+    ANSWERED = "ANSWERED"
+    NOT_SENT = "NOT_SENT"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+
+    @property
+    def final(self) -> bool:
+        """Whether a caller can be told. OUTCOME_UNKNOWN is final for the caller though a late answer may mend it."""
+        return self not in (CommandState.QUEUED, CommandState.SENT)
+
+
+@frozen
+class CommandRecord:
+    """A command and what became of it. ``arguments`` is the command as JSON, secrets redacted."""
+
+    command_id: str
+    charge_point: str
+    request_id: str
+    operation: str
+    arguments: JSON
+    state: CommandState
+    created_at: datetime
+    fingerprint: str = field(default="", repr=False)
+    """Keyed digest of operation and arguments: tells a repeated request from another one under the same id."""
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
+    answer: Answer | None = None
+    error: ChargerError | None = None
+    late: bool = False
+    """The answer came after the caller had been told OUTCOME_UNKNOWN."""
+    reason: str = ""
+    """Why NOT_SENT or OUTCOME_UNKNOWN: ``deadline``, ``disconnected``, ``draining``, ``gateway-restarted`` ..."""
+
+
+# --- refusals: values, not exceptions -------------------------------------------------------------------------
+
+
+class RefusalReason(StrEnum):
+    """Why no command came into being. Nothing was recorded and nothing was sent."""
+
+    UNKNOWN_CHARGE_POINT = "UNKNOWN_CHARGE_POINT"
+    UNKNOWN_TRANSACTION = "UNKNOWN_TRANSACTION"
+    CHARGE_POINT_OFFLINE = "CHARGE_POINT_OFFLINE"
+    CHARGE_POINT_PENDING = "CHARGE_POINT_PENDING"
+    CHARGE_POINT_REJECTED = "CHARGE_POINT_REJECTED"
+    QUEUE_FULL = "QUEUE_FULL"
+    INVALID_COMMAND = "INVALID_COMMAND"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    DRAINING = "DRAINING"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+
+
+@frozen
+class Violation:
+    """One field of a command that can't be sent, e.g. ``charging_profile.schedule.periods[0].start_period``."""
+
+    field: str
+    description: str
+
+
+@frozen
+class Refused:
+    """The gateway itself said no before anything was recorded or sent."""
+
+    reason: RefusalReason
+    message: str
+    violations: tuple[Violation, ...] = ()
+    metadata: dict[str, str] = field(factory=dict)
+
+
+CallOutcome: TypeAlias = CommandRecord | Refused
+"""What a caller of the router gets: the finished record (state final), or why there is none."""

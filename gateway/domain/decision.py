@@ -1,0 +1,142 @@
+"""The shape of a decision: what a handler may ask first, what it is given, and what it answers.
+
+    query = handler.query(state, request)          what must be looked up beyond the charger's own state, or None
+    facts = await <the session looks it up>        the handler itself never waits
+    decision = handler.decide(state, request, facts, context)
+    journal.commit(decision.events, guards=decision.guards)
+    evolve(state, ...); send(decision.reply)
+
+If a guard fails the facts were out of date: they are looked up again and the handler decides again.
+"""
+
+from datetime import datetime
+from typing import TypeAlias
+
+from attrs import frozen
+
+from gateway.domain.events import NewEvent
+from gateway.domain.records import IdTagRecord, TransactionRecord
+from gateway.domain.values import JSON, Flag
+
+
+@frozen
+class Request:
+    """A charger's CALL, decoded. ``payload`` is the protocol version's typed request; ``raw`` the payload as sent."""
+
+    message_id: str
+    action: str
+    payload: object
+    raw: JSON
+    flags: tuple[Flag, ...] = ()
+    """DEVIATES where the schema was broken and the message read leniently."""
+
+
+# --- what may be looked up ------------------------------------------------------------------------------------
+
+
+@frozen
+class AuthorizeQuery:
+    id_tag: str
+
+
+@frozen
+class StartQuery:
+    """For a start: its earlier twin, the tag's standing, the tag's open transactions, a number for a new one."""
+
+    id_tag: str
+    start_key: str
+
+
+@frozen
+class StopQuery:
+    """For a stop: the transaction with that number (anybody's), and the standing of the stopping tag, if any."""
+
+    number: int
+    id_tag: str | None
+    starting_tag: str | None = None
+
+
+@frozen
+class TransactionQuery:
+    """For meter values that name a number that is not open: whose is it?"""
+
+    number: int
+
+
+Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery
+
+
+@frozen
+class Authorization:
+    """What the charger is to be told of a tag (S §7.1). ``status``: Accepted, Blocked, Expired, Invalid."""
+
+    status: str
+    expiry_date: datetime | None = None
+    parent_id_tag: str | None = None
+    allow_concurrent: bool = True
+
+
+@frozen
+class Facts:
+    """The answers to a query. Fields that its query does not ask for stay at their defaults."""
+
+    authorization: Authorization | None = None
+    starting_tag: IdTagRecord | None = None
+    """The tag that started the transaction being stopped, for its parent (OCPP.md B3.4)."""
+    transaction: TransactionRecord | None = None
+    """The transaction found: a start's twin, or the one with the number asked for."""
+    tag_in_use: bool = False
+    """Whether the tag has an open transaction anywhere (other than the twin)."""
+    number: int = 0
+    """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
+
+
+@frozen
+class Context:
+    """What a decision may know of its surroundings, injected."""
+
+    now: datetime
+    heartbeat_interval: int
+    """Seconds; what an accepted charger is told (S §4.2)."""
+    retry_interval: int
+    """Seconds; what a Pending or Rejected charger is told to wait before its next boot. Positive (OCPP.md B1.2)."""
+    new_transaction_id: str = ""
+    """A fresh id of ours, used where the decision makes a transaction."""
+
+
+# --- the decision ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class IdTagFree:
+    """Commit only if the tag still has no open transaction anywhere."""
+
+    id_tag: str
+
+
+@frozen
+class RequestIdUnused:
+    """Commit only if no command of this charge point has this request id yet."""
+
+    request_id: str
+
+
+Guard: TypeAlias = IdTagFree | RequestIdUnused
+
+
+@frozen
+class Decision:
+    """``reply`` is the confirmation's payload as JSON, ready to be put on the wire."""
+
+    reply: JSON
+    events: tuple[NewEvent, ...] = ()
+    guards: tuple[Guard, ...] = ()
+
+
+@frozen
+class CallRefused:
+    """The CALL gets a CALLERROR. ``details`` stays small and free of secrets (OCPP.md A4.3)."""
+
+    message_id: str
+    code: str
+    description: str = ""

@@ -1,0 +1,144 @@
+"""What the store keeps besides events, as others read it: charge points, credentials, transactions, idTags.
+
+These are projections: each is changed only in the same database transaction as the event that changed it (credentials
+and idTags, which are the operator's tables, change with the operator's call).
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from gateway.domain.events import BootInformation
+from gateway.domain.values import ConnectorAddress, Flag, Registration
+
+
+class CredentialKind(StrEnum):
+    """How a secret is checked: what we generated is random enough for one HMAC; anything else needs a slow hash."""
+
+    GENERATED = "hmac-sha256"
+    IMPORTED = "scrypt"
+
+
+@frozen
+class Credential:
+    """One verifier of a charge point; several may be valid at once (a key in the middle of its change)."""
+
+    credential_id: str
+    kind: CredentialKind
+    salt: bytes = field(repr=False)
+    verifier: bytes = field(repr=False)
+    not_before: datetime
+    not_after: datetime | None = None
+
+
+@frozen
+class Connection:
+    """The session that owns a charge point now, or the last one that did."""
+
+    connected: bool
+    epoch: int
+    since: datetime | None = None
+    """When it connected or, if not connected, when it was lost."""
+    remote_address: str = ""
+    security_profile: int = 0
+    last_heard: datetime | None = None
+    """When the last frame came; as of the last write for a charger that is connected (the live value is the
+    session's)."""
+
+
+@frozen
+class ConnectorRecord:
+    connector: ConnectorAddress
+    status: str
+    error_code: str
+    reported_at: datetime
+    """The charger's time or, where it gave none, the time of receipt."""
+    info: str | None = None
+    vendor_id: str | None = None
+    vendor_error_code: str | None = None
+
+
+@frozen
+class AppliedConfiguration:
+    """The last outcome of one key of the platform's configuration."""
+
+    key: str
+    value: str
+    status: str
+    firmware_version: str | None
+    at: datetime
+
+
+@frozen
+class ChargePointRecord:
+    identity: str
+    registration: Registration
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 1
+    """Rises with each change by an operator; the API's etag."""
+    description: str = ""
+    ever_accepted: bool = False
+    """Whether a BootNotification was ever answered Accepted: then it is served without a new one (J §5.4)."""
+    assume_subprotocol: bool = False
+    """Accept this charger without a Sec-WebSocket-Protocol header (OCPP.md X2)."""
+    boot: BootInformation | None = None
+    booted_at: datetime | None = None
+    connection: Connection = Connection(connected=False, epoch=0)
+    connectors: tuple[ConnectorRecord, ...] = ()
+    boot_configuration: tuple[AppliedConfiguration, ...] = ()
+
+
+class TransactionState(StrEnum):
+    OPEN = "OPEN"
+    STOPPED = "STOPPED"
+    LOST = "LOST"
+    """Closed by a newer start; its own stop never came (yet)."""
+
+
+@frozen
+class TransactionRecord:
+    transaction_id: str
+    number: int
+    charge_point: str
+    connector: ConnectorAddress
+    id_tag: str
+    status: str
+    """What the charger was told of the tag at the start."""
+    state: TransactionState
+    meter_start: int
+    started_at: datetime
+    """The charger's time, or the time of receipt where that is suspect."""
+    start_received_at: datetime
+    start_sequence: int
+    start_raw: str | None = None
+    start_key: str = ""
+    reservation_id: int | None = None
+    meter_stop: int | None = None
+    stopped_at: datetime | None = None
+    stop_received_at: datetime | None = None
+    stop_raw: str | None = None
+    stop_sequence: int | None = None
+    stop_reason: str | None = None
+    stop_id_tag: str | None = None
+    energy: int | None = None
+    """Wh; None while open and where implausible."""
+    flags: tuple[Flag, ...] = ()
+
+
+@frozen
+class IdTagRecord:
+    """An idTag of the operator's table. Tags compare without regard to case (S §3.9); ``id_tag`` is as entered."""
+
+    id_tag: str
+    status: str
+    """Accepted, Blocked, Expired or Invalid (S §7.2): what the charger is told while not past ``expiry_date``."""
+    created_at: datetime
+    updated_at: datetime
+    expiry_date: datetime | None = None
+    parent_id_tag: str | None = None
+    allow_concurrent: bool = False
+    """Whether it may run several transactions at once; otherwise the second start is told ConcurrentTx."""
+    description: str = ""
+    revision: int = 1

@@ -1,0 +1,117 @@
+"""A charge point's state while a session owns it: loaded on connect, changed only by committed events, dropped after.
+
+``decide`` functions read it and never change it; ``evolve`` is the only writer, and it is given what was committed.
+"""
+
+from datetime import datetime
+
+from attrs import define, field
+
+from gateway.domain import events as e
+from gateway.domain.events import BootInformation, NewEvent
+from gateway.domain.records import AppliedConfiguration, ConnectorRecord, TransactionRecord, TransactionState
+from gateway.domain.values import ConnectorAddress, Registration
+
+
+@define
+class ChargePointState:
+    """What decisions need to know of one charge point. One owner: the session with the current epoch."""
+
+    identity: str
+    epoch: int
+    registration: Registration
+    ever_accepted: bool = False
+    boot: BootInformation | None = None
+    connectors: dict[ConnectorAddress, ConnectorRecord] = field(factory=dict)
+    open_transactions: dict[str, TransactionRecord] = field(factory=dict)
+    """By our id. Bounded by MAX_OPEN_TRANSACTIONS of the handlers: one per connector is open at a time."""
+    boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
+    configuration: dict[str, str | None] = field(factory=dict)
+    """Last reported values of the charger's configuration by key, secrets redacted."""
+    booted: bool = False
+    """Whether a BootNotification was answered on this connection, whatever the answer."""
+
+    def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
+        """The newest open transaction on a connector, or None."""
+        found = None
+        for transaction in self.open_transactions.values():
+            if transaction.connector == connector and (
+                found is None or transaction.start_sequence > found.start_sequence
+            ):
+                found = transaction
+        return found
+
+    def by_number(self, number: int) -> TransactionRecord | None:
+        """The open transaction with OCPP 1.6's ``number``, or None."""
+        return next((t for t in self.open_transactions.values() if t.number == number), None)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the charge point may be served: accepted now, and told so once (X5, OCPP.md B1.10)."""
+        return self.registration is Registration.ACCEPTED and self.ever_accepted
+
+
+def event_time(event: NewEvent) -> datetime:
+    """When it happened, as far as anybody can tell: the charger's time unless it is missing or suspect."""
+    return event.reported_at or event.received_at
+
+
+def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
+    """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
+    body = event.body
+    match body:
+        case e.ChargePointBooted():
+            state.boot = body.boot
+            state.booted = True
+            if body.registration is Registration.ACCEPTED:
+                state.ever_accepted = True
+        case e.ChargePointUpdated():
+            state.registration = body.registration
+        case e.ConnectorStatusChanged():
+            state.connectors[body.connector] = connector_record(event, body)
+        case e.TransactionStarted():
+            state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
+        case e.TransactionStopped() | e.TransactionLost():
+            state.open_transactions.pop(body.transaction_id, None)
+        case e.BootConfigurationApplied():
+            state.boot_configuration[body.key] = AppliedConfiguration(
+                body.key, body.value, body.status, body.firmware_version, event.received_at
+            )
+        case e.ConfigurationReported():
+            state.configuration.update((k.key, k.value) for k in body.keys)
+        case _:
+            pass
+
+
+def connector_record(event: NewEvent, body: e.ConnectorStatusChanged) -> ConnectorRecord:
+    """The connector as a status event leaves it."""
+    return ConnectorRecord(
+        body.connector,
+        body.status,
+        body.error_code,
+        event_time(event),
+        body.info,
+        body.vendor_id,
+        body.vendor_error_code,
+    )
+
+
+def started_record(charge_point: str, event: NewEvent, body: e.TransactionStarted, sequence: int) -> TransactionRecord:
+    """The transaction as its start leaves it."""
+    return TransactionRecord(
+        transaction_id=body.transaction_id,
+        number=body.number,
+        charge_point=charge_point,
+        connector=body.connector,
+        id_tag=body.id_tag,
+        status=body.status,
+        state=TransactionState.OPEN,
+        meter_start=body.meter_start,
+        started_at=event_time(event),
+        start_received_at=event.received_at,
+        start_sequence=sequence,
+        start_raw=event.reported_raw,
+        start_key=body.start_key,
+        reservation_id=body.reservation_id,
+        flags=event.flags,
+    )

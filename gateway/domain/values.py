@@ -1,0 +1,74 @@
+"""Small values that everything else is made of: addresses, ids, clocks, quality flags."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+JSON: TypeAlias = Any
+"""A value that JSON can hold: what a charger sent, kept as sent."""
+
+Clock: TypeAlias = Callable[[], datetime]
+"""The wall clock, injected: answers the present as an aware datetime in UTC."""
+
+
+@frozen(order=True)
+class ConnectorAddress:
+    """Where on a charge point. (0, 0) is the charge point as a whole.
+
+    OCPP 1.6 knows one number: its connector n > 0 is (n, 1) here, its connector 0 is (0, 0). Negative numbers and
+    numbers above what the charger has are kept as sent and flagged, never refused (OCPP.md B4.12).
+    """
+
+    evse: int
+    connector: int
+
+
+WHOLE_CHARGE_POINT = ConnectorAddress(0, 0)
+
+
+class Registration(StrEnum):
+    """The platform's standing decision on a charge point; what a BootNotification is answered with (S §4.2)."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+class Flag(StrEnum):
+    """Why a reader should look twice at an event. Flags never withhold anything; they say what was inferred."""
+
+    DEVIATES = "deviates"
+    """The message broke its schema; it was kept as sent and read leniently."""
+    CLOCK_SUSPECT = "clock-suspect"
+    """The reported time can't be right (1970, year 1, the future): the received time is the better one."""
+    TIME_UNREADABLE = "time-unreadable"
+    """The reported time could not be parsed; the received time stands in."""
+    TIME_ZONE_ASSUMED = "time-zone-assumed"
+    """The reported time carried no zone; UTC was assumed."""
+    LATE = "late"
+    """Delivered long after it happened: queued by the charger while it was offline."""
+    TRANSACTION_INFERRED = "transaction-inferred"
+    """The message named no (usable) transaction; the gateway attributed it by connector and time."""
+    UNKNOWN_CONNECTOR = "unknown-connector"
+    """A connector number that is zero, negative or above what the charger has, where a real one is needed."""
+    METER_IMPLAUSIBLE = "meter-implausible"
+    """A register that runs backwards, is negative, or can't be."""
+    ID_TAG_UNRELATED = "id-tag-unrelated"
+    """Stopped by a tag that is neither the starting one nor of its group."""
+    STOP_BEFORE_START = "stop-before-start"
+    """The stop's time lies before its start's."""
+    STATUS_ERROR_MISMATCH = "status-error-mismatch"
+    """errorCode and status contradict each other (OCPP.md B7.2)."""
+    TRANSACTION_OPEN = "transaction-open"
+    """Available was reported while a transaction is open on the connector: its stop may be lost (OCPP.md B7.5)."""
+    SERIAL_CHANGED = "serial-changed"
+    """The same identity booted with another serial number."""
+
+
+def new_id(prefix: str) -> str:
+    """A fresh string id of ours, e.g. ``tx_4f0c...``; unique without coordination (random, 122 bits)."""
+    return f"{prefix}_{uuid.uuid4().hex}"

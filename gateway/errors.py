@@ -1,0 +1,39 @@
+"""The error tree.
+
+Rejection is a value here: a refused command, a blocked tag or a bad frame is an object that says why. An exception
+from this tree means that something is out of anybody's hands at that point:
+
+* ``GatewayError`` - the root; nothing else derives from ``Exception`` directly.
+    * ``SettingsError`` - the configuration can't be used; names the key, the file and what was expected.
+    * ``StoreError`` - the store can't keep or give what was asked.
+        * ``StoreUnavailable`` - a commit or read failed (full disk, I/O error, time-out). Nothing may be acknowledged.
+        * ``StoreInUse`` - another process serves this database.
+        * ``StoreCorrupt`` - the database is damaged or of an unknown version.
+    * ``ConnectionClosed`` (in ``gateway.transport.api``) - the connection to a charger is over, and by whom.
+
+A foreign exception (``OSError``, ``ssl.SSLError``, ``apsw.Error``) is mapped once, at the edge where it arises.
+"""
+
+
+class GatewayError(Exception):
+    """Root of all errors that the gateway raises on purpose."""
+
+
+class SettingsError(GatewayError):
+    """The configuration can't be used. The message names the key, the file and what was expected."""
+
+
+class StoreError(GatewayError):
+    """The store could not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """A commit or a read failed or timed out; what was to be kept must not be acknowledged."""
+
+
+class StoreInUse(StoreError):
+    """Another process holds this database. The message names the file and, where known, the process."""
+
+
+class StoreCorrupt(StoreError):
+    """The database is damaged, or written by a version that this one can't read. The message says what to do."""

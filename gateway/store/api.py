@@ -1,0 +1,349 @@
+"""The store's contract: batch-shaped writes, plain reads. Synchronous; callers bring their own threads.
+
+``commit`` is the only way to write. A batch is one database transaction: when it returns, every write in it that
+answered is on disk (fsync'd); if it raises, none is. One write's refusal (``Fenced``, ``GuardFailed``, ``Exists``,
+``Missing``) is its answer and leaves its neighbours in the batch alone. Any implementation passes the one suite in
+``tests/store``. Reads see committed data only, and may run in any thread, several at once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from attrs import frozen
+
+from gateway.domain.commands import CommandRecord
+from gateway.domain.decision import Guard
+from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent
+from gateway.domain.records import (
+    ChargePointRecord,
+    Credential,
+    IdTagRecord,
+    TransactionRecord,
+    TransactionState,
+)
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import Registration
+
+# --- writes ---------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Append:
+    """Append events to a charge point's history, if ``epoch`` is still its current one, and project them.
+
+    ``epoch`` None: the operator's own events, not fenced. Answers ``Appended``, ``Fenced``, ``GuardFailed`` or
+    ``Missing`` (no such charge point).
+    """
+
+    charge_point: str
+    epoch: int | None
+    events: tuple[NewEvent, ...]
+    guards: tuple[Guard, ...] = ()
+
+
+@frozen
+class OpenSession:
+    """A new owner: raises the epoch, settles what the previous owner left (QUEUED commands become NOT_SENT, SENT
+    ones OUTCOME_UNKNOWN, and a ``charge_point.disconnected`` with reason ``replaced`` if it had not said so itself),
+    appends ``connected``, and answers ``Opened`` with the state to start from; or ``Missing``."""
+
+    charge_point: str
+    connected: ChargePointConnected
+    at: datetime
+
+
+@frozen
+class CreateChargePoint:
+    """Answers ``Appended`` or ``Exists``."""
+
+    identity: str
+    registration: Registration
+    credentials: tuple[Credential, ...]
+    at: datetime
+    description: str = ""
+    assume_subprotocol: bool = False
+
+
+@frozen
+class UpdateChargePoint:
+    """Changes what is not None. ``revision`` given and stale: ``GuardFailed``. Answers ``Appended`` or ``Missing``.
+
+    ``credentials`` given: they replace all present ones.
+    """
+
+    identity: str
+    at: datetime
+    registration: Registration | None = None
+    description: str | None = None
+    assume_subprotocol: bool | None = None
+    credentials: tuple[Credential, ...] | None = None
+    revision: int | None = None
+
+
+@frozen
+class DeleteChargePoint:
+    """Its identity and credentials go; its transactions and events stay until retention takes them. A charge point
+    created later under the same identity continues the epoch. Answers ``Appended`` or ``Missing``."""
+
+    identity: str
+    at: datetime
+
+
+@frozen
+class AddCredential:
+    """One more verifier beside the present ones. Answers ``Done`` or ``Missing``."""
+
+    identity: str
+    credential: Credential
+
+
+@frozen
+class RemoveCredentials:
+    """Remove verifiers by id; unknown ids are nothing to do. Answers ``Done``."""
+
+    identity: str
+    credential_ids: tuple[str, ...]
+
+
+@frozen
+class PutIdTag:
+    """Create (``create``: answers ``Exists`` if there) or replace (``Missing`` if not there; ``GuardFailed`` if
+    ``expected_revision`` is given and stale). Answers ``Done``. The store sets ``revision``."""
+
+    record: IdTagRecord
+    create: bool
+    expected_revision: int | None = None
+
+
+@frozen
+class DeleteIdTag:
+    """Answers ``Done`` or ``Missing``."""
+
+    id_tag: str
+
+
+@frozen
+class AllocateNumbers:
+    """Reserve ``count`` transaction numbers for ever. Answers ``Numbers``. Starts at 1; never repeats, also not after
+    a crash; stays below 2^31."""
+
+    count: int
+
+
+@frozen
+class RecordLastHeard:
+    """When charge points were last heard, in bulk and now and then. Answers ``Done``."""
+
+    heard: tuple[tuple[str, datetime], ...]
+
+
+@frozen
+class Trim:
+    """One small step of retention: delete at most ``limit`` of the oldest events that were received before ``before``
+    (None: regardless of age) and move the floor. Events of open transactions are kept. Answers ``Trimmed``."""
+
+    before: datetime | None
+    limit: int
+
+
+Write: TypeAlias = (
+    Append
+    | OpenSession
+    | CreateChargePoint
+    | UpdateChargePoint
+    | DeleteChargePoint
+    | AddCredential
+    | RemoveCredentials
+    | PutIdTag
+    | DeleteIdTag
+    | AllocateNumbers
+    | RecordLastHeard
+    | Trim
+)
+
+
+# --- answers to writes ----------------------------------------------------------------------------------------
+
+
+@frozen
+class Appended:
+    """The sequences of the events, in order."""
+
+    sequences: tuple[int, ...]
+
+
+@frozen
+class Opened:
+    epoch: int
+    state: ChargePointState
+
+
+@frozen
+class Numbers:
+    first: int
+    count: int
+
+
+@frozen
+class Trimmed:
+    deleted: int
+    floor: int
+
+
+@frozen
+class Done:
+    pass
+
+
+@frozen
+class Fenced:
+    """Another session owns the charge point. Nothing was written."""
+
+    current_epoch: int
+
+
+@frozen
+class GuardFailed:
+    """A guard or revision did not hold. Nothing was written. ``existing``: the command that holds the request id."""
+
+    guard: Guard | None = None
+    existing: CommandRecord | None = None
+
+
+@frozen
+class Exists:
+    pass
+
+
+@frozen
+class Missing:
+    pass
+
+
+WriteResult: TypeAlias = Appended | Opened | Numbers | Trimmed | Done | Fenced | GuardFailed | Exists | Missing
+
+
+# --- reads ----------------------------------------------------------------------------------------------------
+
+
+@frozen
+class EventFilter:
+    """Empty means all. ``types`` are exact event types."""
+
+    charge_points: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+
+
+@frozen
+class EventPage:
+    """``events`` in order; ``position``: everything at or below it has been considered, so the next read starts
+    there even if the filter let nothing through."""
+
+    events: tuple[StoredEvent, ...]
+    position: int
+
+
+@frozen
+class Bounds:
+    """Sequences: events at or below ``floor`` are gone; ``head`` is the newest (0: none yet)."""
+
+    floor: int
+    head: int
+
+
+@frozen
+class TransactionFilter:
+    """Empty means all. ``started_from`` <= start < ``started_before``."""
+
+    charge_point: str | None = None
+    state: TransactionState | None = None
+    started_from: datetime | None = None
+    started_before: datetime | None = None
+    id_tag: str | None = None
+
+
+class Store(Protocol):
+    """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse`` and
+    ``StoreCorrupt``. Lists are in a stable order and take ``after`` (the last key of the page before, "" or None for
+    the first) and ``limit`` (1 to 1,000)."""
+
+    @property
+    def store_id(self) -> str:
+        """Identifies this store for ever: resume tokens and event ids carry it."""
+        ...
+
+    def commit(self, batch: Sequence[Write]) -> list[WriteResult]: ...
+
+    def close(self) -> None: ...
+
+    def settle(self, at: datetime) -> int:
+        """Once at start: end in the books what a crash left open (connections become disconnected with reason
+        ``gateway-restarted``, QUEUED commands NOT_SENT, SENT ones OUTCOME_UNKNOWN, each with its event). Answers the
+        number of charge points touched. Done in bounded steps."""
+        ...
+
+    def probe(self) -> None:
+        """Write and sync something small; raises ``StoreUnavailable`` while the store can't."""
+        ...
+
+    def size_bytes(self) -> int:
+        """What the store takes on disk now."""
+        ...
+
+    # charge points
+    def charge_point(self, identity: str) -> ChargePointRecord | None: ...
+
+    def charge_points(
+        self,
+        after: str,
+        limit: int,
+        connected: bool | None = None,
+        registration: Registration | None = None,
+    ) -> list[ChargePointRecord]: ...
+
+    def credentials(self, identity: str) -> tuple[Credential, ...]: ...
+
+    # transactions
+    def transaction(self, transaction_id: str) -> TransactionRecord | None: ...
+
+    def transaction_by_number(self, number: int) -> TransactionRecord | None:
+        """Any 64-bit number may be asked for."""
+        ...
+
+    def transaction_by_start_key(self, charge_point: str, start_key: str) -> TransactionRecord | None: ...
+
+    def open_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]: ...
+
+    def transactions(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
+        """Newest start first. ``after`` is a transaction id."""
+        ...
+
+    def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events that hold a transaction's readings (started, meter values, stopped), by sequence."""
+        ...
+
+    def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]: ...
+
+    # idTags
+    def id_tag(self, id_tag: str) -> IdTagRecord | None:
+        """Without regard to case."""
+        ...
+
+    def id_tags(self, after: str, limit: int) -> list[IdTagRecord]: ...
+
+    # commands
+    def command(self, command_id: str) -> CommandRecord | None: ...
+
+    def command_by_request(self, charge_point: str, request_id: str) -> CommandRecord | None: ...
+
+    def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+        """Newest first. ``after`` is a command id."""
+        ...
+
+    # events
+    def bounds(self) -> Bounds: ...
+
+    def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
+        """Events with sequence > ``after``. Looks at no more than a bounded stretch per call."""
+        ...
