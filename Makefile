@@ -1,0 +1,103 @@
+# Every target sets up what it needs. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NPM := $(shell command -v npm)
+NPM_INSTALLED := node_modules/.package-lock.json
+
+# Settings of single targets: make run CONFIG=other.toml, make test ARGS="tests/session -x", make lock LOCK=--upgrade
+CONFIG ?= gateway.toml
+ARGS ?=
+LOCK ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(INSTALLED) ## Install everything into .venv, by hash (once, and again when the lock changes)
+
+# The stamp is newer than the lock and the metadata that it was installed from.
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: '$(PYTHON)' was not found. The gateway needs Python 3.11" \
+	  "or later: install it, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is" \
+	  "$$($(PYTHON) --version 2>&1). The gateway needs Python 3.11 or later: install it, or name it:" \
+	  "make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing the locked packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Packages from npm: a linter for the protos and a charger for the peer tests. Without npm both are left out, and said so.
+.PHONY: peers
+peers: $(if $(NPM),$(NPM_INSTALLED))
+	@$(if $(NPM),:,echo "npm was not found: tests with chargers from npm are skipped")
+
+$(NPM_INSTALLED): package.json package-lock.json .npmrc
+	@echo "Installing the locked packages into node_modules"
+	@npm ci --loglevel=error >/dev/null
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Show the main job: a gateway, simulated chargers, a start, a limit, a stop, the energy
+	@$(BIN)/gateway demo
+
+.PHONY: run
+run: setup ## Run the gateway with gateway.toml (make run CONFIG=...)
+	@$(BIN)/gateway serve --config $(CONFIG)
+
+.PHONY: test
+test: setup peers ## Run the tests (make test ARGS="tests/session -x")
+	@$(BIN)/python -m pytest -q -rs --durations=10 $(ARGS)
+
+.PHONY: lint
+lint: setup peers ## Check the code (ruff, mypy strict) and the protos (buf)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+ifneq ($(NPM),)
+	@node_modules/.bin/buf lint
+	@node_modules/.bin/buf format --diff --exit-code
+else
+	@echo "npm was not found: the protos were not checked"
+endif
+
+.PHONY: format
+format: setup peers ## Put code and protos into the project's format
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+	@$(if $(NPM),node_modules/.bin/buf format --write)
+
+.PHONY: protos
+protos: setup ## Generate gateway/api/ from protos/
+	@$(BIN)/python protos/generate.py .
+
+# The locks hold names, versions and digests; where packages come from is the installing machine's own setting.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK)
+
+.PHONY: lock
+lock: setup ## Pin all packages anew (make lock LOCK=--upgrade for the newest)
+	@$(UV_COMPILE) pyproject.toml --output-file requirements.lock
+	@$(UV_COMPILE) pyproject.toml --constraint requirements.lock --group dev --output-file requirements-dev.lock
+	@$(UV_COMPILE) --constraint requirements-dev.lock --group build --output-file requirements-build.lock
+	@$(if $(NPM),npm install --package-lock-only --loglevel=error >/dev/null)
+
+.PHONY: bench
+bench: setup ## Measure the gateway under load (make bench ARGS=...)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what tools leave behind (not .venv, not node_modules)
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,206 @@
+"""The import rule of the design, as tables, and the checker that holds a module's syntax tree against them.
+
+Imports are read, not executed: one under `if TYPE_CHECKING`, inside a function, or by a literal
+`importlib.import_module` counts like any other, since each makes one package know of another.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = "gateway"
+
+# Which packages of the gateway each of them may import, besides itself; lowest first. A package without a row is a
+# violation: whoever adds one says here where it stands.
+#   * Session and handlers are siblings, and so are journal and feed: the composition root introduces them.
+#   * Control reaches sessions through the router alone.
+#   * cli stands above app: it holds the console script, and `gateway serve` starts the composition root.
+MAY_IMPORT: Mapping[str, frozenset[str]] = {
+    package: frozenset(allowed.split())
+    for package, allowed in {
+        "errors": "",
+        "domain": "errors",
+        "store": "domain errors",
+        "journal": "store domain errors",
+        "feed": "store domain errors",
+        "messages": "domain errors",
+        "framing": "errors",
+        "transport": "framing domain errors",
+        "handlers": "messages journal feed store domain errors",
+        "session": "transport framing messages journal feed store domain errors",
+        "router": "session handlers journal feed store domain errors",
+        "bridge": "session handlers journal feed store domain errors",
+        "api": "",
+        "control": "api bridge router journal feed store domain errors",
+        "app": "control bridge router session handlers transport framing messages journal feed store domain errors",
+        "simulator": "",
+        "client": "api",
+        "cli": "app client api simulator errors",
+    }.items()
+}
+
+# Modules of others that only some packages may know.
+ONLY_IN: Mapping[str, tuple[str, ...]] = {
+    "asyncio": ("gateway.bridge", "gateway.control"),
+    "ocpp.v16": ("gateway.messages.v16", "gateway.handlers.v16"),
+    "websockets": ("gateway.framing",),
+    "trio_websocket": ("gateway.simulator",),
+}
+
+# Of these, a single module holds all that the gateway uses, so that they can be replaced there.
+IN_ONE_MODULE = ("websockets",)
+
+SANS_IO = ("gateway.domain", "gateway.messages", "gateway.framing")
+INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selectors", "subprocess", "threading", "time")
+CLOCK_CLASSES = ("datetime", "date")
+CLOCK_METHODS = ("now", "utcnow", "today")
+
+
+@frozen
+class Module:
+    """A module to check: its full name, its source, and whether it is a package's `__init__`."""
+
+    name: str
+    source: str
+    is_package: bool = False
+
+    @property
+    def package(self) -> str:
+        """The package below the root that it belongs to; the root itself for the root's `__init__`."""
+        return _package(self.name)
+
+
+@frozen
+class Import:
+    """A name that a line imports, in full: `import a.b` gives a.b, `from a import b` gives a.b too."""
+
+    name: str
+    line: int
+
+
+@frozen(order=True)
+class Violation:
+    """A line that breaks the rule."""
+
+    module: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.reason}"
+
+
+def modules_of(folder: Path) -> list[Module]:
+    """Every module of the package in `folder`."""
+    modules = []
+    for path in sorted(folder.rglob("*.py")):
+        *parents, stem = path.relative_to(folder.parent).with_suffix("").parts
+        is_package = stem == "__init__"
+        name = ".".join(parents if is_package else [*parents, stem])
+        modules.append(Module(name, path.read_text(encoding="utf-8"), is_package))
+    return modules
+
+
+def violations_in(modules: Iterable[Module]) -> list[Violation]:
+    """All that breaks the rule in `modules`, in order. Raises SyntaxError for a source that isn't Python."""
+    found: set[Violation] = set()
+    users: dict[str, str] = {}
+    for module in modules:
+        tree = ast.parse(module.source, filename=module.name)
+        imports = list(_imports(tree, module))
+        found.update(_wrong_packages(module, imports), _wrong_libraries(module, imports), _two_loops(module, imports))
+        if _is_in(module.name, SANS_IO):
+            found.update(_input_output(module, imports), _clock_reads(module, tree))
+        for each in imports:
+            library = each.name.partition(".")[0]
+            if library in IN_ONE_MODULE and users.setdefault(library, module.name) != module.name:
+                found.add(Violation(module.name, each.line, f"{library} belongs to {users[library]} alone"))
+    return sorted(found)
+
+
+def lowest_first(table: Mapping[str, frozenset[str]]) -> list[str]:
+    """The packages of a table in an order of building. Raises graphlib.CycleError where it allows a cycle."""
+    return list(TopologicalSorter(table).static_order())
+
+
+def _is_in(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _package(name: str) -> str:
+    return name.split(".")[1] if "." in name else name
+
+
+def _imports(tree: ast.Module, module: Module) -> Iterator[Import]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (Import(alias.name, node.lineno) for alias in names)
+            case ast.ImportFrom(names=names):
+                base = _base(node, module)
+                yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in names)
+            case ast.Call(
+                func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield Import(name, node.lineno)
+
+
+def _base(node: ast.ImportFrom, module: Module) -> str:
+    """What `from ... import` reads from, a relative one resolved."""
+    if not node.level:
+        return node.module or ""
+    parts = module.name.split(".")
+    climbs = node.level - 1 if module.is_package else node.level
+    return ".".join([*parts[: len(parts) - climbs], *([node.module] if node.module else [])])
+
+
+def _wrong_packages(module: Module, imports: Iterable[Import]) -> Iterator[Violation]:
+    if module.package == ROOT:
+        allowed = frozenset[str]()
+    elif module.package in MAY_IMPORT:
+        allowed = MAY_IMPORT[module.package] | {module.package}
+    else:
+        yield Violation(module.name, 1, f"{ROOT}.{module.package} has no row in the table of tests/layering.py")
+        return
+    for each in imports:
+        if _is_in(each.name, [ROOT]) and _package(each.name) not in allowed:
+            yield Violation(module.name, each.line, f"{module.package} may not import {ROOT}.{_package(each.name)}")
+
+
+def _wrong_libraries(module: Module, imports: Iterable[Import]) -> Iterator[Violation]:
+    for each in imports:
+        for library, homes in ONLY_IN.items():
+            if _is_in(each.name, [library]) and not _is_in(module.name, homes):
+                yield Violation(module.name, each.line, f"{library} is for {' and '.join(homes)} only")
+
+
+def _two_loops(module: Module, imports: Iterable[Import]) -> Iterator[Violation]:
+    lines = {each.name.partition(".")[0]: each.line for each in imports}
+    if {"trio", "asyncio"} <= lines.keys() and not _is_in(module.name, ["gateway.bridge"]):
+        yield Violation(module.name, max(lines["trio"], lines["asyncio"]), "only the bridge knows trio and asyncio")
+
+
+def _input_output(module: Module, imports: Iterable[Import]) -> Iterator[Violation]:
+    for each in imports:
+        if _is_in(each.name, INPUT_OUTPUT):
+            yield Violation(module.name, each.line, f"a sans-I/O module may not import {each.name}")
+
+
+def _clock_reads(module: Module, tree: ast.Module) -> Iterator[Violation]:
+    """Reads of the wall clock through datetime, under whatever name the module imported it."""
+    clocks: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                libraries = (each.asname or each.name for each in names if each.name == "datetime")
+                clocks.update(f"{library}.{clock}" for library in libraries for clock in CLOCK_CLASSES)
+            case ast.ImportFrom(module="datetime", names=names):
+                clocks.update(each.asname or each.name for each in names if each.name in CLOCK_CLASSES)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in CLOCK_METHODS and ast.unparse(node.value) in clocks:
+            reason = f"{ast.unparse(node)}: the clock of a sans-I/O module is injected"
+            yield Violation(module.name, node.lineno, reason)

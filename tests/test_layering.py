@@ -1,0 +1,144 @@
+"""Imports point one way, and the checker that says so is itself able to say no."""
+
+import subprocess
+import sys
+from graphlib import CycleError
+from pathlib import Path
+
+import pytest
+
+from tests.layering import MAY_IMPORT, Module, lowest_first, modules_of, violations_in
+
+GATEWAY = Path(__file__).resolve().parent.parent / "gateway"
+
+
+def test_every_module_of_the_gateway_keeps_the_import_rule():
+    """No import points upwards, sideways, or at a library that belongs to another package."""
+    found = violations_in(modules_of(GATEWAY))
+    assert not found, "\n".join(map(str, found))
+
+
+def test_the_rule_allows_no_cycle_between_packages():
+    """The table itself has an order, so that modules which keep it can't form a cycle of packages."""
+    assert lowest_first(MAY_IMPORT)[0] in {"errors", "api", "simulator"}
+
+
+def test_a_table_with_a_cycle_has_no_order():
+    """The check above can fail."""
+    with pytest.raises(CycleError):
+        lowest_first({"store": frozenset({"journal"}), "journal": frozenset({"store"})})
+
+
+def test_the_rule_knows_of_every_package_it_names():
+    """A row's right-hand side names packages that have rows themselves: a misspelt one would forbid nothing."""
+    assert frozenset().union(*MAY_IMPORT.values()) <= MAY_IMPORT.keys()
+
+
+def test_the_simulator_starts_without_the_rest_of_the_gateway():
+    """Importing the simulator loads the root package and itself: a charger needs nothing of the server."""
+    if not (GATEWAY / "simulator").exists():
+        pytest.skip("there is no simulator")
+    script = (
+        "import sys, gateway.simulator\n"
+        "print(*sorted({name.split('.')[1] for name in sys.modules if name.startswith('gateway.')}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == ["simulator"]
+
+
+BROKEN = {
+    "upwards": ("store.api", "import gateway.journal", "store may not import gateway.journal"),
+    "from the root": ("domain.state", "from gateway import store", "domain may not import gateway.store"),
+    "from a package": ("domain.state", "from gateway.store import api", "domain may not import gateway.store"),
+    "the root itself": ("domain.state", "import gateway", "domain may not import gateway.gateway"),
+    "between siblings": ("session.reader", "from gateway.handlers import v16", "session may not import"),
+    "past the router": ("control.commands", "from gateway.session import calls", "control may not import"),
+    "relatively": ("domain.state", "from ..store import api", "domain may not import gateway.store"),
+    "inside a function": ("domain.state", "def f():\n    import gateway.store", "domain may not import"),
+    "for types only": (
+        "domain.state",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gateway.store import api",
+        "domain may not import gateway.store",
+    ),
+    "by name": (
+        "domain.state",
+        "import importlib\nimportlib.import_module('gateway.store')",
+        "domain may not import gateway.store",
+    ),
+    "the server from the simulator": ("simulator.car", "import gateway.errors", "simulator may not import"),
+    "generated code in the composition root": ("app.serve", "import gateway.api.v1", "app may not import"),
+    "a package without a row": ("novelty.module", "", "gateway.novelty has no row"),
+    "asyncio in a session": ("session.reader", "from asyncio import Queue", "asyncio is for"),
+    "ocpp.v16 in a session": ("session.reader", "from ocpp.v16 import call", "ocpp.v16 is for"),
+    "ocpp.v16 by its parent": ("session.reader", "from ocpp import v16", "ocpp.v16 is for"),
+    "ocpp.v16 beside messages.v16": ("messages.rpc", "import ocpp.v16.call", "ocpp.v16 is for"),
+    "websockets in a transport": ("transport.tls", "import websockets.server", "websockets is for"),
+    "trio_websocket in a transport": ("transport.tls", "import trio_websocket", "trio_websocket is for"),
+    "both loops in one module": ("control.server", "import asyncio\nimport trio.lowlevel", "only the bridge"),
+    "trio in a decoder": ("messages.rpc", "from trio import Event", "may not import trio.Event"),
+    "a socket in framing": ("framing.parser", "import socket", "may not import socket"),
+    "TLS in framing": ("framing.parser", "import ssl", "may not import ssl"),
+    "the process's clock": ("domain.state", "from time import time", "may not import time.time"),
+    "the wall clock": (
+        "domain.state",
+        "from datetime import UTC, datetime as at\nNOW = at.now(UTC)",
+        "at.now: the clock",
+    ),
+    "the wall clock by its library": ("domain.state", "import datetime\ndatetime.date.today()", "datetime.date.today"),
+}
+
+
+@pytest.mark.parametrize(("module", "source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_rule_is_named_with_its_module(module, source, reason):
+    """Each way to break the rule is one violation, which names the module and what is wrong."""
+    found = violations_in([Module(f"gateway.{module}", source)])
+    assert [each.module for each in found] == [f"gateway.{module}"]
+    assert reason in found[0].reason
+
+
+KEPT = {
+    "downwards": ("journal.writer", "from gateway.store import api\nimport gateway.errors"),
+    "inside one's own package": ("store.sqlite.rows", "from gateway.store import api\nfrom .. import api"),
+    "a library's name as a prefix": ("session.reader", "import websockets_of_another_kind"),
+    "another part of ocpp": ("messages.rpc", "import ocpp.exceptions"),
+    "a library at home": ("messages.v16.codec", "from ocpp.v16 import call"),
+    "both loops in the bridge": ("bridge.loop", "import asyncio\nimport trio"),
+    "an injected clock": (
+        "domain.state",
+        "from datetime import datetime\n\ndef age(now, at: datetime):\n    return now() - at, facts.now",
+    ),
+}
+
+
+@pytest.mark.parametrize(("module", "source"), KEPT.values(), ids=KEPT)
+def test_a_kept_rule_is_not_reported(module, source):
+    """What the rule allows passes."""
+    assert violations_in([Module(f"gateway.{module}", source)]) == []
+
+
+def test_a_relative_import_in_a_package_counts_from_the_package():
+    """One dot in an `__init__` is the package itself, two are its parent."""
+    source = "from . import state\nfrom ..store import api"
+    found = violations_in([Module("gateway.domain", source, is_package=True)])
+    assert [each.reason for each in found] == ["domain may not import gateway.store"]
+
+
+def test_a_second_module_with_the_websocket_library_is_reported():
+    """One module of framing holds the library; the next one that imports it is named."""
+    source = "import websockets.server"
+    found = violations_in([Module("gateway.framing.handshake", source), Module("gateway.framing.parser", source)])
+    assert [str(each) for each in found] == [
+        "gateway.framing.parser:1: websockets belongs to gateway.framing.handshake alone"
+    ]
+
+
+def test_modules_are_named_by_their_place(tmp_path):
+    """An `__init__` has its package's name, and is known to be a package."""
+    package = tmp_path / "gateway" / "store"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "api.py").write_text("X = 1\n")
+    assert modules_of(tmp_path / "gateway") == [
+        Module("gateway.store", "", is_package=True),
+        Module("gateway.store.api", "X = 1\n"),
+    ]
