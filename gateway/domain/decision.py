@@ -16,7 +16,7 @@ from attrs import frozen
 
 from gateway.domain.events import NewEvent
 from gateway.domain.records import IdTagRecord, TransactionRecord
-from gateway.domain.values import JSON, Flag
+from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 
 
 @frozen
@@ -45,6 +45,8 @@ class StartQuery:
 
     id_tag: str
     start_key: str
+    connector: ConnectorAddress = WHOLE_CHARGE_POINT
+    """Where it starts: an open transaction of the tag on this very connector is a lost stop, not another use."""
 
 
 @frozen
@@ -86,7 +88,7 @@ class Facts:
     transaction: TransactionRecord | None = None
     """The transaction found: a start's twin, or the one with the number asked for."""
     tag_in_use: bool = False
-    """Whether the tag has an open transaction anywhere (other than the twin)."""
+    """Whether the tag has an open transaction anywhere but on the connector that the query names."""
     number: int = 0
     """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
 
@@ -109,9 +111,10 @@ class Context:
 
 @frozen
 class IdTagFree:
-    """Commit only if the tag still has no open transaction anywhere."""
+    """Commit only if the tag still has no open transaction anywhere but on this charge point's ``connector``."""
 
     id_tag: str
+    connector: ConnectorAddress = WHOLE_CHARGE_POINT
 
 
 @frozen
