@@ -1,0 +1,155 @@
+"""What the repository itself promises: it names no machine and no registry, its locks are whole, its code generated."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+GENERATED = Path("gateway", "api", "v1")
+
+# Written in parts, so that this file passes its own test.
+REGISTRIES = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("crates", "io"),
+        ("proxy", "golang", "org"),
+        ("maven", "org"),
+        ("maven", "apache", "org"),
+        ("deb", "debian", "org"),
+    )
+]
+# A folder of somebody's machine: the root user's home, another user's home, the work tree of a build machine.
+MACHINE_PATH = re.compile(r"(?<![\w.:/<>-])/(root|work|farm|(home|Users)/[a-z]+)/")
+
+
+def tracked_files() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: there is no list of tracked files")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+def lines_with(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {match.group()}"
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if (match := pattern.search(line))
+    ]
+
+
+def locked(path: Path) -> dict[str, tuple[str, int]]:
+    """The packages of a lock: name → (version, number of digests)."""
+    entries = re.split(r"\n(?=\S)", path.read_text(encoding="utf-8"))
+    pins = {}
+    for entry in entries:
+        if match := re.match(r"([A-Za-z0-9._-]+)==(\S+)", entry):
+            pins[canonicalize_name(match[1])] = (match[2], len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry)))
+    return pins
+
+
+def declared(*groups: str) -> list[Requirement]:
+    """The requirements in pyproject.toml: the project's own, and those of the dependency groups named."""
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    entries = list(metadata["project"]["dependencies"]) if "project" in groups else []
+    for group in groups:
+        entries += [each for each in metadata["dependency-groups"].get(group, []) if isinstance(each, str)]
+    return [Requirement(each) for each in entries]
+
+
+def test_no_tracked_file_names_a_package_registry():
+    """Where packages come from is the installing machine's setting."""
+    pattern = re.compile("|".join(map(re.escape, REGISTRIES)))
+    assert lines_with(pattern, tracked_files()) == []
+
+
+def test_no_tracked_file_names_a_folder_of_a_machine():
+    """Nothing depends on where somebody had a checkout."""
+    assert lines_with(MACHINE_PATH, tracked_files()) == []
+
+
+@pytest.mark.parametrize("parts", [("", "root", "x"), ("open('", "work", "main"), ("", "home", "ann", "x")])
+def test_a_folder_of_a_machine_is_recognised(parts):
+    """The check above can fail."""
+    assert MACHINE_PATH.search("/".join(parts))
+
+
+@pytest.mark.parametrize("text", ["https://example.org/work/1", "gateway/work/queue", "/var/lib/gateway/", "/workers/"])
+def test_other_paths_are_not_taken_for_a_machines(text):
+    """Addresses, paths of the project and paths of an installation are fine."""
+    assert not MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_a_digest_for_every_package_and_no_address(name):
+    """pip can verify every file it installs, and the lock doesn't say where to get it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    pins = locked(ROOT / name)
+    assert pins
+    assert [package for package, (_, digests) in pins.items() if not digests] == []
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("requirements.lock", ("project",)),
+        ("requirements-dev.lock", ("project", "build", "dev")),
+        ("requirements-build.lock", ("build",)),
+    ],
+)
+def test_a_lock_pins_what_the_metadata_asks_for(name, groups):
+    """A requirement changed without `make lock` is found here."""
+    pins = locked(ROOT / name)
+    wanted = {canonicalize_name(each.name): each for each in declared(*groups)}
+    assert wanted.keys() <= pins.keys()
+    for package, requirement in wanted.items():
+        assert requirement.specifier.contains(pins[package][0]), f"{requirement} is not {pins[package][0]}"
+
+
+def test_the_locks_agree():
+    """What the tests run with is what the image ships, and what builds it."""
+    everything = locked(ROOT / "requirements-dev.lock")
+    for name in LOCKS:
+        assert locked(ROOT / name).items() <= everything.items()
+
+
+def test_the_npm_lock_has_digests_and_no_download_addresses():
+    """npm can verify every package it installs; the lock pins what package.json asks for, exactly."""
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {path: entry for path, entry in lock["packages"].items() if path}
+    assert packages
+    assert [path for path, entry in packages.items() if "integrity" not in entry] == []
+    assert [path for path, entry in packages.items() if "resolved" in entry] == []
+    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    assert wanted == {name: packages[f"node_modules/{name}"]["version"] for name in wanted}
+
+
+def test_the_generated_code_is_what_the_protos_say(tmp_path):
+    """`make protos` would change nothing."""
+    missing = [name for name in ("grpc_tools", "mypy_protobuf") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    subprocess.run([sys.executable, ROOT / "protos" / "generate.py", tmp_path], check=True)
+    assert _generated_below(ROOT) == _generated_below(tmp_path)
+
+
+def _generated_below(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in (folder / GENERATED).glob("*_pb2*.py*")}
