@@ -29,6 +29,8 @@ class Request:
     raw: JSON
     flags: tuple[Flag, ...] = ()
     """DEVIATES where the schema was broken and the message read leniently."""
+    deviations: tuple[str, ...] = ()
+    """Names of the repairs that it took, for counting by vendor, model and firmware."""
 
 
 # --- what may be looked up ------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.records import AppliedConfiguration, ConnectorRecord, TransactionRecord, TransactionState
 from gateway.domain.values import ConnectorAddress, Registration
 
+MAX_REMEMBERED_STARTS = 16
+"""A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
+
 
 @define
 class ChargePointState:
@@ -30,6 +33,8 @@ class ChargePointState:
     """Last reported values of the charger's configuration by key, secrets redacted."""
     booted: bool = False
     """Whether a BootNotification was answered on this connection, whatever the answer."""
+    starts: dict[str, str] = field(factory=dict)
+    """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -71,6 +76,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.connectors[body.connector] = connector_record(event, body)
         case e.TransactionStarted():
             state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
+            _remember_start(state, event.cause, body.transaction_id)
         case e.TransactionStopped() | e.TransactionLost():
             state.open_transactions.pop(body.transaction_id, None)
         case e.BootConfigurationApplied():
@@ -81,6 +87,12 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.configuration.update((k.key, k.value) for k in body.keys)
         case _:
             pass
+
+
+def _remember_start(state: ChargePointState, cause: str, transaction_id: str) -> None:
+    state.starts[cause.removeprefix("message:")] = transaction_id
+    if len(state.starts) > MAX_REMEMBERED_STARTS:
+        del state.starts[next(iter(state.starts))]
 
 
 def connector_record(event: NewEvent, body: e.ConnectorStatusChanged) -> ConnectorRecord:

@@ -1,0 +1,197 @@
+"""Stored bodies, commands and answers: the domain's values as JSON bytes and back.
+
+Stored bodies are read for ever. The rules that keep it so:
+
+* A field at its default is left out, and a stored type's default never changes within a version.
+* An unknown field is ignored, so a new optional field needs no new version.
+* Anything else raises the body's ``VERSION`` and adds a row to ``UPCASTERS``, which lifts the stored dictionary.
+* What a charger sent (fields of type ``JSON``) is kept as it is and never looked into here.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+import cattrs
+import orjson
+from attrs import evolve
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.orjson import make_converter
+
+from gateway.domain.commands import (
+    REDACTED,
+    SECRET_CONFIGURATION_KEYS,
+    Answer,
+    ChangeConfiguration,
+    ChargerError,
+    Command,
+    CompositeScheduleAnswer,
+    ConfigurationAnswer,
+    DataTransferAnswer,
+    DiagnosticsAnswer,
+    EmptyAnswer,
+    GetDiagnostics,
+    LocalListVersionAnswer,
+    StatusAnswer,
+    UpdateFirmware,
+)
+from gateway.domain.events import BODIES, Body
+from gateway.domain.values import JSON
+from gateway.errors import StoreCorrupt
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(event type, stored version) to the function that lifts a stored body by one version. Called on a fresh dict."""
+
+_ANSWERS: dict[str, type[Any]] = {
+    "status": StatusAnswer,
+    "empty": EmptyAnswer,
+    "data_transfer": DataTransferAnswer,
+    "composite_schedule": CompositeScheduleAnswer,
+    "configuration": ConfigurationAnswer,
+    "diagnostics": DiagnosticsAnswer,
+    "local_list_version": LocalListVersionAnswer,
+}
+_ANSWER_TAGS = {cls: tag for tag, cls in _ANSWERS.items()}
+
+
+class UnreadableBody(StoreCorrupt):
+    """A stored body that this version of the gateway can't read. The message names its type and version."""
+
+
+def encode(body: Body) -> bytes:
+    """The stored form of a body. Raises TypeError for one that holds what JSON can't (a bug of the caller)."""
+    return orjson.dumps(_UNSTRUCTURE[type(body)](body))
+
+
+def decode(type_: str, version: int, data: bytes) -> Body:
+    """A stored body as its present class. Raises ``UnreadableBody``."""
+    cls = BODIES.get(type_)
+    if cls is None:
+        raise UnreadableBody(f"event type {type_!r} is unknown to this version of the gateway")
+    if version > cls.VERSION:
+        raise UnreadableBody(f"{type_} has version {version}; this version of the gateway reads up to {cls.VERSION}")
+    try:
+        stored = orjson.loads(data)
+        for present in range(version, cls.VERSION):
+            stored = UPCASTERS[type_, present](stored)
+        body: Body = _CONVERTER.structure(stored, cls)
+    except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableBody(f"the stored {type_} of version {version} can't be read: {error!r}") from error
+    return body
+
+
+def encode_command(command: Command) -> JSON:
+    """A command's arguments as JSON to be stored and shown: secrets are redacted, options not given are left out."""
+    return _CONVERTER.unstructure(_redacted(command), type(command))
+
+
+def canonical_bytes(command: Command) -> bytes:
+    """Operation and arguments, secrets included, in one spelling: what a keyed fingerprint is made of. Never store
+    or log it."""
+    arguments = _CONVERTER.unstructure(command, type(command))
+    return orjson.dumps([type(command).__name__, arguments], option=orjson.OPT_SORT_KEYS)
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """The stored form of a confirmation."""
+    return orjson.dumps(_unstructure_answer(answer))
+
+
+def decode_answer(data: bytes) -> Answer:
+    """A stored confirmation. Raises ``UnreadableBody``."""
+    try:
+        return _structure_answer(orjson.loads(data), Answer)
+    except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableBody(f"a stored answer can't be read: {error!r}") from error
+
+
+def encode_error(error: ChargerError) -> bytes:
+    """The stored form of a charger's CALLERROR."""
+    return orjson.dumps(_CONVERTER.unstructure(error, ChargerError))
+
+
+def decode_error(data: bytes) -> ChargerError:
+    """A stored CALLERROR. Raises ``UnreadableBody``."""
+    try:
+        return _CONVERTER.structure(orjson.loads(data), ChargerError)
+    except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableBody(f"a stored error can't be read: {error!r}") from error
+
+
+def without_password(location: str) -> str:
+    """A URL for showing: its password, if it has one, is redacted; what can't be taken apart goes altogether."""
+    try:
+        parts = urlsplit(location)
+        password = parts.password
+    except ValueError:
+        return REDACTED
+    if password is None:
+        return location
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{REDACTED}@{host}"))
+
+
+def _redacted(command: Command) -> Command:
+    match command:
+        case ChangeConfiguration(key=key) if key.strip().casefold() in SECRET_CONFIGURATION_KEYS:
+            return evolve(command, value=REDACTED)
+        case GetDiagnostics() | UpdateFirmware():
+            return evolve(command, location=without_password(command.location))
+        case _:
+            return command
+
+
+def _unstructure_answer(answer: Answer) -> dict[str, Any]:
+    fields: dict[str, Any] = _CONVERTER.unstructure(answer, type(answer))
+    return {"kind": _ANSWER_TAGS[type(answer)], **fields}
+
+
+def _structure_answer(stored: dict[str, Any], _: Any) -> Answer:
+    answer: Answer = _CONVERTER.structure(stored, _ANSWERS[stored["kind"]])
+    return answer
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _is_json(hint: Any) -> bool:
+    return hint is Any or hint == tuple[Any, ...]
+
+
+def _unstructurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
+    """Leaves defaults out and never walks what a charger sent: meter values are the hot path."""
+    kept = {name: override(unstruct_hook=_as_is) for name, hint in get_type_hints(cls).items() if _is_json(hint)}
+    return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **kept)  # type: ignore[arg-type]
+
+
+def _structurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    kept = {
+        name: override(struct_hook=(lambda value, _: value) if hint is Any else (lambda value, _: tuple(value)))
+        for name, hint in get_type_hints(cls).items()
+        if _is_json(hint)
+    }
+    return make_dict_structure_fn(cls, converter, **kept)  # type: ignore[arg-type]
+
+
+def _converter() -> cattrs.Converter:
+    converter = make_converter(detailed_validation=False)
+    converter.register_unstructure_hook(Decimal, str)
+    converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
+    converter.register_unstructure_hook(datetime, lambda value: value.isoformat())
+    converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    converter.register_unstructure_hook_factory(attrs.has, lambda cls: _unstructurer(cls, converter))
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _structurer(cls, converter))
+    converter.register_structure_hook(Answer, _structure_answer)
+    converter.register_unstructure_hook(Answer, _unstructure_answer)
+    optional = Answer | None
+    converter.register_structure_hook(optional, lambda value, _: None if value is None else _structure_answer(value, _))
+    converter.register_unstructure_hook(optional, lambda value: None if value is None else _unstructure_answer(value))
+    return converter
+
+
+_CONVERTER = _converter()
+_UNSTRUCTURE = {cls: _unstructurer(cls, _CONVERTER) for cls in BODIES.values()}

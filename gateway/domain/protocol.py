@@ -1,0 +1,44 @@
+"""What a session asks of a version of OCPP. One object per negotiated subprotocol; the session knows only this."""
+
+from typing import Protocol
+
+from gateway.domain.commands import Answer, ChargerError, Command
+from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import JSON
+
+
+class ProtocolVersion(Protocol):
+    """All methods are pure and none waits; none raises for anything that a charger sent."""
+
+    @property
+    def subprotocol(self) -> str:
+        """The WebSocket subprotocol that selects this version, e.g. ``ocpp1.6``."""
+        ...
+
+    def allowed_before_acceptance(self, action: str) -> bool:
+        """Whether a charger that was never accepted, or no longer is, may send this action (OCPP.md X5, B1.5)."""
+        ...
+
+    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
+        """Read a charger's CALL, leniently where its schema is broken."""
+        ...
+
+    def query(self, state: ChargePointState, request: Request) -> Query | None:
+        """What ``decide`` needs to know beyond the state, or None."""
+        ...
+
+    def decide(self, state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+        """Events and reply. ``facts`` answer ``query``; its defaults where that gave None."""
+        ...
+
+    def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
+        """The action and payload of a command that ``gateway.domain.checks`` let pass against this state.
+
+        Raises ``LookupError`` if it names a transaction that isn't open any more: it must not be sent.
+        """
+        ...
+
+    def decode_answer(self, command: Command, payload: JSON) -> Answer | ChargerError:
+        """Read a confirmation; ``ChargerError("InvalidConfirmation")`` if it can't be read (OCPP.md B9.19)."""
+        ...

@@ -1,0 +1,223 @@
+"""OCPP-J frames: bytes to CALL, CALLRESULT and CALLERROR, and back (J §4). Sans-I/O, no version of OCPP in it.
+
+``parse`` never raises: whatever a charger sends becomes one of five values. What the specification leaves open
+(OCPP.md A3.13) is decided here:
+
+* Strict JSON is read by orjson. What it refuses is read once more by a lenient reader that takes a byte-order mark,
+  ``NaN`` and ``Infinity`` and numbers beyond a double (they become strings of the same spelling, so that a reader of
+  measurements refuses just them), and lone surrogates (replaced by U+FFFD). Bounded by the size of the frame.
+* Of duplicate keys the last one counts.
+* Integers are exact within 64 bits (a transactionId of 2^63 − 1 is read as such, mh#617); larger ones become floats.
+* Nesting deeper than ``MAX_DEPTH`` is malformed.
+"""
+
+import json
+import re
+from typing import Any, TypeAlias
+
+import orjson
+from attrs import frozen
+
+from gateway.domain.values import JSON
+
+CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
+
+MAX_MESSAGE_ID = 36
+"""J §4.1.4: long enough for a UUID in text."""
+
+MAX_ECHOED_ID = 255
+"""Ids that are too long are echoed up to here; a longer one is not worth sending back (J §4.2.3, OCPP.md A4.3)."""
+
+MAX_DESCRIPTION = 255
+"""J §4.2.3: errorDescription."""
+
+MAX_DEPTH = 32
+"""The deepest 1.6 message nests 7 levels; the rest is room for vendors' data. orjson writes no more than 254."""
+
+_HEAD = re.compile(rb'\s*\[\s*([234])\s*,\s*"([^"\\\x00-\x1f]{1,36})"')
+"""The beginning of a frame that is broken further on: enough to know whom it concerns (OCPP.md quirk 33)."""
+
+
+@frozen
+class Call:
+    """``payload`` as sent, ``{}`` for null (J §4.2). It may be anything JSON can hold: not yet validated."""
+
+    message_id: str
+    action: str
+    payload: JSON
+
+
+@frozen
+class CallResult:
+    message_id: str
+    payload: JSON
+
+
+@frozen
+class CallError:
+    """An error as the charger sent it, made whole: missing or odd parts become empty (OCPP.md A3.12).
+
+    ``details`` may be any JSON, whatever the specification says.
+    """
+
+    message_id: str
+    code: str
+    description: str
+    details: JSON
+
+
+@frozen
+class Ignored:
+    """A message type other than 2, 3 and 4: to be ignored (J §4.1.3). ``message_type`` is its JSON, cut short."""
+
+    message_type: str
+
+
+@frozen
+class Malformed:
+    """No frame. ``reason`` is for logs and carries nothing of the content.
+
+    ``kind``: CALL, CALL_RESULT or CALL_ERROR where that can be told, else 0. ``answerable``: it was a CALL whose id is
+    known, to be answered by a CALLERROR with ``code``. A malformed result or error is never answered; it fails the
+    pending call with its ``message_id``, if there is one (J §4.2, OCPP.md A3.10).
+    """
+
+    reason: str
+    message_id: str | None = None
+    answerable: bool = False
+    kind: int = 0
+    code: str = "FormationViolation"
+
+
+Frame: TypeAlias = Call | CallResult | CallError | Ignored | Malformed
+
+
+def parse(data: bytes) -> Frame:
+    """One text message to a frame. Never raises; the cost is bounded by the length of ``data``."""
+    try:
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        frame = _read_leniently(data)
+        if frame is None:
+            return _broken(data, f"not JSON: {error.msg}")
+    # Brackets bound the depth from above, and counting them costs next to nothing.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(frame, MAX_DEPTH):
+        return _broken(data, f"nested deeper than {MAX_DEPTH}")
+    if type(frame) is not list or not frame:
+        return Malformed("not a JSON array" if type(frame) is not list else "an empty array")
+    kind = frame[0]
+    if type(kind) is not int or kind not in (CALL, CALL_RESULT, CALL_ERROR):
+        return Ignored(_shortened(kind))
+    if len(frame) < 2 or type(frame[1]) is not str:
+        return Malformed("the message id is not a string", kind=kind)
+    if kind == CALL:
+        return _call(frame)
+    if kind == CALL_RESULT:
+        return _call_result(frame)
+    return _call_error(frame)
+
+
+def encode_call(message_id: str, action: str, payload: JSON) -> bytes:
+    """A CALL on the wire."""
+    return orjson.dumps((CALL, message_id, action, payload))
+
+
+def encode_call_result(message_id: str, payload: JSON) -> bytes:
+    """A CALLRESULT on the wire."""
+    return orjson.dumps((CALL_RESULT, message_id, payload))
+
+
+def encode_call_error(message_id: str, code: str, description: str = "") -> bytes:
+    """A CALLERROR on the wire: the description cut to its limit, the details always ``{}`` (J §4.2.3)."""
+    return orjson.dumps((CALL_ERROR, message_id, code, description[:MAX_DESCRIPTION], {}))
+
+
+def _call(frame: list[Any]) -> Call | Malformed:
+    message_id = frame[1]
+    answerable = len(message_id) <= MAX_ECHOED_ID
+    if not 0 < len(message_id) <= MAX_MESSAGE_ID:
+        reason = f"the message id has {len(message_id)} characters, 1 to {MAX_MESSAGE_ID} are allowed"
+    elif len(frame) != 4:
+        reason = f"a CALL of {len(frame)} elements, 4 are needed"
+    elif type(frame[2]) is not str:
+        reason = "the action is not a string"
+    else:
+        return Call(message_id, frame[2], {} if frame[3] is None else frame[3])
+    return Malformed(reason, message_id if answerable else None, answerable, CALL)
+
+
+def _call_result(frame: list[Any]) -> CallResult | Malformed:
+    if len(frame) != 3:
+        return Malformed(f"a CALLRESULT of {len(frame)} elements, 3 are needed", frame[1], kind=CALL_RESULT)
+    return CallResult(frame[1], {} if frame[2] is None else frame[2])
+
+
+def _call_error(frame: list[Any]) -> CallError | Malformed:
+    if len(frame) < 3 or type(frame[2]) is not str:
+        return Malformed("a CALLERROR without an error code", frame[1], kind=CALL_ERROR)
+    description = frame[3] if len(frame) > 3 else ""
+    details = frame[4] if len(frame) > 4 else {}
+    return CallError(
+        frame[1],
+        frame[2],
+        description if type(description) is str else "" if description is None else _shortened(description),
+        {} if details is None else details,
+    )
+
+
+def _broken(data: bytes, reason: str) -> Malformed:
+    """What can be saved of a frame that can't be read: its kind and id, if it begins like one."""
+    head = _HEAD.match(data)
+    if head is None:
+        return Malformed(reason)
+    try:
+        message_id = head[2].decode()
+    except UnicodeDecodeError:
+        return Malformed(reason)
+    kind = int(head[1])
+    return Malformed(reason, message_id, kind == CALL, kind, "GenericError")
+
+
+def _shortened(value: JSON) -> str:
+    return str(value)[:40] if isinstance(value, (str, int, float)) or value is None else type(value).__name__
+
+
+def _too_deep(value: JSON, allowed: int) -> bool:
+    if type(value) is dict:
+        return allowed == 0 or any(_too_deep(each, allowed - 1) for each in value.values())
+    if type(value) is list:
+        return allowed == 0 or any(_too_deep(each, allowed - 1) for each in value)
+    return False
+
+
+def _read_leniently(data: bytes) -> JSON:
+    """What orjson refuses but can be read all the same; None if it can't."""
+    try:
+        text = data.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=str, parse_float=_finite, parse_int=_within_64_bits)
+    except (ValueError, RecursionError):
+        return None
+    if _too_deep(value, MAX_DEPTH):
+        return None
+    return _without_surrogates(value)
+
+
+def _finite(spelling: str) -> float | str:
+    number = float(spelling)
+    return spelling if number in (float("inf"), float("-inf")) else number
+
+
+def _within_64_bits(spelling: str) -> int | float | str:
+    # 20 characters hold every 64-bit number; int() of a long one would cost quadratic time.
+    number = int(spelling) if len(spelling) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else _finite(spelling)
+
+
+def _without_surrogates(value: JSON) -> JSON:
+    if type(value) is str:
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if type(value) is list:
+        return [_without_surrogates(each) for each in value]
+    if type(value) is dict:
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    return value
