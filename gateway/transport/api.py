@@ -55,7 +55,7 @@ class UpgradeRequest:
     """A well-formed WebSocket upgrade request that waits for an answer.
 
     ``target`` is the request target as sent (ASCII, not decoded). ``headers`` keep order, case and repetition;
-    bytes above 0x7F appear as surrogate escapes. ``offered`` are the subprotocols in the client's order of
+    bytes above 0x7F appear as ISO-8859-1 characters. ``offered`` are the subprotocols in the client's order of
     preference (J §3.1.2). The representation never shows header values: ``Authorization`` is among them.
     """
 

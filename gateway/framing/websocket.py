@@ -1,0 +1,323 @@
+"""The server side of one WebSocket connection (RFC 6455), sans-I/O. The only module that imports ``websockets``.
+
+``websockets.server.ServerProtocol`` does the frames. What it leaves open is closed here: reassembly, UTF-8, bounds on
+fragments and on the head, binary messages, repeated Authorization, early frames, malformed HTTP. permessage-deflate is
+never negotiated (J §5.1 recommends none), so a reserved bit is a protocol error (OCPP.md A3.16).
+"""
+
+import email.utils
+import http
+import logging
+from collections.abc import Sequence
+
+from websockets.datastructures import Headers
+from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.framing.events import (
+    Closed,
+    Event,
+    FragmentSeen,
+    Message,
+    PingSeen,
+    PongSeen,
+    UpgradeRefused,
+    UpgradeRequested,
+)
+from gateway.framing.head import HeadBuffer, offered_subprotocols
+from gateway.framing.reassembly import Reassembly, Violation
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""Default limit of one text message. The largest real ones (SendLocalList, GetConfiguration) stay below 200 KiB."""
+
+MAX_HANDSHAKE_BYTES = 16 * 1024
+"""Default limit of the HTTP head. A charger's is below 1 KiB; proxies may add a few."""
+
+_CONTROL_FRAME_BYTES = 125
+_REASON_BYTES = 123  # a Close frame's payload is at most 125 bytes, two of them the code
+_UNSUPPORTED_DATA = 1003
+_NO_STATUS_RECEIVED = 1005
+_ABNORMAL_CLOSURE = 1006
+
+_FRAGMENT_SEEN, _PING_SEEN, _PONG_SEEN = FragmentSeen(), PingSeen(), PongSeen()
+
+_REFUSAL_REASONS = {
+    405: "method_not_allowed",
+    426: "not_an_upgrade",
+    431: "head_too_long",
+    505: "http_version",
+}
+
+# At DEBUG the library logs every header, Authorization included, and every payload (OCPP.md A7.9).
+for _name in ("websockets", "websockets.server", "websockets.client"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class _NeverDebug(logging.LoggerAdapter[logging.Logger]):
+    """Stays above INFO even where an operator's logging configuration turns the library's loggers to DEBUG."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.INFO and super().isEnabledFor(level)
+
+
+_LOGGER = _NeverDebug(logging.getLogger("websockets.server"), {})
+
+
+class WebSocket:
+    """One connection, from the first byte of HTTP to the Close.
+
+    Feed what arrives to ``receive``, then send what ``data_to_send`` returns; do the latter also after each
+    ``accept``, ``reject`` and ``send_*``. Once ``finished`` is true and all is sent, close the connection, and call
+    ``release``.
+    """
+
+    def __init__(
+        self, *, max_message_bytes: int = MAX_MESSAGE_BYTES, max_handshake_bytes: int = MAX_HANDSHAKE_BYTES
+    ) -> None:
+        # The library checks the announced size of a frame before it reads it, against what is left of its limit.
+        # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
+        self._protocol: ServerProtocol = ServerProtocol(
+            max_size=max_message_bytes + _CONTROL_FRAME_BYTES, logger=_LOGGER
+        )
+        self._head: HeadBuffer | None = HeadBuffer(max_handshake_bytes)
+        self._response: Response | None = None
+        self._offered: tuple[str, ...] = ()
+        self._reassembly = Reassembly(max_message_bytes)
+        self._closed: Closed | None = None
+        self._reported = False
+        self._finished = False
+        self._released = False
+
+    # What arrives.
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes of any length from the peer; return what they meant. Nothing counts after ``finished``."""
+        if self._finished or self._released or not data:
+            return []
+        if self._head is not None:
+            return self._receive_head(self._head, data)
+        self._protocol.receive_data(data)
+        return self._frame_events()
+
+    def receive_eof(self) -> list[Event]:
+        """The peer's stream ended. Without a Close before it, that is an abnormal closure (1006)."""
+        if self._released or self._finished:
+            return []
+        if self._head is not None:
+            self._finished = True
+            return [UpgradeRefused(None, "closed_by_peer")]
+        self._closed = self._closed or Closed(_ABNORMAL_CLOSURE, "", "network")
+        self._protocol.receive_eof()
+        return self._frame_events()
+
+    # The upgrade.
+
+    def accept(self, subprotocol: str | None) -> list[Event]:
+        """Answer 101, echoing ``subprotocol`` if there is one; return what the client sent too early.
+
+        Raises ValueError for a subprotocol that was not offered: echoing it would break the client (OCPP.md X1).
+        """
+        if subprotocol is not None and subprotocol not in self._offered:
+            raise ValueError(f"subprotocol {subprotocol!r} was not offered")
+        response, head = self._take_response()
+        if subprotocol is not None:
+            response.headers["Sec-WebSocket-Protocol"] = subprotocol
+        self._protocol.send_response(response)
+        early = bytes(head.data)
+        return self.receive(early) if early else []
+
+    def reject(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Answer the waiting request with an HTTP error and a short plain text."""
+        self._take_response()
+        self._refuse(status, text, headers)
+
+    # What is sent. Each does nothing once the closing handshake has begun on our side.
+
+    def send_text(self, data: bytes) -> None:
+        if self.open:
+            self._protocol.send_text(data)
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        if self.open:
+            self._protocol.send_ping(payload)
+
+    def send_close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake. Messages that arrive from now on are dropped: nobody could answer them.
+
+        ``reason`` is cut to 123 bytes. Raises ValueError for a code that may not be sent (RFC 6455 §7.4).
+        """
+        if not (1000 <= code < 5000) or code in (1004, 1005, 1006, 1015):
+            raise ValueError(f"close code {code} may not be sent")
+        if self.open:
+            cut = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+            self._protocol.send_close(code, cut)
+            self._closed = Closed(code, cut, "local")
+
+    def data_to_send(self) -> bytes:
+        """Take the bytes that wait to be sent."""
+        writes = self._protocol.writes  # data_to_send() would allocate a list on each call of the hot path
+        if not writes:
+            return b""
+        data = b"".join(writes)
+        writes.clear()
+        return data
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes ``data_to_send`` would return."""
+        return sum(map(len, self._protocol.writes))
+
+    @property
+    def open(self) -> bool:
+        """True between the 101 and the first Close, whoever sends it."""
+        return not self._released and self._protocol.state is State.OPEN
+
+    @property
+    def closing(self) -> bool:
+        """True while our Close waits for the peer's."""
+        return not self._finished and self._protocol.state is State.CLOSING
+
+    @property
+    def finished(self) -> bool:
+        """True once nothing further will be read: refused, closed by both sides, failed, or at EOF."""
+        return self._finished
+
+    def release(self) -> None:
+        """Let go of the parser. Its generator and its exceptions refer back to it: without this, each closed
+        connection would be a reference cycle for the collector."""
+        self._released = self._finished = True
+        protocol = self._protocol
+        protocol.parser.close()
+        protocol.parser_exc = protocol.handshake_exc = None
+        protocol.writes.clear()
+        protocol.events.clear()
+        self._head = self._response = None
+
+    # Internals.
+
+    def _receive_head(self, head: HeadBuffer, data: bytes) -> list[Event]:
+        if self._response is not None:  # the request waits for its answer; these are frames sent too early
+            head.data += data
+            if not head.too_long:
+                return []
+            self._take_response()
+            return self._refused(400, "data_before_upgrade")
+        length = head.feed(data)
+        if head.hopeless:
+            return self._refused(400 if head.looks_like_http else None, "malformed_request")
+        if length is None and not head.too_long:
+            return []
+        if length is None or length > head.limit:
+            return self._refused(431 if head.looks_like_http else None, "head_too_long")
+        self._protocol.receive_data(bytes(head.data[:length]))
+        del head.data[:length]
+        return self._request_events(self._protocol.events_received())
+
+    def _request_events(self, requests: Sequence[object]) -> list[Event]:
+        if not requests:  # the library found the head malformed; what it would send is an EOF or its own text
+            self._protocol.writes.clear()
+            if isinstance(self._protocol.handshake_exc, (RequestLineTooLong, HeaderLineTooLong, TooManyHeaders)):
+                return self._refused(431, "head_too_long")
+            return self._refused(400, "malformed_request")
+        request = requests[0]
+        assert isinstance(request, Request)
+        if len(request.headers.get_all("Authorization")) > 1:
+            return self._refused(400, "several_authorization_headers")
+        headers = tuple(request.headers.raw_items())
+        self._offered = offered_subprotocols(request.headers.get_all("Sec-WebSocket-Protocol"))
+        # The library's own parsing of these lines refuses odd spacing and knows only the server's preference.
+        if "Sec-WebSocket-Protocol" in request.headers:
+            del request.headers["Sec-WebSocket-Protocol"]
+        response = self._protocol.accept(request)
+        if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self._protocol.handshake_exc = None
+            status = response.status_code
+            return self._refused(status, _REFUSAL_REASONS.get(status, "malformed_upgrade"))
+        self._response = response
+        return [UpgradeRequested(request.path, headers, self._offered)]
+
+    def _take_response(self) -> tuple[Response, HeadBuffer]:
+        if self._response is None or self._head is None:
+            raise RuntimeError("no upgrade request waits for an answer")
+        taken = self._response, self._head
+        self._response = self._head = None
+        return taken
+
+    def _refused(self, status: int | None, reason: str) -> list[Event]:
+        if status is not None:
+            extra = {405: (("Allow", "GET"),), 426: (("Upgrade", "websocket"),)}.get(status, ())
+            self._refuse(status, reason.replace("_", " "), extra)
+        self._head = None
+        self._finished = True
+        return [UpgradeRefused(status, reason)]
+
+    def _refuse(self, status: int, text: str, headers: tuple[tuple[str, str], ...]) -> None:
+        body = text.encode() + b"\n"
+        fields = Headers(
+            [
+                ("Date", email.utils.formatdate(usegmt=True)),
+                ("Connection", "Upgrade, close" if status == http.HTTPStatus.UPGRADE_REQUIRED else "close"),
+                ("Content-Length", str(len(body))),
+                ("Content-Type", "text/plain; charset=utf-8"),
+            ]
+        )
+        for name, value in headers:
+            if not value.isprintable():
+                raise ValueError(f"header {name} holds a character that would end it")
+            fields[name] = value
+        phrase = http.HTTPStatus(status).phrase
+        self._protocol.writes.append(Response(status, phrase, fields, body).serialize())
+        self._finished = True
+
+    def _frame_events(self) -> list[Event]:
+        events: list[Event] = []
+        for frame in self._protocol.events_received():
+            assert isinstance(frame, Frame)  # requests are taken in _receive_head
+            event = self._frame_event(frame)
+            if event is not None:
+                events.append(event)
+            if self._finished:
+                break
+        if self._protocol.eof_sent and not self._reported:
+            events.append(self._end())
+        return events
+
+    def _frame_event(self, frame: Frame) -> Event | None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.CONT:
+            if self._closed is not None:
+                return _FRAGMENT_SEEN  # dropped, but still a sign of life
+            whole = self._reassembly.add(bytes(frame.data), frame.fin)
+            if isinstance(whole, bytes):
+                return Message(whole)
+            return self._fail(whole) if whole is not None else _FRAGMENT_SEEN
+        if opcode is Opcode.PING:
+            return _PING_SEEN
+        if opcode is Opcode.PONG:
+            return _PONG_SEEN
+        if opcode is Opcode.BINARY:
+            # OCPP-J is text. One policy for the odd stack that sends binary JSON: close (OCPP.md A3.15).
+            return self._fail(Violation(_UNSUPPORTED_DATA, "binary messages are not accepted"))
+        return None  # a Close; _end() reports it, after whatever came before it
+
+    def _fail(self, violation: Violation) -> Event:
+        self._closed = self._closed or Closed(violation.code, violation.reason, "local")
+        if not self._protocol.eof_sent:
+            self._protocol.fail(violation.code, violation.reason)
+        return self._end()
+
+    def _end(self) -> Closed:
+        self._reported = self._finished = True
+        if self._closed is not None:
+            return self._closed
+        received, sent = self._protocol.close_rcvd, self._protocol.close_sent
+        if received is not None:
+            self._closed = Closed(int(received.code), received.reason, "peer")
+        elif sent is not None:
+            self._closed = Closed(int(sent.code), sent.reason, "local")
+        else:
+            self._closed = Closed(_ABNORMAL_CLOSURE, "", "network")
+        return self._closed

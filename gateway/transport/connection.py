@@ -1,0 +1,347 @@
+"""One charger's connection: WebSocket in TLS over any Trio stream. Implements ``api.Transport``.
+
+Reading and writing share two rules:
+
+* What goes out, goes out in one critical section under ``_writing``: protocol bytes, TLS records, socket write. A
+  write that is cut short leaves half a record behind, so it ends the connection.
+* There is no task of its own. ``receive`` reads, and answers pings and key updates while it does. It does not queue
+  behind a sender that is stuck: the sender takes such answers along when it is done.
+"""
+
+from collections import deque
+
+import trio
+from attrs import frozen
+
+from gateway.errors import GatewayError
+from gateway.framing.events import Closed, Event, Message, UpgradeRefused, UpgradeRequested
+from gateway.framing.websocket import WebSocket
+from gateway.transport.api import ABNORMAL_CLOSURE, ConnectionClosed, Initiator, Peer
+from gateway.transport.limits import Limits
+from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
+
+MAX_UNSENT_BYTES = 64 * 1024
+"""Answers (pongs) that may wait behind another task's write before ``receive`` stops reading: a peer that pings
+without reading must not fill our memory."""
+
+LINGER_BYTES = 1024 * 1024
+"""What is read and thrown away after we ended it. Closing a socket with unread input makes the kernel send a reset,
+which can overtake our answer or Close on its way to the charger. One largest message, within the close deadline."""
+
+
+class HandshakeFailed(GatewayError):
+    """The peer never became a WebSocket client. ``stage`` is ``tls`` or ``http``; ``reason`` a stable word."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+
+
+@frozen
+class _End:
+    code: int
+    reason: str
+    initiator: Initiator
+
+
+class Connection:
+    """Owns ``stream``. First ``secure``, then ``request``, then ``accept`` or ``reject``; then a ``Transport``.
+
+    The three opening steps have no deadline of their own; when one is cancelled or raises, only ``aclose`` is left.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, tls: TlsRecords, *, address: tuple[str, int], limits: Limits) -> None:
+        self._stream = stream
+        self._tls = tls
+        self._address = address
+        self._limits = limits
+        self._websocket = WebSocket(
+            max_message_bytes=limits.max_message_bytes, max_handshake_bytes=limits.max_handshake_bytes
+        )
+        self._peer: Peer | None = None
+        self._subprotocol: str | None = None
+        self._last_heard = trio.current_time()
+        # Bounded by one read: nothing is read while messages wait here, and READ_BYTES hold so many frames.
+        self._inbox: deque[bytes] = deque()
+        self._upgrade: UpgradeRequested | UpgradeRefused | None = None
+        self._writing = trio.Lock()
+        self._end: _End | None = None
+        self._broken = False  # the stream is unusable; nothing can be said to the peer any more
+        self._reading = False
+        self._reader_left: trio.Event | None = None  # how a close waits for its turn to read
+        self._close_begun = False
+
+    # Opening.
+
+    async def secure(self) -> Peer:
+        """Do the TLS handshake. Raises HandshakeFailed."""
+        try:
+            while not self._tls.handshake():
+                await self._flush()
+                data = await self._receive_some()
+                if not data:
+                    raise HandshakeFailed("tls", "closed_by_peer")
+                self._tls.feed(data)
+        except TlsFailure as failure:
+            await self._flush()  # the alert that tells the peer why
+            raise HandshakeFailed("tls", failure.reason) from None
+        await self._flush()
+        host, port = self._address
+        tls = self._tls
+        self._peer = Peer(host, port, tls.version, tls.cipher, tls.peer_certificate)
+        return self._peer
+
+    async def request(self) -> UpgradeRequested:
+        """Read the upgrade request. One that is none has been answered when this raises HandshakeFailed."""
+        self._pump()  # what came with the end of the TLS handshake
+        while self._upgrade is None:
+            if self._end is not None:
+                raise HandshakeFailed("http", self._end.reason)
+            await self._read()
+        upgrade, self._upgrade = self._upgrade, None
+        if isinstance(upgrade, UpgradeRefused):
+            await self._finish_refusal()
+            raise HandshakeFailed("http", upgrade.reason)
+        return upgrade
+
+    async def accept(self, subprotocol: str | None) -> None:
+        """Answer 101. Raises ConnectionClosed; ValueError for a subprotocol that was not offered."""
+        self._take_in(self._websocket.accept(subprotocol))
+        self._subprotocol = subprotocol
+        async with self._writing:
+            await self._flush()
+        if self._broken:
+            self._raise_ended()
+
+    async def reject(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Answer with an HTTP error and close, so that the peer can read it. Never raises for the peer."""
+        self._websocket.reject(status, text, headers)
+        await self._finish_refusal()
+
+    # Transport.
+
+    @property
+    def peer(self) -> Peer:
+        assert self._peer is not None, "secure() comes first"
+        return self._peer
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._subprotocol
+
+    @property
+    def last_heard(self) -> float:
+        return self._last_heard
+
+    async def receive(self) -> bytes:
+        if self._inbox:
+            await trio.lowlevel.checkpoint()  # a burst of messages must not starve the other sessions
+        while not self._inbox:
+            self._raise_if_ended()
+            await self._answer()
+            if self._end is None:
+                await self._read()
+                await self._answer()
+        return self._inbox.popleft()
+
+    async def send(self, data: bytes) -> None:
+        async with self._writing:
+            await trio.lowlevel.checkpoint_if_cancelled()  # last chance to take the message back
+            self._raise_if_ended()
+            self._websocket.send_text(data)
+            await self._flush()
+            if self._broken:
+                self._raise_ended()
+
+    async def ping(self) -> None:
+        async with self._writing:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._raise_if_ended()
+            self._websocket.send_ping()
+            await self._flush()
+            if self._broken:
+                self._raise_ended()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        if self._close_begun:
+            await trio.lowlevel.checkpoint()
+            return
+        self._close_begun = True
+        try:
+            with trio.move_on_after(self._limits.close_seconds, shield=True):
+                await self._close_politely(code, reason)
+        finally:
+            self._end = self._end or _End(code, reason, "local")
+            await self._cut()
+            self._websocket.release()
+
+    # Reading.
+
+    async def _receive_some(self) -> bytes:
+        """Read ciphertext; b"" for any end. Cancelling loses nothing."""
+        self._reading = True
+        try:
+            return bytes(await self._stream.receive_some(READ_BYTES))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._broken = True
+            return b""
+        finally:
+            self._reading = False
+            if self._reader_left is not None:
+                self._reader_left.set()
+
+    async def _read(self) -> None:
+        """Read once and take in what it means. No await comes between the socket read and the inbox."""
+        data = await self._receive_some()
+        if data:
+            self._tls.feed(data)
+            self._pump()
+        else:
+            self._take_in(self._websocket.receive_eof())
+            self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
+
+    def _pump(self) -> None:
+        try:
+            plaintext = self._tls.read()
+        except TlsFailure as failure:
+            self._ended(_End(ABNORMAL_CLOSURE, f"TLS: {failure.reason}", "network"))
+            return
+        if plaintext:
+            events = self._websocket.receive(plaintext)
+            if events:  # at least one whole frame
+                self._last_heard = trio.current_time()
+            self._take_in(events)
+        if self._tls.ended:
+            self._take_in(self._websocket.receive_eof())
+            self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
+
+    def _take_in(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Message):
+                self._inbox.append(event.data)
+            elif isinstance(event, Closed):
+                self._ended(_End(event.code, event.reason, event.initiator))
+            elif isinstance(event, (UpgradeRequested, UpgradeRefused)):
+                self._upgrade = event
+
+    def _ended(self, end: _End) -> None:
+        self._end = self._end or end
+
+    # Writing.
+
+    async def _answer(self) -> None:
+        """Send what reading gave rise to (pongs, the echo of a Close, TLS key updates), if that can be done now.
+
+        Not behind another task's write, unless too much has piled up: that task takes it along. What is left after a
+        cancellation waits for the next write of any kind.
+        """
+        if not (self._websocket.unsent or self._tls.unsent) or self._broken:
+            return
+        if self._writing.locked() and self._websocket.unsent < MAX_UNSENT_BYTES:
+            return
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Encrypt and write all that waits. The caller holds ``_writing`` (or is alone, in the opening).
+
+        Never raises for the peer: a failed write is recorded as the end. Cancelled part-way, it ends the connection;
+        but a cancellation that is already pending must not, so it is let out while nothing is half done: the socket
+        write that follows starts without another checkpoint.
+        """
+        while not self._broken:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                plaintext = self._websocket.data_to_send()
+                if plaintext:
+                    self._tls.write(plaintext)
+            except TlsFailure as failure:
+                await self._break(f"TLS: {failure.reason}", "network")
+                return
+            ciphertext = self._tls.pending()
+            if not ciphertext:
+                return
+            await self._write(ciphertext)
+
+    async def _write(self, ciphertext: bytes) -> None:
+        done = False
+        try:
+            with trio.move_on_after(self._limits.write_seconds) as deadline:
+                await self._stream.send_all(ciphertext)
+                done = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._break("connection reset", "network")
+        finally:
+            if not done and not self._broken:
+                late = deadline.cancelled_caught
+                reason = "the peer does not read" if late else "a write was cancelled"
+                await self._break(reason, "network" if late else "local")
+
+    async def _break(self, reason: str, initiator: Initiator) -> None:
+        """The stream is out of step for good. Closing it wakes a task that reads."""
+        self._broken = True
+        self._ended(_End(ABNORMAL_CLOSURE, reason, initiator))
+        await self._cut()
+
+    # Closing.
+
+    async def _close_politely(self, code: int, reason: str) -> None:
+        async with self._writing:
+            if self._end is None:
+                self._inbox.clear()  # nobody could be answered any more; the charger keeps what was not confirmed
+                self._websocket.send_close(code, reason)
+                self._end = _End(code, reason, "local")
+            await self._flush()
+        while self._websocket.closing and not self._broken:
+            await self._read_for_close()
+        await self._shut_tls()
+        if self._end.initiator == "local":
+            await self._linger()
+
+    async def _read_for_close(self) -> None:
+        """Read once, so that our Close is read before the socket goes. The caller bounds the time."""
+        if self._reading:  # the session's reader is in receive(), which reads once more and then raises
+            self._reader_left = trio.Event()
+            await self._reader_left.wait()
+        else:
+            await self._read()
+
+    async def _shut_tls(self) -> None:
+        async with self._writing:
+            if not self._broken:
+                self._tls.close_notify()
+                await self._flush()
+
+    async def _linger(self) -> None:
+        read = 0
+        while not self._broken and not self._reading and read < LINGER_BYTES:
+            data = await self._receive_some()
+            if not data:
+                return
+            read += len(data)
+
+    async def _finish_refusal(self) -> None:
+        self._close_begun = True
+        try:
+            with trio.move_on_after(self._limits.close_seconds, shield=True):
+                await self._flush()
+                await self._shut_tls()
+                await self._linger()
+        finally:
+            self._end = self._end or _End(ABNORMAL_CLOSURE, "refused", "local")
+            await self._cut()
+            self._websocket.release()
+
+    async def _cut(self) -> None:
+        with trio.CancelScope(shield=True) as scope:  # aclose() of a stream whose scope is cancelled only closes
+            scope.cancel()
+            await self._stream.aclose()
+
+    def _raise_if_ended(self) -> None:
+        if self._end is not None:
+            self._raise_ended()
+
+    def _raise_ended(self) -> None:
+        assert self._end is not None
+        raise ConnectionClosed(self._end.code, self._end.reason, self._end.initiator)

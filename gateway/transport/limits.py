@@ -1,0 +1,42 @@
+"""Deadlines and bounds of a listener's connections, each a setting with its reason."""
+
+from attrs import field, frozen
+from attrs.validators import ge, gt
+
+from gateway.framing.websocket import MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES
+
+
+@frozen
+class Limits:
+    """Seconds are durations of Trio's clock; bytes are of plaintext."""
+
+    tls_handshake_seconds: float = field(default=15.0, validator=gt(0))
+    """A wallbox on a weak GSM link with a slow CPU needs some seconds; nobody honest needs more (OCPP.md A7.21)."""
+
+    upgrade_seconds: float = field(default=10.0, validator=gt(0))
+    """From the end of the TLS handshake to a complete HTTP head: one packet for a charger."""
+
+    admission_seconds: float = field(default=10.0, validator=gt(0))
+    """What admission may take (scrypt of an imported key, the store). Then 503: the charger backs off and retries."""
+
+    write_seconds: float = field(default=20.0, validator=gt(0))
+    """How long one write may wait for a peer that does not read. Longer than a cell hand-over, shorter than the
+    patience of a command's caller."""
+
+    close_seconds: float = field(default=2.0, validator=gt(0))
+    """What a close may take altogether, shielded from cancellation; a dead peer must not hold up a shutdown."""
+
+    max_message_bytes: int = field(default=MAX_MESSAGE_BYTES, validator=ge(1024))
+    """Of one text message, whole (OCPP.md A3.17)."""
+
+    max_handshake_bytes: int = field(default=MAX_HANDSHAKE_BYTES, validator=ge(1024))
+    """Of the HTTP head, whole."""
+
+    max_concurrent_handshakes: int = field(default=200, validator=ge(4))
+    """Connections between accept and the end of the upgrade; others wait in the kernel's accept queue. 200 keep one
+    core busy in a mass reconnect (a handshake costs 1 to 2 ms of CPU) and bound what half-open peers cost. (At
+    least 4: each bound address holds one while it waits for a connection.)"""
+
+    crowded_handshake_seconds: float = field(default=4.0, validator=gt(0))
+    """When all those places are taken, handshakes older than this give theirs up: silent peers (slow loris, port
+    scanners) must not keep the chargers out for the whole patient deadline."""

@@ -1,0 +1,297 @@
+"""Accepting chargers: a TCP port, TLS, the upgrade, and the hand-over to whoever serves the connection.
+
+Two nurseries: one accepts, the other holds the connections, so that accepting can stop while those go on to their own
+end. Nothing that happens to one connection ends another or the loop.
+"""
+
+import socket
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+import trio
+from attrs import frozen
+
+from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
+from gateway.transport.connection import Connection, HandshakeFailed
+from gateway.transport.limits import Limits
+from gateway.transport.records import TlsRecords
+from gateway.transport.tls import TlsProvider
+
+BACKLOG = 1024
+"""Connections that the kernel holds for us; a mass reconnect after a power cut fills it, and more retry by SYN."""
+
+ACCEPT_PAUSE_SECONDS = 0.25
+"""After an accept that failed for want of descriptors or memory: long enough for some to come back."""
+
+ACCEPT_LOG_SECONDS = 60.0
+"""Such failures repeat until the shortage is over; one line a minute says so."""
+
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""TCP finds a dead path after two minutes even where WebSocket pings are switched off for a charger."""
+
+_LOG = structlog.get_logger()
+
+Stage = Literal["accept", "tls", "http", "admission", "session"]
+
+
+@frozen
+class Outcome:
+    """What became of one connection, for metrics and security events.
+
+    ``stage`` is where it ended; ``result`` a stable word: ``served``, ``deadline``, a refusal's reason, a TLS alert.
+    """
+
+    listener: str
+    stage: Stage
+    result: str
+    address: str
+    identity: str | None = None
+
+
+class _Places:
+    """The bounded places for connections between accept and the end of the upgrade."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._free = trio.Semaphore(limits.max_concurrent_handshakes)
+        self._taken: OrderedDict[Connection, tuple[float, trio.CancelScope]] = OrderedDict()  # oldest first
+
+    async def acquire(self) -> None:
+        """Wait for a place. Those who have held theirs for too long while others wait, lose it."""
+        while True:
+            with trio.move_on_after(self._oldest_may_stay()):
+                await self._free.acquire()
+                return
+            self._evict()
+
+    def _oldest_may_stay(self) -> float:
+        for since, scope in self._taken.values():
+            if not scope.cancel_called:
+                return max(0.0, since + self._limits.crowded_handshake_seconds - trio.current_time())
+        return float("inf")
+
+    def _evict(self) -> None:
+        for since, scope in self._taken.values():
+            if since + self._limits.crowded_handshake_seconds > trio.current_time():
+                return
+            if not scope.cancel_called:
+                scope.cancel()
+                return  # one place is enough
+
+    def occupy(self, connection: Connection, scope: trio.CancelScope) -> None:
+        self._taken[connection] = (trio.current_time(), scope)
+
+    def release(self, connection: Connection | None) -> None:
+        if connection is not None:
+            del self._taken[connection]
+        self._free.release()
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+
+class Listener:
+    """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
+
+    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        tls: TlsProvider,
+        admit: Admit,
+        handle: Handle,
+        limits: Limits | None = None,
+        observe: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.limits = limits or Limits()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """How many connections ended at (stage, result); both come from small fixed vocabularies."""
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._admit = admit
+        self._handle = handle
+        self._observe = observe
+        self._places = _Places(self.limits)
+        self._accepting = trio.CancelScope()
+        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._shortage_logged = float("-inf")
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """The bound (host, port) pairs; empty before ``serve`` has started."""
+        return self._addresses
+
+    @property
+    def opening(self) -> int:
+        """How many connections are between accept and the end of the upgrade."""
+        return len(self._places)
+
+    async def serve(
+        self, *, task_status: trio.TaskStatus[tuple[tuple[str, int], ...]] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Bind, report the bound addresses, accept until ``stop_accepting``, return when the last handler has.
+
+        Cancelling ends the handlers, each of whose connections is closed with 1001. Raises OSError if it cannot bind.
+        """
+        listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
+        try:
+            self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
+            task_status.started(self._addresses)
+            async with trio.open_nursery() as handlers:
+                with self._accepting:
+                    async with trio.open_nursery() as acceptors:
+                        for listener in listeners:
+                            acceptors.start_soon(self._accept, listener, handlers)
+                await _close(listeners)
+        finally:
+            await _close(listeners)
+
+    def stop_accepting(self) -> None:
+        """Close the port. Connections that were accepted go on to their own end."""
+        self._accepting.cancel()
+
+    async def _accept(self, listener: trio.SocketListener, handlers: trio.Nursery) -> None:
+        while True:
+            await self._places.acquire()
+            try:
+                stream = await listener.accept()
+            except OSError as exc:
+                self._places.release(None)
+                self._log_shortage(exc)
+                await trio.sleep(ACCEPT_PAUSE_SECONDS)
+            except BaseException:
+                self._places.release(None)
+                raise
+            else:
+                handlers.start_soon(self._attend, stream)
+
+    def _log_shortage(self, exc: OSError) -> None:
+        self.outcomes["accept", "failed"] += 1
+        if trio.current_time() - self._shortage_logged >= ACCEPT_LOG_SECONDS:
+            self._shortage_logged = trio.current_time()
+            _LOG.error("accept failed", listener=self.name, error=str(exc))
+
+    async def _attend(self, stream: trio.SocketStream) -> None:
+        """One connection, to its end. Whatever goes wrong in it stays in it."""
+        address = ""
+        try:
+            address, port = _tune(stream)
+            records = TlsRecords(self._tls.context)
+            connection = Connection(stream, records, address=(address, port), limits=self.limits)
+        except OSError:  # the peer has gone again
+            self._places.release(None)
+            self._report("accept", "closed_by_peer", address)
+            await trio.aclose_forcefully(stream)
+            return
+        try:
+            accept = await self._open_in_place(connection, address)
+            if accept is not None:
+                await self._hand_over(connection, accept)
+        except Exception:
+            # The only place that may swallow a bug: it belongs to this one connection.
+            _LOG.exception("connection failed", listener=self.name, address=address)
+            self._report("session", "failed", address)
+        finally:
+            await connection.aclose(1011)
+
+    async def _open_in_place(self, connection: Connection, address: str) -> Accept | None:
+        with trio.CancelScope() as place:
+            self._places.occupy(connection, place)
+            try:
+                return await self._open(connection, address)
+            finally:
+                self._places.release(connection)
+        self._report("accept", "crowded_out", address)
+        return None
+
+    async def _open(self, connection: Connection, address: str) -> Accept | None:
+        """TLS, request, admission, answer. None if it came to nothing, which has been reported then."""
+        stage: Stage = "tls"
+        try:
+            with trio.move_on_after(self.limits.tls_handshake_seconds) as deadline:
+                peer = await connection.secure()
+            if deadline.cancelled_caught:
+                self._report(stage, "deadline", address)
+                return None
+            stage = "http"
+            with trio.move_on_after(self.limits.upgrade_seconds) as deadline:
+                asked = await connection.request()
+            if deadline.cancelled_caught:
+                self._report(stage, "deadline", address)
+                return None
+            request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
+            answer = await self._ask(request)
+            if isinstance(answer, Refusal):
+                self._report("admission", answer.reason, address, answer.identity)
+                await connection.reject(answer.status, _TEXTS.get(answer.status, "refused"), answer.headers)
+                return None
+            await connection.accept(answer.subprotocol)
+        except HandshakeFailed as failure:
+            self._report(stage, failure.reason, address)
+            return None
+        except ConnectionClosed as closed:
+            self._report(stage, f"closed_by_{closed.initiator}", address)
+            return None
+        return answer
+
+    async def _ask(self, request: UpgradeRequest) -> Accept | Refusal:
+        with trio.move_on_after(self.limits.admission_seconds):
+            return await self._admit(request)
+        return Refusal(503, "admission_deadline", headers=(("Retry-After", "30"),))
+
+    async def _hand_over(self, connection: Connection, accept: Accept) -> None:
+        address = connection.peer.address
+        code = 1001  # cancelled: the gateway is going away
+        try:
+            await self._handle(connection, accept.principal)
+            code = 1000
+        except ConnectionClosed:
+            code = 1000
+        except Exception:
+            code = 1011
+            raise
+        finally:
+            await connection.aclose(code)
+        self._report("session", "served", address)
+
+    def _report(self, stage: Stage, result: str, address: str, identity: str | None = None) -> None:
+        # At DEBUG: ports on the internet see scanners all day, and a refusal must stay cheap (OCPP.md A1.6).
+        _LOG.debug("connection ended", listener=self.name, stage=stage, result=result, address=address)
+        self.outcomes[stage, result] += 1
+        if self._observe is not None:
+            self._observe(Outcome(self.name, stage, result, address, identity))
+
+
+_TEXTS = {
+    400: "bad request",
+    401: "credentials required",
+    403: "forbidden",
+    404: "unknown charge point",
+    429: "too many requests",
+    503: "try again later",
+}
+"""What a refused charger reads. The reason proper is for us: it would tell a stranger what to try next."""
+
+
+def _tune(stream: trio.SocketStream) -> tuple[str, int]:
+    """Set keep-alive (TCP_NODELAY is set by SocketStream) and return the peer's address. Raises OSError."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):  # macOS names them otherwise
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    name = stream.socket.getpeername()
+    return name[0], name[1]
+
+
+async def _close(listeners: list[trio.SocketListener]) -> None:
+    for listener in listeners:
+        await trio.aclose_forcefully(listener)

@@ -1,0 +1,113 @@
+"""TLS records without I/O: plaintext on one side, ciphertext on the other.
+
+``ssl.SSLObject`` over ``MemoryBIO``, driven by ``connection.py``. It costs a third of ``trio.SSLStream`` per message
+(docs/adr/0002-transport.md) because nothing here is a coroutine.
+"""
+
+import ssl
+
+from gateway.errors import GatewayError
+
+READ_BYTES = 16 * 1024
+"""The most plaintext of one TLS record, and what is asked of the socket at once. Bounds what one read can bring in."""
+
+
+class TlsFailure(GatewayError):
+    """The peer broke TLS, or speaks something else. ``reason`` is a stable lower-case word of OpenSSL."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TlsRecords:
+    """The server end of one TLS connection.
+
+    After any call take ``pending`` and send it: OpenSSL answers key updates, sends session tickets and alerts on
+    its own.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._ended = False
+
+    def feed(self, ciphertext: bytes) -> None:
+        self._incoming.write(ciphertext)
+
+    def handshake(self) -> bool:
+        """Advance the handshake with what was fed; True once it is done. Raises TlsFailure."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as exc:
+            raise TlsFailure(_word(exc)) from None
+        return True
+
+    def read(self) -> bytes:
+        """Return all plaintext that can be had now. Raises TlsFailure."""
+        parts = []
+        try:
+            while True:
+                part = self._tls.read(READ_BYTES)
+                if not part:  # how SSLObject reports a close_notify
+                    self._ended = True
+                    break
+                parts.append(part)
+                # One record per socket read is the common case; asking again costs an exception each time.
+                if not self._incoming.pending and not self._tls.pending():
+                    return part if len(parts) == 1 else b"".join(parts)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as exc:
+            raise TlsFailure(_word(exc)) from None
+        return b"".join(parts)
+
+    @property
+    def ended(self) -> bool:
+        """True once the peer's close_notify was read."""
+        return self._ended
+
+    def write(self, plaintext: bytes) -> None:
+        """Raises TlsFailure."""
+        view = memoryview(plaintext)
+        try:
+            while view:
+                view = view[self._tls.write(view) :]
+        except ssl.SSLError as exc:
+            raise TlsFailure(_word(exc)) from None
+
+    def close_notify(self) -> None:
+        """Queue our close_notify; the peer's is not waited for."""
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:  # "want read" is the normal case; after a failure there is nothing left to say
+            pass
+
+    @property
+    def unsent(self) -> int:
+        return self._outgoing.pending
+
+    def pending(self) -> bytes:
+        """Take the ciphertext that waits to be sent."""
+        return self._outgoing.read()
+
+    @property
+    def version(self) -> str:
+        return self._tls.version() or ""
+
+    @property
+    def cipher(self) -> str:
+        cipher = self._tls.cipher()
+        return cipher[0] if cipher else ""
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The client's verified certificate in DER."""
+        return self._tls.getpeercert(binary_form=True)
+
+
+def _word(exc: ssl.SSLError) -> str:
+    return (exc.reason or type(exc).__name__).lower()
