@@ -1,0 +1,181 @@
+"""Passwords of chargers: making keys, keeping verifiers in their place, and checking what a charger presents.
+
+Only salted verifiers are kept (WP A01.FR.08). How slow a check is follows from where the key came from:
+
+* ``GENERATED``: 20 random bytes of ours. Guessing them is hopeless, so one HMAC-SHA-256 does, and thousands of
+  chargers that reconnect at once cost nothing.
+* ``IMPORTED``: given by somebody else, of unknown strength, so a stolen database must not give it away: scrypt, tens
+  of milliseconds and 16 MiB each. Callers run ``find`` in a worker thread, a bounded number at a time, after
+  ``Verifier.recall`` has not recognised the password from the time before.
+
+A password is raw bytes and may hold anything, 0x00 and ``:`` included (J §6.2.2, OCPP.md A7.2).
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime
+
+from gateway.domain.records import Credential, CredentialKind
+from gateway.domain.values import new_id
+
+GENERATED_KEY_BYTES = 20
+"""The most that an AuthorizationKey may have (WP 7.2): 160 bits, 40 hexadecimal digits."""
+
+MIN_KEY_BYTES, MAX_KEY_BYTES = 8, 40
+"""What is taken as a key. The standard says 16 to 20 bytes (WP 7.2, OCPP.md A7.6), and what goes out by
+ChangeConfiguration keeps to that. What is provisioned is what chargers in the field already have, and vendors have put
+shorter passwords and the 40 characters of the hexadecimal form itself there: up to 40 is taken. Fewer than 8 could be
+guessed over the network, one reconnect at a time."""
+
+MAX_PASSWORD_BYTES = 255
+"""A longer password is refused unread: no key is that long, and hashing it would be the peer's choice of work."""
+
+_SALT_BYTES = 16
+_LOG2_N, _R, _P = 14, 8, 1
+"""scrypt's usual parameters for a log-in (RFC 7914 §2): 16 MiB and about 50 ms. They are stored with each verifier, so
+that they can be raised later."""
+
+_MAX_LOG2_N, _MAX_R, _MAX_P = 17, 8, 4
+"""A stored verifier that asks for more is taken for damaged: checking it would be a denial of service."""
+
+_DIGEST_BYTES = 32
+
+REMEMBERED = 50_000
+"""Passwords that a ``Verifier`` recognises again: more than one gateway holds chargers; about 10 MB."""
+
+
+def generate_key() -> bytes:
+    """A new AuthorizationKey: 20 random bytes."""
+    return secrets.token_bytes(GENERATED_KEY_BYTES)
+
+
+def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credential:
+    """A verifier for ``key``, valid from ``now`` on. With ``IMPORTED`` it takes tens of milliseconds.
+
+    Raises ValueError if the key is shorter or longer than is taken; the message doesn't show it.
+    """
+    if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+        raise ValueError(f"an AuthorizationKey has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes, not {len(key)}")
+    salt = secrets.token_bytes(_SALT_BYTES)
+    if kind is CredentialKind.GENERATED:
+        verifier = _hmac(salt, key)
+    else:
+        verifier = bytes((_LOG2_N, _R, _P)) + _scrypt(salt, key, _LOG2_N, _R, _P)
+    return Credential(new_id("cred"), kind, salt, verifier, not_before=now)
+
+
+def verify(credential: Credential, password: bytes, accept_hex: bool = False) -> bool:
+    """Whether ``password`` is the key behind ``credential``; compared in constant time. Never raises.
+
+    ``accept_hex``: a charger may also present its key's hexadecimal form as text, a known misreading (OCPP.md X3).
+    Validity in time is not looked at. Slow for ``IMPORTED``.
+    """
+    return any(_verify(credential, form) for form in _forms(password, accept_hex))
+
+
+def find(credentials: Iterable[Credential], password: bytes, now: datetime, accept_hex: bool = False) -> str | None:
+    """The id of the first credential that is valid now and matches, or None. Slow where one is ``IMPORTED``."""
+    for credential in credentials:
+        if valid_at(credential, now) and verify(credential, password, accept_hex):
+            return credential.credential_id
+    return None
+
+
+def valid_at(credential: Credential, now: datetime) -> bool:
+    """Whether the credential may be used now."""
+    return credential.not_before <= now and (credential.not_after is None or now < credential.not_after)
+
+
+class Verifier:
+    """Checks what can be checked at once, and recognises passwords that passed before.
+
+    Memory of passed passwords is a digest under a key of this process's own, useless to anybody else; the least
+    recently used are forgotten. Not for several threads.
+
+        found = verifier.recall(credentials, password, now)
+        if found is None and verifier.worth_a_thread(credentials):
+            found = <in a worker thread> find(credentials, password, now)
+            if found is not None:
+                verifier.remember(<the found credential>, password)
+    """
+
+    def __init__(self, accept_hex: bool = False, capacity: int = REMEMBERED) -> None:
+        self._accept_hex = accept_hex
+        self._capacity = capacity
+        self._secret = secrets.token_bytes(_DIGEST_BYTES)
+        self._passed: OrderedDict[str, bytes] = OrderedDict()
+
+    @property
+    def accept_hex(self) -> bool:
+        """Whether a key's hexadecimal form is taken too; to be handed on to ``find``."""
+        return self._accept_hex
+
+    def recall(self, credentials: Iterable[Credential], password: bytes, now: datetime) -> str | None:
+        """The id of the credential that matches, as far as that can be told in microseconds."""
+        for credential in credentials:
+            if not valid_at(credential, now):
+                continue
+            if credential.kind is CredentialKind.GENERATED:
+                if verify(credential, password, self._accept_hex):
+                    return credential.credential_id
+            elif self._passed_before(credential, password):
+                return credential.credential_id
+        return None
+
+    def worth_a_thread(self, credentials: Iterable[Credential]) -> bool:
+        """Whether the slow check could still find a match that ``recall`` didn't."""
+        return any(credential.kind is CredentialKind.IMPORTED for credential in credentials)
+
+    def remember(self, credential: Credential, password: bytes) -> None:
+        """``password`` has just passed for ``credential``."""
+        self._passed[credential.credential_id] = self._digest(credential, password)
+        self._passed.move_to_end(credential.credential_id)
+        if len(self._passed) > self._capacity:
+            self._passed.popitem(last=False)
+
+    def _passed_before(self, credential: Credential, password: bytes) -> bool:
+        known = self._passed.get(credential.credential_id)
+        if known is None or not hmac.compare_digest(known, self._digest(credential, password)):
+            return False
+        self._passed.move_to_end(credential.credential_id)
+        return True
+
+    def _digest(self, credential: Credential, password: bytes) -> bytes:
+        # The salt ties it to this very verifier: a key changed under the same id is not recognised.
+        return _hmac(self._secret, credential.salt + password)
+
+
+def _forms(password: bytes, accept_hex: bool) -> list[bytes]:
+    """What the password may stand for: itself and, where that is tolerated, the bytes that it spells."""
+    if len(password) > MAX_PASSWORD_BYTES:
+        return []
+    if accept_hex and len(password) == 2 * GENERATED_KEY_BYTES:
+        try:
+            return [password, bytes.fromhex(password.decode("ascii"))]
+        except ValueError:
+            pass  # 40 bytes that spell nothing: a password like any other
+    return [password]
+
+
+def _verify(credential: Credential, password: bytes) -> bool:
+    if credential.kind is CredentialKind.GENERATED:
+        return hmac.compare_digest(credential.verifier, _hmac(credential.salt, password))
+    if len(credential.verifier) != 3 + _DIGEST_BYTES:
+        return False
+    log2_n, r, p = credential.verifier[:3]
+    if not (1 <= log2_n <= _MAX_LOG2_N and 1 <= r <= _MAX_R and 1 <= p <= _MAX_P):
+        return False
+    return hmac.compare_digest(credential.verifier[3:], _scrypt(credential.salt, password, log2_n, r, p))
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
+
+
+def _scrypt(salt: bytes, password: bytes, log2_n: int, r: int, p: int) -> bytes:
+    n = 1 << log2_n
+    memory = 128 * r * (n + p + 2)
+    return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=memory + 1024, dklen=_DIGEST_BYTES)
