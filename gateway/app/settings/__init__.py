@@ -1,0 +1,42 @@
+"""The gateway's settings: frozen values with defaults, read from a TOML file.
+
+``chargers`` and ``sections`` are the settings, each with its default and the reason for it; ``expectations`` is what
+a value may be; ``loading`` reads a file and tells all of its problems at once; ``example`` renders the commented
+example file from the same source.
+"""
+
+from gateway.app.settings.chargers import (
+    AuthorizationSettings,
+    BootConfigurationSetting,
+    CertificateFiles,
+    ListenerSettings,
+    SessionSettings,
+)
+from gateway.app.settings.example import render_example
+from gateway.app.settings.loading import load
+from gateway.app.settings.sections import (
+    ControlSettings,
+    DrainSettings,
+    LoggingSettings,
+    MetricsSettings,
+    RetentionSettings,
+    Settings,
+    StoreSettings,
+)
+
+__all__ = [
+    "AuthorizationSettings",
+    "BootConfigurationSetting",
+    "CertificateFiles",
+    "ControlSettings",
+    "DrainSettings",
+    "ListenerSettings",
+    "LoggingSettings",
+    "MetricsSettings",
+    "RetentionSettings",
+    "SessionSettings",
+    "Settings",
+    "StoreSettings",
+    "load",
+    "render_example",
+]

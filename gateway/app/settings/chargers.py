@@ -1,0 +1,276 @@
+"""The settings of the charger side: listeners, sessions, the configuration put to chargers, authorization.
+
+Each field has a default and says why it is that, or has none because there can't be one. A section's ``problems`` are
+what its fields can't say alone: pairs of a key and what is wrong with it. ``load`` asks for them; code that builds
+settings itself is trusted.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from attrs import Factory, field, frozen
+
+from gateway.app.settings.expectations import (
+    about,
+    filled,
+    host,
+    number,
+    one_of,
+    path_prefix,
+    subset_of,
+    text,
+    texts,
+    whole,
+)
+
+Problems: TypeAlias = Iterator[tuple[str, str]]
+"""Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""
+
+SILENCE_SLACK_SECONDS = 30
+"""By how much the silence limit must exceed the longest interval a charger was told: its timer is late and its link
+slow now and then. A limit equal to the interval makes connections flap (OCPP.md A6.5)."""
+
+SECRET_KEYS = frozenset({"authorizationkey"})
+"""Configuration keys, folded, that belong to single chargers and must not stand in a file for all of them."""
+
+
+@frozen
+class CertificateFiles:
+    """A server certificate."""
+
+    certificate: Path = field(
+        metadata=about("The certificate and its chain, in PEM, the server's own first.", example="certs/server.pem")
+    )
+    key: Path = field(metadata=about("Its private key, in PEM, not encrypted.", example="certs/server.key"))
+
+
+@frozen
+class ListenerSettings:
+    """Where chargers connect (wss only; no plain ws listener exists). Repeat the table for more."""
+
+    certificates: tuple[CertificateFiles, ...] = field(
+        metadata=about(
+            "Server certificates. Chargers may know only one kind of key, so give an ECDSA and an RSA certificate "
+            "(WP A00.FR.317); the client's offer chooses. `gateway certs dev` makes a pair to try with.",
+            filled("tables of certificate and key", 8),
+            example=[
+                {"certificate": "certs/server-ecdsa.pem", "key": "certs/server-ecdsa.key"},
+                {"certificate": "certs/server-rsa.pem", "key": "certs/server-rsa.key"},
+            ],
+        )
+    )
+    name: str = field(default="chargers", metadata=about("Names the listener in logs and metrics.", text(40, "a name")))
+    host: str = field(
+        default="0.0.0.0",  # noqa: S104 - chargers come from the internet
+        metadata=about("The interface to listen on; chargers come from the internet, so all of them.", host()),
+    )
+    port: int = field(
+        default=9443,
+        metadata=about("Above 1023, so that no privilege is needed; 0 lets the system choose.", whole(0, 65535)),
+    )
+    path_prefix: str = field(
+        default="/ocpp/",
+        metadata=about("What comes before the identity: wss://host:9443/ocpp/<identity> (J §3.1.1).", path_prefix()),
+    )
+    security_profiles: tuple[int, ...] = field(
+        default=(2,),
+        metadata=about(
+            "OCPP security profiles that are admitted. 2 is TLS with Basic auth (WP A00); 1, without TLS, never is.",
+            subset_of(2),
+        ),
+    )
+
+
+def _silence(sessions: "SessionSettings") -> float:
+    return max(sessions.heartbeat_interval, sessions.retry_interval) + float(SILENCE_SLACK_SECONDS)
+
+
+@frozen
+class SessionSettings:
+    """What is asked and tolerated of a charger's connection."""
+
+    heartbeat_interval: int = field(
+        default=300,
+        metadata=about(
+            "What an accepted charger is told (S §4.2). Five minutes keep mobile data small; a lost link is found "
+            "by a ping before.",
+            whole(10, 86_400, "seconds"),
+        ),
+    )
+    retry_interval: int = field(
+        default=300,
+        metadata=about(
+            "How long a Pending or Rejected charger is to wait before its next boot; never 0, which would leave it "
+            "to the charger (S §4.2).",
+            whole(10, 86_400, "seconds"),
+        ),
+    )
+    silence_seconds: float = field(
+        default=Factory(_silence, takes_self=True),
+        metadata=about(
+            "Nothing heard for so long, not even a pong: the connection is pinged, then closed. Must exceed both "
+            f"intervals by {SILENCE_SLACK_SECONDS} seconds, which it does unless set: a limit equal to the interval "
+            "makes connections flap.",
+            number(20, 172_800, "seconds"),
+            example=330,
+        ),
+    )
+    ping_grace_seconds: float = field(
+        default=30.0,
+        metadata=about(
+            "How long a silent charger has to answer the ping, or to say anything. Longer than a mobile link's worst "
+            "round trip.",
+            number(1, 600, "seconds"),
+        ),
+    )
+    call_timeout_seconds: float = field(
+        default=40.0,
+        metadata=about(
+            "How long a charger may take to answer a command. Home chargers on mobile links take tens of seconds "
+            "(J §4.1.1); then the command's outcome is unknown, and a late answer is still recorded.",
+            number(1, 600, "seconds"),
+        ),
+    )
+    call_queue_limit: int = field(
+        default=32,
+        metadata=about(
+            "Commands that may wait for one charger; one more is refused. They go out one at a time, so a longer "
+            "queue would only hold what runs out of time.",
+            whole(1, 10_000),
+        ),
+    )
+    settle_delay_seconds: float = field(
+        default=2.0,
+        metadata=about(
+            "How long a charger is left alone after its boot was answered; commands too early send some wallboxes "
+            "into a boot loop.",
+            number(0, 300, "seconds"),
+        ),
+    )
+    ready_after_silence_seconds: float = field(
+        default=60.0,
+        metadata=about(
+            "A charger that comes back without a boot and says nothing gets commands after so long.",
+            number(1, 3600, "seconds"),
+        ),
+    )
+    max_bad_messages: int = field(
+        default=50,
+        metadata=about(
+            "Unreadable messages in a row before a connection is closed. Not at the first: chargers truncate one now "
+            "and then.",
+            whole(1, 1_000_000),
+        ),
+    )
+    end_seconds: float = field(
+        default=10.0,
+        metadata=about("How long the end of a session may take to be recorded.", number(0.1, 120, "seconds")),
+    )
+    write_seconds: float = field(
+        default=20.0,
+        metadata=about(
+            "A message that can't be handed to the network for so long ends the connection: the charger does not "
+            "read. Longer than a cell hand-over.",
+            number(1, 600, "seconds"),
+        ),
+    )
+    close_seconds: float = field(
+        default=2.0,
+        metadata=about(
+            "How long closing a connection may take before it is cut off; vanished chargers never answer.",
+            number(0.1, 60, "seconds"),
+        ),
+    )
+    tls_handshake_seconds: float = field(
+        default=15.0,
+        metadata=about(
+            "For the TLS handshake. A wallbox with a slow processor on a weak link takes some seconds; one that takes "
+            "longer only holds a place.",
+            number(1, 120, "seconds"),
+        ),
+    )
+    upgrade_seconds: float = field(
+        default=10.0,
+        metadata=about(
+            "From the handshake to the complete upgrade request: one packet for a charger.", number(1, 120, "seconds")
+        ),
+    )
+    admission_seconds: float = field(
+        default=10.0,
+        metadata=about(
+            "For looking up a charger and checking its password; then 503, and the charger tries again later.",
+            number(1, 120, "seconds"),
+        ),
+    )
+    max_concurrent_handshakes: int = field(
+        default=200,
+        metadata=about(
+            "Connections between accept and upgrade; others wait in the kernel's queue. So many keep a core busy when "
+            "all chargers come back at once, and bound what half-open ones cost.",
+            whole(1, 100_000),
+        ),
+    )
+    max_message_bytes: int = field(
+        default=1_048_576,
+        metadata=about(
+            "A larger message ends the connection with 1009. The largest real ones, configurations and local lists, "
+            "stay below 200 kB.",
+            whole(4_096, 67_108_864, "bytes"),
+        ),
+    )
+
+    def problems(self) -> Problems:
+        """The silence limit leaves slack above the intervals that chargers are told."""
+        for name in ("heartbeat_interval", "retry_interval"):
+            least = getattr(self, name) + SILENCE_SLACK_SECONDS
+            if self.silence_seconds < least:
+                yield (
+                    "silence_seconds",
+                    f"expected at least {least} ({name} and {SILENCE_SLACK_SECONDS} seconds of slack), found "
+                    f"{self.silence_seconds:g}: a charger that keeps to its interval would be cut off",
+                )
+                return
+
+
+@frozen
+class BootConfigurationSetting:
+    """A key that accepted chargers are asked to set by ChangeConfiguration, in the order of the file."""
+
+    key: str = field(metadata=about("The configuration key (S §9).", text(50, "a configuration key")))
+    values: tuple[str, ...] = field(
+        metadata=about(
+            "The value; more of them are fallbacks, tried in order where the charger refuses the one before.",
+            texts(500, 8, "values"),
+        )
+    )
+
+    def problems(self) -> Problems:
+        """A password is one charger's own."""
+        if self.key.casefold() in SECRET_KEYS:
+            yield "key", f"{self.key} is one charger's own and is not set from here: use its credentials"
+
+
+MEASURANDS = (
+    "Energy.Active.Import.Register,Power.Active.Import",
+    "Energy.Active.Import.Register,Current.Import,Voltage",
+)
+"""What the platform needs in meter values, and what gives the same where a charger can't measure power."""
+
+BOOT_CONFIGURATION = (
+    BootConfigurationSetting(key="MeterValuesSampledData", values=MEASURANDS),
+    BootConfigurationSetting(key="MeterValueSampleInterval", values=("60",)),
+)
+
+
+@frozen
+class AuthorizationSettings:
+    """Who may charge: idTags in the table have their own status; this is for the others."""
+
+    unknown_tags: Literal["Invalid", "Accepted"] = field(
+        default="Invalid",
+        metadata=about(
+            'What a tag that is not in the table is told. "Accepted" is for private chargers that anybody may use.',
+            one_of("Invalid", "Accepted"),
+        ),
+    )

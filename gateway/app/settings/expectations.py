@@ -1,0 +1,178 @@
+"""What a setting's value may be, in words and as a check; and the values that are read from text (addresses)."""
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+
+@frozen
+class Expectation:
+    """A set of values: ``description`` completes the sentence "expected ...", ``accepts`` tells a member.
+
+    ``accepts`` is only asked about values of the field's own type.
+    """
+
+    description: str
+    accepts: Callable[[Any], bool]
+
+
+@frozen
+class About:
+    """What is said of a setting besides its type and default: its reason, what it may be, and an example of a value
+    where there is no default."""
+
+    text: str
+    expectation: Expectation | None = None
+    example: object = None
+
+
+KEY = "gateway.about"
+"""The key of ``About`` in an attrs field's metadata."""
+
+
+def about(text: str, expectation: Expectation | None = None, example: object = None) -> Mapping[str, About]:
+    """The metadata of a setting's field."""
+    return {KEY: About(text, expectation, example)}
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+def whole(low: int, high: int, unit: str = "") -> Expectation:
+    """A whole number within bounds."""
+    of_unit = f" of {unit}" if unit else ""
+    return Expectation(f"a whole number{of_unit} from {low} to {high}", lambda value: low <= value <= high)
+
+
+def number(low: float, high: float, unit: str = "") -> Expectation:
+    """A finite number within bounds."""
+    of_unit = f" of {unit}" if unit else ""
+    description = f"a number{of_unit} from {low:g} to {high:g}"
+    return Expectation(description, lambda value: math.isfinite(value) and low <= value <= high)
+
+
+# --- text -----------------------------------------------------------------------------------------------------
+
+
+def one_of(*choices: str) -> Expectation:
+    """One of a few words."""
+    return Expectation(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
+
+
+def text(longest: int, what: str = "a text") -> Expectation:
+    """Text that is not blank, without control characters, of bounded length."""
+    return Expectation(
+        f"{what} of 1 to {longest} printable characters",
+        lambda value: 0 < len(value) <= longest and value.isprintable() and not value.isspace(),
+    )
+
+
+def texts(longest: int, most: int, what: str) -> Expectation:
+    """A list of such texts: at least one."""
+    each = text(longest)
+    return Expectation(
+        f"a list of 1 to {most} {what}, each of 1 to {longest} printable characters",
+        lambda values: 0 < len(values) <= most and all(each.accepts(value) for value in values),
+    )
+
+
+def subset_of(*members: int) -> Expectation:
+    """A list of some of the members, none twice."""
+    names = ", ".join(map(str, members))
+    return Expectation(
+        f"a list of some of: {names}",
+        lambda values: bool(values) and len(set(values)) == len(values) and set(values) <= set(members),
+    )
+
+
+def filled(what: str, most: int) -> Expectation:
+    """A list with something in it."""
+    return Expectation(f"a list of 1 to {most} {what}", lambda values: 0 < len(values) <= most)
+
+
+def at_most(what: str, most: int) -> Expectation:
+    """A list, perhaps empty, of bounded length."""
+    return Expectation(f"a list of at most {most} {what}", lambda values: len(values) <= most)
+
+
+_PATH_PREFIX = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)*")
+
+
+def path_prefix() -> Expectation:
+    """The fixed part of a URL path, before the identity."""
+    return Expectation(
+        'a path such as "/ocpp/": letters, digits and ._~- between slashes, one at either end',
+        lambda value: len(value) <= 200 and _PATH_PREFIX.fullmatch(value) is not None,
+    )
+
+
+# --- addresses ------------------------------------------------------------------------------------------------
+
+OFF = "off"
+
+
+def parse_address(value: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` to its parts, the host without brackets. Raises ValueError."""
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\]:(\d{1,5})", value)
+    plain = re.fullmatch(r"([A-Za-z0-9._-]+):(\d{1,5})", value)
+    found = bracketed or plain
+    if found is None or not value.isascii():
+        raise ValueError(f"not an address: {value!r}")
+    if bracketed:
+        ipaddress.IPv6Address(found[1])
+    port = int(found[2])
+    if port > 65535:
+        raise ValueError(f"not a port: {port}")
+    return found[1], port
+
+
+def address(*, may_be_off: bool = False) -> Expectation:
+    """An address to listen on, or the word ``off`` where that is allowed. Port 0 lets the system choose."""
+
+    def accepts(value: str) -> bool:
+        if may_be_off and value == OFF:
+            return True
+        try:
+            parse_address(value)
+        except ValueError:
+            return False
+        return True
+
+    also = f' or "{OFF}"' if may_be_off else ""
+    return Expectation(f'an address such as "127.0.0.1:9000" or "[::1]:9000"{also}', accepts)
+
+
+def host() -> Expectation:
+    """A host name or an IP address (IPv6 without brackets)."""
+
+    def accepts(value: str) -> bool:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            return re.fullmatch(r"(?=.{1,253}\Z)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", value) is not None
+        return True
+
+    return Expectation('a host name or IP address such as "0.0.0.0" or "::"', accepts)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def twice(values: Iterable[str]) -> list[str]:
+    """The values that occur more than once, each once, in order."""
+    seen: set[str] = set()
+    found: list[str] = []
+    for value in values:
+        if value in seen and value not in found:
+            found.append(value)
+        seen.add(value)
+    return found
