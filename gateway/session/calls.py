@@ -1,0 +1,103 @@
+"""The gateway's CALLs on one connection: one on the wire at a time, each answer to the CALL it belongs to.
+
+After its time-out a CALL gives up the wire but is remembered for a while: a late answer still reaches whoever asked
+(JE 3.4, OCPP.md A5.3). Answers to nothing are counted and dropped; they resolve nobody else's CALL (A3.11).
+"""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeAlias
+
+import orjson
+import trio
+from attrs import define, field
+
+from gateway.domain.commands import ChargerError
+from gateway.messages import rpc
+from gateway.session.core import Core
+
+MAX_LATE = 16
+"""Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
+reaches back for minutes."""
+
+MAX_ERROR_DESCRIPTION, MAX_ERROR_DETAILS = 255, 1000
+"""What is kept of a CALLERROR's texts (J §4.2.3 gives the description 255)."""
+
+Answered: TypeAlias = rpc.CallResult | ChargerError
+
+
+@define(eq=False)
+class Exchange:
+    """One CALL on the wire and, at some time perhaps, its answer."""
+
+    message_id: str
+    on_late: Callable[[Answered], None] | None
+    answer: Answered | None = None
+    answered: trio.Event = field(factory=trio.Event)
+
+
+class Calls:
+    """Sends CALLs and matches answers. ``slot`` is the right to the wire, given in order of asking."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.slot = trio.StrictFIFOLock()
+        self._current: Exchange | None = None
+        self._late: OrderedDict[str, Exchange] = OrderedDict()
+
+    async def send(self, action: str, payload: object, on_late: Callable[[Answered], None] | None = None) -> Exchange:
+        """Put a CALL on the wire. The caller holds ``slot``, and calls ``finish`` before it lets go of it.
+
+        Raises ConnectionClosed. Cancelling leaves open whether the CALL went out.
+        """
+        exchange = Exchange(str(uuid.uuid4()), on_late)
+        self._current = exchange
+        await self._core.transport.send(rpc.encode_call(exchange.message_id, action, payload))
+        return exchange
+
+    def finish(self) -> None:
+        """The wire is free again; an unanswered CALL with someone to tell is remembered."""
+        exchange, self._current = self._current, None
+        if exchange is None or exchange.answer is not None:
+            return
+        self._core.observer.count("call_timeouts")
+        if exchange.on_late is not None:
+            self._late[exchange.message_id] = exchange
+            if len(self._late) > MAX_LATE:
+                self._late.popitem(last=False)
+
+    def resolve(self, message_id: str, answer: Answered) -> None:
+        """An answer came in. Never waits."""
+        current = self._current
+        if current is not None and current.message_id == message_id and current.answer is None:
+            current.answer = answer
+            current.answered.set()
+            return
+        late = self._late.pop(message_id, None)
+        if late is not None and late.on_late is not None:
+            self._core.observer.count("late_answers")
+            late.on_late(answer)
+        else:
+            self._core.observer.count("unmatched_answers")
+
+    def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
+        """A CALLRESULT, a CALLERROR, or what was meant to be one."""
+        match frame:
+            case rpc.CallResult():
+                self.resolve(frame.message_id, frame)
+            case rpc.CallError():
+                self.resolve(frame.message_id, charger_error(frame))
+            case rpc.Malformed():
+                if frame.message_id is not None:
+                    self.resolve(frame.message_id, ChargerError("InvalidConfirmation", frame.reason))
+
+
+def charger_error(frame: rpc.CallError) -> ChargerError:
+    """A CALLERROR as it is recorded: bounded, whatever the charger sent."""
+    details = orjson.dumps(frame.details).decode()
+    return ChargerError(
+        frame.code[:MAX_ERROR_DESCRIPTION],
+        frame.description[:MAX_ERROR_DESCRIPTION],
+        details if len(details) <= MAX_ERROR_DETAILS else "{}",
+    )

@@ -1,0 +1,88 @@
+"""Looks up, before a decision, what it must know beyond the charger's own state: tags, twins, numbers."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.domain.decision import (
+    Authorization,
+    AuthorizeQuery,
+    Facts,
+    Query,
+    StartQuery,
+    StopQuery,
+    TransactionQuery,
+)
+from gateway.domain.values import Clock
+from gateway.session.ports import Authorizer, Journal
+from gateway.store.api import Store
+
+TAG_TRANSACTIONS_CONSIDERED = 20
+"""Open transactions of one tag that are looked at for ConcurrentTx: one elsewhere is enough, and a tag that may not
+run several never has many."""
+
+LOCAL_AUTHORIZATION = "Accepted"
+
+
+class TableAuthorizer:
+    """Authorizes by the operator's table of tags, and by one policy for tags that are not in it."""
+
+    def __init__(self, journal: Journal, store: Store, clock: Clock, unknown_tags: str = "Invalid") -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._unknown_tags = unknown_tags
+
+    async def authorize(self, charge_point: str, id_tag: str) -> Authorization:
+        """By the table: expired tags are told Expired whatever else they are but blocked (S §7.2)."""
+        record = await self._journal.read(self._store.id_tag, id_tag)
+        if record is None:
+            return Authorization(self._unknown_tags)
+        status = record.status
+        if status == LOCAL_AUTHORIZATION and record.expiry_date is not None and record.expiry_date <= self._clock():
+            status = "Expired"
+        return Authorization(status, record.expiry_date, record.parent_id_tag, record.allow_concurrent)
+
+
+class FactSource:
+    """Answers queries. Stateless, shared by all sessions; what it allocates it allocates through the store."""
+
+    def __init__(
+        self, journal: Journal, store: Store, authorizer: Authorizer, take_number: Callable[[], Awaitable[int]]
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._authorizer = authorizer
+        self._take_number = take_number
+
+    async def fetch(self, charge_point: str, query: Query) -> Facts:
+        """Raises ``StoreUnavailable``. Cancelling is safe; a number taken and not used is lost, which is allowed."""
+        match query:
+            case AuthorizeQuery():
+                return Facts(authorization=await self._authorizer.authorize(charge_point, query.id_tag))
+            case StartQuery():
+                return await self._start(charge_point, query)
+            case StopQuery():
+                return await self._stop(charge_point, query)
+            case TransactionQuery():
+                found = await self._journal.read(self._store.transaction_by_number, query.number)
+                return Facts(transaction=found)
+
+    async def _start(self, charge_point: str, query: StartQuery) -> Facts:
+        authorization = await self._authorizer.authorize(charge_point, query.id_tag)
+        twin = await self._journal.read(self._store.transaction_by_start_key, charge_point, query.start_key)
+        in_use = False
+        if not authorization.allow_concurrent:
+            held = await self._journal.read(
+                self._store.open_transactions_of_tag, query.id_tag, TAG_TRANSACTIONS_CONSIDERED
+            )
+            in_use = any(t.charge_point != charge_point or t.connector != query.connector for t in held)
+        number = await self._take_number()
+        return Facts(authorization=authorization, transaction=twin, tag_in_use=in_use, number=number)
+
+    async def _stop(self, charge_point: str, query: StopQuery) -> Facts:
+        transaction = await self._journal.read(self._store.transaction_by_number, query.number)
+        if query.id_tag is None:
+            return Facts(transaction=transaction)
+        authorization = await self._authorizer.authorize(charge_point, query.id_tag)
+        starting = query.starting_tag or (transaction.id_tag if transaction is not None else None)
+        starting_tag = await self._journal.read(self._store.id_tag, starting) if starting else None
+        return Facts(authorization=authorization, transaction=transaction, starting_tag=starting_tag)

@@ -1,0 +1,55 @@
+"""Changing a charger's AuthorizationKey by ChangeConfiguration (S §5.3, WP A01).
+
+Whatever happens between sending the key and hearing about it, the charger must be able to come back: the new key is
+admitted before the CALL goes out, and which key stays is decided by the charger's answer (A01.FR.03, FR.04) or, where
+none came, by the key it connects with next (OCPP.md A7.8; ``gateway.app.admission``).
+"""
+
+import trio
+
+from gateway.domain.commands import (
+    SECRET_CONFIGURATION_KEYS,
+    Answer,
+    ChangeConfiguration,
+    ChargerError,
+    Command,
+    StatusAnswer,
+)
+from gateway.domain.credentials import make_credential
+from gateway.domain.records import CredentialKind
+from gateway.session.core import Core
+from gateway.store.api import AddCredential, RemoveCredentials
+
+TAKEN = ("Accepted", "RebootRequired")
+"""Answers after which the charger uses the new key."""
+
+
+class KeyChange:
+    """One change of key, from before it is sent until it is decided."""
+
+    def __init__(self, core: Core, new: str, present: tuple[str, ...]) -> None:
+        self._core = core
+        self._new = new
+        self._present = present
+
+    @staticmethod
+    def is_one(command: Command) -> bool:
+        """Whether this command changes the key."""
+        return isinstance(command, ChangeConfiguration) and command.key.lower() in SECRET_CONFIGURATION_KEYS
+
+    @classmethod
+    async def begin(cls, command: Command, core: Core) -> "KeyChange":
+        """Admit the new key beside the present ones. ``command`` has passed the checks: its value is hexadecimal."""
+        assert isinstance(command, ChangeConfiguration)
+        key = bytes.fromhex(command.value)
+        # Its strength is unknown, so it gets the slow hash, in a thread.
+        credential = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, core.clock())
+        present = await core.read(core.store.credentials, core.identity)
+        await core.write(AddCredential(core.identity, credential))
+        return cls(core, credential.credential_id, tuple(each.credential_id for each in present))
+
+    async def decided(self, answer: Answer | ChargerError) -> None:
+        """Admit from now on only the key that the charger uses by its own word."""
+        taken = isinstance(answer, StatusAnswer) and answer.status in TAKEN
+        gone = self._present if taken else (self._new,)
+        await self._core.write(RemoveCredentials(self._core.identity, gone))

@@ -1,0 +1,31 @@
+"""The limits that supervise a session, each with its default and the reason for it."""
+
+from attrs import frozen
+
+
+@frozen
+class SessionLimits:
+    """All times in seconds."""
+
+    heartbeat_interval: int = 300
+    """What an accepted charger is told to keep (S §4.2). Any message counts as a heartbeat (S §4.6)."""
+    retry_interval: int = 300
+    """What a Pending or Rejected charger is told to wait before its next boot; positive (OCPP.md B1.2)."""
+    silence: float = 330.0
+    """Nothing heard for so long: a ping. More than the heartbeat interval, or chargers that are merely punctual
+    would flap (OCPP.md A6.5)."""
+    ping_grace: float = 30.0
+    """Nothing heard for so long after that ping either: the end. Longer than a mobile link's worst round trip."""
+    call_timeout: float = 40.0
+    """How long one CALL may hold the wire. Home chargers on mobile links take tens of seconds (JE 3.4)."""
+    call_queue: int = 32
+    """Commands that may wait for one charger. At one a second it is half a minute's worth; more would only expire."""
+    settle_delay: float = 2.0
+    """Pause after Boot.conf before the gateway speaks: earlier commands put some wallboxes into a boot loop
+    (OCPP.md quirk 7)."""
+    ready_after_silence: float = 60.0
+    """A charger that reconnects without a Boot and says nothing is spoken to after this long."""
+    bad_messages: int = 50
+    """Unreadable frames in a row before the session is ended: a broken peer, not a bad day (OCPP.md A3.9)."""
+    end_deadline: float = 10.0
+    """How long the end of a session may take to be recorded."""

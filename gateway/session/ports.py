@@ -1,0 +1,44 @@
+"""What a session is given by the composition root: where it commits and looks up, who counts, who decides on tags."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from gateway.domain.decision import Authorization
+from gateway.store.api import Write, WriteResult
+
+T = TypeVar("T")
+
+
+class Journal(Protocol):
+    """The way to the store (``gateway.journal``). Both raise ``StoreUnavailable``."""
+
+    async def commit(self, write: Write) -> WriteResult:
+        """On disk when it returns. Cancelling the waiter withdraws nothing."""
+        ...
+
+    async def read(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run a read of the store in a worker thread."""
+        ...
+
+
+class Authorizer(Protocol):
+    """Decides what a charger is told of an idTag. The seam for an authorizer outside of the gateway.
+
+    It must answer within its own deadline, with a policy of its own for when the outside can't be reached: a
+    charger's message waits for it. Raises only ``StoreUnavailable``.
+    """
+
+    async def authorize(self, charge_point: str, id_tag: str) -> Authorization: ...
+
+
+class Observer(Protocol):
+    """Counts what happens, for metrics. Must be cheap and must not raise."""
+
+    def count(self, what: str, label: str = "") -> None: ...
+
+
+class NoObserver:
+    """Counts nothing."""
+
+    def count(self, what: str, label: str = "") -> None:
+        """Forget it."""

@@ -1,0 +1,76 @@
+"""When the gateway may speak first.
+
+    closed ──Boot.conf Accepted, settle delay──▶ open
+    closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, OCPP.md B1.3)
+    closed ──accepted earlier; another message, or nothing for a minute──▶ open (J §5.4)
+    any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7)
+
+A Rejected charger is not spoken to (S §4.2). No task and no timer runs while nobody waits.
+"""
+
+import math
+from enum import IntEnum
+
+import trio
+
+from gateway.domain.values import Registration
+
+
+class Access(IntEnum):
+    """What may be sent, as far as registration goes."""
+
+    NONE = 0
+    RESTRICTED = 1
+    FULL = 2
+
+
+ACCESS = {
+    Registration.ACCEPTED: Access.FULL,
+    Registration.PENDING: Access.RESTRICTED,
+    Registration.REJECTED: Access.NONE,
+}
+
+
+class Readiness:
+    """The gate of one session. Only its session moves it; any number of tasks wait at it."""
+
+    def __init__(self, *, accepted_before: bool, settle_delay: float, ready_after_silence: float) -> None:
+        self._settle_delay = settle_delay
+        self._access = Access.FULL if accepted_before else Access.NONE
+        self._opens_at = trio.current_time() + ready_after_silence if accepted_before else math.inf
+        self._awaits_sign = accepted_before
+        self._changed: trio.Event | None = None
+
+    def hold(self) -> None:
+        """A BootNotification came in: nothing goes out until it is answered and the charger has settled."""
+        self._awaits_sign = False
+        self._move(Access.NONE, math.inf)
+
+    def boot_answered(self, registration: Registration) -> None:
+        """Boot.conf is on the wire."""
+        access = ACCESS[registration]
+        self._move(access, trio.current_time() + self._settle_delay if access else math.inf)
+
+    def message_handled(self) -> None:
+        """The charger sent something other than a Boot, and it has been answered."""
+        if self._awaits_sign:
+            self._awaits_sign = False
+            self._move(self._access, trio.current_time())
+
+    def permits(self, access: Access) -> bool:
+        """Whether ``access`` is given at this very moment."""
+        return self._access >= access and trio.current_time() >= self._opens_at
+
+    async def wait(self, access: Access) -> None:
+        """Return once ``access`` is given. Cancelling is safe."""
+        while not self.permits(access):
+            if self._changed is None:
+                self._changed = trio.Event()
+            with trio.move_on_at(self._opens_at if self._access >= access else math.inf):
+                await self._changed.wait()
+
+    def _move(self, access: Access, opens_at: float) -> None:
+        self._access, self._opens_at = access, opens_at
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -1,0 +1,311 @@
+"""One charger's session: reads its frames, decides, commits, replies, in that order, in one task.
+
+The reader never waits for an answer to a CALL of ours: a reader that did would wait for itself. Its only waits are
+the transport and the journal, so a ping waits no longer than a commit.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+from gateway.domain.commands import (
+    CallOutcome,
+    Command,
+    RefusalReason,
+    Refused,
+    TriggeredMessage,
+    TriggerMessage,
+)
+from gateway.domain.decision import CallRefused, Context, Decision, Facts, Request, StartQuery
+from gateway.domain.events import ChargePointDisconnected, NewEvent
+from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import Clock, Registration, new_id
+from gateway.errors import StoreUnavailable
+from gateway.messages import rpc
+from gateway.session.calls import Calls
+from gateway.session.commands import Commands
+from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
+from gateway.session.facts import FactSource
+from gateway.session.limits import SessionLimits
+from gateway.session.ports import Journal, Observer
+from gateway.session.provisioning import DesiredKey, provision
+from gateway.session.readiness import Readiness
+from gateway.store.api import Append, GuardFailed, Store
+from gateway.transport.api import ConnectionClosed, Transport
+
+log = structlog.get_logger()
+
+MAX_DECISIONS = 4
+"""How often one message is decided anew because others changed what it rests on. The last decision is made without
+the contested fact, so a charger always gets its answer."""
+
+NO_FACTS = Facts()
+
+
+class Session:
+    """One connection of one charge point, from the committed opening to the recorded end.
+
+    ``run`` is called once. ``submit``, ``end`` and the properties may be used by other tasks of the loop meanwhile.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: ChargePointState,
+        transport: Transport,
+        protocol: ProtocolVersion,
+        journal: Journal,
+        store: Store,
+        facts: FactSource,
+        clock: Clock,
+        limits: SessionLimits,
+        observer: Observer,
+        boot_configuration: tuple[DesiredKey, ...] = (),
+    ) -> None:
+        self._core = Core(
+            state=state,
+            transport=transport,
+            protocol=protocol,
+            journal=journal,
+            store=store,
+            clock=clock,
+            limits=limits,
+            observer=observer,
+        )
+        self._facts = facts
+        self._boot_configuration = boot_configuration
+        self._readiness = Readiness(
+            accepted_before=state.accepted,
+            settle_delay=limits.settle_delay,
+            ready_after_silence=limits.ready_after_silence,
+        )
+        self._nursery: trio.Nursery | None = None
+        self._calls = Calls(self._core)
+        self._commands = Commands(self._core, self._calls, self._readiness, self._spawn)
+        self._bad_messages = 0
+        self._provisioned = False
+
+    @property
+    def epoch(self) -> int:
+        return self._core.state.epoch
+
+    @property
+    def last_heard(self) -> float:
+        """In Trio's time."""
+        return self._core.transport.last_heard
+
+    def end(self, reason: str, code: int = CLOSE_GOING_AWAY) -> None:
+        """Ask the session to end; ``run`` returns when its end is recorded."""
+        self._core.end(reason, code=code)
+
+    async def submit(self, command: Command, *, request_id: str, fingerprint: str, deadline: float) -> CallOutcome:
+        """As ``Commands.submit``."""
+        if self._nursery is None:
+            return Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is not running")
+        return await self._commands.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+
+    async def run(self) -> None:
+        """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
+        core = self._core
+        try:
+            with core.scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    if core.state.accepted:
+                        self._start_provisioning(ask_status=True)
+                    await self._read()
+        except Exception:
+            # The one broad handler of the charger's side: a bug in here ends this session and no other.
+            log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
+            core.observer.count("session_failures")
+            core.end("internal-error", code=CLOSE_INTERNAL)
+        finally:
+            self._nursery = None
+            with trio.CancelScope(shield=True):
+                await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                data = await self._receive()
+                await self._handle(data)
+            except ConnectionClosed as closed:
+                self._core.end("closed", initiator=closed.initiator, code=closed.code)
+                return
+            except SessionOver:
+                return
+
+    async def _receive(self) -> bytes:
+        """The next message. Silence brings a ping, further silence the end; every frame heard starts it anew."""
+        transport, limits = self._core.transport, self._core.limits
+        pinged_at = -math.inf
+        while True:
+            pinged = pinged_at > transport.last_heard
+            with trio.CancelScope(
+                deadline=pinged_at + limits.ping_grace if pinged else transport.last_heard + limits.silence
+            ):
+                return await transport.receive()
+            now = trio.current_time()
+            if pinged_at > transport.last_heard:
+                if now >= pinged_at + limits.ping_grace:
+                    self._core.observer.count("silent_sessions")
+                    self._core.end("silent", code=CLOSE_GOING_AWAY)
+                    raise SessionOver("silent")
+            elif now >= transport.last_heard + limits.silence:
+                pinged_at = now
+                with trio.move_on_after(limits.ping_grace):
+                    await transport.ping()
+
+    async def _handle(self, data: bytes) -> None:
+        frame = rpc.parse(data)
+        match frame:
+            case rpc.Call():
+                self._bad_messages = 0
+                await self._answer(frame)
+            case rpc.CallResult() | rpc.CallError():
+                self._bad_messages = 0
+                self._calls.received(frame)
+            case rpc.Ignored():
+                self._core.observer.count("ignored_messages")
+            case rpc.Malformed():
+                await self._bad(frame)
+
+    async def _bad(self, frame: rpc.Malformed) -> None:
+        self._core.observer.count("malformed_messages")
+        log.info("malformed message", charge_point=self._core.identity, reason=frame.reason)
+        if frame.answerable and frame.message_id is not None:
+            await self._core.transport.send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
+        elif frame.kind != rpc.CALL:
+            self._calls.received(frame)
+        self._bad_messages += 1
+        if self._bad_messages >= self._core.limits.bad_messages:
+            self._core.end("protocol", code=CLOSE_POLICY)
+            raise SessionOver("protocol")
+
+    # --- a charger's CALL -------------------------------------------------------------------------------------
+
+    async def _answer(self, call: rpc.Call) -> None:
+        core = self._core
+        boots = core.protocol.allowed_before_acceptance(call.action)
+        if not boots and not core.state.accepted and call.action not in self._commands.solicited:
+            core.observer.count("calls_before_acceptance")
+            await core.transport.send(
+                rpc.encode_call_error(call.message_id, "SecurityError", "the charge point is not accepted")
+            )
+            return
+        if boots:
+            self._readiness.hold()
+        reply = await self._decide(call)
+        await core.transport.send(reply)
+        if boots:
+            self._readiness.boot_answered(core.state.registration)
+            if core.state.accepted:
+                self._start_provisioning(ask_status=False)
+        else:
+            self._readiness.message_handled()
+
+    async def _decide(self, call: rpc.Call) -> bytes:
+        """Decode, decide, commit; the reply to be sent. What it acknowledges is on disk when this returns."""
+        core = self._core
+        request = core.protocol.decode_call(call.message_id, call.action, call.payload)
+        if isinstance(request, CallRefused):
+            core.observer.count("calls_refused", request.code)
+            return rpc.encode_call_error(request.message_id, request.code, request.description)
+        core.observer.count("messages", request.action)
+        decision = await self._commit_decision(request)
+        return rpc.encode_call_result(request.message_id, decision.reply)
+
+    async def _commit_decision(self, request: Request) -> Decision:
+        core = self._core
+        for attempt in range(MAX_DECISIONS):
+            query = core.protocol.query(core.state, request)
+            facts = NO_FACTS
+            if query is not None:
+                try:
+                    facts = await self._facts.fetch(core.identity, query)
+                except StoreUnavailable as error:
+                    core.end("store-unavailable", code=CLOSE_INTERNAL)
+                    raise SessionOver("store-unavailable") from error
+            context = Context(
+                core.clock(),
+                core.limits.heartbeat_interval,
+                core.limits.retry_interval,
+                new_id("tx") if isinstance(query, StartQuery) else "",
+            )
+            decision = core.protocol.decide(core.state, request, facts, context)
+            if not decision.events:
+                return decision
+            guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
+            if not isinstance(await core.commit(decision.events, guards), GuardFailed):
+                return decision
+        raise AssertionError("a commit without guards can't fail on one")
+
+    # --- beginnings and ends ----------------------------------------------------------------------------------
+
+    def _spawn(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a part of this session; it ends with the session, and its lost connection ends the session."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._part, fn, *args)
+
+    async def _part(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
+        try:
+            await fn(*args)
+        except ConnectionClosed as closed:
+            self._core.end("closed", initiator=closed.initiator, code=closed.code)
+        except SessionOver:
+            pass  # it has said so to the core, and everything else is being cancelled
+
+    def _start_provisioning(self, *, ask_status: bool) -> None:
+        """Once a connection: a charger that boots again and again is not asked again and again (OCPP.md B1.8)."""
+        if not self._provisioned:
+            self._provisioned = True
+            self._spawn(self._provision, ask_status)
+
+    async def _provision(self, ask_status: bool) -> None:
+        await provision(self._core, self._commands, self._readiness, self._boot_configuration, ask_status=ask_status)
+
+    def registration_changed(self, registration: Registration) -> None:
+        """The operator decided anew, and it is committed. A charger newly accepted is asked to boot, for only a Boot
+        can tell it; one that no longer is is let go, to hear it from its next Boot."""
+        before, self._core.state.registration = self._core.state.registration, registration
+        if registration is Registration.ACCEPTED and before is Registration.PENDING:
+            self._spawn(self._ask_to_boot)
+        elif registration is not Registration.ACCEPTED and before is not registration:
+            self._core.end("registration-changed", code=CLOSE_GOING_AWAY)
+
+    async def _ask_to_boot(self) -> None:
+        # Until the new Boot is answered the gate stays as Pending left it.
+        await self._commands.ask(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
+
+    async def _finish(self, ending: Ending) -> None:
+        """Record the end, settle the commands under way, close the connection; each bounded in time."""
+        core = self._core
+        reason = "draining" if ending.reason == "draining" else "disconnected"
+        settled, tell = self._commands.unfinished(reason)
+        events = (
+            *settled,
+            NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code), core.clock()),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
+            if ending.reason not in ("replaced", "deleted", "store-unavailable"):
+                # A successor has settled it already; a store that fails settles it when it is back.
+                with trio.move_on_after(core.limits.end_deadline):
+                    try:
+                        await core.journal.commit(Append(core.identity, self.epoch, events))
+                    except StoreUnavailable:
+                        log.warning("end of session not recorded", charge_point=core.identity, epoch=self.epoch)
+            tell()
+        log.info(
+            "session ended",
+            charge_point=core.identity,
+            epoch=self.epoch,
+            reason=ending.reason,
+            initiator=ending.initiator,
+            code=ending.code,
+        )
