@@ -1,0 +1,188 @@
+"""Which session owns which charge point in this process, and the way of commands to it.
+
+The store decides about ownership, by epochs; the router only follows: the highest epoch is the owner, and whoever it
+displaces is told to go. It is the one implementation of ``call`` now; another will forward to other nodes.
+"""
+
+import hmac
+from datetime import datetime, timedelta
+
+import structlog
+import trio
+from attrs import frozen
+
+from gateway.domain.checks import check
+from gateway.domain.codec import canonical_bytes
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, RefusalReason, Refused
+from gateway.domain.values import Clock, Registration
+from gateway.errors import StoreUnavailable
+from gateway.session.ports import Journal
+from gateway.session.session import Session
+from gateway.store.api import Store
+
+log = structlog.get_logger()
+
+REPEATABLE = (
+    RefusalReason.CHARGE_POINT_OFFLINE,
+    RefusalReason.CHARGE_POINT_PENDING,
+    RefusalReason.CHARGE_POINT_REJECTED,
+    RefusalReason.UNKNOWN_TRANSACTION,
+    RefusalReason.INVALID_COMMAND,
+    RefusalReason.QUEUE_FULL,
+)
+"""Refusals before which a repeated request is looked for: it gets its first outcome, whatever holds by now."""
+
+
+@frozen
+class LiveConnection:
+    """What only the running process knows of a connected charge point."""
+
+    epoch: int
+    last_heard: datetime
+
+
+class Router:
+    """The live sessions of this process. Belongs to the Trio loop."""
+
+    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._draining = False
+        self._emptied: trio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def install(self, identity: str, session: Session) -> bool:
+        """Make a session the owner, if none with a higher epoch has come before it. The displaced one is ended.
+
+        No await between the look and the change: two newcomers are served in either order and end the same.
+        """
+        present = self._sessions.get(identity)
+        if present is not None:
+            if present.epoch > session.epoch:
+                return False
+            present.end("replaced", code=1008)
+        self._sessions[identity] = session
+        return True
+
+    def remove(self, identity: str, session: Session) -> None:
+        """A session is over. Removes it only if it still is the owner (OCPP.md A6.8)."""
+        if self._sessions.get(identity) is session:
+            del self._sessions[identity]
+            if not self._sessions and self._emptied is not None:
+                self._emptied.set()
+
+    def live(self, identity: str) -> LiveConnection | None:
+        """The live connection, or None."""
+        session = self._sessions.get(identity)
+        return None if session is None else LiveConnection(session.epoch, self._wall(session.last_heard))
+
+    def heard(self) -> list[tuple[str, datetime]]:
+        """When each live session was last heard."""
+        return [(identity, self._wall(session.last_heard)) for identity, session in self._sessions.items()]
+
+    async def call(self, identity: str, command: Command, *, request_id: str, deadline: float) -> CallOutcome:
+        """Carry a command to a charge point: the finished record, or why there is none.
+
+        ``deadline`` in Trio's time. The same ``request_id`` again gives the first outcome and sends nothing.
+        Cancelling ends the waiting, not the command.
+        """
+        fingerprint = self._fingerprint(command)
+        outcome = await self._call(identity, command, request_id, fingerprint, deadline)
+        if not isinstance(outcome, Refused) or outcome.reason not in REPEATABLE:
+            return outcome
+        try:
+            earlier = await self._journal.read(self._store.command_by_request, identity, request_id)
+        except StoreUnavailable:
+            return outcome
+        if earlier is None:
+            return outcome
+        return self._repeated(earlier, fingerprint)
+
+    async def _call(
+        self, identity: str, command: Command, request_id: str, fingerprint: str, deadline: float
+    ) -> CallOutcome:
+        if self._draining:
+            return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent")
+        violations = check(command)
+        if violations:
+            return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
+        session = self._sessions.get(identity)
+        if session is None:
+            return await self._not_connected(identity)
+        return await session.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+
+    async def _not_connected(self, identity: str) -> Refused:
+        try:
+            record = await self._journal.read(self._store.charge_point, identity)
+        except StoreUnavailable:
+            return Refused(RefusalReason.STORE_UNAVAILABLE, "the store can't be read; nothing was sent")
+        if record is None:
+            return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
+        heard = record.connection.last_heard or record.connection.since
+        return Refused(
+            RefusalReason.CHARGE_POINT_OFFLINE,
+            f"charge point {identity} is not connected",
+            metadata={"last_seen": heard.isoformat() if heard is not None else "never"},
+        )
+
+    @staticmethod
+    def _repeated(earlier: CommandRecord, fingerprint: str) -> CallOutcome:
+        if hmac.compare_digest(earlier.fingerprint, fingerprint):
+            return earlier
+        return Refused(
+            RefusalReason.REQUEST_ID_REUSED,
+            f"request_id {earlier.request_id} was used for another command of this charge point",
+            metadata={"command_id": earlier.command_id, "operation": earlier.operation},
+        )
+
+    def _fingerprint(self, command: Command) -> str:
+        """Tells commands apart without keeping their secrets: keyed by the store, so of no use beside it."""
+        return hmac.digest(self._store.store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
+
+    # --- the operator's hand ----------------------------------------------------------------------------------
+
+    def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:
+        """End a charge point's session. False: it has none."""
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.end(reason, code=1000)
+        return session is not None
+
+    def expel(self, identity: str) -> None:
+        """The charge point was deleted."""
+        self.disconnect(identity, "deleted")
+
+    def registration_changed(self, identity: str, registration: Registration) -> None:
+        """The operator decided anew, and it is committed; the session, if there is one, follows."""
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.registration_changed(registration)
+
+    # --- all of them ------------------------------------------------------------------------------------------
+
+    def stop_commands(self) -> None:
+        """From now on no new command is taken."""
+        self._draining = True
+
+    def end_all(self, reason: str, code: int) -> None:
+        """End every session at once: nothing can be promised any more."""
+        for session in list(self._sessions.values()):
+            session.end(reason, code=code)
+
+    async def drain(self, per_second: float, deadline: float) -> None:
+        """End every session, ``per_second`` of them at most so that they don't come back all at once, and wait for
+        them until ``deadline`` (Trio's time); what is left then is the caller's to cancel."""
+        with trio.move_on_at(deadline):
+            for session in list(self._sessions.values()):
+                session.end("draining", code=1001)
+                await trio.sleep(1 / per_second)
+            if self._sessions:
+                self._emptied = trio.Event()
+                await self._emptied.wait()
+
+    def _wall(self, trio_time: float) -> datetime:
+        return self._clock() - timedelta(seconds=trio.current_time() - trio_time)
