@@ -1,0 +1,10 @@
+"""Where the two loops meet: Trio in the main thread, one asyncio loop in one other thread.
+
+Nothing else in the gateway knows both. The asyncio side calls functions and consumes generators that run in Trio; the
+Trio side starts that loop, ends it and joins its thread.
+"""
+
+from gateway.bridge.bridge import Bridge, Started, Stream
+from gateway.bridge.errors import BridgeError, Overloaded, Unavailable
+
+__all__ = ["Bridge", "BridgeError", "Overloaded", "Started", "Stream", "Unavailable"]
