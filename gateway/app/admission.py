@@ -1,0 +1,132 @@
+"""Who may connect: the claim of an upgrade request against what the store knows (OCPP.md A1, A2, A7).
+
+Nothing is written for a refusal, and its work is bounded, because refused chargers come back for ever (JE 3.3): one
+read, and for keys of unknown strength one slow hash among a few at a time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+import trio
+from attrs import frozen
+
+from gateway.domain.credentials import Verifier, find
+from gateway.domain.records import ChargePointRecord, Credential
+from gateway.domain.values import Clock
+from gateway.errors import StoreUnavailable
+from gateway.session.ports import Journal, Observer
+from gateway.store.api import Store
+from gateway.transport.api import Accept, Refusal, UpgradeRequest
+from gateway.transport.authentication import claim, select_subprotocol, unauthorized
+
+log = structlog.get_logger()
+
+SLOW_CHECKS = 2
+"""Slow hashes at once: each takes some 50 ms of a core and 16 MiB; more at once would starve the sessions."""
+
+RETRY_AFTER_SECONDS = 30
+"""What a charger is told while the gateway can't serve it: about as long as a disk or a successor takes."""
+
+BASIC_AUTH_PROFILE = 2
+"""TLS with Basic authentication (WP 2.4): the one profile that is served so far."""
+
+
+@frozen
+class Principal:
+    """An admitted charger. ``superseded``: credentials that the one it used has replaced by being used."""
+
+    identity: str
+    subprotocol: str
+    security_profile: int
+    superseded: tuple[str, ...] = ()
+
+
+class Admission:
+    """The listeners' ``admit``. ``refusing`` tells why nobody can be served now, or None."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        store: Store,
+        verifier: Verifier,
+        clock: Clock,
+        observer: Observer,
+        prefixes: Mapping[str, str],
+        subprotocols: Sequence[str],
+        refusing: Callable[[], str | None],
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._verifier = verifier
+        self._clock = clock
+        self._observer = observer
+        self._prefixes = prefixes
+        self._subprotocols = subprotocols
+        self._refusing = refusing
+        self._slow_checks = trio.CapacityLimiter(SLOW_CHECKS)
+
+    async def __call__(self, request: UpgradeRequest) -> Accept | Refusal:
+        """Decide. Cancelling is safe."""
+        answer = await self._decide(request)
+        if isinstance(answer, Refusal):
+            self._observer.count("refused_upgrades", answer.reason)
+            log.info(
+                "charger refused",
+                identity=answer.identity,
+                reason=answer.reason,
+                status=answer.status,
+                address=request.peer.address,
+            )
+        return answer
+
+    async def _decide(self, request: UpgradeRequest) -> Accept | Refusal:
+        reason = self._refusing()
+        if reason is not None:
+            return _later(reason)
+        claimed = claim(request, self._prefixes[request.listener])
+        if isinstance(claimed, Refusal):
+            return claimed
+        try:
+            known = await self._journal.read(self._look_up, claimed.identity)
+        except StoreUnavailable:
+            return _later("store-unavailable")
+        if known is None:
+            return Refusal(404, "unknown_identity", claimed.identity)
+        record, credentials = known
+        if claimed.password is None:
+            return unauthorized("authorization_missing", claimed.identity)
+        used = await self._verify(credentials, claimed.password)
+        if used is None:
+            return unauthorized("wrong_password", claimed.identity)
+        chosen = select_subprotocol(request.offered, self._subprotocols, record.assume_subprotocol)
+        if isinstance(chosen, Refusal):
+            return Refusal(chosen.status, chosen.reason, claimed.identity, chosen.headers)
+        principal = Principal(
+            claimed.identity,
+            chosen or self._subprotocols[0],
+            BASIC_AUTH_PROFILE,
+            tuple(each.credential_id for each in credentials if each.not_before < used.not_before),
+        )
+        return Accept(principal, chosen)
+
+    def _look_up(self, identity: str) -> tuple[ChargePointRecord, tuple[Credential, ...]] | None:
+        record = self._store.charge_point(identity)
+        return None if record is None else (record, self._store.credentials(identity))
+
+    async def _verify(self, credentials: tuple[Credential, ...], password: bytes) -> Credential | None:
+        """The credential that the password fits."""
+        now = self._clock()
+        found = self._verifier.recall(credentials, password, now)
+        if found is None and self._verifier.worth_a_thread(credentials):
+            found = await trio.to_thread.run_sync(
+                find, credentials, password, now, self._verifier.accept_hex, limiter=self._slow_checks
+            )
+            for each in credentials:
+                if each.credential_id == found:
+                    self._verifier.remember(each, password)
+        return next((each for each in credentials if each.credential_id == found), None)
+
+
+def _later(reason: str) -> Refusal:
+    return Refusal(503, reason, None, (("Retry-After", str(RETRY_AFTER_SECONDS)),))

@@ -1,0 +1,97 @@
+"""From an admitted connection to a running session: open it in the store, make it the owner, serve it to its end."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from gateway.app.admission import Principal
+from gateway.domain.events import ChargePointConnected
+from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.values import Clock
+from gateway.errors import StoreUnavailable
+from gateway.router.router import Router
+from gateway.session.facts import FactSource
+from gateway.session.limits import SessionLimits
+from gateway.session.ports import Journal, Observer
+from gateway.session.provisioning import DesiredKey
+from gateway.session.session import Session
+from gateway.store.api import Opened, OpenSession, RemoveCredentials, Store
+from gateway.transport.api import Transport
+
+log = structlog.get_logger()
+
+
+class Chargers:
+    """The listeners' ``handle``."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        journal: Journal,
+        store: Store,
+        facts: FactSource,
+        protocols: Mapping[str, ProtocolVersion],
+        clock: Clock,
+        limits: SessionLimits,
+        observer: Observer,
+        boot_configuration: tuple[DesiredKey, ...],
+    ) -> None:
+        self._router = router
+        self._journal = journal
+        self._store = store
+        self._facts = facts
+        self._protocols = protocols
+        self._clock = clock
+        self._limits = limits
+        self._observer = observer
+        self._boot_configuration = boot_configuration
+        self.draining = False
+
+    async def __call__(self, transport: Transport, principal: object) -> None:
+        """Serve one connection to its end. Cancellation ends the session in good order."""
+        assert isinstance(principal, Principal)
+        if self.draining:
+            await transport.aclose(1001, "draining")
+            return
+        try:
+            opened = await self._open(transport, principal)
+        except StoreUnavailable:
+            await transport.aclose(1011, "store-unavailable")
+            return
+        if opened is None:
+            await transport.aclose(1008, "deleted")
+            return
+        session = Session(
+            state=opened.state,
+            transport=transport,
+            protocol=self._protocols[principal.subprotocol],
+            journal=self._journal,
+            store=self._store,
+            facts=self._facts,
+            clock=self._clock,
+            limits=self._limits,
+            observer=self._observer,
+            boot_configuration=self._boot_configuration,
+        )
+        if not self._router.install(principal.identity, session):
+            # A still newer connection was opened meanwhile, and its opening has settled this one in the store.
+            await transport.aclose(1008, "replaced")
+            return
+        try:
+            await session.run()
+        finally:
+            self._router.remove(principal.identity, session)
+
+    async def _open(self, transport: Transport, principal: Principal) -> Opened | None:
+        peer = transport.peer
+        address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
+        connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
+        opened = await self._journal.commit(OpenSession(principal.identity, connected, self._clock()))
+        if not isinstance(opened, Opened):
+            return None
+        log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)
+        if principal.superseded:
+            # It has used its new key: from now on the older ones open nothing (OCPP.md A7.7, A7.8).
+            await self._journal.commit(RemoveCredentials(principal.identity, principal.superseded))
+        return opened
