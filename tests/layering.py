@@ -39,6 +39,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "simulator": "",
         "client": "api",
         "cli": "app client api simulator errors",
+        "__main__": "cli",
     }.items()
 }
 

@@ -1,0 +1,156 @@
+"""What commands print: tables for people, JSON for machines, one clear line on standard error when something failed.
+
+Much of what is shown was sent by chargers. It is printed as plain text, never as markup, with control characters made
+visible: a charger must not be able to move an operator's cursor.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.errors import GatewayError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+MAX_CELL = 200
+"""A longer text is cut in a table; JSON has it whole."""
+
+
+class CommandFailed(GatewayError):
+    """A command did not do what it was asked for. The message is one clear line, for standard error."""
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with exit code 1 and this line on standard error."""
+    raise CommandFailed(message)
+
+
+def out() -> Console:
+    """Standard output. Made anew each time, since tests and pipes replace the stream."""
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+
+def say(message: str, style: str = "") -> None:
+    """A line for people on standard output."""
+    out().print(Text(printable(message), style=style), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """A line for people on standard error: progress, hints."""
+    err().print(Text(printable(message), style="dim"), soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """The one line (or list) that says what went wrong."""
+    first, *rest = message.split("\n")
+    text = Text("error: ", style="bold red").append(printable(first), style="not bold default")
+    for line in rest:
+        text.append("\n" + printable(line), style="not bold default")
+    err().print(text, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """A value on standard output, indented: the whole answer of a command."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """A value on a line of its own: one element of an endless answer. Flushed, so that a pipe sees it at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def table(*columns: str, rows: Iterable[Sequence[object]], title: str = "") -> Table:
+    """A table; a column whose name starts with ``>`` is aligned to the right."""
+    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        made.add_row(*(cell(each) for each in row))
+    return made
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    """Names and values, one pair a line; pairs without a value are left out."""
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(style="dim")
+    made.add_column()
+    for name, value in pairs:
+        if value not in (None, ""):
+            made.add_row(name, cell(value))
+    return made
+
+
+def cell(value: object) -> Text:
+    """A value as it stands in a table."""
+    if isinstance(value, Text):
+        return value
+    text = printable("" if value is None else str(value))
+    return Text(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """Text without anything that a terminal would obey."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+
+
+# --- values ---------------------------------------------------------------------------------------------------
+
+
+def local(moment: datetime | None) -> str:
+    """A moment in the reader's own time zone, to the second."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago something was, roughly."""
+    if moment is None:
+        return ""
+    seconds = int(((now or datetime.now(UTC)) - moment).total_seconds())
+    if seconds < 0:
+        return "just now"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def kilowatt_hours(milliwatt_hours: int) -> str:
+    """Energy for people."""
+    return f"{milliwatt_hours / 1_000_000:.3f} kWh"
+
+
+def kilowatts(watts: float) -> str:
+    """Power for people."""
+    return f"{watts / 1000:.2f} kW"
+
+
+def status_style(status: str) -> str:
+    """The colour of an OCPP status word."""
+    match status:
+        case "Available" | "Accepted" | "Operative" | "Unlocked":
+            return "green"
+        case "Charging":
+            return "bold cyan"
+        case "Faulted" | "Unavailable" | "Rejected" | "Blocked" | "Invalid" | "UnlockFailed":
+            return "red"
+        case "Preparing" | "Finishing" | "SuspendedEV" | "SuspendedEVSE" | "Reserved" | "Pending":
+            return "yellow"
+        case _:
+            return ""
+
+
+def status(word: str) -> Text:
+    """An OCPP status word in its colour."""
+    return Text(printable(word), style=status_style(word))

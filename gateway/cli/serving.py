@@ -1,0 +1,56 @@
+"""`gateway serve`, `gateway check-config`, `gateway example-config`: running the gateway, and its settings file."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import CommandFailed, out, say, table
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
+
+
+def serve(config: ConfigOption = Path("gateway.toml")) -> None:
+    """Run the gateway until SIGTERM or SIGINT: then it drains, and exits with 0."""
+    from gateway.app.settings import load
+
+    settings = load(config)
+    # Only here: the other commands don't need the server's libraries, and start faster without them.
+    server = importlib.import_module("gateway.app.serve")
+    raise typer.Exit(server.serve(settings))
+
+
+def check_config(config: ConfigOption = Path("gateway.toml")) -> None:
+    """Check a settings file, and the certificates and folders that it names, without serving."""
+    from gateway.app.checking import check
+    from gateway.app.settings import load
+
+    settings = load(config)
+    findings = check(settings)
+    for finding in findings:
+        if not finding.fatal:
+            say(f"warning: {finding.key}: {finding.text}", "yellow")
+    fatal = [finding for finding in findings if finding.fatal]
+    if fatal:
+        lines = [f"  {finding.key}: {finding.text}" for finding in fatal]
+        raise CommandFailed("\n".join([f"{config}: the gateway could not serve with it:", *lines]))
+    out().print(
+        table(
+            "listens for",
+            "at",
+            rows=[
+                *((each.name, f"wss://{each.host}:{each.port}{each.path_prefix}") for each in settings.listeners),
+                ("control (gRPC)", settings.control.address + (" with TLS" if settings.control.certificate else "")),
+                ("metrics", settings.metrics.address),
+            ],
+        )
+    )
+    say(f"{config}: good", "green")
+
+
+def example_config() -> None:
+    """Print a settings file with every setting, its default and its reason."""
+    from gateway.app.settings import render_example
+
+    print(render_example(), end="")

@@ -1,0 +1,140 @@
+"""`gateway serve`, `check-config` and `example-config`: settings are checked before anything starts."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.app.checking import check
+from gateway.app.settings import load
+from gateway.cli.certificates import Issuing, development_set, write
+from gateway.cli.main import app
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Development certificates, made once."""
+    directory = tmp_path_factory.mktemp("certs")
+    write(directory, development_set(["localhost"], Issuing("Org", datetime.now(UTC), timedelta(days=30))), force=False)
+    return directory
+
+
+@pytest.fixture
+def config(tmp_path, certificates):
+    """A settings file that the gateway could serve with."""
+    path = tmp_path / "gateway.toml"
+    kinds = ", ".join(
+        f'{{ certificate = "{certificates}/server-{kind}.pem", key = "{certificates}/server-{kind}.key" }}'
+        for kind in ("ecdsa", "rsa")
+    )
+    path.write_text(f"[[listeners]]\ncertificates = [{kinds}]\n", encoding="utf-8")
+    return path
+
+
+def invoke(*arguments: object):
+    result = runner.invoke(app, [str(each) for each in arguments])
+    return result, " ".join((result.stdout + result.stderr).split())
+
+
+def test_a_good_file_is_good(config):
+    """It says where the gateway would listen, and exits with 0."""
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 0, text
+    assert "wss://0.0.0.0:9443/ocpp/" in text
+    assert result.stderr == ""
+
+
+def test_a_wrong_file_is_told_on_standard_error(config):
+    """All problems, and exit code 1."""
+    config.write_text(config.read_text() + "[sessions]\nheartbeat = 1\n[drain]\nx = 1\n")
+    result, _ = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {config}: 2 problems:\n  sessions.heartbeat: unknown key;")
+
+
+def test_no_file_is_told(tmp_path):
+    """The usual first mistake."""
+    result, text = invoke("serve", "--config", tmp_path / "none.toml")
+    assert result.exit_code == 1
+    assert "none.toml: can't be read: No such file or directory" in text
+
+
+def test_a_missing_certificate_is_found_without_serving(config, certificates):
+    """Files that the settings name are looked at."""
+    config.write_text(config.read_text().replace("server-rsa.pem", "other.pem"))
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert "listeners[0].certificates" in text
+    assert "other.pem" in text
+
+
+def test_a_key_of_another_certificate_is_found(config, certificates):
+    """So is a pair that doesn't belong together."""
+    config.write_text(config.read_text().replace("server-rsa.key", "ca.key"))
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert "listeners[0].certificates" in text
+
+
+def test_a_control_certificate_that_is_none_is_found(config):
+    """The control interface's files are looked at, too."""
+    config.write_text(config.read_text() + f'[control]\ncertificate = "{config}"\nkey = "{config}"\n')
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert "control.certificate" in text
+
+
+def test_a_store_in_no_folder_is_found(config):
+    """The database's folder is the operator's to make."""
+    config.write_text(config.read_text() + '[store]\npath = "none/gateway.db"\n')
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert "store.path" in text
+    assert "no such folder" in text
+
+
+def test_one_kind_of_certificate_is_a_warning(config, certificates):
+    """The gateway serves with it, but not every charger."""
+    config.write_text(
+        f'[[listeners]]\ncertificates = [{{ certificate = "{certificates}/server-rsa.pem", '
+        f'key = "{certificates}/server-rsa.key" }}]\n'
+    )
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 0
+    assert "warning: listeners[0].certificates: no ECDSA certificate" in text
+
+
+@pytest.mark.parametrize(
+    ("days", "said", "fatal"), [(20, "expires on", False), (31, "expired on", True), (-3, "not valid before", True)]
+)
+def test_a_certificates_end_is_told_in_time(config, days, said, fatal):
+    """Two weeks before as a warning, after it as an error."""
+    (finding, _) = check(load(config), datetime.now(UTC) + timedelta(days=days))
+    assert said in finding.text
+    assert finding.fatal is fatal
+
+
+def test_the_example_can_be_piped_to_a_file(tmp_path):
+    """What example-config prints is a settings file."""
+    result, _ = invoke("example-config")
+    (tmp_path / "gateway.toml").write_text(result.stdout, encoding="utf-8")
+    assert load(tmp_path / "gateway.toml").listeners
+
+
+def test_wrong_usage_is_code_2():
+    """As everywhere."""
+    result, text = invoke("serve", "--no-such-option")
+    assert result.exit_code == 2
+    assert "No such option" in text
+
+
+def test_the_module_runs_as_the_console_script_does():
+    """`python -m gateway` is the same command."""
+    done = subprocess.run([sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "check-config" in done.stdout
