@@ -1,9 +1,13 @@
 """The store's contract: batch-shaped writes, plain reads. Synchronous; callers bring their own threads.
 
 ``commit`` is the only way to write. A batch is one database transaction: when it returns, every write in it that
-answered is on disk (fsync'd); if it raises, none is. One write's refusal (``Fenced``, ``GuardFailed``, ``Exists``,
-``Missing``) is its answer and leaves its neighbours in the batch alone. Any implementation passes the one suite in
-``tests/store``. Reads see committed data only, and may run in any thread, several at once.
+answered is on disk (fsync'd); if it raises, none is, as far as anybody can tell (a commit whose fsync failed may yet
+be there). ``StoreUnavailable`` says that the store can't, now; any other exception says that one of the writes can't
+be, and a caller that commits several sessions' writes together then tries them one by one.
+
+One write's refusal (``Fenced``, ``GuardFailed``, ``Exists``, ``Missing``) is its answer and leaves its neighbours in
+the batch alone. Any implementation passes the one suite in ``tests/store``. Reads see committed data only, and may run
+in any thread, several at once.
 """
 
 from collections.abc import Sequence
@@ -83,8 +87,9 @@ class UpdateChargePoint:
 
 @frozen
 class DeleteChargePoint:
-    """Its identity and credentials go; its transactions and events stay until retention takes them. A charge point
-    created later under the same identity continues the epoch. Answers ``Appended`` or ``Missing``."""
+    """Its identity and credentials go; its transactions and events stay until retention takes them. What it left is
+    settled as by ``OpenSession``, with reason ``deleted``; its open transactions are lost. A charge point created
+    later under the same identity continues the epoch and the revision. Answers ``Appended`` or ``Missing``."""
 
     identity: str
     at: datetime
@@ -140,8 +145,11 @@ class RecordLastHeard:
 
 @frozen
 class Trim:
-    """One small step of retention: delete at most ``limit`` of the oldest events that were received before ``before``
-    (None: regardless of age) and move the floor. Events of open transactions are kept. Answers ``Trimmed``."""
+    """One small step of retention: delete at most ``limit`` (1 to 1,000) of the oldest events that were received
+    before ``before`` (None: regardless of age) and move the floor. Events of open transactions are kept, below the
+    floor: ``readings`` still gives them, ``events`` does not. Finished transactions and commands go when their newest
+    event is below the floor. Answers ``Trimmed``; there is nothing left to do when it deleted nothing and the floor
+    is where it was."""
 
     before: datetime | None
     limit: int
@@ -175,8 +183,11 @@ class Appended:
 
 @frozen
 class Opened:
+    """``sequences``: of what was settled and, last, of ``connected``."""
+
     epoch: int
     state: ChargePointState
+    sequences: tuple[int, ...] = ()
 
 
 @frozen
@@ -229,7 +240,7 @@ WriteResult: TypeAlias = Appended | Opened | Numbers | Trimmed | Done | Fenced |
 
 @frozen
 class EventFilter:
-    """Empty means all. ``types`` are exact event types."""
+    """Empty means all. ``charge_points`` are exact identities, ``types`` exact event types."""
 
     charge_points: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
@@ -288,7 +299,7 @@ class Store(Protocol):
         ...
 
     def size_bytes(self) -> int:
-        """What the store takes on disk now."""
+        """What the data takes on disk now: room that deleting has freed for reuse does not count."""
         ...
 
     # charge points
@@ -345,5 +356,7 @@ class Store(Protocol):
     def bounds(self) -> Bounds: ...
 
     def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
-        """Events with sequence > ``after``. Looks at no more than a bounded stretch per call."""
+        """Events with sequence > ``after`` and above the floor. Looks at no more than a bounded stretch per call, so
+        a page may be empty with a position below the head. Whether something above ``after`` is already gone is for
+        the caller to ask afterwards, by ``bounds().floor > after``."""
         ...

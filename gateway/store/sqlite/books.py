@@ -1,0 +1,150 @@
+"""The writer's books: one database transaction at a time, and what it need not ask the database twice.
+
+A batch's events are gathered and inserted together at its end, so that a message costs one row and no query: who owns
+a charge point and which transactions are open is remembered. That is sound because nobody else writes (``ownership``)
+and everything remembered is forgotten when a batch is rolled back.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+from attrs import define, field
+
+from gateway.domain.codec import encode
+from gateway.domain.events import NewEvent, transaction_of
+from gateway.store.sqlite.history import bounds
+from gateway.store.sqlite.projections import PROJECTIONS
+from gateway.store.sqlite.rows import UNKNOWN_TRANSACTION, fetch
+from gateway.store.sqlite.values import maybe_micros, to_micros, to_words
+
+MAX_REMEMBERED = 100_000
+"""Charge points: several times what one gateway serves, some 30 MB at worst."""
+
+MAX_REMEMBERED_TRANSACTIONS = 64
+"""Open ones of one charge point: several times the connectors of the largest post."""
+
+_INSERT = """INSERT INTO event (sequence, charge_point, epoch, type, version, txn, received_at, reported_at,
+    reported_raw, flags, cause, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+@define
+class Owner:
+    """A charge point as the writer needs it for every message. ``present`` False: deleted."""
+
+    key: int
+    identity: str
+    epoch: int
+    present: bool
+    open: dict[str, int] = field(factory=dict)
+    """Open transactions to their keys, as far as they were looked up."""
+
+
+class Books:
+    """One writer connection's state. Not for several threads at once."""
+
+    def __init__(self, cx: apsw.Connection) -> None:
+        self.cx = cx
+        self.head = bounds(cx).head
+        self._types: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
+        self._owners: dict[str, Owner] = {}
+        self._rows: list[tuple[Any, ...]] = []
+
+    # --- one transaction ---
+
+    def begin(self) -> None:
+        self.cx.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.flush()
+        self.cx.execute("COMMIT")
+
+    def flush(self) -> None:
+        """Insert the events gathered so far, for a write that reads or deletes events itself."""
+        if self._rows:
+            self.cx.executemany(_INSERT, self._rows)
+            self._rows.clear()
+
+    def roll_back(self) -> None:
+        """Undo the transaction and forget what was remembered. Raises apsw's errors: then the connection is done."""
+        self._rows.clear()
+        self._owners.clear()
+        if self.cx.in_transaction:  # SQLite itself rolls back on some errors.
+            self.cx.execute("ROLLBACK")
+        self.head = bounds(self.cx).head
+
+    # --- charge points ---
+
+    def owner(self, identity: str) -> Owner | None:
+        """The charge point, deleted or not; None if there never was one of this identity."""
+        owner = self._owners.get(identity)
+        if owner is None:
+            sql = "SELECT key, epoch, deleted_at IS NULL FROM charge_point WHERE identity = ?"
+            row = self.cx.execute(sql, (identity,)).fetchone()
+            if row is None:
+                return None
+            if len(self._owners) >= MAX_REMEMBERED:
+                self._owners.clear()
+            owner = self._owners[identity] = Owner(row[0], identity, row[1], bool(row[2]))
+        return owner
+
+    def raise_epoch(self, owner: Owner) -> None:
+        owner.epoch += 1
+        self.cx.execute("UPDATE charge_point SET epoch = ? WHERE key = ?", (owner.epoch, owner.key))
+
+    # --- events ---
+
+    def append(self, owner: Owner, epoch: int, events: Sequence[NewEvent]) -> tuple[int, ...]:
+        """Give the events their sequences and project them; answers the sequences."""
+        first = self.head + 1
+        for event in events:
+            self._append(owner, epoch, event)
+        return tuple(range(first, self.head + 1))
+
+    def _append(self, owner: Owner, epoch: int, event: NewEvent) -> None:
+        body = event.body
+        encoded = encode(body)
+        sequence = self.head = self.head + 1
+        project = PROJECTIONS.get(body.TYPE)
+        if project is not None:
+            project(self.cx, owner.key, owner.identity, event, sequence)
+        transaction_id = transaction_of(body)
+        self._rows.append(
+            (
+                sequence,
+                owner.key,
+                epoch,
+                self._types[body.TYPE],
+                body.VERSION,
+                None if transaction_id is None else self._transaction(owner, transaction_id, sequence),
+                to_micros(event.received_at),
+                maybe_micros(event.reported_at),
+                event.reported_raw,
+                to_words(event.flags),
+                event.cause,
+                encoded,
+            )
+        )
+        if transaction_id is not None and body.TYPE in _ENDS:
+            owner.open.pop(transaction_id, None)
+
+    def _transaction(self, owner: Owner, transaction_id: str, sequence: int) -> int:
+        """The key of a transaction; one that is not open any more notes this event as its newest."""
+        key = owner.open.get(transaction_id)
+        if key is not None:
+            return key
+        sql = "SELECT key, state FROM txn WHERE transaction_id = ? AND charge_point = ?"
+        row = self.cx.execute(sql, (transaction_id, owner.key)).fetchone()
+        if row is None:
+            return UNKNOWN_TRANSACTION
+        key = int(row[0])
+        if row[1] == "OPEN":
+            if len(owner.open) >= MAX_REMEMBERED_TRANSACTIONS:
+                owner.open.clear()
+            owner.open[transaction_id] = key
+        else:
+            self.cx.execute("UPDATE txn SET last_sequence = ? WHERE key = ?", (sequence, key))
+        return key
+
+
+_ENDS = frozenset({"transaction.stopped", "transaction.lost"})

@@ -1,0 +1,105 @@
+"""Reads of the history: pages of events, a transaction's readings, orphans, and where the history begins and ends."""
+
+# ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+from apsw import Connection
+
+from gateway.domain.events import StoredEvent
+from gateway.store.api import Bounds, EventFilter, EventPage
+from gateway.store.sqlite import rows
+from gateway.store.sqlite.queries import bounded
+from gateway.store.sqlite.values import INT64_MAX
+
+STRETCH = 20_000
+"""Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""
+
+MAX_INDEXED = 16
+"""Up to so many charge points are looked up by index; with more of them reading everything is as quick."""
+
+_EVENT = f"SELECT {rows.EVENT} FROM {rows.EVENT_TABLES}"
+
+
+def bounds(cx: Connection) -> Bounds:
+    """The floor, and the newest sequence, which outlives the events themselves."""
+    sql = "SELECT (SELECT value FROM meta WHERE name = 'floor'), (SELECT max(sequence) FROM event)"
+    floor, newest = rows.one(cx, sql)
+    return Bounds(floor, max(floor, newest or 0))
+
+
+def events(
+    cx: Connection, after: int, limit: int, where: EventFilter, codes: Mapping[str, int], id_prefix: str
+) -> EventPage:
+    bounded(limit)
+    edges = bounds(cx)
+    after = min(max(after, edges.floor), INT64_MAX)
+    if after >= edges.head:
+        return EventPage((), after)
+    types = _types(where.types, codes)
+    given: tuple[str, ...] = ()
+    if not where.charge_points:
+        end, condition = min(edges.head, after + STRETCH), ""
+    elif len(where.charge_points) > MAX_INDEXED:
+        # The plus keeps the index out: this is a scan of a bounded stretch.
+        end, condition = min(edges.head, after + STRETCH), "AND +e.charge_point IN (SELECT value FROM json_each(?))"
+        given = (orjson.dumps(_keys(cx, where.charge_points)).decode(),)
+    else:
+        share = limit if not types else STRETCH // len(where.charge_points)
+        end, found = _indexed(cx, _keys(cx, where.charge_points), after, edges.head, share)
+        condition, given = "AND e.sequence IN (SELECT value FROM json_each(?))", (orjson.dumps(found).decode(),)
+    sql = f"{_EVENT} WHERE e.sequence > ? AND e.sequence <= ? {types} {condition} ORDER BY e.sequence LIMIT ?"
+    page = tuple(rows.event(row, id_prefix) for row in cx.execute(sql, (after, end, *given, limit)))
+    return EventPage(page, page[-1].sequence if len(page) == limit else end)
+
+
+def _types(names: frozenset[str], codes: Mapping[str, int]) -> str:
+    """A condition on the type; names that no stored event can have match nothing."""
+    if not names:
+        return ""
+    wanted = sorted(codes[name] for name in names if name in codes)
+    return f"AND e.type IN ({', '.join(map(str, wanted))})"
+
+
+def _keys(cx: Connection, identities: Iterable[str]) -> list[int]:
+    sql = "SELECT key FROM charge_point WHERE identity IN (SELECT value FROM json_each(?))"
+    return [key for (key,) in cx.execute(sql, (orjson.dumps(sorted(identities)).decode(),))]
+
+
+def _indexed(cx: Connection, keys: list[int], after: int, head: int, share: int) -> tuple[int, list[int]]:
+    """Where the search of the charge points' indexes ended, and the sequences found up to there.
+
+    Each is read ``share`` entries far; the first one to end there ends it for all.
+    """
+    end, found = head, list[int]()
+    for key in keys:
+        sql = "SELECT sequence FROM event WHERE charge_point = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        own = [sequence for (sequence,) in cx.execute(sql, (key, after, share))]
+        found += own
+        if len(own) == share:
+            end = min(end, own[-1])
+    return end, sorted(sequence for sequence in found if sequence <= end)
+
+
+def readings(cx: Connection, transaction_id: str, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:
+    """By the index of the charge point, between the transaction's first event and its last."""
+    sql = "SELECT key, charge_point, start_sequence, state, last_sequence FROM txn WHERE transaction_id = ?"
+    found = cx.execute(sql, (transaction_id,)).fetchone()
+    if found is None:
+        return []
+    key, charge_point, first, state, last = found
+    end = INT64_MAX if state == "OPEN" else last
+    sql = f"""{_EVENT} WHERE e.charge_point = ? AND e.sequence > ? AND e.sequence <= ? AND e.txn = ?
+        AND e.type IN (1, 2, 3) ORDER BY e.sequence LIMIT ?"""
+    given = (charge_point, max(after, first - 1), end, key, bounded(limit))
+    return [rows.event(row, id_prefix) for row in cx.execute(sql, given)]
+
+
+def orphans(cx: Connection, charge_point: str | None, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:
+    """By the partial indexes that hold nothing but orphans."""
+    of_one, named = "", tuple[str, ...]()
+    if charge_point is not None:
+        of_one, named = "AND e.charge_point = (SELECT key FROM charge_point WHERE identity = ?)", (charge_point,)
+    sql = f"{_EVENT} WHERE e.type = 4 AND e.sequence > ? {of_one} ORDER BY e.sequence LIMIT ?"
+    return [rows.event(row, id_prefix) for row in cx.execute(sql, (after, *named, bounded(limit)))]

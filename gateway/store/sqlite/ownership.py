@@ -1,0 +1,59 @@
+"""One process, one database: a lock file beside it says who serves it.
+
+SQLite itself would let a second gateway in, and both would be right in turns. The lock is ``flock`` on
+``<database>.lock``: it goes with the process, however that ends, and holds against a second opening in the same
+process. The file stays: removing it would let two processes hold locks on two files of one name.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from gateway.errors import StoreInUse, StoreUnavailable
+
+_NOTE_BYTES = 128
+
+
+class Ownership:
+    """Exclusive ownership of the database at ``path``, from construction to ``release``.
+
+    Raises ``StoreInUse``, naming the file and the process that holds it, and ``StoreUnavailable`` where the lock
+    file can't be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = path.with_name(path.name + ".lock")
+        try:
+            self._fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"the lock file {self._lock} can't be opened: {error.strerror}") from error
+        try:
+            self._acquire(path)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _acquire(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse(f"the database {path} is served by {self._holder()} (lock file {self._lock})") from None
+        except OSError as error:
+            raise StoreUnavailable(f"the lock file {self._lock} can't be locked: {error.strerror}") from error
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # The note is for people; on a full or read-only disk the lock holds without it.
+
+    def _holder(self) -> str:
+        note = os.pread(self._fd, _NOTE_BYTES, 0).strip()
+        if not note.isdigit():
+            return "another process"
+        return "this process" if int(note) == os.getpid() else f"process {int(note)}"
+
+    def release(self) -> None:
+        """Let others have it. Repeating it does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,265 @@
+"""What each event changes besides the history: one function per event type, in the event's own database transaction.
+
+Each is given the writer's connection, the charge point's key and identity, the event and its sequence. An event whose
+type has no function here is history only. None of them refuses: what a charger sent is recorded as far as it can be.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import orjson
+from apsw import Connection
+
+from gateway.domain import events as e
+from gateway.domain.codec import encode_answer, encode_error
+from gateway.domain.events import NewEvent
+from gateway.domain.state import connector_record, event_time, started_record
+from gateway.domain.transactions import folded
+from gateway.domain.values import Registration
+from gateway.store.sqlite.rows import boot_bytes, one
+from gateway.store.sqlite.values import clamped, maybe_clamped, to_flags, to_micros, to_words
+
+Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, int], None]
+
+MAX_CONNECTORS = 256
+"""Per charge point, connector 0 included: a charger that counts through connector numbers fills no table."""
+
+MAX_CONFIGURATION_KEYS = 1_000
+"""Per charge point; the largest chargers have some 300 keys."""
+
+
+def connected(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ChargePointConnected)
+    at = to_micros(event.received_at)
+    cx.execute(
+        """UPDATE charge_point SET connected = 1, connection_since = ?, remote_address = ?, security_profile = ?,
+        last_heard = ? WHERE key = ?""",
+        (at, body.remote_address, body.security_profile, at, key),
+    )
+
+
+def disconnected(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    at = to_micros(event.received_at)
+    cx.execute("UPDATE charge_point SET connected = 0, connection_since = ? WHERE key = ?", (at, key))
+
+
+def booted(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ChargePointBooted)
+    accepted = int(body.registration is Registration.ACCEPTED)
+    cx.execute(
+        "UPDATE charge_point SET boot = ?, booted_at = ?, ever_accepted = max(ever_accepted, ?) WHERE key = ?",
+        (boot_bytes(body.boot), to_micros(event.received_at), accepted, key),
+    )
+
+
+def status_changed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ConnectorStatusChanged)
+    record = connector_record(event, body)
+    address = (key, clamped(record.connector.evse), clamped(record.connector.connector))
+    known = cx.execute(
+        "SELECT 1 FROM connector WHERE charge_point = ? AND evse = ? AND connector = ?", address
+    ).fetchone()
+    if known is None and _count(cx, "connector", key) >= MAX_CONNECTORS:
+        return
+    cx.execute(
+        "INSERT OR REPLACE INTO connector VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *address,
+            record.status,
+            record.error_code,
+            to_micros(record.reported_at),
+            record.info,
+            record.vendor_id,
+            record.vendor_error_code,
+        ),
+    )
+
+
+def started(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.TransactionStarted)
+    record = started_record(identity, event, body, sequence)
+    cx.execute(
+        """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
+        meter_start, started_at, start_received_at, start_sequence, start_raw, start_key, reservation_id, flags,
+        last_sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            record.transaction_id,
+            record.number,
+            key,
+            clamped(record.connector.evse),
+            clamped(record.connector.connector),
+            record.id_tag,
+            folded(record.id_tag),
+            record.status,
+            record.state,
+            clamped(record.meter_start),
+            to_micros(record.started_at),
+            to_micros(record.start_received_at),
+            sequence,
+            record.start_raw,
+            record.start_key,
+            maybe_clamped(record.reservation_id),
+            to_words(record.flags),
+            sequence,
+        ),
+    )
+
+
+def stopped(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (OCPP.md B5.6,
+    B5.7)."""
+    body = event.body
+    assert isinstance(body, e.TransactionStopped)
+    row = cx.execute(
+        "SELECT key, flags FROM txn WHERE transaction_id = ? AND charge_point = ? AND state <> 'STOPPED'",
+        (body.transaction_id, key),
+    ).fetchone()
+    if row is None:
+        return
+    flags = dict.fromkeys((*to_flags(row[1]), *event.flags))
+    cx.execute(
+        """UPDATE txn SET state = 'STOPPED', meter_stop = ?, stopped_at = ?, stop_received_at = ?, stop_raw = ?,
+        stop_sequence = ?, stop_reason = ?, stop_id_tag = ?, energy = ?, flags = ?, last_sequence = ? WHERE key = ?""",
+        (
+            clamped(body.meter_stop),
+            to_micros(event_time(event)),
+            to_micros(event.received_at),
+            event.reported_raw,
+            sequence,
+            body.reason,
+            body.id_tag,
+            maybe_clamped(body.energy),
+            to_words(flags),
+            sequence,
+            row[0],
+        ),
+    )
+
+
+def lost(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.TransactionLost)
+    cx.execute(
+        """UPDATE txn SET state = 'LOST', last_sequence = ?
+        WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
+        (sequence, body.transaction_id, key),
+    )
+
+
+def configuration_reported(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ConfigurationReported)
+    room = MAX_CONFIGURATION_KEYS - _count(cx, "configuration", key)
+    for each in body.keys:
+        cx.execute(
+            "UPDATE configuration SET value = ? WHERE charge_point = ? AND name = ?", (each.value, key, each.key)
+        )
+        if not cx.changes() and room > 0:
+            cx.execute("INSERT INTO configuration VALUES (?, ?, ?)", (key, each.key, each.value))
+            room -= 1
+
+
+def configuration_applied(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.BootConfigurationApplied)
+    cx.execute(
+        "INSERT OR REPLACE INTO boot_configuration VALUES (?, ?, ?, ?, ?, ?)",
+        (key, body.key, body.value, body.status, body.firmware_version, to_micros(event.received_at)),
+    )
+
+
+def command_queued(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.CommandQueued)
+    cx.execute(
+        """INSERT INTO command (command_id, charge_point, request_id, operation, arguments, fingerprint, state,
+        created_at, last_sequence) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?)""",
+        (
+            body.command_id,
+            key,
+            body.request_id,
+            body.operation,
+            orjson.dumps(body.arguments),
+            body.fingerprint,
+            to_micros(event.received_at),
+            sequence,
+        ),
+    )
+
+
+def command_sent(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.CommandSent)
+    cx.execute(
+        """UPDATE command SET state = 'SENT', sent_at = ?, last_sequence = ?
+        WHERE command_id = ? AND charge_point = ? AND state = 'QUEUED'""",
+        (to_micros(event.received_at), sequence, body.command_id, key),
+    )
+
+
+def command_answered(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    """Also of one whose outcome was unknown: a late answer mends it. A second answer changes nothing."""
+    body = event.body
+    assert isinstance(body, e.CommandAnswered)
+    cx.execute(
+        """UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
+        last_sequence = ? WHERE command_id = ? AND charge_point = ? AND state NOT IN ('ANSWERED', 'NOT_SENT')""",
+        (
+            to_micros(event.received_at),
+            None if body.answer is None else encode_answer(body.answer),
+            None if body.error is None else encode_error(body.error),
+            int(body.late),
+            sequence,
+            body.command_id,
+            key,
+        ),
+    )
+
+
+def command_not_sent(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.CommandNotSent)
+    _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
+
+
+def command_outcome_unknown(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.CommandOutcomeUnknown)
+    _finish_without_answer(cx, key, "OUTCOME_UNKNOWN", body.command_id, body.reason, event, sequence)
+
+
+def _finish_without_answer(
+    cx: Connection, key: int, state: str, command_id: str, reason: str, event: NewEvent, sequence: int
+) -> None:
+    cx.execute(
+        """UPDATE command SET state = ?, finished_at = ?, reason = ?, last_sequence = ?
+        WHERE command_id = ? AND charge_point = ? AND state IN ('QUEUED', 'SENT')""",
+        (state, to_micros(event.received_at), reason, sequence, command_id, key),
+    )
+
+
+def _count(cx: Connection, table: str, key: int) -> int:
+    sql = f"SELECT count(*) FROM {table} WHERE charge_point = ?"  # noqa: S608 - a table of ours
+    return int(one(cx, sql, (key,))[0])
+
+
+PROJECTIONS: dict[str, Projection] = {
+    e.ChargePointConnected.TYPE: connected,
+    e.ChargePointDisconnected.TYPE: disconnected,
+    e.ChargePointBooted.TYPE: booted,
+    e.ConnectorStatusChanged.TYPE: status_changed,
+    e.TransactionStarted.TYPE: started,
+    e.TransactionStopped.TYPE: stopped,
+    e.TransactionLost.TYPE: lost,
+    e.ConfigurationReported.TYPE: configuration_reported,
+    e.BootConfigurationApplied.TYPE: configuration_applied,
+    e.CommandQueued.TYPE: command_queued,
+    e.CommandSent.TYPE: command_sent,
+    e.CommandAnswered.TYPE: command_answered,
+    e.CommandNotSent.TYPE: command_not_sent,
+    e.CommandOutcomeUnknown.TYPE: command_outcome_unknown,
+}

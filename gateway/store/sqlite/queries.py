@@ -1,0 +1,186 @@
+"""The reads: each takes a connection inside a read transaction and answers records."""
+
+# ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
+
+from apsw import Connection
+
+from gateway.domain.commands import CommandRecord
+from gateway.domain.records import (
+    AppliedConfiguration,
+    ChargePointRecord,
+    ConnectorRecord,
+    Credential,
+    IdTagRecord,
+    TransactionRecord,
+)
+from gateway.domain.transactions import folded
+from gateway.domain.values import Registration
+from gateway.store.api import TransactionFilter
+from gateway.store.sqlite import rows
+from gateway.store.sqlite.values import fits, to_micros
+
+MAX_LIMIT = 1_000
+"""The contract's longest page."""
+
+
+def bounded(limit: int) -> int:
+    """A page length that is in order. Raises ValueError, which is a bug of the caller."""
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit is {limit}; it must be between 1 and {MAX_LIMIT}")
+    return limit
+
+
+# --- charge points --------------------------------------------------------------------------------------------
+
+
+def charge_point(cx: Connection, identity: str) -> ChargePointRecord | None:
+    sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE identity = ? AND deleted_at IS NULL"
+    row = cx.execute(sql, (identity,)).fetchone()
+    return None if row is None else _charge_point(cx, row)
+
+
+def charge_points(
+    cx: Connection, after: str, limit: int, connected: bool | None, registration: Registration | None
+) -> list[ChargePointRecord]:
+    """By identity, in the order of its UTF-8 bytes."""
+    where, given = ["identity > ?", "deleted_at IS NULL"], [after]
+    if connected is not None:
+        where.append(f"connected = {int(connected)}")
+    if registration is not None:
+        where.append("registration = ?")
+        given.append(registration)
+    sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
+    return [_charge_point(cx, row) for row in cx.execute(sql, (*given, bounded(limit))).fetchall()]
+
+
+def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
+    return rows.charge_point(row, connectors(cx, row[0]), boot_configuration(cx, row[0]))
+
+
+def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:
+    sql = f"SELECT {rows.CONNECTOR} FROM connector WHERE charge_point = ? ORDER BY evse, connector"
+    return tuple(rows.connector(row) for row in cx.execute(sql, (key,)))
+
+
+def boot_configuration(cx: Connection, key: int) -> tuple[AppliedConfiguration, ...]:
+    sql = f"SELECT {rows.APPLIED} FROM boot_configuration WHERE charge_point = ? ORDER BY name"
+    return tuple(rows.applied(row) for row in cx.execute(sql, (key,)))
+
+
+def configuration(cx: Connection, key: int) -> dict[str, str | None]:
+    sql = "SELECT name, value FROM configuration WHERE charge_point = ? ORDER BY name"
+    return dict(rows.fetch(cx, sql, (key,)))
+
+
+def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
+    sql = f"""SELECT {rows.CREDENTIAL} FROM credential WHERE charge_point =
+        (SELECT key FROM charge_point WHERE identity = ?) ORDER BY not_before, credential_id"""
+    return tuple(rows.credential(row) for row in cx.execute(sql, (identity,)))
+
+
+# --- transactions ---------------------------------------------------------------------------------------------
+
+_TRANSACTION = f"SELECT {rows.TRANSACTION} FROM {rows.TRANSACTION_TABLES}"
+
+
+def transaction(cx: Connection, transaction_id: str) -> TransactionRecord | None:
+    row = cx.execute(f"{_TRANSACTION} WHERE txn.transaction_id = ?", (transaction_id,)).fetchone()
+    return None if row is None else rows.transaction(row)
+
+
+def transaction_by_number(cx: Connection, number: int) -> TransactionRecord | None:
+    if not fits(number):
+        return None  # A charger may name any number; one that can't be stored was never given out.
+    row = cx.execute(f"{_TRANSACTION} WHERE txn.number = ?", (number,)).fetchone()
+    return None if row is None else rows.transaction(row)
+
+
+def transaction_by_start_key(cx: Connection, charge_point: str, start_key: str) -> TransactionRecord | None:
+    """The newest: with a suspect clock several may share a key (``gateway.domain.transactions.is_retry``)."""
+    sql = f"""{_TRANSACTION} WHERE txn.charge_point = (SELECT key FROM charge_point WHERE identity = ?)
+        AND txn.start_key = ? ORDER BY txn.key DESC LIMIT 1"""
+    row = cx.execute(sql, (charge_point, start_key)).fetchone()
+    return None if row is None else rows.transaction(row)
+
+
+def open_transactions_of_tag(cx: Connection, id_tag: str, limit: int) -> list[TransactionRecord]:
+    sql = f"{_TRANSACTION} WHERE txn.folded_tag = ? AND txn.state = 'OPEN' ORDER BY txn.key LIMIT ?"
+    return [rows.transaction(row) for row in cx.execute(sql, (folded(id_tag), bounded(limit)))]
+
+
+def open_transactions(cx: Connection, key: int) -> list[TransactionRecord]:
+    """All open ones of a charge point, oldest first."""
+    sql = f"{_TRANSACTION} WHERE txn.charge_point = ? AND txn.state = 'OPEN' ORDER BY txn.key"
+    return [rows.transaction(row) for row in cx.execute(sql, (key,))]
+
+
+def transactions(cx: Connection, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
+    """Newest start first. Nothing after an ``after`` that retention has taken: it takes the oldest, so whatever came
+    after that one is gone as well."""
+    conditions: list[str] = []
+    given: list[str | int] = []
+
+    def condition(sql: str, value: str | int) -> None:
+        conditions.append(sql)
+        given.append(value)
+
+    if where.charge_point is not None:
+        condition("txn.charge_point = (SELECT key FROM charge_point WHERE identity = ?)", where.charge_point)
+    if where.state is not None:
+        condition("txn.state = ?", where.state)
+    if where.started_from is not None:
+        condition("txn.started_at >= ?", to_micros(where.started_from))
+    if where.started_before is not None:
+        condition("txn.started_at < ?", to_micros(where.started_before))
+    if where.id_tag is not None:
+        condition("txn.folded_tag = ?", folded(where.id_tag))
+    if after is not None:
+        condition("(txn.started_at, txn.key) < (SELECT started_at, key FROM txn WHERE transaction_id = ?)", after)
+    filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = f"{_TRANSACTION} {filtered} ORDER BY txn.started_at DESC, txn.key DESC LIMIT ?"
+    return [rows.transaction(row) for row in cx.execute(sql, (*given, bounded(limit)))]
+
+
+# --- idTags ---------------------------------------------------------------------------------------------------
+
+
+def id_tag(cx: Connection, tag: str) -> IdTagRecord | None:
+    row = cx.execute(f"SELECT {rows.ID_TAG} FROM id_tag WHERE folded = ?", (folded(tag),)).fetchone()
+    return None if row is None else rows.id_tag(row)
+
+
+def id_tags(cx: Connection, after: str, limit: int) -> list[IdTagRecord]:
+    """In the order of the tags without regard to case."""
+    sql = f"SELECT {rows.ID_TAG} FROM id_tag WHERE folded > ? ORDER BY folded LIMIT ?"
+    return [rows.id_tag(row) for row in cx.execute(sql, (folded(after), bounded(limit)))]
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+_COMMAND = f"SELECT {rows.COMMAND} FROM {rows.COMMAND_TABLES}"
+
+
+def command(cx: Connection, command_id: str) -> CommandRecord | None:
+    row = cx.execute(f"{_COMMAND} WHERE m.command_id = ?", (command_id,)).fetchone()
+    return None if row is None else rows.command(row)
+
+
+def command_by_request(cx: Connection, charge_point: str, request_id: str) -> CommandRecord | None:
+    sql = f"""{_COMMAND} WHERE m.charge_point = (SELECT key FROM charge_point WHERE identity = ?)
+        AND m.request_id = ? AND m.request_id <> ''"""
+    row = cx.execute(sql, (charge_point, request_id)).fetchone()
+    return None if row is None else rows.command(row)
+
+
+def commands(cx: Connection, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+    """Newest first; nothing after an ``after`` that retention has taken."""
+    conditions, given = [], []
+    if charge_point is not None:
+        conditions.append("m.charge_point = (SELECT key FROM charge_point WHERE identity = ?)")
+        given.append(charge_point)
+    if after is not None:
+        conditions.append("m.key < (SELECT key FROM command WHERE command_id = ?)")
+        given.append(after)
+    filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = f"{_COMMAND} {filtered} ORDER BY m.key DESC LIMIT ?"
+    return [rows.command(row) for row in cx.execute(sql, (*given, bounded(limit)))]

@@ -1,0 +1,224 @@
+"""Rows to records: the column lists of the SELECTs, and what each row becomes."""
+
+from typing import Any
+
+import apsw
+import attrs
+import orjson
+
+from gateway.domain.codec import decode_answer, decode_error
+from gateway.domain.commands import CommandRecord, CommandState
+from gateway.domain.events import BootInformation, StoredEvent
+from gateway.domain.records import (
+    AppliedConfiguration,
+    ChargePointRecord,
+    Connection,
+    ConnectorRecord,
+    Credential,
+    CredentialKind,
+    IdTagRecord,
+    TransactionRecord,
+    TransactionState,
+)
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.sqlite.values import maybe_time, to_flags, to_time
+
+Row = tuple[Any, ...]
+
+
+def fetch(cx: apsw.Connection, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
+    """All rows of a query whose LIMIT or key bounds them."""
+    found: list[Row] = cx.execute(sql, given).fetchall()
+    return found
+
+
+def one(cx: apsw.Connection, sql: str, given: tuple[Any, ...] = ()) -> Row:
+    """The row of a query that always has one."""
+    (row,) = fetch(cx, sql, given)
+    return row
+
+
+EVENT = """e.sequence, c.identity, e.epoch, t.name, e.version, e.received_at, e.reported_at, e.reported_raw, e.flags,
+    e.cause, e.body, e.txn, txn.transaction_id"""
+EVENT_TABLES = """event e JOIN charge_point c ON c.key = e.charge_point JOIN event_type t ON t.code = e.type
+    LEFT JOIN txn ON txn.key = e.txn"""
+
+UNKNOWN_TRANSACTION = 0
+"""In ``event.txn``: the body names a transaction that the store didn't hold when the event came."""
+
+
+def event(row: Row, id_prefix: str) -> StoredEvent:
+    sequence, identity, epoch, type_, version, received, reported, raw, flags, cause, body, key, transaction_id = row
+    if transaction_id is None and key is not None:
+        transaction_id = orjson.loads(body).get("transaction_id")
+    return StoredEvent(
+        sequence,
+        f"{id_prefix}{sequence}",
+        identity,
+        epoch,
+        type_,
+        version,
+        to_time(received),
+        None if reported is None else to_time(reported),
+        raw,
+        to_flags(flags),
+        cause,
+        body,
+        transaction_id,
+    )
+
+
+CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
+    assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
+    last_heard"""
+
+
+def charge_point(
+    row: Row, connectors: tuple[ConnectorRecord, ...], boot_configuration: tuple[AppliedConfiguration, ...]
+) -> ChargePointRecord:
+    _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
+    connected, epoch, since, address, security_profile, last_heard = row[11:]
+    return ChargePointRecord(
+        identity=identity,
+        registration=Registration(registration),
+        created_at=to_time(created),
+        updated_at=to_time(updated),
+        revision=revision,
+        description=description,
+        ever_accepted=bool(accepted),
+        assume_subprotocol=bool(assume),
+        boot=boot_information(boot),
+        booted_at=maybe_time(booted),
+        connection=Connection(
+            connected=bool(connected),
+            epoch=epoch,
+            since=maybe_time(since),
+            remote_address=address,
+            security_profile=security_profile,
+            last_heard=maybe_time(last_heard),
+        ),
+        connectors=connectors,
+        boot_configuration=boot_configuration,
+    )
+
+
+_BOOT_FIELDS = frozenset(field.name for field in attrs.fields(BootInformation))
+
+
+def boot_bytes(boot: BootInformation) -> bytes:
+    return orjson.dumps({name: value for name, value in attrs.asdict(boot).items() if value is not None})
+
+
+def boot_information(data: bytes | None) -> BootInformation | None:
+    """Fields that a later version wrote are left out."""
+    if data is None:
+        return None
+    return BootInformation(**{name: value for name, value in orjson.loads(data).items() if name in _BOOT_FIELDS})
+
+
+CONNECTOR = "evse, connector, status, error_code, reported_at, info, vendor_id, vendor_error_code"
+
+
+def connector(row: Row) -> ConnectorRecord:
+    evse, number, status, error_code, at, info, vendor_id, vendor_error_code = row
+    address = ConnectorAddress(evse, number)
+    return ConnectorRecord(address, status, error_code, to_time(at), info, vendor_id, vendor_error_code)
+
+
+APPLIED = "name, value, status, firmware_version, at"
+
+
+def applied(row: Row) -> AppliedConfiguration:
+    name, value, status, firmware_version, at = row
+    return AppliedConfiguration(name, value, status, firmware_version, to_time(at))
+
+
+CREDENTIAL = "credential_id, kind, salt, verifier, not_before, not_after"
+
+
+def credential(row: Row) -> Credential:
+    credential_id, kind, salt, verifier, not_before, not_after = row
+    return Credential(credential_id, CredentialKind(kind), salt, verifier, to_time(not_before), maybe_time(not_after))
+
+
+TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.connector, txn.id_tag, txn.status, txn.state,
+    txn.meter_start, txn.started_at, txn.start_received_at, txn.start_sequence, txn.start_raw, txn.start_key,
+    txn.reservation_id, txn.meter_stop, txn.stopped_at, txn.stop_received_at, txn.stop_raw, txn.stop_sequence,
+    txn.stop_reason, txn.stop_id_tag, txn.energy, txn.flags"""
+TRANSACTION_TABLES = "txn JOIN charge_point c ON c.key = txn.charge_point"
+
+
+def transaction(row: Row) -> TransactionRecord:
+    transaction_id, number, identity, evse, connector_number, id_tag, status, state, meter_start, started = row[:10]
+    start_received, start_sequence, start_raw, start_key, reservation_id, meter_stop, stopped = row[10:17]
+    stop_received, stop_raw, stop_sequence, stop_reason, stop_id_tag, energy, flags = row[17:]
+    return TransactionRecord(
+        transaction_id=transaction_id,
+        number=number,
+        charge_point=identity,
+        connector=ConnectorAddress(evse, connector_number),
+        id_tag=id_tag,
+        status=status,
+        state=TransactionState(state),
+        meter_start=meter_start,
+        started_at=to_time(started),
+        start_received_at=to_time(start_received),
+        start_sequence=start_sequence,
+        start_raw=start_raw,
+        start_key=start_key,
+        reservation_id=reservation_id,
+        meter_stop=meter_stop,
+        stopped_at=maybe_time(stopped),
+        stop_received_at=maybe_time(stop_received),
+        stop_raw=stop_raw,
+        stop_sequence=stop_sequence,
+        stop_reason=stop_reason,
+        stop_id_tag=stop_id_tag,
+        energy=energy,
+        flags=to_flags(flags),
+    )
+
+
+ID_TAG = """id_tag, status, created_at, updated_at, expiry_date, parent_id_tag, allow_concurrent, description,
+    revision"""
+
+
+def id_tag(row: Row) -> IdTagRecord:
+    tag, status, created, updated, expiry, parent, allow_concurrent, description, revision = row
+    return IdTagRecord(
+        tag,
+        status,
+        to_time(created),
+        to_time(updated),
+        maybe_time(expiry),
+        parent,
+        bool(allow_concurrent),
+        description,
+        revision,
+    )
+
+
+COMMAND = """m.command_id, c.identity, m.request_id, m.operation, m.arguments, m.state, m.created_at, m.fingerprint,
+    m.sent_at, m.finished_at, m.answer, m.error, m.late, m.reason"""
+COMMAND_TABLES = "command m JOIN charge_point c ON c.key = m.charge_point"
+
+
+def command(row: Row) -> CommandRecord:
+    command_id, identity, request_id, operation, arguments, state, created, fingerprint = row[:8]
+    sent, finished, answer, error, late, reason = row[8:]
+    return CommandRecord(
+        command_id=command_id,
+        charge_point=identity,
+        request_id=request_id,
+        operation=operation,
+        arguments=orjson.loads(arguments),
+        state=CommandState(state),
+        created_at=to_time(created),
+        fingerprint=fingerprint,
+        sent_at=maybe_time(sent),
+        finished_at=maybe_time(finished),
+        answer=None if answer is None else decode_answer(answer),
+        error=None if error is None else decode_error(error),
+        late=bool(late),
+        reason=reason,
+    )

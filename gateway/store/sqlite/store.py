@@ -1,0 +1,229 @@
+"""``SqliteStore``: the store's contract on one SQLite file that one process owns."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import apsw
+import structlog
+
+from gateway.domain.commands import CommandRecord
+from gateway.domain.events import StoredEvent
+from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.values import Clock, Registration
+from gateway.errors import StoreCorrupt, StoreUnavailable
+from gateway.store.api import Bounds, EventFilter, EventPage, TransactionFilter, Write, WriteResult
+from gateway.store.sqlite import history, queries
+from gateway.store.sqlite.books import Books
+from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
+from gateway.store.sqlite.migrate import migrate
+from gateway.store.sqlite.ownership import Ownership
+from gateway.store.sqlite.rows import fetch, one
+from gateway.store.sqlite.settling import RESTARTED, settle_some
+from gateway.store.sqlite.writes import apply
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SETTLE_STEP = 200
+"""Charge points settled in one transaction at start: a step takes some 20 ms and its log stays small."""
+
+PROBE_BYTES = 64 * 1024
+"""What a probe writes: enough that a disk with room for it has room for a batch too."""
+
+_DAMAGED = (
+    "the database {path} is damaged or not a database ({error}). Keep a copy of it with its -wal file, then restore "
+    "a backup, or recover what can be read; docs/store.md says how"
+)
+
+log = structlog.get_logger()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqliteStore:
+    """The store in the file at ``path``, made if it isn't there (its directory must be).
+
+    Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
+    program's or of a newer version, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
+    from any thread; writes take turns.
+    """
+
+    def __init__(self, path: Path | str, *, clock: Clock = _now) -> None:
+        self._path = Path(path).resolve()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._books: Books | None = None
+        self._closed = False
+        self._ownership = Ownership(self._path)
+        try:
+            self._open()
+        except BaseException:
+            self._ownership.release()
+            raise
+        self._readers = ReaderPool(self._path)
+
+    def _open(self) -> None:
+        try:
+            cx = open_writer(self._path)
+            try:
+                migrate(cx, self._path, self._clock())
+                self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
+                self._codes: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
+                self._books = Books(cx)
+            except BaseException:
+                cx.close(True)
+                raise
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise StoreCorrupt(_DAMAGED.format(path=self._path, error=error)) from error
+        except apsw.Error as error:
+            raise mapped(error, self._path) from error
+        self._event_ids = f"ev_{self._store_id.removeprefix('store_')}_"
+
+    @property
+    def store_id(self) -> str:
+        return self._store_id
+
+    def close(self) -> None:
+        """Wait for a commit that is under way, close everything, let others have the file. Repeating it does
+        nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._readers.close()
+            self._abandon_writer()
+            self._ownership.release()
+
+    # --- writing ---
+
+    def commit(self, batch: Sequence[Write]) -> list[WriteResult]:
+        return self._write(lambda books: [apply(books, write) for write in batch])
+
+    def settle(self, at: datetime) -> int:
+        touched = 0
+        while some := self._write(lambda books: settle_some(books, RESTARTED, at, SETTLE_STEP)):
+            touched += some
+        return touched
+
+    def probe(self) -> None:
+        sql = f"UPDATE meta SET value = randomblob({PROBE_BYTES}) WHERE name = 'probe'"  # noqa: S608
+        self._write(lambda books: books.cx.execute(sql))
+
+    def _write(self, work: Callable[[Books], R]) -> R:
+        """One transaction: ``work``, then COMMIT, or nothing."""
+        with self._lock:
+            try:
+                books = self._writer()
+                books.begin()
+                result = work(books)
+                books.commit()
+            except apsw.Error as error:
+                self._undo()
+                raise mapped(error, self._path) from error
+            except BaseException:
+                self._undo()
+                raise
+            return result
+
+    def _writer(self) -> Books:
+        if self._closed:
+            raise StoreUnavailable(f"the database {self._path} is closed")
+        if self._books is None:
+            self._books = Books(open_writer(self._path))
+        return self._books
+
+    def _undo(self) -> None:
+        """Roll back. A connection that can't is given up, and the next write opens another: SQLite then reads again
+        what is on disk."""
+        if self._books is not None:
+            try:
+                self._books.roll_back()
+            except apsw.Error as error:
+                log.warning("store connection given up", path=str(self._path), error=str(error))
+                self._abandon_writer()
+
+    def _abandon_writer(self) -> None:
+        if self._books is not None:
+            try:
+                self._books.cx.close(True)
+            except apsw.Error as error:
+                log.warning("store connection not closed cleanly", path=str(self._path), error=str(error))
+            self._books = None
+
+    # --- reading ---
+
+    def _read(self, query: Callable[Concatenate[apsw.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._readers.connection() as cx:
+            return query(cx, *args, **kwargs)
+
+    def size_bytes(self) -> int:
+        def used(cx: apsw.Connection) -> int:
+            return int(cx.pragma("page_size")) * (int(cx.pragma("page_count")) - int(cx.pragma("freelist_count")))
+
+        try:
+            log_bytes = self._path.with_name(self._path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            log_bytes = 0
+        return self._read(used) + log_bytes
+
+    def charge_point(self, identity: str) -> ChargePointRecord | None:
+        return self._read(queries.charge_point, identity)
+
+    def charge_points(
+        self,
+        after: str,
+        limit: int,
+        connected: bool | None = None,
+        registration: Registration | None = None,
+    ) -> list[ChargePointRecord]:
+        return self._read(queries.charge_points, after, limit, connected, registration)
+
+    def credentials(self, identity: str) -> tuple[Credential, ...]:
+        return self._read(queries.credentials, identity)
+
+    def transaction(self, transaction_id: str) -> TransactionRecord | None:
+        return self._read(queries.transaction, transaction_id)
+
+    def transaction_by_number(self, number: int) -> TransactionRecord | None:
+        return self._read(queries.transaction_by_number, number)
+
+    def transaction_by_start_key(self, charge_point: str, start_key: str) -> TransactionRecord | None:
+        return self._read(queries.transaction_by_start_key, charge_point, start_key)
+
+    def open_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]:
+        return self._read(queries.open_transactions_of_tag, id_tag, limit)
+
+    def transactions(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
+        return self._read(queries.transactions, where, after, limit)
+
+    def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
+        return self._read(history.readings, transaction_id, after, limit, self._event_ids)
+
+    def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
+        return self._read(history.orphans, charge_point, after, limit, self._event_ids)
+
+    def id_tag(self, id_tag: str) -> IdTagRecord | None:
+        return self._read(queries.id_tag, id_tag)
+
+    def id_tags(self, after: str, limit: int) -> list[IdTagRecord]:
+        return self._read(queries.id_tags, after, limit)
+
+    def command(self, command_id: str) -> CommandRecord | None:
+        return self._read(queries.command, command_id)
+
+    def command_by_request(self, charge_point: str, request_id: str) -> CommandRecord | None:
+        return self._read(queries.command_by_request, charge_point, request_id)
+
+    def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+        return self._read(queries.commands, charge_point, after, limit)
+
+    def bounds(self) -> Bounds:
+        return self._read(history.bounds)
+
+    def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
+        return self._read(history.events, after, limit, where, self._codes, self._event_ids)

@@ -1,0 +1,307 @@
+"""The writes: one function per kind, each checking everything before it changes anything, so that a refusal needs no
+rollback and leaves its neighbours in the batch alone."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
+from gateway.domain.events import ChargePointCreated, ChargePointDeleted, ChargePointUpdated, NewEvent
+from gateway.domain.records import Credential
+from gateway.domain.state import ChargePointState
+from gateway.domain.transactions import folded
+from gateway.domain.values import Registration
+from gateway.errors import StoreError
+from gateway.store import api
+from gateway.store.api import (
+    Appended,
+    Done,
+    Exists,
+    Fenced,
+    GuardFailed,
+    Missing,
+    Numbers,
+    Opened,
+    Trimmed,
+    Write,
+    WriteResult,
+)
+from gateway.store.sqlite import queries, rows
+from gateway.store.sqlite.books import Books, Owner
+from gateway.store.sqlite.settling import DELETED, REPLACED, lose_transactions, settle
+from gateway.store.sqlite.trimming import trim
+from gateway.store.sqlite.values import maybe_micros, to_micros
+
+MAX_NUMBER = 2**31 - 1
+"""The largest transaction number that every charger can hold (OCPP.md B4.4)."""
+
+
+def apply(books: Books, write: Write) -> WriteResult:
+    """Do one write inside the open transaction."""
+    result: WriteResult = _WRITES[type(write)](books, write)
+    return result
+
+
+def _present(books: Books, identity: str) -> Owner | None:
+    owner = books.owner(identity)
+    return owner if owner is not None and owner.present else None
+
+
+# --- events ---------------------------------------------------------------------------------------------------
+
+
+def append(books: Books, write: api.Append) -> Appended | Fenced | GuardFailed | Missing:
+    owner = _present(books, write.charge_point)
+    if owner is None:
+        return Missing()
+    if write.epoch is not None and write.epoch != owner.epoch:
+        return Fenced(owner.epoch)
+    for guard in write.guards:
+        failed = _failed(books, owner, guard)
+        if failed is not None:
+            return failed
+    return Appended(books.append(owner, owner.epoch, write.events))
+
+
+def _failed(books: Books, owner: Owner, guard: Guard) -> GuardFailed | None:
+    match guard:
+        case IdTagFree(id_tag, connector):
+            used = books.cx.execute(
+                """SELECT 1 FROM txn WHERE folded_tag = ? AND state = 'OPEN'
+                AND NOT (charge_point = ? AND evse = ? AND connector = ?) LIMIT 1""",
+                (folded(id_tag), owner.key, connector.evse, connector.connector),
+            ).fetchone()
+            return None if used is None else GuardFailed(guard)
+        case RequestIdUnused(request_id):
+            existing = queries.command_by_request(books.cx, owner.identity, request_id)
+            return None if existing is None else GuardFailed(guard, existing)
+
+
+def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
+    owner = _present(books, write.charge_point)
+    if owner is None:
+        return Missing()
+    settled = settle(books, owner, REPLACED, write.at)
+    books.raise_epoch(owner)
+    connected = books.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
+    return Opened(owner.epoch, _state(books, owner), settled + connected)
+
+
+def _state(books: Books, owner: Owner) -> ChargePointState:
+    cx, key = books.cx, owner.key
+    sql = "SELECT registration, ever_accepted, boot FROM charge_point WHERE key = ?"
+    registration, ever_accepted, boot = rows.one(cx, sql, (key,))
+    return ChargePointState(
+        identity=owner.identity,
+        epoch=owner.epoch,
+        registration=Registration(registration),
+        ever_accepted=bool(ever_accepted),
+        boot=rows.boot_information(boot),
+        connectors={record.connector: record for record in queries.connectors(cx, key)},
+        open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)},
+        boot_configuration={applied.key: applied for applied in queries.boot_configuration(cx, key)},
+        configuration=queries.configuration(cx, key),
+    )
+
+
+# --- charge points --------------------------------------------------------------------------------------------
+
+
+def create_charge_point(books: Books, write: api.CreateChargePoint) -> Appended | Exists:
+    owner = books.owner(write.identity)
+    if owner is not None and owner.present:
+        return Exists()
+    at = to_micros(write.at)
+    given = (write.registration, at, at, write.description, int(write.assume_subprotocol), write.identity)
+    if owner is None:
+        books.cx.execute(
+            """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
+            identity) VALUES (?, ?, ?, ?, ?, ?)""",
+            given,
+        )
+        owner = books.owner(write.identity)
+        assert owner is not None
+    else:
+        # The revision goes on too: an etag of the one that was deleted must not fit this one.
+        books.cx.execute(
+            """UPDATE charge_point SET deleted_at = NULL, registration = ?, created_at = ?, updated_at = ?,
+            description = ?, assume_subprotocol = ?, revision = revision + 1 WHERE identity = ?""",
+            given,
+        )
+        owner.present = True
+    _insert_credentials(books, owner, write.credentials)
+    return Appended(books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)]))
+
+
+def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended | GuardFailed | Missing:
+    owner = _present(books, write.identity)
+    if owner is None:
+        return Missing()
+    sql = "SELECT registration, description, assume_subprotocol, revision FROM charge_point WHERE key = ?"
+    registration, description, assume_subprotocol, revision = rows.one(books.cx, sql, (owner.key,))
+    if write.revision is not None and write.revision != revision:
+        return GuardFailed()
+    present: dict[str, Any] = {
+        "registration": Registration(registration),
+        "description": description,
+        "assume_subprotocol": bool(assume_subprotocol),
+    }
+    wanted = {name: value for name in present if (value := getattr(write, name)) is not None}
+    changed = tuple(name for name, value in wanted.items() if value != present[name])
+    if write.credentials is not None:
+        changed += ("credentials",)
+        books.cx.execute("DELETE FROM credential WHERE charge_point = ?", (owner.key,))
+        _insert_credentials(books, owner, write.credentials)
+    if not changed:
+        return Appended(())
+    after = present | wanted
+    books.cx.execute(
+        """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, updated_at = ?,
+        revision = revision + 1 WHERE key = ?""",
+        (
+            after["registration"],
+            after["description"],
+            int(after["assume_subprotocol"]),
+            to_micros(write.at),
+            owner.key,
+        ),
+    )
+    updated = ChargePointUpdated(after["registration"], changed)
+    return Appended(books.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
+
+
+def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended | Missing:
+    owner = _present(books, write.identity)
+    if owner is None:
+        return Missing()
+    sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
+    sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
+    for table in ("credential", "connector", "boot_configuration", "configuration"):
+        books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
+    books.cx.execute(
+        """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
+        boot = NULL, booted_at = NULL, connection_since = NULL, remote_address = '', security_profile = 0,
+        last_heard = NULL WHERE key = ?""",
+        (to_micros(write.at), owner.key),
+    )
+    books.raise_epoch(owner)  # A session that is still there owns nothing, also after the identity is created anew.
+    owner.present = False
+    return Appended(sequences)
+
+
+def record_last_heard(books: Books, write: api.RecordLastHeard) -> Done:
+    books.cx.executemany(
+        """UPDATE charge_point SET last_heard = max(coalesce(last_heard, ?1), ?1)
+        WHERE identity = ?2 AND deleted_at IS NULL""",
+        [(to_micros(at), identity) for identity, at in write.heard],
+    )
+    return Done()
+
+
+# --- credentials ----------------------------------------------------------------------------------------------
+
+
+def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
+    owner = _present(books, write.identity)
+    if owner is None:
+        return Missing()
+    _insert_credentials(books, owner, (write.credential,))
+    return Done()
+
+
+def remove_credentials(books: Books, write: api.RemoveCredentials) -> Done:
+    owner = books.owner(write.identity)
+    if owner is not None:
+        books.cx.executemany(
+            "DELETE FROM credential WHERE charge_point = ? AND credential_id = ?",
+            [(owner.key, credential_id) for credential_id in write.credential_ids],
+        )
+    return Done()
+
+
+def _insert_credentials(books: Books, owner: Owner, credentials: Iterable[Credential]) -> None:
+    books.cx.executemany(
+        "INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                owner.key,
+                credential.credential_id,
+                credential.kind,
+                credential.salt,
+                credential.verifier,
+                to_micros(credential.not_before),
+                maybe_micros(credential.not_after),
+            )
+            for credential in credentials
+        ],
+    )
+
+
+# --- idTags ---------------------------------------------------------------------------------------------------
+
+
+def put_id_tag(books: Books, write: api.PutIdTag) -> Done | Exists | Missing | GuardFailed:
+    record = write.record
+    key = folded(record.id_tag)
+    row = books.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
+    if write.create:
+        if row is not None:
+            return Exists()
+        revision, created_at = 1, to_micros(record.created_at)
+    else:
+        if row is None:
+            return Missing()
+        if write.expected_revision is not None and write.expected_revision != row[0]:
+            return GuardFailed()
+        revision, created_at = row[0] + 1, row[1]
+    books.cx.execute(
+        "INSERT OR REPLACE INTO id_tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            key,
+            record.id_tag,
+            record.status,
+            created_at,
+            to_micros(record.updated_at),
+            maybe_micros(record.expiry_date),
+            record.parent_id_tag,
+            int(record.allow_concurrent),
+            record.description,
+            revision,
+        ),
+    )
+    return Done()
+
+
+def delete_id_tag(books: Books, write: api.DeleteIdTag) -> Done | Missing:
+    books.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
+    return Done() if books.cx.changes() else Missing()
+
+
+# --- numbers, retention ---------------------------------------------------------------------------------------
+
+
+def allocate_numbers(books: Books, write: api.AllocateNumbers) -> Numbers:
+    first = int(rows.one(books.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
+    if write.count < 1 or first + write.count - 1 > MAX_NUMBER:
+        raise StoreError(f"{write.count} transaction numbers from {first} on can't be given out")
+    books.cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (first + write.count,))
+    return Numbers(first, write.count)
+
+
+def trim_events(books: Books, write: api.Trim) -> Trimmed:
+    return trim(books, write.before, queries.bounded(write.limit))
+
+
+_WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
+    api.Append: append,
+    api.OpenSession: open_session,
+    api.CreateChargePoint: create_charge_point,
+    api.UpdateChargePoint: update_charge_point,
+    api.DeleteChargePoint: delete_charge_point,
+    api.AddCredential: add_credential,
+    api.RemoveCredentials: remove_credentials,
+    api.PutIdTag: put_id_tag,
+    api.DeleteIdTag: delete_id_tag,
+    api.AllocateNumbers: allocate_numbers,
+    api.RecordLastHeard: record_last_heard,
+    api.Trim: trim_events,
+}
