@@ -23,7 +23,6 @@ from cattrs.preconf.orjson import make_converter
 
 from gateway.domain.commands import (
     REDACTED,
-    SECRET_CONFIGURATION_KEYS,
     Answer,
     ChangeConfiguration,
     ChargerError,
@@ -37,6 +36,7 @@ from gateway.domain.commands import (
     LocalListVersionAnswer,
     StatusAnswer,
     UpdateFirmware,
+    is_secret,
 )
 from gateway.domain.events import BODIES, Body
 from gateway.domain.values import JSON
@@ -136,7 +136,7 @@ def without_password(location: str) -> str:
 
 def _redacted(command: Command) -> Command:
     match command:
-        case ChangeConfiguration(key=key) if key.strip().casefold() in SECRET_CONFIGURATION_KEYS:
+        case ChangeConfiguration(key=key) if is_secret(key):
             return evolve(command, value=REDACTED)
         case GetDiagnostics() | UpdateFirmware():
             return evolve(command, location=without_password(command.location))

@@ -224,6 +224,11 @@ SECRET_CONFIGURATION_KEYS = frozenset({"authorizationkey"})
 REDACTED = "(redacted)"
 
 
+def is_secret(key: str) -> bool:
+    """Whether a configuration key's value must never be shown. Keys compare without regard to case (S §9)."""
+    return key.strip().casefold() in SECRET_CONFIGURATION_KEYS
+
+
 # --- what the charger answers ---------------------------------------------------------------------------------
 
 

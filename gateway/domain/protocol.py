@@ -42,3 +42,7 @@ class ProtocolVersion(Protocol):
     def decode_answer(self, command: Command, payload: JSON) -> Answer | ChargerError:
         """Read a confirmation; ``ChargerError("InvalidConfirmation")`` if it can't be read (OCPP.md B9.19)."""
         ...
+
+    def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:
+        """A CALLERROR in answer to ``command``: cut to its bounds, and free of the command's secrets."""
+        ...

@@ -33,6 +33,8 @@ class ChargePointState:
     """Last reported values of the charger's configuration by key, secrets redacted."""
     booted: bool = False
     """Whether a BootNotification was answered on this connection, whatever the answer."""
+    boot_answer: Registration | None = None
+    """What the last BootNotification on this connection was answered with."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
 
@@ -68,6 +70,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
         case e.ChargePointBooted():
             state.boot = body.boot
             state.booted = True
+            state.boot_answer = body.registration
             if body.registration is Registration.ACCEPTED:
                 state.ever_accepted = True
         case e.ChargePointUpdated():

@@ -1,0 +1,58 @@
+"""What the handlers share: events of a request, idTagInfo, doubts about a connector."""
+
+from typing import Final
+
+from gateway.domain.decision import Authorization, Context, Request
+from gateway.domain.events import Body, NewEvent
+from gateway.domain.state import ChargePointState
+from gateway.domain.times import NO_TIME, ReportedTime, format_time
+from gateway.domain.values import JSON, ConnectorAddress, Flag
+
+UNKNOWN: Final = Authorization("Invalid")
+"""A tag of which nothing is known."""
+
+
+def event(
+    request: Request,
+    context: Context,
+    body: Body,
+    time: ReportedTime = NO_TIME,
+    raw: str | None = None,
+    flags: tuple[Flag, ...] = (),
+) -> NewEvent:
+    """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
+    return NewEvent(
+        body,
+        context.now,
+        time.trusted,
+        raw,
+        tuple(dict.fromkeys((*request.flags, *time.flags, *flags))),
+        f"message:{request.message_id}",
+    )
+
+
+def id_tag_info(authorization: Authorization, status: str | None = None) -> dict[str, JSON]:
+    """S §7.3. ``status`` stands in for the authorization's own."""
+    info: dict[str, JSON] = {"status": status or authorization.status}
+    if authorization.expiry_date is not None:
+        info["expiryDate"] = format_time(authorization.expiry_date)
+    if authorization.parent_id_tag:
+        info["parentIdTag"] = authorization.parent_id_tag
+    return info
+
+
+def present(text: str | None) -> str | None:
+    """A text that says something: empty ones and the word ``null`` don't (OCPP.md quirk 13)."""
+    if text is None or text.strip().lower() in ("", "null"):
+        return None
+    return text
+
+
+def doubts_of(state: ChargePointState, connector: ConnectorAddress) -> tuple[Flag, ...]:
+    """UNKNOWN_CONNECTOR where a real connector is needed: zero, negative or above what the charger has told of."""
+    if connector.evse < 1:
+        return (Flag.UNKNOWN_CONNECTOR,)
+    told = state.configuration.get("NumberOfConnectors")
+    if told is not None and told.isdecimal() and len(told) < 6 and connector.evse > int(told):
+        return (Flag.UNKNOWN_CONNECTOR,)
+    return ()

@@ -1,0 +1,188 @@
+"""Boot, heartbeat, status, authorization, vendors' data (S §4.1-§4.3, §4.6, §4.9)."""
+
+from typing import Final
+
+from ocpp.v16 import call
+
+from gateway.domain.decision import AuthorizeQuery, Context, Decision, Facts, Request
+from gateway.domain.events import (
+    BootInformation,
+    ChargePointBooted,
+    ConnectorStatusChanged,
+    IdTagPresented,
+    VendorDataReceived,
+)
+from gateway.domain.records import ConnectorRecord
+from gateway.domain.state import ChargePointState
+from gateway.domain.times import ReportedTime, format_time, read_time
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present
+from gateway.messages.v16.addresses import to_address
+
+MAX_CONNECTORS: Final = 256
+"""Connectors of which a status is kept. The largest posts have a dozen; a charger that counts on is confirmed, and no
+longer recorded."""
+
+OF_THE_WHOLE: Final = frozenset({"Available", "Unavailable", "Faulted"})
+"""All that connector 0 may be (S §4.9)."""
+
+
+# --- BootNotification -----------------------------------------------------------------------------------------
+
+
+def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
+    """Answers the platform's standing decision (OCPP.md B1).
+
+    A Boot is an event, unless it repeats, word for word and with the same answer, the last one on this connection:
+    some chargers repeat it every few seconds (B1.8, quirk 43), and a charger that has really booted connects anew.
+    It ends no transaction and clears no status (B1.8, B7.6).
+    """
+    assert isinstance(request.payload, call.BootNotification)
+    boot = _boot_information(request.payload)
+    accepted = state.registration is Registration.ACCEPTED
+    interval = context.heartbeat_interval if accepted else context.retry_interval
+    reply = {
+        "status": state.registration.value,
+        "currentTime": format_time(context.now),
+        "interval": interval,
+    }
+    if boot == state.boot and state.boot_answer is state.registration:
+        return Decision(reply)
+    flags = (Flag.SERIAL_CHANGED,) if _another_serial(state.boot, boot) else ()
+    return Decision(
+        reply, (event(request, context, ChargePointBooted(boot, state.registration, interval), flags=flags),)
+    )
+
+
+def _boot_information(payload: call.BootNotification) -> BootInformation:
+    return BootInformation(
+        vendor=payload.charge_point_vendor,
+        model=payload.charge_point_model,
+        charge_point_serial_number=present(payload.charge_point_serial_number),
+        charge_box_serial_number=present(payload.charge_box_serial_number),
+        firmware_version=present(payload.firmware_version),
+        iccid=present(payload.iccid),
+        imsi=present(payload.imsi),
+        meter_type=present(payload.meter_type),
+        meter_serial_number=present(payload.meter_serial_number),
+    )
+
+
+def _another_serial(before: BootInformation | None, now: BootInformation) -> bool:
+    """Whether a serial number changed; one that is new or left out has not (OCPP.md B1.9)."""
+    if before is None:
+        return False
+    pairs = (
+        (before.charge_point_serial_number, now.charge_point_serial_number),
+        (before.charge_box_serial_number, now.charge_box_serial_number),
+    )
+    return any(old is not None and new is not None and old != new for old, new in pairs)
+
+
+# --- Heartbeat ------------------------------------------------------------------------------------------------
+
+
+def decide_heartbeat(_: ChargePointState, __: Request, ___: Facts, context: Context) -> Decision:
+    """The time. No event: the session knows when it heard of the charger."""
+    return Decision({"currentTime": format_time(context.now)})
+
+
+# --- Authorize ------------------------------------------------------------------------------------------------
+
+
+def query_authorize(_: ChargePointState, request: Request) -> AuthorizeQuery:
+    assert isinstance(request.payload, call.Authorize)
+    return AuthorizeQuery(request.payload.id_tag)
+
+
+def decide_authorize(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    """The tag's standing. Never ConcurrentTx: the holder must be able to authorize a stop (S §7.2, OCPP.md B3.3)."""
+    assert isinstance(request.payload, call.Authorize)
+    authorization = facts.authorization or UNKNOWN
+    body = IdTagPresented(request.payload.id_tag, authorization.status)
+    return Decision({"idTagInfo": id_tag_info(authorization)}, (event(request, context, body),))
+
+
+# --- StatusNotification ---------------------------------------------------------------------------------------
+
+
+def decide_status(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
+    """Always confirmed, whatever came before it (OCPP.md B7.1); an event where something changed (B7.4).
+
+    A status that was queued and is older than the known one says nothing of the present and makes no event (B7.3).
+    Nothing follows for transactions (B7.5), nor from connector 0 for the others (B7.6).
+    """
+    payload = request.payload
+    assert isinstance(payload, call.StatusNotification)
+    connector = to_address(payload.connector_id)
+    time = read_time(present(payload.timestamp), context.now)
+    known = state.connectors.get(connector)
+    reported = ConnectorRecord(
+        connector,
+        str(payload.status),
+        str(payload.error_code),
+        time.trusted or context.now,
+        present(payload.info),
+        present(payload.vendor_id),
+        present(payload.vendor_error_code),
+    )
+    if known is None:
+        if len(state.connectors) >= MAX_CONNECTORS:
+            return Decision({})
+    elif _same(known, reported) or _outdated(known, time):
+        return Decision({})
+    body = ConnectorStatusChanged(
+        connector,
+        reported.status,
+        reported.error_code,
+        None if known is None else known.status,
+        reported.info,
+        reported.vendor_id,
+        reported.vendor_error_code,
+    )
+    return Decision({}, (event(request, context, body, time, payload.timestamp, _doubts(state, reported)),))
+
+
+def _same(known: ConnectorRecord, reported: ConnectorRecord) -> bool:
+    return (known.status, known.error_code, known.info, known.vendor_id, known.vendor_error_code) == (
+        reported.status,
+        reported.error_code,
+        reported.info,
+        reported.vendor_id,
+        reported.vendor_error_code,
+    )
+
+
+def _outdated(known: ConnectorRecord, time: ReportedTime) -> bool:
+    """Older than what is known, and queued: the known time may be one of receipt, with a clock of its own."""
+    return Flag.LATE in time.flags and time.trusted is not None and time.trusted < known.reported_at
+
+
+def _doubts(state: ChargePointState, reported: ConnectorRecord) -> tuple[Flag, ...]:
+    flags: list[Flag] = []
+    if reported.status != "Faulted" and reported.error_code != "NoError":
+        flags.append(Flag.STATUS_ERROR_MISMATCH)  # OCPP.md B7.2
+    if reported.connector == WHOLE_CHARGE_POINT:
+        if reported.status not in OF_THE_WHOLE:
+            flags.append(Flag.UNKNOWN_CONNECTOR)
+        return tuple(flags)
+    flags.extend(doubts_of(state, reported.connector))
+    if reported.status == "Available" and _runs_on(state, reported.connector):
+        flags.append(Flag.TRANSACTION_OPEN)  # OCPP.md B7.5
+    return tuple(flags)
+
+
+def _runs_on(state: ChargePointState, connector: ConnectorAddress) -> bool:
+    return state.open_on(connector) is not None
+
+
+# --- DataTransfer ---------------------------------------------------------------------------------------------
+
+
+def decide_data_transfer(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+    """No vendor is known: UnknownVendorId, without data (OCPP.md X12, B8.1), and what was said is kept."""
+    payload = request.payload
+    assert isinstance(payload, call.DataTransfer)
+    status = "UnknownVendorId"
+    body = VendorDataReceived(payload.vendor_id, status, present(payload.message_id), payload.data)
+    return Decision({"status": status}, (event(request, context, body),))

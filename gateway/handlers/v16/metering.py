@@ -1,0 +1,105 @@
+"""MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ocpp.v16 import call
+
+from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
+from gateway.domain.events import MeterValuesReported
+from gateway.domain.records import TransactionRecord
+from gateway.domain.state import ChargePointState
+from gateway.domain.times import NO_TIME, ReportedTime, read_time
+from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
+from gateway.handlers.v16.common import doubts_of, event
+from gateway.messages.v16.addresses import to_address
+
+
+def query_meter_values(state: ChargePointState, request: Request) -> TransactionQuery | None:
+    """A transaction that is not open here may have ended, or be somebody else's."""
+    assert isinstance(request.payload, call.MeterValues)
+    number = request.payload.transaction_id
+    if number is None or number <= 0 or state.by_number(number) is not None:
+        return None
+    return TransactionQuery(number)
+
+
+def decide_meter_values(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    """One event with the values as sent; reading them is ``gateway.domain.readings``' (a bad one spoils no other).
+
+    A repeated message is a repeated event: what a reader adds up it takes by time, measurand, phase and context,
+    so that nothing counts twice (OCPP.md B6.8).
+    """
+    payload = request.payload
+    assert isinstance(payload, call.MeterValues)
+    connector = to_address(payload.connector_id)
+    values = as_sent(request, "meterValue")
+    raw, time = _newest_time(values, context)
+    transaction, inferred = _transaction_of(state, facts, payload.transaction_id, connector, time)
+    flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
+    if inferred:
+        flags = (Flag.TRANSACTION_INFERRED, *flags)
+    body = MeterValuesReported(
+        connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
+    )
+    return Decision({}, (event(request, context, body, time, raw, flags),))
+
+
+def as_sent(request: Request, field: str) -> tuple[JSON, ...]:
+    """A list of meter values as the charger sent it; what isn't a list becomes the one element of one."""
+    sent = request.raw.get(field)
+    if isinstance(sent, list):
+        return tuple(sent)
+    return () if sent is None else (sent,)
+
+
+def _newest_time(values: tuple[JSON, ...], context: Context) -> tuple[str | None, ReportedTime]:
+    """The newest time that can be trusted, else the last one given."""
+    newest: tuple[str | None, ReportedTime] = (None, NO_TIME)
+    for raw in _timestamps(values):
+        time = read_time(raw, context.now)
+        known = newest[1].trusted
+        if known is None or (time.trusted is not None and time.trusted >= known):
+            newest = (raw, time)
+    return newest
+
+
+def _timestamps(values: tuple[Any, ...]) -> Iterator[str]:
+    for value in values:
+        raw = value.get("timestamp") if isinstance(value, dict) else None
+        if isinstance(raw, str):
+            yield raw
+
+
+def _transaction_of(
+    state: ChargePointState, facts: Facts, number: int | None, connector: ConnectorAddress, time: ReportedTime
+) -> tuple[TransactionRecord | None, bool]:
+    """The transaction that the values belong to, and whether that was inferred.
+
+    Connector 0 is the main meter, and no transaction's (OCPP.md B6.2). A named transaction has its values also after
+    its stop (B6.4, E24), unless another one was running by then: some chargers keep an old number (quirk 35).
+    """
+    if connector == WHOLE_CHARGE_POINT:
+        return None, False
+    running = _running_on(state, connector, time)
+    if number is not None:
+        named = state.by_number(number) or facts.transaction
+        if named is not None and named.charge_point == state.identity:
+            ended = named.transaction_id not in state.open_transactions and _over_by(named, time)
+            if not ended or running is None:
+                return named, False
+    return running, running is not None
+
+
+def _running_on(state: ChargePointState, connector: ConnectorAddress, time: ReportedTime) -> TransactionRecord | None:
+    """What was running on a connector at a time, among what is open (OCPP.md B6.4). Without a time: now."""
+    at = time.trusted
+    if at is None:
+        return state.open_on(connector)
+    begun = [t for t in state.open_transactions.values() if t.connector == connector and t.started_at <= at]
+    return max(begun, key=lambda t: (t.started_at, t.start_sequence), default=None)
+
+
+def _over_by(transaction: TransactionRecord, time: ReportedTime) -> bool:
+    at = time.trusted
+    return at is None or transaction.stopped_at is None or transaction.stopped_at < at

@@ -1,0 +1,219 @@
+"""StartTransaction and StopTransaction (S §4.8, §4.10): always confirmed, recorded once, never refused."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from ocpp.v16 import call
+
+from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
+from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
+from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.state import ChargePointState
+from gateway.domain.times import ReportedTime, read_time
+from gateway.domain.transactions import folded, is_retry, start_key
+from gateway.domain.values import JSON, ConnectorAddress, Flag
+from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info
+from gateway.handlers.v16.metering import as_sent
+from gateway.messages.v16.addresses import to_address
+
+ACCEPTED: Final = "Accepted"
+CONCURRENT: Final = "ConcurrentTx"
+
+MAX_OPEN_TRANSACTIONS: Final = 64
+"""Open at once on one charge point. The largest posts have a dozen connectors; a charger that starts on ever new
+connector numbers loses its oldest."""
+
+NO_TRANSACTION: Final = -1
+"""What a charger names in a stop whose start was never confirmed (SE 3.18)."""
+
+MAX_POWER: Final = 500_000
+"""W: no charge point gives more. What exceeds it over a transaction's time is no energy of that transaction, but, say,
+a lifetime register on top of a start of 0 (OCPP.md E15b)."""
+
+SLACK: Final = timedelta(minutes=1)
+"""Times are told in seconds and taken at either side of the register's reading."""
+
+
+# --- StartTransaction -----------------------------------------------------------------------------------------
+
+
+def query_start(_: ChargePointState, request: Request) -> StartQuery:
+    payload = request.payload
+    assert isinstance(payload, call.StartTransaction)
+    return StartQuery(payload.id_tag, _key(payload), to_address(payload.connector_id))
+
+
+def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    """A transaction with a number of its own, whatever the tag's standing (OCPP.md B4.1, B4.5), or the one that this
+    start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9)."""
+    payload = request.payload
+    assert isinstance(payload, call.StartTransaction)
+    authorization = facts.authorization or UNKNOWN
+    time = read_time(payload.timestamp, context.now)
+    twin = facts.transaction
+    if twin is not None and is_retry(state, twin, request.message_id, clock_suspect=not time.identifies):
+        return Decision(_start_reply(twin.number, authorization, twin.status))
+
+    connector = to_address(payload.connector_id)
+    single = authorization.status == ACCEPTED and not authorization.allow_concurrent
+    status = CONCURRENT if single and facts.tag_in_use else authorization.status
+    flags = doubts_of(state, connector)
+    if payload.meter_start < 0 or "missing-register" in request.deviations:
+        flags = (*flags, Flag.METER_IMPLAUSIBLE)
+    started = TransactionStarted(
+        transaction_id=context.new_transaction_id,
+        number=facts.number,
+        connector=connector,
+        id_tag=payload.id_tag,
+        status=status,
+        meter_start=payload.meter_start,
+        start_key=_key(payload),
+        reservation_id=payload.reservation_id,
+    )
+    lost = _lost_to(state, connector, time.trusted or context.now)
+    events = (
+        *(event(request, context, TransactionLost(t.transaction_id, t.connector)) for t in lost),
+        event(request, context, started, time, payload.timestamp, flags),
+    )
+    # Accepted on the ground that the tag is free: it must still be when this is committed.
+    guards = (IdTagFree(payload.id_tag, connector),) if single and status == ACCEPTED else ()
+    return Decision(_start_reply(facts.number, authorization, status), events, guards)
+
+
+def _key(payload: call.StartTransaction) -> str:
+    return start_key(to_address(payload.connector_id), payload.id_tag, payload.timestamp, payload.meter_start)
+
+
+def _start_reply(number: int, authorization: Authorization, status: str) -> dict[str, JSON]:
+    return {"transactionId": number, "idTagInfo": id_tag_info(authorization, status)}
+
+
+def _lost_to(state: ChargePointState, connector: ConnectorAddress, at: datetime) -> list[TransactionRecord]:
+    """What a start at ``at`` shows to be over; besides, the oldest where there are too many."""
+    lost = [t for t in state.open_transactions.values() if t.connector == connector and t.started_at <= at]
+    others = [t for t in state.open_transactions.values() if t not in lost]
+    surplus = len(others) - (MAX_OPEN_TRANSACTIONS - 1)
+    if surplus > 0:
+        lost.extend(sorted(others, key=lambda t: t.start_sequence)[:surplus])
+    return lost
+
+
+# --- StopTransaction ------------------------------------------------------------------------------------------
+
+
+def query_stop(state: ChargePointState, request: Request) -> StopQuery:
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    transaction = state.by_number(payload.transaction_id) or _only_candidate(state, payload)
+    return StopQuery(payload.transaction_id, payload.id_tag, None if transaction is None else transaction.id_tag)
+
+
+def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    """Always confirmed (OCPP.md B5.1). Ends the charger's own transaction once (B5.6), also one that was taken for
+    lost; anything else is kept as an orphan and touches no transaction (B5.4, B5.5, B5.7)."""
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    reply: dict[str, JSON] = {}
+    if payload.id_tag is not None:
+        reply["idTagInfo"] = id_tag_info(facts.authorization or UNKNOWN)
+
+    number = payload.transaction_id
+    transaction = state.by_number(number) or facts.transaction
+    if transaction is None:
+        transaction = _only_candidate(state, payload)
+        if transaction is None:
+            why = "unknown-number" if number > 0 else "no-number"
+            return Decision(reply if number == NO_TRANSACTION else {}, (_orphan(request, context, why),))
+        inferred: tuple[Flag, ...] = (Flag.TRANSACTION_INFERRED,)
+        return Decision(reply, (_stopped(transaction, request, facts, context, inferred),))
+    if transaction.charge_point != state.identity:
+        return Decision({}, (_orphan(request, context, "other-charge-point"),))
+    if transaction.state is not TransactionState.STOPPED:
+        return Decision(reply, (_stopped(transaction, request, facts, context),))
+    if (transaction.stop_raw, transaction.meter_stop) == (payload.timestamp, payload.meter_stop):
+        return Decision(reply)
+    # Another stop under a number that is used up: one of another system's numbers, most likely (quirk 47).
+    return Decision(reply, (_orphan(request, context, "already-stopped"),))
+
+
+def _only_candidate(state: ChargePointState, payload: call.StopTransaction) -> TransactionRecord | None:
+    """The one open transaction that a stop without a number can mean (SE 3.18): its tag, its register and its time
+    agree, and no other's do. None where there is any doubt."""
+    if payload.transaction_id != NO_TRANSACTION:
+        return None
+    at = read_time(payload.timestamp).trusted
+    found = [
+        t
+        for t in state.open_transactions.values()
+        if (payload.id_tag is None or folded(payload.id_tag) == folded(t.id_tag))
+        and payload.meter_stop >= t.meter_start
+        and (at is None or at >= t.started_at)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _stopped(
+    transaction: TransactionRecord,
+    request: Request,
+    facts: Facts,
+    context: Context,
+    flags: tuple[Flag, ...] = (),
+) -> NewEvent:
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    time = read_time(payload.timestamp, context.now)
+    started = read_time(transaction.start_raw).trusted
+    energy = _energy(transaction, request, started, time)
+    if energy is None:
+        flags = (*flags, Flag.METER_IMPLAUSIBLE)
+    if started is not None and time.trusted is not None and time.trusted < started:
+        flags = (*flags, Flag.STOP_BEFORE_START)
+    if _unrelated(transaction, payload.id_tag, facts):
+        flags = (*flags, Flag.ID_TAG_UNRELATED)
+    authorization = facts.authorization or UNKNOWN
+    body = TransactionStopped(
+        transaction_id=transaction.transaction_id,
+        connector=transaction.connector,
+        meter_stop=payload.meter_stop,
+        reason=str(payload.reason) if payload.reason else "Local",  # OCPP.md B5.3
+        energy=energy,
+        id_tag=payload.id_tag,
+        id_tag_status=None if payload.id_tag is None else authorization.status,
+        meter_value=as_sent(request, "transactionData"),
+    )
+    return event(request, context, body, time, payload.timestamp, flags)
+
+
+def _energy(
+    transaction: TransactionRecord, request: Request, started: datetime | None, time: ReportedTime
+) -> int | None:
+    """Wh between the registers (OCPP.md E13); None where that can't be (B5.8, E15, E15b)."""
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    energy: int = payload.meter_stop - transaction.meter_start
+    if energy < 0 or transaction.meter_start < 0 or "missing-register" in request.deviations:
+        return None
+    if Flag.METER_IMPLAUSIBLE in transaction.flags:
+        return None
+    if started is not None and time.trusted is not None:
+        took = max(time.trusted - started, timedelta()) + SLACK
+        if energy > MAX_POWER * took / timedelta(hours=1):
+            return None
+    return energy
+
+
+def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Facts) -> bool:
+    """Whether a tag stopped what neither it nor its group had started; parent is compared to parent (S §3.10)."""
+    if stopped_by is None or folded(stopped_by) == folded(transaction.id_tag):
+        return False
+    parent = facts.authorization.parent_id_tag if facts.authorization else None
+    starting = facts.starting_tag.parent_id_tag if facts.starting_tag else None
+    return parent is None or starting is None or folded(parent) != folded(starting)
+
+
+def _orphan(request: Request, context: Context, why: str) -> NewEvent:
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    time = read_time(payload.timestamp, context.now)
+    body = TransactionOrphaned(payload.transaction_id, why, request.raw)
+    return event(request, context, body, time, payload.timestamp)

@@ -1,0 +1,134 @@
+"""A confirmation to its answer, and a CALLERROR to what may be recorded of it.
+
+Read by the same two lanes as a charger's CALLs. What neither reads is an error with the code ``InvalidConfirmation``:
+the call has failed, the session goes on (OCPP.md B9.19).
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+from gateway.domain import commands as c
+from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, SchedulePeriod
+from gateway.domain.times import read_time
+from gateway.domain.values import JSON
+from gateway.messages.v16.addresses import to_address
+from gateway.messages.v16.repairs import Fault, mend
+from gateway.messages.v16.schemas import CONFIRMATIONS
+
+INVALID_CONFIRMATION: Final = "InvalidConfirmation"
+"""Ours, not OCPP's: the charger believes that it has confirmed."""
+
+MAX_CODE: Final = 60
+"""The longest of the specification has 29 characters; a vendor's own may be longer."""
+
+MAX_DESCRIPTION: Final = 255
+MAX_DETAILS: Final = 1000
+
+
+def decode_answer(command: c.Command, payload: JSON) -> c.Answer | c.ChargerError:
+    """The answer, or why it can't be read. Never raises."""
+    operation = type(command).__name__
+    if not isinstance(payload, dict):
+        return c.ChargerError(INVALID_CONFIRMATION, "the payload is not an object")
+    validator = CONFIRMATIONS[operation]
+    if not validator.is_valid(payload):
+        mended = mend(operation, payload, validator)
+        if isinstance(mended, Fault):
+            return c.ChargerError(INVALID_CONFIRMATION, f"{mended.name} breaks its schema ({mended.kind})")
+        if payload and not mended.payload:
+            # Nothing of it belongs here: the request echoed, or another message's confirmation (mh#424).
+            return c.ChargerError(INVALID_CONFIRMATION, "no field of this confirmation is in the payload")
+        payload = mended.payload
+    return _DECODERS.get(operation, _status)(payload)
+
+
+def decode_error(command: c.Command, code: str, description: str, details: JSON) -> c.ChargerError:
+    """A CALLERROR cut to its bounds. A secret that the command carried is redacted should the charger repeat it."""
+    text = orjson.dumps(details).decode()
+    if isinstance(command, c.ChangeConfiguration) and c.is_secret(command.key) and command.value:
+        code, description, text = (_without(part, command.value) for part in (code, description, text))
+    return c.ChargerError(code[:MAX_CODE], description[:MAX_DESCRIPTION], text[:MAX_DETAILS])
+
+
+def _without(text: str, secret: str) -> str:
+    """Without the secret, in whichever case its hex digits come back."""
+    at = text.casefold().find(secret.casefold())
+    return text if at < 0 else c.REDACTED
+
+
+# --- one function per shape of confirmation -------------------------------------------------------------------
+
+
+def _status(payload: dict[str, Any]) -> c.StatusAnswer:
+    return c.StatusAnswer(payload["status"])
+
+
+def _empty(_: dict[str, Any]) -> c.EmptyAnswer:
+    return c.EmptyAnswer()
+
+
+def _data_transfer(payload: dict[str, Any]) -> c.DataTransferAnswer:
+    data = payload.get("data")
+    return c.DataTransferAnswer(
+        payload["status"], data if data is None or isinstance(data, str) else orjson.dumps(data).decode()
+    )
+
+
+def _schedule(schedule: dict[str, Any]) -> ChargingSchedule:
+    return ChargingSchedule(
+        ChargingRateUnit(schedule["chargingRateUnit"]),
+        tuple(
+            SchedulePeriod(period["startPeriod"], Decimal(str(period["limit"])), period.get("numberPhases"))
+            for period in schedule["chargingSchedulePeriod"]
+        ),
+        schedule.get("duration"),
+        read_time(schedule.get("startSchedule")).value,
+        None if (rate := schedule.get("minChargingRate")) is None else Decimal(str(rate)),
+    )
+
+
+def _composite_schedule(payload: dict[str, Any]) -> c.CompositeScheduleAnswer:
+    connector = payload.get("connectorId")
+    schedule = payload.get("chargingSchedule")
+    return c.CompositeScheduleAnswer(
+        payload["status"],
+        None if connector is None else to_address(connector),
+        read_time(payload.get("scheduleStart")).value,
+        None if schedule is None else _schedule(schedule),
+    )
+
+
+def _configuration(payload: dict[str, Any]) -> c.ConfigurationAnswer:
+    return c.ConfigurationAnswer(
+        tuple(_key(entry) for entry in payload.get("configurationKey", ()) if entry["key"]),
+        tuple(payload.get("unknownKey", ())),
+    )
+
+
+def _key(entry: dict[str, Any]) -> c.ConfigurationKey:
+    value = entry.get("value")
+    return c.ConfigurationKey(
+        entry["key"], entry["readonly"], c.REDACTED if value is not None and c.is_secret(entry["key"]) else value
+    )
+
+
+def _diagnostics(payload: dict[str, Any]) -> c.DiagnosticsAnswer:
+    """An empty name is none: there is nothing to upload (S §5.9, OCPP.md B9.16)."""
+    return c.DiagnosticsAnswer(payload.get("fileName") or None)
+
+
+def _local_list_version(payload: dict[str, Any]) -> c.LocalListVersionAnswer:
+    return c.LocalListVersionAnswer(payload["listVersion"])
+
+
+_DECODERS: Final[dict[str, Callable[[dict[str, Any]], c.Answer]]] = {
+    "DataTransfer": _data_transfer,
+    "GetCompositeSchedule": _composite_schedule,
+    "GetConfiguration": _configuration,
+    "GetDiagnostics": _diagnostics,
+    "GetLocalListVersion": _local_list_version,
+    "UpdateFirmware": _empty,
+}
