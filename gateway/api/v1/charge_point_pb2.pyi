@@ -41,8 +41,8 @@ class ChargePoint(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
-    """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 255
-    characters of printable ASCII without colon and slash.
+    """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
+    characters without colon and slash; case matters.
     """
     registration: _common_pb2.Registration.ValueType
     """The operator's standing decision on it."""

@@ -30,8 +30,13 @@ class CommandServiceStub:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
     sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error, whose google.rpc.ErrorInfo has as reason: CHARGE_POINT_OFFLINE, QUEUE_FULL, NOT_SENT, OUTCOME_UNKNOWN, or
-    CALL_ERROR with the charger's own code in the metadata.
+    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
+    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
+    description and details in the metadata.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
     """
 
     def __init__(self, channel):
@@ -152,8 +157,13 @@ class CommandServiceServicer:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
     sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error, whose google.rpc.ErrorInfo has as reason: CHARGE_POINT_OFFLINE, QUEUE_FULL, NOT_SENT, OUTCOME_UNKNOWN, or
-    CALL_ERROR with the charger's own code in the metadata.
+    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
+    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
+    description and details in the metadata.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
     """
 
     def CancelReservation(self, request, context):
@@ -424,8 +434,13 @@ class CommandService:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
     sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error, whose google.rpc.ErrorInfo has as reason: CHARGE_POINT_OFFLINE, QUEUE_FULL, NOT_SENT, OUTCOME_UNKNOWN, or
-    CALL_ERROR with the charger's own code in the metadata.
+    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
+    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
+    description and details in the metadata.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
     """
 
     @staticmethod

@@ -444,6 +444,7 @@ class MeterSample(_message.Message):
     POWER_WATTS_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    DERIVED_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Identity of the charge point."""
     transaction_id: _builtins.str
@@ -453,7 +454,7 @@ class MeterSample(_message.Message):
     measurand: _builtins.str
     """What was measured, in OCPP's words, e.g. "Energy.Active.Import.Register"."""
     value: _builtins.str
-    """The value as sent."""
+    """The value as sent, its first 500 characters; longer signed data is whole in the event. Empty if derived."""
     unit: _builtins.str
     """The unit as sent or, where the charger gave none, the measurand's default."""
     phase: _builtins.str
@@ -468,6 +469,10 @@ class MeterSample(_message.Message):
     """With the measurands of active power, and a readable value: the power in watts."""
     event_id: _builtins.str
     """The event that holds it."""
+    derived: _builtins.bool
+    """Whether the charger did not send it: the power, worked out from the currents and voltages of the same report. Only
+    where the charger reports no power.
+    """
     @_builtins.property
     def connector(self) -> Global___ConnectorAddress:
         """Where it was measured."""
@@ -508,10 +513,11 @@ class MeterSample(_message.Message):
         power_watts: _builtins.float | None = ...,
         flags: _abc.Iterable[Global___QualityFlag.ValueType] | None = ...,
         event_id: _builtins.str = ...,
+        derived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "connector", b"connector", "energy", b"energy", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "charge_point", b"charge_point", "connector", b"connector", "context", b"context", "energy", b"energy", "event_id", b"event_id", "flags", b"flags", "format", b"format", "location", b"location", "measurand", b"measurand", "phase", b"phase", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time", "sample_time_raw", b"sample_time_raw", "transaction_id", b"transaction_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "charge_point", b"charge_point", "connector", b"connector", "context", b"context", "derived", b"derived", "energy", b"energy", "event_id", b"event_id", "flags", b"flags", "format", b"format", "location", b"location", "measurand", b"measurand", "phase", b"phase", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time", "sample_time_raw", b"sample_time_raw", "transaction_id", b"transaction_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
     _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015

@@ -1,0 +1,198 @@
+"""Charge points, as the operator deals with them (Trio's side)."""
+
+import trio
+from attrs import evolve, field, frozen
+
+from gateway.control.failures import Failure, Status, already_exists, invalid, not_found, stale
+from gateway.control.ports import Commands, Journal
+from gateway.domain.commands import Violation
+from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
+from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
+from gateway.domain.values import Clock, Registration
+from gateway.store.api import (
+    Appended,
+    CreateChargePoint,
+    DeleteChargePoint,
+    Exists,
+    GuardFailed,
+    Missing,
+    Store,
+    UpdateChargePoint,
+    WriteResult,
+)
+
+MAX_IDENTITY = 48
+"""The longest identity that an upgrade request may carry; one more could never connect."""
+
+MAX_DESCRIPTION = 1000
+"""Notes for people; a page of charge points must stay small."""
+
+SLOW_HASHES = 2
+"""Slow hashes of given keys at once: each takes some 50 ms of a core and 16 MiB."""
+
+
+@frozen
+class NewChargePoint:
+    """``key`` None: generate one."""
+
+    identity: str
+    registration: Registration = Registration.ACCEPTED
+    description: str = ""
+    assume_subprotocol: bool = False
+    key: bytes | None = field(default=None, repr=False)
+
+
+@frozen
+class Change:
+    """What an operator changes; None: nothing. ``key`` empty: generate one."""
+
+    identity: str
+    registration: Registration | None = None
+    description: str | None = None
+    assume_subprotocol: bool | None = None
+    key: bytes | None = field(default=None, repr=False)
+    revision: int | None = None
+
+
+@frozen
+class Provisioned:
+    """``generated_key`` is shown this once; empty where none was generated."""
+
+    record: ChargePointRecord
+    generated_key: bytes = field(default=b"", repr=False)
+
+
+class ChargePoints:
+    """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
+    whether it happened; if it did, the live session has heard of it."""
+
+    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._commands = commands
+        self._clock = clock
+        self._hashes = trio.CapacityLimiter(SLOW_HASHES)
+        self._ordered = trio.Lock()
+
+    async def create(self, new: NewChargePoint) -> Provisioned:
+        """Make a charge point known."""
+        violations = [*_identity_violations(new.identity), *_violations(new.description, new.key)]
+        if violations:
+            raise invalid(*violations)
+        credential, generated = await self._credential(new.key)
+        write = CreateChargePoint(
+            new.identity, new.registration, (credential,), self._clock(), new.description, new.assume_subprotocol
+        )
+        if isinstance(await self._journal.commit(write), Exists):
+            raise already_exists("charge point", new.identity)
+        return Provisioned(await self.get(new.identity), generated)
+
+    async def get(self, identity: str) -> ChargePointRecord:
+        """One charge point, with what the running process knows of its connection."""
+        record = await self._journal.read(self._store.charge_point, identity)
+        if record is None:
+            raise not_found("charge point", identity)
+        return self._with_live(record)
+
+    async def page(
+        self, after: str, limit: int, connected: bool | None, registration: Registration | None
+    ) -> list[ChargePointRecord]:
+        """A page by identity."""
+        records = await self._journal.read(self._store.charge_points, after, limit, connected, registration)
+        return [self._with_live(record) for record in records]
+
+    async def update(self, change: Change) -> Provisioned:
+        """Change it; a live session learns of another registration at once."""
+        violations = _violations(change.description, change.key or None)
+        if violations:
+            raise invalid(*violations)
+        credentials, generated = None, b""
+        if change.key is not None:
+            credential, generated = await self._credential(change.key or None)
+            credentials = (credential,)
+        write = UpdateChargePoint(
+            change.identity,
+            self._clock(),
+            change.registration,
+            change.description,
+            change.assume_subprotocol,
+            credentials,
+            change.revision,
+        )
+        result = await self._commit_update(write)
+        if isinstance(result, Missing):
+            raise not_found("charge point", change.identity)
+        if isinstance(result, GuardFailed):
+            raise stale("charge point", change.identity)
+        return Provisioned(await self.get(change.identity), generated)
+
+    async def delete(self, identity: str) -> None:
+        """Remove it and end its session."""
+        with trio.CancelScope(shield=True):  # as below
+            async with self._ordered:
+                result = await self._journal.commit(DeleteChargePoint(identity, self._clock()))
+                if not isinstance(result, Missing):
+                    self._commands.expel(identity)
+        if isinstance(result, Missing):
+            raise not_found("charge point", identity)
+
+    async def disconnect(self, identity: str) -> None:
+        """End its session; it may come back."""
+        if self._commands.disconnect(identity):
+            return
+        record = await self.get(identity)
+        seen = record.connection.last_heard or record.connection.since
+        raise Failure(
+            Status.FAILED_PRECONDITION,
+            "CHARGE_POINT_OFFLINE",
+            f"charge point {identity} is not connected",
+            {"charge_point": identity, "last_seen": "never" if seen is None else seen.isoformat()},
+        )
+
+    async def _commit_update(self, write: UpdateChargePoint) -> WriteResult:
+        """Commit and tell the session, whatever becomes of the caller: a commit can't be withdrawn, and the session
+        must not stay with what no longer holds. One at a time, so that the session hears of changes in their order.
+        """
+        with trio.CancelScope(shield=True):
+            async with self._ordered:
+                result = await self._journal.commit(write)
+                if write.registration is not None and isinstance(result, Appended):
+                    self._commands.registration_changed(write.identity, write.registration)
+        return result
+
+    async def _credential(self, key: bytes | None) -> tuple[Credential, bytes]:
+        """A verifier, and the key if it is of our making: only then its strength is known."""
+        if key is None:
+            key = generate_key()
+            return make_credential(key, CredentialKind.GENERATED, self._clock()), key
+        credential = await trio.to_thread.run_sync(
+            make_credential, key, CredentialKind.IMPORTED, self._clock(), limiter=self._hashes
+        )
+        return credential, b""
+
+    def _with_live(self, record: ChargePointRecord) -> ChargePointRecord:
+        live = self._commands.live(record.identity)
+        if live is None or live.epoch != record.connection.epoch:
+            return record
+        return evolve(record, connection=evolve(record.connection, last_heard=live.last_heard))
+
+
+def _identity_violations(identity: str) -> list[Violation]:
+    """As an upgrade request's identity and Basic authentication's user name can be (OCPP.md A1.3, A7.2)."""
+    name = "charge_point.identity"
+    if not 1 <= len(identity) <= MAX_IDENTITY:
+        return [Violation(name, f"must have 1 to {MAX_IDENTITY} characters")]
+    if not identity.isprintable() or identity.isspace() or identity in (".", ".."):
+        return [Violation(name, "must have printable characters, and must not be a dot or two")]
+    if "/" in identity or ":" in identity:
+        return [Violation(name, "must not contain a slash or a colon")]
+    return []
+
+
+def _violations(description: str | None, key: bytes | None) -> list[Violation]:
+    found = []
+    if description is not None and len(description) > MAX_DESCRIPTION:
+        found.append(Violation("charge_point.description", f"must have at most {MAX_DESCRIPTION} characters"))
+    if key is not None and not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+        found.append(Violation("authorization_key", f"must have {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"))
+    return found

@@ -1,0 +1,150 @@
+"""Commands to charge points, and what their outcomes mean to a caller (Trio's side)."""
+
+import re
+
+import trio
+
+from gateway.control.failures import Failure, Status, invalid, not_found
+from gateway.control.ports import Commands, Journal
+from gateway.domain.commands import (
+    ChargerError,
+    Command,
+    CommandRecord,
+    CommandState,
+    RefusalReason,
+    Refused,
+    Violation,
+)
+from gateway.domain.values import Clock
+from gateway.store.api import Store
+
+MAX_REQUEST_ID = 64
+"""Room for a UUID and a prefix; it is stored with every command and is a key."""
+
+UNIMPLEMENTED_CODES = frozenset({"NotImplemented", "NotSupported"})
+"""CALLERROR codes by which a charger says that it doesn't know the operation (J §4.2.3)."""
+
+OCPP_CODE = re.compile(r"[A-Z][A-Za-z]*[a-z][A-Za-z]*")
+"""An error code as OCPP spells them. It never looks like one of our own reasons, whatever a charger makes up."""
+
+_REFUSALS = {
+    RefusalReason.UNKNOWN_CHARGE_POINT: Status.NOT_FOUND,
+    RefusalReason.UNKNOWN_TRANSACTION: Status.NOT_FOUND,
+    RefusalReason.CHARGE_POINT_OFFLINE: Status.FAILED_PRECONDITION,
+    RefusalReason.CHARGE_POINT_PENDING: Status.FAILED_PRECONDITION,
+    RefusalReason.CHARGE_POINT_REJECTED: Status.FAILED_PRECONDITION,
+    RefusalReason.QUEUE_FULL: Status.RESOURCE_EXHAUSTED,
+    RefusalReason.INVALID_COMMAND: Status.INVALID_ARGUMENT,
+    RefusalReason.REQUEST_ID_REUSED: Status.INVALID_ARGUMENT,
+    RefusalReason.DRAINING: Status.UNAVAILABLE,
+    RefusalReason.STORE_UNAVAILABLE: Status.UNAVAILABLE,
+}
+
+STOPPED = frozenset({"draining", "store-unavailable", "gateway-restarted"})
+"""Why a command was not sent, where it was the gateway that went."""
+
+
+class CommandCalls:
+    """Raises ``Failure`` for every outcome but a confirmation, and ``StoreUnavailable``."""
+
+    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._commands = commands
+        self._clock = clock
+
+    async def carry(self, identity: str, command: Command, request_id: str, timeout: float) -> CommandRecord:
+        """Carry a command to its charger: the record, answered with a confirmation.
+
+        ``timeout`` in seconds. Cancelling ends the waiting only: the command goes its way.
+        """
+        violations = _violations(identity, request_id)
+        if violations:
+            raise invalid(*violations)
+        if timeout <= 0:
+            raise Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", "the deadline leaves no time to send anything")
+        begun = self._clock()
+        deadline = trio.current_time() + timeout
+        outcome = await self._commands.call(identity, command, request_id=request_id, deadline=deadline)
+        if isinstance(outcome, Refused):
+            raise _refused(outcome, identity)
+        return _confirmed(outcome, repeated=outcome.created_at < begun)
+
+    async def get(self, command_id: str) -> CommandRecord:
+        """One command."""
+        record = await self._journal.read(self._store.command, command_id)
+        if record is None:
+            raise not_found("command", command_id)
+        return record
+
+    async def page(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+        """A page, the newest first."""
+        return await self._journal.read(self._store.commands, charge_point, after, limit)
+
+
+def _violations(identity: str, request_id: str) -> list[Violation]:
+    found = []
+    if not identity:
+        found.append(Violation("charge_point", "must be set"))
+    if not request_id:
+        found.append(Violation("request_id", "must be set: it is what makes repeating the request safe"))
+    elif len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+        found.append(Violation("request_id", f"must have at most {MAX_REQUEST_ID} printable characters"))
+    return found
+
+
+def _refused(refusal: Refused, identity: str) -> Failure:
+    violations = refusal.violations
+    if refusal.reason is RefusalReason.REQUEST_ID_REUSED:
+        violations = (Violation("request_id", refusal.message),)
+    metadata = {"charge_point": identity, **refusal.metadata}
+    return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, violations)
+
+
+def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
+    """The record if it holds a confirmation; raises what else became of the command."""
+    metadata = {"charge_point": record.charge_point, "command_id": record.command_id}
+    match record.state:
+        case CommandState.ANSWERED if record.error is not None:
+            raise _charger_error(record.error, metadata)
+        case CommandState.ANSWERED:
+            return record
+        case CommandState.NOT_SENT:
+            raise _not_sent(record, metadata, repeated)
+        case _:
+            raise Failure(
+                Status.ABORTED,
+                "OUTCOME_UNKNOWN",
+                f"{record.operation} was sent, and there is no answer ({record.reason}): it may have been carried "
+                "out. A late answer becomes an event and the command's outcome",
+                {**metadata, "cause": record.reason},
+            )
+
+
+def _charger_error(error: ChargerError, metadata: dict[str, str]) -> Failure:
+    status = Status.UNIMPLEMENTED if error.code in UNIMPLEMENTED_CODES else Status.FAILED_PRECONDITION
+    reason = error.code if len(error.code) <= 63 and OCPP_CODE.fullmatch(error.code) else "UnknownErrorCode"
+    told = {**metadata, "code": error.code, "description": error.description, "details": error.details}
+    return Failure(status, reason, f"the charger answered {error.code}: {error.description}".rstrip(": "), told)
+
+
+def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -> Failure:
+    """Nothing went out. UNAVAILABLE invites to repeat blindly, so it is not told to who already does: the same
+    request id gives this outcome for ever."""
+    metadata = {**metadata, "cause": record.reason}
+    message = f"{record.operation} was not sent ({record.reason})"
+    if record.reason == "deadline":
+        return Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", message, metadata)
+    if record.reason == "transaction-ended":
+        return Failure(Status.NOT_FOUND, "UNKNOWN_TRANSACTION", f"{message}: its transaction is over", metadata)
+    if record.reason in STOPPED:
+        if repeated:
+            message += "; that is this request_id's outcome, so ask with another one"
+        return Failure(Status.ABORTED if repeated else Status.UNAVAILABLE, "NOT_SENT", message, metadata)
+    seen = record.finished_at.isoformat() if record.finished_at is not None else "unknown"
+    return Failure(
+        Status.FAILED_PRECONDITION,
+        "CHARGE_POINT_OFFLINE",
+        f"{message}: the connection ended",
+        {**metadata, "last_seen": seen},
+    )

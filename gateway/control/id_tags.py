@@ -1,0 +1,105 @@
+"""The operator's table of idTags (Trio's side)."""
+
+from datetime import datetime
+
+import attrs
+from attrs import frozen
+
+from gateway.control.failures import already_exists, invalid, not_found, stale
+from gateway.control.ports import Journal
+from gateway.domain.commands import Violation
+from gateway.domain.records import IdTagRecord
+from gateway.domain.values import Clock
+from gateway.store.api import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag, Store
+
+MAX_TAG = 20
+"""An idToken's length (S §7.15, CiString20)."""
+
+MAX_DESCRIPTION = 1000
+"""Notes for people; a page of tags must stay small."""
+
+ATTEMPTS = 5
+"""How often an update without an etag starts over when others change the same tag; each time one of them got on."""
+
+
+@frozen
+class TagFields:
+    """What an operator says of a tag."""
+
+    status: str
+    expiry_date: datetime | None = None
+    parent_id_tag: str | None = None
+    allow_concurrent: bool = False
+    description: str = ""
+
+
+class IdTags:
+    """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
+    whether it happened."""
+
+    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+
+    async def create(self, id_tag: str, fields: TagFields) -> IdTagRecord:
+        """Add a tag."""
+        violations = [*_tag_violations(id_tag), *_violations(fields)]
+        if violations:
+            raise invalid(*violations)
+        now = self._clock()
+        record = IdTagRecord(id_tag, created_at=now, updated_at=now, **attrs.asdict(fields))
+        if isinstance(await self._journal.commit(PutIdTag(record, create=True)), Exists):
+            raise already_exists("id tag", id_tag)
+        return await self.get(id_tag)
+
+    async def get(self, id_tag: str) -> IdTagRecord:
+        """One tag, without regard to case."""
+        record = await self._journal.read(self._store.id_tag, id_tag)
+        if record is None:
+            raise not_found("id tag", id_tag)
+        return record
+
+    async def page(self, after: str, limit: int) -> list[IdTagRecord]:
+        """A page in the store's order."""
+        return await self._journal.read(self._store.id_tags, after, limit)
+
+    async def update(self, id_tag: str, fields: TagFields, names: frozenset[str], revision: int | None) -> IdTagRecord:
+        """Change the named fields; those of ``fields`` that aren't named don't count."""
+        violations = [each for each in _violations(fields) if each.field.removeprefix("id_tag.") in names]
+        if violations:
+            raise invalid(*violations)
+        for _ in range(1 if revision is not None else ATTEMPTS):
+            present = await self.get(id_tag)
+            changes = {name: value for name, value in attrs.asdict(fields).items() if name in names}
+            changed = attrs.evolve(present, updated_at=self._clock(), **changes)
+            expected = present.revision if revision is None else revision
+            result = await self._journal.commit(PutIdTag(changed, create=False, expected_revision=expected))
+            if isinstance(result, Missing):
+                raise not_found("id tag", id_tag)
+            if not isinstance(result, GuardFailed):
+                return await self.get(id_tag)
+        raise stale("id tag", id_tag)
+
+    async def delete(self, id_tag: str) -> None:
+        """Remove a tag."""
+        if isinstance(await self._journal.commit(DeleteIdTag(id_tag)), Missing):
+            raise not_found("id tag", id_tag)
+
+
+def _tag_violations(id_tag: str) -> list[Violation]:
+    if not 1 <= len(id_tag) <= MAX_TAG or not id_tag.isprintable() or not id_tag.isascii() or id_tag.isspace():
+        return [Violation("id_tag.id_tag", f"must have 1 to {MAX_TAG} characters of printable ASCII")]
+    return []
+
+
+def _violations(fields: TagFields) -> list[Violation]:
+    found = []
+    if not fields.status:
+        found.append(Violation("id_tag.status", "must be set"))
+    parent = fields.parent_id_tag
+    if parent is not None and (len(parent) > MAX_TAG or not parent.isprintable() or not parent.isascii()):
+        found.append(Violation("id_tag.parent_id_tag", f"must have at most {MAX_TAG} characters of printable ASCII"))
+    if len(fields.description) > MAX_DESCRIPTION:
+        found.append(Violation("id_tag.description", f"must have at most {MAX_DESCRIPTION} characters"))
+    return found

@@ -1,0 +1,73 @@
+"""Enums of the interface and the words they stand for.
+
+A constant's name follows from the word: ``RebootRequired`` of ``ChangeConfigurationStatus`` is
+``CHANGE_CONFIGURATION_STATUS_REBOOT_REQUIRED``. A word without a constant is 0, the unspecified one; the word itself is
+always told beside it.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from gateway.api.v1 import command_pb2, common_pb2, id_tag_pb2, transaction_pb2
+from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
+from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
+from gateway.domain.records import TransactionState
+from gateway.domain.values import Flag, Registration
+
+W = TypeVar("W", bound=str)
+
+_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-")
+
+
+class Words(Generic[W]):
+    """The constants of one enum and the words they stand for."""
+
+    def __init__(self, wrapper: Any, words: Iterable[W]) -> None:
+        prefix = wrapper.keys()[0].removesuffix("UNSPECIFIED")
+        numbers = dict(wrapper.items())
+        self._words: dict[int, W] = {numbers[prefix + constant(word)]: word for word in words}
+        self._numbers = {str(word): number for number, word in self._words.items()}
+
+    def number(self, word: str | None) -> Any:
+        """The constant for a word, of whatever type the enum has in its stub; 0 if there is none."""
+        return 0 if word is None else self._numbers.get(word, 0)
+
+    def word(self, number: int) -> W | None:
+        """The word for a constant; None for the unspecified one and for those of a later interface."""
+        return self._words.get(number)
+
+
+def constant(word: str) -> str:
+    """A word as the last part of a constant's name."""
+    if isinstance(word, ChargingRateUnit):
+        return f"{word.name}S"
+    return _BOUNDARY.sub("_", word).upper()
+
+
+def _of(wrapper: Any, *words: str) -> Words[str]:
+    return Words(wrapper, words)
+
+
+S = TypeVar("S", bound=StrEnum)
+
+
+def _all(wrapper: Any, words: type[S]) -> Words[S]:
+    return Words(wrapper, words)
+
+
+REGISTRATION = _all(common_pb2.Registration, Registration)
+FLAG = _all(common_pb2.QualityFlag, Flag)
+PURPOSE = _all(common_pb2.ChargingProfilePurpose, ProfilePurpose)
+KIND = _all(common_pb2.ChargingProfileKind, ProfileKind)
+RECURRENCY = _all(common_pb2.RecurrencyKind, RecurrencyKind)
+RATE_UNIT = _all(common_pb2.ChargingRateUnit, ChargingRateUnit)
+TRANSACTION_STATE = _all(transaction_pb2.TransactionState, TransactionState)
+COMMAND_STATE = _all(command_pb2.CommandState, CommandState)
+AVAILABILITY = _all(command_pb2.AvailabilityType, AvailabilityType)
+RESET = _all(command_pb2.ResetType, ResetType)
+UPDATE = _all(command_pb2.LocalListUpdateType, UpdateType)
+TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
+ID_TAG_STATUS = _of(id_tag_pb2.IdTagStatus, "Accepted", "Blocked", "Expired", "Invalid")
+AUTHORIZATION = _of(command_pb2.AuthorizationStatus, "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")

@@ -1,0 +1,60 @@
+"""What control is given by the composition root. All of it belongs to the Trio loop."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from gateway.domain.commands import CallOutcome, Command
+from gateway.domain.values import Registration
+from gateway.store.api import Write, WriteResult
+
+T = TypeVar("T")
+
+
+class Journal(Protocol):
+    """The way to the store. Both raise ``StoreUnavailable``."""
+
+    async def commit(self, write: Write) -> WriteResult:
+        """On disk when it returns. Cancelling the waiter withdraws nothing."""
+        ...
+
+    async def read(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run a read of the store in a worker thread. Cancelling is safe."""
+        ...
+
+
+class LiveConnection(Protocol):
+    """What only the running process knows of a connected charge point."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def last_heard(self) -> datetime: ...
+
+
+class Commands(Protocol):
+    """The way to live sessions: the router."""
+
+    async def call(self, identity: str, command: Command, *, request_id: str, deadline: float) -> CallOutcome:
+        """Carry a command: the finished record, or why there is none. ``deadline`` in Trio's time.
+
+        The same ``request_id`` again gives the first outcome and sends nothing. Cancelling ends the waiting only.
+        """
+        ...
+
+    def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:
+        """End a session. False: there is none."""
+        ...
+
+    def live(self, identity: str) -> LiveConnection | None:
+        """The live connection, or None."""
+        ...
+
+    def registration_changed(self, identity: str, registration: Registration) -> None:
+        """A change of registration is committed; a live session follows."""
+        ...
+
+    def expel(self, identity: str) -> None:
+        """The charge point is deleted; a live session ends."""
+        ...
