@@ -20,6 +20,11 @@ class ProtocolVersion(Protocol):
         """Whether a charger that was never accepted, or no longer is, may send this action (OCPP.md X5, B1.5)."""
         ...
 
+    def is_transaction_message(self, action: str) -> bool:
+        """Whether a charger keeps this action's messages until they are confirmed, and all others behind them
+        (S §3.7.1): such a CALL is never answered CALLERROR for a fault of ours."""
+        ...
+
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
         """Read a charger's CALL, leniently where its schema is broken."""
         ...

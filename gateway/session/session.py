@@ -217,7 +217,18 @@ class Session:
             core.observer.count("calls_refused", request.code)
             return rpc.encode_call_error(request.message_id, request.code, request.description)
         core.observer.count("messages", request.action)
-        decision = await self._commit_decision(request)
+        for deviation in request.deviations:
+            core.observer.count("deviations", deviation)
+        try:
+            decision = await self._commit_decision(request)
+        except (SessionOver, trio.Cancelled):
+            raise
+        except Exception:
+            if core.protocol.is_transaction_message(request.action):
+                raise  # no reply: the charger keeps the message, which a CALLERROR might make it give up
+            log.exception("handler failed", charge_point=core.identity, action=request.action)
+            core.observer.count("handler_failures", request.action)
+            return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
         return rpc.encode_call_result(request.message_id, decision.reply)
 
     async def _commit_decision(self, request: Request) -> Decision:

@@ -35,6 +35,10 @@ class Protocol16:
         let pass (OCPP.md B1.3)."""
         return action == "BootNotification"
 
+    def is_transaction_message(self, action: str) -> bool:
+        """S §3.7.1: what is queued while offline and retried until it is confirmed."""
+        return action in ("StartTransaction", "StopTransaction", "MeterValues")
+
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
         return calls.decode_call(call_id, action, payload)
 

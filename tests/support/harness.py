@@ -1,0 +1,147 @@
+"""A real session on a real store and real handlers; only the wire, the clock and the writer's thread are faked."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from gateway.domain import codec
+from gateway.domain.events import Body, ChargePointConnected, StoredEvent
+from gateway.domain.records import IdTagRecord
+from gateway.domain.values import Registration
+from gateway.errors import StoreUnavailable
+from gateway.handlers.v16.routing import protocol
+from gateway.router.router import Router
+from gateway.session.facts import FactSource, TableAuthorizer
+from gateway.session.limits import SessionLimits
+from gateway.session.ports import NoObserver
+from gateway.session.provisioning import DesiredKey
+from gateway.session.session import Session
+from gateway.store.api import (
+    AllocateNumbers,
+    CreateChargePoint,
+    EventFilter,
+    Numbers,
+    Opened,
+    OpenSession,
+    PutIdTag,
+    Write,
+    WriteResult,
+)
+from gateway.store.sqlite.store import SqliteStore
+from tests.support.wire import FakeTransport, ScriptedCharger
+
+EPOCH = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def virtual_clock() -> datetime:
+    """The wall clock moves with Trio's virtual time, which begins at 0 in every test."""
+    return EPOCH + timedelta(seconds=trio.current_time())
+
+
+class DirectJournal:
+    """Commits in the calling task, without a thread, so that virtual time works. Can be told to fail or to stall."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.failing = False
+        self.stall_seconds = 0.0
+        self.commits: list[Write] = []
+
+    async def commit(self, write: Write) -> WriteResult:
+        if self.failing:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable("the disk is full")
+        self.commits.append(write)
+        # Handing over is the point of no return: committed first, so that a cancelled waiter withdraws nothing.
+        result = self.store.commit([write])[0]
+        await trio.sleep(self.stall_seconds)
+        return result
+
+    async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        if self.failing:
+            raise StoreUnavailable("the disk can't be read")
+        return fn(*args)
+
+
+class Harness:
+    """A store with charge point CP1 (accepted unless told otherwise) and a router for its sessions."""
+
+    def __init__(self, path: Path, *, limits: SessionLimits | None = None, unknown_tags: str = "Invalid") -> None:
+        self.store = SqliteStore(path / "gateway.db")
+        self.journal = DirectJournal(self.store)
+        self.limits = limits or SessionLimits()
+        self.router = Router(self.journal, self.store, virtual_clock)
+        self.protocol = protocol()
+        self.boot_configuration: tuple[DesiredKey, ...] = ()
+        authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
+        self.facts = FactSource(self.journal, self.store, authorizer, self._number)
+
+    async def _number(self) -> int:
+        allocated = await self.journal.commit(AllocateNumbers(1))
+        assert isinstance(allocated, Numbers)
+        return allocated.first
+
+    def add_charge_point(self, identity: str = "CP1", registration: Registration = Registration.ACCEPTED) -> None:
+        self.store.commit([CreateChargePoint(identity, registration, (), virtual_clock())])
+
+    def add_tag(self, id_tag: str, status: str = "Accepted", **more: Any) -> None:
+        now = virtual_clock()
+        self.store.commit([PutIdTag(IdTagRecord(id_tag, status, now, now, **more), create=True)])
+
+    @asynccontextmanager
+    async def connected(
+        self, identity: str = "CP1", transport: FakeTransport | None = None
+    ) -> AsyncIterator[ScriptedCharger]:
+        """A charger whose session runs until the block is left (then its link is cut) or it ends by itself."""
+        transport = transport or FakeTransport()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._serve, identity, transport)
+            charger = ScriptedCharger(transport)
+            yield charger
+            if transport.closed_with is None:
+                await charger.lose_link()
+
+    async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:
+        connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
+        opened = await self.journal.commit(OpenSession(identity, connected, virtual_clock()))
+        assert isinstance(opened, Opened)
+        session = Session(
+            state=opened.state,
+            transport=transport,
+            protocol=self.protocol,
+            journal=self.journal,
+            store=self.store,
+            facts=self.facts,
+            clock=virtual_clock,
+            limits=self.limits,
+            observer=NoObserver(),
+            boot_configuration=self.boot_configuration,
+        )
+        assert self.router.install(identity, session)
+        task_status.started()
+        try:
+            await session.run()
+        finally:
+            self.router.remove(identity, session)
+
+    def events(self, *types: str) -> list[StoredEvent]:
+        """Everything committed so far, of the given types or of all."""
+        page = self.store.events(0, 1000, EventFilter(types=frozenset(types)))
+        return list(page.events)
+
+    def bodies(self, *types: str) -> list[Body]:
+        return [codec.decode(each.type, each.version, each.body_json) for each in self.events(*types)]
+
+
+BOOT = {"chargePointVendor": "Acme", "chargePointModel": "One", "firmwareVersion": "1.0"}
+
+
+async def boot(charger: ScriptedCharger) -> None:
+    """Boot and be accepted."""
+    answer = await charger.call("BootNotification", BOOT)
+    assert answer["status"] == "Accepted"
