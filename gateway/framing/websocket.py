@@ -171,6 +171,11 @@ class WebSocket:
         return sum(map(len, self._protocol.writes))
 
     @property
+    def undecided(self) -> bool:
+        """True while a request waits for ``accept`` or ``reject``."""
+        return self._response is not None
+
+    @property
     def open(self) -> bool:
         """True between the 101 and the first Close, whoever sends it."""
         return not self._released and self._protocol.state is State.OPEN

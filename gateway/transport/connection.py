@@ -26,7 +26,13 @@ without reading must not fill our memory."""
 
 LINGER_BYTES = 1024 * 1024
 """What is read and thrown away after we ended it. Closing a socket with unread input makes the kernel send a reset,
-which can overtake our answer or Close on its way to the charger. One largest message, within the close deadline."""
+which can overtake our answer or Close on its way to the charger. One largest message."""
+
+LINGER_SECONDS = 0.5
+"""How long that may take. A refused client that never closes holds a place of the listener meanwhile."""
+
+RETRY_AFTER_SECONDS = 30
+"""What a charger is asked to wait when we could not decide about its upgrade."""
 
 
 class HandshakeFailed(GatewayError):
@@ -202,17 +208,15 @@ class Connection:
             self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
 
     def _pump(self) -> None:
-        try:
-            plaintext = self._tls.read()
-        except TlsFailure as failure:
-            self._ended(_End(ABNORMAL_CLOSURE, f"TLS: {failure.reason}", "network"))
-            return
+        plaintext = self._tls.read()
         if plaintext:
             events = self._websocket.receive(plaintext)
             if events:  # at least one whole frame
                 self._last_heard = trio.current_time()
             self._take_in(events)
-        if self._tls.ended:
+        if self._tls.failure is not None:
+            self._ended(_End(ABNORMAL_CLOSURE, f"TLS: {self._tls.failure}", "network"))
+        elif self._tls.ended:
             self._take_in(self._websocket.receive_eof())
             self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
 
@@ -236,9 +240,8 @@ class Connection:
         Not behind another task's write, unless too much has piled up: that task takes it along. What is left after a
         cancellation waits for the next write of any kind.
         """
-        if not (self._websocket.unsent or self._tls.unsent) or self._broken:
-            return
-        if self._writing.locked() and self._websocket.unsent < MAX_UNSENT_BYTES:
+        waiting = self._websocket.unsent + self._tls.unsent
+        if not waiting or self._broken or (waiting < MAX_UNSENT_BYTES and self._writing.locked()):
             return
         async with self._writing:
             await self._flush()
@@ -287,16 +290,19 @@ class Connection:
     # Closing.
 
     async def _close_politely(self, code: int, reason: str) -> None:
+        if self._websocket.undecided:  # admission was cut short: a charger told so comes back later
+            self._websocket.reject(503, "try again later", (("Retry-After", str(RETRY_AFTER_SECONDS)),))
+        violated = self._end is not None and self._end.initiator == "local"
         async with self._writing:
             if self._end is None:
                 self._inbox.clear()  # nobody could be answered any more; the charger keeps what was not confirmed
                 self._websocket.send_close(code, reason)
                 self._end = _End(code, reason, "local")
             await self._flush()
-        while self._websocket.closing and not self._broken:
+        while self._websocket.closing and self._tls.failure is None and not self._broken:
             await self._read_for_close()
         await self._shut_tls()
-        if self._end.initiator == "local":
+        if violated:  # and the rest of what violated it is still on its way
             await self._linger()
 
     async def _read_for_close(self) -> None:
@@ -315,11 +321,12 @@ class Connection:
 
     async def _linger(self) -> None:
         read = 0
-        while not self._broken and not self._reading and read < LINGER_BYTES:
-            data = await self._receive_some()
-            if not data:
-                return
-            read += len(data)
+        with trio.move_on_after(LINGER_SECONDS):
+            while not self._broken and not self._reading and read < LINGER_BYTES:
+                data = await self._receive_some()
+                if not data:
+                    return
+                read += len(data)
 
     async def _finish_refusal(self) -> None:
         self._close_begun = True

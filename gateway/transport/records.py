@@ -32,6 +32,7 @@ class TlsRecords:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._ended = False
+        self._failure: str | None = None
 
     def feed(self, ciphertext: bytes) -> None:
         self._incoming.write(ciphertext)
@@ -47,7 +48,7 @@ class TlsRecords:
         return True
 
     def read(self) -> bytes:
-        """Return all plaintext that can be had now. Raises TlsFailure."""
+        """Return all plaintext that can be had now; ``ended`` and ``failure`` say if there will be no more."""
         parts = []
         try:
             while True:
@@ -61,14 +62,19 @@ class TlsRecords:
                     return part if len(parts) == 1 else b"".join(parts)
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError as exc:
-            raise TlsFailure(_word(exc)) from None
+        except ssl.SSLError as exc:  # what came before the broken record is still good
+            self._failure = _word(exc)
         return b"".join(parts)
 
     @property
     def ended(self) -> bool:
         """True once the peer's close_notify was read."""
         return self._ended
+
+    @property
+    def failure(self) -> str | None:
+        """Why reading failed for good, None while it has not."""
+        return self._failure
 
     def write(self, plaintext: bytes) -> None:
         """Raises TlsFailure."""

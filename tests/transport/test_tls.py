@@ -1,0 +1,196 @@
+"""TLS policy: what is granted, what is refused, and what a reload does."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from gateway.transport.records import TlsFailure, TlsRecords
+from gateway.transport.tls import SUITES, CertificateFiles, TlsConfigurationError, TlsProvider, build_context
+from tests.transport.ends import authority, certificates, client_context
+
+
+class Client:
+    """OpenSSL's client end in memory."""
+
+    def __init__(self, context: ssl.SSLContext, name: str | None) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+
+    def handshake(self) -> bool:
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+
+def handshake(
+    server: ssl.SSLContext, context: ssl.SSLContext, name: str | None = "localhost"
+) -> tuple[TlsRecords, Client]:
+    """Let the two ends talk until both are done."""
+    client, records = Client(context, name), TlsRecords(server)
+    for _ in range(5):
+        done = client.handshake()
+        records.feed(client.outgoing.read())
+        done = records.handshake() and done
+        client.incoming.write(records.pending())
+        if done:
+            break
+    return records, client
+
+
+def tls12(suite: str) -> ssl.SSLContext:
+    context = client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(suite)
+    return context
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_that_chargers_were_promised_is_granted(suite: str) -> None:
+    """OCPP.md X11, A7.15 and ELBSecurityPolicy-TLS-1-2-Ext-2018-06, static RSA included, on this OpenSSL."""
+    records, _ = handshake(build_context(certificates()), tls12(suite))
+    assert (records.version, records.cipher) == ("TLSv1.2", suite)
+
+
+def test_forward_secrecy_is_preferred() -> None:
+    """The order is the server's."""
+    records, _ = handshake(build_context(certificates()), tls12("AES256-SHA:AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA"))
+    assert records.cipher == "ECDHE-RSA-AES128-SHA"
+
+
+def test_tls_1_3_is_spoken() -> None:
+    """And is what a modern charger gets."""
+    records, client = handshake(build_context(certificates()), client_context())
+    assert records.version == "TLSv1.3"
+    assert client.tls.compression() is None
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+def test_tls_1_1_is_refused() -> None:
+    """OCPP.md A7.14."""
+    client = client_context()
+    client.set_ciphers("ALL:@SECLEVEL=0")
+    client.minimum_version = client.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(TlsFailure, match="unsupported_protocol"):
+        handshake(build_context(certificates()), client)
+
+
+def test_weak_suites_are_refused() -> None:
+    """Nothing beyond the list."""
+    with pytest.raises(TlsFailure, match="no_shared_cipher"):
+        handshake(build_context(certificates()), tls12("ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-SHA"))
+
+
+@pytest.mark.parametrize("name", [None, "elsewhere.test", "127.0.0.1"])
+def test_a_missing_or_wrong_name_still_gets_the_certificate(name: str | None) -> None:
+    """OCPP.md A7.19: no SNI, wrong SNI, an IP address as host."""
+    client = client_context()
+    client.check_hostname = False
+    _, end = handshake(build_context(certificates()), client, name)
+    assert end.tls.getpeercert(binary_form=True)
+
+
+def test_the_context_forbids_compression_and_renegotiation() -> None:
+    """OCPP.md A7.14."""
+    options = build_context(certificates()).options
+    assert options & ssl.OP_NO_COMPRESSION
+    assert options & ssl.OP_NO_RENEGOTIATION
+
+
+def test_a_client_certificate_is_demanded_where_an_authority_is_configured(tmp_path: Path) -> None:
+    """Security profile 3's way in; the peer's certificate comes in DER."""
+    bundle = tmp_path / "clients.pem"
+    authority().cert_pem.write_to_path(str(bundle))
+    server = build_context(certificates(), client_authority=bundle)
+    with_certificate = client_context()
+    with_certificate.maximum_version = ssl.TLSVersion.TLSv1_2
+    authority().issue_cert("CP1").configure_cert(with_certificate)
+    records, _ = handshake(server, with_certificate)
+    assert records.peer_certificate is not None
+    with pytest.raises(TlsFailure, match="peer_did_not_return_a_certificate"):
+        handshake(server, tls12("ECDHE-RSA-AES128-GCM-SHA256"))
+
+
+def issue(folder: Path, name: str, key_type: trustme.KeyType = trustme.KeyType.ECDSA) -> CertificateFiles:
+    leaf = authority().issue_cert("localhost", common_name=name, key_type=key_type)
+    files = CertificateFiles(folder / f"{name}.pem", folder / f"{name}.key")
+    leaf.cert_chain_pems[0].write_to_path(str(files.certificate))
+    leaf.private_key_pem.write_to_path(str(files.key))
+    return files
+
+
+def served_name(provider: TlsProvider) -> object:
+    _, end = handshake(provider.context, client_context())
+    certificate = end.tls.getpeercert()
+    assert certificate
+    return dict(pair for rdn in certificate["subject"] for pair in rdn).get("commonName")
+
+
+def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
+    """OCPP.md A7.22: the next accept gets it; a context already handed out stays as it is."""
+    files = issue(tmp_path, "first")
+    provider = TlsProvider([files])
+    old = provider.context
+    second = issue(tmp_path, "second")
+    second.certificate.replace(files.certificate)
+    second.key.replace(files.key)
+    assert served_name(provider) == "first"
+    provider.reload()
+    assert served_name(provider) == "second"
+    assert provider.context is not old
+
+
+def test_a_bad_reload_says_why_and_keeps_the_old_certificate(tmp_path: Path) -> None:
+    """A half-written file must not take the port down."""
+    files = issue(tmp_path, "good")
+    provider = TlsProvider([files])
+    files.certificate.write_text("garbage")
+    with pytest.raises(TlsConfigurationError, match=r"good\.pem: not a PEM certificate"):
+        provider.reload()
+    assert served_name(provider) == "good"
+
+
+def test_each_bad_file_is_named(tmp_path: Path) -> None:
+    """The operator reads which file, and what is wrong with it."""
+    good, other = issue(tmp_path, "a"), issue(tmp_path, "b")
+    encrypted = tmp_path / "secret.key"
+    key = load_pem_private_key(good.key.read_bytes(), None)
+    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
+    missing = tmp_path / "missing"
+    for files, message in [
+        ([], "no certificate"),
+        ([CertificateFiles(missing, good.key)], "missing: No such file"),
+        ([CertificateFiles(good.certificate, missing)], "missing: no such file"),
+        ([CertificateFiles(good.certificate, other.key)], r"a\.pem with .*b\.key: key values mismatch"),
+        ([CertificateFiles(good.certificate, encrypted)], r"secret\.key: the key is encrypted"),
+        ([good, other], r"b\.pem: .*a\.pem already is the ECDSA certificate"),
+    ]:
+        with pytest.raises(TlsConfigurationError, match=message):
+            build_context(files)
+    with pytest.raises(TlsConfigurationError, match="missing: No such file"):
+        build_context([good], client_authority=missing)
+
+
+def test_every_record_of_a_long_write_arrives() -> None:
+    """A message of a mebibyte is 64 records, in either direction."""
+    records, client = handshake(build_context(certificates()), client_context())
+    records.write(b"x" * 1_000_000)
+    client.incoming.write(records.pending())
+    received = b""
+    while len(received) < 1_000_000:
+        received += client.tls.read(65536)
+    assert received == b"x" * 1_000_000
+    client.tls.write(b"y" * 40_000)
+    records.feed(client.outgoing.read())
+    assert records.read() == b"y" * 40_000
