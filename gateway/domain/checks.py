@@ -1,0 +1,366 @@
+"""What must hold of a command before it may be sent (S §5, OCPP.md B9, B10).
+
+``check`` looks at the command alone; ``check_against`` at the charge point it is for, as far as that is known: what a
+charger has not told of itself is left for it to refuse. Field paths are spelled as the API's requests have them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from gateway.domain import commands as c
+from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
+from gateway.domain.commands import Command, Violation
+from gateway.domain.profile_checks import check_profile, connector_of_profile
+from gateway.domain.state import ChargePointState
+from gateway.domain.transactions import folded
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
+
+Findings: TypeAlias = Iterator[Violation]
+
+ID_TAG: Final = 20
+"""CiString20Type (S §7.28)."""
+
+KEY: Final = 50
+VALUE: Final = 500
+"""S §5.3."""
+
+MAX_DATA: Final = 65_536
+"""Characters of a DataTransfer's data: the specification has no limit, a charger's memory has."""
+
+MAX_LOCATION: Final = 1_000
+MAX_ENTRIES: Final = 5_000
+"""Entries of a local list in one message: beyond a megabyte no charger takes it."""
+
+MAX_KEYS: Final = 500
+
+INT32: Final = 2**31 - 1
+
+AUTHORIZATION_KEY_BYTES: Final = range(16, 21)
+"""WP 7.2, J §6.2.2 (OCPP.md A7.6)."""
+
+TAG_STATUSES: Final = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"})
+
+OF_A_CONNECTOR: Final = frozenset({c.TriggeredMessage.METER_VALUES, c.TriggeredMessage.STATUS_NOTIFICATION})
+"""Messages that can be triggered for one connector (S §5.17)."""
+
+UNITS: Final = {
+    "current": ChargingRateUnit.AMPERE,
+    "a": ChargingRateUnit.AMPERE,
+    "power": ChargingRateUnit.WATT,
+    "w": ChargingRateUnit.WATT,
+}
+"""ChargingScheduleAllowedChargingRateUnit's words (S §9.4.2), and what some chargers put instead (B10.7, quirk 31)."""
+
+
+def check(command: Command) -> tuple[Violation, ...]:
+    """Everything that is wrong with a command by itself; empty: nothing is."""
+    return tuple(_CHECKS[type(command)](command))
+
+
+def check_against(command: Command, state: ChargePointState, now: datetime) -> tuple[Violation, ...]:
+    """Everything that is wrong with sending a command to this charge point now. ``check`` has passed it before."""
+    against = _CHECKS_AGAINST.get(type(command))
+    return () if against is None else tuple(against(command, state, now))
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+
+def _text(name: str, value: str | None, longest: int, *, needed: bool = True) -> Findings:
+    if value is None:
+        return
+    if needed and not value.strip():
+        yield Violation(name, "must not be empty")
+    elif len(value) > longest:
+        yield Violation(name, f"has {len(value)} characters; at most {longest} are allowed")
+
+
+def _whole(name: str, value: int | None, least: int = 0) -> Findings:
+    if value is not None and not least <= value <= INT32:
+        yield Violation(name, f"must be from {least} to {INT32}")
+
+
+def _connector(address: ConnectorAddress | None, *, whole: bool, name: str = "connector") -> Findings:
+    """``whole``: whether it may be (0, 0), the charge point as a whole."""
+    if address is None:
+        return
+    if address == WHOLE_CHARGE_POINT:
+        if not whole:
+            yield Violation(name, "must be a connector, not the whole charge point")
+    elif not 0 < address.evse <= INT32:
+        yield Violation(f"{name}.evse", "must be a positive number")
+    elif address.connector != 1:
+        yield Violation(f"{name}.connector", "must be 1: OCPP 1.6 has one connector per number")
+
+
+def _digits(text: str) -> int | None:
+    """A configuration value that is a number, 0 or more; None for any other."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _location(location: str) -> Findings:
+    yield from _text("location", location, MAX_LOCATION)
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        parts = urlsplit("")
+    if location and not (
+        parts.scheme and (parts.netloc or parts.path) and location.isprintable() and " " not in location
+    ):
+        yield Violation("location", "must be a URI, e.g. ftp://host/path")
+
+
+# --- by itself ------------------------------------------------------------------------------------------------
+
+
+def _nothing(_: Command) -> Findings:
+    return iter(())
+
+
+def _cancel_reservation(command: c.CancelReservation) -> Findings:
+    return _whole("reservation_id", command.reservation_id, -INT32 - 1)
+
+
+def _change_availability(command: c.ChangeAvailability) -> Findings:
+    return _connector(command.connector, whole=True)
+
+
+def _change_configuration(command: c.ChangeConfiguration) -> Findings:
+    yield from _text("key", command.key, KEY)
+    yield from _text("value", command.value, VALUE, needed=False)
+    key = command.key.strip().casefold()
+    if key == "authorizationkey" and not _is_authorization_key(command.value):
+        yield Violation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
+    if key == "websocketpinginterval" and _digits(command.value) is None:
+        yield Violation("value", "must be a number of seconds, 0 or more")  # OCPP.md A6.2
+
+
+def _is_authorization_key(value: str) -> bool:
+    hexadecimal = all(digit in "0123456789abcdefABCDEF" for digit in value)
+    return hexadecimal and len(value) % 2 == 0 and len(value) // 2 in AUTHORIZATION_KEY_BYTES
+
+
+def _clear_charging_profile(command: c.ClearChargingProfile) -> Findings:
+    yield from _whole("charging_profile_id", command.profile_id, -INT32 - 1)
+    yield from _connector(command.connector, whole=True)
+    yield from _whole("stack_level", command.stack_level)
+    criteria = (command.connector, command.purpose, command.stack_level)
+    if command.profile_id is not None and any(criterion is not None for criterion in criteria):
+        yield Violation("charging_profile_id", "can't be combined with other criteria")  # SE 3.25
+
+
+def _data_transfer(command: c.DataTransfer) -> Findings:
+    yield from _text("vendor_id", command.vendor_id, 255)
+    yield from _text("message_id", command.message_id, 50, needed=False)
+    yield from _text("data", command.data, MAX_DATA, needed=False)
+
+
+def _get_composite_schedule(command: c.GetCompositeSchedule) -> Findings:
+    yield from _connector(command.connector, whole=True)
+    yield from _whole("duration", command.duration, 1)
+
+
+def _get_configuration(command: c.GetConfiguration) -> Findings:
+    if len(command.keys) > MAX_KEYS:
+        yield Violation("keys", f"at most {MAX_KEYS} are allowed")
+        return
+    for index, key in enumerate(command.keys):
+        yield from _text(f"keys[{index}]", key, KEY)
+
+
+def _retries(retries: int | None, retry_interval: int | None) -> Findings:
+    yield from _whole("retries", retries)
+    yield from _whole("retry_interval", retry_interval)
+
+
+def _get_diagnostics(command: c.GetDiagnostics) -> Findings:
+    yield from _location(command.location)
+    yield from _retries(command.retries, command.retry_interval)
+    if command.start_time is not None and command.stop_time is not None and command.stop_time < command.start_time:
+        yield Violation("stop_time", "must not be before start_time")
+
+
+def _remote_start(command: c.RemoteStartTransaction) -> Findings:
+    yield from _text("id_tag", command.id_tag, ID_TAG)
+    yield from _connector(command.connector, whole=False)
+    profile = command.charging_profile
+    if profile is None:
+        return
+    yield from check_profile(profile, "charging_profile", running=False)
+    if profile.purpose is not ProfilePurpose.TX:
+        yield Violation("charging_profile.purpose", "must be TxProfile in a remote start")  # S §5.11
+    if profile.transaction_id is not None:
+        yield Violation("charging_profile.transaction_id", "must be absent: there is no transaction yet")  # SE 3.41
+
+
+def _remote_stop(command: c.RemoteStopTransaction) -> Findings:
+    return _text("transaction_id", command.transaction_id, 100)
+
+
+def _reserve_now(command: c.ReserveNow) -> Findings:
+    yield from _connector(command.connector, whole=True)
+    yield from _text("id_tag", command.id_tag, ID_TAG)
+    yield from _text("parent_id_tag", command.parent_id_tag, ID_TAG)
+    yield from _whole("reservation_id", command.reservation_id, -INT32 - 1)
+
+
+def _send_local_list(command: c.SendLocalList) -> Findings:
+    yield from _whole("list_version", command.list_version, 1)  # SE 3.52
+    if len(command.entries) > MAX_ENTRIES:
+        yield Violation("entries", f"at most {MAX_ENTRIES} are allowed")
+        return
+    seen: set[str] = set()
+    for index, entry in enumerate(command.entries):
+        name = f"entries[{index}]"
+        yield from _text(f"{name}.id_tag", entry.id_tag, ID_TAG)
+        yield from _text(f"{name}.parent_id_tag", entry.parent_id_tag, ID_TAG)
+        if folded(entry.id_tag) in seen:
+            yield Violation(f"{name}.id_tag", "is in the list twice; tags compare without regard to case")
+        seen.add(folded(entry.id_tag))
+        if entry.status is not None:
+            if entry.status not in TAG_STATUSES:
+                yield Violation(f"{name}.status", f"must be one of {', '.join(sorted(TAG_STATUSES))}")
+        elif command.update_type is c.UpdateType.FULL:
+            yield Violation(f"{name}.status", "is needed in a full list")
+        elif entry.expiry_date is not None or entry.parent_id_tag is not None:
+            yield Violation(f"{name}.status", "is needed beside other fields; without it the tag is deleted")
+
+
+def _set_charging_profile(command: c.SetChargingProfile) -> Findings:
+    yield from _connector(command.connector, whole=True)
+    yield from check_profile(command.profile, "charging_profile", running=True)
+    yield from connector_of_profile(command.connector, command.profile)
+
+
+def _trigger_message(command: c.TriggerMessage) -> Findings:
+    yield from _connector(command.connector, whole=False)
+    if command.connector is not None and command.requested not in OF_A_CONNECTOR:
+        yield Violation("connector", f"must be absent: {command.requested} concerns no single connector")
+
+
+def _unlock_connector(command: c.UnlockConnector) -> Findings:
+    return _connector(command.connector, whole=False)
+
+
+def _update_firmware(command: c.UpdateFirmware) -> Findings:
+    yield from _location(command.location)
+    yield from _retries(command.retries, command.retry_interval)
+
+
+_CHECKS: Final[Mapping[type[Command], Callable[[Any], Iterable[Violation]]]] = {
+    c.CancelReservation: _cancel_reservation,
+    c.ChangeAvailability: _change_availability,
+    c.ChangeConfiguration: _change_configuration,
+    c.ClearCache: _nothing,
+    c.ClearChargingProfile: _clear_charging_profile,
+    c.DataTransfer: _data_transfer,
+    c.GetCompositeSchedule: _get_composite_schedule,
+    c.GetConfiguration: _get_configuration,
+    c.GetDiagnostics: _get_diagnostics,
+    c.GetLocalListVersion: _nothing,
+    c.RemoteStartTransaction: _remote_start,
+    c.RemoteStopTransaction: _remote_stop,
+    c.ReserveNow: _reserve_now,
+    c.Reset: _nothing,
+    c.SendLocalList: _send_local_list,
+    c.SetChargingProfile: _set_charging_profile,
+    c.TriggerMessage: _trigger_message,
+    c.UnlockConnector: _unlock_connector,
+    c.UpdateFirmware: _update_firmware,
+}
+
+
+# --- against a charge point -----------------------------------------------------------------------------------
+
+
+def _told(state: ChargePointState, key: str) -> int | None:
+    """A number that the charger reported for a configuration key, if it did."""
+    return _digits(state.configuration.get(key) or "")
+
+
+def _at_most(name: str, value: int, state: ChargePointState, key: str) -> Findings:
+    limit = _told(state, key)
+    if limit is not None and value > limit:
+        yield Violation(name, f"is {value}; this charge point takes at most {limit} ({key})")
+
+
+def _change_configuration_of(command: c.ChangeConfiguration, state: ChargePointState, _: datetime) -> Findings:
+    """A security profile only rises (WP A05.FR.09)."""
+    if command.key.strip().casefold() != "securityprofile":
+        return
+    present, wanted = _told(state, "SecurityProfile"), _digits(command.value)
+    if present is not None and wanted is not None and wanted < present:
+        yield Violation("value", f"must not be below {present}, the security profile that the charge point has")
+
+
+def _get_configuration_of(command: c.GetConfiguration, state: ChargePointState, _: datetime) -> Findings:
+    return _at_most("keys", len(command.keys), state, "GetConfigurationMaxKeys")
+
+
+def _profile_of(profile: ChargingProfile, state: ChargePointState) -> Findings:
+    schedule = profile.schedule
+    yield from _at_most("charging_profile.stack_level", profile.stack_level, state, "ChargeProfileMaxStackLevel")
+    yield from _at_most("charging_profile.schedule.periods", len(schedule.periods), state, "ChargingScheduleMaxPeriods")
+    allowed = state.configuration.get("ChargingScheduleAllowedChargingRateUnit") or ""
+    units = {UNITS.get(word.strip().lower()) for word in allowed.split(",")} - {None}
+    if units and schedule.rate_unit not in units:
+        yield Violation(
+            "charging_profile.schedule.rate_unit",
+            f"this charge point takes {allowed!r} (ChargingScheduleAllowedChargingRateUnit)",
+        )
+
+
+def _remote_start_of(command: c.RemoteStartTransaction, state: ChargePointState, _: datetime) -> Findings:
+    if command.charging_profile is not None:
+        yield from _profile_of(command.charging_profile, state)
+
+
+def _remote_stop_of(command: c.RemoteStopTransaction, state: ChargePointState, _: datetime) -> Findings:
+    if command.transaction_id not in state.open_transactions:
+        yield Violation("transaction_id", "is not an open transaction of this charge point")
+
+
+def _reserve_now_of(command: c.ReserveNow, state: ChargePointState, now: datetime) -> Findings:
+    if command.expiry_date <= now:
+        yield Violation("expire_time", "must be in the future")
+    supported = (state.configuration.get("ReserveConnectorZeroSupported") or "").strip().lower()
+    if command.connector == WHOLE_CHARGE_POINT and supported == "false":
+        yield Violation("connector", "this charge point can't reserve any connector (ReserveConnectorZeroSupported)")
+
+
+def _send_local_list_of(command: c.SendLocalList, state: ChargePointState, _: datetime) -> Findings:
+    yield from _at_most("entries", len(command.entries), state, "SendLocalListMaxLength")
+    if command.update_type is c.UpdateType.FULL:
+        yield from _at_most("entries", len(command.entries), state, "LocalAuthListMaxLength")
+
+
+def _set_charging_profile_of(command: c.SetChargingProfile, state: ChargePointState, _: datetime) -> Findings:
+    yield from _profile_of(command.profile, state)
+    if command.profile.purpose is not ProfilePurpose.TX or command.profile.transaction_id is None:
+        return
+    transaction = state.open_transactions.get(command.profile.transaction_id)
+    if transaction is None:
+        yield Violation("charging_profile.transaction_id", "is not an open transaction of this charge point")
+    elif transaction.connector != command.connector:
+        yield Violation("connector", f"the transaction runs on connector {transaction.connector.evse}")
+
+
+def _trigger_message_of(command: c.TriggerMessage, state: ChargePointState, _: datetime) -> Findings:
+    """Whoever was told Accepted on this connection is not asked to boot again (SE 3.40, OCPP.md B1.7)."""
+    if command.requested is c.TriggeredMessage.BOOT_NOTIFICATION and state.boot_answer is Registration.ACCEPTED:
+        yield Violation("requested_message", "the charge point has booted on this connection and is accepted")
+
+
+_CHECKS_AGAINST: Final[Mapping[type[Command], Callable[[Any, ChargePointState, datetime], Iterable[Violation]]]] = {
+    c.ChangeConfiguration: _change_configuration_of,
+    c.GetConfiguration: _get_configuration_of,
+    c.RemoteStartTransaction: _remote_start_of,
+    c.RemoteStopTransaction: _remote_stop_of,
+    c.ReserveNow: _reserve_now_of,
+    c.SendLocalList: _send_local_list_of,
+    c.SetChargingProfile: _set_charging_profile_of,
+    c.TriggerMessage: _trigger_message_of,
+}

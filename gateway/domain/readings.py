@@ -1,0 +1,310 @@
+"""Meter values as a charger sent them, read sample by sample, and what they say of energy and power (OCPP.md E).
+
+Reading never fails and never drops a neighbour: what can't be read stays as sent, without a value (B6.7, E11, E26).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from math import sqrt
+from typing import Any, Final
+
+from attrs import frozen
+
+from gateway.domain.times import NO_TIME, ReportedTime, read_time
+from gateway.domain.values import JSON, Flag
+
+ENERGY_IMPORT_REGISTER: Final = "Energy.Active.Import.Register"
+POWER_IMPORT: Final = "Power.Active.Import"
+CURRENT_IMPORT: Final = "Current.Import"
+VOLTAGE: Final = "Voltage"
+POWER_FACTOR: Final = "Power.Factor"
+
+PHASES: Final = ("L1", "L2", "L3")
+PHASES_TO_NEUTRAL: Final = ("L1-N", "L2-N", "L3-N")
+
+MAX_TEXT: Final = 500
+"""Characters kept of a name or a value; signed data (E26) is longer and is read from the event, where it is whole."""
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+"""E11. Neither NaN nor infinity nor a decimal comma, and bounded."""
+
+MAX_MAGNITUDE: Final = Decimal(10) ** 15
+"""A petawatt-hour: beyond it nothing was measured, and milli-watt-hours no longer fit 64 bits."""
+
+NOISE: Final = 0.5
+"""A: less is what idle electronics and the meter's own error make of nothing (E3)."""
+
+LINE_TO_LINE: Final = 300.0
+"""V: a phase's voltage above this is a line-to-line one under the wrong name (E4)."""
+
+_CONTEXTS: Final = {"Transaction.End": 0, "Sample.Periodic": 1, "Sample.Clock": 2, "Trigger": 3, "Other": 4}
+"""Preference among samples of one message (E14). The rest come after; Transaction.Begin is a start only (quirk 17)."""
+
+_LOCATIONS: Final = {"Outlet": 0, "Inlet": 1, "Cable": 2, "Body": 3, "EV": 4}
+"""Preference among places (E21): a wallbox may know its only meter as its inlet."""
+
+_DEFAULT_UNITS: Final = (
+    ("Energy.Active", "Wh"),
+    ("Energy.Reactive", "varh"),
+    ("Power.Active", "W"),
+    ("Power.Offered", "W"),
+    ("Power.Reactive", "var"),
+    ("Power.Factor", ""),
+    ("Current", "A"),
+    ("Voltage", "V"),
+    ("Frequency", "Hertz"),
+    ("Temperature", "Celsius"),
+    ("SoC", "Percent"),
+)
+"""By the measurand's beginning. The specification's "always Wh" holds for energy alone (X13)."""
+
+_UNITS: Final = (
+    "Wh kWh varh kvarh W kW VA kVA var kvar A V K Celsius Fahrenheit Percent Hertz".split()  # noqa: SIM905
+)
+_UNIT_SPELLINGS: Final[Mapping[str, str]] = {
+    **{unit.lower(): unit for unit in _UNITS},
+    "celcius": "Celsius",  # X10
+    "hz": "Hertz",
+    "%": "Percent",
+}
+
+_SCALES: Final = {"Wh": 1, "kWh": 1000, "W": 1, "kW": 1000, "A": 1, "V": 1}
+
+
+@frozen
+class Sample:
+    """One sampledValue. ``value`` is None where it is no number; ``value_raw`` is what was sent, as text."""
+
+    timestamp_raw: str | None
+    timestamp: datetime | None
+    """The charger's time; None where it gave none, or one that can't be read or can't be right."""
+    received_at: datetime
+    measurand: str
+    value_raw: str
+    value: Decimal | None
+    unit: str
+    """In the specification's spelling where it is known, else as sent; empty where the measurand has none."""
+    phase: str | None = None
+    context: str = "Sample.Periodic"
+    location: str = "Outlet"
+    format: str = "Raw"
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken, as far as anybody can tell."""
+        return self.timestamp or self.received_at
+
+
+@frozen
+class Power:
+    """Live power. ``estimated``: not measured as such but worked out on an assumption (E3, E5, E6)."""
+
+    watts: float
+    at: datetime
+    estimated: bool = False
+
+
+def samples(meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
+    """Every sample of ``meter_value`` (a list in MeterValues' shape), with the defaults of S §7.43 (OCPP.md B6.5).
+
+    Never raises; what has no sample in it gives none.
+    """
+    found: list[Sample] = []
+    for element in meter_value:
+        if not isinstance(element, dict):
+            continue
+        raw = element.get("timestamp")
+        time = read_time(raw, received_at) if isinstance(raw, str) else NO_TIME
+        sampled = element.get("sampledValue")
+        for sent in sampled if isinstance(sampled, list) else (sampled,):
+            if isinstance(sent, dict):
+                found.append(_sample(sent, raw if isinstance(raw, str) else None, time, received_at))
+    return found
+
+
+def energy_mwh(sample: Sample) -> int | None:
+    """An energy in milli-watt-hours (rounded half to even), None for what is no active energy in Wh or kWh."""
+    if not sample.measurand.startswith("Energy.Active") or sample.unit not in ("Wh", "kWh"):
+        return None
+    scaled = _scaled(sample)
+    return None if scaled is None else int((scaled * 1000).to_integral_value())
+
+
+def register_wh(found: Iterable[Sample]) -> Decimal | None:
+    """The import register of one message, in Wh: the end of a transaction before periodic before clock-aligned values,
+    of these the newest, never the begin (E14); the sum of the phases where there is no total (E19)."""
+    registers = [s for s in found if s.measurand == ENERGY_IMPORT_REGISTER and s.context != "Transaction.Begin"]
+    usable = [s for s in registers if (energy := energy_mwh(s)) is not None and energy >= 0]
+    for group in _groups(usable, by_context_first=True):
+        total = _total_of_phases({s.phase: _scaled(s) for s in group})
+        if total is not None:
+            return total
+    return None
+
+
+def live_power_w(found: Iterable[Sample]) -> Power | None:
+    """The power that flows into the vehicle: as measured (E1, E2), else from currents and voltages (E3-E5). Limits are
+    no measurements (E7), export is no import (E8). None if it can't be told."""
+    usable = [s for s in found if _scaled(s) is not None]
+    for group in _groups([s for s in usable if s.measurand == POWER_IMPORT and s.unit in ("W", "kW")]):
+        power = _measured_power(group)
+        if power is not None:
+            return power
+    electrical = [s for s in usable if s.measurand in (CURRENT_IMPORT, VOLTAGE, POWER_FACTOR)]
+    for group in _groups(electrical):
+        power = _worked_out_power(group)
+        if power is not None:
+            return power
+    return None
+
+
+# --- one sample -----------------------------------------------------------------------------------------------
+
+
+def _sample(sent: dict[str, Any], timestamp_raw: str | None, time: ReportedTime, received_at: datetime) -> Sample:
+    measurand = _text(sent.get("measurand")) or ENERGY_IMPORT_REGISTER
+    form = _text(sent.get("format")) or "Raw"
+    raw = sent.get("value")
+    value = None if form == "SignedData" else _number(raw)
+    return Sample(
+        timestamp_raw,
+        time.trusted,
+        received_at,
+        measurand,
+        "" if raw is None else str(raw)[:MAX_TEXT],
+        value,
+        _unit(_text(sent.get("unit")), measurand),
+        _text(sent.get("phase")),
+        _text(sent.get("context")) or "Sample.Periodic",
+        _text(sent.get("location")) or "Outlet",
+        form,
+        time.flags,
+    )
+
+
+def _text(value: JSON) -> str | None:
+    """A name that was given; blanks around it, an empty one and the word ``null`` are nothing (quirk 13)."""
+    if not isinstance(value, str):
+        return None
+    text = value[:MAX_TEXT].strip()
+    return None if text in ("", "null") else text
+
+
+def _number(raw: JSON) -> Decimal | None:
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return None
+    text = str(raw)
+    if len(text) > MAX_TEXT or not _NUMBER.fullmatch(text := text.strip()):
+        return None
+    value = Decimal(text)
+    return value if abs(value) <= MAX_MAGNITUDE else None
+
+
+def _unit(sent: str | None, measurand: str) -> str:
+    """E9: exactly, then loosely; an unknown one stays as it is."""
+    if sent is not None:
+        return sent if sent in _SCALES else _UNIT_SPELLINGS.get(sent.lower(), sent)
+    return next((unit for beginning, unit in _DEFAULT_UNITS if measurand.startswith(beginning)), "")
+
+
+def _scaled(sample: Sample) -> Decimal | None:
+    """The value in Wh, W, A or V; a factor as it is; None for what has another unit."""
+    if sample.value is None:
+        return None
+    if sample.measurand == POWER_FACTOR:
+        return sample.value
+    scale = _SCALES.get(sample.unit)
+    if scale is None or abs(scaled := sample.value * scale) > MAX_MAGNITUDE:
+        return None
+    return scaled
+
+
+# --- many samples ---------------------------------------------------------------------------------------------
+
+
+def _groups(found: list[Sample], *, by_context_first: bool = False) -> Iterator[list[Sample]]:
+    """Samples of one moment, context and place (E22), the best first: never are two of these added up."""
+    groups: dict[tuple[datetime, str, str], list[Sample]] = {}
+    for sample in found:
+        groups.setdefault((sample.at, sample.context, sample.location), []).append(sample)
+
+    def rank(key: tuple[datetime, str, str]) -> tuple[float, ...]:
+        at, context, location = key
+        newest = -at.timestamp()
+        preferred = _CONTEXTS.get(context, 6 if context == "Transaction.Begin" else 5)
+        place = _LOCATIONS.get(location, 5)
+        return (preferred, newest, place) if by_context_first else (newest, preferred, place)
+
+    for key in sorted(groups, key=rank):
+        yield groups[key]
+
+
+def _total_of_phases(by_phase: Mapping[str | None, Decimal | None]) -> Decimal | None:
+    """E19: the total, or the sum of all three phases, or a lone L1, which is the total of a 1-phase unit."""
+    if by_phase.get(None) is not None:
+        return by_phase[None]
+    for names in (PHASES, PHASES_TO_NEUTRAL):
+        parts = [part for name in names if (part := by_phase.get(name)) is not None]
+        if len(parts) == 3 or (len(parts) == 1 and by_phase.get(names[0]) is not None):
+            return sum(parts, Decimal(0))
+    return None
+
+
+def _by_phase(group: Iterable[Sample], measurand: str) -> dict[str | None, float]:
+    return {s.phase: float(value) for s in group if s.measurand == measurand and (value := _scaled(s)) is not None}
+
+
+def _measured_power(group: list[Sample]) -> Power | None:
+    """E1: the total, else the phases' sum, never both; a lone N is nothing (E2). With phases missing it is a lower
+    bound, and so an estimate: nothing says whether the unit has them (E6)."""
+    powers = _by_phase(group, POWER_IMPORT)
+    if None in powers:
+        return Power(powers[None], group[0].at)
+    for names in (PHASES, PHASES_TO_NEUTRAL):
+        parts = [powers[name] for name in names if name in powers]
+        if parts:
+            return Power(sum(parts), group[0].at, estimated=len(parts) < 3)
+    return None
+
+
+def _worked_out_power(group: list[Sample]) -> Power | None:
+    """E3: the sum of I times V over live phases, times the power factor if it is given."""
+    currents = _by_phase(group, CURRENT_IMPORT)
+    voltages = _voltages(_by_phase(group, VOLTAGE))
+    if not currents or not voltages:
+        return None
+    average = sum(voltages.values()) / len(voltages)
+    factors = _by_phase(group, POWER_FACTOR)
+    mean_factor = sum(factors.values()) / len(factors) if factors else 1.0
+    phased = {n: currents[n] for n in (*PHASES, *PHASES_TO_NEUTRAL) if n in currents}
+    watts, estimated = 0.0, False
+    if phased:
+        for name, current in {name[:2]: current for name, current in reversed(phased.items())}.items():
+            if abs(current) < NOISE:
+                continue
+            estimated = estimated or name not in voltages
+            factor = factors.get(name, factors.get(f"{name}-N", mean_factor))
+            watts += current * voltages.get(name, average) * factor
+    elif None in currents:
+        # Overall, by the specification; per phase, as many units have it (E5).
+        estimated = True
+        watts = 0.0 if abs(currents[None]) < NOISE else currents[None] * average * mean_factor
+    else:
+        return None  # a lone N
+    return Power(watts, group[0].at, estimated)
+
+
+def _voltages(sent: Mapping[str | None, float]) -> dict[str, float]:
+    """Line-to-neutral voltages by L1, L2, L3 (E4); those of no known phase under names of their own."""
+    found: dict[str, float] = {}
+    for phase, volts in sent.items():
+        if phase in PHASES or phase is None:
+            found.setdefault(phase or "any", volts / sqrt(3) if volts > LINE_TO_LINE else volts)
+        elif phase in PHASES_TO_NEUTRAL:
+            found[phase[:2]] = volts
+        elif phase in ("L1-L2", "L2-L3", "L3-L1"):
+            found.setdefault(phase, volts / sqrt(3))
+    return found
