@@ -1,0 +1,233 @@
+"""``Feed``: what is committed, to whoever watches, in order and without gaps.
+
+A subscription is a position and nothing else. Below the ring it reads pages from the store; within it, from memory; at
+the head it waits for the journal's next commit. A subscriber that stops reading holds no events and delays nobody: it
+lags on disk, until retention passes it by.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+import trio
+from attrs import frozen
+
+from gateway.domain.events import StoredEvent
+from gateway.errors import GatewayError, StoreError
+from gateway.feed.ring import Ring, weight
+from gateway.store.api import EventFilter, EventPage, Store
+
+R = TypeVar("R")
+
+BEGINNING: Final = -1
+"""For ``subscribe``: from the oldest event that is still there."""
+
+RING_EVENTS, RING_BYTES = 4_096, 8 * 1024 * 1024
+"""At 10,000 events/s the ring covers 0.4 s, several times what a watcher needs between two batches."""
+
+READ_EVENTS = 1_000
+"""Events the ring takes in one read, the longest page the store gives."""
+
+BATCH_EVENTS, BATCH_BYTES = 500, 1024 * 1024
+"""A batch becomes one gRPC message (4 MiB at most by default), whose fixed cost is nothing beyond some 50 events."""
+
+IDLE = 15.0
+"""Seconds until a subscriber whose filter lets nothing through is told how far it has come."""
+
+COALESCE = 0.005
+"""Seconds between two reads at the head under load: by then several commits make one batch."""
+
+PAUSE = 1.0
+"""Seconds until a failed read at the head is tried again."""
+
+log = structlog.get_logger()
+
+
+class Read(Protocol):
+    """Runs a read of the store off Trio's thread: ``Journal.read``."""
+
+    def __call__(self, query: Callable[..., R], *args: Any) -> Awaitable[R]: ...
+
+
+class BelowFloor(GatewayError):
+    """Events after the position are gone by retention; what is left begins after ``floor``."""
+
+    def __init__(self, floor: int) -> None:
+        super().__init__(f"events up to {floor} have been deleted by retention")
+        self.floor = floor
+
+
+class BeyondHead(GatewayError):
+    """The position is one that this store has not reached, ``head`` being its newest: an older copy was restored."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(f"the store's newest event is {head}; it may have been restored from a backup")
+        self.head = head
+
+
+@frozen
+class Batch:
+    """``events`` in order; ``position``: everything at or below it has been seen or filtered out. No events: idle."""
+
+    events: tuple[StoredEvent, ...]
+    position: int
+
+
+class Feed:
+    """The events of one store. ``notify`` belongs among the journal's ``on_commit``."""
+
+    def __init__(
+        self, store: Store, read: Read, *, ring_events: int = RING_EVENTS, ring_bytes: int = RING_BYTES
+    ) -> None:
+        self._store = store
+        self._read = read
+        self._ring = Ring(ring_events, ring_bytes)
+        self._head = 0
+        self._subscribers = 0
+        self._committed = trio.lowlevel.ParkingLot()
+        self._extended = trio.lowlevel.ParkingLot()
+
+    def notify(self, head: int) -> None:
+        """Events up to ``head`` are committed. From Trio's thread."""
+        self._head = max(self._head, head)
+        if self._subscribers:
+            self._committed.unpark()
+
+    def head(self) -> int:
+        """The newest committed sequence that the feed has heard of."""
+        return self._head
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the ring at the head while anybody subscribes; until cancelled. Raises ``StoreUnavailable`` only
+        before it has started."""
+        self.notify((await self._read(self._store.bounds)).head)
+        self._ring.restart(self._head)
+        task_status.started()
+        while True:
+            while not self._subscribers or self._ring.end >= self._head:
+                await self._committed.park()
+            try:
+                page = await self._read(self._store.events, self._ring.end, READ_EVENTS, EventFilter())
+            except StoreError as error:
+                log.warning("reading new events failed", error=str(error))
+                await trio.sleep(PAUSE)
+                continue
+            self._ring.extend(page)
+            self._extended.unpark_all()
+            await trio.sleep(COALESCE)
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        where: EventFilter,
+        after: int | None,
+        *,
+        idle: float = IDLE,
+        max_events: int = BATCH_EVENTS,
+        max_bytes: int = BATCH_BYTES,
+    ) -> AsyncIterator["Subscription"]:
+        """Events above ``after`` (None: committed from now on; BEGINNING: all there are) that ``where`` lets through.
+
+        ``idle`` is in seconds. Raises ``BelowFloor``, ``BeyondHead`` and ``StoreUnavailable``.
+        """
+        bounds = await self._read(self._store.bounds)
+        self.notify(bounds.head)
+        if after is not None and after != BEGINNING:
+            if after < bounds.floor:
+                raise BelowFloor(bounds.floor)
+            if after > self._head:
+                raise BeyondHead(self._head)
+        position = self._head if after is None else max(after, bounds.floor)
+        if not self._subscribers:
+            self._ring.restart(self._head)  # Nobody kept it up to date.
+        self._subscribers += 1
+        try:
+            yield Subscription(self, where, position, idle, max_events, max_bytes, after == BEGINNING)
+        finally:
+            self._subscribers -= 1
+
+
+class Subscription:
+    """One subscriber's place. Use it from one task at a time; iterate it or call ``next``."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        where: EventFilter,
+        position: int,
+        idle: float,
+        max_events: int,
+        max_bytes: int,
+        from_beginning: bool,
+    ) -> None:
+        self._feed = feed
+        self._where = where
+        self.position = position
+        self._idle = idle
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._from_beginning = from_beginning
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Batch:
+        return await self.next()
+
+    async def next(self) -> Batch:
+        """The next events, or none after ``idle`` seconds without any.
+
+        Raises ``BelowFloor`` when retention has passed this subscriber by, and ``StoreUnavailable``; after the latter
+        it can be called again. Cancelling is safe: nothing is skipped.
+        """
+        deadline = trio.current_time() + self._idle
+        while True:
+            await trio.lowlevel.checkpoint()
+            events = self._from_ring() if self.position >= self._feed._ring.start else await self._from_disk()
+            if events or trio.current_time() >= deadline:
+                return Batch(events, self.position)
+            if self.position >= self._feed._ring.end:
+                with trio.move_on_at(deadline):
+                    await self._feed._extended.park()
+
+    def _from_ring(self) -> tuple[StoredEvent, ...]:
+        ring = self._feed._ring
+        return self._bounded((e for e in ring.above(self.position) if self._passes(e)), max(ring.end, self.position))
+
+    async def _from_disk(self) -> tuple[StoredEvent, ...]:
+        feed = self._feed
+        page, floor = await feed._read(_page, feed._store, self.position, self._max_events, self._where)
+        if floor > self.position:
+            if not self._from_beginning:
+                raise BelowFloor(floor)
+            self.position = floor  # Nothing was given yet, so the beginning is wherever it is now.
+            return ()
+        return self._bounded(page.events, page.position)
+
+    def _bounded(self, found: Iterable[StoredEvent], end: int) -> tuple[StoredEvent, ...]:
+        """As many as a batch may hold, at least one; moves the position to the last one, or to ``end`` if all fit."""
+        events: list[StoredEvent] = []
+        room = self._max_bytes
+        for event in found:
+            room -= weight(event)
+            if events and (len(events) == self._max_events or room < 0):
+                end = events[-1].sequence
+                break
+            events.append(event)
+        self.position = end
+        if events:
+            self._from_beginning = False
+        return tuple(events)
+
+    def _passes(self, event: StoredEvent) -> bool:
+        where = self._where
+        return (not where.charge_points or event.charge_point in where.charge_points) and (
+            not where.types or event.type in where.types
+        )
+
+
+def _page(store: Store, after: int, limit: int, where: EventFilter) -> tuple[EventPage, int]:
+    """A page, and the floor as of after it was read: a page that retention cut short is never taken for a whole."""
+    page = store.events(after, limit, where)
+    return page, store.bounds().floor

@@ -1,0 +1,296 @@
+"""``Journal``: one writer for all sessions. Whoever commits waits; the writer takes all that waits, commits it as one
+database transaction in a worker thread, and wakes everybody with their own answer.
+
+How long a sync takes decides by itself how large the batches get. When a commit fails, the journal is unhealthy:
+everybody who waits is told so, nobody new may wait, and the store is probed until it can write again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import structlog
+import trio
+from outcome import Error, Value
+
+from gateway.errors import StoreError, StoreUnavailable
+from gateway.store.api import Appended, Opened, Store, Write, WriteResult
+
+R = TypeVar("R")
+
+MAX_BATCH = 512
+"""Writes in one transaction: a sync shared by so many costs nothing, and the last one's answer waits some 20 ms."""
+
+MAX_WAITING = 32_768
+"""Commits that wait for their turn. A session has one at most, so this is more than the sessions of one gateway."""
+
+COMMIT_DEADLINE = 10.0
+"""Seconds. A sync takes 0.2 to 10 ms, a bad cloud volume some seconds; chargers wait 30 s for an answer."""
+
+READERS = 8
+"""Threads that read for sessions and watchers, as many as the store lends connections."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between probes of a store that failed; doubled each time, also across relapses."""
+
+log = structlog.get_logger()
+
+
+class RunSync(Protocol):
+    """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own."""
+
+    async def __call__(
+        self,
+        sync_fn: Callable[..., R],
+        *args: Any,
+        limiter: trio.CapacityLimiter | None = None,
+        abandon_on_cancel: bool = False,
+    ) -> R: ...
+
+
+class _Waiting:
+    """A write that was handed over, and who waits for its answer (None: nobody any more)."""
+
+    __slots__ = ("deadline", "task", "write")
+
+    def __init__(self, write: Write, task: trio.lowlevel.Task, deadline: float) -> None:
+        self.write = write
+        self.task: trio.lowlevel.Task | None = task
+        self.deadline = deadline
+
+    def answer(self, result: WriteResult | Exception) -> None:
+        task, self.task = self.task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task, Error(result) if isinstance(result, Exception) else Value(result))
+
+
+class Journal:
+    """The way to the store for everything in Trio's thread.
+
+    ``on_commit`` are called, in Trio's thread and before those who waited run, with the newest sequence of each
+    commit that appended events; ``on_health`` with each change of ``healthy``. They must not block or raise.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deadline: float = COMMIT_DEADLINE,
+        max_batch: int = MAX_BATCH,
+        max_waiting: int = MAX_WAITING,
+        run_sync: RunSync = trio.to_thread.run_sync,
+    ) -> None:
+        self._store = store
+        self._deadline = deadline
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._run_sync = run_sync
+        self._read_limit = trio.CapacityLimiter(READERS)
+        self._write_limit = trio.CapacityLimiter(1)
+        self._queue: deque[_Waiting] = deque()
+        self._in_flight: Sequence[_Waiting] = ()
+        self._stalled = False
+        self._why = ""
+        self._pause = FIRST_PAUSE
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._well = trio.Event()
+        self._well.set()
+        self._closing = trio.Event()
+        self._ended = trio.Event()
+        self.on_commit: list[Callable[[int], None]] = []
+        self.on_health: list[Callable[[bool], None]] = []
+
+    # --- for everybody ---
+
+    async def commit(self, write: Write) -> WriteResult:
+        """Hand ``write`` over and wait until it is on disk; answers as the store's contract says.
+
+        Raises ``StoreUnavailable`` when it could not be kept or this was not known within the deadline: nothing may
+        be acknowledged (though what missed the deadline may yet reach the disk). Raises what the store raises for a
+        write that can't be, which is a bug of the caller.
+
+        Handing over is the point of no return: cancelling the wait withdraws nothing. A caller that is cancelled
+        already when it calls hands nothing over.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closing.is_set():
+            raise StoreUnavailable("the journal is closed")
+        if not self.healthy:
+            raise StoreUnavailable(self._why)
+        if len(self._queue) >= self._max_waiting:
+            raise StoreUnavailable(f"{self._max_waiting} commits are waiting already")
+        waiting = _Waiting(write, trio.lowlevel.current_task(), trio.current_time() + self._deadline)
+        self._queue.append(waiting)
+        self._arrived.unpark()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            waiting.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        result: WriteResult = await trio.lowlevel.wait_task_rescheduled(abort)
+        return result
+
+    async def read(self, query: Callable[..., R], *args: Any) -> R:
+        """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself."""
+        return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether commits are taken. Starts True; the first failing commit says otherwise."""
+        return self._well.is_set()
+
+    async def wait_healthy(self) -> None:
+        """Return as soon as commits are taken."""
+        await self._well.wait()
+
+    async def aclose(self) -> None:
+        """Take nothing more, and return when everything handed over is answered and ``run`` has nothing left to do.
+
+        Cancelling leaves the journal closed, with what is left still on its way.
+        """
+        self._closing.set()
+        self._arrived.unpark_all()
+        await self._ended.wait()
+
+    # --- the writer ---
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The writer; returns after ``aclose``. Cancelling it ends the journal at once: whoever waits gets
+        ``StoreUnavailable``, and a commit that is under way in its thread is left to itself."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_deadlines)
+                task_status.started()
+                await self._write_all()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._closing.set()
+            self._refuse((*self._in_flight, *self._queue), "the journal is closed")
+            self._queue.clear()
+            self._ended.set()
+
+    async def _write_all(self) -> None:
+        while True:
+            while not self._queue:
+                if self._closing.is_set():
+                    return
+                await self._arrived.park()
+            batch = self._in_flight = self._take()
+            results = await self._run_sync(
+                _commit,
+                self._store,
+                [waiting.write for waiting in batch],
+                limiter=self._write_limit,
+                abandon_on_cancel=True,
+            )
+            self._in_flight = ()
+            failure = self._answer(batch, results)
+            if failure is not None:
+                await self._recover(failure)
+            else:
+                self._pause = FIRST_PAUSE
+                self._set_healthy()
+
+    def _take(self) -> list[_Waiting]:
+        return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+
+    def _answer(self, batch: Sequence[_Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
+        """Tell everybody; answers why the store is unavailable, if it is."""
+        head = max(map(_newest, results))
+        if head:
+            _tell(self.on_commit, head)
+        failure = None
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, StoreUnavailable):
+                failure = str(result)
+                result = StoreUnavailable(failure)  # noqa: PLW2901 - one each: a raised exception holds its frames
+            waiting.answer(result)
+        return failure
+
+    def _refuse(self, waiting: Iterable[_Waiting], why: str) -> None:
+        for each in waiting:
+            each.answer(StoreUnavailable(why))
+
+    # --- health ---
+
+    async def _recover(self, why: str) -> None:
+        """Probe the store until it can write again, or the journal is closed."""
+        self._set_unhealthy(why)
+        while not self._closing.is_set():
+            with trio.move_on_after(self._pause):
+                await self._closing.wait()
+                return
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            try:
+                await self._run_sync(self._store.probe, limiter=self._write_limit, abandon_on_cancel=True)
+            except StoreError as error:
+                log.warning("store still unavailable", error=str(error), next_probe_seconds=self._pause)
+            else:
+                self._set_healthy()
+                return
+
+    def _set_unhealthy(self, why: str) -> None:
+        """Refuse what waits for its turn and whatever comes."""
+        self._why = why
+        waiting = tuple(self._queue)
+        self._queue.clear()
+        self._refuse(waiting, why)
+        if self.healthy:
+            self._well = trio.Event()
+            log.error("store unavailable", error=why, refused=len(waiting))
+            _tell(self.on_health, False)
+
+    def _set_healthy(self) -> None:
+        self._stalled = False
+        if not self.healthy:
+            self._well.set()
+            log.info("store available again")
+            _tell(self.on_health, True)
+
+    async def _watch_deadlines(self) -> None:
+        """Whoever waits longer than the deadline waits in vain: one timer for all, since all wait equally long."""
+        while True:
+            oldest = self._in_flight[0] if self._in_flight else self._queue[0] if self._queue else None
+            if oldest is None or self._stalled:
+                await trio.sleep(self._deadline)
+            elif oldest.deadline > trio.current_time():
+                await trio.sleep_until(oldest.deadline)
+            else:
+                # The writer sets this right when its thread comes back.
+                self._stalled = True
+                why = f"a commit took longer than {self._deadline:g} s"
+                self._refuse(self._in_flight, why)
+                self._set_unhealthy(why)
+
+
+def _commit(store: Store, batch: list[Write]) -> list[WriteResult | Exception]:
+    """Commit ``batch``, in a worker thread. If a write of it can't be, each is tried alone: one session's bug must not
+    take the others' messages with it."""
+    try:
+        return list(store.commit(batch))
+    except StoreUnavailable as error:
+        return [error] * len(batch)
+    except Exception as error:
+        log.error("a write was refused by the store", error=repr(error), batch=len(batch))
+        if len(batch) == 1:
+            return [error]
+    results: list[WriteResult | Exception] = []
+    for write in batch:
+        results += _commit(store, [write])
+        if isinstance(results[-1], StoreUnavailable):
+            return results + [results[-1]] * (len(batch) - len(results))
+    return results
+
+
+def _newest(result: WriteResult | Exception) -> int:
+    if isinstance(result, Appended | Opened) and result.sequences:
+        return result.sequences[-1]
+    return 0
+
+
+def _tell(callbacks: Iterable[Callable[[Any], None]], value: object) -> None:
+    for callback in callbacks:
+        try:
+            callback(value)
+        except Exception:
+            log.exception("a callback of the journal failed")  # its bug; everybody's messages go on
