@@ -1,0 +1,327 @@
+"""The gateway as an operator runs it: a process with a settings file, real ports, a database that outlives it.
+
+Everything here is bounded in time, and a process that was started is always reaped, by its own handle.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.api.v1 import charge_point_pb2 as points
+from gateway.api.v1 import (
+    charge_point_pb2_grpc,
+    command_pb2_grpc,
+    event_pb2_grpc,
+    id_tag_pb2_grpc,
+    transaction_pb2_grpc,
+)
+from gateway.api.v1 import event_pb2 as events
+from gateway.api.v1 import id_tag_pb2 as tags
+from gateway.api.v1 import transaction_pb2 as transactions
+from gateway.cli.certificates import Issuing, development_set, write
+
+KEY = b"\x00\xff:\r\nkey in bytes"
+"""Every charger's AuthorizationKey here: bytes that no text holds, and a colon (J §6.2.2)."""
+
+START_SECONDS = 30.0
+"""From the start of the process until it serves; a busy machine takes a few of them."""
+
+STOP_SECONDS = 20.0
+"""From SIGTERM to the end of the process."""
+
+RPC_SECONDS = 15.0
+"""Deadline of every call that a test makes without giving one."""
+
+PORTS = range(20_000, 32_000)
+"""Below the range that the system takes outgoing ports from: a charger that comes back while the gateway is down must
+not get the gateway's port as its own, and talk to itself."""
+
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "sessions": {
+        "settle_delay_seconds": 0.05,
+        "ready_after_silence_seconds": 1,
+        "call_timeout_seconds": 10,
+        "close_seconds": 1,
+    },
+    "drain": {"deadline_seconds": 10},
+}
+"""Waits that protect slow chargers, shortened for chargers that need none."""
+
+
+def development_certificates(folder: Path) -> Path:
+    """Certificates as ``gateway certs dev`` makes them."""
+    write(folder, development_set(["localhost"], Issuing("Test", datetime.now(UTC), timedelta(days=2))), force=False)
+    return folder
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    for port in random.sample(PORTS, k=100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port among a hundred")
+
+
+class Gateway:
+    """One database and one settings file, and the process that serves with them, again and again."""
+
+    def __init__(
+        self, folder: Path, certificates: Path, *, settings: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.folder = folder
+        self.port, self.control_port, metrics_port = free_port(), free_port(), free_port()
+        self.log = folder / "gateway.log"
+        self.tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+        self.ca = certificates / "ca.pem"
+        self.database = folder / "gateway.db"
+        self._config = folder / "gateway.toml"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: grpc.Channel | None = None
+        ports = {
+            "control": {"address": f"127.0.0.1:{self.control_port}"},
+            "metrics": {"address": f"127.0.0.1:{metrics_port}"},
+        }
+        self._config.write_text(
+            "".join(
+                (
+                    _listener(certificates, self.port),
+                    *_tables(QUICK, ports, settings or {}),
+                )
+            ),
+            encoding="utf-8",
+        )
+
+    # --- the process ------------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the gateway is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        assert self._process is None
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "serve", "--config", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._channel = grpc.insecure_channel(
+            f"127.0.0.1:{self.control_port}",
+            options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)],
+        )
+        until = time.monotonic() + START_SECONDS
+        while not self._serves():
+            if self._process.poll() is not None:
+                raise AssertionError(f"the gateway ended with {self._process.returncode}:\n{self.tail()}")
+            assert time.monotonic() < until, f"the gateway does not serve:\n{self.tail()}"
+            time.sleep(0.05)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal and return at once."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait for the process to end; its exit code. Killed and failed if it does not."""
+        process = self._process
+        assert process is not None
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+            raise AssertionError(f"the gateway did not end within {seconds} s") from None
+        finally:
+            self._process = None
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+        return code
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: no part of the process gets to do anything more."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def finish(self) -> None:
+        """At the end of a test: stop what runs, and see that it ended well and logged no error."""
+        try:
+            if self._process is not None:
+                code = self.stop()
+                assert code == 0, f"exit code {code}"
+            assert self.errors() == []
+        finally:
+            print(self.tail())  # pytest shows it where the test failed
+
+    def reap(self) -> None:
+        """Whatever happened before: no process stays behind."""
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
+
+    def rss(self) -> int:
+        """Resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def tail(self, lines: int = 120) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def errors(self) -> list[str]:
+        """Lines of the log that no test here should cause: errors, and tracebacks outside the log's format."""
+        return [
+            line
+            for line in self.log.read_text(errors="replace").splitlines()
+            if '"level": "error"' in line or '"level":"error"' in line or line.startswith("Traceback")
+        ]
+
+    def _serves(self) -> bool:
+        try:
+            answer = health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return False
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    # --- the control interface --------------------------------------------------------------------------------
+
+    @property
+    def channel(self) -> grpc.Channel:
+        assert self._channel is not None, "the gateway is not running"
+        return self._channel
+
+    @property
+    def points(self) -> charge_point_pb2_grpc.ChargePointServiceStub:
+        return charge_point_pb2_grpc.ChargePointServiceStub(self.channel)
+
+    @property
+    def commands(self) -> command_pb2_grpc.CommandServiceStub:
+        return command_pb2_grpc.CommandServiceStub(self.channel)
+
+    @property
+    def transactions(self) -> transaction_pb2_grpc.TransactionServiceStub:
+        return transaction_pb2_grpc.TransactionServiceStub(self.channel)
+
+    @property
+    def tags(self) -> id_tag_pb2_grpc.IdTagServiceStub:
+        return id_tag_pb2_grpc.IdTagServiceStub(self.channel)
+
+    @property
+    def events(self) -> event_pb2_grpc.EventServiceStub:
+        return event_pb2_grpc.EventServiceStub(self.channel)
+
+    def add_charge_point(self, identity: str, key: bytes = KEY, **fields: Any) -> points.ChargePoint:
+        """Make a charge point known."""
+        request = points.CreateChargePointRequest(
+            charge_point=points.ChargePoint(identity=identity, **fields), authorization_key=key
+        )
+        return self.points.CreateChargePoint(request, timeout=RPC_SECONDS).charge_point
+
+    def charge_point(self, identity: str) -> points.ChargePoint:
+        """What the gateway says of a charge point."""
+        request = points.GetChargePointRequest(identity=identity)
+        return self.points.GetChargePoint(request, timeout=RPC_SECONDS).charge_point
+
+    def add_tag(self, id_tag: str, status: tags.IdTagStatus = tags.ID_TAG_STATUS_ACCEPTED, **fields: Any) -> None:
+        """Add an idTag to the table."""
+        request = tags.CreateIdTagRequest(id_tag=tags.IdTag(id_tag=id_tag, status=status, **fields))
+        self.tags.CreateIdTag(request, timeout=RPC_SECONDS)
+
+    def transactions_of(self, charge_point: str) -> list[transactions.Transaction]:
+        """All transactions of a charge point, the newest start first, by small pages."""
+        found: list[transactions.Transaction] = []
+        token = ""
+        while True:
+            request = transactions.ListTransactionsRequest(charge_point=charge_point, page_size=50, page_token=token)
+            page = self.transactions.ListTransactions(request, timeout=RPC_SECONDS)
+            found.extend(page.transactions)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def readings_of(self, transaction_id: str) -> list[transactions.TransactionReading]:
+        """All readings of a transaction, by small pages."""
+        found: list[transactions.TransactionReading] = []
+        token = ""
+        while True:
+            request = transactions.ListTransactionReadingsRequest(
+                transaction_id=transaction_id, page_size=50, page_token=token
+            )
+            page = self.transactions.ListTransactionReadings(request, timeout=RPC_SECONDS)
+            found.extend(page.readings)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def history(self, charge_point: str = "") -> list[events.Event]:
+        """All events so far, or those of one charge point: a watch from the beginning up to an event made here."""
+        mark = f"mark-{uuid.uuid4()}"
+        self.add_charge_point(mark)
+        found: list[events.Event] = []
+        request = events.WatchEventsRequest(start_at=events.WATCH_START_BEGINNING)
+        stream = self.events.WatchEvents(request, timeout=60)
+        try:
+            for batch in stream:
+                for event in batch.events:
+                    if event.charge_point == mark:
+                        return found
+                    if charge_point in ("", event.charge_point):
+                        found.append(event)
+        finally:
+            stream.cancel()
+        raise AssertionError("the watch ended before the last event")
+
+
+def _listener(certificates: Path, port: int) -> str:
+    kinds = ", ".join(
+        f'{{ certificate = "{certificates}/server-{kind}.pem", key = "{certificates}/server-{kind}.key" }}'
+        for kind in ("ecdsa", "rsa")
+    )
+    return f'[[listeners]]\ncertificates = [{kinds}]\nhost = "127.0.0.1"\nport = {port}\n'
+
+
+def _tables(*layers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Tables of a settings file, later layers over earlier ones. What JSON and TOML write alike is all they hold."""
+    for name in dict.fromkeys(name for layer in layers for name in layer):
+        values = {key: value for layer in layers for key, value in layer.get(name, {}).items()}
+        yield f"\n[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def eventually(what: str, read: Any, enough: Any, seconds: float = 15.0) -> Any:
+    """Read until it is enough; the last reading. For what has no event to wait for."""
+    until = time.monotonic() + seconds
+    while True:
+        value = read()
+        if enough(value):
+            return value
+        assert time.monotonic() < until, f"{what}: not within {seconds} s; last seen: {value}"
+        time.sleep(0.05)

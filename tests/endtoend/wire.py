@@ -1,0 +1,150 @@
+"""A charger's end of a real connection: TCP, TLS and WebSocket, reading only when it is told to.
+
+Over wsproto, which the gateway does not use. A test decides what is read and when: a peer that reads by itself could
+not show what happens to one that doesn't.
+"""
+
+import base64
+from collections.abc import Sequence
+
+import trio
+from attrs import frozen
+from wsproto import ConnectionType, WSConnection
+from wsproto import events as ws
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from tests.endtoend.gateway_process import KEY, Gateway
+
+PATIENCE = 15.0
+"""Seconds until a test gives up waiting for the gateway."""
+
+
+class LinkLost(Exception):
+    """The connection is gone without a Close frame, or was not there to begin with."""
+
+
+@frozen
+class Refused(Exception):
+    """The upgrade was answered with another status than 101."""
+
+    status: int
+
+
+@frozen
+class Closed(Exception):
+    """The gateway closed the connection."""
+
+    code: int
+    reason: str = ""
+
+
+class Wire:
+    """One open WebSocket. Any number of tasks may send; one at a time may receive."""
+
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream], protocol: WSConnection) -> None:
+        self._stream = stream
+        self._protocol = protocol
+        self._sending = trio.Lock()
+        self._arrived: list[str] = []
+        self._text = ""
+
+    @classmethod
+    async def open(
+        cls,
+        gateway: Gateway,
+        identity: str,
+        *,
+        key: bytes = KEY,
+        subprotocols: Sequence[str] = ("ocpp1.6",),
+    ) -> "Wire":
+        """Connect as ``identity``. Raises Refused and LinkLost; fails if there is no answer."""
+        with trio.fail_after(PATIENCE):
+            try:
+                tcp = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+                stream = trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True)
+                return await cls._upgrade(stream, identity, key, subprotocols)
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise LinkLost from error
+
+    @classmethod
+    async def _upgrade(
+        cls, stream: trio.SSLStream[trio.SocketStream], identity: str, key: bytes, subprotocols: Sequence[str]
+    ) -> "Wire":
+        try:
+            protocol = WSConnection(ConnectionType.CLIENT)
+            token = base64.b64encode(identity.encode() + b":" + key)
+            request = ws.Request(
+                host="localhost",
+                target=f"/ocpp/{identity}",
+                subprotocols=list(subprotocols),
+                extra_headers=[(b"Authorization", b"Basic " + token)],
+            )
+            await stream.send_all(protocol.send(request))
+            while True:
+                data = await stream.receive_some()
+                if not data:
+                    raise LinkLost
+                protocol.receive_data(bytes(data))
+                for event in protocol.events():
+                    match event:
+                        case ws.AcceptConnection():
+                            return cls(stream, protocol)
+                        case ws.RejectConnection(status_code=status):
+                            raise Refused(status)
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+
+    async def send(self, text: str) -> None:
+        """Send a message. Raises LinkLost."""
+        await self._send(ws.TextMessage(data=text))
+
+    async def ping(self, payload: bytes = b"") -> None:
+        """Send a ping. Raises LinkLost."""
+        await self._send(ws.Ping(payload=payload))
+
+    async def receive(self) -> str:
+        """The next message; pings are answered on the way. Raises Closed and LinkLost. Cancelling is safe."""
+        while not self._arrived:
+            try:
+                data = await self._stream.receive_some()
+                self._protocol.receive_data(bytes(data) if data else None)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError) as error:
+                raise LinkLost from error
+            await self._take()
+        return self._arrived.pop(0)
+
+    async def _take(self) -> None:
+        for event in self._protocol.events():
+            match event:
+                case ws.TextMessage(data=data, message_finished=finished):
+                    self._text += data
+                    if finished:
+                        self._arrived.append(self._text)
+                        self._text = ""
+                case ws.Ping():
+                    await self._send(event.response())
+                case ws.CloseConnection(code=code, reason=reason):
+                    if code == 1006:
+                        raise LinkLost
+                    raise Closed(int(code), reason or "")
+
+    async def aclose(self, code: int = 1000) -> None:
+        """Send a Close frame and cut the connection."""
+        with trio.move_on_after(1, shield=True):
+            try:
+                await self._send(ws.CloseConnection(code=code))
+            except LinkLost:
+                pass  # then it is closed
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Cut the connection without a word, as a lost link does."""
+        await trio.aclose_forcefully(self._stream)
+
+    async def _send(self, event: ws.Event) -> None:
+        async with self._sending:
+            try:
+                await self._stream.send_all(self._protocol.send(event))
+            except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError) as error:
+                raise LinkLost from error
