@@ -107,14 +107,16 @@ class Feed:
         while True:
             while not self._subscribers or self._ring.end >= self._head:
                 await self._committed.park()
+            end = self._ring.end
             try:
-                page = await self._read(self._store.events, self._ring.end, READ_EVENTS, EventFilter())
+                page = await self._read(self._store.events, end, READ_EVENTS, EventFilter())
             except StoreError as error:
                 log.warning("reading new events failed", error=str(error))
                 await trio.sleep(PAUSE)
                 continue
-            self._ring.extend(page)
-            self._extended.unpark_all()
+            if self._ring.end == end:  # else it was restarted elsewhere meanwhile
+                self._ring.extend(page)
+                self._extended.unpark_all()
             await trio.sleep(COALESCE)
 
     @asynccontextmanager
@@ -165,7 +167,7 @@ class Subscription:
         self._where = where
         self.position = position
         self._idle = idle
-        self._max_events = max_events
+        self._max_events = min(max_events, READ_EVENTS)
         self._max_bytes = max_bytes
         self._from_beginning = from_beginning
 

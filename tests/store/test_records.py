@@ -1,0 +1,351 @@
+"""Charge points, credentials, idTags, transactions and commands as they are read."""
+
+from datetime import UTC, datetime
+
+import pytest
+from attrs import evolve
+
+from gateway.domain.commands import ChargerError, CommandState, StatusAnswer
+from gateway.domain.events import (
+    BootInformation,
+    ChargePointBooted,
+    CommandAnswered,
+    CommandNotSent,
+    CommandOutcomeUnknown,
+    TransactionLost,
+)
+from gateway.domain.records import TransactionState
+from gateway.domain.values import ConnectorAddress, Flag, Registration
+from gateway.store.api import (
+    AddCredential,
+    Append,
+    Appended,
+    DeleteChargePoint,
+    DeleteIdTag,
+    Done,
+    Exists,
+    GuardFailed,
+    Missing,
+    PutIdTag,
+    RemoveCredentials,
+    TransactionFilter,
+    UpdateChargePoint,
+)
+from tests.store.builders import (
+    CONNECTOR,
+    T0,
+    answered,
+    append,
+    at,
+    connect,
+    create,
+    credential,
+    event,
+    id_tag,
+    meter,
+    one,
+    queued,
+    sent,
+    started,
+    stopped,
+    types,
+)
+
+# --- charge points --------------------------------------------------------------------------------------------
+
+
+def test_a_charge_point_is_created_once(store):
+    """The second time it exists, and nothing changes."""
+    assert create(store, description="garage", assume_subprotocol=True) == Appended((1,))
+    assert create(store, registration=Registration.REJECTED) == Exists()
+    record = store.charge_point("CP1")
+    assert (record.registration, record.description, record.assume_subprotocol, record.revision) == (
+        Registration.ACCEPTED,
+        "garage",
+        True,
+        1,
+    )
+
+
+def test_an_update_changes_what_is_given_and_names_it(store):
+    """The revision rises with each change; a stale one is refused."""
+    create(store)
+    assert one(store, UpdateChargePoint("CP1", at(1), description="new", revision=1)) == Appended((2,))
+    assert one(store, UpdateChargePoint("CP1", at(2), description="other", revision=1)) == GuardFailed()
+    record = store.charge_point("CP1")
+    assert (record.description, record.revision, record.updated_at) == ("new", 2, at(1))
+    assert record.registration is Registration.ACCEPTED
+    assert one(store, UpdateChargePoint("nobody", T0)) == Missing()
+
+
+def test_an_update_that_changes_nothing_is_no_event(store):
+    """Same values, same revision."""
+    create(store)
+    assert one(store, UpdateChargePoint("CP1", at(1), registration=Registration.ACCEPTED)) == Appended(())
+    assert store.charge_point("CP1").revision == 1
+    assert types(store) == ["charge_point.created"]
+
+
+def test_charge_points_are_listed_in_pages_and_filtered(store):
+    """By identity, each once, whatever the page length."""
+    for n in range(7):
+        connect(store, f"CP{n}") if n % 2 else create(store, f"CP{n}", Registration.PENDING)
+    assert [c.identity for c in store.charge_points("", 1000)] == [f"CP{n}" for n in range(7)]
+    assert [c.identity for c in store.charge_points("CP2", 3)] == ["CP3", "CP4", "CP5"]
+    assert [c.identity for c in store.charge_points("", 10, connected=True)] == ["CP1", "CP3", "CP5"]
+    pending = store.charge_points("", 10, connected=False, registration=Registration.PENDING)
+    assert [c.identity for c in pending] == ["CP0", "CP2", "CP4", "CP6"]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1_001])
+def test_a_page_length_out_of_bounds_is_a_bug(store, limit):
+    """1 to 1,000."""
+    with pytest.raises(ValueError, match="limit"):
+        store.charge_points("", limit)
+
+
+def test_a_refused_boot_does_not_make_a_charge_point_accepted(store):
+    """Only a boot that was answered Accepted does, and it stays so."""
+    connect(store)
+    boot = BootInformation("Vendor", "Model")
+    append(store, ChargePointBooted(boot, Registration.PENDING, 10))
+    assert not store.charge_point("CP1").ever_accepted
+    append(store, ChargePointBooted(boot, Registration.ACCEPTED, 10))
+    append(store, ChargePointBooted(boot, Registration.REJECTED, 10), seconds=7)
+    record = store.charge_point("CP1")
+    assert record.ever_accepted
+    assert (record.boot, record.booted_at) == (boot, at(7))
+
+
+# --- credentials ----------------------------------------------------------------------------------------------
+
+
+def test_credentials_are_several_and_go_with_their_charge_point(store):
+    """Added, replaced, removed; none is left for one created later under the identity."""
+    create(store, credentials=(credential("a"),))
+    assert one(store, AddCredential("CP1", credential("b"))) == Done()
+    assert store.credentials("CP1") == (credential("a"), credential("b"))
+    assert one(store, RemoveCredentials("CP1", ("a", "unknown"))) == Done()
+    assert store.credentials("CP1") == (credential("b"),)
+    one(store, UpdateChargePoint("CP1", T0, credentials=(credential("c"),)))
+    assert store.credentials("CP1") == (credential("c"),)
+    one(store, DeleteChargePoint("CP1", T0))
+    assert one(store, AddCredential("CP1", credential())) == Missing()
+    create(store)
+    assert store.credentials("CP1") == ()
+
+
+# --- idTags ---------------------------------------------------------------------------------------------------
+
+
+def test_id_tags_compare_without_regard_to_case(store):
+    """And are shown as entered."""
+    tag = id_tag("TaG1", expiry_date=at(60), parent_id_tag="P", allow_concurrent=True, description="Ann")
+    assert one(store, PutIdTag(tag, create=True)) == Done()
+    assert one(store, PutIdTag(id_tag("tag1"), create=True)) == Exists()
+    assert store.id_tag("TAG1") == tag
+    assert one(store, DeleteIdTag("tAg1")) == Done()
+    assert one(store, DeleteIdTag("tAg1")) == Missing()
+    assert store.id_tag("TAG1") is None
+
+
+def test_id_tags_are_replaced_at_the_expected_revision(store):
+    """The creation time stays, the revision rises."""
+    assert one(store, PutIdTag(id_tag(), create=False)) == Missing()
+    one(store, PutIdTag(id_tag(), create=True))
+    blocked = evolve(id_tag(status="Blocked"), created_at=at(9), updated_at=at(9))
+    assert one(store, PutIdTag(blocked, create=False, expected_revision=1)) == Done()
+    assert one(store, PutIdTag(id_tag(), create=False, expected_revision=1)) == GuardFailed()
+    assert store.id_tag("tag1") == evolve(blocked, created_at=T0, revision=2)
+
+
+def test_id_tags_are_listed_in_pages(store):
+    """Ordered without regard to case."""
+    for tag in ("b", "A", "C", "d"):
+        one(store, PutIdTag(id_tag(tag), create=True))
+    assert [t.id_tag for t in store.id_tags("", 3)] == ["A", "b", "C"]
+    assert [t.id_tag for t in store.id_tags("c", 3)] == ["d"]
+
+
+# --- transactions ---------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_found_by_id_number_and_start(store):
+    """The three lookups agree; another charge point's start key finds nothing."""
+    connect(store)
+    connect(store, "CP2")
+    append(store, started(7, start_key="k"))
+    record = store.transaction("tx_7")
+    assert (record.number, record.charge_point, record.state, record.meter_start) == (7, "CP1", "OPEN", 100)
+    assert store.transaction_by_number(7) == record
+    assert store.transaction_by_start_key("CP1", "k") == record
+    assert store.transaction_by_start_key("CP2", "k") is None
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30])
+def test_any_number_may_be_asked_for(store, number):
+    """A charger may name a number that no database holds."""
+    assert store.transaction_by_number(number) is None
+
+
+def test_of_several_transactions_with_one_start_key_the_newest_is_found(store):
+    """A suspect clock gives two starts the same key."""
+    connect(store)
+    append(store, started(1, start_key="k"), stopped(1), started(2, start_key="k"))
+    assert store.transaction_by_start_key("CP1", "k").transaction_id == "tx_2"
+
+
+def test_a_stop_ends_a_transaction_once(store):
+    """The first stop is the one that counts; flags of start and stop come together."""
+    connect(store)
+    start = event(started(1), flags=(Flag.LATE,), reported_at=at(-60), reported_raw="raw start")
+    stop = event(stopped(1, 600), 10, flags=(Flag.LATE, Flag.METER_IMPLAUSIBLE), reported_at=at(5), reported_raw="raw")
+    one(store, Append("CP1", 1, (start, stop, event(stopped(1, 900), 20))))
+    record = store.transaction("tx_1")
+    assert (record.state, record.meter_stop, record.energy) == (TransactionState.STOPPED, 600, 500)
+    assert (record.started_at, record.start_raw) == (at(-60), "raw start")
+    assert (record.stopped_at, record.stop_received_at, record.stop_raw) == (at(5), at(10), "raw")
+    assert (record.stop_reason, record.stop_id_tag) == ("Local", "TAG")
+    assert record.flags == (Flag.LATE, Flag.METER_IMPLAUSIBLE)
+
+
+def test_a_stop_of_another_charge_point_ends_nothing(store):
+    """A transaction is its charge point's own (OCPP.md B5.7)."""
+    connect(store)
+    connect(store, "CP2")
+    append(store, started(1))
+    append(store, stopped(1), identity="CP2")
+    assert store.transaction("tx_1").state is TransactionState.OPEN
+
+
+def test_a_lost_transaction_can_still_be_stopped(store):
+    """Late is better than never (OCPP.md B4.9)."""
+    connect(store)
+    append(store, started(1), TransactionLost("tx_1", CONNECTOR))
+    assert store.transaction("tx_1").state is TransactionState.LOST
+    append(store, stopped(1))
+    assert store.transaction("tx_1").state is TransactionState.STOPPED
+
+
+def test_a_transactions_readings_are_its_own_in_order(store):
+    """Start, meter values and stop, also those that come late, in pages; nothing of others."""
+    connect(store)
+    other = ConnectorAddress(2, 1)
+    append(store, started(1), meter(1, "1"), started(2, "B", other), meter(2, "x"), meter(1, "2"), meter(None, "y"))
+    assert [e.sequence for e in store.readings("tx_1", 0, 10)] == [3, 4, 7]
+    append(store, stopped(1), meter(2, "z"), meter(1, "late"))
+    readings = store.readings("tx_1", 0, 10)
+    assert [e.sequence for e in readings] == [3, 4, 7, 9, 11]
+    assert all(e.transaction_id == "tx_1" for e in readings)
+    assert [e.sequence for e in store.readings("tx_1", 4, 2)] == [7, 9]
+    assert store.readings("unknown", 0, 10) == []
+
+
+def test_open_transactions_of_a_tag_are_found_anywhere(store):
+    """Without regard to case, over all charge points, until they end."""
+    connect(store)
+    connect(store, "CP2")
+    append(store, started(1, "TAG"), started(2, "other"))
+    append(store, started(3, "tag"), identity="CP2")
+    assert [t.number for t in store.open_transactions_of_tag("Tag", 10)] == [1, 3]
+    assert [t.number for t in store.open_transactions_of_tag("Tag", 1)] == [1]
+    append(store, stopped(1))
+    assert [t.number for t in store.open_transactions_of_tag("Tag", 10)] == [3]
+
+
+def _history(store):
+    connect(store)
+    connect(store, "CP2")
+    for n in range(6):
+        append(store, started(n, f"tag{n % 2}"), identity=f"CP{1 + n % 3 // 2}", seconds=n // 2)
+    append(store, stopped(0))
+
+
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        (TransactionFilter(), [5, 4, 3, 2, 1, 0]),
+        (TransactionFilter(charge_point="CP2"), [5, 2]),
+        (TransactionFilter(charge_point="cp2"), []),
+        (TransactionFilter(state=TransactionState.OPEN), [5, 4, 3, 2, 1]),
+        (TransactionFilter(state=TransactionState.STOPPED), [0]),
+        (TransactionFilter(started_from=at(1), started_before=at(2)), [3, 2]),
+        (TransactionFilter(id_tag="TAG1"), [5, 3, 1]),
+        (TransactionFilter("CP1", TransactionState.OPEN, at(0), at(2), "tag1"), [3, 1]),
+    ],
+)
+def test_transactions_are_filtered_newest_start_first(store, where, numbers):
+    """Any filters together, and in pages of any length the same."""
+    _history(store)
+    assert [t.number for t in store.transactions(where, None, 100)] == numbers
+    paged, after = [], None
+    while page := store.transactions(where, after, 2):
+        paged += [t.number for t in page]
+        after = page[-1].transaction_id
+    assert paged == numbers
+
+
+def test_times_of_any_year_can_be_kept(store):
+    """A charger without a clock lives in 1970, one with a broken clock in the year 1 or 9999."""
+    connect(store)
+    for n, year in enumerate((1, 1970, 9999)):
+        new = event(started(n), reported_at=datetime(year, 1, 1, tzinfo=UTC))
+        one(store, Append("CP1", 1, (new,)))
+    assert [t.started_at.year for t in store.transactions(TransactionFilter(), None, 10)] == [9999, 1970, 1]
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+def test_a_commands_life_is_its_events(store):
+    """Queued, sent, answered, with the time of each."""
+    connect(store)
+    append(store, queued(1), seconds=1)
+    append(store, sent(1), seconds=2)
+    assert store.command("cmd_1").state is CommandState.SENT
+    append(store, answered(1), seconds=3)
+    command = store.command("cmd_1")
+    assert (command.created_at, command.sent_at, command.finished_at) == (at(1), at(2), at(3))
+    assert (command.state, command.answer, command.error) == (CommandState.ANSWERED, StatusAnswer("Accepted"), None)
+    assert (command.arguments, command.fingerprint) == ({"reset_type": "Soft"}, "print")
+    assert store.command_by_request("CP1", "req1") == command
+    assert store.command_by_request("CP2", "req1") is None
+
+
+def test_a_late_answer_mends_an_unknown_outcome(store):
+    """Once: what comes after an answer changes nothing."""
+    connect(store)
+    append(store, queued(1), sent(1), CommandOutcomeUnknown("cmd_1", "Reset", "deadline"))
+    error = ChargerError("InternalError", "no", "{}")
+    append(store, CommandAnswered("cmd_1", "Reset", error=error, late=True), answered(1))
+    command = store.command("cmd_1")
+    assert (command.state, command.error, command.answer, command.late) == (CommandState.ANSWERED, error, None, True)
+    assert command.reason == ""
+
+
+def test_a_command_that_was_not_sent_stays_so(store):
+    """No later event makes it anything else."""
+    connect(store)
+    append(store, queued(1), CommandNotSent("cmd_1", "Reset", "deadline"), sent(1), answered(1))
+    command = store.command("cmd_1")
+    assert (command.state, command.reason, command.answer) == (CommandState.NOT_SENT, "deadline", None)
+
+
+def test_commands_without_a_request_id_are_many(store):
+    """The gateway's own need none, and none of them is found by it."""
+    connect(store)
+    append(store, queued(1, ""), queued(2, ""))
+    assert store.command_by_request("CP1", "") is None
+
+
+def test_commands_are_listed_newest_first_in_pages(store):
+    """Of one charge point or of all."""
+    connect(store)
+    connect(store, "CP2")
+    for n in range(6):
+        append(store, queued(n), identity=f"CP{1 + n % 2}")
+    assert [c.command_id for c in store.commands(None, None, 4)] == ["cmd_5", "cmd_4", "cmd_3", "cmd_2"]
+    assert [c.command_id for c in store.commands(None, "cmd_2", 4)] == ["cmd_1", "cmd_0"]
+    assert [c.command_id for c in store.commands("CP1", "cmd_4", 4)] == ["cmd_2", "cmd_0"]
+    assert store.commands(None, "unknown", 4) == []
+    assert meter(1)

@@ -1,0 +1,203 @@
+"""Owners of charge points: what a new one takes over, what an old one left, what a crash left."""
+
+from gateway.domain.commands import CommandState, ConfigurationKey
+from gateway.domain.events import (
+    BootConfigurationApplied,
+    BootInformation,
+    ChargePointBooted,
+    ConfigurationReported,
+)
+from gateway.domain.records import TransactionState
+from gateway.domain.state import ChargePointState, evolve
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.api import Append, Appended, DeleteChargePoint, Fenced, Missing, Opened, RecordLastHeard
+from tests.store.builders import (
+    ALL,
+    CONNECTOR,
+    T0,
+    append,
+    at,
+    connect,
+    create,
+    disconnected,
+    event,
+    meter,
+    one,
+    queued,
+    sent,
+    started,
+    status,
+    stopped,
+    types,
+)
+
+
+def test_a_first_session_starts_from_an_empty_state(store):
+    """Epoch 1, the registration, nothing else; the event names where the charger is."""
+    opened = connect(store)
+    assert opened == Opened(1, ChargePointState("CP1", 1, Registration.ACCEPTED), (2,))
+    connection = store.charge_point("CP1").connection
+    assert (connection.connected, connection.epoch, connection.since) == (True, 1, T0)
+    assert (connection.remote_address, connection.security_profile) == ("192.0.2.7", 2)
+
+
+def test_an_unknown_charge_point_gets_no_session(store):
+    """Missing, and nothing is made."""
+    from gateway.store.api import OpenSession
+    from tests.store.builders import CONNECTED
+
+    assert one(store, OpenSession("nobody", CONNECTED, T0)) == Missing()
+    assert store.bounds().head == 0
+
+
+def test_the_loaded_state_is_what_the_events_made_of_it(store):
+    """Loading gives the same as evolving through every event (but for what belongs to one connection)."""
+    opened = connect(store)
+    state = opened.state
+    boot = BootInformation("Vendor", "Model", firmware_version="1.0")
+    bodies = [
+        ChargePointBooted(boot, Registration.ACCEPTED, 300),
+        status("Available"),
+        status("Available", ConnectorAddress(0, 0)),
+        status("Charging"),
+        started(1),
+        meter(1),
+        started(2, "OTHER", ConnectorAddress(2, 1)),
+        stopped(2),
+        ConfigurationReported((ConfigurationKey("A", True, "1"), ConfigurationKey("B", False)), ("C",)),
+        ConfigurationReported((ConfigurationKey("A", True, "2"),)),
+        BootConfigurationApplied("MeterValueSampleInterval", "60", "Accepted", "1.0"),
+    ]
+    events = [event(body, n) for n, body in enumerate(bodies)]
+    result = one(store, Append("CP1", 1, tuple(events)))
+    for new, sequence in zip(events, result.sequences, strict=True):
+        evolve(state, new, sequence)
+    loaded = connect(store).state
+    assert loaded.epoch == 2
+    assert not loaded.booted
+    for field in ("registration", "ever_accepted", "boot", "connectors", "boot_configuration", "configuration"):
+        assert getattr(loaded, field) == getattr(state, field), field
+    assert loaded.open_transactions == state.open_transactions == {"tx_1": store.transaction("tx_1")}
+
+
+def test_a_new_owner_settles_what_the_old_one_left(store):
+    """Queued commands were not sent, sent ones are unknown, the old connection was replaced; under the old epoch."""
+    connect(store)
+    append(store, queued(1), queued(2), sent(2))
+    head = store.bounds().head
+    opened = connect(store, seconds=9)
+    events = store.events(head, 10, ALL).events
+    assert [(e.type, e.epoch) for e in events] == [
+        ("command.not_sent", 1),
+        ("command.outcome_unknown", 1),
+        ("charge_point.disconnected", 1),
+        ("charge_point.connected", 2),
+    ]
+    assert opened.sequences == tuple(e.sequence for e in events)
+    assert b"replaced" in events[2].body_json
+    one_, two = store.command("cmd_1"), store.command("cmd_2")
+    assert (one_.state, one_.reason, one_.finished_at) == (CommandState.NOT_SENT, "disconnected", at(9))
+    assert (two.state, two.reason) == (CommandState.OUTCOME_UNKNOWN, "disconnected")
+
+
+def test_an_old_owner_that_said_good_bye_is_not_replaced(store):
+    """No second disconnect."""
+    connect(store)
+    append(store, disconnected())
+    assert not store.charge_point("CP1").connection.connected
+    head = store.bounds().head
+    connect(store)
+    assert types(store, head) == ["charge_point.connected"]
+
+
+def test_a_crash_is_settled_at_start(place):
+    """Connections end with reason gateway-restarted, commands as after a lost link, each with its event, once."""
+    store = place.open()
+    for n in range(3):
+        connect(store, f"CP{n}")
+    append(store, queued(1), sent(1), queued(2), identity="CP1")
+    append(store, disconnected(), identity="CP2")
+    store = place.open()
+    head = store.bounds().head
+    assert store.settle(at(60)) == 2
+    assert sorted(types(store, head)) == [
+        "charge_point.disconnected",
+        "charge_point.disconnected",
+        "command.not_sent",
+        "command.outcome_unknown",
+    ]
+    assert store.command("cmd_1").reason == "gateway-restarted"
+    assert store.charge_points("", 10, connected=True) == []
+    assert store.charge_point("CP1").connection.since == at(60)
+    assert store.settle(at(61)) == 0
+
+
+def test_settling_takes_as_many_steps_as_it_needs(store):
+    """More charge points than one step holds."""
+    for n in range(450):
+        connect(store, f"CP{n:03}")
+    assert store.settle(at(1)) == 450
+    assert store.charge_points("", 1000, connected=True) == []
+
+
+def test_a_deleted_charge_point_leaves_nothing_open(store):
+    """Its commands and connection are settled, its transactions lost, its session owns nothing."""
+    connect(store)
+    append(store, started(1), queued(1))
+    head = store.bounds().head
+    assert isinstance(one(store, DeleteChargePoint("CP1", at(5))), Appended)
+    assert types(store, head) == [
+        "command.not_sent",
+        "charge_point.disconnected",
+        "transaction.lost",
+        "charge_point.deleted",
+    ]
+    assert store.charge_point("CP1") is None
+    assert store.charge_points("", 10) == []
+    assert store.transaction("tx_1").state is TransactionState.LOST
+    assert append(store, meter(1), epoch=1) == Missing()
+    assert one(store, DeleteChargePoint("CP1", at(5))) == Missing()
+
+
+def test_a_charge_point_made_anew_continues_the_epoch(store):
+    """A session of the deleted one is fenced; nothing of the old one shows."""
+    connect(store)
+    append(store, ChargePointBooted(BootInformation("V", "M"), Registration.ACCEPTED, 1), status())
+    old = store.charge_point("CP1")
+    one(store, DeleteChargePoint("CP1", T0))
+    create(store, registration=Registration.PENDING)
+    new = store.charge_point("CP1")
+    assert isinstance(append(store, status(), epoch=old.connection.epoch), Fenced)
+    assert connect(store).epoch > old.connection.epoch
+    assert new.revision > old.revision
+    assert (new.registration, new.boot, new.ever_accepted, new.connectors) == (Registration.PENDING, None, False, ())
+
+
+def test_last_heard_never_goes_back(store):
+    """Bulk updates keep the newest time and ignore who is not there."""
+    connect(store)
+    one(store, RecordLastHeard((("CP1", at(50)), ("nobody", at(50)))))
+    one(store, RecordLastHeard((("CP1", at(40)),)))
+    assert store.charge_point("CP1").connection.last_heard == at(50)
+
+
+def test_connectors_are_bounded(store):
+    """A charger that counts through connector numbers fills no table; known connectors still change."""
+    connect(store)
+    for n in range(300):
+        append(store, status("Available", ConnectorAddress(n, 1)))
+    append(store, status("Faulted", ConnectorAddress(3, 1)))
+    connectors = store.charge_point("CP1").connectors
+    assert len(connectors) == 256
+    assert connectors[3].status == "Faulted"
+
+
+def test_configuration_is_bounded(store):
+    """Reported keys beyond a bound are in the history only; known keys still change."""
+    connect(store)
+    append(store, ConfigurationReported(tuple(ConfigurationKey(f"K{n}", False, "1") for n in range(1_500))))
+    append(store, ConfigurationReported((ConfigurationKey("K7", False, "2"), ConfigurationKey("New", False, "1"))))
+    configuration = connect(store).state.configuration
+    assert len(configuration) == 1_000
+    assert configuration["K7"] == "2"
+    assert CONNECTOR not in configuration
