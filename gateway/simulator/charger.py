@@ -22,15 +22,11 @@ from gateway.simulator.messages import Message
 from gateway.simulator.narrator import Narrator
 from gateway.simulator.operations import OperationFault, Operations
 from gateway.simulator.outbox import Outbox
+from gateway.simulator.power import PowerSwitch
 from gateway.simulator.profiles import Limit, Profile
 from gateway.simulator.session import Reply
 from gateway.simulator.vehicle import Vehicle, VehicleConfig
 from gateway.simulator.wallbox import Wallbox
-
-#: How long the box is dark while it reboots, in seconds of its life.
-BOOT_SECONDS = 10.0
-#: How long a soft reset waits for its StopTransactions to be confirmed, in seconds of its life.
-SOFT_RESET_PATIENCE = 60.0
 
 
 class SimulatedCharger:
@@ -70,7 +66,6 @@ class SimulatedCharger:
         )
         self._operations = Operations(self._box, fixed_cable=config.fixed_cable)
         self._outbox = Outbox(self._message_dropped)
-        self._maintenance = Maintenance(config, clock, self._box, self._say, self._reboot_for_firmware, self._emit)
         self._connection = Connection(
             config,
             self._box.configuration,
@@ -84,9 +79,12 @@ class SimulatedCharger:
         )
         self._authorizer = Authorizer(self._box.configuration, self._box.tags, self._connection, clock)
         self._narrator = Narrator(self._box, self._emit)
+        self._power = PowerSwitch(
+            config, clock, self._box, self._outbox, self._connection, self._settle, self._wait_until
+        )
+        self._maintenance = Maintenance(config, clock, self._box, self._say, self._power.restart, self._emit)
         self._nursery: trio.Nursery | None = None
         self._starting: set[int] = set()
-        self._rebooting = False
         self._world = Bell()
         self._news = Bell()
 
@@ -167,7 +165,10 @@ class SimulatedCharger:
 
     async def wait_for(self, condition: Callable[[SimulatedCharger], bool]) -> None:
         """Wait until a condition on this charger holds; looked at after every event. Cancelling is safe."""
-        while not condition(self):
+        await self._wait_until(lambda: condition(self))
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             await self._news.wait()
 
     # --- the person in front of it ---------------------------------------------------------------------------
@@ -224,10 +225,7 @@ class SimulatedCharger:
 
     def power_cycle(self) -> None:
         """The mains fails and returns: transactions end with PowerLoss, the box boots."""
-        self._connection.hang_up(graceful=False)  # first: a box without power says nothing more
-        self._box.stop_all("PowerLoss", self._clock())
-        self._settle()
-        self._go_dark(graceful=False)
+        self._power.cut()
 
     # --- the passing of time ---------------------------------------------------------------------------------
 
@@ -314,7 +312,7 @@ class SimulatedCharger:
             case operations.RemoteStop(connector, reason):
                 self._box.stop(connector, reason, self._clock())
             case operations.Reboot(hard):
-                self._in_background(self._reboot, hard)
+                self._in_background(self._power.reset, hard)
             case operations.Trigger(message, connector):
                 self._trigger(message, connector)
             case operations.UpdateFirmware(location, at):
@@ -364,29 +362,7 @@ class SimulatedCharger:
             case _:
                 self._say(message, {"status": self._maintenance.current(message)}, triggered=True)
 
-    # --- rebooting -------------------------------------------------------------------------------------------
-
-    async def _reboot(self, hard: bool) -> None:
-        if self._rebooting:
-            return
-        self._rebooting = True
-        try:
-            self._box.stop_all("HardReset" if hard else "SoftReset", self._clock())
-            self._settle()
-            if not hard:
-                with trio.move_on_after(self.config.pace(SOFT_RESET_PATIENCE)):
-                    await self.wait_for(lambda charger: not charger.connected or not charger.undelivered)
-            self._go_dark(graceful=True)
-        finally:
-            self._rebooting = False
-
-    async def _reboot_for_firmware(self) -> None:
-        await self._reboot(False)
-        await self.wait_for(lambda charger: charger.registration == "Accepted")
-
-    def _go_dark(self, *, graceful: bool) -> None:
-        self._outbox.forget_news()
-        self._connection.hang_up(graceful=graceful, dark_for=self.config.pace(BOOT_SECONDS), rebooted=True)
+    # --- registering -----------------------------------------------------------------------------------------
 
     def _boot_payload(self) -> dict[str, Any]:
         payload = {
@@ -401,7 +377,7 @@ class SimulatedCharger:
     def _report_all(self) -> None:
         """After acceptance: the status of the box and of every connector (SE 3.22), each once."""
         self._advance()
-        self._outbox.forget_news()
+        self._outbox.forget_statuses()
         self._box.report_status()
         self._settle()
 

@@ -213,9 +213,9 @@ class Connection:
         except CallFailed as error:
             self._emit("boot_failed", reason=str(error))
         else:
-            self._useful = True
             status, interval = confirmation.get("status"), confirmation.get("interval")
             self.registration = str(status)
+            self._useful = self.accepted  # refused and thrown out again and again must not be without back-off
             self._emit("registered", status=status, interval=interval)
             given = interval if isinstance(interval, int) and interval > 0 else None
             wait = given or BOOT_RETRY

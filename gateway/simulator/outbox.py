@@ -109,6 +109,10 @@ class Outbox:
         """The box rebooted: what was not a transaction message is gone."""
         self._others.clear()
 
+    def forget_statuses(self) -> None:
+        """All of them are about to be reported anew."""
+        self._others = deque(e for e in self._others if e.message.action != "StatusNotification")
+
     def _remove(self, entry: Entry) -> None:
         for queue in (self._transactions, self._others):
             if entry in queue:

@@ -40,6 +40,29 @@ def _validator(name: str) -> Any:
 
 
 @define(eq=False)
+class Wire(trio.abc.Stream):
+    """The charger's end of a connection; when `dead`, nothing arrives any more and nobody is told."""
+
+    stream: trio.abc.Stream
+    dead: bool = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self.stream.receive_some(max_bytes)
+        while self.dead and data:
+            data = await self.stream.receive_some(max_bytes)
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+@define(eq=False)
 class Central:
     """Accepts every charger and answers everything plausibly, unless told otherwise by `replies`."""
 
@@ -54,6 +77,7 @@ class Central:
     connection: WebSocketConnection | None = None
     outstanding: int = 0
     next_transaction: int = 100
+    wires: list[Wire] = field(factory=list)
     _ids: int = 0
     _answers: dict[str, Any] = field(factory=dict)
     _changed: trio.Event = field(factory=trio.Event)
@@ -63,7 +87,8 @@ class Central:
         self.targets.append(target)
         ours, theirs = memory_stream_pair()
         self.nursery.start_soon(self.serve, ours)
-        return theirs
+        self.wires.append(Wire(theirs))
+        return self.wires[-1]
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends."""

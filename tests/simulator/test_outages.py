@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from gateway.simulator.messages import Message
 from gateway.simulator.outbox import Outbox
-from tests.simulator.central import NOW
+from tests.simulator.central import NOW, boot
 from tests.simulator.conftest import Home
 
 
@@ -175,6 +175,10 @@ async def test_pings_by_configuration_find_a_dead_link(autojump_clock: MockClock
     await trio.sleep(200)
     assert charger.connected
     assert not home.told("link_lost")
+    home.central.wires[0].dead = True
+    await charger.wait_for(lambda _: bool(home.told("link_lost")))
+    await charger.wait_for(lambda each: each.connected)
+    assert len(home.central.wires) == 2
 
 
 async def test_charging_goes_on_without_the_central_system(autojump_clock: MockClock, home: Home) -> None:
@@ -229,3 +233,17 @@ def test_a_full_outbox_drops_readings_first_and_never_starts_or_stops() -> None:
     assert readings[-1] == 2 * TRANSACTION_MESSAGES - 1
     assert readings == sorted(readings)
     assert sum(1 for m in delivered if m.action in ("StartTransaction", "StopTransaction")) == kept
+
+
+async def test_being_thrown_out_before_acceptance_is_met_with_back_off(autojump_clock: MockClock, home: Home) -> None:
+    """A central system may close on a charger that it rejects (S §4.2): no tight loop of connections."""
+    home.central.replies["BootNotification"] = lambda _: boot("Rejected", 600)
+    charger = await home.charger(online=False)
+    for times in range(1, 7):
+        await home.central.until(lambda central, links=times: len(central.headers) == links)
+        await charger.wait_for(lambda each: each.connected)
+        await trio.sleep(0.1)
+        await home.central.close(1000, "")
+    pauses = [float(lost["retry_in"]) for lost in home.told("link_lost")]  # type: ignore[arg-type]
+    assert pauses[4] > 7
+    assert len(home.central.having("BootNotification")) == 1
