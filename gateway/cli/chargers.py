@@ -1,0 +1,307 @@
+"""`gateway chargers`: which chargers may connect, and how they are."""
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gateway.api.v1.charge_point_pb2 import (
+    ChargePoint,
+    CreateChargePointRequest,
+    DeleteChargePointRequest,
+    DisconnectChargePointRequest,
+    GetChargePointRequest,
+    ListChargePointsRequest,
+    UpdateChargePointRequest,
+)
+from gateway.api.v1.common_pb2 import Registration as ApiRegistration
+from gateway.cli.connection import (
+    DEFAULT_TARGET,
+    READ_SECONDS,
+    TargetOption,
+    as_dict,
+    connect,
+    connector_name,
+    moment,
+    pages,
+)
+from gateway.cli.output import (
+    JsonOption,
+    age,
+    facts,
+    fail,
+    local,
+    note,
+    out,
+    print_json,
+    printable,
+    say,
+    status,
+    table,
+)
+
+app = typer.Typer(no_args_is_help=True)
+
+Identity = Annotated[str, typer.Argument(help="The charger's identity: the last part of the URL it connects to.")]
+
+
+class Registration(StrEnum):
+    """The decisions on a charger, as typed on the command line."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+    @property
+    def value_in_api(self) -> ApiRegistration.ValueType:
+        """The API's word for it."""
+        return ApiRegistration.Value(f"REGISTRATION_{self.name}")
+
+
+@app.callback()
+def chargers() -> None:
+    """Which chargers may connect, and how they are."""
+
+
+@app.command()
+def add(
+    identity: Identity,
+    registration: Annotated[
+        Registration, typer.Option(help="accepted: served; pending: held in waiting; rejected: turned away.")
+    ] = Registration.ACCEPTED,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="The charger's AuthorizationKey in hexadecimal (8 to 40 bytes); - reads it from standard input. "
+            "Without it the gateway generates one, which is shown once."
+        ),
+    ] = None,
+    description: Annotated[str, typer.Option(help="Notes.")] = "",
+    assume_subprotocol: Annotated[
+        bool, typer.Option("--assume-subprotocol", help="Let it in though it names no subprotocol.")
+    ] = False,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Make a charger known, so that it may connect."""
+    request = CreateChargePointRequest(
+        charge_point=ChargePoint(
+            identity=identity,
+            registration=registration.value_in_api,
+            description=description,
+            assume_subprotocol=assume_subprotocol,
+        ),
+        authorization_key=None if key is None else read_key(key),
+    )
+    with connect(target) as gateway:
+        response = gateway.charge_points.CreateChargePoint(request, timeout=READ_SECONDS)
+    _show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} may connect")
+
+
+@app.command("list")
+def list_(
+    connected: Annotated[
+        bool | None, typer.Option("--connected/--offline", help="Only those that are, or are not, connected.")
+    ] = None,
+    registration: Annotated[Registration | None, typer.Option(help="Only those with this registration.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 500,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """List chargers by identity."""
+    request = ListChargePointsRequest()
+    if connected is not None:
+        request.connected = connected
+    if registration is not None:
+        request.registration = registration.value_in_api
+    with connect(target) as gateway:
+        found = list(
+            pages(gateway.charge_points.ListChargePoints, request, lambda page: page.charge_points, limit=limit)
+        )
+    if json:
+        print_json([as_dict(each) for each in found])
+        return
+    columns = ("identity", "connection", "registration", "vendor", "model", "firmware", "connectors", "last heard")
+    out().print(table(*columns, rows=map(_row, found)))
+    if len(found) == limit:
+        note(f"the first {limit}; --limit for more")
+
+
+@app.command()
+def show(identity: Identity, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
+    """All that is known of a charger."""
+    with connect(target) as gateway:
+        response = gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=identity), timeout=READ_SECONDS)
+    if json:
+        print_json(as_dict(response.charge_point))
+        return
+    _show(response.charge_point)
+
+
+@app.command()
+def update(
+    identity: Identity,
+    registration: Annotated[Registration | None, typer.Option(help="Another registration; it counts at once.")] = None,
+    description: Annotated[str | None, typer.Option(help="Other notes.")] = None,
+    assume_subprotocol: Annotated[
+        bool | None,
+        typer.Option("--assume-subprotocol/--require-subprotocol", help="Whether it may name no subprotocol."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Another AuthorizationKey in hexadecimal; - reads it from standard input.")
+    ] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Generate another AuthorizationKey and show it.")] = False,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Change what the operator decides about a charger. A new key counts from its next connection on."""
+    if key is not None and new_key:
+        raise typer.BadParameter("--key and --new-key exclude each other")
+    request = UpdateChargePointRequest(charge_point=ChargePoint(identity=identity))
+    if registration is not None:
+        request.charge_point.registration = registration.value_in_api
+        request.update_mask.paths.append("registration")
+    if description is not None:
+        request.charge_point.description = description
+        request.update_mask.paths.append("description")
+    if assume_subprotocol is not None:
+        request.charge_point.assume_subprotocol = assume_subprotocol
+        request.update_mask.paths.append("assume_subprotocol")
+    if key is not None:
+        request.authorization_key = read_key(key)
+    if new_key:
+        request.generate_authorization_key = True
+    if not request.update_mask.paths and key is None and not new_key:
+        raise typer.BadParameter("nothing to change: give --registration, --description, --key, --new-key ...")
+    with connect(target) as gateway:
+        response = gateway.charge_points.UpdateChargePoint(request, timeout=READ_SECONDS)
+    _show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} is changed")
+
+
+@app.command()
+def remove(
+    identity: Identity,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    target: TargetOption = DEFAULT_TARGET,
+) -> None:
+    """Remove a charger and its keys, and end its connection. Its transactions and events stay."""
+    if not yes:
+        if not sys.stdin.isatty():
+            fail("nobody is there to ask: --yes removes it")
+        typer.confirm(f"Remove {printable(identity)} and its keys?", abort=True)
+    with connect(target) as gateway:
+        gateway.charge_points.DeleteChargePoint(DeleteChargePointRequest(identity=identity), timeout=READ_SECONDS)
+    say(f"{identity} is removed")
+
+
+@app.command()
+def disconnect(identity: Identity, target: TargetOption = DEFAULT_TARGET) -> None:
+    """Close a charger's connection. It may come back."""
+    with connect(target) as gateway:
+        gateway.charge_points.DisconnectChargePoint(
+            DisconnectChargePointRequest(identity=identity), timeout=READ_SECONDS
+        )
+    say(f"{identity} is disconnected")
+
+
+def read_key(text: str) -> bytes:
+    """An AuthorizationKey from its hexadecimal digits, or from a line of standard input for ``-``.
+
+    Raises BadParameter, which does not repeat the key.
+    """
+    digits = sys.stdin.readline().strip() if text == "-" else text
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise typer.BadParameter("expected hexadecimal digits, two for each byte", param_hint="--key") from None
+
+
+def registration_word(value: ApiRegistration.ValueType) -> str:
+    """The API's registration as OCPP spells it."""
+    return ApiRegistration.Name(value).removeprefix("REGISTRATION_").capitalize()
+
+
+def _row(each: ChargePoint) -> tuple[Any, ...]:
+    return (
+        each.identity,
+        status("connected") if each.connection.connected else "offline",
+        status(registration_word(each.registration)),
+        each.boot.vendor,
+        each.boot.model,
+        each.boot.firmware_version,
+        ", ".join(f"{connector_name(one.connector)} {one.status}" for one in each.connectors if one.connector.evse),
+        age(moment(each.connection, "last_heard_time")),
+    )
+
+
+def _show(each: ChargePoint) -> None:
+    console = out()
+    console.print(facts(_facts(each)))
+    if each.connectors:
+        columns = ("connector", "status", "error", "since", "said")
+        rows = [
+            (
+                connector_name(one.connector),
+                status(one.status),
+                _error(one),
+                local(moment(one, "status_time")),
+                one.info,
+            )
+            for one in each.connectors
+        ]
+        console.print()
+        console.print(table(*columns, rows=rows, title="Connectors"))
+    if each.boot_configuration:
+        settings = [
+            (one.key, one.value, status(one.status), local(moment(one, "apply_time")))
+            for one in each.boot_configuration
+        ]
+        console.print()
+        console.print(table("key", "value", "answer", "when", rows=settings, title="Boot configuration"))
+
+
+def _error(connector: Any) -> str:
+    error = "" if connector.error_code == "NoError" else connector.error_code
+    return " ".join(part for part in (error, connector.vendor_id, connector.vendor_error_code) if part)
+
+
+def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
+    connection, boot = each.connection, each.boot
+    yield "identity", each.identity
+    yield "description", each.description
+    yield "registration", status(registration_word(each.registration))
+    if each.assume_subprotocol:
+        yield "subprotocol", "assumed where it names none"
+    since = local(moment(connection, "since_time"))
+    if connection.connected:
+        yield "connection", f"connected since {since} from {connection.remote_address}"
+        yield "security profile", connection.security_profile
+    else:
+        yield "connection", f"offline since {since}" if since else "never connected"
+    heard = moment(connection, "last_heard_time")
+    yield "last heard", f"{local(heard)} ({age(heard)})" if heard else ""
+    yield "vendor", boot.vendor
+    yield "model", boot.model
+    yield "firmware", boot.firmware_version
+    yield "serial number", boot.charge_point_serial_number
+    yield "charge box serial number", boot.charge_box_serial_number
+    yield "meter", " ".join(part for part in (boot.meter_type, boot.meter_serial_number) if part)
+    yield "ICCID", boot.iccid
+    yield "IMSI", boot.imsi
+    yield "booted", local(moment(each, "boot_time"))
+    yield "created", local(moment(each, "create_time"))
+    yield "changed", local(moment(each, "update_time"))
+
+
+def _show_key(charge_point: ChargePoint, key: bytes, json: bool, done: str) -> None:
+    """The result of a change and, this once, a generated key."""
+    if json:
+        answer = {"charge_point": as_dict(charge_point)}
+        print_json(answer | ({"authorization_key_hex": key.hex()} if key else {}))
+        return
+    say(done)
+    if key:
+        say(f"AuthorizationKey: {key.hex()}", "bold")
+        note("shown this once: the charger needs it (40 hexadecimal digits)")

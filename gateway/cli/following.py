@@ -1,0 +1,90 @@
+"""Following the gateway's streams: across interruptions by the resume token, and several of them at once."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from attrs import define, field
+
+LEAST_PAUSE = 0.5
+MOST_PAUSE = 10.0
+"""Seconds between attempts to resume: quick after a restart, patient in an outage."""
+
+QUEUE_LIMIT = 256
+"""Batches between the streams and the screen. When it is full the streams wait, and lag on the gateway's disk."""
+
+
+def follow(
+    call: Callable[..., Any],
+    request: Any,
+    *,
+    interrupted: Callable[[grpc.RpcError | None], None] = lambda error: None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[Any]:
+    """The responses of a watch, without end. Where the gateway goes away after it has answered once, the watch goes on
+    with the last resume token as soon as it is back; ``interrupted`` is told each time.
+
+    Raises grpc.RpcError for anything that a later attempt would not mend.
+    """
+    answered, wait = False, LEAST_PAUSE
+    while True:
+        error: Any = None
+        try:
+            for response in call(request):
+                answered, wait = True, LEAST_PAUSE
+                yield response
+                # Only now: what the reader did not deal with comes again.
+                request.resume_token = response.resume_token
+        except grpc.RpcError as caught:
+            error = caught
+            if not answered or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        interrupted(error)
+        pause(wait)
+        wait = min(MOST_PAUSE, 2 * wait)
+
+
+@define
+class Streams:
+    """Several streams in threads of their own, read by one. The threads end with the process or with the channel."""
+
+    _queue: "queue.Queue[Any]" = field(factory=lambda: queue.Queue(QUEUE_LIMIT))
+    _over: threading.Event = field(factory=threading.Event)
+
+    def add(self, stream: Iterator[Any]) -> None:
+        """Start reading a stream."""
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def get(self, seconds: float) -> Any | None:
+        """The next response of any stream, or None when none comes in time. Raises what a stream raised."""
+        try:
+            item = self._queue.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Let the threads end: they stop at their next response."""
+        self._over.set()
+
+    def _read(self, stream: Iterator[Any]) -> None:
+        try:
+            for each in stream:
+                if not self._put(each):
+                    return
+        except Exception as error:  # handed to the reader, in whose thread it is dealt with
+            self._put(error)
+
+    def _put(self, item: Any) -> bool:
+        while not self._over.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False

@@ -1,0 +1,221 @@
+"""`gateway limit`: a power or current limit, as the charging profile that fits the moment.
+
+A limit has one profile per place, under a number of its own, so that a new limit replaces the one before (S §3.13.2)
+and `--clear` takes away what `gateway limit` gave, and nothing else. The stack level is 0 unless told otherwise: some
+wallboxes refuse any other.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from attrs import frozen
+
+from gateway.api.v1 import command_pb2 as api
+from gateway.api.v1 import common_pb2 as common
+from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
+from gateway.cli.connection import (
+    COMMAND_SECONDS,
+    DEFAULT_TARGET,
+    READ_SECONDS,
+    Gateway,
+    TargetOption,
+    as_dict,
+    connect,
+    connector,
+    connector_name,
+    duration,
+    request_id,
+    timestamp,
+)
+from gateway.cli.output import JsonOption, fail, print_json, say
+from gateway.cli.steering import (
+    ChargePointArgument,
+    RequestIdOption,
+    TransactionOption,
+    answered,
+    open_transactions,
+    the_only,
+)
+
+WHOLE_PROFILE_ID = 1000
+DEFAULT_PROFILE_IDS = 2000
+TX_PROFILE_IDS = 3000
+"""Numbers of our profiles: one for the charge point, one per connector for its default and for its transaction."""
+
+CLOCK_SLACK = timedelta(minutes=10)
+"""An absolute schedule starts so long ago: a charger whose clock is behind applies it at once (OCPP.md B10.11)."""
+
+Purpose = common.ChargingProfilePurpose
+
+
+@frozen
+class Place:
+    """Where a limit goes: on a running transaction, a connector's transactions to come, or the charge point."""
+
+    purpose: Purpose.ValueType
+    connector: common.ConnectorAddress
+    transaction_id: str | None = None
+
+    @property
+    def profile_id(self) -> int:
+        """The number of this place's profile."""
+        if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE:
+            return WHOLE_PROFILE_ID
+        if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE:
+            return DEFAULT_PROFILE_IDS + int(self.connector.evse)
+        return TX_PROFILE_IDS + int(self.connector.evse)
+
+    def __str__(self) -> str:
+        if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE:
+            return "the limit of the whole charge point (ChargePointMaxProfile)"
+        if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE:
+            return f"the default limit of connector {connector_name(self.connector)} (TxDefaultProfile)"
+        return f"the limit of the transaction on connector {connector_name(self.connector)} (TxProfile)"
+
+
+def limit(
+    charge_point: ChargePointArgument,
+    amps: Annotated[float | None, typer.Option(min=0, help="The limit in amperes, for each phase.")] = None,
+    watts: Annotated[float | None, typer.Option(min=0, help="The limit in watts, over all phases.")] = None,
+    connector_id: Annotated[
+        int | None, typer.Option("--connector", min=0, help="Which connector; 0: the whole charge point.")
+    ] = None,
+    transaction: TransactionOption = None,
+    phases: Annotated[int | None, typer.Option(min=1, max=3, help="How many phases may be used.")] = None,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="How long it holds; without it until cleared, or the transaction's end.")
+    ] = None,
+    stack_level: Annotated[int, typer.Option(min=0, help="Higher levels prevail; some wallboxes take only 0.")] = 0,
+    clear: Annotated[bool, typer.Option("--clear", help="Take away the limits that this command has set.")] = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Limit a charger's power, or take the limit away (--clear).
+
+    While a transaction runs, the limit is for it alone (TxProfile) and ends with it. With none running it is for the
+    whole charge point (ChargePointMaxProfile on connector 0) or, with --connector, for the transactions to come on
+    that connector (TxDefaultProfile); both stay until cleared. --connector 0 means the whole charge point in any case.
+    """
+    if clear:
+        if amps is not None or watts is not None or transaction is not None or request is not None:
+            raise typer.BadParameter("--clear goes with --connector alone")
+        with connect(target) as gateway:
+            _clear(gateway, charge_point, connector_id, json)
+        return
+    if (amps is None) == (watts is None):
+        raise typer.BadParameter("give either --amps or --watts (or --clear)")
+    with connect(target) as gateway:
+        place = find_place(gateway, charge_point, connector_id, transaction)
+        message = api.SetChargingProfileRequest(
+            charge_point=charge_point,
+            request_id=request_id(request),
+            connector=place.connector,
+            charging_profile=profile(place, schedule(amps, watts, phases, minutes), stack_level),
+        )
+        answered(gateway.commands.SetChargingProfile, message, json, str(place))
+    if not json:
+        say(f"set: {place}")
+
+
+def find_place(gateway: Gateway, charge_point: str, connector_id: int | None, transaction_id: str | None) -> Place:
+    """Where a limit goes. Raises CommandFailed where that is not clear."""
+    if connector_id == 0 and transaction_id is None:
+        return _whole()
+    running = open_transactions(gateway, charge_point, connector_id)
+    if transaction_id is not None:
+        running = [each for each in running if each.transaction_id == transaction_id]
+        if not running:
+            fail(f"{charge_point}: transaction {transaction_id} is not running there")
+    if running:
+        found = the_only(running, charge_point, "limit")
+        return Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_PROFILE, found.connector, found.transaction_id)
+    if connector_id is None:
+        return _whole()
+    return Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE, connector(connector_id))
+
+
+def schedule(
+    amps: float | None, watts: float | None, phases: int | None, minutes: int | None
+) -> common.ChargingSchedule:
+    """One limit, from now on."""
+    unit = common.ChargingRateUnit
+    value = amps if amps is not None else watts
+    assert value is not None
+    return common.ChargingSchedule(
+        rate_unit=unit.CHARGING_RATE_UNIT_WATTS if amps is None else unit.CHARGING_RATE_UNIT_AMPERES,
+        # OCPP allows one decimal (S §7.14).
+        periods=[common.ChargingSchedulePeriod(start_period=duration(0), limit=round(value, 1), number_phases=phases)],
+        duration=None if minutes is None else duration(minutes * 60),
+    )
+
+
+def profile(
+    place: Place, limits: common.ChargingSchedule, stack_level: int, now: datetime | None = None
+) -> common.ChargingProfile:
+    """The profile of a place. Without an end it is relative for a transaction, whose own start is the only clock that
+    counts; everything else is absolute, from a little before now."""
+    kind = common.ChargingProfileKind
+    made = common.ChargingProfile(
+        charging_profile_id=place.profile_id,
+        transaction_id=place.transaction_id,
+        stack_level=stack_level,
+        purpose=place.purpose,
+        kind=kind.CHARGING_PROFILE_KIND_RELATIVE,
+        schedule=limits,
+    )
+    if place.transaction_id is None or limits.HasField("duration"):
+        start = (now or datetime.now(UTC)).replace(microsecond=0) - CLOCK_SLACK
+        made.kind = kind.CHARGING_PROFILE_KIND_ABSOLUTE
+        made.schedule.start_schedule_time.CopyFrom(timestamp(start))
+        if limits.HasField("duration"):
+            lasts = limits.duration.ToTimedelta() + CLOCK_SLACK
+            made.schedule.duration.FromTimedelta(lasts)
+    return made
+
+
+def _whole() -> Place:
+    return Place(Purpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE, connector(0))
+
+
+# --- clearing -------------------------------------------------------------------------------------------------
+
+
+def _clear(gateway: Gateway, charge_point: str, connector_id: int | None, json: bool) -> None:
+    """Remove our profiles by their numbers. Those that are not there are nothing to do."""
+    responses = []
+    for place in _places(gateway, charge_point, connector_id):
+        message = api.ClearChargingProfileRequest(
+            charge_point=charge_point, request_id=request_id(), charging_profile_id=place.profile_id
+        )
+        response = gateway.commands.ClearChargingProfile(message, timeout=COMMAND_SECONDS)
+        responses.append(response)
+        if response.status == api.ClearChargingProfileStatus.CLEAR_CHARGING_PROFILE_STATUS_ACCEPTED and not json:
+            say(f"cleared: {place}")
+    if json:
+        print_json([as_dict(each) for each in responses])
+    elif not any(_cleared(each) for each in responses):
+        say(f"{charge_point} had no limit of this command's")
+
+
+def _cleared(response: Any) -> bool:
+    return bool(response.status == api.ClearChargingProfileStatus.CLEAR_CHARGING_PROFILE_STATUS_ACCEPTED)
+
+
+def _places(gateway: Gateway, charge_point: str, connector_id: int | None) -> Iterator[Place]:
+    """Where limits may be: on the whole charge point and on each connector that it has reported."""
+    if connector_id is None or connector_id == 0:
+        yield _whole()
+    if connector_id == 0:
+        return
+    if connector_id is not None:
+        connectors = [connector(connector_id)]
+    else:
+        request = GetChargePointRequest(identity=charge_point)
+        found = gateway.charge_points.GetChargePoint(request, timeout=READ_SECONDS).charge_point
+        connectors = [each.connector for each in found.connectors if each.connector.evse > 0]
+    for address in connectors:
+        yield Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_PROFILE, address)
+        yield Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE, address)

@@ -1,0 +1,156 @@
+"""`gateway simulate`: home wallboxes, simulated, over wss."""
+
+import json as jsonlib
+import ssl
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import grpc
+import typer
+
+from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
+from gateway.cli.chargers import read_key
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, Gateway, TargetOption, connect
+from gateway.cli.output import JsonOption, fail, note, print_json_line, say
+
+MAX_CHARGERS = 5_000
+"""Of one process: its file descriptors and its single core end about there."""
+
+
+def simulate(
+    url: Annotated[
+        str, typer.Option(help="Where chargers connect; the identity is appended.")
+    ] = "wss://localhost:9443/ocpp",
+    identity: Annotated[
+        str, typer.Option(help="The identity of the charger; with --count, what its number is appended to.")
+    ] = "SIM",
+    count: Annotated[int, typer.Option(min=1, max=MAX_CHARGERS, help="How many: SIM-0001, SIM-0002 ...")] = 1,
+    key: Annotated[
+        str | None,
+        typer.Option(help="The AuthorizationKey in hexadecimal; - reads it from standard input. For all of them."),
+    ] = None,
+    create: Annotated[
+        bool,
+        typer.Option(
+            "--create",
+            help="Make them known to the gateway over gRPC first, with new keys; those that exist get new keys.",
+        ),
+    ] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="The CA that the gateway's certificate comes from (PEM), e.g. certs/ca.pem.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, max=10_000, help="How much faster than real life.")] = 1.0,
+    tag: Annotated[str, typer.Option(help="The idTag that people hold to the reader.")] = "HOME-TAG",
+    plugged: Annotated[
+        bool, typer.Option("--plugged", help="Only plug in, and wait for a remote start; otherwise daily life.")
+    ] = False,
+    phases: Annotated[int, typer.Option(min=1, max=3, help="1 or 3.")] = 3,
+    seed: Annotated[int, typer.Option(help="Another seed is another daily life.")] = 0,
+    spread: Annotated[float, typer.Option(min=0, help="Connect over so many seconds.")] = 10.0,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Simulate home wallboxes, until interrupted: they boot, charge along a plausible curve, obey profiles, reconnect.
+
+    Either give their key, or let --create make them known.
+    """
+    if (key is None) == (not create):
+        raise typer.BadParameter("give either --key or --create")
+    identities = [identity] if count == 1 else [f"{identity}-{number:04d}" for number in range(1, count + 1)]
+    if create:
+        with connect(target) as gateway:
+            keys = dict(provision(gateway, identities))
+    else:
+        assert key is not None
+        keys = dict.fromkeys(identities, read_key(key))
+    run(keys, trust(ca), url, json, speed=speed, id_tag=tag, phases=phases, seed=seed, plugged=plugged, spread=spread)
+
+
+def provision(gateway: Gateway, identities: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Make chargers known, each with a fresh key. One that exists gets another key."""
+    for identity in identities:
+        try:
+            created = gateway.charge_points.CreateChargePoint(
+                CreateChargePointRequest(charge_point=ChargePoint(identity=identity, description="simulated")),
+                timeout=READ_SECONDS,
+            )
+            yield identity, created.generated_authorization_key
+        except grpc.RpcError as error:
+            call: Any = error
+            if call.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
+            request = UpdateChargePointRequest(
+                charge_point=ChargePoint(identity=identity), generate_authorization_key=True
+            )
+            updated = gateway.charge_points.UpdateChargePoint(request, timeout=READ_SECONDS)
+            yield identity, updated.generated_authorization_key
+
+
+def trust(authority: Path | None) -> ssl.SSLContext:
+    """What the chargers verify the gateway with."""
+    try:
+        return ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except OSError as error:
+        fail(f"{authority}: not a CA certificate in PEM: {error.strerror or error}")
+
+
+def run(
+    keys: Mapping[str, bytes],
+    context: ssl.SSLContext,
+    url: str,
+    json: bool,
+    *,
+    plugged: bool,
+    spread: float,
+    **traits: Any,
+) -> None:
+    """Simulate until interrupted."""
+    import trio
+
+    from gateway.simulator import ChargerConfig, SimulatedCharger, simulate_many
+
+    try:
+        configs = [ChargerConfig(url, identity, password, **traits) for identity, password in keys.items()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+    def told(identity: str, name: str, details: Mapping[str, Any]) -> None:
+        if json:
+            print_json_line({"identity": identity, "event": name, **details})
+        elif len(configs) == 1 or name in ("link_failed", "link_lost", "boot_failed", "delivery_failed"):
+            say(f"{identity:<12} {name:<22} {_words(details)}".rstrip())
+
+    async def plug_in(charger: SimulatedCharger) -> None:
+        await charger.wait_for(lambda each: each.registration == "Accepted")
+        charger.plug_in()
+
+    async def live() -> None:
+        crowd = partial(simulate_many, configs, context, spread=spread, lively=not plugged, on_event=told)
+        async with trio.open_nursery() as nursery:
+            chargers = await nursery.start(crowd)
+            if not json:
+                note(f"{len(chargers)} simulated; Ctrl-C ends")
+            if plugged:
+                for charger in chargers:
+                    nursery.start_soon(plug_in, charger)
+
+    try:
+        trio.run(live)
+    except* KeyboardInterrupt:
+        note("interrupted")
+
+
+def _words(details: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_word(value)}" for name, value in details.items() if value not in (None, ""))
+
+
+def _word(value: object) -> str:
+    match value:
+        case float():
+            return f"{value:.1f}"
+        case str():
+            return value
+        case _:
+            return jsonlib.dumps(value, default=str)

@@ -1,0 +1,254 @@
+"""`gateway start|stop|trigger|reset|unlock` and `gateway config get|set`: commands to one charger.
+
+Each waits for the charger's answer. What the charger refuses ends with exit code 1, like any failure.
+"""
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gateway.api.v1 import command_pb2 as api
+from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, Transaction, TransactionState
+from gateway.cli.connection import (
+    COMMAND_SECONDS,
+    DEFAULT_TARGET,
+    Gateway,
+    TargetOption,
+    as_dict,
+    connect,
+    connector,
+    connector_name,
+    moment,
+    pages,
+    request_id,
+)
+from gateway.cli.output import JsonOption, fail, local, note, out, print_json, say, table
+
+ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
+RequestIdOption = Annotated[
+    str | None,
+    typer.Option(help="Your id for this request: repeated, it returns the first outcome and sends nothing."),
+]
+TransactionOption = Annotated[str | None, typer.Option("--transaction", help="The transaction, by the gateway's id.")]
+
+MAX_OPEN = 50
+"""Open transactions of one charger that are looked at: far more than a charger has connectors."""
+
+ACCEPTED = ("ACCEPTED", "SCHEDULED", "REBOOT_REQUIRED", "UNLOCKED")
+"""Endings of status names that mean yes."""
+
+
+def start(
+    charge_point: ChargePointArgument,
+    tag: Annotated[str, typer.Option(help="The idTag to charge for.")],
+    connector_id: Annotated[
+        int | None, typer.Option("--connector", min=1, help="Which connector; without it the charger chooses.")
+    ] = None,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Ask a charger to start a transaction. Accepted is not started: `gateway watch` shows when it is."""
+    message = api.RemoteStartTransactionRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        id_tag=tag,
+        connector=None if connector_id is None else connector(connector_id),
+    )
+    with connect(target) as gateway:
+        answered(gateway.commands.RemoteStartTransaction, message, json, "the start")
+
+
+def stop(
+    charge_point: ChargePointArgument,
+    transaction: TransactionOption = None,
+    connector_id: Annotated[int | None, typer.Option("--connector", min=1, help="The one on this connector.")] = None,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Ask a charger to stop a transaction: the given one, or the only one that runs."""
+    with connect(target) as gateway:
+        if transaction is None:
+            running = open_transactions(gateway, charge_point, connector_id)
+            transaction = the_only(running, charge_point, "stop").transaction_id
+        message = api.RemoteStopTransactionRequest(
+            charge_point=charge_point, request_id=request_id(request), transaction_id=transaction
+        )
+        answered(gateway.commands.RemoteStopTransaction, message, json, "the stop")
+
+
+class Triggered(StrEnum):
+    """What can be asked for, as OCPP spells it."""
+
+    BOOT_NOTIFICATION = "BootNotification"
+    DIAGNOSTICS_STATUS_NOTIFICATION = "DiagnosticsStatusNotification"
+    FIRMWARE_STATUS_NOTIFICATION = "FirmwareStatusNotification"
+    HEARTBEAT = "Heartbeat"
+    METER_VALUES = "MeterValues"
+    STATUS_NOTIFICATION = "StatusNotification"
+
+
+def trigger(
+    charge_point: ChargePointArgument,
+    message: Annotated[Triggered, typer.Argument(help="Which message.", case_sensitive=False)],
+    connector_id: Annotated[
+        int | None, typer.Option("--connector", min=1, help="For this connector; without it for all.")
+    ] = None,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Ask a charger to send a message."""
+    sent = api.TriggerMessageRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        requested_message=api.TriggeredMessage.Value(f"TRIGGERED_MESSAGE_{message.name}"),
+        connector=None if connector_id is None else connector(connector_id),
+    )
+    with connect(target) as gateway:
+        answered(gateway.commands.TriggerMessage, sent, json, f"{message}")
+
+
+def reset(
+    charge_point: ChargePointArgument,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="At once; otherwise transactions are stopped properly first.")
+    ] = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Restart a charger."""
+    kind = api.ResetType.RESET_TYPE_HARD if hard else api.ResetType.RESET_TYPE_SOFT
+    message = api.ResetRequest(charge_point=charge_point, request_id=request_id(request), type=kind)
+    with connect(target) as gateway:
+        answered(gateway.commands.Reset, message, json, "the reset")
+
+
+def unlock(
+    charge_point: ChargePointArgument,
+    connector_id: Annotated[int, typer.Option("--connector", min=1, help="Which connector.")] = 1,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Unlock a connector, e.g. for a cable that is stuck. Not for stopping a transaction."""
+    message = api.UnlockConnectorRequest(
+        charge_point=charge_point, request_id=request_id(request), connector=connector(connector_id)
+    )
+    with connect(target) as gateway:
+        answered(gateway.commands.UnlockConnector, message, json, f"connector {connector_id}")
+
+
+# --- configuration --------------------------------------------------------------------------------------------
+
+config = typer.Typer(no_args_is_help=True)
+
+
+@config.callback()
+def config_() -> None:
+    """Read and set a charger's configuration keys."""
+
+
+@config.command("get")
+def config_get(
+    charge_point: ChargePointArgument,
+    keys: Annotated[list[str] | None, typer.Argument(help="Which keys; without any: all.")] = None,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Ask a charger for configuration keys."""
+    message = api.GetConfigurationRequest(charge_point=charge_point, request_id=request_id(request), keys=keys or ())
+    with connect(target) as gateway:
+        response = gateway.commands.GetConfiguration(message, timeout=COMMAND_SECONDS)
+    if json:
+        print_json(as_dict(response))
+    else:
+        rows = [
+            (each.key, each.value if each.HasField("value") else "", "read-only" if each.readonly else "")
+            for each in sorted(response.keys, key=lambda each: each.key)
+        ]
+        out().print(table("key", "value", "", rows=rows))
+    if response.unknown_keys:
+        fail(f"{charge_point} does not know: {', '.join(response.unknown_keys)}")
+
+
+@config.command("set")
+def config_set(
+    charge_point: ChargePointArgument,
+    key: Annotated[str, typer.Argument(help="The configuration key.")],
+    value: Annotated[str, typer.Argument(help="Its value; - reads a line from standard input, for secrets.")],
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Set a configuration key of a charger."""
+    message = api.ChangeConfigurationRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        key=key,
+        value=sys.stdin.readline().rstrip("\r\n") if value == "-" else value,
+    )
+    with connect(target) as gateway:
+        response = answered(gateway.commands.ChangeConfiguration, message, json, key)
+    if response.status == api.ChangeConfigurationStatus.CHANGE_CONFIGURATION_STATUS_REBOOT_REQUIRED:
+        note(f"in force after a restart: gateway reset {charge_point}")
+
+
+# --- what they share ------------------------------------------------------------------------------------------
+
+
+def answered(call: Callable[..., Any], message: Any, json: bool, what: str) -> Any:
+    """Send a command and show its answer, a status. Raises CommandFailed where the charger refused."""
+    response = call(message, timeout=COMMAND_SECONDS)
+    word = status_word(response)
+    if json:
+        print_json(as_dict(response))
+    if not agreed(response):
+        fail(f"{message.charge_point} refused {what}: {word}")
+    if not json:
+        say(f"{message.charge_point} answered: {word}", "green")
+    return response
+
+
+def agreed(response: Any) -> bool:
+    """Whether a response's status means yes."""
+    return _status_name(response).endswith(ACCEPTED)
+
+
+def status_word(response: Any) -> str:
+    """A response's status as OCPP spells it: as the charger said, from the command."""
+    said: str = response.command.answer.status.status
+    return said or _status_name(response).rpartition("STATUS_")[2].title().replace("_", "")
+
+
+def _status_name(response: Any) -> str:
+    name: str = response.DESCRIPTOR.fields_by_name["status"].enum_type.values_by_number[response.status].name
+    return name
+
+
+def open_transactions(gateway: Gateway, charge_point: str, connector_id: int | None = None) -> list[Transaction]:
+    """The running transactions of a charger, or of one of its connectors."""
+    request = ListTransactionsRequest(charge_point=charge_point, state=TransactionState.TRANSACTION_STATE_OPEN)
+    found = pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=MAX_OPEN)
+    wanted = None if connector_id is None else connector(connector_id)
+    return [each for each in found if wanted is None or each.connector == wanted]
+
+
+def the_only(running: list[Transaction], charge_point: str, what: str) -> Transaction:
+    """The one transaction. Raises CommandFailed if there is none, or more than one."""
+    if not running:
+        fail(f"{charge_point}: no transaction is running")
+    if len(running) > 1:
+        lines = [
+            f"  --transaction {each.transaction_id} (connector {connector_name(each.connector)}, {each.id_tag}, "
+            f"since {local(moment(each, 'start_time'))})"
+            for each in running
+        ]
+        fail("\n".join([f"{charge_point}: {len(running)} transactions are running; which to {what}?", *lines]))
+    return running[0]

@@ -1,0 +1,211 @@
+"""`gateway transactions`: what was charged, with the readings."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gateway.api.v1.common_pb2 import MeterSample, QualityFlag
+from gateway.api.v1.transaction_pb2 import (
+    GetTransactionRequest,
+    ListOrphansRequest,
+    ListTransactionReadingsRequest,
+    ListTransactionsRequest,
+    Transaction,
+    TransactionReading,
+    TransactionState,
+)
+from gateway.cli.connection import (
+    DEFAULT_TARGET,
+    READ_SECONDS,
+    TargetOption,
+    as_dict,
+    connect,
+    connector_name,
+    moment,
+    pages,
+    timestamp,
+)
+from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
+
+app = typer.Typer(invoke_without_command=True)
+
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+
+ChargerOption = Annotated[str, typer.Option("--charger", help="Only those of this charger.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
+
+
+class State(StrEnum):
+    """How far a transaction has come."""
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+@app.callback()
+def transactions(context: typer.Context, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
+    """What was charged: the newest transactions, or a subcommand."""
+    if context.invoked_subcommand is None:
+        list_(target=target, json=json)
+
+
+@app.command("list")
+def list_(
+    charge_point: ChargerOption = "",
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    tag: Annotated[str, typer.Option(help="Only those started by this idTag.")] = "",
+    since: Annotated[
+        datetime | None, typer.Option(formats=TIMES, help="Only those that started then or later.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(formats=TIMES, help="Only those that started earlier.")] = None,
+    limit: LimitOption = 50,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """List transactions, the newest first."""
+    request = ListTransactionsRequest(
+        charge_point=charge_point,
+        id_tag=tag,
+        state=TransactionState.TRANSACTION_STATE_UNSPECIFIED
+        if state is None
+        else TransactionState.Value(f"TRANSACTION_STATE_{state.name}"),
+        started_from_time=timestamp(since) if since else None,
+        started_before_time=timestamp(until) if until else None,
+    )
+    with connect(target) as gateway:
+        found = list(pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=limit))
+    if json:
+        print_json([as_dict(each) for each in found])
+        return
+    columns = (
+        "transaction",
+        "charger",
+        "connector",
+        "tag",
+        "state",
+        "started",
+        "stopped",
+        ">energy",
+        "ended by",
+        "flags",
+    )
+    out().print(table(*columns, rows=map(_row, found)))
+    if len(found) == limit:
+        note(f"the newest {limit}; --limit for more")
+
+
+@app.command()
+def show(
+    transaction: Annotated[str, typer.Argument(help="The transaction, by the gateway's id.")],
+    readings: Annotated[bool, typer.Option("--readings/--no-readings", help="Show what was metered, too.")] = True,
+    limit: LimitOption = 1_000,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """A transaction, and its readings in the order of receipt."""
+    with connect(target) as gateway:
+        found = gateway.transactions.GetTransaction(
+            GetTransactionRequest(transaction_id=transaction), timeout=READ_SECONDS
+        ).transaction
+        request = ListTransactionReadingsRequest(transaction_id=transaction)
+        fetch = gateway.transactions.ListTransactionReadings
+        metered = list(pages(fetch, request, lambda page: page.readings, limit=limit)) if readings else []
+    if json:
+        print_json(as_dict(found) | ({"readings": [as_dict(each) for each in metered]} if readings else {}))
+        return
+    console = out()
+    console.print(facts(_facts(found)))
+    if readings:
+        console.print()
+        rows = [row for each in metered for row in _readings(each)]
+        console.print(table("time", "measurand", ">value", "unit", "phase", "context", "flags", rows=rows))
+    if len(metered) == limit:
+        note(f"the first {limit} readings; --limit for more")
+
+
+@app.command()
+def orphans(
+    charge_point: ChargerOption = "",
+    limit: LimitOption = 50,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Stops that belong to no transaction that the gateway knows; they were confirmed, and are kept as sent."""
+    request = ListOrphansRequest(charge_point=charge_point)
+    with connect(target) as gateway:
+        found = list(pages(gateway.transactions.ListOrphans, request, lambda page: page.orphans, limit=limit))
+    if json:
+        print_json([as_dict(each) for each in found])
+        return
+    rows = [
+        (
+            each.charge_point,
+            local(moment(each, "receive_time")),
+            each.transaction_orphaned.number,
+            each.transaction_orphaned.why,
+            each.transaction_orphaned.payload_json,
+        )
+        for each in found
+    ]
+    out().print(table("charger", "received", ">number", "why", "as sent", rows=rows))
+
+
+def flag_names(flags: Any) -> str:
+    """Quality flags in words."""
+    return ", ".join(QualityFlag.Name(each).removeprefix("QUALITY_FLAG_").lower().replace("_", "-") for each in flags)
+
+
+def _state(transaction: Transaction) -> str:
+    return TransactionState.Name(transaction.state).removeprefix("TRANSACTION_STATE_").lower()
+
+
+def _energy(transaction: Transaction) -> str:
+    return kilowatt_hours(transaction.energy.milliwatt_hours) if transaction.HasField("energy") else ""
+
+
+def _row(each: Transaction) -> tuple[object, ...]:
+    return (
+        each.transaction_id,
+        each.charge_point,
+        connector_name(each.connector),
+        each.id_tag,
+        _state(each),
+        local(moment(each, "start_time")),
+        local(moment(each, "stop_time")),
+        _energy(each),
+        each.stop_reason,
+        flag_names(each.flags),
+    )
+
+
+def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
+    return (
+        ("transaction", each.transaction_id),
+        ("number in OCPP", each.number),
+        ("charger", each.charge_point),
+        ("connector", connector_name(each.connector)),
+        ("tag", f"{each.id_tag} ({each.id_tag_status})"),
+        ("state", _state(each)),
+        ("started", local(moment(each, "start_time"))),
+        ("meter at start", kilowatt_hours(each.meter_start.milliwatt_hours)),
+        ("stopped", local(moment(each, "stop_time"))),
+        ("meter at stop", kilowatt_hours(each.meter_stop.milliwatt_hours) if each.HasField("meter_stop") else ""),
+        ("energy", _energy(each)),
+        ("ended by", each.stop_reason),
+        ("stopping tag", each.stop_id_tag),
+        ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),
+        ("flags", flag_names(each.flags)),
+    )
+
+
+def _readings(reading: TransactionReading) -> list[tuple[object, ...]]:
+    return [_sample(each) for each in reading.samples]
+
+
+def _sample(each: MeterSample) -> tuple[object, ...]:
+    value = "(signed data)" if each.format == "SignedData" else each.value
+    time = local(moment(each, "sample_time"))
+    return (time, each.measurand, value, each.unit, each.phase, each.context, flag_names(each.flags))

@@ -1,0 +1,156 @@
+"""`gateway watch`: events as they are recorded, live on a terminal, in lines or JSON otherwise."""
+
+import base64
+import binascii
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import grpc
+import typer
+from rich.live import Live
+
+from gateway.api.v1.charge_point_pb2 import ListChargePointsRequest
+from gateway.api.v1.event_pb2 import (
+    WatchEventsRequest,
+    WatchEventsResponse,
+    WatchMeterValuesRequest,
+    WatchMeterValuesResponse,
+    WatchStart,
+)
+from gateway.cli.connection import DEFAULT_TARGET, Gateway, TargetOption, as_dict, connect, describe, pages
+from gateway.cli.dashboard import MAX_KNOWN, Dashboard
+from gateway.cli.following import QUEUE_LIMIT, Streams, follow
+from gateway.cli.output import JsonOption, note, out, print_json_line, say
+from gateway.cli.telling import event_line
+
+REFRESH_SECONDS = 0.25
+"""How often the live view is drawn at most: fast enough for eyes."""
+
+POWER_AND_REGISTER = ("Power.Active.Import", "Energy.Active.Import.Register")
+
+
+def watch(
+    charge_points: Annotated[list[str] | None, typer.Argument(help="Only these chargers.", metavar="CHARGER")] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="Only events of this type, e.g. transaction.started; repeat it.")
+    ] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Begin with the oldest event that is kept.")
+    ] = False,
+    after: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Go on after this resume token, and miss nothing.")
+    ] = None,
+    live: Annotated[
+        bool | None, typer.Option("--live/--lines", help="A live view, or lines. Default: live on a terminal.")
+    ] = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Watch what happens, until interrupted.
+
+    Lines say on standard error how to go on; with --json each batch is followed by an object with its resume token.
+    When the gateway restarts the watch goes on where it was.
+    """
+    if from_beginning and after is not None:
+        raise typer.BadParameter("--from-beginning and --after exclude each other")
+    request = WatchEventsRequest(charge_points=charge_points or (), types=types or ())
+    if after is not None:
+        request.resume_token = decode_token(after)
+    else:
+        at = WatchStart.WATCH_START_BEGINNING if from_beginning else WatchStart.WATCH_START_NOW
+        request.start_at = at
+    with connect(target) as gateway:
+        as_lines = json or types or from_beginning or after is not None or not sys.stdout.isatty()
+        if live is False or (live is None and as_lines):
+            _lines(gateway, request, json)
+        else:
+            watch_live(gateway, request)
+
+
+def _lines(gateway: Gateway, request: WatchEventsRequest, json: bool) -> None:
+    token = b""
+    try:
+        for response in follow(gateway.events.WatchEvents, request, interrupted=_note_interruption):
+            token = response.resume_token
+            _print_json(response) if json else _print_lines(response)
+    finally:
+        if token and not json:
+            note(f"to go on: --after {encode_token(token)}")
+
+
+def _print_lines(response: WatchEventsResponse) -> None:
+    for event in response.events:
+        say(event_line(event))
+
+
+def _print_json(response: WatchEventsResponse) -> None:
+    for event in response.events:
+        print_json_line(as_dict(event))
+    print_json_line({"resume_token": encode_token(response.resume_token)})
+
+
+def _note_interruption(error: Any) -> None:
+    note("interrupted: " + ("the gateway ended the watch" if error is None else describe(error)))
+
+
+def watch_live(gateway: Gateway, request: WatchEventsRequest, until: Callable[[], bool] = lambda: False) -> None:
+    """The live view, until interrupted or ``until`` says so."""
+    dashboard = Dashboard()
+    # Watch first, then list: what changes in between is seen twice rather than never.
+    streams = Streams()
+    samples = WatchMeterValuesRequest(
+        charge_points=request.charge_points, measurands=POWER_AND_REGISTER, start_at=WatchStart.WATCH_START_NOW
+    )
+
+    def interrupted(error: grpc.RpcError | None) -> None:
+        dashboard.notice = "the gateway is away: " + ("it ended the watch" if error is None else describe(error))
+
+    try:
+        streams.add(follow(gateway.events.WatchEvents, request, interrupted=interrupted))
+        streams.add(follow(gateway.events.WatchMeterValues, samples, interrupted=interrupted))
+        wanted = set(request.charge_points)
+        known = pages(
+            gateway.charge_points.ListChargePoints,
+            ListChargePointsRequest(),
+            lambda page: page.charge_points,
+            MAX_KNOWN,
+        )
+        for each in known:
+            if not wanted or each.identity in wanted:
+                dashboard.know(each)
+        with Live(console=out(), auto_refresh=False, screen=False) as view:
+            while not until():
+                wait = REFRESH_SECONDS
+                for _ in range(QUEUE_LIMIT):  # then draw, however much more there is
+                    response = streams.get(wait)
+                    if response is None:
+                        break
+                    _take(dashboard, response)
+                    wait = 0.0
+                view.update(dashboard.render(), refresh=True)
+    finally:
+        streams.close()
+
+
+def _take(dashboard: Dashboard, response: WatchEventsResponse | WatchMeterValuesResponse) -> None:
+    dashboard.notice = ""
+    if isinstance(response, WatchMeterValuesResponse):
+        for sample in response.samples:
+            dashboard.measure(sample)
+    else:
+        for event in response.events:
+            dashboard.see(event)
+
+
+def encode_token(token: bytes) -> str:
+    """A resume token as an argument can carry it."""
+    return base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
+
+
+def decode_token(text: str) -> bytes:
+    """Back again. Raises BadParameter."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise typer.BadParameter("not a resume token", param_hint="--after") from None
