@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from trio.testing import MockClock
 
 from tests.support.harness import Harness
 
 
 @pytest.fixture
-def harness(tmp_path: Path, autojump_clock: MockClock) -> Iterator[Harness]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     harness = Harness(tmp_path)
     yield harness
     harness.store.close()

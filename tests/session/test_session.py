@@ -4,6 +4,7 @@ import json
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.values import Registration
@@ -12,7 +13,9 @@ from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport, ScriptedCharger
 
 
-async def test_a_boot_is_answered_with_status_time_and_the_heartbeat_interval(harness: Harness) -> None:
+async def test_a_boot_is_answered_with_status_time_and_the_heartbeat_interval(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """B1.1."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -26,7 +29,7 @@ async def test_a_boot_is_answered_with_status_time_and_the_heartbeat_interval(ha
 
 @pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
 async def test_a_charger_that_is_not_accepted_gets_security_errors(
-    harness: Harness, registration: Registration
+    harness: Harness, autojump_clock: MockClock, registration: Registration
 ) -> None:
     """B1.2, B1.5, X5: a positive interval, and every other CALL refused without a trace in the books."""
     harness.add_charge_point(registration=registration)
@@ -39,7 +42,7 @@ async def test_a_charger_that_is_not_accepted_gets_security_errors(
     assert not harness.events(e.ConnectorStatusChanged.TYPE)
 
 
-async def test_a_charger_accepted_earlier_is_served_without_a_boot(harness: Harness) -> None:
+async def test_a_charger_accepted_earlier_is_served_without_a_boot(harness: Harness, autojump_clock: MockClock) -> None:
     """B1.10, A6.6: acceptance survives the connection."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -48,7 +51,9 @@ async def test_a_charger_accepted_earlier_is_served_without_a_boot(harness: Harn
         assert await charger.call("StatusNotification", STATUS) == {}
 
 
-async def test_a_charger_never_accepted_is_not_served_before_its_boot(harness: Harness) -> None:
+async def test_a_charger_never_accepted_is_not_served_before_its_boot(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """X5: the platform would accept it, but it was never told."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -60,7 +65,7 @@ async def test_a_charger_never_accepted_is_not_served_before_its_boot(harness: H
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
-async def test_an_unknown_action_is_not_implemented(harness: Harness) -> None:
+async def test_an_unknown_action_is_not_implemented(harness: Harness, autojump_clock: MockClock) -> None:
     """A4, A3.5: action names are case-sensitive."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -68,7 +73,9 @@ async def test_an_unknown_action_is_not_implemented(harness: Harness) -> None:
         assert (await charger.call_frame("heartbeat", {}))[:2] == [4, "NotImplemented"]
 
 
-async def test_what_cannot_be_read_ends_the_session_only_past_its_budget(harness: Harness) -> None:
+async def test_what_cannot_be_read_ends_the_session_only_past_its_budget(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """A3.9: one bad frame is a bad day; fifty in a row are a broken peer."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -81,7 +88,7 @@ async def test_what_cannot_be_read_ends_the_session_only_past_its_budget(harness
         assert await charger.sees_the_end() == (1008, "protocol")
 
 
-async def test_unknown_message_types_are_ignored(harness: Harness) -> None:
+async def test_unknown_message_types_are_ignored(harness: Harness, autojump_clock: MockClock) -> None:
     """A3.2, A3.10: nothing is answered, and the session goes on."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -94,7 +101,7 @@ async def test_unknown_message_types_are_ignored(harness: Harness) -> None:
         assert "currentTime" in await charger.call("Heartbeat", {})
 
 
-async def test_several_calls_without_waiting_are_answered_in_order(harness: Harness) -> None:
+async def test_several_calls_without_waiting_are_answered_in_order(harness: Harness, autojump_clock: MockClock) -> None:
     """A5.4."""
     harness.add_charge_point()
     transport = FakeTransport()
@@ -107,7 +114,7 @@ async def test_several_calls_without_waiting_are_answered_in_order(harness: Harn
             assert answer[:2] == [3, f"m{number}"]
 
 
-async def test_silence_is_pinged_and_a_pong_is_life(harness: Harness) -> None:
+async def test_silence_is_pinged_and_a_pong_is_life(harness: Harness, autojump_clock: MockClock) -> None:
     """A6.3, A6.4: nothing but pongs keeps a session alive."""
     harness.add_charge_point()
     transport = FakeTransport()
@@ -118,7 +125,7 @@ async def test_silence_is_pinged_and_a_pong_is_life(harness: Harness) -> None:
         assert "currentTime" in await charger.call("Heartbeat", {})
 
 
-async def test_silence_after_a_ping_ends_the_session(harness: Harness) -> None:
+async def test_silence_after_a_ping_ends_the_session(harness: Harness, autojump_clock: MockClock) -> None:
     """A half-open link is found by its silence."""
     harness.add_charge_point()
     transport = FakeTransport(answers_pings=False)
@@ -132,7 +139,9 @@ async def test_silence_after_a_ping_ends_the_session(harness: Harness) -> None:
     assert (gone.reason, gone.initiator) == ("silent", "local")
 
 
-async def test_the_end_of_a_connection_is_in_the_books_with_its_initiator(harness: Harness) -> None:
+async def test_the_end_of_a_connection_is_in_the_books_with_its_initiator(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """Who ended it, and with which code."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -145,7 +154,9 @@ async def test_the_end_of_a_connection_is_in_the_books_with_its_initiator(harnes
     assert not record.connection.connected
 
 
-async def test_nothing_is_acknowledged_that_the_store_could_not_keep(harness: Harness) -> None:
+async def test_nothing_is_acknowledged_that_the_store_could_not_keep(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """A failing disk: no reply, 1011, and the charger keeps its message."""
     harness.add_charge_point()
     harness.add_tag("TAG")
@@ -162,7 +173,7 @@ async def test_nothing_is_acknowledged_that_the_store_could_not_keep(harness: Ha
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}
 
 
-async def test_a_displaced_session_records_nothing_and_ends(harness: Harness) -> None:
+async def test_a_displaced_session_records_nothing_and_ends(harness: Harness, autojump_clock: MockClock) -> None:
     """A6.7, A6.8: the newest connection owns; what the old one does late is refused by its epoch."""
     harness.add_charge_point()
     harness.add_tag("TAG")
@@ -179,7 +190,9 @@ async def test_a_displaced_session_records_nothing_and_ends(harness: Harness) ->
     assert reasons == ["replaced", "closed"]
 
 
-async def test_a_start_under_way_when_the_owner_changes_is_recorded_once(harness: Harness) -> None:
+async def test_a_start_under_way_when_the_owner_changes_is_recorded_once(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """The old socket's start is committed but not answered; its retry on the new one gets the same transaction."""
     harness.add_charge_point()
     harness.add_tag("TAG")
@@ -197,7 +210,7 @@ async def test_a_start_under_way_when_the_owner_changes_is_recorded_once(harness
     assert answer["idTagInfo"]["status"] == "Accepted"
 
 
-async def test_a_ping_waits_no_longer_than_a_commit(harness: Harness) -> None:
+async def test_a_ping_waits_no_longer_than_a_commit(harness: Harness, autojump_clock: MockClock) -> None:
     """The reader's only waits are the transport and the journal."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -209,7 +222,9 @@ async def test_a_ping_waits_no_longer_than_a_commit(harness: Harness) -> None:
         harness.journal.stall_seconds = 0.0
 
 
-async def test_two_chargers_starting_with_one_exclusive_tag_are_not_both_accepted(harness: Harness) -> None:
+async def test_two_chargers_starting_with_one_exclusive_tag_are_not_both_accepted(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """The guard: a fact that another charger changed meanwhile makes the decision anew."""
     harness.add_charge_point("CP1")
     harness.add_charge_point("CP2")
@@ -227,7 +242,9 @@ async def test_two_chargers_starting_with_one_exclusive_tag_are_not_both_accepte
     assert sorted(statuses) == ["Accepted", "ConcurrentTx"]
 
 
-async def test_a_bug_in_a_handler_costs_its_message_only(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_a_handler_costs_its_message_only(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """InternalError for one message; the session, and others, go on."""
     harness.add_charge_point()
     async with harness.connected() as charger:
@@ -248,7 +265,7 @@ async def test_a_bug_in_a_handler_costs_its_message_only(harness: Harness, monke
         assert "currentTime" in await charger.call("Heartbeat", {})
 
 
-async def test_a_pending_charger_may_send_what_it_was_asked_for(harness: Harness) -> None:
+async def test_a_pending_charger_may_send_what_it_was_asked_for(harness: Harness, autojump_clock: MockClock) -> None:
     """B1.3: a triggered message of a Pending charger is answered normally."""
     harness.add_charge_point(registration=Registration.PENDING)
     from gateway.domain.commands import CommandRecord, TriggeredMessage, TriggerMessage
@@ -276,7 +293,9 @@ async def test_a_pending_charger_may_send_what_it_was_asked_for(harness: Harness
 
 
 @pytest.mark.parametrize("limits", [SessionLimits(settle_delay=5.0)])
-async def test_provisioning_waits_for_the_charger_to_settle(harness: Harness, limits: SessionLimits) -> None:
+async def test_provisioning_waits_for_the_charger_to_settle(
+    harness: Harness, autojump_clock: MockClock, limits: SessionLimits
+) -> None:
     """Quirk 7: nothing goes out before Boot.conf and the settle delay."""
     from gateway.session.provisioning import DesiredKey
 
