@@ -1,12 +1,14 @@
 """What control is given by the composition root. All of it belongs to the Trio loop."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.commands import CallOutcome, Command
 from gateway.domain.values import Registration
-from gateway.store.api import Write, WriteResult
+from gateway.feed import Batch
+from gateway.store.api import EventFilter, Write, WriteResult
 
 T = TypeVar("T")
 
@@ -57,4 +59,28 @@ class Commands(Protocol):
 
     def expel(self, identity: str) -> None:
         """The charge point is deleted; a live session ends."""
+        ...
+
+
+class Subscription(Protocol):
+    """One watcher's place in the history."""
+
+    @property
+    def position(self) -> int:
+        """Everything at or below it has been given or filtered out."""
+        ...
+
+    async def next(self) -> Batch:
+        """The next events, or none after a while without any. Raises ``BelowFloor`` and ``StoreUnavailable``."""
+        ...
+
+
+class Feed(Protocol):
+    """Committed events, for watchers."""
+
+    def subscribe(
+        self, where: EventFilter, after: int | None, *, idle: float, max_events: int, max_bytes: int
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """Events above ``after`` (None: from now on; ``gateway.feed.BEGINNING``: all there are). Entering raises
+        ``BelowFloor``, ``BeyondHead`` and ``StoreUnavailable``."""
         ...

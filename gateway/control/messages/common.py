@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import orjson
 from google.protobuf.duration_pb2 import Duration
@@ -50,7 +51,7 @@ def connector(value: ConnectorAddress | None) -> pb.ConnectorAddress | None:
     return None if value is None else pb.ConnectorAddress(evse=int64(value.evse), connector=int64(value.connector))
 
 
-def flags(values: Iterable[Flag]) -> list[int]:
+def flags(values: Iterable[Flag]) -> list[Any]:
     """Quality flags."""
     return [FLAG.number(value) for value in values]
 
@@ -85,7 +86,7 @@ def schedule(value: ChargingSchedule | None) -> pb.ChargingSchedule | None:
     return pb.ChargingSchedule(
         duration=seconds(value.duration),
         start_schedule_time=timestamp(value.start_schedule),
-        rate_unit=RATE_UNIT.number(value.rate_unit),  # type: ignore[arg-type]
+        rate_unit=RATE_UNIT.number(value.rate_unit),
         periods=[
             pb.ChargingSchedulePeriod(
                 start_period=seconds(period.start_period),

@@ -1,0 +1,226 @@
+"""Stored events as messages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from gateway.api.v1 import event_pb2 as pb
+from gateway.control.messages.commands import answer, configuration_keys, error
+from gateway.control.messages.common import (
+    connector,
+    energy_of_watt_hours,
+    flags,
+    int32,
+    int64,
+    json_text,
+    timestamp,
+)
+from gateway.control.messages.enums import REGISTRATION
+from gateway.control.messages.resources import boot_information
+from gateway.domain import events as e
+from gateway.domain.codec import UnreadableBody, decode
+
+log = structlog.get_logger()
+
+
+def event(stored: e.StoredEvent) -> pb.Event:
+    """An event. A body that can't be read, of a later version of the gateway, is left out: the envelope still tells."""
+    message = pb.Event(
+        event_id=stored.event_id,
+        charge_point=stored.charge_point,
+        epoch=stored.epoch,
+        type=stored.type,
+        schema_version=stored.version,
+        receive_time=timestamp(stored.received_at),
+        report_time=timestamp(stored.reported_at),
+        report_time_raw=stored.reported_raw or "",
+        flags=flags(stored.flags),
+    )
+    kind, _, cause = stored.cause.partition(":")
+    if kind == "message":
+        message.message_id = cause
+    elif kind == "command":
+        message.command_id = cause
+    try:
+        body = decode(stored.type, stored.version, stored.body_json)
+    except UnreadableBody as problem:
+        log.warning("event body left out", event_id=stored.event_id, problem=str(problem))
+        return message
+    field, convert = _BODIES[type(body)]
+    getattr(message, field).CopyFrom(convert(body))
+    return message
+
+
+def _optional(value: int | None) -> int | None:
+    return None if value is None else int64(value)
+
+
+def _connected(body: e.ChargePointConnected) -> pb.ChargePointConnected:
+    return pb.ChargePointConnected(
+        remote_address=body.remote_address,
+        subprotocol=body.subprotocol,
+        security_profile=int32(body.security_profile),
+        tls_version=body.tls_version,
+    )
+
+
+def _booted(body: e.ChargePointBooted) -> pb.ChargePointBooted:
+    return pb.ChargePointBooted(
+        boot=boot_information(body.boot),
+        registration=REGISTRATION.number(body.registration),
+        interval_seconds=body.interval,
+    )
+
+
+def _status_changed(body: e.ConnectorStatusChanged) -> pb.ConnectorStatusChanged:
+    return pb.ConnectorStatusChanged(
+        connector=connector(body.connector),
+        status=body.status,
+        error_code=body.error_code,
+        previous_status=body.previous_status or "",
+        info=body.info or "",
+        vendor_id=body.vendor_id or "",
+        vendor_error_code=body.vendor_error_code or "",
+    )
+
+
+def _started(body: e.TransactionStarted) -> pb.TransactionStarted:
+    return pb.TransactionStarted(
+        transaction_id=body.transaction_id,
+        number=int64(body.number),
+        connector=connector(body.connector),
+        id_tag=body.id_tag,
+        id_tag_status=body.status,
+        meter_start=energy_of_watt_hours(body.meter_start),
+        reservation_id=_optional(body.reservation_id),
+    )
+
+
+def _stopped(body: e.TransactionStopped) -> pb.TransactionStopped:
+    return pb.TransactionStopped(
+        transaction_id=body.transaction_id,
+        connector=connector(body.connector),
+        meter_stop=energy_of_watt_hours(body.meter_stop),
+        reason=body.reason,
+        energy=energy_of_watt_hours(body.energy),
+        id_tag=body.id_tag or "",
+        id_tag_status=body.id_tag_status or "",
+        transaction_data_json=json_text(body.meter_value) if body.meter_value else "",
+    )
+
+
+def _meter_values(body: e.MeterValuesReported) -> pb.MeterValuesReported:
+    return pb.MeterValuesReported(
+        connector=connector(body.connector),
+        meter_value_json=json_text(body.meter_value),
+        transaction_id=body.transaction_id or "",
+        number=_optional(body.number),
+    )
+
+
+def _vendor_data(body: e.VendorDataReceived) -> pb.VendorDataReceived:
+    return pb.VendorDataReceived(
+        vendor_id=body.vendor_id,
+        message_id=body.message_id or "",
+        status=body.status,
+        data_json="" if body.data is None else json_text(body.data),
+    )
+
+
+def _answered(body: e.CommandAnswered) -> pb.CommandAnswered:
+    return pb.CommandAnswered(
+        command_id=body.command_id,
+        operation=body.operation,
+        answer=None if body.answer is None else answer(body.answer),
+        error=None if body.error is None else error(body.error),
+        late=body.late,
+    )
+
+
+_BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
+    e.ChargePointCreated: (
+        "charge_point_created",
+        lambda body: pb.ChargePointCreated(registration=REGISTRATION.number(body.registration)),
+    ),
+    e.ChargePointUpdated: (
+        "charge_point_updated",
+        lambda body: pb.ChargePointUpdated(registration=REGISTRATION.number(body.registration), changed=body.changed),
+    ),
+    e.ChargePointDeleted: ("charge_point_deleted", lambda body: pb.ChargePointDeleted()),
+    e.ChargePointConnected: ("charge_point_connected", _connected),
+    e.ChargePointDisconnected: (
+        "charge_point_disconnected",
+        lambda body: pb.ChargePointDisconnected(reason=body.reason, initiator=body.initiator, code=int32(body.code)),
+    ),
+    e.ChargePointBooted: ("charge_point_booted", _booted),
+    e.ConnectorStatusChanged: ("connector_status_changed", _status_changed),
+    e.IdTagPresented: (
+        "id_tag_presented",
+        lambda body: pb.IdTagPresented(id_tag=body.id_tag, status=body.status),
+    ),
+    e.TransactionStarted: ("transaction_started", _started),
+    e.TransactionStopped: ("transaction_stopped", _stopped),
+    e.TransactionLost: (
+        "transaction_lost",
+        lambda body: pb.TransactionLost(transaction_id=body.transaction_id, connector=connector(body.connector)),
+    ),
+    e.TransactionOrphaned: (
+        "transaction_orphaned",
+        lambda body: pb.TransactionOrphaned(
+            number=int64(body.number), why=body.why, payload_json=json_text(body.payload)
+        ),
+    ),
+    e.MeterValuesReported: ("meter_values_reported", _meter_values),
+    e.FirmwareStatusReported: (
+        "firmware_status_reported",
+        lambda body: pb.FirmwareStatusReported(
+            status=body.status, request_id=_optional(body.request_id), signed=body.signed
+        ),
+    ),
+    e.DiagnosticsStatusReported: (
+        "diagnostics_status_reported",
+        lambda body: pb.DiagnosticsStatusReported(status=body.status),
+    ),
+    e.LogStatusReported: (
+        "log_status_reported",
+        lambda body: pb.LogStatusReported(status=body.status, request_id=_optional(body.request_id)),
+    ),
+    e.SecurityEventReported: (
+        "security_event_reported",
+        lambda body: pb.SecurityEventReported(kind=body.kind, tech_info=body.tech_info or ""),
+    ),
+    e.VendorDataReceived: ("vendor_data_received", _vendor_data),
+    e.ConfigurationReported: (
+        "configuration_reported",
+        lambda body: pb.ConfigurationReported(keys=configuration_keys(body.keys), unknown_keys=body.unknown_keys),
+    ),
+    e.BootConfigurationApplied: (
+        "boot_configuration_applied",
+        lambda body: pb.BootConfigurationApplied(
+            key=body.key, value=body.value, status=body.status, firmware_version=body.firmware_version or ""
+        ),
+    ),
+    e.CommandQueued: (
+        "command_queued",
+        lambda body: pb.CommandQueued(
+            command_id=body.command_id,
+            operation=body.operation,
+            request_id=body.request_id,
+            arguments_json=json_text(body.arguments),
+        ),
+    ),
+    e.CommandSent: (
+        "command_sent",
+        lambda body: pb.CommandSent(command_id=body.command_id, operation=body.operation),
+    ),
+    e.CommandAnswered: ("command_answered", _answered),
+    e.CommandNotSent: (
+        "command_not_sent",
+        lambda body: pb.CommandNotSent(command_id=body.command_id, operation=body.operation, reason=body.reason),
+    ),
+    e.CommandOutcomeUnknown: (
+        "command_outcome_unknown",
+        lambda body: pb.CommandOutcomeUnknown(command_id=body.command_id, operation=body.operation, reason=body.reason),
+    ),
+}

@@ -1,0 +1,115 @@
+"""Charge points, transactions and idTags as messages."""
+
+from gateway.api.v1 import charge_point_pb2, id_tag_pb2, transaction_pb2
+from gateway.control.messages.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
+from gateway.control.messages.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
+from gateway.domain.events import BootInformation
+from gateway.domain.records import ChargePointRecord, Connection, IdTagRecord, TransactionRecord
+
+
+def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
+    """A charger, as provisioned and as it described itself."""
+    return charge_point_pb2.ChargePoint(
+        identity=record.identity,
+        registration=REGISTRATION.number(record.registration),
+        description=record.description,
+        assume_subprotocol=record.assume_subprotocol,
+        ever_accepted=record.ever_accepted,
+        boot=None if record.boot is None else boot_information(record.boot),
+        boot_time=timestamp(record.booted_at),
+        connection=_connection(record.connection),
+        connectors=[
+            charge_point_pb2.Connector(
+                connector=connector(each.connector),
+                status=each.status,
+                error_code=each.error_code,
+                status_time=timestamp(each.reported_at),
+                info=each.info or "",
+                vendor_id=each.vendor_id or "",
+                vendor_error_code=each.vendor_error_code or "",
+            )
+            for each in record.connectors
+        ],
+        boot_configuration=[
+            charge_point_pb2.AppliedConfiguration(
+                key=each.key,
+                value=each.value,
+                status=each.status,
+                firmware_version=each.firmware_version or "",
+                apply_time=timestamp(each.at),
+            )
+            for each in record.boot_configuration
+        ],
+        create_time=timestamp(record.created_at),
+        update_time=timestamp(record.updated_at),
+        etag=str(record.revision),
+    )
+
+
+def boot_information(boot: BootInformation) -> charge_point_pb2.BootInformation:
+    """What a charge point says of itself."""
+    return charge_point_pb2.BootInformation(
+        vendor=boot.vendor,
+        model=boot.model,
+        charge_point_serial_number=boot.charge_point_serial_number or "",
+        charge_box_serial_number=boot.charge_box_serial_number or "",
+        firmware_version=boot.firmware_version or "",
+        iccid=boot.iccid or "",
+        imsi=boot.imsi or "",
+        meter_type=boot.meter_type or "",
+        meter_serial_number=boot.meter_serial_number or "",
+    )
+
+
+def _connection(connection: Connection) -> charge_point_pb2.Connection | None:
+    if connection.epoch == 0:
+        return None
+    return charge_point_pb2.Connection(
+        connected=connection.connected,
+        epoch=connection.epoch,
+        since_time=timestamp(connection.since),
+        remote_address=connection.remote_address,
+        security_profile=int32(connection.security_profile),
+        last_heard_time=timestamp(connection.last_heard),
+    )
+
+
+def transaction(record: TransactionRecord) -> transaction_pb2.Transaction:
+    """A charging transaction."""
+    return transaction_pb2.Transaction(
+        transaction_id=record.transaction_id,
+        charge_point=record.charge_point,
+        connector=connector(record.connector),
+        id_tag=record.id_tag,
+        id_tag_status=record.status,
+        state=TRANSACTION_STATE.number(record.state),
+        meter_start=energy_of_watt_hours(record.meter_start),
+        start_time=timestamp(record.started_at),
+        start_time_raw=record.start_raw or "",
+        start_receive_time=timestamp(record.start_received_at),
+        reservation_id=None if record.reservation_id is None else int64(record.reservation_id),
+        meter_stop=energy_of_watt_hours(record.meter_stop),
+        stop_time=timestamp(record.stopped_at),
+        stop_time_raw=record.stop_raw or "",
+        stop_receive_time=timestamp(record.stop_received_at),
+        stop_reason=record.stop_reason or "",
+        stop_id_tag=record.stop_id_tag or "",
+        energy=energy_of_watt_hours(record.energy),
+        flags=flags(record.flags),
+        number=int64(record.number),
+    )
+
+
+def id_tag(record: IdTagRecord) -> id_tag_pb2.IdTag:
+    """A tag of the operator's table."""
+    return id_tag_pb2.IdTag(
+        id_tag=record.id_tag,
+        status=ID_TAG_STATUS.number(record.status),
+        expire_time=timestamp(record.expiry_date),
+        parent_id_tag=record.parent_id_tag or "",
+        allow_concurrent=record.allow_concurrent,
+        description=record.description,
+        create_time=timestamp(record.created_at),
+        update_time=timestamp(record.updated_at),
+        etag=str(record.revision),
+    )

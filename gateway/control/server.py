@@ -1,0 +1,215 @@
+"""``ControlServer``: the gRPC server in its asyncio loop, started, told of readiness, drained and ended from Trio.
+
+This module is asyncio's, and knows no Trio: what Trio sees of it is awaited through the bridge.
+"""
+
+import asyncio
+from typing import Any
+
+import grpc
+import structlog
+from attrs import field, frozen
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from gateway.api.v1 import (
+    charge_point_pb2_grpc,
+    command_pb2_grpc,
+    event_pb2_grpc,
+    id_tag_pb2_grpc,
+    transaction_pb2_grpc,
+)
+from gateway.bridge import Bridge, Started, Unavailable
+from gateway.control.address import check_address, listening_address
+from gateway.control.charge_points import ChargePoints
+from gateway.control.commands import CommandCalls
+from gateway.control.id_tags import IdTags
+from gateway.control.ports import Commands, Feed, Journal
+from gateway.control.services.charge_point import ChargePointRpcs
+from gateway.control.services.command import CommandRpcs
+from gateway.control.services.event import EventRpcs
+from gateway.control.services.id_tag import IdTagRpcs
+from gateway.control.services.rpc import Service
+from gateway.control.services.transaction import TransactionRpcs
+from gateway.control.transactions import Transactions
+from gateway.control.watching import IDLE_SECONDS, Watching
+from gateway.domain.values import Clock
+from gateway.errors import SettingsError
+from gateway.store.api import Store
+
+log = structlog.get_logger()
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""The largest request is a full local list: a thousand tags make a hundred kilobytes."""
+
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+"""Pages and batches keep far below; a single event may hold a megabyte of a charger's."""
+
+MAX_RPCS = 8192
+"""At once. Above what the bridge carries, so that callers are refused there, with a reason."""
+
+MAX_STREAMS_PER_CONNECTION = 1000
+"""A client library opens one connection, and multiplexes its calls on it."""
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    # Two gateways on one port would share its clients without anybody noticing.
+    ("grpc.so_reuseport", 0),
+    # A client that vanished without a word is noticed, and its watch given up.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Clients may look after their idle watches as often as this.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+@frozen
+class Tls:
+    """PEM. With ``client_ca`` only clients with a certificate from it are let in."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes | None = None
+
+
+@frozen
+class ControlSettings:
+    """``port`` 0 lets the system choose. Times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    tls: Tls | None = None
+    allow_insecure: bool = False
+    default_timeout: float = 60.0
+    """The deadline of a call whose caller set none."""
+    idle: float = IDLE_SECONDS
+    """Without events for so long, watchers get a sign of life."""
+
+
+class ControlServer:
+    """One run of the control interface. Raises SettingsError for an address that isn't allowed."""
+
+    def __init__(
+        self,
+        settings: ControlSettings,
+        *,
+        journal: Journal,
+        store: Store,
+        commands: Commands,
+        feed: Feed,
+        clock: Clock,
+        bridge: Bridge | None = None,
+    ) -> None:
+        check_address(settings.host, settings.tls is not None, settings.allow_insecure)
+        self._settings = settings
+        self._bridge = bridge or Bridge()
+        self._ready = True
+        self._grace: float | None = None
+        self._changed: asyncio.Event | None = None
+        timeout = settings.default_timeout
+        self._charge_points = ChargePointRpcs(self._bridge, timeout, ChargePoints(journal, store, commands, clock))
+        self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
+        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
+        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))
+        self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle))
+
+    # --- from Trio --------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: Any = None) -> None:
+        """Serve until drained or cancelled; a Trio task. Reports the port that it listens on as started.
+
+        Raises SettingsError if it can't listen. Cancelling ends calls under way with UNAVAILABLE.
+        """
+        if task_status is None:
+            await self._bridge.run(self._serve)
+        else:
+            await self._bridge.run(self._serve, task_status=task_status)
+
+    def set_ready(self, ready: bool) -> None:
+        """What the health service tells, from now on. Never waits."""
+        self._ready = ready
+        self._tell()
+
+    def drain(self, grace: float) -> None:
+        """Take no more calls, end all watches with UNAVAILABLE, let calls finish for ``grace`` seconds; then ``run``
+        returns. Never waits."""
+        self._grace = grace
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._bridge.post(self._notice)
+        except Unavailable:
+            pass  # not started yet, and then it looks by itself; or over
+
+    # --- in asyncio -------------------------------------------------------------------------------------------
+
+    def _notice(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    async def _serve(self, started: Started) -> None:
+        self._changed = asyncio.Event()
+        server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS)
+        health = HealthServicer()
+        names = self._register(server, health)
+        port = self._listen(server)
+        await server.start()
+        log.info("control interface listens", host=self._settings.host, port=port, tls=self._settings.tls is not None)
+        started(port)
+        grace: float | None = 0.0
+        try:
+            while self._grace is None:
+                self._changed.clear()
+                await _set_health(health, names, self._ready)
+                await self._changed.wait()
+            grace = self._grace
+            await health.enter_graceful_shutdown()
+        finally:
+            for service in self._services:
+                service.stop()
+            await server.stop(grace)
+            log.info("control interface stopped")
+
+    @property
+    def _services(self) -> tuple[Service, ...]:
+        return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events)
+
+    def _register(self, server: grpc.aio.Server, health: HealthServicer) -> list[str]:
+        """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
+        charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
+        command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
+        transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
+        id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
+        event_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        ours = [f"gateway.api.v1.{name}Service" for name in ("ChargePoint", "Command", "Transaction", "IdTag", "Event")]
+        reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
+        return ["", *ours]
+
+    def _listen(self, server: grpc.aio.Server) -> int:
+        address = listening_address(self._settings.host, self._settings.port)
+        tls = self._settings.tls
+        try:
+            if tls is None:
+                port = server.add_insecure_port(address)
+            else:
+                credentials = grpc.ssl_server_credentials(
+                    [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=tls.client_ca is not None
+                )
+                port = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise SettingsError(f"control.address: can't listen on {address}: {error}") from None
+        if port == 0:
+            raise SettingsError(f"control.address: can't listen on {address}")
+        return port
+
+
+async def _set_health(health: HealthServicer, names: list[str], ready: bool) -> None:
+    status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in names:
+        await health.set(name, status)

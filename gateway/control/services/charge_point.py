@@ -1,0 +1,138 @@
+"""ChargePointService."""
+
+from gateway.api.v1 import charge_point_pb2 as pb
+from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
+from gateway.bridge import Bridge
+from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
+from gateway.control.messages.enums import REGISTRATION
+from gateway.control.messages.reading import Fields
+from gateway.control.messages.resources import charge_point
+from gateway.control.services.paging import page
+from gateway.control.services.rpc import Context, Service, unary
+from gateway.domain.values import Registration
+
+CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol"})
+
+
+class ChargePointRpcs(Service, ChargePointServiceServicer):
+    """Charge points, as the operator deals with them."""
+
+    def __init__(self, bridge: Bridge, default_timeout: float, charge_points: ChargePoints) -> None:
+        super().__init__(bridge, default_timeout)
+        self._charge_points = charge_points
+
+    @unary
+    async def CreateChargePoint(
+        self, request: pb.CreateChargePointRequest, context: Context
+    ) -> pb.CreateChargePointResponse:
+        made = await self.call(context, self._charge_points.create, _new(request))
+        return pb.CreateChargePointResponse(
+            charge_point=charge_point(made.record), generated_authorization_key=made.generated_key
+        )
+
+    @unary
+    async def GetChargePoint(self, request: pb.GetChargePointRequest, context: Context) -> pb.GetChargePointResponse:
+        identity = _identity(request.identity)
+        return pb.GetChargePointResponse(
+            charge_point=charge_point(await self.call(context, self._charge_points.get, identity))
+        )
+
+    @unary
+    async def ListChargePoints(
+        self, request: pb.ListChargePointsRequest, context: Context
+    ) -> pb.ListChargePointsResponse:
+        fields = Fields()
+        registration = fields.optional_word("registration", REGISTRATION, request.registration)
+        fields.check()
+        connected = request.connected if request.HasField("connected") else None
+        wanted = page(request.page_size, request.page_token, "charge points", connected, registration)
+        records = await self.call(context, self._charge_points.page, wanted.after, wanted.size, connected, registration)
+        messages, token = wanted.cut(records, lambda record: record.identity, charge_point)
+        return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token)
+
+    @unary
+    async def UpdateChargePoint(
+        self, request: pb.UpdateChargePointRequest, context: Context
+    ) -> pb.UpdateChargePointResponse:
+        changed = await self.call(context, self._charge_points.update, _change(request))
+        return pb.UpdateChargePointResponse(
+            charge_point=charge_point(changed.record), generated_authorization_key=changed.generated_key
+        )
+
+    @unary
+    async def DeleteChargePoint(
+        self, request: pb.DeleteChargePointRequest, context: Context
+    ) -> pb.DeleteChargePointResponse:
+        await self.call(context, self._charge_points.delete, _identity(request.identity))
+        return pb.DeleteChargePointResponse()
+
+    @unary
+    async def DisconnectChargePoint(
+        self, request: pb.DisconnectChargePointRequest, context: Context
+    ) -> pb.DisconnectChargePointResponse:
+        await self.call(context, self._charge_points.disconnect, _identity(request.identity))
+        return pb.DisconnectChargePointResponse()
+
+
+def _identity(identity: str) -> str:
+    fields = Fields()
+    fields.text("identity", identity)
+    fields.check()
+    return identity
+
+
+def _new(request: pb.CreateChargePointRequest) -> NewChargePoint:
+    fields = Fields()
+    given = request.charge_point
+    fields.present("charge_point", request, "charge_point")
+    registration = fields.optional_word("charge_point.registration", REGISTRATION, given.registration)
+    for descriptor, _ in given.ListFields():
+        if descriptor.name not in CHANGEABLE | {"identity"}:
+            fields.wrong(f"charge_point.{descriptor.name}", "is the gateway's to set")
+    fields.check()
+    return NewChargePoint(
+        identity=given.identity,
+        registration=registration or Registration.ACCEPTED,
+        description=given.description,
+        assume_subprotocol=given.assume_subprotocol,
+        key=request.authorization_key if request.HasField("authorization_key") else None,
+    )
+
+
+def _change(request: pb.UpdateChargePointRequest) -> Change:
+    fields = Fields()
+    given = request.charge_point
+    fields.text("charge_point.identity", given.identity)
+    names = frozenset(request.update_mask.paths)
+    key_change = request.WhichOneof("authorization_key_change")
+    if not names and key_change is None:
+        fields.wrong("update_mask", "must name what to change, unless the key is changed")
+    for name in sorted(names - CHANGEABLE):
+        fields.wrong("update_mask", f"{name[:100]} can't be changed; {', '.join(sorted(CHANGEABLE))} can")
+    registration = None
+    if "registration" in names:
+        registration = fields.word("charge_point.registration", REGISTRATION, given.registration, Registration.ACCEPTED)
+    if key_change == "generate_authorization_key" and not request.generate_authorization_key:
+        fields.wrong("generate_authorization_key", "must be true or left out")
+    if key_change == "authorization_key" and not request.authorization_key:
+        fields.wrong("authorization_key", "must not be empty")
+    revision = read_etag("charge_point.etag", given.etag, fields)
+    fields.check()
+    return Change(
+        identity=given.identity,
+        registration=registration,
+        description=given.description if "description" in names else None,
+        assume_subprotocol=given.assume_subprotocol if "assume_subprotocol" in names else None,
+        key=None if key_change is None else request.authorization_key,
+        revision=revision,
+    )
+
+
+def read_etag(name: str, etag: str, fields: Fields) -> int | None:
+    """A revision, from its etag; None if none is given."""
+    if not etag:
+        return None
+    if not (etag.isascii() and etag.isdigit() and len(etag) < 18):
+        fields.wrong(name, "is not an etag of this gateway")
+        return None
+    return int(etag)

@@ -1,0 +1,139 @@
+"""CommandService: an operation is how its request is read and what its result looks like."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from gateway.api.v1 import command_pb2 as pb
+from gateway.api.v1.command_pb2_grpc import CommandServiceServicer
+from gateway.bridge import Bridge
+from gateway.control.commands import CommandCalls
+from gateway.control.failures import Failure
+from gateway.control.messages import arguments as a
+from gateway.control.messages import commands as m
+from gateway.control.messages.reading import Fields
+from gateway.control.services.paging import page
+from gateway.control.services.rpc import Context, Service, unary
+from gateway.domain.commands import Command
+
+Q = TypeVar("Q")
+Q_contra = TypeVar("Q_contra", contravariant=True)
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+
+
+class Rpc(Protocol[Q_contra, M_co]):
+    """A method of the service, as gRPC calls it."""
+
+    def __call__(self, request: Q_contra, context: Context) -> Awaitable[M_co]: ...
+
+
+def _operation(read: Callable[[Q, Fields], Command], result: m.Result[M]) -> Rpc[Q, M]:
+    @unary
+    async def carried(self: "CommandRpcs", request: Q, context: Context) -> M:
+        return result(await self.carry(request, context, read))
+
+    return cast("Rpc[Q, M]", carried)  # as seen from outside of the class, where self is bound
+
+
+class CommandRpcs(Service, CommandServiceServicer):
+    """The 19 operations, and the commands that they became."""
+
+    def __init__(self, bridge: Bridge, default_timeout: float, commands: CommandCalls) -> None:
+        super().__init__(bridge, default_timeout)
+        self._commands = commands
+
+    async def carry(self, request: Any, context: Context, read: Callable[[Any, Fields], Command]) -> Any:
+        """Read the request, carry the command; answers its record. What it must hold and didn't is told at once.
+
+        The bridge sets no deadline of its own: the outcome at the deadline is the session's to tell, because only it
+        knows whether anything was sent.
+        """
+        fields = Fields()
+        fields.text("charge_point", request.charge_point)
+        fields.text("request_id", request.request_id)
+        command = read(request, fields)
+        fields.check()
+        try:
+            return await self._bridge.call(
+                self._commands.carry, request.charge_point, command, request.request_id, self.timeout(context)
+            )
+        except Failure as failure:
+            failure.violations = tuple(map(a.in_request, failure.violations))
+            raise
+
+    CancelReservation = _operation(
+        a.cancel_reservation,
+        m.status_result(pb.CancelReservationResponse, pb.CancelReservationStatus, "Accepted Rejected"),
+    )
+    ChangeAvailability = _operation(
+        a.change_availability,
+        m.status_result(pb.ChangeAvailabilityResponse, pb.ChangeAvailabilityStatus, "Accepted Rejected Scheduled"),
+    )
+    ChangeConfiguration = _operation(
+        a.change_configuration,
+        m.status_result(
+            pb.ChangeConfigurationResponse,
+            pb.ChangeConfigurationStatus,
+            "Accepted Rejected RebootRequired NotSupported",
+        ),
+    )
+    ClearCache = _operation(
+        a.clear_cache, m.status_result(pb.ClearCacheResponse, pb.ClearCacheStatus, "Accepted Rejected")
+    )
+    ClearChargingProfile = _operation(
+        a.clear_charging_profile,
+        m.status_result(pb.ClearChargingProfileResponse, pb.ClearChargingProfileStatus, "Accepted Unknown"),
+    )
+    DataTransfer = _operation(a.data_transfer, m.data_transfer)
+    GetCompositeSchedule = _operation(a.get_composite_schedule, m.composite_schedule)
+    GetConfiguration = _operation(a.get_configuration, m.configuration)
+    GetDiagnostics = _operation(a.get_diagnostics, m.diagnostics)
+    GetLocalListVersion = _operation(a.get_local_list_version, m.local_list_version)
+    RemoteStartTransaction = _operation(
+        a.remote_start_transaction,
+        m.status_result(pb.RemoteStartTransactionResponse, pb.RemoteStartTransactionStatus, "Accepted Rejected"),
+    )
+    RemoteStopTransaction = _operation(
+        a.remote_stop_transaction,
+        m.status_result(pb.RemoteStopTransactionResponse, pb.RemoteStopTransactionStatus, "Accepted Rejected"),
+    )
+    ReserveNow = _operation(
+        a.reserve_now,
+        m.status_result(pb.ReserveNowResponse, pb.ReserveNowStatus, "Accepted Faulted Occupied Rejected Unavailable"),
+    )
+    Reset = _operation(a.reset, m.status_result(pb.ResetResponse, pb.ResetStatus, "Accepted Rejected"))
+    SendLocalList = _operation(
+        a.send_local_list,
+        m.status_result(
+            pb.SendLocalListResponse, pb.SendLocalListStatus, "Accepted Failed NotSupported VersionMismatch"
+        ),
+    )
+    SetChargingProfile = _operation(
+        a.set_charging_profile,
+        m.status_result(pb.SetChargingProfileResponse, pb.SetChargingProfileStatus, "Accepted Rejected NotSupported"),
+    )
+    TriggerMessage = _operation(
+        a.trigger_message,
+        m.status_result(pb.TriggerMessageResponse, pb.TriggerMessageStatus, "Accepted Rejected NotImplemented"),
+    )
+    UnlockConnector = _operation(
+        a.unlock_connector,
+        m.status_result(pb.UnlockConnectorResponse, pb.UnlockConnectorStatus, "Unlocked UnlockFailed NotSupported"),
+    )
+    UpdateFirmware = _operation(a.update_firmware, m.empty_result(pb.UpdateFirmwareResponse))
+
+    @unary
+    async def GetCommand(self, request: pb.GetCommandRequest, context: Context) -> pb.GetCommandResponse:
+        fields = Fields()
+        fields.text("command_id", request.command_id)
+        fields.check()
+        record = await self.call(context, self._commands.get, request.command_id)
+        return pb.GetCommandResponse(command=m.command(record))
+
+    @unary
+    async def ListCommands(self, request: pb.ListCommandsRequest, context: Context) -> pb.ListCommandsResponse:
+        charge_point = request.charge_point or None
+        wanted = page(request.page_size, request.page_token, "commands", charge_point)
+        records = await self.call(context, self._commands.page, charge_point, wanted.after or None, wanted.size)
+        messages, token = wanted.cut(records, lambda record: record.command_id, m.command)
+        return pb.ListCommandsResponse(commands=messages, next_page_token=token)

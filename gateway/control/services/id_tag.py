@@ -1,0 +1,95 @@
+"""IdTagService."""
+
+from gateway.api.v1 import id_tag_pb2 as pb
+from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceServicer
+from gateway.bridge import Bridge
+from gateway.control.id_tags import IdTags, TagFields
+from gateway.control.messages.enums import ID_TAG_STATUS
+from gateway.control.messages.reading import Fields
+from gateway.control.messages.resources import id_tag
+from gateway.control.services.charge_point import read_etag
+from gateway.control.services.paging import page
+from gateway.control.services.rpc import Context, Service, unary
+
+CHANGEABLE = {
+    "status": "status",
+    "expire_time": "expiry_date",
+    "parent_id_tag": "parent_id_tag",
+    "allow_concurrent": "allow_concurrent",
+    "description": "description",
+}
+"""Fields of the message to those of the record."""
+
+
+class IdTagRpcs(Service, IdTagServiceServicer):
+    """The operator's table of idTags."""
+
+    def __init__(self, bridge: Bridge, default_timeout: float, id_tags: IdTags) -> None:
+        super().__init__(bridge, default_timeout)
+        self._id_tags = id_tags
+
+    @unary
+    async def CreateIdTag(self, request: pb.CreateIdTagRequest, context: Context) -> pb.CreateIdTagResponse:
+        fields = Fields()
+        fields.present("id_tag", request, "id_tag")
+        for descriptor, _ in request.id_tag.ListFields():
+            if descriptor.name not in {"id_tag", *CHANGEABLE}:
+                fields.wrong(f"id_tag.{descriptor.name}", "is the gateway's to set")
+        given = _fields(request.id_tag, fields, frozenset(CHANGEABLE))
+        fields.check()
+        record = await self.call(context, self._id_tags.create, request.id_tag.id_tag, given)
+        return pb.CreateIdTagResponse(id_tag=id_tag(record))
+
+    @unary
+    async def GetIdTag(self, request: pb.GetIdTagRequest, context: Context) -> pb.GetIdTagResponse:
+        record = await self.call(context, self._id_tags.get, _tag(request.id_tag))
+        return pb.GetIdTagResponse(id_tag=id_tag(record))
+
+    @unary
+    async def ListIdTags(self, request: pb.ListIdTagsRequest, context: Context) -> pb.ListIdTagsResponse:
+        wanted = page(request.page_size, request.page_token, "id tags")
+        records = await self.call(context, self._id_tags.page, wanted.after, wanted.size)
+        messages, token = wanted.cut(records, lambda record: record.id_tag, id_tag)
+        return pb.ListIdTagsResponse(id_tags=messages, next_page_token=token)
+
+    @unary
+    async def UpdateIdTag(self, request: pb.UpdateIdTagRequest, context: Context) -> pb.UpdateIdTagResponse:
+        fields = Fields()
+        given = request.id_tag
+        fields.text("id_tag.id_tag", given.id_tag)
+        paths = frozenset(request.update_mask.paths)
+        if not paths:
+            fields.wrong("update_mask", "must name what to change")
+        for name in sorted(paths - CHANGEABLE.keys()):
+            fields.wrong("update_mask", f"{name[:100]} can't be changed; {', '.join(CHANGEABLE)} can")
+        revision = read_etag("id_tag.etag", given.etag, fields)
+        changed = _fields(given, fields, paths)
+        fields.check()
+        names = frozenset(CHANGEABLE[path] for path in paths)
+        record = await self.call(context, self._id_tags.update, given.id_tag, changed, names, revision)
+        return pb.UpdateIdTagResponse(id_tag=id_tag(record))
+
+    @unary
+    async def DeleteIdTag(self, request: pb.DeleteIdTagRequest, context: Context) -> pb.DeleteIdTagResponse:
+        await self.call(context, self._id_tags.delete, _tag(request.id_tag))
+        return pb.DeleteIdTagResponse()
+
+
+def _tag(id_tag: str) -> str:
+    fields = Fields()
+    fields.text("id_tag", id_tag)
+    fields.check()
+    return id_tag
+
+
+def _fields(given: pb.IdTag, fields: Fields, paths: frozenset[str]) -> TagFields:
+    status = "Accepted"
+    if "status" in paths:
+        status = fields.word("id_tag.status", ID_TAG_STATUS, given.status, status)
+    return TagFields(
+        status=status,
+        expiry_date=fields.optional_time("id_tag.expire_time", given, "expire_time"),
+        parent_id_tag=given.parent_id_tag or None,
+        allow_concurrent=given.allow_concurrent,
+        description=given.description,
+    )

@@ -1,0 +1,84 @@
+"""Watching events, from any point of the history to its moving end (Trio's side)."""
+
+from collections.abc import AsyncGenerator
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from gateway.control.failures import Failure, Status, invalid
+from gateway.control.ports import Feed
+from gateway.domain.commands import Violation
+from gateway.domain.events import StoredEvent
+from gateway.feed import BEGINNING, BadToken, BelowFloor, BeyondHead, decode, encode
+from gateway.store.api import EventFilter
+
+BATCH_EVENTS, BATCH_BYTES = 100, 256 * 1024
+"""Of one message. A written message costs the same whatever it holds, and beyond 50 events that cost is nothing; more
+would only make a watcher on a slow link wait longer for the first of them."""
+
+IDLE_SECONDS = 10.0
+"""Without events for so long a watcher gets a message without any: it sees that it is alive, and its resume token
+moves on even if its filter lets nothing through."""
+
+Start: TypeAlias = Literal["beginning", "now"] | bytes
+"""Where to begin; bytes are a resume token."""
+
+
+@frozen
+class Watched:
+    """Events in order, none at times; ``token`` stands for all up to and including them."""
+
+    events: tuple[StoredEvent, ...]
+    token: bytes
+
+
+class Watching:
+    """What watchers watch. Holds nothing for them: a slow one lags in the store."""
+
+    def __init__(self, feed: Feed, store_id: str, idle: float = IDLE_SECONDS) -> None:
+        self._feed = feed
+        self._store_id = store_id
+        self._idle = idle
+
+    async def watch(self, where: EventFilter, start: Start) -> AsyncGenerator[Watched, None]:
+        """Batches without end; the first comes at once and has no events. Raises ``Failure`` and ``StoreUnavailable``.
+
+        To be closed when it is no longer read. Cancelling is safe: a watch with the last token misses nothing.
+        """
+        after = self._position(start)
+        try:
+            async with self._feed.subscribe(
+                where, after, idle=self._idle, max_events=BATCH_EVENTS, max_bytes=BATCH_BYTES
+            ) as subscription:
+                yield Watched((), self._token(subscription.position))
+                while True:
+                    batch = await subscription.next()
+                    yield Watched(batch.events, self._token(batch.position))
+        except BelowFloor as error:
+            raise Failure(
+                Status.OUT_OF_RANGE,
+                "BELOW_RETENTION",
+                "the events after this resume token have been deleted by retention; begin anew at the beginning",
+                {"floor": str(error.floor)},
+            ) from None
+        except BeyondHead:
+            raise Failure(
+                Status.OUT_OF_RANGE,
+                "BEYOND_HEAD",
+                "the store has not come as far as this resume token: it was restored from a backup. What came after "
+                "the backup is gone; begin anew at the beginning",
+            ) from None
+
+    def _position(self, start: Start) -> int | None:
+        if start == "now":
+            return None
+        if start == "beginning":
+            return BEGINNING
+        assert isinstance(start, bytes)
+        position = decode(start, self._store_id)
+        if isinstance(position, BadToken):
+            raise invalid(Violation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
+        return position
+
+    def _token(self, position: int) -> bytes:
+        return encode(self._store_id, position)
