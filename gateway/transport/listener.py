@@ -13,6 +13,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from gateway.errors import GatewayError
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.limits import Limits
@@ -95,7 +96,7 @@ class _Places:
 class Listener:
     """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
 
-    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once.
+    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise.
     """
 
     def __init__(
@@ -183,25 +184,28 @@ class Listener:
     async def _attend(self, stream: trio.SocketStream) -> None:
         """One connection, to its end. Whatever goes wrong in it stays in it."""
         address = ""
+        connection: Connection | None = None
         try:
-            address, port = _tune(stream)
-            records = TlsRecords(self._tls.context)
-            connection = Connection(stream, records, address=(address, port), limits=self.limits)
-        except OSError:  # the peer has gone again
-            self._places.release(None)
-            self._report("accept", "closed_by_peer", address)
-            await trio.aclose_forcefully(stream)
-            return
-        try:
+            try:
+                address, port = _tune(stream)
+                records = TlsRecords(self._tls.context)
+                connection = Connection(stream, records, address=(address, port), limits=self.limits)
+            finally:
+                if connection is None:
+                    self._places.release(None)
             accept = await self._open_in_place(connection, address)
             if accept is not None:
                 await self._hand_over(connection, accept)
+        except _PeerGone:
+            self._report("accept", "closed_by_peer", address)
         except Exception:
             # The only place that may swallow a bug: it belongs to this one connection.
             _LOG.exception("connection failed", listener=self.name, address=address)
             self._report("session", "failed", address)
         finally:
-            await connection.aclose(1011)
+            if connection is not None:
+                await connection.aclose(1011)
+            await trio.aclose_forcefully(stream)
 
     async def _open_in_place(self, connection: Connection, address: str) -> Accept | None:
         with trio.CancelScope() as place:
@@ -282,13 +286,20 @@ _TEXTS = {
 """What a refused charger reads. The reason proper is for us: it would tell a stranger what to try next."""
 
 
+class _PeerGone(GatewayError):
+    """The peer reset the connection before we looked at it."""
+
+
 def _tune(stream: trio.SocketStream) -> tuple[str, int]:
-    """Set keep-alive (TCP_NODELAY is set by SocketStream) and return the peer's address. Raises OSError."""
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEPALIVE.items():
-        if hasattr(socket, option):  # macOS names them otherwise
-            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    name = stream.socket.getpeername()
+    """Set keep-alive (TCP_NODELAY is set by SocketStream) and return the peer's address. Raises _PeerGone."""
+    try:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE.items():
+            if hasattr(socket, option):  # macOS names them otherwise
+                stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        name = stream.socket.getpeername()
+    except OSError as exc:
+        raise _PeerGone from exc
     return name[0], name[1]
 
 

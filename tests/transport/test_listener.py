@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gc
 import logging
 import resource
+import shutil
 import socket
 import ssl
+import struct
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -20,8 +24,10 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed as ClientClosed
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
+from gateway.framing.websocket import WebSocket
 from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
+from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener, Outcome
 from gateway.transport.tls import TlsProvider
@@ -337,6 +343,43 @@ async def test_a_failing_admission_ends_its_own_connection_only() -> None:
         await (await port.client("good")).aclose()
 
 
+async def test_a_peer_that_resets_at_once_is_no_failure() -> None:
+    """Load balancers' probes do that all day."""
+    async with open_port() as port:
+        with capture_logs() as logs:
+            for _ in range(5):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    probe.connect(("127.0.0.1", port.number))
+            await wait_for(lambda: len(port.seen()) == 5)
+        assert {line["log_level"] for line in logs} == {"debug"}
+        assert port.listener.opening == 0
+        await (await port.client()).aclose()
+
+
+async def test_a_broken_tls_provider_costs_one_connection() -> None:
+    """Even a bug before the handshake stays in its connection, and gives its place back."""
+
+    class Broken(TlsProvider):
+        @property
+        def context(self) -> ssl.SSLContext:
+            raise RuntimeError("bug")
+
+    async with trio.open_nursery() as nursery:
+        listener = Listener(
+            name="x", host="127.0.0.1", port=0, tls=Broken(certificates()), admit=admit, handle=echo,
+            limits=Limits(max_concurrent_handshakes=4),
+        )  # fmt: skip
+        [(_, number)] = await nursery.start(listener.serve)
+        with capture_logs() as logs:
+            for _ in range(6):
+                async with await trio.open_tcp_stream("127.0.0.1", number) as stream:
+                    with suppress(trio.BrokenResourceError):
+                        assert await stream.receive_some() == b""
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == ["connection failed"] * 6
+        nursery.cancel_scope.cancel()
+
+
 async def test_stop_accepting_lets_handlers_finish() -> None:
     """The port is closed at once; serve() returns when the last connection has ended."""
     returned = []
@@ -493,3 +536,63 @@ async def test_a_handler_that_lets_the_end_of_its_connection_out_is_no_failure()
             await wait_for(port.seen)
         assert [line["log_level"] for line in logs] == ["debug"]
         assert (ends[0].code, ends[0].reason, ends[0].initiator) == (1001, "bye", "peer")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command as a client")
+async def test_a_key_update_in_mid_session_is_survived() -> None:
+    """TLS 1.3: the answer goes out before our next message, which the client can still read."""
+
+    async def tick(transport: Transport, principal: object) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transport.receive)
+            while True:
+                await transport.send(b"tick")
+                await trio.sleep(0.02)
+
+    async with open_port(handle=tick) as port:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port.number}", "-msg", "-tls1_3", "-crlf"]
+        request = head("/ocpp/CP1", authorization("CP1"), ("Sec-WebSocket-Protocol", "ocpp1.6"))
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with process.stdin, process.stdout:
+            with trio.fail_after(10):
+                await _read_until(process.stdout, b"read R BLOCK")
+                await process.stdin.send_all(request.replace(b"\r\n", b"\n"))
+                await _read_until(process.stdout, b"tick")
+                await process.stdin.send_all(b"K\n")  # s_client's command: update keys, and ask for the same
+                await _read_until(process.stdout, b"<<< TLS 1.3, Handshake [length 0005], KeyUpdate")
+                await _read_until(process.stdout, b"tick")
+            process.kill()
+        await process.wait()
+
+
+async def _read_until(stream: trio.abc.ReceiveStream, marker: bytes) -> None:
+    data = b""
+    while marker not in data:
+        part = await stream.receive_some()
+        assert part, data
+        data += part
+
+
+@pytest.mark.parametrize("path", ["/ocpp/CP1", "/ocpp/unknown", "/elsewhere"])
+async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
+    """With the collector off, no connection outlives its end, nor any scope, parser or exception that holds it."""
+    async with open_port() as port:
+        gc.collect()
+        gc.disable()
+        try:
+            for i in range(20):
+                client = RawClient(await port.raw())
+                more = (authorization(path.rpartition("/")[2]), ("Sec-WebSocket-Protocol", "ocpp1.6"))
+                await client.send(head(path, *more))
+                await client.read_until(b"\r\n\r\n")
+                await client.raw.aclose()
+                await wait_for(lambda i=i: len(port.seen()) > i)
+            await wait_for(lambda: not port.listener.opening)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, Connection | WebSocket)]
+        finally:
+            gc.enable()
