@@ -5,7 +5,9 @@ import socket
 import ssl
 
 import pytest
+import trio
 
+from gateway.api.v1 import charge_point_pb2 as points
 from tests.endtoend.charger import chargers
 from tests.endtoend.gateway_process import KEY, Gateway
 from tests.endtoend.wire import Refused, Wire
@@ -33,11 +35,15 @@ def gateway(tmp_path_factory, certificates):
 
 
 @pytest.fixture(autouse=True)
-async def serves_afterwards(gateway):
+def serves_afterwards(gateway):
     """Whatever was tried, a charger gets in afterwards."""
     yield
-    async with chargers(gateway, "CP1", boot=False) as (charger,):
-        await charger.boot()
+    trio.run(boot, gateway)
+
+
+async def boot(gateway: Gateway) -> None:
+    async with chargers(gateway, "CP1"):
+        pass
 
 
 def authorization(identity: str = "CP1", key: bytes = KEY) -> str:
@@ -175,7 +181,7 @@ def test_a_plain_request_inside_tls_is_answered_and_closed(gateway):
     assert 400 <= status_of(tls(gateway, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) < 500
 
 
-async def test_an_identity_is_decoded_once(gateway):
+def test_an_identity_is_decoded_once(gateway):
     """`CP%201` is "CP 1" in the path, as the user name, and in the store (OCPP.md A1.1)."""
     gateway.add_charge_point("CP 1")
     request = f"GET /ocpp/CP%201 HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization('CP 1')}\r\n".encode()
@@ -184,8 +190,6 @@ async def test_an_identity_is_decoded_once(gateway):
 
 async def test_a_deleted_charge_point_is_unknown(gateway):
     """What was admitted yesterday is refused today."""
-    from gateway.api.v1 import charge_point_pb2 as points
-
     gateway.add_charge_point("CP-gone")
     gateway.points.DeleteChargePoint(points.DeleteChargePointRequest(identity="CP-gone"), timeout=10)
     with pytest.raises(Refused) as refused:
