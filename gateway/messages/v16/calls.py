@@ -48,7 +48,7 @@ _REASONS: Final = {
 
 
 def decode_call(message_id: str, action: str, payload: JSON) -> Request | CallRefused:
-    """Read a CALL. Never raises, whatever the payload is."""
+    """Read a CALL. Never raises, whatever ``gateway.messages.rpc`` made of the payload."""
     validator = schemas.REQUESTS.get(action)
     if validator is None:
         known = action in schemas.KNOWN_ACTIONS

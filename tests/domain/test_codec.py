@@ -1,0 +1,131 @@
+"""Stored bodies, commands and answers come back as they were, and their secrets don't."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import codec
+from gateway.domain import commands as c
+from gateway.domain.codec import UnreadableBody, canonical_bytes, decode, encode, encode_command, without_password
+from gateway.domain.commands import COMMANDS, Answer, ChargerError, ConfigurationKey
+from gateway.domain.events import BODIES, ChargePointBooted, ConnectorStatusChanged, MeterValuesReported
+from gateway.domain.values import ConnectorAddress
+from tests.domain.values import strategy_of
+
+
+@pytest.mark.parametrize("cls", BODIES.values(), ids=BODIES)
+@given(data=st.data())
+def test_every_body_comes_back_as_it_was(cls, data):
+    """Round trip over every class of event, whatever a charger put into it."""
+    body = data.draw(strategy_of(cls))
+    assert decode(cls.TYPE, cls.VERSION, encode(body)) == body
+
+
+@given(strategy_of(Answer))
+def test_every_answer_comes_back_as_it_was(answer):
+    """For the columns of a command."""
+    assert codec.decode_answer(codec.encode_answer(answer)) == answer
+
+
+@given(strategy_of(ChargerError))
+def test_every_error_comes_back_as_it_was(error):
+    """For the columns of a command."""
+    assert codec.decode_error(codec.encode_error(error)) == error
+
+
+def test_what_a_charger_sent_is_stored_as_it_was_sent():
+    """A field at its default takes no room, and nothing looks into meter values."""
+    values = ({"timestamp": "2024", "sampledValue": [{"value": 1, "odd": None}]},)
+    assert orjson.loads(encode(MeterValuesReported(ConnectorAddress(1, 1), values))) == {
+        "connector": {"evse": 1, "connector": 1},
+        "meter_value": [{"timestamp": "2024", "sampledValue": [{"value": 1, "odd": None}]}],
+    }
+
+
+def test_a_stored_field_that_this_version_does_not_know_is_ignored():
+    """An optional field may be added without a new version."""
+    body = ConnectorStatusChanged(ConnectorAddress(1, 1), "Available", "NoError")
+    stored = orjson.loads(encode(body)) | {"invented_later": 1}
+    assert decode(body.TYPE, 1, orjson.dumps(stored)) == body
+
+
+def test_a_body_of_a_later_version_is_refused_by_name():
+    """Reading it half would be worse."""
+    with pytest.raises(UnreadableBody, match=r"charge_point\.booted has version 99"):
+        decode("charge_point.booted", 99, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [("no.such", b"{}"), ("charge_point.booted", b"{}"), ("charge_point.booted", b"["), ("charge_point.booted", b"1")],
+)
+def test_what_can_not_be_read_names_its_type(type_, data):
+    """One error, of the store's family."""
+    with pytest.raises(UnreadableBody, match=type_):
+        decode(type_, 1, data)
+
+
+def test_an_old_body_is_lifted_step_by_step(monkeypatch):
+    """Stored bodies are read for ever."""
+    monkeypatch.setattr(ChargePointBooted, "VERSION", 3)
+    monkeypatch.setitem(codec.UPCASTERS, ("charge_point.booted", 1), lambda old: {**old, "registration": "Pending"})
+    monkeypatch.setitem(codec.UPCASTERS, ("charge_point.booted", 2), lambda old: {**old, "interval": 60})
+    body = decode("charge_point.booted", 1, b'{"boot":{"vendor":"V","model":"M"}}')
+    assert isinstance(body, ChargePointBooted)
+    assert (body.registration, body.interval) == ("Pending", 60)
+
+
+@pytest.mark.parametrize("cls", COMMANDS.values(), ids=COMMANDS)
+@given(data=st.data())
+def test_every_command_can_be_stored_and_told_from_another(cls, data):
+    """As JSON, and in one spelling for its fingerprint."""
+    command = data.draw(strategy_of(cls))
+    orjson.dumps(encode_command(command))
+    assert canonical_bytes(command) == canonical_bytes(command)
+
+
+@pytest.mark.parametrize("key", ["AuthorizationKey", "authorizationkey", " AUTHORIZATIONKEY "])
+def test_the_value_of_a_secret_key_is_never_stored(key):
+    """WP A01.FR.09. The fingerprint's bytes have it, for two keys are two requests."""
+    command = c.ChangeConfiguration(key, "00112233445566778899aabbccddeeff")
+    assert encode_command(command) == {"key": key, "value": c.REDACTED}
+    assert canonical_bytes(command) != canonical_bytes(c.ChangeConfiguration(key, "another"))
+    assert "0011" not in repr(command)
+
+
+def test_the_value_of_any_other_key_is_stored():
+    """It is what the operator wants to see."""
+    assert encode_command(c.ChangeConfiguration("HeartbeatInterval", "60"))["value"] == "60"
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("ftp://host/path", "ftp://host/path"),
+        ("ftp://user@host/path", "ftp://user@host/path"),
+        ("ftp://user:pass:word@host:21/path", "ftp://user:(redacted)@host:21/path"),
+        ("https://u:p@[::1]:8080/x?y#z", "https://u:(redacted)@[::1]:8080/x?y#z"),
+        ("ftp://[::1", c.REDACTED),
+    ],
+)
+def test_the_password_of_an_upload_is_never_stored(location, shown):
+    """Locations of diagnostics and firmware carry credentials (S §5.9)."""
+    assert without_password(location) == shown
+    assert encode_command(c.GetDiagnostics(location))["location"] == shown
+
+
+def test_a_configuration_key_is_stored_with_its_answer():
+    """Answers are tagged by their kind, under names that stay."""
+    answer = c.ConfigurationAnswer((ConfigurationKey("A", True, "1"),), ("B",))
+    assert orjson.loads(codec.encode_answer(answer)) == {
+        "kind": "configuration",
+        "keys": [{"key": "A", "readonly": True, "value": "1"}],
+        "unknown_keys": ["B"],
+    }
+
+
+def test_an_answer_of_unknown_kind_is_unreadable():
+    """Written by a later version."""
+    with pytest.raises(UnreadableBody):
+        codec.decode_answer(b'{"kind":"novel"}')
