@@ -38,6 +38,14 @@ COMMAND_SECONDS = 90.0
 
 PAGE_SIZE = 200
 
+OPTIONS = (
+    # A page or batch may hold a charger's largest messages: gRPC's own limit of 4 MiB is below what the gateway sends.
+    ("grpc.max_receive_message_length", 32 * 1024 * 1024),
+    # A watch over a link that died without a word is noticed.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
 TargetOption = Annotated[
     str,
     typer.Option(
@@ -87,12 +95,12 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[Gateway]:
 
 def _channel(target: str, tls: TlsFiles) -> grpc.Channel:
     if tls.authority is None:
-        return grpc.insecure_channel(target)
+        return grpc.insecure_channel(target, OPTIONS)
     try:
         read = [None if path is None else path.read_bytes() for path in (tls.authority, tls.key, tls.certificate)]
     except OSError as error:
         raise CommandFailed(f"{error.filename}: can't be read: {error.strerror}") from None
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(*read))
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(*read), OPTIONS)
 
 
 # --- requests -------------------------------------------------------------------------------------------------
@@ -182,7 +190,8 @@ def describe(error: grpc.RpcError, target: str = "") -> str:
     if info is not None and info.reason:
         line += f" [{info.reason}]"
         line += "".join(f", {name.replace('_', ' ')}: {value}" for name, value in _worth_telling(info))
-    return "\n".join([line, *(f"  {each.field}: {each.description}" for each in violations)])
+    # The gateway's own message names the fields already; another server's may not.
+    return "\n".join([line, *(f"  {each.field}: {each.description}" for each in violations if each.field not in text)])
 
 
 def _worth_telling(info: ErrorInfo) -> Iterator[tuple[str, str]]:

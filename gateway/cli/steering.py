@@ -30,7 +30,9 @@ from gateway.cli.output import JsonOption, fail, local, note, out, print_json, s
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
 RequestIdOption = Annotated[
     str | None,
-    typer.Option(help="Your id for this request: repeated, it returns the first outcome and sends nothing."),
+    typer.Option(
+        "--request-id", help="Your id for this request: repeated, it returns the first outcome and sends nothing."
+    ),
 ]
 TransactionOption = Annotated[str | None, typer.Option("--transaction", help="The transaction, by the gateway's id.")]
 

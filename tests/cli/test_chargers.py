@@ -1,0 +1,221 @@
+"""`gateway chargers` and `gateway tags`: what is asked of the gateway, and what is shown of its answer."""
+
+import json
+
+import grpc
+import pytest
+
+from gateway.api.v1 import charge_point_pb2 as api
+from gateway.api.v1 import id_tag_pb2 as tags_api
+from gateway.api.v1.common_pb2 import ConnectorAddress
+from tests.cli.fakes import Failure, at
+
+HOME = api.ChargePoint(
+    identity="HOME-1",
+    registration=1,
+    boot=api.BootInformation(vendor="Hearth", model="W22", firmware_version="1.4.2"),
+    connection=api.Connection(connected=True, remote_address="192.0.2.7:5000", since_time=at("2024-05-01T10:00:00Z")),
+    connectors=[
+        api.Connector(connector=ConnectorAddress(), status="Available", error_code="NoError"),
+        api.Connector(connector=ConnectorAddress(evse=1, connector=1), status="Charging", error_code="NoError"),
+    ],
+    boot_configuration=[api.AppliedConfiguration(key="MeterValueSampleInterval", value="60", status="Accepted")],
+)
+
+
+def test_a_generated_key_is_shown_once_in_hexadecimal(fake, run):
+    """Adding a charger without a key shows the one that the gateway made."""
+    fake.answers["CreateChargePoint"] = api.CreateChargePointResponse(
+        charge_point=HOME, generated_authorization_key=bytes(range(20))
+    )
+    result = run("chargers", "add", "HOME-1", "--registration", "pending", "--description", "garage")
+    assert result.exit_code == 0, result.output
+    assert bytes(range(20)).hex() in result.stdout
+    (request,) = fake.asked("CreateChargePoint")
+    assert (request.charge_point.identity, request.charge_point.registration) == ("HOME-1", 2)
+    assert not request.HasField("authorization_key")
+
+
+def test_a_key_of_the_operators_is_read_from_standard_input(fake, run):
+    """A key needs to stand in no command line, where others could read it, and is not printed."""
+    result = run("chargers", "add", "HOME-1", "--key", "-", input="00ff" * 8 + "\n")
+    assert result.exit_code == 0, result.output
+    assert fake.asked("CreateChargePoint")[0].authorization_key == bytes.fromhex("00ff" * 8)
+    assert "00ff" not in result.output
+
+
+def test_a_key_that_is_not_hexadecimal_is_wrong_usage_and_not_repeated(fake, run):
+    """The error shows no secret."""
+    result = run("chargers", "add", "HOME-1", "--key", "secret!")
+    assert result.exit_code == 2
+    assert "hexadecimal" in result.stderr
+    assert "secret!" not in result.output
+    assert not fake.requests
+
+
+def test_the_list_follows_all_pages(fake, run):
+    """Chargers of every page are shown, with their state."""
+    fake.answers["ListChargePoints"] = [
+        api.ListChargePointsResponse(charge_points=[HOME], next_page_token="more"),
+        api.ListChargePointsResponse(charge_points=[api.ChargePoint(identity="HOME-2")]),
+    ]
+    result = run("chargers", "list", "--connected")
+    assert result.exit_code == 0, result.output
+    first, second = fake.asked("ListChargePoints")
+    assert (first.connected, second.page_token) == (True, "more")
+    header, *rows = result.stdout.splitlines()
+    assert header.split()[:2] == ["identity", "connection"]
+    assert rows[0].split()[:6] == ["HOME-1", "connected", "Accepted", "Hearth", "W22", "1.4.2"]
+    assert "1 Charging" in rows[0]
+    assert rows[1].split()[0:2] == ["HOME-2", "offline"]
+
+
+def test_the_limit_of_a_list_is_kept(fake, run):
+    """No more is fetched than was asked for."""
+    fake.answers["ListChargePoints"] = api.ListChargePointsResponse(charge_points=[HOME] * 2, next_page_token="more")
+    result = run("chargers", "list", "--limit", 2, "--json")
+    assert len(json.loads(result.stdout)) == 2
+    assert [request.page_size for request in fake.asked("ListChargePoints")] == [2]
+
+
+def test_a_charger_is_shown_with_all_that_is_known(fake, run):
+    """Connection, connectors and the outcome of the boot configuration."""
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)
+    text = run("chargers", "show", "HOME-1").stdout
+    for part in ("192.0.2.7:5000", "Hearth", "Charging", "MeterValueSampleInterval"):
+        assert part in text
+
+
+def test_json_has_the_apis_own_names(fake, run):
+    """What machines read is the API's message."""
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)
+    shown = json.loads(run("chargers", "show", "HOME-1", "--json").stdout)
+    assert shown["boot"]["firmware_version"] == "1.4.2"
+    assert shown["registration"] == "REGISTRATION_ACCEPTED"
+
+
+def test_what_a_charger_said_cannot_move_the_cursor(fake, run):
+    """Escape sequences and markup in a charger's words are shown as text."""
+    evil = api.ChargePoint(identity="EVIL", boot=api.BootInformation(vendor="\x1b[2J[bold]x[/]\r\n", model="m"))
+    fake.answers["ListChargePoints"] = api.ListChargePointsResponse(charge_points=[evil])
+    text = run("chargers", "list").stdout
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "\\x1b[2J[bold]x[/]" in text
+
+
+def test_an_update_names_what_changes_and_nothing_else(fake, run):
+    """The mask is what the command line named."""
+    result = run("chargers", "update", "HOME-1", "--registration", "rejected", "--require-subprotocol")
+    assert result.exit_code == 0, result.output
+    (request,) = fake.asked("UpdateChargePoint")
+    assert list(request.update_mask.paths) == ["registration", "assume_subprotocol"]
+    assert request.charge_point.registration == 3
+
+
+@pytest.mark.parametrize("arguments", [[], ["--key", "00", "--new-key"]])
+def test_an_update_of_nothing_or_of_two_keys_is_wrong_usage(fake, run, arguments):
+    """Nothing is sent."""
+    assert run("chargers", "update", "HOME-1", *arguments).exit_code == 2
+    assert not fake.requests
+
+
+def test_a_new_key_is_generated_on_request(fake, run):
+    """And shown, as at the creation."""
+    fake.answers["UpdateChargePoint"] = api.UpdateChargePointResponse(generated_authorization_key=b"\xab" * 20)
+    result = run("chargers", "update", "HOME-1", "--new-key", "--json")
+    assert json.loads(result.stdout)["authorization_key_hex"] == "ab" * 20
+
+
+def test_removing_asks_and_without_anybody_there_refuses(fake, run):
+    """A script says --yes; nothing is removed by accident."""
+    result = run("chargers", "remove", "HOME-1")
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert not fake.requests
+    assert run("chargers", "remove", "HOME-1", "--yes").exit_code == 0
+    assert fake.asked("DeleteChargePoint")[0].identity == "HOME-1"
+
+
+def test_an_error_is_one_line_with_its_reason_and_metadata(fake, run):
+    """The gateway's reason reaches the operator, times as ages too."""
+    fake.answers["DisconnectChargePoint"] = Failure(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "charge point HOME-1 is not connected",
+        "CHARGE_POINT_OFFLINE",
+        {"last_seen": "2024-05-01T10:00:00+00:00"},
+    )
+    result = run("chargers", "disconnect", "HOME-1")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(
+        "error: charge point HOME-1 is not connected [CHARGE_POINT_OFFLINE], last seen: 2024-05-01T10:00:00+00:00 ("
+    )
+    assert result.stderr.count("\n") == 1
+
+
+def test_wrong_fields_are_told_one_by_one(fake, run):
+    """Each field violation is a line."""
+    fake.answers["CreateChargePoint"] = Failure(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the request is not valid",
+        "INVALID_COMMAND",
+        violations={"charge_point.identity": "contains a slash"},
+    )
+    lines = run("chargers", "add", "a/b").stderr.splitlines()
+    assert lines[0] == "error: the request is not valid [INVALID_COMMAND]"
+    assert lines[1] == "  charge_point.identity: contains a slash"
+
+
+def test_no_gateway_is_told_plainly(run, monkeypatch):
+    """Nothing listens: no traceback, and no riddle."""
+    result = run("chargers", "list", "--target", "127.0.0.1:1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: no gateway answers")
+
+
+def test_a_missing_ca_is_told_by_its_path(run, tmp_path):
+    """Files for TLS are read before anything is sent."""
+    result = run("--ca", tmp_path / "none.pem", "chargers", "list")
+    assert result.exit_code == 1
+    assert "none.pem: can't be read" in result.stderr
+
+
+# --- tags -----------------------------------------------------------------------------------------------------
+
+
+def test_a_tag_is_added_with_its_expiry_and_group(fake, run):
+    """All that a tag has."""
+    fake.answers["CreateIdTag"] = tags_api.CreateIdTagResponse(id_tag=tags_api.IdTag(id_tag="TAG", status=1))
+    result = run(
+        "tags", "add", "TAG", "--expires", "2030-01-02T03:04:05+0000", "--parent", "FAMILY", "--allow-concurrent"
+    )
+    assert result.exit_code == 0, result.output
+    made = fake.asked("CreateIdTag")[0].id_tag
+    assert (made.id_tag, made.status, made.parent_id_tag, made.allow_concurrent) == ("TAG", 1, "FAMILY", True)
+    assert made.expire_time == at("2030-01-02T03:04:05Z")
+
+
+def test_a_tags_expiry_can_be_taken_away(fake, run):
+    """The mask names the field, and the field is unset."""
+    assert run("tags", "update", "TAG", "--never-expires", "--status", "blocked").exit_code == 0
+    (request,) = fake.asked("UpdateIdTag")
+    assert list(request.update_mask.paths) == ["status", "expire_time"]
+    assert not request.id_tag.HasField("expire_time")
+    assert request.id_tag.status == 2
+
+
+def test_tags_are_listed_and_shown(fake, run):
+    """In a table, and one by one."""
+    tag = tags_api.IdTag(id_tag="TAG", status=2, parent_id_tag="FAMILY", create_time=at("2024-05-01T10:00:00Z"))
+    fake.answers["ListIdTags"] = tags_api.ListIdTagsResponse(id_tags=[tag])
+    fake.answers["GetIdTag"] = tags_api.GetIdTagResponse(id_tag=tag)
+    assert "Blocked" in run("tags", "list").stdout
+    assert "FAMILY" in run("tags", "show", "TAG").stdout
+    assert json.loads(run("tags", "list", "--json").stdout)[0]["status"] == "ID_TAG_STATUS_BLOCKED"
+
+
+def test_a_tag_is_removed(fake, run):
+    """By its name."""
+    assert run("tags", "remove", "TAG").exit_code == 0
+    assert fake.asked("DeleteIdTag")[0].id_tag == "TAG"
