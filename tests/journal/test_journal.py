@@ -1,0 +1,322 @@
+"""The journal: groups, deadlines, cancellation, failing disks and recovery, in virtual time."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from gateway.errors import StoreUnavailable
+from gateway.journal import Journal, Numbers
+from gateway.journal import journal as constants
+from gateway.store.api import Append, Appended, RecordLastHeard
+from tests.journal.conftest import running
+from tests.store.builders import event, status
+
+
+def write(name: str = "CP1", count: int = 1) -> Append:
+    return Append(name, 1, tuple(event(status()) for _ in range(count)))
+
+
+async def outcome_of(journal: Journal, write: Append, into: list) -> None:
+    try:
+        into.append(await journal.commit(write))
+    except StoreUnavailable as error:
+        into.append(error)
+
+
+async def test_a_commit_answers_with_its_own_result(journal, store, autojump_clock):
+    """And is in the store by then."""
+    assert await journal.commit(write(count=2)) == Appended((1, 2))
+    assert await journal.commit(write()) == Appended((3,))
+    assert len(store.batches) == 2
+
+
+async def test_what_waits_during_a_commit_is_the_next_batch(journal, store, disk, autojump_clock):
+    """In the order of arrival, each waiter with its own answer."""
+    disk.seconds = 0.01
+    results = {}
+
+    async def commit(n):
+        results[n] = await journal.commit(write(str(n)))
+
+    async with trio.open_nursery() as nursery:
+        for n in range(50):
+            nursery.start_soon(commit, n)
+            await wait_all_tasks_blocked() if n == 0 else None
+    assert [len(batch) for batch in store.batches] == [1, 49]
+    order = [w.charge_point for w in store.writes]
+    assert {n: Appended((order.index(str(n)) + 1,)) for n in range(50)} == results
+
+
+async def test_a_batch_is_bounded(store, disk, autojump_clock):
+    """More than fits waits for the next one."""
+    async with running(Journal(store, run_sync=disk, max_batch=10)) as journal, trio.open_nursery() as nursery:
+        for n in range(35):
+            nursery.start_soon(journal.commit, write(str(n)))
+    assert max(len(batch) for batch in store.batches) == 10
+    assert len(store.writes) == 35
+
+
+async def test_the_queue_is_bounded(store, disk, autojump_clock):
+    """Beyond it a commit is refused at once, and nothing of it is written."""
+    disk.stall()
+    results = []
+    async with running(Journal(store, run_sync=disk, max_batch=1, max_waiting=3)) as journal:
+        async with trio.open_nursery() as nursery:
+            for n in range(4):
+                nursery.start_soon(outcome_of, journal, write(str(n)), results)
+                await wait_all_tasks_blocked()
+            with pytest.raises(StoreUnavailable, match="3 commits are waiting"):
+                await journal.commit(write("too many"))
+            disk.gate.set()
+        assert journal.healthy
+    assert [w.charge_point for w in store.writes] == ["0", "1", "2", "3"]
+
+
+async def test_cancelling_the_wait_withdraws_nothing(journal, store, disk, autojump_clock):
+    """Neither from the batch under way nor from the one that forms."""
+    disk.stall()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.commit, write("in flight"))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(journal.commit, write("queued"))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert store.writes == []
+    disk.gate.set()
+    await journal.commit(write("after"))
+    assert [w.charge_point for w in store.writes] == ["in flight", "queued", "after"]
+
+
+async def test_a_caller_that_is_cancelled_already_hands_nothing_over(journal, store, autojump_clock):
+    """The point of no return is not passed."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await journal.commit(write())
+    assert scope.cancelled_caught
+    await journal.commit(write("after"))
+    assert len(store.writes) == 1
+
+
+async def test_callbacks_hear_of_the_head_before_the_waiters_run(journal, autojump_clock):
+    """A watcher's wake-up never comes later than the acknowledgement; commits without events are none."""
+    heads = []
+    journal.on_commit.append(heads.append)
+    await journal.commit(write(count=3))
+    assert heads == [3]
+    await journal.commit(RecordLastHeard(()))
+    assert heads == [3]
+
+
+async def test_a_callback_that_raises_harms_nobody(journal, autojump_clock):
+    """Its bug is logged; the commit stands, and so do the other callbacks."""
+    heads = []
+
+    def broken(head):
+        raise RuntimeError("a bug")
+
+    journal.on_commit += [broken, heads.append]
+    assert await journal.commit(write()) == Appended((1,))
+    assert heads == [1]
+
+
+async def test_a_write_that_can_not_be_fails_alone(journal, store, disk, autojump_clock):
+    """The rest of its batch is committed: one session's bug is nobody else's."""
+    results = []
+    disk.stall()
+
+    async def poisoned():
+        with pytest.raises(ValueError, match="a bug"):
+            await journal.commit(write(store.poison))
+        results.append("raised")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.commit, write("first"))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(outcome_of, journal, write("A"), results)
+        nursery.start_soon(poisoned)
+        nursery.start_soon(outcome_of, journal, write("B"), results)
+        await wait_all_tasks_blocked()
+        disk.gate.set()
+    assert journal.healthy
+    assert sorted(w.charge_point for w in store.writes) == ["A", "B", "first"]
+    assert "raised" in results
+    assert len(results) == 3
+
+
+# --- failing disks --------------------------------------------------------------------------------------------
+
+
+async def test_a_failing_commit_tells_everybody_and_refuses_whoever_comes(journal, store, disk, autojump_clock):
+    """Those in the batch, those behind it, and new ones: nothing is acknowledged."""
+    health, results = [], []
+    journal.on_health.append(health.append)
+    store.broken = True
+    disk.stall()
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(outcome_of, journal, write(), results)
+            await wait_all_tasks_blocked()
+        disk.gate.set()
+    assert [str(r) for r in results] == ["the disk is full"] * 3
+    assert len({id(r) for r in results}) == 3
+    assert health == [False]
+    assert not journal.healthy
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        await journal.commit(write())
+    assert store.writes == []
+
+
+async def test_the_journal_recovers_without_a_restart(journal, store, autojump_clock):
+    """It probes with growing pauses until the store can write, and then takes commits again."""
+    health = []
+    journal.on_health.append(health.append)
+    store.broken = True
+    with pytest.raises(StoreUnavailable):
+        await journal.commit(write())
+    begin = trio.current_time()
+    await trio.sleep(20)
+    assert 6 <= store.probes <= 10
+    store.broken = False
+    await journal.wait_healthy()
+    assert trio.current_time() - begin <= 20 + constants.LONGEST_PAUSE
+    assert health == [False, True]
+    assert await journal.commit(write()) == Appended((1,))
+
+
+async def test_a_relapse_does_not_begin_with_short_pauses_again(journal, store, autojump_clock):
+    """A disk with room for a probe but not for a batch is not hammered."""
+    store.broken = True
+    store.probe = lambda: None
+    begin = trio.current_time()
+    for _ in range(8):
+        await journal.wait_healthy()
+        with pytest.raises(StoreUnavailable):
+            await journal.commit(write())
+    assert trio.current_time() - begin > 2 * constants.LONGEST_PAUSE
+
+
+async def test_a_commit_that_takes_too_long_is_not_acknowledged(journal, store, disk, autojump_clock):
+    """After the deadline everybody is told, and commits are refused until the disk has answered."""
+    health, results = [], []
+    journal.on_health.append(health.append)
+    disk.stall()
+    begin = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outcome_of, journal, write("stalled"), results)
+        await trio.sleep(3)
+        nursery.start_soon(outcome_of, journal, write("behind"), results)
+    assert trio.current_time() - begin == pytest.approx(constants.COMMIT_DEADLINE)
+    assert [str(r) for r in results] == ["a commit took longer than 10 s"] * 2
+    with pytest.raises(StoreUnavailable, match="longer than"):
+        await journal.commit(write("refused"))
+    await trio.sleep(60)
+    assert health == [False]
+    disk.gate.set()
+    await journal.wait_healthy()
+    assert health == [False, True]
+    assert await journal.commit(write("after")) == Appended((2,))
+    # What was under way got through after all; what was behind it was never tried.
+    assert [w.charge_point for w in store.writes] == ["stalled", "after"]
+
+
+async def test_the_deadline_is_each_commits_own(store, disk, autojump_clock):
+    """A slow disk that keeps it for every commit stays in use, however long the queue never empties."""
+    disk.seconds = 0.45
+    results = []
+    async with running(Journal(store, run_sync=disk, deadline=1.0)) as journal:
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(outcome_of, journal, write(), results)
+                await trio.sleep(0.1)
+        assert journal.healthy
+    assert [type(r) for r in results] == [Appended] * 40
+
+
+async def test_a_disk_that_stalls_and_then_fails_is_probed(journal, store, disk, autojump_clock):
+    """Health comes back by a probe, not by the stalled commit's return."""
+    disk.stall()
+    results = []
+    await outcome_of(journal, write(), results)
+    store.broken = True
+    disk.gate.set()
+    await trio.sleep(10)
+    assert not journal.healthy
+    assert store.probes > 2
+    store.broken = False
+    await journal.wait_healthy()
+
+
+# --- the end --------------------------------------------------------------------------------------------------
+
+
+async def test_closing_drains_what_was_handed_over(store, disk, autojump_clock):
+    """Everything waiting is committed and answered; nothing new is taken."""
+    disk.seconds = 0.1
+    results = []
+    journal = Journal(store, run_sync=disk, max_batch=2)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        for n in range(7):
+            nursery.start_soon(outcome_of, journal, write(str(n)), results)
+        await wait_all_tasks_blocked()
+        await journal.aclose()
+        assert len(store.writes) == 7
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await journal.commit(write())
+    assert [type(r) for r in results] == [Appended] * 7
+
+
+async def test_closing_does_not_wait_for_a_broken_disk(store, disk, autojump_clock):
+    """What can't be written was refused already."""
+    store.broken = True
+    journal = Journal(store, run_sync=disk)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        await outcome_of(journal, write(), [])
+        with trio.fail_after(1):
+            await journal.aclose()
+
+
+async def test_cancelling_the_writer_leaves_nobody_waiting(store, disk, autojump_clock):
+    """Everybody is told that nothing is known; later commits are refused."""
+    disk.stall()
+    results = []
+    journal = Journal(store, run_sync=disk, max_batch=1)
+    async with trio.open_nursery() as callers, trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        for _ in range(3):
+            callers.start_soon(outcome_of, journal, write(), results)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [str(r) for r in results] == ["the journal is closed"] * 3
+    with pytest.raises(StoreUnavailable):
+        await journal.commit(write())
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+async def test_numbers_come_in_blocks(journal, store, autojump_clock):
+    """Many takers at once, no number twice, one commit for each block."""
+    numbers = Numbers(journal, block=10)
+    taken = []
+
+    async def take():
+        taken.append(await numbers.take())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(35):
+            nursery.start_soon(take)
+    assert sorted(taken) == list(range(1, 36))
+    assert len(store.writes) == 4
+
+
+async def test_a_store_that_is_unavailable_gives_no_numbers(journal, store, autojump_clock):
+    """And gives them again when it is back."""
+    numbers = Numbers(journal)
+    store.broken = True
+    with pytest.raises(StoreUnavailable):
+        await numbers.take()
+    store.broken = False
+    await journal.wait_healthy()
+    assert await numbers.take() == 1

@@ -1,0 +1,307 @@
+"""The file: who owns it, what it may be, and what happens when the disk does not play along."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import apsw
+import pytest
+
+from gateway.errors import StoreCorrupt, StoreError, StoreInUse, StoreUnavailable
+from gateway.store.api import EventFilter
+from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.connections import MAX_READERS
+from gateway.store.sqlite.migrate import APPLICATION_ID, scripts
+from tests.store.builders import ALL, append, connect, meter, status, types
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "gateway.db"
+
+
+def opened(path: Path) -> SqliteStore:
+    return SqliteStore(path)
+
+
+# --- ownership ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_opening_in_the_same_process_is_refused_by_name(path):
+    """Until the first one is closed."""
+    store = opened(path)
+    with pytest.raises(StoreInUse, match=r"gateway\.db is served by this process"):
+        opened(path)
+    assert store.bounds().head == 0
+    store.close()
+    opened(path).close()
+
+
+def test_another_name_for_the_file_is_the_same_file(path, tmp_path):
+    """A symbolic link does not let a second one in."""
+    store = opened(path)
+    (tmp_path / "link.db").symlink_to(path)
+    with pytest.raises(StoreInUse):
+        opened(tmp_path / "link.db")
+    store.close()
+
+
+_HOLD = """
+import sys
+from gateway.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_with_the_first_ones_number(path):
+    """The lock goes with its process, however that ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "open\n"
+        with pytest.raises(StoreInUse, match=f"served by process {child.pid} "):
+            opened(path)
+        child.kill()
+        child.communicate()
+    opened(path).close()
+
+
+def test_a_place_that_is_no_directory_is_unavailable(tmp_path):
+    """The message names the file."""
+    with pytest.raises(StoreUnavailable, match=r"nowhere/gateway\.db"):
+        opened(tmp_path / "nowhere" / "gateway.db")
+
+
+# --- what the file may be -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 100_000])
+def test_a_file_that_is_no_database_is_corrupt(path, size):
+    """And says what to do; the file is left as it was, and nobody holds it."""
+    path.write_bytes(b"not a database, " * (size // 16))
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt, match=r"restore a backup"):
+            opened(path)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_database_is_corrupt(path):
+    """A schema that can't be read is found at once."""
+    store = opened(path)
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[100:4_000] = b"\xff" * 3_900
+    path.write_bytes(data)
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        opened(path)
+
+
+def test_another_programs_database_is_left_alone(path):
+    """It has tables and isn't ours."""
+    cx = apsw.Connection(str(path))
+    cx.execute("CREATE TABLE theirs (a)")
+    cx.close()
+    with pytest.raises(StoreCorrupt, match="another program"):
+        opened(path)
+
+
+def test_a_newer_version_is_refused_with_both_versions(path):
+    """It is not guessed at."""
+    opened(path).close()
+    cx = apsw.Connection(str(path))
+    cx.pragma("user_version", 99)
+    cx.close()
+    with pytest.raises(StoreCorrupt, match=rf"schema version 99; this gateway knows up to {len(scripts())}"):
+        opened(path)
+
+
+def test_a_file_is_marked_as_ours(path):
+    """Its application id and schema version are in its header."""
+    opened(path).close()
+    cx = apsw.Connection(str(path))
+    assert cx.pragma("application_id") == APPLICATION_ID
+    assert cx.pragma("user_version") == len(scripts())
+    assert cx.pragma("journal_mode") == "wal"
+    cx.close()
+
+
+def test_commits_are_synced(path):
+    """FULL: a commit that answered survives a power loss, not only a crash."""
+    store = opened(path)
+    assert store._books.cx.pragma("synchronous") == 2
+    store.close()
+
+
+# --- disks that fail ------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_fails_the_whole_batch_and_is_got_over(path):
+    """Nothing of the batch is there, reads go on, and with room again so do commits, without opening anew."""
+    store = opened(path)
+    connect(store)
+    head = store.bounds().head
+    pages = store._books.cx.pragma("page_count")
+    store._books.cx.pragma("max_page_count", pages)
+    with pytest.raises(StoreUnavailable, match="full"):
+        append(store, *[meter(None, "9" * 4_000) for _ in range(50)])
+    assert store.bounds().head == head
+    assert types(store, head) == []
+    store._books.cx.pragma("max_page_count", 2**30)
+    store.probe()
+    assert append(store, meter(None), epoch=1).sequences == (head + 1,)
+    store.close()
+
+
+def test_a_database_that_can_not_be_written_says_so(path):
+    """Commit and probe raise, reads go on."""
+    store = opened(path)
+    connect(store)
+    store._books.cx.pragma("query_only", True)
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        append(store, status())
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        store.probe()
+    assert len(types(store)) == 2
+    store._books.cx.pragma("query_only", False)
+    append(store, status())
+    store.close()
+
+
+class FailingVfs(apsw.VFS):
+    """The ordinary file system, with syncs that fail on demand."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failing = False
+        super().__init__(name, base="")
+
+    def xOpen(self, name, flags):
+        return FailingFile(self, name, flags)
+
+
+class FailingFile(apsw.VFSFile):
+    def __init__(self, vfs: FailingVfs, name, flags) -> None:
+        self._vfs = vfs
+        super().__init__("", name, flags)
+
+    def xSync(self, flags):
+        if self._vfs.failing:
+            raise apsw.IOError("the disk is gone")
+        super().xSync(flags)
+
+
+def test_a_sync_that_fails_acknowledges_nothing(path, monkeypatch):
+    """The batch is rolled back, and the store works again when the disk does."""
+    vfs = FailingVfs("failing")
+    connection = apsw.Connection
+    monkeypatch.setattr(apsw, "Connection", lambda *args, **kwargs: connection(*args, vfs="failing", **kwargs))
+    store = opened(path)
+    connect(store)
+    vfs.failing = True
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="failed"):
+            append(store, status("lost"), epoch=1)
+    with pytest.raises(StoreUnavailable):
+        store.probe()
+    vfs.failing = False
+    store.probe()
+    assert append(store, status("kept"), epoch=1).sequences == (3,)
+    store.close()
+    store = opened(path)
+    assert [e.sequence for e in store.events(0, 10, ALL).events] == [1, 2, 3]
+    store.close()
+    del store
+    vfs.unregister()
+
+
+def test_a_writer_that_broke_is_replaced(path):
+    """A connection that can't even roll back is given up for another."""
+    store = opened(path)
+    connect(store)
+    store._books.cx.close(True)
+    with pytest.raises(StoreError):
+        append(store, status())
+    assert append(store, status(), epoch=1).sequences == (3,)
+    store.close()
+
+
+# --- threads --------------------------------------------------------------------------------------------------
+
+
+def test_more_readers_than_connections_take_turns_beside_a_writer(path):
+    """Every page a reader sees is whole, whatever is committed meanwhile."""
+    store = opened(path)
+    connect(store)
+    wrong = []
+
+    def read():
+        for _ in range(30):
+            page = store.events(0, 1_000, EventFilter())
+            if [e.sequence for e in page.events] != list(range(1, page.position + 1)):
+                wrong.append(page)
+
+    threads = [threading.Thread(target=read) for _ in range(2 * MAX_READERS)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        append(store, status(), status())
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    store.close()
+
+
+# --- crashes --------------------------------------------------------------------------------------------------
+
+_COMMIT_UNTIL_KILLED = """
+import sys
+from gateway.store.api import Append
+from gateway.store.sqlite import SqliteStore
+from tests.store.builders import connect, event, meter
+store = SqliteStore(sys.argv[1])
+connect(store)
+n = 0
+while True:
+    batch = [Append("CP1", 1, tuple(event(meter(None, f"value {n + w + k}")) for k in range(3))) for w in (0, 3)]
+    for w, result in zip((0, 3), store.commit(batch)):
+        print(*result.sequences, n + w, flush=True)
+    n += 6
+"""
+
+
+def test_a_killed_process_has_kept_every_acknowledged_event_once(path):
+    """SIGKILL in the middle of commits: what was answered is there, the file opens, numbering goes on."""
+    acknowledged = []
+    root = Path(__file__).resolve().parent.parent.parent
+    with subprocess.Popen(
+        [sys.executable, "-c", _COMMIT_UNTIL_KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as child:
+        for line in child.stdout:
+            acknowledged.append(line)
+            if len(acknowledged) == 500:
+                child.send_signal(signal.SIGKILL)
+    store = opened(path)
+    found = everything(store)
+    assert [e.sequence for e in found] == list(range(1, len(found) + 1))
+    for line in acknowledged:
+        if line.endswith("\n"):  # the last line may be cut: not acknowledged
+            *sequences, first = map(int, line.split())
+            for value, sequence in enumerate(sequences, first):
+                assert f'"value {value}"'.encode() in found[sequence - 1].body_json
+    # Batches are whole: two events came first, then six for each.
+    assert (len(found) - 2) % 6 == 0
+    assert append(store, status(), epoch=1).sequences == (len(found) + 1,)
+    store.close()
+
+
+def everything(store):
+    found, after = [], 0
+    while page := store.events(after, 1_000, ALL).events:
+        found += page
+        after = page[-1].sequence
+    return found
