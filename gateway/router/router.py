@@ -168,6 +168,11 @@ class Router:
         """From now on no new command is taken."""
         self._draining = True
 
+    async def commands_told(self) -> None:
+        """Wait until every command under way has its outcome; after ``stop_commands`` that comes to an end."""
+        for session in list(self._sessions.values()):
+            await session.commands_told()
+
     def end_all(self, reason: str, code: int) -> None:
         """End every session at once: nothing can be promised any more."""
         for session in list(self._sessions.values()):

@@ -112,6 +112,11 @@ class Commands:
                 self._calls.finish()
         return None if exchange.answer is None else self._decode(command, exchange.answer)
 
+    async def all_told(self) -> None:
+        """Wait until every command under way now has an outcome. Cancelling is safe."""
+        for carried in list(self._under_way.values()):
+            await carried.done.wait()
+
     # --- before anything is recorded --------------------------------------------------------------------------
 
     def _refusal(self, command: Command) -> Refused | None:

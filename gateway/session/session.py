@@ -107,6 +107,10 @@ class Session:
             return Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is not running")
         return await self._commands.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
 
+    async def commands_told(self) -> None:
+        """As ``Commands.all_told``."""
+        await self._commands.all_told()
+
     async def run(self) -> None:
         """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
         core = self._core

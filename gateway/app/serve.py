@@ -1,0 +1,307 @@
+"""The composition root: everything is made here, introduced to each other, started in order, and drained."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+import trio
+
+from gateway.app import logs
+from gateway.app.admission import Admission
+from gateway.app.chargers import Chargers
+from gateway.app.housekeeping import record_last_heard
+from gateway.app.metrics import Metrics
+from gateway.app.settings import ControlSettings as ControlSection
+from gateway.app.settings import ListenerSettings, SessionSettings, Settings
+from gateway.control.server import ControlServer, ControlSettings, Tls
+from gateway.domain.credentials import Verifier
+from gateway.errors import SettingsError
+from gateway.feed.feed import Feed
+from gateway.handlers.v16.routing import protocol as protocol_16
+from gateway.journal.journal import Journal
+from gateway.journal.numbers import Numbers
+from gateway.journal.retention import Retention
+from gateway.router.router import Router
+from gateway.session.facts import FactSource, TableAuthorizer
+from gateway.session.limits import SessionLimits
+from gateway.session.provisioning import DesiredKey
+from gateway.store.sqlite.store import SqliteStore
+from gateway.transport.limits import Limits
+from gateway.transport.listener import Listener
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsProvider
+
+log = structlog.get_logger()
+
+IN_FLIGHT_SHARE = 0.6
+"""Of the drain's deadline, for commands under way; the rest is for closing sessions and ending calls."""
+
+CONTROL_GRACE = 1.0
+"""Seconds for control calls to hand out their last answers, once all sessions are over."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
+    logs.configure(settings.logging)
+    with opened(settings) as store:
+        gateway = Gateway(settings, store)
+        trio.run(gateway.run, strict_exception_groups=True)
+    log.info("gateway stopped")
+    return 0
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[SqliteStore]:
+    """The store, closed at the end."""
+    store = SqliteStore(settings.store.path, clock=utc_now)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """One run of the gateway on an open store."""
+
+    def __init__(self, settings: Settings, store: SqliteStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._draining = False
+        self.metrics = Metrics()
+        sessions = settings.sessions
+        journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
+        self.feed = Feed(store, journal.read)
+        journal.on_commit.append(self.feed.notify)
+        journal.on_health.append(self._health_changed)
+        self.router = Router(journal, store, utc_now)
+        authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
+        protocols = {each.subprotocol: each for each in (protocol_16(),)}
+        self.chargers = Chargers(
+            router=self.router,
+            journal=journal,
+            store=store,
+            facts=FactSource(journal, store, authorizer, Numbers(journal).take),
+            protocols=protocols,
+            clock=utc_now,
+            limits=session_limits(sessions),
+            observer=self.metrics,
+            boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
+        )
+        self.admission = Admission(
+            journal=journal,
+            store=store,
+            verifier=Verifier(),
+            clock=utc_now,
+            observer=self.metrics,
+            prefixes={each.name: each.path_prefix for each in settings.listeners},
+            subprotocols=tuple(protocols),
+            refusing=self._why_refusing,
+        )
+        self._tls = {each.name: tls_provider(each) for each in settings.listeners}
+        self.listeners = [self._listener(each) for each in settings.listeners]
+        self.retention = Retention(
+            journal,
+            store,
+            utc_now,
+            max_age_days=settings.store.retention.max_age_days,
+            max_bytes=settings.store.retention.max_bytes,
+        )
+        self.control = ControlServer(
+            control_settings(settings.control),
+            journal=journal,
+            store=store,
+            commands=self.router,
+            feed=self.feed,
+            clock=utc_now,
+        )
+        self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
+        self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(journal.healthy))
+
+    def _listener(self, settings: ListenerSettings) -> Listener:
+        return Listener(
+            name=settings.name,
+            host=settings.host,
+            port=settings.port,
+            tls=self._tls[settings.name],
+            admit=self.admission,
+            handle=self.chargers,
+            limits=connection_limits(self._settings.sessions),
+            observe=lambda outcome: self.metrics.count(f"connections_{outcome.stage}", outcome.result),
+        )
+
+    # --- the run ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start in an order in which nobody is promised anything that isn't there yet; drain in the opposite one."""
+        with ExitStack() as stack, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.journal.run)
+                settled = await trio.to_thread.run_sync(self._store.settle, utc_now())
+                if settled:
+                    log.info("settled what the last run left open", charge_points=settled)
+                await nursery.start(self.feed.run)
+                await nursery.start(self.retention.run)
+                nursery.start_soon(record_last_heard, self.journal, self.router)
+                control_ended = trio.Event()
+                await nursery.start(partial(self._run_control, control_ended))
+                self._serve_metrics(stack)
+                for listener in self.listeners:
+                    await nursery.start(self._listen, listener)
+                log.info("gateway ready")
+                await self._until_told(signals)
+                await self._drain(signals, control_ended)
+                nursery.cancel_scope.cancel()
+
+    async def _run_control(self, ended: trio.Event, *, task_status: trio.TaskStatus[int]) -> None:
+        try:
+            await self.control.run(task_status=task_status)
+        finally:
+            ended.set()
+
+    async def _listen(self, listener: Listener, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                addresses = await nursery.start(listener.serve)
+                for host, port in addresses:
+                    log.info("listening for chargers", listener=listener.name, host=host, port=port)
+                task_status.started()
+        except* OSError as errors:
+            raise SettingsError(f"listeners.{listener.name}: can't listen: {errors.exceptions[0]}") from errors
+
+    def _serve_metrics(self, stack: ExitStack) -> None:
+        address = self._settings.metrics.host_and_port
+        if address is None:
+            return
+        try:
+            server = self.metrics.serve(*address)
+        except OSError as error:
+            raise SettingsError(
+                f"metrics.address: can't listen on {self._settings.metrics.address}: {error}"
+            ) from error
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+        log.info("metrics served", host=server.server_address[0], port=server.server_port)
+
+    async def _until_told(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                log.info("told to stop", signal=signal.Signals(number).name)
+                return
+            self._reload_certificates()
+
+    def _reload_certificates(self) -> None:
+        """New certificates for new connections; the present ones go on (OCPP.md A7.22)."""
+        for name, tls in self._tls.items():
+            try:
+                tls.reload()
+                log.info("certificates reloaded", listener=name)
+            except TlsConfigurationError as error:
+                log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
+
+    # --- readiness and the end --------------------------------------------------------------------------------
+
+    def _why_refusing(self) -> str | None:
+        if self._draining:
+            return "draining"
+        return None if self.journal.healthy else "store-unavailable"
+
+    def _health_changed(self, healthy: bool) -> None:
+        if not healthy:
+            # Nothing that a charger says could be acknowledged: it keeps its messages and comes back (503 until then).
+            self.router.end_all("store-unavailable", 1011)
+        self.control.set_ready(healthy and not self._draining)
+
+    async def _drain(self, signals: AsyncIterator[int], control_ended: trio.Event) -> None:
+        """Finish what is in flight, close sessions paced, then the control interface and the journal; a second signal
+        or the deadline cuts it short. What is cut off is settled at the next start."""
+        seconds = self._settings.drain.deadline_seconds
+        deadline = trio.current_time() + seconds
+        self._draining = self.chargers.draining = True
+        self.router.stop_commands()
+        self.control.set_ready(False)
+        log.info("draining", sessions=len(self.router), deadline_seconds=seconds)
+        with trio.move_on_at(deadline) as cut_short:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cut_short_when_told, signals, cut_short)
+                for listener in self.listeners:
+                    listener.stop_accepting()
+                with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
+                    await self.router.commands_told()
+                await self.router.drain(self._settings.drain.closes_per_second, deadline)
+                self.control.drain(CONTROL_GRACE)
+                await control_ended.wait()
+                await self.journal.aclose()
+                nursery.cancel_scope.cancel()
+        if cut_short.cancelled_caught:
+            log.warning("drain cut short", sessions=len(self.router))
+        else:
+            log.info("drained")
+
+    async def _cut_short_when_told(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                scope.cancel()
+
+
+def session_limits(settings: SessionSettings) -> SessionLimits:
+    """The session's part of the settings."""
+    return SessionLimits(
+        heartbeat_interval=settings.heartbeat_interval,
+        retry_interval=settings.retry_interval,
+        silence=settings.silence_seconds,
+        ping_grace=settings.ping_grace_seconds,
+        call_timeout=settings.call_timeout_seconds,
+        call_queue=settings.call_queue_limit,
+        settle_delay=settings.settle_delay_seconds,
+        ready_after_silence=settings.ready_after_silence_seconds,
+        bad_messages=settings.max_bad_messages,
+        end_deadline=settings.end_seconds,
+    )
+
+
+def connection_limits(settings: SessionSettings) -> Limits:
+    """The transport's part of the settings."""
+    return Limits(
+        tls_handshake_seconds=settings.tls_handshake_seconds,
+        upgrade_seconds=settings.upgrade_seconds,
+        admission_seconds=settings.admission_seconds,
+        write_seconds=settings.write_seconds,
+        close_seconds=settings.close_seconds,
+        max_message_bytes=settings.max_message_bytes,
+        max_concurrent_handshakes=settings.max_concurrent_handshakes,
+    )
+
+
+def tls_provider(settings: ListenerSettings) -> TlsProvider:
+    """Raises ``SettingsError`` where the certificates can't be used."""
+    files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
+    try:
+        return TlsProvider(files)
+    except TlsConfigurationError as error:
+        raise SettingsError(f"listeners.{settings.name}.certificates: {error}") from error
+
+
+def control_settings(section: ControlSection) -> ControlSettings:
+    """The control interface's settings, its TLS files read. Raises ``SettingsError``."""
+    host, port = section.host_and_port
+    tls = None
+    if section.certificate is not None and section.key is not None:
+        try:
+            client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
+            tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
+        except OSError as error:
+            raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
+    return ControlSettings(
+        host=host,
+        port=port,
+        tls=tls,
+        allow_insecure=section.allow_insecure,
+        default_timeout=section.default_timeout_seconds,
+    )
