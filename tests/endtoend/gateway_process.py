@@ -21,17 +21,17 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import (
+    charge_point_pb2,
     charge_point_pb2_grpc,
     command_pb2_grpc,
+    event_pb2,
     event_pb2_grpc,
+    id_tag_pb2,
     id_tag_pb2_grpc,
+    transaction_pb2,
     transaction_pb2_grpc,
 )
-from gateway.api.v1 import event_pb2 as events
-from gateway.api.v1 import id_tag_pb2 as tags
-from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.cli.certificates import Issuing, development_set, write
 
 KEY = b"\x00\xff:\r\nkey in bytes"
@@ -239,41 +239,43 @@ class Gateway:
     def events(self) -> event_pb2_grpc.EventServiceStub:
         return event_pb2_grpc.EventServiceStub(self.channel)
 
-    def add_charge_point(self, identity: str, key: bytes = KEY, **fields: Any) -> points.ChargePoint:
+    def add_charge_point(self, identity: str, key: bytes = KEY, **fields: Any) -> charge_point_pb2.ChargePoint:
         """Make a charge point known."""
-        request = points.CreateChargePointRequest(
-            charge_point=points.ChargePoint(identity=identity, **fields), authorization_key=key
+        request = charge_point_pb2.CreateChargePointRequest(
+            charge_point=charge_point_pb2.ChargePoint(identity=identity, **fields), authorization_key=key
         )
         return self.points.CreateChargePoint(request, timeout=RPC_SECONDS).charge_point
 
-    def charge_point(self, identity: str) -> points.ChargePoint:
+    def charge_point(self, identity: str) -> charge_point_pb2.ChargePoint:
         """What the gateway says of a charge point."""
-        request = points.GetChargePointRequest(identity=identity)
+        request = charge_point_pb2.GetChargePointRequest(identity=identity)
         return self.points.GetChargePoint(request, timeout=RPC_SECONDS).charge_point
 
-    def add_tag(self, id_tag: str, status: tags.IdTagStatus = tags.ID_TAG_STATUS_ACCEPTED, **fields: Any) -> None:
+    def add_tag(
+        self, id_tag: str, status: id_tag_pb2.IdTagStatus = id_tag_pb2.ID_TAG_STATUS_ACCEPTED, **fields: Any
+    ) -> None:
         """Add an idTag to the table."""
-        request = tags.CreateIdTagRequest(id_tag=tags.IdTag(id_tag=id_tag, status=status, **fields))
+        request = id_tag_pb2.CreateIdTagRequest(id_tag=id_tag_pb2.IdTag(id_tag=id_tag, status=status, **fields))
         self.tags.CreateIdTag(request, timeout=RPC_SECONDS)
 
-    def transactions_of(self, charge_point: str) -> list[transactions.Transaction]:
+    def transactions_of(self, charge_point: str) -> list[transaction_pb2.Transaction]:
         """All transactions of a charge point, the newest start first, by small pages."""
-        found: list[transactions.Transaction] = []
+        found: list[transaction_pb2.Transaction] = []
         token = ""
         while True:
-            request = transactions.ListTransactionsRequest(charge_point=charge_point, page_size=50, page_token=token)
+            request = transaction_pb2.ListTransactionsRequest(charge_point=charge_point, page_size=50, page_token=token)
             page = self.transactions.ListTransactions(request, timeout=RPC_SECONDS)
             found.extend(page.transactions)
             token = page.next_page_token
             if not token:
                 return found
 
-    def readings_of(self, transaction_id: str) -> list[transactions.TransactionReading]:
+    def readings_of(self, transaction_id: str) -> list[transaction_pb2.TransactionReading]:
         """All readings of a transaction, by small pages."""
-        found: list[transactions.TransactionReading] = []
+        found: list[transaction_pb2.TransactionReading] = []
         token = ""
         while True:
-            request = transactions.ListTransactionReadingsRequest(
+            request = transaction_pb2.ListTransactionReadingsRequest(
                 transaction_id=transaction_id, page_size=50, page_token=token
             )
             page = self.transactions.ListTransactionReadings(request, timeout=RPC_SECONDS)
@@ -282,12 +284,12 @@ class Gateway:
             if not token:
                 return found
 
-    def history(self, charge_point: str = "") -> list[events.Event]:
+    def history(self, charge_point: str = "") -> list[event_pb2.Event]:
         """All events so far, or those of one charge point: a watch from the beginning up to an event made here."""
         mark = f"mark-{uuid.uuid4()}"
         self.add_charge_point(mark)
-        found: list[events.Event] = []
-        request = events.WatchEventsRequest(start_at=events.WATCH_START_BEGINNING)
+        found: list[event_pb2.Event] = []
+        request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
         stream = self.events.WatchEvents(request, timeout=60)
         try:
             for batch in stream:

@@ -11,6 +11,7 @@ import ssl
 import sys
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import websockets
 from ocpp.routing import after, on
@@ -161,7 +162,7 @@ async def main(instructions: dict[str, Any]) -> None:
     identity = instructions["identity"]
     token = base64.b64encode(identity.encode() + b":" + bytes.fromhex(instructions["key"])).decode()
     async with websockets.connect(
-        f"{instructions['endpoint']}/{identity}",
+        f"{instructions['endpoint']}/{quote(identity)}",
         subprotocols=["ocpp1.6"],
         ssl=ssl.create_default_context(cafile=instructions["ca"]),
         additional_headers={"Authorization": f"Basic {token}"},
