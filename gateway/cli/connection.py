@@ -1,6 +1,5 @@
 """The connection to a gateway's control interface, and what its errors mean in one line."""
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,16 +14,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from grpc_status import rpc_status
 
-from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
-from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.common_pb2 import ConnectorAddress
-from gateway.api.v1.event_pb2_grpc import EventServiceStub
-from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
-from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.cli.output import CommandFailed, age
+from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
 T = TypeVar("T")
 
@@ -37,14 +30,6 @@ COMMAND_SECONDS = 90.0
 """The deadline of a command: longer than the gateway's own for it, so that its word on the outcome arrives."""
 
 PAGE_SIZE = 200
-
-OPTIONS = (
-    # A page or batch may hold a charger's largest messages: gRPC's own limit of 4 MiB is below what the gateway sends.
-    ("grpc.max_receive_message_length", 32 * 1024 * 1024),
-    # A watch over a link that died without a word is noticed.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
 
 TargetOption = Annotated[
     str,
@@ -67,40 +52,21 @@ TLS: ContextVar[TlsFiles] = ContextVar("tls", default=TlsFiles())  # noqa: B039 
 """What this run's root command was given."""
 
 
-@frozen
-class Gateway:
-    """The services of one gateway."""
-
-    channel: grpc.Channel
-    charge_points: ChargePointServiceStub
-    commands: CommandServiceStub
-    events: EventServiceStub
-    id_tags: IdTagServiceStub
-    transactions: TransactionServiceStub
-
-
 @contextmanager
-def connect(target: str, tls: TlsFiles | None = None) -> Iterator[Gateway]:
+def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]:
     """A gateway's services. The connection is made with the first call. Raises CommandFailed for unreadable files."""
-    with _channel(target, tls or TLS.get()) as channel:
-        yield Gateway(
-            channel,
-            ChargePointServiceStub(channel),
-            CommandServiceStub(channel),
-            EventServiceStub(channel),
-            IdTagServiceStub(channel),
-            TransactionServiceStub(channel),
-        )
+    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS) as client:
+        yield client
 
 
-def _channel(target: str, tls: TlsFiles) -> grpc.Channel:
-    if tls.authority is None:
-        return grpc.insecure_channel(target, OPTIONS)
+def _read(files: TlsFiles) -> Tls | None:
+    if files.authority is None:
+        return None
     try:
-        read = [None if path is None else path.read_bytes() for path in (tls.authority, tls.key, tls.certificate)]
+        read = [None if path is None else path.read_bytes() for path in (files.authority, files.certificate, files.key)]
     except OSError as error:
         raise CommandFailed(f"{error.filename}: can't be read: {error.strerror}") from None
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(*read), OPTIONS)
+    return Tls(*read)
 
 
 # --- requests -------------------------------------------------------------------------------------------------
@@ -108,7 +74,7 @@ def _channel(target: str, tls: TlsFiles) -> grpc.Channel:
 
 def request_id(given: str | None = None) -> str:
     """The caller's id for a command: the given one, or a new one."""
-    return given or f"cli-{uuid.uuid4().hex}"
+    return given or new_request_id()
 
 
 def connector(number: int) -> ConnectorAddress:
@@ -171,53 +137,27 @@ def pages(
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
-def reason_of(error: grpc.RpcError) -> str:
-    """The ErrorInfo's reason, empty if there is none."""
-    info = _details(error)[0]
-    return "" if info is None else info.reason
-
-
-def describe(error: grpc.RpcError, target: str = "") -> str:
-    """An error of the control interface in one line (and one more for each wrong field)."""
-    call: Any = error  # every RpcError of a client is a Call as well
-    code, text = call.code(), call.details() or ""
-    info, violations = _details(error)
-    if info is None and code is grpc.StatusCode.UNAVAILABLE:
-        return f"no gateway answers{f' at {target}' if target else ''}: {text}"
-    if info is None and code is grpc.StatusCode.DEADLINE_EXCEEDED:
+def describe(error: grpc.RpcError) -> str:
+    """An error of the control interface for people: one line, and one more for each wrong field not named in it."""
+    problem = problem_of(error)
+    if not problem.reason and problem.code is grpc.StatusCode.UNAVAILABLE:
+        return f"no gateway answers: {problem.message}"
+    if not problem.reason and problem.code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return "the gateway did not answer in time"
-    line = text or code.name.lower().replace("_", " ")
-    if info is not None and info.reason:
-        line += f" [{info.reason}]"
-        line += "".join(f", {name.replace('_', ' ')}: {value}" for name, value in _worth_telling(info))
-    # The gateway's own message names the fields already; another server's may not.
-    return "\n".join([line, *(f"  {each.field}: {each.description}" for each in violations if each.field not in text)])
+    line = problem.message or problem.code.name.lower().replace("_", " ")
+    if problem.reason:
+        line += f" [{problem.reason}]"
+    line += "".join(f", {name.replace('_', ' ')}: {value}" for name, value in _worth_telling(problem))
+    wrong = [f"  {name}: {what}" for name, what in problem.violations if name not in problem.message]
+    return "\n".join([line, *wrong])
 
 
-def _worth_telling(info: ErrorInfo) -> Iterator[tuple[str, str]]:
-    """The metadata, times as ages too."""
-    for name, value in sorted(info.metadata.items()):
-        if not value:
+def _worth_telling(problem: Problem) -> Iterator[tuple[str, str]]:
+    """The metadata that the message does not repeat, times as ages too."""
+    for name, value in sorted(problem.metadata.items()):
+        if not value or value in problem.message:
             continue
         try:
             yield name, f"{value} ({age(datetime.fromisoformat(value))})"
         except (ValueError, TypeError):
             yield name, value
-
-
-def _details(error: Any) -> tuple[ErrorInfo | None, list[BadRequest.FieldViolation]]:
-    info: ErrorInfo | None = None
-    violations: list[BadRequest.FieldViolation] = []
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:  # a trailer that contradicts the status: a proxy's doing
-        status = None
-    for detail in status.details if status is not None else ():
-        if detail.Is(ErrorInfo.DESCRIPTOR):
-            info = ErrorInfo()
-            detail.Unpack(info)
-        elif detail.Is(BadRequest.DESCRIPTOR):
-            request = BadRequest()
-            detail.Unpack(request)
-            violations = list(request.field_violations)
-    return info, violations

@@ -19,7 +19,6 @@ from gateway.cli.connection import (
     COMMAND_SECONDS,
     DEFAULT_TARGET,
     READ_SECONDS,
-    Gateway,
     TargetOption,
     as_dict,
     connect,
@@ -38,6 +37,7 @@ from gateway.cli.steering import (
     open_transactions,
     the_only,
 )
+from gateway.client import GatewayClient
 
 WHOLE_PROFILE_ID = 1000
 DEFAULT_PROFILE_IDS = 2000
@@ -120,7 +120,9 @@ def limit(
         say(f"set: {place}")
 
 
-def find_place(gateway: Gateway, charge_point: str, connector_id: int | None, transaction_id: str | None) -> Place:
+def find_place(
+    gateway: GatewayClient, charge_point: str, connector_id: int | None, transaction_id: str | None
+) -> Place:
     """Where a limit goes. Raises CommandFailed where that is not clear."""
     if connector_id == 0 and transaction_id is None:
         return _whole()
@@ -183,7 +185,7 @@ def _whole() -> Place:
 # --- clearing -------------------------------------------------------------------------------------------------
 
 
-def _clear(gateway: Gateway, charge_point: str, connector_id: int | None, json: bool) -> None:
+def _clear(gateway: GatewayClient, charge_point: str, connector_id: int | None, json: bool) -> None:
     """Remove our profiles by their numbers. Those that are not there are nothing to do."""
     responses = []
     for place in _places(gateway, charge_point, connector_id):
@@ -204,7 +206,7 @@ def _cleared(response: Any) -> bool:
     return bool(response.status == api.ClearChargingProfileStatus.CLEAR_CHARGING_PROFILE_STATUS_ACCEPTED)
 
 
-def _places(gateway: Gateway, charge_point: str, connector_id: int | None) -> Iterator[Place]:
+def _places(gateway: GatewayClient, charge_point: str, connector_id: int | None) -> Iterator[Place]:
     """Where limits may be: on the whole charge point and on each connector that it has reported."""
     if connector_id is None or connector_id == 0:
         yield _whole()

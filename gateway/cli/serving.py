@@ -1,12 +1,14 @@
 """`gateway serve`, `gateway check-config`, `gateway example-config`: running the gateway, and its settings file."""
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.output import CommandFailed, out, say, table
+from gateway.errors import GatewayError
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
 
@@ -18,7 +20,20 @@ def serve(config: ConfigOption = Path("gateway.toml")) -> None:
     settings = load(config)
     # Only here: the other commands don't need the server's libraries, and start faster without them.
     server = importlib.import_module("gateway.app.serve")
-    raise typer.Exit(server.serve(settings))
+    try:
+        code = server.serve(settings)
+    except* GatewayError as errors:  # what nurseries raise is a group, however few there are
+        raise CommandFailed("\n".join(str(each) for each in leaves(errors))) from errors
+    raise typer.Exit(code)
+
+
+def leaves(group: BaseExceptionGroup[GatewayError]) -> Iterator[GatewayError]:
+    """The errors in a group, and in the groups in it."""
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from leaves(each)
+        else:
+            yield each
 
 
 def check_config(config: ConfigOption = Path("gateway.toml")) -> None:

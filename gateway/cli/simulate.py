@@ -12,8 +12,9 @@ import typer
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
 from gateway.cli.chargers import read_key
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, Gateway, TargetOption, connect
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
 from gateway.cli.output import JsonOption, fail, note, print_json_line, say
+from gateway.client import GatewayClient
 
 MAX_CHARGERS = 5_000
 """Of one process: its file descriptors and its single core end about there."""
@@ -68,7 +69,7 @@ def simulate(
     run(keys, trust(ca), url, json, speed=speed, id_tag=tag, phases=phases, seed=seed, plugged=plugged, spread=spread)
 
 
-def provision(gateway: Gateway, identities: list[str]) -> Iterator[tuple[str, bytes]]:
+def provision(gateway: GatewayClient, identities: list[str]) -> Iterator[tuple[str, bytes]]:
     """Make chargers known, each with a fresh key. One that exists gets another key."""
     for identity in identities:
         try:

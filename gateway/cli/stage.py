@@ -30,8 +30,8 @@ from gateway.api.v1.event_pb2 import (
     WatchStart,
 )
 from gateway.cli import certificates
-from gateway.cli.connection import Gateway
 from gateway.cli.following import Streams, follow
+from gateway.client import GatewayClient
 from gateway.errors import GatewayError
 from gateway.simulator import ChargerConfig, SimulatedCharger, daily_life, simulate_many
 
@@ -234,7 +234,7 @@ class Audience:
     """Power of each charger in W, sample by sample. As long as the play."""
     watching: set[type] = field(factory=set)
 
-    def begin(self, gateway: Gateway) -> None:
+    def begin(self, gateway: GatewayClient) -> None:
         """Begin to watch; returns when both streams have answered, so that nothing after it is missed."""
         now = WatchStart.WATCH_START_NOW
         self.streams.add(follow(gateway.events.WatchEvents, WatchEventsRequest(start_at=now)))

@@ -15,7 +15,6 @@ from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, Transaction,
 from gateway.cli.connection import (
     COMMAND_SECONDS,
     DEFAULT_TARGET,
-    Gateway,
     TargetOption,
     as_dict,
     connect,
@@ -26,6 +25,7 @@ from gateway.cli.connection import (
     request_id,
 )
 from gateway.cli.output import JsonOption, fail, local, note, out, print_json, say, table
+from gateway.client import GatewayClient
 
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
 RequestIdOption = Annotated[
@@ -234,7 +234,7 @@ def _status_name(response: Any) -> str:
     return name
 
 
-def open_transactions(gateway: Gateway, charge_point: str, connector_id: int | None = None) -> list[Transaction]:
+def open_transactions(gateway: GatewayClient, charge_point: str, connector_id: int | None = None) -> list[Transaction]:
     """The running transactions of a charger, or of one of its connectors."""
     request = ListTransactionsRequest(charge_point=charge_point, state=TransactionState.TRANSACTION_STATE_OPEN)
     found = pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=MAX_OPEN)

@@ -18,11 +18,12 @@ from gateway.api.v1.event_pb2 import (
     WatchMeterValuesResponse,
     WatchStart,
 )
-from gateway.cli.connection import DEFAULT_TARGET, Gateway, TargetOption, as_dict, connect, describe, pages
+from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, describe, pages
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
 from gateway.cli.following import QUEUE_LIMIT, Streams, follow
 from gateway.cli.output import JsonOption, note, out, print_json_line, say
 from gateway.cli.telling import event_line
+from gateway.client import GatewayClient
 
 REFRESH_SECONDS = 0.25
 """How often the live view is drawn at most: fast enough for eyes."""
@@ -68,7 +69,7 @@ def watch(
             watch_live(gateway, request)
 
 
-def _lines(gateway: Gateway, request: WatchEventsRequest, json: bool) -> None:
+def _lines(gateway: GatewayClient, request: WatchEventsRequest, json: bool) -> None:
     token = b""
     try:
         for response in follow(gateway.events.WatchEvents, request, interrupted=_note_interruption):
@@ -94,7 +95,7 @@ def _note_interruption(error: Any) -> None:
     note("interrupted: " + ("the gateway ended the watch" if error is None else describe(error)))
 
 
-def watch_live(gateway: Gateway, request: WatchEventsRequest, until: Callable[[], bool] = lambda: False) -> None:
+def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Callable[[], bool] = lambda: False) -> None:
     """The live view, until interrupted or ``until`` says so."""
     dashboard = Dashboard()
     # Watch first, then list: what changes in between is seen twice rather than never.

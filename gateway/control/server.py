@@ -9,8 +9,7 @@ from typing import Any
 import grpc
 import structlog
 from attrs import field, frozen
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.api.v1 import (
@@ -39,6 +38,8 @@ from gateway.errors import SettingsError
 from gateway.store.api import Store
 
 log = structlog.get_logger()
+
+HealthServicer = health.aio.HealthServicer
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The largest request is a full local list: a thousand tags make a hundred kilobytes."""
@@ -155,8 +156,8 @@ class ControlServer:
     async def _serve(self, started: Started) -> None:
         self._changed = asyncio.Event()
         server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS)
-        health = HealthServicer()
-        names = self._register(server, health)
+        servicer = HealthServicer()
+        names = self._register(server, servicer)
         port = self._listen(server)
         await server.start()
         log.info("control interface listens", host=self._settings.host, port=port, tls=self._settings.tls is not None)
@@ -165,10 +166,10 @@ class ControlServer:
         try:
             while self._grace is None:
                 self._changed.clear()
-                await _set_health(health, names, self._ready)
+                await _set_health(servicer, names, self._ready)
                 await self._changed.wait()
             grace = self._grace
-            await health.enter_graceful_shutdown()
+            await servicer.enter_graceful_shutdown()
         finally:
             for service in self._services:
                 service.stop()
@@ -179,14 +180,14 @@ class ControlServer:
     def _services(self) -> tuple[Service, ...]:
         return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events)
 
-    def _register(self, server: grpc.aio.Server, health: HealthServicer) -> list[str]:
+    def _register(self, server: grpc.aio.Server, servicer: HealthServicer) -> list[str]:
         """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
         charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
         event_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         ours = [f"gateway.api.v1.{name}Service" for name in ("ChargePoint", "Command", "Transaction", "IdTag", "Event")]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
         return ["", *ours]
@@ -209,7 +210,7 @@ class ControlServer:
         return port
 
 
-async def _set_health(health: HealthServicer, names: list[str], ready: bool) -> None:
+async def _set_health(servicer: HealthServicer, names: list[str], ready: bool) -> None:
     status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
     for name in names:
-        await health.set(name, status)
+        await servicer.set(name, status)
