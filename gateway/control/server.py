@@ -39,8 +39,6 @@ from gateway.store.api import Store
 
 log = structlog.get_logger()
 
-HealthServicer = health.aio.HealthServicer
-
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The largest request is a full local list: a thousand tags make a hundred kilobytes."""
 
@@ -156,7 +154,7 @@ class ControlServer:
     async def _serve(self, started: Started) -> None:
         self._changed = asyncio.Event()
         server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS)
-        servicer = HealthServicer()
+        servicer = health.aio.HealthServicer()
         names = self._register(server, servicer)
         port = self._listen(server)
         await server.start()
@@ -180,7 +178,7 @@ class ControlServer:
     def _services(self) -> tuple[Service, ...]:
         return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events)
 
-    def _register(self, server: grpc.aio.Server, servicer: HealthServicer) -> list[str]:
+    def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
         """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
         charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
@@ -210,7 +208,7 @@ class ControlServer:
         return port
 
 
-async def _set_health(servicer: HealthServicer, names: list[str], ready: bool) -> None:
+async def _set_health(servicer: Any, names: list[str], ready: bool) -> None:
     status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
     for name in names:
         await servicer.set(name, status)

@@ -1,0 +1,12 @@
+"""A thin typed client of the control interface, for the command line and for whoever likes it: no asyncio, no Trio."""
+
+import os
+
+# Read by gRPC when it is first imported: its own log is for its developers, and fork support logs about subprocesses.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from gateway.client.client import GatewayClient, Tls, new_request_id
+from gateway.client.problems import Problem, describe, problem_of
+
+__all__ = ["GatewayClient", "Problem", "Tls", "describe", "new_request_id", "problem_of"]

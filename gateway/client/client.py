@@ -1,0 +1,97 @@
+"""``GatewayClient``: the services of one gateway over one connection."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+from attrs import field, frozen
+
+from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
+from gateway.api.v1.command_pb2_grpc import CommandServiceStub
+from gateway.api.v1.event_pb2_grpc import EventServiceStub
+from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
+from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
+
+M = TypeVar("M")
+
+TIMEOUT_SECONDS = 60.0
+"""The deadline of a call unless told otherwise: a charger may take 30 seconds for one command, and another may be
+before it."""
+
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+"""What the gateway sends at most; gRPC's default of 4 MiB could be too little for an event that holds a large message
+of a charger's."""
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    # A gateway that vanished without a word is noticed, even while a watch is idle.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+
+@frozen
+class Tls:
+    """PEM. ``ca`` None: the system's authorities; ``certificate`` and ``key`` where the gateway asks for them."""
+
+    ca: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
+class GatewayClient:
+    """The stubs of all services; a context manager. Safe for several threads.
+
+        with GatewayClient("127.0.0.1:50051") as gateway:
+            gateway.call(gateway.commands.Reset, ResetRequest(charge_point="CP1", type=RESET_TYPE_SOFT))
+
+    Everything raises ``grpc.RpcError``; ``problem_of`` and ``describe`` say what it means.
+    """
+
+    def __init__(self, target: str, tls: Tls | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._timeout = timeout
+        if tls is None:
+            self.channel = grpc.insecure_channel(target, OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+            self.channel = grpc.secure_channel(target, credentials, OPTIONS)
+        self.charge_points = ChargePointServiceStub(self.channel)
+        self.commands = CommandServiceStub(self.channel)
+        self.transactions = TransactionServiceStub(self.channel)
+        self.id_tags = IdTagServiceStub(self.channel)
+        self.events = EventServiceStub(self.channel)
+
+    def __enter__(self) -> "GatewayClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all calls and watches, and the connection."""
+        self.channel.close()
+
+    def call(self, rpc: Callable[..., M], request: Any, timeout: float | None = None) -> M:
+        """Call a method of a stub within ``timeout`` seconds. A command without a request id is given one, in place,
+        so that calling again with the same request is safe."""
+        if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
+            request.request_id = new_request_id()
+        return rpc(request, timeout=self._timeout if timeout is None else timeout)
+
+    def pages(self, rpc: Callable[..., M], request: Any, timeout: float | None = None) -> Iterator[M]:
+        """All pages of a list, from ``request``'s on; it is moved along."""
+        while True:
+            page: Any = self.call(rpc, request, timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+
+def new_request_id() -> str:
+    """An id for one command, unique without coordination."""
+    return uuid.uuid4().hex

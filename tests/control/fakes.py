@@ -1,0 +1,145 @@
+"""What stands behind the control interface in its tests: a real store, journal and feed, and a router that answers
+what a test says."""
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import trio
+from attrs import define, evolve, field, frozen
+
+from gateway.bridge import Bridge
+from gateway.client import GatewayClient
+from gateway.control.server import ControlServer, ControlSettings
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, StatusAnswer
+from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.values import Registration
+from gateway.feed import Feed
+from gateway.journal import Journal
+from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
+from gateway.store.sqlite import SqliteStore
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def answered(answer=None, **changes) -> CommandRecord:
+    """A command's record, answered Accepted unless told otherwise."""
+    record = CommandRecord(
+        command_id="cmd_1",
+        charge_point="CP1",
+        request_id="r1",
+        operation="Reset",
+        arguments={"reset_type": "Soft"},
+        state=CommandState.ANSWERED,
+        created_at=datetime.now(UTC),
+        answer=StatusAnswer("Accepted") if answer is None else answer,
+    )
+    return evolve(record, **changes)
+
+
+@frozen
+class Live:
+    epoch: int
+    last_heard: datetime
+
+
+@define
+class FakeCommands:
+    """The router: ``outcome`` is what a call ends in, or a function of its command. Remembers what it was asked."""
+
+    outcome: CallOutcome | Callable[[Command], CallOutcome] = field(factory=answered)
+    wait: float = 0.0
+    calls: list = field(factory=list)
+    cancelled: int = 0
+    connections: dict = field(factory=dict)
+    told: list = field(factory=list)
+
+    async def call(self, identity, command, *, request_id, deadline):
+        self.calls.append((identity, command, request_id, deadline - trio.current_time()))
+        try:
+            await trio.sleep(self.wait)
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        return self.outcome(command) if callable(self.outcome) else self.outcome
+
+    def disconnect(self, identity, reason="disconnected-by-operator"):
+        self.told.append(("disconnect", identity))
+        return identity in self.connections
+
+    def live(self, identity):
+        return self.connections.get(identity)
+
+    def registration_changed(self, identity, registration):
+        self.told.append(("registration", identity, registration))
+
+    def expel(self, identity):
+        self.told.append(("expel", identity))
+
+
+@define
+class Control:
+    """A running control interface and what stands behind it."""
+
+    store: SqliteStore
+    journal: Journal
+    feed: Feed
+    commands: FakeCommands
+    server: ControlServer
+    bridge: Bridge
+    client: GatewayClient
+    port: int
+
+    async def call(self, rpc, request, timeout=10.0):
+        """Call a stub's method in a thread; raises grpc.RpcError."""
+        return await trio.to_thread.run_sync(lambda: self.client.call(rpc, request, timeout))
+
+    async def charge_point(self, identity="CP1", registration=Registration.ACCEPTED):
+        """Provision a charge point, and connect it once."""
+        await self.journal.commit(CreateChargePoint(identity, registration, (), NOW))
+        connected = ChargePointConnected("192.0.2.1:4711", "ocpp1.6", 2)
+        opened = await self.journal.commit(OpenSession(identity, connected, NOW + timedelta(seconds=1)))
+        assert isinstance(opened, Opened)
+        return opened.epoch
+
+    async def append(self, identity, epoch, *bodies, reported_at=None, cause="message:m1", flags=()):
+        """Commit events as a session would."""
+        events = tuple(
+            NewEvent(body, NOW + timedelta(minutes=1), reported_at, reported_at and "raw", flags, cause)
+            for body in bodies
+        )
+        appended = await self.journal.commit(Append(identity, epoch, events))
+        assert isinstance(appended, Appended)
+        return appended.sequences
+
+
+@asynccontextmanager
+async def control(path, settings=None, client_tls=None, **bridge_options):
+    """A control interface on a port of its own, until the block is left."""
+    store = SqliteStore(path / "gateway.db")
+    journal = Journal(store)
+    feed = Feed(store, journal.read)
+    journal.on_commit.append(feed.notify)
+    commands = FakeCommands()
+    bridge = Bridge(**bridge_options)
+    server = ControlServer(
+        settings or ControlSettings(port=0, idle=0.2),
+        journal=journal,
+        store=store,
+        commands=commands,
+        feed=feed,
+        clock=lambda: datetime.now(UTC),
+        bridge=bridge,
+    )
+    try:
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(journal.run)
+                await nursery.start(feed.run)
+                port = await nursery.start(lambda task_status: server.run(task_status=task_status))
+                target = "localhost" if client_tls else "127.0.0.1"
+                with GatewayClient(f"{target}:{port}", client_tls) as client:
+                    yield Control(store, journal, feed, commands, server, bridge, client, port)
+                nursery.cancel_scope.cancel()
+    finally:
+        store.close()

@@ -1,0 +1,240 @@
+"""ChargePointService over a real server and client, in front of a real store."""
+
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from gateway.api.v1 import charge_point_pb2 as pb
+from gateway.api.v1 import common_pb2
+from gateway.domain.credentials import find, verify
+from gateway.domain.events import BootInformation, ChargePointBooted, ConnectorStatusChanged
+from gateway.domain.records import CredentialKind
+from gateway.domain.values import ConnectorAddress, Registration
+from tests.control.fakes import NOW, Live
+
+
+def new(identity="CP1", **fields):
+    return pb.CreateChargePointRequest(charge_point=pb.ChargePoint(identity=identity, **fields))
+
+
+async def test_a_generated_key_is_returned_once_and_admits_the_charger(gateway):
+    """20 random bytes; what is kept is a verifier of the fast kind."""
+    made = await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
+    key = made.generated_authorization_key
+    (credential,) = gateway.store.credentials("CP1")
+    assert len(key) == 20
+    assert credential.kind is CredentialKind.GENERATED
+    assert verify(credential, key)
+    assert made.charge_point.registration == common_pb2.REGISTRATION_ACCEPTED
+    assert made.charge_point.etag == "1"
+    assert not made.charge_point.HasField("connection")
+    again = await gateway.call(gateway.client.charge_points.GetChargePoint, pb.GetChargePointRequest(identity="CP1"))
+    assert again.charge_point == made.charge_point
+
+
+async def test_a_given_key_is_kept_as_a_slow_verifier_and_not_returned(gateway):
+    """Nobody knows how strong it is."""
+    request = new(registration=common_pb2.REGISTRATION_PENDING, description="garage")
+    request.authorization_key = b"\x00\xff:" * 6
+    made = await gateway.call(gateway.client.charge_points.CreateChargePoint, request)
+    (credential,) = gateway.store.credentials("CP1")
+    assert credential.kind is CredentialKind.IMPORTED
+    assert verify(credential, b"\x00\xff:" * 6)
+    assert made.generated_authorization_key == b""
+    assert made.charge_point.description == "garage"
+    assert made.charge_point.registration == common_pb2.REGISTRATION_PENDING
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.CreateChargePointRequest(), "charge_point"),
+        (new(""), "charge_point.identity"),
+        (new("x" * 49), "charge_point.identity"),
+        (new("a/b"), "charge_point.identity"),
+        (new("a:b"), "charge_point.identity"),
+        (new("a\nb"), "charge_point.identity"),
+        (new(".."), "charge_point.identity"),
+        (new(description="x" * 1001), "charge_point.description"),
+        (new(etag="1"), "charge_point.etag"),
+        (pb.CreateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), authorization_key=b"short"),
+         "authorization_key"),
+        (pb.CreateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), authorization_key=b""),
+         "authorization_key"),
+    ],
+)  # fmt: skip
+async def test_what_can_not_be_provisioned_is_refused_by_its_field(gateway, failing, request_, field):
+    """INVALID_ARGUMENT, and nothing is kept."""
+    problem = await failing(gateway.client.charge_points.CreateChargePoint, request_)
+    assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in [name for name, _ in problem.violations]
+    assert gateway.store.charge_points("", 10) == []
+
+
+async def test_an_identity_that_is_taken_is_refused(gateway, failing):
+    """ALREADY_EXISTS; the first one's key stays."""
+    made = await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
+    problem = await failing(gateway.client.charge_points.CreateChargePoint, new())
+    assert (problem.code, problem.reason) == (grpc.StatusCode.ALREADY_EXISTS, "CHARGE_POINT_EXISTS")
+    assert verify(gateway.store.credentials("CP1")[0], made.generated_authorization_key)
+
+
+async def test_an_unknown_charge_point_is_not_found_by_any_method(gateway, failing):
+    """Each names it in the metadata."""
+    stub = gateway.client.charge_points
+    update = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP9"), generate_authorization_key=True)
+    for rpc, request in [
+        (stub.GetChargePoint, pb.GetChargePointRequest(identity="CP9")),
+        (stub.DeleteChargePoint, pb.DeleteChargePointRequest(identity="CP9")),
+        (stub.DisconnectChargePoint, pb.DisconnectChargePointRequest(identity="CP9")),
+        (stub.UpdateChargePoint, update),
+    ]:
+        problem = await failing(rpc, request)
+        assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CHARGE_POINT")
+        assert problem.metadata == {"charge_point": "CP9"}
+
+
+async def test_a_charge_point_is_shown_as_it_described_itself_and_with_its_live_connection(gateway):
+    """Boot, connectors and, from the running process, when it was last heard."""
+    epoch = await gateway.charge_point()
+    boot = BootInformation("Acme", "One", firmware_version="1.2", meter_serial_number="M7")
+    await gateway.append(
+        "CP1",
+        epoch,
+        ChargePointBooted(boot, Registration.ACCEPTED, 300),
+        ConnectorStatusChanged(ConnectorAddress(1, 1), "Faulted", "GroundFailure", vendor_error_code="E7"),
+    )
+    heard = NOW + timedelta(hours=1)
+    gateway.commands.connections["CP1"] = Live(epoch, heard)
+    request = pb.GetChargePointRequest(identity="CP1")
+    shown = (await gateway.call(gateway.client.charge_points.GetChargePoint, request)).charge_point
+    assert (shown.boot.vendor, shown.boot.firmware_version, shown.boot.meter_serial_number) == ("Acme", "1.2", "M7")
+    assert shown.ever_accepted
+    (connector,) = shown.connectors
+    assert (connector.connector.evse, connector.status, connector.vendor_error_code) == (1, "Faulted", "E7")
+    assert shown.connection.connected
+    assert shown.connection.remote_address == "192.0.2.1:4711"
+    assert shown.connection.last_heard_time.ToDatetime(NOW.tzinfo) == heard
+    gateway.commands.connections["CP1"] = Live(epoch + 1, heard + timedelta(hours=1))
+    shown = (await gateway.call(gateway.client.charge_points.GetChargePoint, request)).charge_point
+    assert shown.connection.last_heard_time.ToDatetime(NOW.tzinfo) != heard + timedelta(hours=1)
+
+
+async def test_lists_come_in_pages_and_by_filter(gateway, failing):
+    """Every one once, in order of identity; a token belongs to its filters."""
+    for number in range(5):
+        await gateway.call(gateway.client.charge_points.CreateChargePoint, new(f"CP{number}"))
+    await gateway.charge_point("LIVE", Registration.PENDING)
+    stub = gateway.client.charge_points
+    request = pb.ListChargePointsRequest(page_size=2)
+    seen, tokens = [], []
+    while True:
+        page = await gateway.call(stub.ListChargePoints, request)
+        seen += [each.identity for each in page.charge_points]
+        assert len(page.charge_points) <= 2
+        if not page.next_page_token:
+            break
+        tokens.append(page.next_page_token)
+        request.page_token = page.next_page_token
+    assert seen == ["CP0", "CP1", "CP2", "CP3", "CP4", "LIVE"]
+    for filtered, expected in [
+        (pb.ListChargePointsRequest(connected=True), ["LIVE"]),
+        (pb.ListChargePointsRequest(connected=False), seen[:5]),
+        (pb.ListChargePointsRequest(registration=common_pb2.REGISTRATION_PENDING), ["LIVE"]),
+    ]:
+        page = await gateway.call(stub.ListChargePoints, filtered)
+        assert [each.identity for each in page.charge_points] == expected
+    for wrong in [
+        pb.ListChargePointsRequest(page_token=tokens[0], connected=True),
+        pb.ListChargePointsRequest(page_token="?"),
+        pb.ListChargePointsRequest(page_token="e30="),
+        pb.ListChargePointsRequest(page_size=-1),
+        pb.ListChargePointsRequest(registration=77),
+    ]:
+        problem = await failing(stub.ListChargePoints, wrong)
+        assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert len(problem.violations) == 1
+
+
+async def test_an_update_changes_what_its_mask_names_and_reaches_the_live_session(gateway):
+    """Nothing else changes; the etag rises."""
+    await gateway.call(gateway.client.charge_points.CreateChargePoint, new(description="old"))
+    request = pb.UpdateChargePointRequest(
+        charge_point=pb.ChargePoint(
+            identity="CP1", registration=common_pb2.REGISTRATION_REJECTED, description="new", etag="1"
+        )
+    )
+    request.update_mask.paths.append("registration")
+    changed = await gateway.call(gateway.client.charge_points.UpdateChargePoint, request)
+    assert changed.charge_point.registration == common_pb2.REGISTRATION_REJECTED
+    assert changed.charge_point.description == "old"
+    assert changed.charge_point.etag == "2"
+    assert changed.generated_authorization_key == b""
+    assert gateway.commands.told == [("registration", "CP1", Registration.REJECTED)]
+
+
+async def test_an_update_with_a_stale_etag_changes_nothing(gateway, failing):
+    """ABORTED: read it again."""
+    await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
+    request = pb.UpdateChargePointRequest(
+        charge_point=pb.ChargePoint(identity="CP1", registration=common_pb2.REGISTRATION_REJECTED, etag="7")
+    )
+    request.update_mask.paths.append("registration")
+    problem = await failing(gateway.client.charge_points.UpdateChargePoint, request)
+    assert (problem.code, problem.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+    assert gateway.store.charge_point("CP1").registration is Registration.ACCEPTED
+    assert gateway.commands.told == []
+
+
+async def test_rotating_the_key_replaces_all_present_ones(gateway):
+    """The old password counts no more, the new one does."""
+    stub = gateway.client.charge_points
+    made = await gateway.call(stub.CreateChargePoint, new())
+    request = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), generate_authorization_key=True)
+    rotated = await gateway.call(stub.UpdateChargePoint, request)
+    credentials = gateway.store.credentials("CP1")
+    later = NOW + timedelta(days=10_000)
+    assert find(credentials, made.generated_authorization_key, later) is None
+    assert find(credentials, rotated.generated_authorization_key, later) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"update_mask": {"paths": ["identity"]}},
+        {"update_mask": {"paths": ["registration"]}},
+        {"update_mask": {"paths": ["description"]}, "generate_authorization_key": False},
+        {"authorization_key": b""},
+        {"authorization_key": b"x" * 41},
+    ],
+)
+async def test_an_update_that_says_nothing_or_too_much_is_refused(gateway, failing, change):
+    """INVALID_ARGUMENT with the field."""
+    await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
+    request = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), **change)
+    problem = await failing(gateway.client.charge_points.UpdateChargePoint, request)
+    assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert problem.violations
+
+
+async def test_deleting_ends_the_session_and_frees_the_identity(gateway):
+    """It can be created anew, with another key."""
+    stub = gateway.client.charge_points
+    await gateway.call(stub.CreateChargePoint, new())
+    await gateway.call(stub.DeleteChargePoint, pb.DeleteChargePointRequest(identity="CP1"))
+    assert gateway.commands.told == [("expel", "CP1")]
+    assert gateway.store.credentials("CP1") == ()
+    await gateway.call(stub.CreateChargePoint, new())
+
+
+async def test_disconnecting_ends_a_live_session_only(gateway, failing):
+    """Without one: FAILED_PRECONDITION, and when it was last seen."""
+    await gateway.charge_point()
+    request = pb.DisconnectChargePointRequest(identity="CP1")
+    problem = await failing(gateway.client.charge_points.DisconnectChargePoint, request)
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CHARGE_POINT_OFFLINE")
+    assert problem.metadata["last_seen"].startswith("2026-03-01T12:00")
+    gateway.commands.connections["CP1"] = Live(1, NOW)
+    await gateway.call(gateway.client.charge_points.DisconnectChargePoint, request)
