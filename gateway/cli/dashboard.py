@@ -10,6 +10,7 @@ from rich.text import Text
 from gateway.api.v1.charge_point_pb2 import ChargePoint
 from gateway.api.v1.common_pb2 import MeterSample
 from gateway.api.v1.event_pb2 import Event
+from gateway.api.v1.transaction_pb2 import Transaction
 from gateway.cli.connection import connector_name, moment
 from gateway.cli.output import kilowatt_hours, kilowatts, local, printable, status, table
 from gateway.cli.telling import event_line
@@ -53,6 +54,13 @@ class Dashboard:
             if each.connector.evse:
                 outlet = self.outlet(charge_point.identity, connector_name(each.connector))
                 outlet.status, outlet.changed = each.status, moment(each, "status_time")
+
+    def know_transaction(self, transaction: Transaction) -> None:
+        """And with the transactions that are running."""
+        outlet = self.outlet(transaction.charge_point, connector_name(transaction.connector))
+        if not outlet.transaction_id:
+            outlet.transaction_id, outlet.tag = transaction.transaction_id, transaction.id_tag
+            outlet.meter_start = transaction.meter_start.milliwatt_hours
 
     def see(self, event: Event) -> None:
         """Something happened."""

@@ -66,6 +66,11 @@ class Play:
         if time.monotonic() > self.ends:
             raise DemoFailed(f"the demo took longer than {PLAY_SECONDS:g} seconds")
 
+    def over(self) -> bool:
+        """Never by itself. Raises DemoFailed like ``check``."""
+        self.check()
+        return False
+
     def wait(self, happened: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
         """Wait for something, for a bounded time."""
         self.audience.wait(happened, seconds, what, self.check)
@@ -247,7 +252,7 @@ def _stay(play: Play) -> None:
     play.ends = float("inf")
     play.household.live_on()
     try:
-        watch_live(play.gateway, WatchEventsRequest(start_at=WatchStart.WATCH_START_NOW))
+        watch_live(play.gateway, WatchEventsRequest(start_at=WatchStart.WATCH_START_NOW), until=play.over)
     except KeyboardInterrupt:
         say("")
 

@@ -33,7 +33,7 @@ from gateway.cli import certificates
 from gateway.cli.following import Streams, follow
 from gateway.client import GatewayClient
 from gateway.errors import GatewayError
-from gateway.simulator import ChargerConfig, SimulatedCharger, daily_life, simulate_many
+from gateway.simulator import ChargerConfig, Habits, SimulatedCharger, daily_life, simulate_many
 
 T = TypeVar("T")
 
@@ -42,6 +42,10 @@ STOP_SECONDS = 20.0
 LOG_LINES = 40
 KEPT_EVENTS = 10_000
 """Of a play: it lasts a minute, and three chargers report about one event a second each."""
+
+
+HABITS = Habits(away=(300.0, 1_200.0), finds_tag=(60.0, 180.0), stays=(3_600.0, 10_800.0), starts_with_tag=1.0)
+"""Busier than real people: at the demo's speed of 60 somebody comes home every quarter of a minute."""
 
 
 class DemoFailed(GatewayError):
@@ -189,7 +193,14 @@ class Household:
 
     def _in_background(self, charger: SimulatedCharger) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(daily_life, charger)
+        self._nursery.start_soon(self._everyday, charger)
+
+    async def _everyday(self, charger: SimulatedCharger) -> None:
+        """Whoever charges now leaves when the car is full, everybody else at once; then life goes on."""
+        await charger.wait_for(lambda each: not each.charging() or each.status() == "SuspendedEV")
+        if charger.vehicle() is not None:
+            charger.unplug()
+        await daily_life(charger, HABITS)
 
     def stop(self) -> None:
         """Pull all mains plugs. Safe to call twice, and before start."""

@@ -18,6 +18,7 @@ from gateway.api.v1.event_pb2 import (
     WatchMeterValuesResponse,
     WatchStart,
 )
+from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, TransactionState
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, describe, pages
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
 from gateway.cli.following import QUEUE_LIMIT, Streams, follow
@@ -110,16 +111,7 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
     try:
         streams.add(follow(gateway.events.WatchEvents, request, interrupted=interrupted))
         streams.add(follow(gateway.events.WatchMeterValues, samples, interrupted=interrupted))
-        wanted = set(request.charge_points)
-        known = pages(
-            gateway.charge_points.ListChargePoints,
-            ListChargePointsRequest(),
-            lambda page: page.charge_points,
-            MAX_KNOWN,
-        )
-        for each in known:
-            if not wanted or each.identity in wanted:
-                dashboard.know(each)
+        _know(dashboard, gateway, set(request.charge_points))
         with Live(console=out(), auto_refresh=False, screen=False) as view:
             while not until():
                 wait = REFRESH_SECONDS
@@ -132,6 +124,18 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
                 view.update(dashboard.render(), refresh=True)
     finally:
         streams.close()
+
+
+def _know(dashboard: Dashboard, gateway: GatewayClient, wanted: set[str]) -> None:
+    """What is known at the beginning: chargers and running transactions, all of them or the wanted ones."""
+    chargers = ListChargePointsRequest()
+    for each in pages(gateway.charge_points.ListChargePoints, chargers, lambda page: page.charge_points, MAX_KNOWN):
+        if not wanted or each.identity in wanted:
+            dashboard.know(each)
+    running = ListTransactionsRequest(state=TransactionState.TRANSACTION_STATE_OPEN)
+    for each in pages(gateway.transactions.ListTransactions, running, lambda page: page.transactions, MAX_KNOWN):
+        if not wanted or each.charge_point in wanted:
+            dashboard.know_transaction(each)
 
 
 def _take(dashboard: Dashboard, response: WatchEventsResponse | WatchMeterValuesResponse) -> None:
