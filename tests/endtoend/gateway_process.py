@@ -246,6 +246,13 @@ class Gateway:
         )
         return self.points.CreateChargePoint(request, timeout=RPC_SECONDS).charge_point
 
+    def add_with_new_key(self, identity: str) -> bytes:
+        """Make a charge point known under a key that the gateway makes; the key. Such keys are quick to check."""
+        request = charge_point_pb2.CreateChargePointRequest(
+            charge_point=charge_point_pb2.ChargePoint(identity=identity)
+        )
+        return self.points.CreateChargePoint(request, timeout=RPC_SECONDS).generated_authorization_key
+
     def charge_point(self, identity: str) -> charge_point_pb2.ChargePoint:
         """What the gateway says of a charge point."""
         request = charge_point_pb2.GetChargePointRequest(identity=identity)

@@ -8,7 +8,6 @@ import base64
 from collections.abc import Sequence
 
 import trio
-from attrs import frozen
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
@@ -23,19 +22,19 @@ class LinkLost(Exception):
     """The connection is gone without a Close frame, or was not there to begin with."""
 
 
-@frozen
 class Refused(Exception):
     """The upgrade was answered with another status than 101."""
 
-    status: int
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
-@frozen
 class Closed(Exception):
-    """The gateway closed the connection."""
+    """The gateway closed the connection; ``args`` are the code and the reason."""
 
-    code: int
-    reason: str = ""
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
 
 
 class Wire:
