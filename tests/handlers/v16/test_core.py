@@ -1,0 +1,293 @@
+"""Boot, heartbeat, status, authorization, vendors' data."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from gateway.domain.events import (
+    ChargePointBooted,
+    ConnectorStatusChanged,
+    IdTagPresented,
+    VendorDataReceived,
+)
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.handlers.v16.core import MAX_CONNECTORS
+from tests.handlers.v16.charger import HEARTBEAT, NOW, RETRY, at, charger, has
+
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
+
+
+# --- BootNotification -----------------------------------------------------------------------------------------
+
+
+def test_an_accepted_charger_is_told_the_time_and_the_heartbeat_interval():
+    """B1.1, B2.1: an integer, and a time with Z."""
+    assert charger().call("BootNotification", **BOOT) == {
+        "status": "Accepted",
+        "currentTime": "2024-05-01T10:00:00Z",
+        "interval": HEARTBEAT,
+    }
+
+
+@pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
+def test_a_charger_that_is_not_accepted_is_told_when_to_boot_again(registration):
+    """B1.2: a positive interval."""
+    reply = charger(registration=registration).call("BootNotification", **BOOT)
+    assert (reply["status"], reply["interval"]) == (registration.value, RETRY)
+
+
+def test_a_boot_is_recorded_with_what_it_was_answered():
+    """Empty, missing and the word null are one (B1.9, quirk 13)."""
+    one = charger()
+    event = one.new_event("BootNotification", "m7", **BOOT, iccid="", imsi="null", firmwareVersion="1.0")
+    assert isinstance(event.body, ChargePointBooted)
+    assert (event.body.registration, event.body.interval) == (Registration.ACCEPTED, HEARTBEAT)
+    assert (event.body.boot.iccid, event.body.boot.imsi, event.body.boot.firmware_version) == (None, None, "1.0")
+    assert event.cause == "message:m7"
+    assert event.received_at == NOW
+
+
+def test_a_repeated_boot_is_answered_and_not_recorded_again():
+    """B1.8, quirk 43: every ten seconds, with the same id or a new one."""
+    one = charger()
+    one.call("BootNotification", "1000001", **BOOT)
+    for message_id in ("1000001", "1000002"):
+        assert one.call("BootNotification", message_id, **BOOT)["status"] == "Accepted"
+    assert len(one.events) == 1
+
+
+def test_a_boot_on_a_new_connection_is_recorded():
+    """It is another one."""
+    one = charger()
+    one.call("BootNotification", **BOOT)
+    one.reconnect()
+    assert len(one.new_events("BootNotification", **BOOT)) == 1
+
+
+def test_a_boot_that_is_answered_otherwise_than_before_is_recorded():
+    """Pending, then accepted by the operator, on one connection."""
+    one = charger(registration=Registration.PENDING)
+    one.state.ever_accepted = False
+    one.call("BootNotification", **BOOT)
+    one.update(Registration.ACCEPTED)
+    assert not one.state.accepted
+    (event,) = one.new_events("BootNotification", **BOOT)
+    assert event.body.registration is Registration.ACCEPTED
+    assert one.state.accepted
+
+
+@pytest.mark.parametrize("field", ["chargePointSerialNumber", "chargeBoxSerialNumber"])
+def test_another_serial_number_is_flagged_and_not_fatal(field):
+    """B1.9."""
+    one = charger()
+    assert has(one.new_event("BootNotification", **BOOT, **{field: "A"}))
+    assert has(one.new_event("BootNotification", **BOOT))
+    one.new_event("BootNotification", **BOOT, **{field: "B"})
+    event = one.new_event("BootNotification", **BOOT, **{field: "C"})
+    assert has(event, Flag.SERIAL_CHANGED)
+
+
+def test_a_boot_ends_no_transaction_and_clears_no_status():
+    """B1.8: the StopTransaction may follow; B7.6: Unavailable stays."""
+    one = charger()
+    one.start()
+    one.call("StatusNotification", connectorId=2, status="Unavailable", errorCode="NoError")
+    one.call("BootNotification", **BOOT)
+    assert len(one.state.open_transactions) == 1
+    assert one.state.connectors[ConnectorAddress(2, 1)].status == "Unavailable"
+
+
+# --- Heartbeat ------------------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_told_the_time_and_leaves_no_event():
+    """No events, no commit."""
+    one = charger()
+    one.now = NOW + timedelta(microseconds=999_999)
+    assert one.call("Heartbeat") == {"currentTime": "2024-05-01T10:00:00Z"}
+    assert one.events == []
+
+
+# --- Authorize ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["Accepted", "Invalid", "Expired", "Blocked"])
+def test_a_tag_is_told_its_own_standing(status):
+    """B3.2: exactly the right one."""
+    one = charger()
+    one.books.add_tag("T2", status)
+    assert one.call("Authorize", idTag="t2") == {"idTagInfo": {"status": status}}
+    assert one.events[-1].body == IdTagPresented("t2", status)
+
+
+def test_expiry_and_parent_are_told_where_there_are_any():
+    """B3.1, B3.4."""
+    one = charger()
+    one.books.add_tag("T2", parent="GROUP", expiry_date=NOW + timedelta(days=1))
+    assert one.call("Authorize", idTag="T2")["idTagInfo"] == {
+        "status": "Accepted",
+        "expiryDate": "2024-05-02T10:00:00Z",
+        "parentIdTag": "GROUP",
+    }
+
+
+def test_a_tag_that_is_charging_may_be_authorized():
+    """B3.3: never ConcurrentTx, or its holder could not stop."""
+    one = charger()
+    one.start()
+    assert one.call("Authorize", idTag="TAG")["idTagInfo"]["status"] == "Accepted"
+
+
+# --- StatusNotification ---------------------------------------------------------------------------------------
+
+
+def status(one, value, connector=1, **more):
+    return one.new_events(
+        "StatusNotification", **{"connectorId": connector, "status": value, "errorCode": "NoError"} | more
+    )
+
+
+def test_a_status_is_recorded_with_the_one_before():
+    """Any jump is taken (B7.1)."""
+    one = charger()
+    status(one, "Available")
+    (event,) = status(one, "Faulted", errorCode="GroundFailure", info="wet", vendorId="V", vendorErrorCode="E1")
+    assert event.body == ConnectorStatusChanged(
+        ConnectorAddress(1, 1), "Faulted", "GroundFailure", "Available", "wet", "V", "E1"
+    )
+
+
+def test_an_unchanged_status_is_confirmed_and_not_recorded():
+    """B7.4: a storm of them writes nothing."""
+    one = charger()
+    status(one, "Available")
+    assert status(one, "Available", timestamp=at(1)) == []
+    assert len(status(one, "Available", info="changed")) == 1
+
+
+def test_an_older_status_does_not_overwrite_a_newer_one():
+    """B7.3, quirk 26: history that is replayed."""
+    one = charger()
+    status(one, "Charging", timestamp=at(-600))
+    assert status(one, "Available", timestamp=at(-86_400)) == []
+    assert one.state.connectors[ConnectorAddress(1, 1)].status == "Charging"
+
+
+def test_an_equally_old_or_newer_status_counts_however_late():
+    """A queue is delivered in order."""
+    one = charger()
+    status(one, "Preparing", timestamp=at(-600))
+    assert len(status(one, "Charging", timestamp=at(-600))) == 1
+    (event,) = status(one, "Finishing", timestamp=at(-599))
+    assert has(event, Flag.LATE)
+
+
+def test_a_charger_whose_clock_lags_a_little_is_heard():
+    """The known time may be one of receipt; the order of arrival says more than half a minute."""
+    one = charger()
+    status(one, "Preparing")
+    assert len(status(one, "Charging", timestamp=at(-30))) == 1
+
+
+def test_a_status_without_a_time_counts_from_its_receipt():
+    """B7.3."""
+    one = charger()
+    (event,) = status(one, "Available")
+    assert (event.reported_at, event.reported_raw) == (None, None)
+    assert one.state.connectors[ConnectorAddress(1, 1)].reported_at == NOW
+
+
+def test_a_time_from_before_the_clock_was_set_is_kept_and_not_believed():
+    """Quirk 19."""
+    one = charger()
+    (event,) = status(one, "Available", timestamp="1970-01-01T00:00:05Z")
+    assert has(event, Flag.CLOCK_SUSPECT)
+    assert (event.reported_at, event.reported_raw) == (None, "1970-01-01T00:00:05Z")
+    assert one.state.connectors[ConnectorAddress(1, 1)].reported_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "doubt"), [("Charging", "WeakSignal", True), ("Faulted", "WeakSignal", False)]
+)
+def test_an_error_beside_a_working_status_is_flagged(value, error, doubt):
+    """B7.2: a warning."""
+    (event,) = status(charger(), value, errorCode=error)
+    assert has(event, *([Flag.STATUS_ERROR_MISMATCH] if doubt else []))
+
+
+def test_available_while_a_transaction_is_open_is_flagged_and_ends_nothing():
+    """B7.5, quirk 79."""
+    one = charger()
+    one.start()
+    (event,) = status(one, "Available")
+    assert has(event, Flag.TRANSACTION_OPEN)
+    assert len(one.state.open_transactions) == 1
+
+
+def test_connector_zero_is_the_charge_point_and_no_other_connector():
+    """B7.6: it does not fan out."""
+    one = charger()
+    status(one, "Charging")
+    (event,) = status(one, "Unavailable", connector=0)
+    assert event.body.connector == WHOLE_CHARGE_POINT
+    assert one.state.connectors[ConnectorAddress(1, 1)].status == "Charging"
+
+
+def test_connector_zero_can_not_be_charging():
+    """S §4.9: recorded and flagged."""
+    (event,) = status(charger(), "Charging", connector=0)
+    assert has(event, Flag.UNKNOWN_CONNECTOR)
+
+
+def test_a_connector_above_what_the_charger_has_is_flagged():
+    """As far as it has told."""
+    one = charger()
+    one.state.configuration["NumberOfConnectors"] = "2"
+    assert has(status(one, "Available", connector=2)[0])
+    assert has(status(one, "Available", connector=3)[0], Flag.UNKNOWN_CONNECTOR)
+
+
+def test_the_text_null_is_no_text():
+    """Quirk 13."""
+    (event,) = status(charger(), "Available", info="null", vendorId="", vendorErrorCode=" ")
+    assert (event.body.info, event.body.vendor_id, event.body.vendor_error_code) == (None, None, None)
+
+
+def test_an_error_code_of_its_own_is_kept_as_said():
+    """Quirk 27."""
+    (event,) = status(charger(), "Faulted", errorCode="Error")
+    assert event.body.error_code == "Error"
+    assert has(event, Flag.DEVIATES)
+
+
+def test_a_charger_can_not_fill_the_memory_with_connectors():
+    """Beyond the bound it is confirmed and not recorded."""
+    one = charger()
+    for connector in range(1, MAX_CONNECTORS + 1):
+        assert len(status(one, "Available", connector=connector)) == 1
+    assert status(one, "Available", connector=MAX_CONNECTORS + 1) == []
+    assert len(status(one, "Charging", connector=1)) == 1
+    assert len(one.state.connectors) == MAX_CONNECTORS
+
+
+# --- DataTransfer ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [None, "", "text", '{"a":1}', {"a": [1]}, 5])
+def test_vendors_data_is_kept_and_answered_by_an_unknown_vendor(data):
+    """X12, B8.1: no data in the answer, whatever came."""
+    one = charger()
+    sent = {} if data is None else {"data": data}
+    assert one.call("DataTransfer", vendorId="V", messageId="M", **sent) == {"status": "UnknownVendorId"}
+    body = one.events[-1].body
+    assert isinstance(body, VendorDataReceived)
+    assert (body.vendor_id, body.message_id, body.status) == ("V", "M", "UnknownVendorId")
+    assert str(body.data) == str(data)
+
+
+def test_every_event_of_a_status_names_the_moment_it_was_received():
+    """Whatever its own time says."""
+    one = charger()
+    (event,) = status(one, "Available", timestamp=at(-10))
+    assert isinstance(event.reported_at, datetime)
+    assert event.received_at == NOW

@@ -1,0 +1,158 @@
+"""MeterValues: always confirmed, kept as sent, attributed to the transaction that was running."""
+
+import pytest
+
+from gateway.domain.events import MeterValuesReported
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
+from tests.handlers.v16.charger import Books, at, charger, has
+
+SAMPLES = [{"value": "1200", "measurand": "Energy.Active.Import.Register"}]
+
+
+def values(one, connector=1, number=None, time=None, **more):
+    payload = {"connectorId": connector, "meterValue": [{"timestamp": time or at(10), "sampledValue": SAMPLES}]}
+    if number is not None:
+        payload["transactionId"] = number
+    event = one.new_event("MeterValues", **payload | more)
+    assert isinstance(event.body, MeterValuesReported)
+    return event
+
+
+def test_values_of_a_transaction_are_kept_as_sent():
+    """B6.1."""
+    one = charger()
+    number = one.start()
+    event = values(one, number=number)
+    assert event.body == MeterValuesReported(
+        ConnectorAddress(1, 1), ({"timestamp": at(10), "sampledValue": SAMPLES},), "tx_CP-1_1", number
+    )
+    assert event.reported_raw == at(10)
+    assert has(event)
+
+
+def test_values_outside_a_transaction_are_kept():
+    """B6.3, quirk 83: also after a stop, and then no session's."""
+    one = charger()
+    assert values(one).body.transaction_id is None
+    one.stop(one.start())
+    assert values(one, time=at(120)).body.transaction_id is None
+
+
+def test_values_without_a_number_belong_to_what_runs_on_the_connector_by_inference():
+    """B6.3."""
+    one = charger()
+    one.start()
+    event = values(one)
+    assert event.body.transaction_id == "tx_CP-1_1"
+    assert has(event, Flag.TRANSACTION_INFERRED)
+    assert values(one, connector=2).body.transaction_id is None
+
+
+def test_values_from_before_the_running_transaction_are_not_its_own():
+    """B6.4: the one running at the time of the sample."""
+    one = charger()
+    one.start()
+    assert values(one, time=at(-900)).body.transaction_id is None
+
+
+def test_of_two_open_transactions_on_a_connector_the_samples_time_decides():
+    """B6.4: an older, queued start beside the running one."""
+    one = charger("OTHER")
+    one.start()
+    one.start("OTHER", time=at(-9999))
+    assert values(one, time=at(10)).body.transaction_id == "tx_CP-1_1"
+    assert values(one, time=at(-5000)).body.transaction_id == "tx_CP-1_2"
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:01Z", "never"])
+def test_values_without_a_usable_time_belong_to_what_runs_now(time):
+    """B2.2."""
+    one = charger()
+    one.start()
+    event = values(one, time=time)
+    assert event.body.transaction_id == "tx_CP-1_1"
+    assert event.reported_at is None
+
+
+def test_values_of_the_main_meter_are_no_transactions():
+    """B6.2: connector 0, whatever number comes with it."""
+    one = charger()
+    number = one.start()
+    event = values(one, connector=0, number=number)
+    assert event.body == MeterValuesReported(WHOLE_CHARGE_POINT, event.body.meter_value, None, number)
+    assert has(event)
+
+
+@pytest.mark.parametrize("time", [at(50), at(70)])
+def test_closing_samples_belong_to_the_ended_transaction(time):
+    """B6.4, E24."""
+    one = charger()
+    number = one.start()
+    one.stop(number, time=at(60))
+    event = values(one, number=number, time=time)
+    assert event.body.transaction_id == "tx_CP-1_1"
+    assert has(event)
+    assert one.state.open_transactions == {}
+
+
+def test_an_old_number_does_not_take_the_samples_of_the_running_transaction():
+    """Quirk 35: until power-cycled it names the one before."""
+    one = charger()
+    old = one.start(time=at(-100))
+    one.stop(old, time=at(-50))
+    one.start()
+    event = values(one, number=old)
+    assert event.body.transaction_id == "tx_CP-1_3"
+    assert event.body.number == old
+    assert has(event, Flag.TRANSACTION_INFERRED)
+    assert values(one, number=old, time=at(-60)).body.transaction_id == "tx_CP-1_1"
+
+
+@pytest.mark.parametrize("number", [0, -1, 4711])
+def test_an_unusable_number_is_replaced_by_inference(number):
+    """Quirks 37, 47."""
+    one = charger()
+    one.start()
+    event = values(one, number=number)
+    assert (event.body.transaction_id, event.body.number) == ("tx_CP-1_1", number)
+    assert has(event, Flag.TRANSACTION_INFERRED)
+
+
+def test_another_chargers_transaction_is_never_added_to():
+    """B5.7, for readings."""
+    books = Books()
+    one, other = charger(books=books), charger(books=books, identity="CP-2")
+    number = one.start()
+    assert values(other, number=number).body.transaction_id is None
+
+
+@pytest.mark.parametrize("connector", [-1, 9])
+def test_an_impossible_connector_is_flagged(connector):
+    """B4.12's like."""
+    one = charger()
+    one.state.configuration["NumberOfConnectors"] = "2"
+    assert Flag.UNKNOWN_CONNECTOR in values(one, connector=connector).flags
+
+
+def test_of_several_moments_the_newest_is_the_messages_time():
+    """Batches come in any order (B6.6)."""
+    one = charger()
+    batch = [{"timestamp": time, "sampledValue": SAMPLES} for time in (at(-20), at(-5), "1970-01-01T00:00:00Z", at(-9))]
+    event = values(one, meterValue=batch)
+    assert event.reported_raw == at(-5)
+    assert has(event)
+
+
+def test_queued_values_are_flagged_as_late():
+    """Quirk 55."""
+    assert has(values(charger(), time=at(-900)), Flag.LATE)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [([], ()), ([{}], ({},)), ([None, 1], (None, 1)), ({"timestamp": at()}, ({"timestamp": at()},))]
+)
+def test_values_of_any_shape_are_confirmed_and_kept(sent, kept):
+    """B6.1, quirk 29."""
+    event = values(charger(), meterValue=sent)
+    assert event.body.meter_value == kept
+    assert Flag.DEVIATES in event.flags or sent == [{}]
