@@ -77,17 +77,12 @@ def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
 
 def format_time(value: datetime) -> str:
     """A time for a charger: UTC, whole seconds, ``Z``. Some choke on ``+00:00`` and on microseconds (OCPP.md B2.1)."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if value.year >= 1000 else _early(value)
-
-
-def _early(value: datetime) -> str:
-    # strftime's %Y has no leading zeros on some platforms.
-    return value.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _parse(text: str) -> datetime | None:
-    if text[4:5] != "-":
-        return None  # week dates and digits only: nobody means these
+    if text[4:5] != "-" or text[5:6] == "W":
+        return None  # digits only, a week's day: nobody means these
     try:
         return datetime.fromisoformat(text)
     except ValueError:
