@@ -66,7 +66,10 @@ class ScriptedCharger:
         self._held: list[list[Any]] = []
 
     async def send_raw(self, text: str | bytes) -> None:
-        await self._transport._to_gateway.send(text if isinstance(text, bytes) else text.encode())
+        try:
+            await self._transport._to_gateway.send(text if isinstance(text, bytes) else text.encode())
+        except trio.BrokenResourceError:
+            pass  # the other end has closed: what is still written is lost, as on any socket
 
     async def send(self, *frame: Any) -> None:
         await self.send_raw(json.dumps(frame))
