@@ -176,13 +176,7 @@ class Journal:
                     return
                 await self._arrived.park()
             batch = self._in_flight = self._take()
-            results = await self._run_sync(
-                _commit,
-                self._store,
-                [waiting.write for waiting in batch],
-                limiter=self._write_limit,
-                abandon_on_cancel=True,
-            )
+            results = await self._commit_in_thread([waiting.write for waiting in batch])
             self._in_flight = ()
             failure = self._answer(batch, results)
             if failure is not None:
@@ -190,6 +184,12 @@ class Journal:
             else:
                 self._pause = FIRST_PAUSE
                 self._set_healthy()
+
+    async def _commit_in_thread(self, writes: list[Write]) -> Sequence[WriteResult | Exception]:
+        try:
+            return await self._run_sync(_commit, self._store, writes, limiter=self._write_limit, abandon_on_cancel=True)
+        except RuntimeError as error:  # the system has no thread to give
+            return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
 
     def _take(self) -> list[_Waiting]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
@@ -223,7 +223,7 @@ class Journal:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             try:
                 await self._run_sync(self._store.probe, limiter=self._write_limit, abandon_on_cancel=True)
-            except StoreError as error:
+            except (StoreError, RuntimeError) as error:
                 log.warning("store still unavailable", error=str(error), next_probe_seconds=self._pause)
             else:
                 self._set_healthy()

@@ -61,15 +61,20 @@ class FakeStore:
 
 
 class Inline:
-    """Runs functions in Trio's thread, each taking ``seconds`` of virtual time, or until ``gate`` opens."""
+    """Runs functions in Trio's thread, each taking ``seconds`` of virtual time, or until ``gate`` opens.
+
+    ``refusing``: the system has no thread."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.gate = trio.Event()
         self.gate.set()
         self.running = 0
+        self.refusing = False
 
     async def __call__(self, sync_fn, *args, limiter=None, abandon_on_cancel=False):
+        if self.refusing:
+            raise RuntimeError("can't start new thread")
         self.running += 1
         try:
             await trio.sleep(self.seconds)

@@ -246,6 +246,18 @@ async def test_a_disk_that_stalls_and_then_fails_is_probed(journal, store, disk,
     await journal.wait_healthy()
 
 
+async def test_a_system_without_threads_is_a_store_that_is_unavailable(journal, store, disk, autojump_clock):
+    """The writer outlives it."""
+    disk.refusing = True
+    with pytest.raises(StoreUnavailable, match="can't start new thread"):
+        await journal.commit(write())
+    await trio.sleep(3)
+    assert not journal.healthy
+    disk.refusing = False
+    await journal.wait_healthy()
+    assert await journal.commit(write()) == Appended((1,))
+
+
 # --- the end --------------------------------------------------------------------------------------------------
 
 

@@ -348,4 +348,3 @@ def test_commands_are_listed_newest_first_in_pages(store):
     assert [c.command_id for c in store.commands(None, "cmd_2", 4)] == ["cmd_1", "cmd_0"]
     assert [c.command_id for c in store.commands("CP1", "cmd_4", 4)] == ["cmd_2", "cmd_0"]
     assert store.commands(None, "unknown", 4) == []
-    assert meter(1)

@@ -10,10 +10,10 @@ from gateway.domain.events import (
 from gateway.domain.records import TransactionState
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import Append, Appended, DeleteChargePoint, Fenced, Missing, Opened, RecordLastHeard
+from gateway.store.api import Append, Appended, DeleteChargePoint, Fenced, Missing, Opened, OpenSession, RecordLastHeard
 from tests.store.builders import (
     ALL,
-    CONNECTOR,
+    CONNECTED,
     T0,
     append,
     at,
@@ -43,9 +43,6 @@ def test_a_first_session_starts_from_an_empty_state(store):
 
 def test_an_unknown_charge_point_gets_no_session(store):
     """Missing, and nothing is made."""
-    from gateway.store.api import OpenSession
-    from tests.store.builders import CONNECTED
-
     assert one(store, OpenSession("nobody", CONNECTED, T0)) == Missing()
     assert store.bounds().head == 0
 
@@ -200,4 +197,3 @@ def test_configuration_is_bounded(store):
     configuration = connect(store).state.configuration
     assert len(configuration) == 1_000
     assert configuration["K7"] == "2"
-    assert CONNECTOR not in configuration
