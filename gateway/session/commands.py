@@ -182,7 +182,8 @@ class Commands:
         queued = CommandQueued(
             record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
         )
-        events = [self._event(carried, queued)]
+        # One reading of the clock: what a caller is told now is what is told of the command ever after.
+        events = [evolve(self._event(carried, queued), received_at=record.created_at)]
         if sent:
             events.append(self._mark_sent(carried))
         result = await self._commit(events, RequestIdUnused(record.request_id))
