@@ -2,9 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import trio
@@ -22,6 +23,7 @@ ANSWERS: dict[str, Any] = {
     "RemoteStartTransaction": {"status": "Accepted"},
     "RemoteStopTransaction": {"status": "Accepted"},
     "SetChargingProfile": {"status": "Accepted"},
+    "UnlockConnector": {"status": "Unlocked"},
 }
 
 BOOT = {"chargePointVendor": "Vendor", "chargePointModel": "Model", "firmwareVersion": "1.0"}
@@ -45,6 +47,7 @@ class Charger:
     wire: Wire
     answers: dict[str, Any]
     asked: list[tuple[str, Any]] = field(factory=list)
+    unanswered: list[tuple[str, str]] = field(factory=list)
     ended: Closed | LinkLost | None = None
     _waiting: dict[str, list[Any]] = field(factory=dict)
     _news: trio.Event = field(factory=trio.Event)
@@ -83,6 +86,11 @@ class Charger:
                 return payload
         raise AssertionError(f"the connection ended before {action} was asked: {self.ended!r}")
 
+    async def answer_last(self, action: str, payload: Any) -> None:
+        """Answer at last what was left without an answer."""
+        [message_id] = [each for name, each in self.unanswered if name == action]
+        await self.wire.send(json.dumps([3, message_id, payload]))
+
     async def sees_the_end(self, seconds: float = PATIENCE) -> Closed | LinkLost:
         """Wait for the end of the connection."""
         with trio.fail_after(seconds):
@@ -117,6 +125,7 @@ class Charger:
             answer = answer(payload)
         self.asked.append((action, payload))
         if answer is SILENT:
+            self.unanswered.append((action, message_id))
             return
         reply = [4, message_id, "NotImplemented", "", {}] if answer is None else [3, message_id, answer]
         await self.wire.send(json.dumps(reply))
@@ -136,11 +145,14 @@ async def connect(
 
 
 @asynccontextmanager
-async def chargers(gateway: Gateway, *identities: str, key: bytes = KEY, boot: bool = True, **options: Any):
+async def chargers(
+    gateway: Gateway, *identities: str, keys: Sequence[bytes] = (), boot: bool = True, **options: Any
+) -> AsyncIterator[Sequence[Charger]]:
     """Chargers that are connected and, unless told otherwise, booted; they hang up at the end."""
     async with trio.open_nursery() as nursery:
-        connected: Sequence[Charger] = [
-            await connect(nursery, gateway, identity, key=key, **options) for identity in identities
+        connected = [
+            await connect(nursery, gateway, identity, key=key, **options)
+            for identity, key in zip_longest(identities, keys, fillvalue=KEY)
         ]
         if boot:
             for charger in connected:
