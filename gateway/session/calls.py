@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
-import orjson
 import trio
 from attrs import define, field
 
@@ -21,10 +20,8 @@ MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
 reaches back for minutes."""
 
-MAX_ERROR_DESCRIPTION, MAX_ERROR_DETAILS = 255, 1000
-"""What is kept of a CALLERROR's texts (J §4.2.3 gives the description 255)."""
-
-Answered: TypeAlias = rpc.CallResult | ChargerError
+Answered: TypeAlias = rpc.CallResult | rpc.CallError | ChargerError
+"""What came back: a confirmation, a CALLERROR, or our own word for what can't be read."""
 
 
 @define(eq=False)
@@ -84,20 +81,8 @@ class Calls:
     def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
         """A CALLRESULT, a CALLERROR, or what was meant to be one."""
         match frame:
-            case rpc.CallResult():
+            case rpc.CallResult() | rpc.CallError():
                 self.resolve(frame.message_id, frame)
-            case rpc.CallError():
-                self.resolve(frame.message_id, charger_error(frame))
             case rpc.Malformed():
                 if frame.message_id is not None:
                     self.resolve(frame.message_id, ChargerError("InvalidConfirmation", frame.reason))
-
-
-def charger_error(frame: rpc.CallError) -> ChargerError:
-    """A CALLERROR as it is recorded: bounded, whatever the charger sent."""
-    details = orjson.dumps(frame.details).decode()
-    return ChargerError(
-        frame.code[:MAX_ERROR_DESCRIPTION],
-        frame.description[:MAX_ERROR_DESCRIPTION],
-        details if len(details) <= MAX_ERROR_DETAILS else "{}",
-    )

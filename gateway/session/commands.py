@@ -26,6 +26,7 @@ from gateway.domain.events import (
     NewEvent,
 )
 from gateway.domain.values import Registration, new_id
+from gateway.messages.rpc import CallError
 from gateway.session.calls import Answered, Calls
 from gateway.session.core import Core
 from gateway.session.keys import KeyChange
@@ -336,8 +337,11 @@ class Commands:
         return True
 
     def _decode(self, command: Command, frame: Answered) -> c.Answer | c.ChargerError:
+        """The charger's word, cut to size, with no secret in it even if the charger echoes one."""
         if isinstance(frame, c.ChargerError):
             return frame
+        if isinstance(frame, CallError):
+            return self._core.protocol.decode_error(command, frame.code, frame.description, frame.details)
         return self._core.protocol.decode_answer(command, frame.payload)
 
     def _event(self, carried: Carried, body: object) -> NewEvent:

@@ -103,7 +103,7 @@ class Harness:
             await nursery.start(self._serve, identity, transport)
             charger = ScriptedCharger(transport)
             yield charger
-            if transport.closed_with is None:
+            if not charger.gone:
                 await charger.lose_link()
 
     async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:

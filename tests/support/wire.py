@@ -64,6 +64,7 @@ class ScriptedCharger:
         self._transport = transport
         self._last_id = 0
         self._held: list[list[Any]] = []
+        self.gone = False
 
     async def send_raw(self, text: str | bytes) -> None:
         try:
@@ -117,10 +118,12 @@ class ScriptedCharger:
             raise AssertionError(f"expected silence, got {frame!r}")
 
     async def hang_up(self, code: int = 1000, reason: str = "") -> None:
+        self.gone = True
         self._transport._end = ConnectionClosed(code, reason, "peer")
         await self._transport._to_gateway.aclose()
 
     async def lose_link(self) -> None:
+        self.gone = True
         self._transport._end = ConnectionClosed(1006, "connection reset", "network")
         await self._transport._to_gateway.aclose()
         await self._transport._from_gateway.aclose()

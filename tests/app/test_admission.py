@@ -1,0 +1,139 @@
+"""Who may connect, and what everybody else gets; nothing is written for a refusal."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.app.admission import Admission, Principal
+from gateway.domain.credentials import Verifier, generate_key, make_credential
+from gateway.domain.records import CredentialKind
+from gateway.session.ports import NoObserver
+from gateway.store.api import AddCredential, UpdateChargePoint
+from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
+from tests.support.harness import Harness, virtual_clock
+
+KEY = generate_key()
+PEER = Peer("192.0.2.7", 40000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    harness = Harness(tmp_path)
+    yield harness
+    harness.store.close()
+
+
+def admission(harness: Harness, refusing: str | None = None) -> Admission:
+    return Admission(
+        journal=harness.journal,
+        store=harness.store,
+        verifier=Verifier(),
+        clock=virtual_clock,
+        observer=NoObserver(),
+        prefixes={"chargers": "/ocpp/"},
+        subprotocols=("ocpp1.6",),
+        refusing=lambda: refusing,
+    )
+
+
+def add(harness: Harness, *keys: bytes, kind: CredentialKind = CredentialKind.GENERATED) -> None:
+    harness.add_charge_point()
+    for key in keys:
+        harness.store.commit([AddCredential("CP1", make_credential(key, kind, virtual_clock()))])
+
+
+def request(
+    identity: str = "CP1", key: bytes = KEY, offered: tuple[str, ...] = ("ocpp1.6",), username: str = ""
+) -> UpgradeRequest:
+    token = base64.b64encode((username or identity).encode() + b":" + key).decode()
+    return UpgradeRequest(f"/ocpp/{identity}", (("Authorization", f"Basic {token}"),), offered, PEER, "chargers")
+
+
+async def test_a_known_charger_with_its_key_is_admitted(harness: Harness) -> None:
+    """A2.1, A7.3."""
+    add(harness, KEY)
+    assert await admission(harness)(request()) == Accept(Principal("CP1", "ocpp1.6", 2), "ocpp1.6")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (request("CP2"), 404),
+        (request(key=generate_key()), 401),
+        (request(username="CP2"), 401),
+        (request(offered=("ocpp2.0.1",)), 400),
+        (request(offered=()), 400),
+    ],
+)
+async def test_anybody_else_is_refused_and_nothing_is_written(
+    harness: Harness, asked: UpgradeRequest, status: int
+) -> None:
+    """A1.5, A1.6, A7.1, A7.4, X1."""
+    add(harness, KEY)
+    answer = await admission(harness)(asked)
+    assert isinstance(answer, Refusal)
+    assert answer.status == status
+    assert harness.journal.commits == []
+
+
+async def test_a_wrong_password_is_told_before_a_wrong_subprotocol(harness: Harness) -> None:
+    """What the gateway supports is for chargers that proved who they are."""
+    add(harness, KEY)
+    answer = await admission(harness)(request(key=generate_key(), offered=("ocpp2.0.1",)))
+    assert isinstance(answer, Refusal)
+    assert answer.status == 401
+
+
+async def test_the_operators_switch_admits_a_charger_without_a_subprotocol(harness: Harness) -> None:
+    """X2: spoken to as 1.6, and nothing is echoed."""
+    add(harness, KEY)
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), assume_subprotocol=True)])
+    answer = await admission(harness)(request(offered=()))
+    assert answer == Accept(Principal("CP1", "ocpp1.6", 2), None)
+
+
+async def test_an_imported_key_is_checked_slowly_once_and_recognised_after(harness: Harness) -> None:
+    """Reconnects cost nothing, whatever kind of key."""
+    add(harness, b"a password of old", kind=CredentialKind.IMPORTED)
+    admit = admission(harness)
+    assert isinstance(await admit(request(key=b"a password of old")), Accept)
+    assert isinstance(await admit(request(key=b"a password of old")), Accept)
+    refused = await admit(request(key=b"another password"))
+    assert isinstance(refused, Refusal)
+    assert refused.status == 401
+
+
+@pytest.mark.parametrize("why", ["draining", "store-unavailable"])
+async def test_nobody_is_admitted_who_could_not_be_served(harness: Harness, why: str) -> None:
+    """503 with Retry-After: chargers keep their messages and come back."""
+    add(harness, KEY)
+    answer = await admission(harness, refusing=why)(request())
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.reason) == (503, why)
+    assert "Retry-After" in dict(answer.headers)
+
+
+async def test_a_store_that_cannot_be_read_admits_nobody(harness: Harness) -> None:
+    """503, not 401 or 404: the charger has done nothing wrong."""
+    add(harness, KEY)
+    harness.journal.failing = True
+    answer = await admission(harness)(request())
+    assert isinstance(answer, Refusal)
+    assert answer.status == 503
+
+
+async def test_using_the_newer_key_supersedes_the_older_one(harness: Harness) -> None:
+    """A7.8: with two keys in force, the newer one's first use decides; the older one's use decides nothing."""
+    new = generate_key()
+    add(harness, KEY)
+    await_later = make_credential(new, CredentialKind.GENERATED, virtual_clock())
+    harness.store.commit([AddCredential("CP1", await_later)])
+    with_old = await admission(harness)(request())
+    assert isinstance(with_old, Accept)
+    assert with_old.principal == Principal("CP1", "ocpp1.6", 2)
+    with_new = await admission(harness)(request(key=new))
+    assert isinstance(with_new, Accept)
+    assert isinstance(with_new.principal, Principal)
+    assert len(with_new.principal.superseded) == 1

@@ -1,0 +1,166 @@
+"""What the gateway asks of a charger by itself: once, in order, with fallbacks, and its outcomes in the books."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.domain import events as e
+from gateway.domain.values import Registration
+from gateway.session.provisioning import DesiredKey
+from gateway.store.api import UpdateChargePoint
+from tests.support.harness import BOOT, Harness, boot, virtual_clock
+from tests.support.wire import ScriptedCharger
+
+BEST = "Energy.Active.Import.Register,Power.Active.Import"
+SECOND = "Energy.Active.Import.Register,Current.Import,Voltage"
+DESIRED = (DesiredKey("MeterValuesSampledData", (BEST, SECOND)), DesiredKey("MeterValueSampleInterval", ("60",)))
+
+
+@pytest.fixture
+def wanting(harness: Harness, tmp_path: Path) -> Harness:
+    """A harness with the platform's configuration, and an accepted charge point."""
+    harness.boot_configuration = DESIRED
+    return harness
+
+
+async def configure(charger: ScriptedCharger, *answers: str) -> list[tuple[str, str]]:
+    """Answer as many ChangeConfigurations; what was asked."""
+    asked = []
+    for answer in answers:
+        message_id, _, payload = await charger.next_call("ChangeConfiguration")
+        asked.append((payload["key"], payload["value"]))
+        await charger.answer(message_id, {"status": answer})
+    return asked
+
+
+def outcomes(harness: Harness) -> list[tuple[str, str, str]]:
+    return [
+        (body.key, body.value, body.status)
+        for body in harness.bodies(e.BootConfigurationApplied.TYPE)
+        if isinstance(body, e.BootConfigurationApplied)
+    ]
+
+
+async def test_an_accepted_charger_is_configured_once(wanting: Harness, autojump_clock: MockClock) -> None:
+    """B1.8: the outcome is recorded, and neither another boot nor another connection asks again."""
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        asked = await configure(charger, "Accepted", "RebootRequired")
+        assert asked == [("MeterValuesSampledData", BEST), ("MeterValueSampleInterval", "60")]
+        await boot(charger)
+        await charger.hears_nothing(200)
+    assert outcomes(wanting) == [
+        ("MeterValuesSampledData", BEST, "Accepted"),
+        ("MeterValueSampleInterval", "60", "RebootRequired"),
+    ]
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(200)
+
+
+@pytest.mark.parametrize("refusal", ["Rejected", "NotSupported"])
+async def test_refused_measurands_are_followed_by_the_fallback(
+    wanting: Harness, autojump_clock: MockClock, refusal: str
+) -> None:
+    """REQUIREMENTS: power, or else current and voltage; not asked again at the next boot."""
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        asked = await configure(charger, refusal, "Accepted", "Accepted")
+        assert [value for _, value in asked] == [BEST, SECOND, "60"]
+        await charger.hears_nothing(1)
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(200)
+
+
+async def test_other_firmware_is_asked_again(wanting: Harness, autojump_clock: MockClock) -> None:
+    """What one firmware refused another may take."""
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Rejected", "Rejected", "Accepted")
+        await charger.hears_nothing(1)
+    async with wanting.connected() as charger:
+        await charger.call("BootNotification", {**BOOT, "firmwareVersion": "2.0"})
+        assert (await configure(charger, "Accepted"))[0] == ("MeterValuesSampledData", BEST)
+
+
+async def test_a_charger_that_did_not_answer_is_asked_at_its_next_boot(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """No answer is no outcome: it is recorded as such, and asked again."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.next_call("ChangeConfiguration")
+        await charger.hears_nothing(wanting.limits.call_timeout + 1)
+    assert outcomes(wanting) == [("MeterValueSampleInterval", "60", "Error:NoAnswer")]
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Accepted")
+
+
+async def test_a_charger_that_reconnects_without_a_boot_is_asked_for_its_status(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """J §5.4: it need not say it by itself; the configuration that is settled is not asked again."""
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Accepted", "Accepted")
+        await charger.hears_nothing(1)
+    async with wanting.connected() as charger:
+        await charger.call("Heartbeat", {})
+        message_id, _, payload = await charger.next_call("TriggerMessage")
+        assert payload == {"requestedMessage": "StatusNotification"}
+        await charger.answer(message_id, {"status": "NotImplemented"})
+        await charger.hears_nothing(200)
+
+
+async def test_a_charger_that_boots_after_reconnecting_is_not_asked_for_its_status(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """It says it by itself (SE 3.22)."""
+    wanting.boot_configuration = ()
+    wanting.add_charge_point()
+    for _ in range(2):
+        async with wanting.connected() as charger:
+            await boot(charger)
+            await charger.hears_nothing(200)
+
+
+async def test_a_pending_charger_is_asked_to_boot_when_it_is_accepted(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """Only a Boot can tell it; then it is configured like any other."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point(registration=Registration.PENDING)
+    async with wanting.connected() as charger:
+        assert (await charger.call("BootNotification", BOOT))["status"] == "Pending"
+        await charger.hears_nothing(100)
+        await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), registration=Registration.ACCEPTED))
+        wanting.router.registration_changed("CP1", Registration.ACCEPTED)
+        message_id, _, payload = await charger.next_call("TriggerMessage")
+        assert payload == {"requestedMessage": "BootNotification"}
+        await charger.answer(message_id, {"status": "Accepted"})
+        await boot(charger)
+        await configure(charger, "Accepted")
+
+
+async def test_a_charger_that_is_no_longer_accepted_is_let_go(wanting: Harness, autojump_clock: MockClock) -> None:
+    """It hears it from its next Boot."""
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Accepted", "Accepted")
+        await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), registration=Registration.REJECTED))
+        wanting.router.registration_changed("CP1", Registration.REJECTED)
+        assert await charger.sees_the_end() == (1001, "registration-changed")
+    await trio.lowlevel.checkpoint()
+    async with wanting.connected() as charger:
+        assert (await charger.call("BootNotification", BOOT))["status"] == "Rejected"
