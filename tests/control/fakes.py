@@ -50,16 +50,18 @@ class FakeCommands:
     outcome: CallOutcome | Callable[[Command], CallOutcome] = field(factory=answered)
     wait: float = 0.0
     calls: list = field(factory=list)
-    cancelled: int = 0
+    begun: trio.Event = field(factory=trio.Event)
+    cancelled: trio.Event = field(factory=trio.Event)
     connections: dict = field(factory=dict)
     told: list = field(factory=list)
 
     async def call(self, identity, command, *, request_id, deadline):
         self.calls.append((identity, command, request_id, deadline - trio.current_time()))
+        self.begun.set()
         try:
             await trio.sleep(self.wait)
         except trio.Cancelled:
-            self.cancelled += 1
+            self.cancelled.set()
             raise
         return self.outcome(command) if callable(self.outcome) else self.outcome
 

@@ -1,0 +1,171 @@
+"""The server itself: where it listens, health, reflection, TLS, drain."""
+
+import grpc
+import pytest
+import trio
+import trustme
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from gateway.api.v1 import charge_point_pb2, command_pb2
+from gateway.bridge import Bridge
+from gateway.client import GatewayClient, Tls, describe, problem_of
+from gateway.control import server
+from gateway.control.address import check_address, listening_address
+from gateway.control.server import ControlServer, ControlSettings
+from gateway.errors import SettingsError
+from tests.control.fakes import control
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+LIST = charge_point_pb2.ListChargePointsRequest()
+RESET = command_pb2.ResetRequest(charge_point="CP1", request_id="r", type=1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_tls(host):
+    """Only this machine reaches it."""
+    check_address(host, tls=False, allow_insecure=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org", ""])
+def test_any_other_address_without_tls_is_refused_unless_allowed(host):
+    """The message names the setting and the ways out."""
+    with pytest.raises(SettingsError, match=r"control\.address.*control\.certificate.*allow_insecure"):
+        check_address(host, tls=False, allow_insecure=False)
+    check_address(host, tls=True, allow_insecure=False)
+    check_address(host, tls=False, allow_insecure=True)
+
+
+def test_a_server_for_a_refused_address_can_not_be_made():
+    """Before anything listens."""
+    with pytest.raises(SettingsError):
+        ControlServer(ControlSettings(host="0.0.0.0"), journal=None, store=None, commands=None, feed=None, clock=None)
+
+
+def test_ipv6_addresses_are_bracketed():
+    """As gRPC wants them."""
+    assert listening_address("::1", 5) == "[::1]:5"
+    assert listening_address("127.0.0.1", 5) == "127.0.0.1:5"
+
+
+async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
+    """Two gateways never share one."""
+    async with control(tmp_path) as first:
+        settings = ControlSettings(port=first.port)
+        second = ControlServer(
+            settings,
+            journal=first.journal,
+            store=first.store,
+            commands=first.commands,
+            feed=first.feed,
+            clock=None,
+            bridge=Bridge(),
+        )
+        with pytest.raises(SettingsError, match=str(first.port)):
+            await second.run()
+
+
+async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):
+    """For the whole server and for each service; watchers of health are told."""
+    stub = health_pb2_grpc.HealthStub(gateway.client.channel)
+
+    async def check(name=""):
+        request = health_pb2.HealthCheckRequest(service=name)
+        return (await trio.to_thread.run_sync(lambda: stub.Check(request, timeout=5))).status
+
+    assert await check() == SERVING
+    assert await check("gateway.api.v1.CommandService") == SERVING
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
+    changes = iter(watch)
+    assert (await trio.to_thread.run_sync(next, changes)).status == SERVING
+    gateway.server.set_ready(False)
+    assert (await trio.to_thread.run_sync(next, changes)).status == NOT_SERVING
+    assert await check("gateway.api.v1.EventService") == NOT_SERVING
+    gateway.server.set_ready(True)
+    assert (await trio.to_thread.run_sync(next, changes)).status == SERVING
+    gateway.server.drain(0.5)
+    assert (await trio.to_thread.run_sync(next, changes)).status == NOT_SERVING
+    watch.cancel()
+
+
+async def test_the_interface_describes_itself(gateway):
+    """Reflection, for grpcurl and the like."""
+    database = ProtoReflectionDescriptorDatabase(gateway.client.channel)
+    names = await trio.to_thread.run_sync(lambda: list(database.get_services()))
+    ours = {f"gateway.api.v1.{name}Service" for name in ("ChargePoint", "Command", "Transaction", "IdTag", "Event")}
+    assert ours < set(names)
+    described = await trio.to_thread.run_sync(
+        lambda: database.FindFileContainingSymbol("gateway.api.v1.CommandService")
+    )
+    assert len(described.service[0].method) == 21
+
+
+async def test_draining_lets_a_call_finish_takes_no_more_and_ends_the_run(tmp_path):
+    """Within the grace; then the thread is gone."""
+    async with control(tmp_path) as gateway:
+        gateway.commands.wait = 0.5
+        responses = []
+
+        async def reset():
+            responses.append(await gateway.call(gateway.client.commands.Reset, RESET))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reset)
+            await gateway.commands.begun.wait()
+            gateway.server.drain(5.0)
+        assert responses[0].command.command_id == "cmd_1"
+        with pytest.raises(grpc.RpcError) as caught:
+            await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_grace_is_an_end_too(tmp_path):
+    """A call that takes longer is cut off, and cancelled in Trio."""
+    async with control(tmp_path) as gateway:
+        gateway.commands.wait = 30
+
+        async def reset():
+            with pytest.raises(grpc.RpcError):
+                await gateway.call(gateway.client.commands.Reset, RESET)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reset)
+            await gateway.commands.begun.wait()
+            gateway.server.drain(0.2)
+            await gateway.commands.cancelled.wait()
+
+
+async def test_with_tls_and_a_client_ca_only_its_clients_get_in(tmp_path):
+    """The port may then be public."""
+    ca = trustme.CA()
+    server_cert, client_cert = ca.issue_cert("localhost"), ca.issue_cert("client@example.org")
+    pem = ca.cert_pem.bytes()
+    tls = server.Tls(server_cert.cert_chain_pems[0].bytes(), server_cert.private_key_pem.bytes(), pem)
+    client_tls = Tls(pem, client_cert.cert_chain_pems[0].bytes(), client_cert.private_key_pem.bytes())
+    async with control(tmp_path, ControlSettings(port=0, tls=tls), client_tls) as gateway:
+        await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
+        for strangers in (Tls(pem), None):
+            with GatewayClient(f"localhost:{gateway.port}", strangers, timeout=5) as stranger:
+                rpc = stranger.charge_points.ListChargePoints
+                with pytest.raises(grpc.RpcError) as caught:
+                    await trio.to_thread.run_sync(stranger.call, rpc, LIST)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_request_that_is_too_large_is_refused(gateway, failing):
+    """By gRPC, before it is read."""
+    request = command_pb2.DataTransferRequest(charge_point="CP1", request_id="r", vendor_id="v", data="x" * 5_000_000)
+    problem = await failing(gateway.client.commands.DataTransfer, request)
+    assert problem.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert gateway.commands.calls == []
+
+
+async def test_errors_of_others_read_well_too(gateway):
+    """Nobody listens: there is no ErrorInfo, and one line all the same."""
+    with GatewayClient("127.0.0.1:1", timeout=2) as nowhere:
+        with pytest.raises(grpc.RpcError) as caught:
+            await trio.to_thread.run_sync(nowhere.call, nowhere.charge_points.ListChargePoints, LIST)
+        assert problem_of(caught.value).reason == ""
+        assert describe(caught.value).startswith("UNAVAILABLE: ")
+        assert "\n" not in describe(caught.value)
