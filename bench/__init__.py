@@ -1,0 +1,1 @@
+"""Measurements of the gateway as a process, under load: ``python -m bench --help``."""
