@@ -137,6 +137,8 @@ def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -
         return Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", message, metadata)
     if record.reason == "transaction-ended":
         return Failure(Status.NOT_FOUND, "UNKNOWN_TRANSACTION", f"{message}: its transaction is over", metadata)
+    if record.reason == "deleted":
+        return Failure(Status.NOT_FOUND, "UNKNOWN_CHARGE_POINT", f"{message}: its charge point is gone", metadata)
     if record.reason in STOPPED:
         if repeated:
             message += "; that is this request_id's outcome, so ask with another one"

@@ -154,7 +154,7 @@ class ControlServer:
     async def _serve(self, started: Started) -> None:
         self._changed = asyncio.Event()
         server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS)
-        servicer = health.aio.HealthServicer()  # type: ignore[attr-defined] - the stubs don't know it
+        servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         names = self._register(server, servicer)
         port = self._listen(server)
         await server.start()

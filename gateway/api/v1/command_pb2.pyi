@@ -650,7 +650,9 @@ class Command(_message.Message):
     late: _builtins.bool
     """Whether the answer came after its caller had been told that the outcome is unknown."""
     reason: _builtins.str
-    """Why it was not sent or its outcome is unknown: "deadline", "disconnected", "draining", "gateway-restarted"."""
+    """Why it was not sent or its outcome is unknown: "deadline", "timeout", "disconnected", "transaction-ended",
+    "draining", "deleted", "gateway-restarted"; more may come.
+    """
     arguments_json: _builtins.str
     """What was asked, as JSON; secrets are redacted."""
     @_builtins.property

@@ -247,7 +247,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened by the charger's clock; unset where it gave no time or one that can't be read."""
+        """When it happened by the charger's clock; unset where it gave no time, or one that can't be read or can't be right."""
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.QualityFlag.ValueType]:
@@ -519,8 +519,8 @@ class ChargePointDisconnected(_message.Message):
     INITIATOR_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: "closed", "silent", "replaced", "disconnected-by-operator", "draining", "store-unavailable", "protocol",
-    "gateway-restarted"; more may come.
+    """Why: "closed", "silent", "replaced", "disconnected-by-operator", "registration-changed", "deleted", "draining",
+    "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
     """
     initiator: _builtins.str
     """Who ended it: "peer", "local" (the gateway) or "network"."""
@@ -795,7 +795,7 @@ class TransactionOrphaned(_message.Message):
     number: _builtins.int
     """The number that the charger named."""
     why: _builtins.str
-    """Why it belongs to none: "unknown-number", "other-charge-point", "no-number"; more may come."""
+    """Why it belongs to none: "unknown-number", "other-charge-point", "no-number", "already-stopped"; more may come."""
     payload_json: _builtins.str
     """The message as sent, in JSON."""
     def __init__(
@@ -1175,7 +1175,7 @@ class CommandNotSent(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     reason: _builtins.str
-    """Why: "deadline", "disconnected", "draining", "gateway-restarted"; more may come."""
+    """Why: "deadline", "disconnected", "transaction-ended", "draining", "deleted", "gateway-restarted"; more may come."""
     def __init__(
         self,
         *,
@@ -1205,7 +1205,7 @@ class CommandOutcomeUnknown(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     reason: _builtins.str
-    """Why: "deadline", "disconnected", "gateway-restarted"; more may come."""
+    """Why: "timeout", "deadline", "disconnected", "draining", "deleted", "gateway-restarted"; more may come."""
     def __init__(
         self,
         *,
