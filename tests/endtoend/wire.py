@@ -46,6 +46,7 @@ class Wire:
         self._sending = trio.Lock()
         self._arrived: list[str] = []
         self._text = ""
+        self._end: Closed | LinkLost | None = None
 
     @classmethod
     async def open(
@@ -104,16 +105,20 @@ class Wire:
 
     async def receive(self) -> str:
         """The next message; pings are answered on the way. Raises Closed and LinkLost. Cancelling is safe."""
-        while not self._arrived:
+        while True:
+            await self._take()
+            if self._arrived:
+                return self._arrived.pop(0)
+            if self._end is not None:
+                raise self._end
             try:
                 data = await self._stream.receive_some()
                 self._protocol.receive_data(bytes(data) if data else None)
             except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError) as error:
                 raise LinkLost from error
-            await self._take()
-        return self._arrived.pop(0)
 
     async def _take(self) -> None:
+        """What the last read brought; the first read's rest came with the answer to the upgrade."""
         for event in self._protocol.events():
             match event:
                 case ws.TextMessage(data=data, message_finished=finished):
@@ -124,9 +129,7 @@ class Wire:
                 case ws.Ping():
                     await self._send(event.response())
                 case ws.CloseConnection(code=code, reason=reason):
-                    if code == 1006:
-                        raise LinkLost
-                    raise Closed(int(code), reason or "")
+                    self._end = LinkLost() if code == 1006 else Closed(int(code), reason or "")
 
     async def aclose(self, code: int = 1000) -> None:
         """Send a Close frame and cut the connection."""
