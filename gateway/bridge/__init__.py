@@ -4,7 +4,9 @@ Nothing else in the gateway knows both. The asyncio side calls functions and con
 Trio side starts that loop, ends it and joins its thread.
 """
 
-from gateway.bridge.bridge import Bridge, Started, Stream
+from gateway.bridge.bridge import Bridge
 from gateway.bridge.errors import BridgeError, Overloaded, Unavailable
+from gateway.bridge.stream import Stream
+from gateway.bridge.thread import Started
 
 __all__ = ["Bridge", "BridgeError", "Overloaded", "Started", "Stream", "Unavailable"]

@@ -170,7 +170,7 @@ async def test_more_calls_than_allowed_are_refused_and_room_comes_back():
             await bridge.call(double, 1)
         for task in waiting:
             task.cancel()
-        await eventually(lambda: bridge._calls == 0)
+        await eventually(lambda: bridge.calls == 0)
         return await bridge.call(double, 1)
 
     assert await cross(main, max_calls=3) == 2
@@ -180,7 +180,7 @@ async def test_a_failing_callback_takes_nothing_down():
     """An exception in run_sync_soon would cancel every Trio task."""
 
     async def main(bridge):
-        bridge._put(lambda: 1 / 0)
+        bridge._lanes.to_trio(lambda: 1 / 0)
         bridge.post(lambda: 1 / 0)
         return await bridge.call(double, 2)
 
@@ -241,7 +241,7 @@ async def test_leaving_a_stream_cancels_its_generator_and_gives_its_place_back()
             assert await anext(items) == 1
             with pytest.raises(Overloaded):
                 bridge.stream(count, 1)
-        await eventually(lambda: closed and bridge._streams == 0)
+        await eventually(lambda: closed and bridge.streams == 0)
         async with bridge.stream(count, 2) as items:
             return [item async for item in items]
 
@@ -327,7 +327,7 @@ async def test_a_thousand_calls_cancelled_at_random_each_have_one_outcome():
         for task in randomness.sample(tasks, 400):
             loop.call_later(randomness.uniform(0, 0.06), task.cancel)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        await eventually(lambda: bridge._calls == 0)
+        await eventually(lambda: bridge.calls == 0)
         return list(zip(wanted, outcomes, strict=True))
 
     started = time.monotonic()
@@ -356,7 +356,7 @@ async def test_a_burst_of_calls_takes_few_wake_ups(monkeypatch):
     hold = threading.Event()
 
     async def main(bridge):
-        bridge._put(lambda: hold.wait(5))
+        bridge._lanes.to_trio(lambda: hold.wait(5))
         await asyncio.sleep(0.02)
         calls = [asyncio.create_task(bridge.call(double, n)) for n in range(100)]
         await asyncio.sleep(0.02)

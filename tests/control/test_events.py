@@ -210,8 +210,8 @@ async def test_a_watcher_that_does_not_read_harms_nobody_and_misses_nothing(gate
     events, _ = await quick.read(5000)
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
     # 10 MB of events: what the slow one was sent so far is what the connection's windows hold, and the bridge's depth.
-    (stream,) = [each for each in gateway.server._events._open if len(each._items) > 0]
-    assert len(stream._items) <= 2
+    (stream,) = [each for each in gateway.server._events._open if each.waiting]
+    assert stream.waiting <= 2
     events, _ = await slow.read(5000)
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
 
@@ -241,7 +241,7 @@ async def test_a_watch_that_is_cancelled_frees_its_place(tmp_path):
             assert (problem.code, problem.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
             call.cancel()
             with trio.fail_after(5):
-                while gateway.bridge._streams or gateway.feed._subscribers:  # noqa: ASYNC110 - in two other loops
+                while gateway.bridge.streams or gateway.feed._subscribers:  # noqa: ASYNC110 - in two other loops
                     await trio.sleep(0.01)
 
 
