@@ -1,5 +1,6 @@
 """`gateway serve`, `check-config` and `example-config`: settings are checked before anything starts."""
 
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from gateway.app.checking import check
 from gateway.app.settings import load
 from gateway.cli.certificates import Issuing, development_set, write
 from gateway.cli.main import app
+from gateway.cli.serving import leaves
+from gateway.errors import GatewayError
 
 runner = CliRunner()
 
@@ -138,3 +141,35 @@ def test_the_module_runs_as_the_console_script_does():
     done = subprocess.run([sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "check-config" in done.stdout
+
+
+def test_a_port_that_is_taken_ends_serving_with_one_line(config, free):
+    """What nurseries wrap in groups reaches the operator as a sentence, not as a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        host_and_port = f'host = "127.0.0.1"\nport = {taken.getsockname()[1]}\n'
+        others = f'[control]\naddress = "127.0.0.1:{free}"\n[metrics]\naddress = "off"\n'
+        config.write_text(config.read_text() + host_and_port + others)
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "listeners.chargers: can't listen" in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def free() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def test_errors_in_groups_are_told_each_in_its_line():
+    """However deep the groups are."""
+    group = ExceptionGroup("", [GatewayError("a"), ExceptionGroup("", [GatewayError("b"), GatewayError("c")])])
+    assert [str(each) for each in leaves(group)] == ["a", "b", "c"]

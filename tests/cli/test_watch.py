@@ -10,8 +10,9 @@ from rich.console import Console
 
 from gateway.api.v1 import charge_point_pb2, common_pb2
 from gateway.api.v1 import event_pb2 as api
+from gateway.api.v1.transaction_pb2 import Transaction
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
-from gateway.cli.following import LEAST_PAUSE, follow
+from gateway.cli.following import LEAST_PAUSE, Streams, follow
 from gateway.cli.output import printable
 from gateway.cli.telling import event_line, meter_values
 from gateway.cli.watch import decode_token, encode_token
@@ -271,3 +272,62 @@ def test_a_chargers_words_cannot_move_the_cursor_of_the_live_view():
         )
     )
     assert "\x1b" not in drawn(dashboard)
+
+
+def test_running_transactions_are_known_from_the_first_frame():
+    """Those that started before the watch count their energy from their own start."""
+    dashboard = Dashboard()
+    dashboard.know_transaction(
+        Transaction(
+            transaction_id="tx_1",
+            charge_point="HOME-1",
+            connector=ONE,
+            id_tag="TAG",
+            meter_start=common_pb2.Energy(milliwatt_hours=1_000_000),
+        )
+    )
+    dashboard.measure(
+        common_pb2.MeterSample(
+            charge_point="HOME-1",
+            connector=ONE,
+            transaction_id="tx_1",
+            measurand="Energy.Active.Import.Register",
+            energy=common_pb2.Energy(milliwatt_hours=3_000_000),
+        )
+    )
+    assert "2.000 kWh  TAG" in drawn(dashboard)
+
+
+def test_streams_hand_over_what_they_tell_and_what_they_raise():
+    """Several streams are read as one, and an error in one reaches the reader."""
+    streams = Streams()
+
+    def stream():
+        yield 1
+        raise RuntimeError("broken")
+
+    streams.add(stream())
+    assert streams.get(5) == 1
+    with pytest.raises(RuntimeError, match="broken"):
+        streams.get(5)
+    assert streams.get(0) is None
+    streams.close()
+
+
+def test_the_live_view_draws_what_it_is_told(fake, run, monkeypatch):
+    """From the lists and both streams, until it is told to end."""
+    fake.answers["ListChargePoints"] = charge_point_pb2.ListChargePointsResponse(
+        charge_points=[charge_point_pb2.ChargePoint(identity="HOME-1")]
+    )
+    fake.answers["WatchEvents"] = [[api.WatchEventsResponse(events=[STATUS], resume_token=b"a")], [TOO_OLD]]
+    fake.answers["WatchMeterValues"] = [
+        [api.WatchMeterValuesResponse(samples=[power(7360)], resume_token=b"a"), GONE],
+        [TOO_OLD],
+    ]
+    result = run("watch", "--live")
+    assert result.exit_code == 1
+    assert "BELOW_RETENTION" in result.stderr
+    assert list(fake.asked("WatchMeterValues")[0].measurands) == [
+        "Power.Active.Import",
+        "Energy.Active.Import.Register",
+    ]

@@ -1,0 +1,76 @@
+"""`gateway demo`: the whole of it for real, and how it fails. These run a gateway process and take seconds each."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli import play, stage
+from gateway.cli.stage import DemoFailed, GatewayProcess, free_ports
+
+
+def test_the_demo_shows_the_main_job_and_ends_by_itself():
+    """Without a terminal: exit code 0, each step told, nothing left running (the gateway's own exit code is told)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "demo"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("booted and were accepted", "before the limit", "after the limit", "kWh recorded", "exit code 0"):
+        assert part in done.stdout
+
+
+def test_a_gateway_that_dies_is_a_failed_demo_with_its_log(tmp_path, monkeypatch, capsys):
+    """The play ends at once, its log is shown, and no process stays."""
+    started: list[GatewayProcess] = []
+
+    def die(running: play.Play) -> None:
+        started.append(running.process)
+        running.process.process.kill()
+        running.wait(lambda: False, "nothing")
+
+    monkeypatch.setattr(play, "_perform", die)
+    with pytest.raises(DemoFailed, match="the gateway ended with exit code -9"):
+        play.show(tmp_path, stays=False)
+    assert "gateway ready" in capsys.readouterr().err
+    assert started[0].process.returncode == -9
+
+
+def test_a_gateway_that_cannot_start_is_a_failed_demo_with_its_reason(tmp_path, monkeypatch, capsys):
+    """What it said before it ended is in the log that is shown."""
+    write = stage.write_files
+
+    def spoil(*arguments):
+        settings = write(*arguments)
+        settings.write_text("nonsense = 1\n", encoding="utf-8")
+        return settings
+
+    monkeypatch.setattr(play, "write_files", spoil)
+    with pytest.raises(DemoFailed, match="the gateway ended with exit code 1"):
+        play.show(tmp_path, stays=False)
+    assert "nonsense: unknown key" in capsys.readouterr().err
+
+
+def test_a_step_that_does_not_happen_is_a_failed_demo(tmp_path, monkeypatch, capsys):
+    """A limit that is accepted but not obeyed is found by the meter, and the gateway is ended in order."""
+    processes: list[GatewayProcess] = []
+
+    def wait_in_vain(running: play.Play) -> None:
+        processes.append(running.process)
+        running.wait(lambda: False, "HOME-1's meter to obey", seconds=0.5)
+
+    monkeypatch.setattr(play, "_perform", wait_in_vain)
+    with pytest.raises(DemoFailed, match=r"waited 0\.5 seconds for HOME-1's meter to obey"):
+        play.show(tmp_path, stays=False)
+    assert processes[0].process.returncode == 0
+
+
+def test_a_demo_that_takes_too_long_has_failed(tmp_path, monkeypatch):
+    """Its time is bounded as a whole, too."""
+    monkeypatch.setattr(play, "PLAY_SECONDS", 0.0)
+    with pytest.raises(DemoFailed, match="longer than 0 seconds"):
+        play.show(tmp_path, stays=False)
+
+
+def test_free_ports_differ():
+    """Two listeners never get the same one."""
+    assert len(set(free_ports(20))) == 20

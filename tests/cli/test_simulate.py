@@ -1,0 +1,75 @@
+"""`gateway simulate`: who is simulated, with which keys, and what wrong usage is."""
+
+import grpc
+import pytest
+
+from gateway.api.v1 import charge_point_pb2 as api
+from gateway.cli import simulate
+from tests.cli.fakes import Failure
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """Nothing is simulated; what would have been is kept: keys by identity, the URL, and the traits."""
+    kept: list[tuple[dict[str, bytes], str, dict[str, object]]] = []
+    monkeypatch.setattr(
+        simulate, "run", lambda keys, context, url, json, **traits: kept.append((dict(keys), url, traits))
+    )
+    return kept
+
+
+def test_one_charger_with_its_key(run, simulated):
+    """The identity is as given; the key is read as hexadecimal."""
+    result = run("simulate", "--identity", "HOME-1", "--key", "00ff" * 8, "--speed", 60, "--tag", "T")
+    assert result.exit_code == 0, result.output
+    keys, url, traits = simulated[0]
+    assert keys == {"HOME-1": bytes.fromhex("00ff" * 8)}
+    assert url == "wss://localhost:9443/ocpp"
+    assert (traits["speed"], traits["id_tag"]) == (60.0, "T")
+
+
+def test_many_are_numbered_and_made_known_with_new_keys(fake, run, simulated):
+    """A charger that exists gets another key: the old one can't be read back."""
+    fake.answers["CreateChargePoint"] = [
+        api.CreateChargePointResponse(generated_authorization_key=b"a" * 20),
+        Failure(grpc.StatusCode.ALREADY_EXISTS, "there is a charge point", "CHARGE_POINT_EXISTS"),
+    ]
+    fake.answers["UpdateChargePoint"] = api.UpdateChargePointResponse(generated_authorization_key=b"b" * 20)
+    result = run("simulate", "--create", "--count", 2, "--identity", "X")
+    assert result.exit_code == 0, result.output
+    assert simulated[0][0] == {"X-0001": b"a" * 20, "X-0002": b"b" * 20}
+    (updated,) = fake.asked("UpdateChargePoint")
+    assert (updated.charge_point.identity, updated.generate_authorization_key) == ("X-0002", True)
+
+
+def test_another_error_of_the_gateway_ends_it(fake, run, simulated):
+    """Nothing is simulated with half of the keys."""
+    fake.answers["CreateChargePoint"] = Failure(grpc.StatusCode.INVALID_ARGUMENT, "no such identity", "INVALID_REQUEST")
+    result = run("simulate", "--create")
+    assert result.exit_code == 1
+    assert "no such identity [INVALID_REQUEST]" in result.stderr
+    assert not simulated
+
+
+@pytest.mark.parametrize("arguments", [[], ["--key", "00", "--create"], ["--key", "zz"], ["--create", "--count", 0]])
+def test_keys_come_from_one_place(fake, run, simulated, arguments):
+    """Wrong usage asks nothing of the gateway."""
+    assert run("simulate", *arguments).exit_code == 2
+    assert not simulated
+    assert not fake.requests
+
+
+def test_a_ca_that_is_none_is_told(run, tmp_path):
+    """By its path."""
+    (tmp_path / "ca.pem").write_text("nothing")
+    for name in ("ca.pem", "none.pem"):
+        result = run("simulate", "--key", "00" * 20, "--ca", tmp_path / name)
+        assert result.exit_code == 1
+        assert f"{name}: not a CA certificate" in result.stderr
+
+
+def test_a_url_that_is_not_wss_is_wrong_usage(run):
+    """There is no plain ws."""
+    result = run("simulate", "--key", "00" * 20, "--url", "ws://localhost:1/ocpp")
+    assert result.exit_code == 2
+    assert "wss" in result.stderr
