@@ -36,8 +36,13 @@ class CallError(Exception):
 
 
 def now() -> str:
-    """The time as chargers write it, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The time, as chargers write it."""
+    return as_sent(datetime.now(UTC))
+
+
+def as_sent(time: datetime) -> str:
+    """A time as chargers write it, to the millisecond."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @define(eq=False)
