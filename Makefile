@@ -53,8 +53,14 @@ demo: setup ## Show the main job: a gateway, simulated chargers, a start, a limi
 	@$(BIN)/gateway demo
 
 .PHONY: run
-run: setup ## Run the gateway with gateway.toml (make run CONFIG=...)
+run: setup $(CONFIG) ## Run the gateway with gateway.toml, made for trying it out if it isn't there (make run CONFIG=...)
 	@$(BIN)/gateway serve --config $(CONFIG)
+
+# Settings to try the gateway with: all defaults, and certificates from a development CA. Yours to edit.
+gateway.toml: | $(INSTALLED)
+	@test -e certs/ca.pem || $(BIN)/gateway certs dev --directory certs
+	@$(BIN)/gateway example-config >$@
+	@echo "gateway.toml and certs/ were made for trying the gateway out: chargers need certs/ca.pem to trust it"
 
 .PHONY: test
 test: setup peers ## Run the tests (make test ARGS="tests/session -x")
