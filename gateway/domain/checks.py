@@ -35,6 +35,9 @@ MAX_ENTRIES: Final = 5_000
 
 MAX_KEYS: Final = 500
 
+UNSUPPORTED: Final = -1
+"""The version of a local list where lists are not supported (S §5.10)."""
+
 INT32: Final = 2**31 - 1
 
 AUTHORIZATION_KEY_BYTES: Final = range(16, 21)
@@ -332,6 +335,8 @@ def _reserve_now_of(command: c.ReserveNow, state: ChargePointState, now: datetim
 
 
 def _send_local_list_of(command: c.SendLocalList, state: ChargePointState, _: datetime) -> Findings:
+    if state.local_list_version == UNSUPPORTED:
+        yield Violation("list_version", "this charge point has no local list: it told version -1 (GetLocalListVersion)")
     yield from _at_most("entries", len(command.entries), state, "SendLocalListMaxLength")
     if command.update_type is c.UpdateType.FULL:
         yield from _at_most("entries", len(command.entries), state, "LocalAuthListMaxLength")

@@ -8,6 +8,7 @@ from datetime import datetime
 from attrs import define, field
 
 from gateway.domain import events as e
+from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.records import AppliedConfiguration, ConnectorRecord, TransactionRecord, TransactionState
 from gateway.domain.values import ConnectorAddress, Registration
@@ -35,6 +36,8 @@ class ChargePointState:
     """Whether a BootNotification was answered on this connection, whatever the answer."""
     boot_answer: Registration | None = None
     """What the last BootNotification on this connection was answered with."""
+    local_list_version: int | None = None
+    """What the charger told of its local list on this connection, since its last boot; -1: it has none (S §5.10)."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
 
@@ -71,6 +74,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.boot = body.boot
             state.booted = True
             state.boot_answer = body.registration
+            state.local_list_version = None  # its firmware, or its configuration, may be another one now
             if body.registration is Registration.ACCEPTED:
                 state.ever_accepted = True
         case e.ChargePointUpdated():
@@ -86,6 +90,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.boot_configuration[body.key] = AppliedConfiguration(
                 body.key, body.value, body.status, body.firmware_version, event.received_at
             )
+        case e.CommandAnswered(answer=LocalListVersionAnswer(version)):
+            state.local_list_version = version
         case e.ConfigurationReported():
             state.configuration.update((k.key, k.value) for k in body.keys)
         case _:

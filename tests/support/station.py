@@ -182,5 +182,6 @@ async def booted(harness: Harness, identity: str = "CP1", connectors: int = 2) -
             yield station
             await station.ends()
         finally:
-            nursery.cancel_scope.cancel()
+            # In this order: a close that is cancelled would put its own exception in place of the scenario's.
             await station._connection.aclose()
+            nursery.cancel_scope.cancel()
