@@ -123,8 +123,8 @@ def list_(
     if json:
         print_json([as_dict(each) for each in found])
         return
-    columns = ("identity", "connection", "registration", "vendor", "model", "firmware", "connectors", "last heard")
-    out().print(table(*columns, rows=map(_row, found)))
+    columns = ("=identity", "connection", "registration", "vendor", "model", "firmware", "connectors", "last heard")
+    out().print(table(*columns, rows=[*map(_row, found)]))
     if len(found) == limit:
         note(f"the first {limit}; --limit for more")
 

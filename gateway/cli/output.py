@@ -23,6 +23,10 @@ MAX_CELL = 200
 """A longer text is cut in a table; JSON has it whole."""
 
 
+PIPE_WIDTH = 250
+"""Columns where nobody looks: wide enough for every table's usual content."""
+
+
 class CommandFailed(GatewayError):
     """A command did not do what it was asked for. The message is one clear line, for standard error."""
 
@@ -33,8 +37,10 @@ def fail(message: str) -> NoReturn:
 
 
 def out() -> Console:
-    """Standard output. Made anew each time, since tests and pipes replace the stream."""
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    """Standard output. Made anew each time, since tests and pipes replace the stream. A pipe has no width to keep
+    to: whoever cuts columns out of it wants them whole."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:
@@ -71,11 +77,17 @@ def print_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def table(*columns: str, rows: Iterable[Sequence[object]], title: str = "") -> Table:
-    """A table; a column whose name starts with ``>`` is aligned to the right."""
+def table(*columns: str, rows: Sequence[Sequence[object]], title: str = "") -> Table:
+    """A table. A column whose name starts with ``>`` is aligned to the right; one whose name starts with ``=`` is never
+    cut, because it is what the next command is given."""
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        made.add_column(
+            column.lstrip(">="),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=column.startswith("="),
+            min_width=max((len(str(row[0])) for row in rows), default=0) if column.startswith("=") else None,
+        )
     for row in rows:
         made.add_row(*(cell(each) for each in row))
     return made

@@ -81,7 +81,7 @@ def list_(
         print_json([as_dict(each) for each in found])
         return
     columns = (
-        "transaction",
+        "=transaction",
         "charger",
         "connector",
         "tag",
@@ -92,7 +92,7 @@ def list_(
         "ended by",
         "flags",
     )
-    out().print(table(*columns, rows=map(_row, found)))
+    out().print(table(*columns, rows=[*map(_row, found)]))
     if len(found) == limit:
         note(f"the newest {limit}; --limit for more")
 
