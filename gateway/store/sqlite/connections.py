@@ -64,10 +64,10 @@ def _set_up(cx: apsw.Connection, cache: int) -> None:
     cx.execute("PRAGMA cell_size_check = ON")
 
 
-def open_writer(path: Path) -> apsw.Connection:
-    """The one connection that writes. Raises apsw's errors."""
+def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """The one connection that writes, by the VFS of that name (None: SQLite's own). Raises apsw's errors."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    cx = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+    cx = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
     try:
         _set_up(cx, WRITER_CACHE)
         mode = cx.pragma("journal_mode", "wal")
@@ -83,9 +83,9 @@ def open_writer(path: Path) -> apsw.Connection:
     return cx
 
 
-def open_reader(path: Path) -> apsw.Connection:
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A connection that only reads. (Opened for writing: a reader of a log keeps its marks in shared memory.)"""
-    cx = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=100)
+    cx = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=100)
     try:
         _set_up(cx, READER_CACHE)
         cx.execute("PRAGMA query_only = ON")
@@ -98,8 +98,9 @@ def open_reader(path: Path) -> apsw.Connection:
 class ReaderPool:
     """At most MAX_READERS connections, lent to one thread at a time, opened when first needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vfs: str | None = None) -> None:
         self._path = path
+        self._vfs = vfs
         self._idle: queue.LifoQueue[apsw.Connection] = queue.LifoQueue()
         self._free = threading.Semaphore(MAX_READERS)
         self._closed = False
@@ -125,7 +126,7 @@ class ReaderPool:
         try:
             cx = self._idle.get_nowait()
         except queue.Empty:
-            cx = open_reader(self._path)
+            cx = open_reader(self._path, self._vfs)
         try:
             cx.execute("BEGIN")
             yield cx

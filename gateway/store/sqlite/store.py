@@ -50,12 +50,13 @@ class SqliteStore:
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
     program's or of a newer version, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
-    from any thread; writes take turns.
+    from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
     """
 
-    def __init__(self, path: Path | str, *, clock: Clock = _now) -> None:
+    def __init__(self, path: Path | str, *, clock: Clock = _now, vfs: str | None = None) -> None:
         self._path = Path(path).resolve()
         self._clock = clock
+        self._vfs = vfs
         self._lock = threading.Lock()
         self._books: Books | None = None
         self._closed = False
@@ -65,11 +66,11 @@ class SqliteStore:
         except BaseException:
             self._ownership.release()
             raise
-        self._readers = ReaderPool(self._path)
+        self._readers = ReaderPool(self._path, vfs)
 
     def _open(self) -> None:
         try:
-            cx = open_writer(self._path)
+            cx = open_writer(self._path, self._vfs)
             try:
                 migrate(cx, self._path, self._clock())
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
@@ -134,7 +135,7 @@ class SqliteStore:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
         if self._books is None:
-            self._books = Books(open_writer(self._path))
+            self._books = Books(open_writer(self._path, self._vfs))
         return self._books
 
     def _undo(self) -> None:
