@@ -164,7 +164,7 @@ def _stopped(
     time = read_time(payload.timestamp, context.now)
     started = read_time(transaction.start_raw).trusted
     energy = _energy(transaction, request, started, time)
-    if energy is None:
+    if energy is None or _told_at_its_end(transaction, energy, started, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     if started is not None and time.trusted is not None and time.trusted < started:
         flags = (*flags, Flag.STOP_BEFORE_START)
@@ -200,6 +200,14 @@ def _energy(
         if energy > MAX_POWER * took / timedelta(hours=1):
             return None
     return energy
+
+
+def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime) -> bool:
+    """Whether a start came with its stop only, from a register of 0 (OCPP.md quirk 69): the energy may be right, and is
+    kept, but neither the register nor the time of the start was read when it began."""
+    if transaction.meter_start != 0 or energy == 0 or started is None or time.trusted is None:
+        return False
+    return time.trusted - started <= SLACK
 
 
 def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Facts) -> bool:
