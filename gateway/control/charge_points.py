@@ -5,6 +5,7 @@ from attrs import evolve, field, frozen
 
 from gateway.control.failures import Failure, Status, already_exists, invalid, not_found, stale
 from gateway.control.ports import Commands, Journal
+from gateway.domain import identity as identity_rule
 from gateway.domain.commands import Violation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
@@ -20,9 +21,6 @@ from gateway.store.api import (
     UpdateChargePoint,
     WriteResult,
 )
-
-MAX_IDENTITY = 48
-"""The longest identity that an upgrade request may carry; one more could never connect."""
 
 MAX_DESCRIPTION = 1000
 """Notes for people; a page of charge points must stay small."""
@@ -76,7 +74,7 @@ class ChargePoints:
 
     async def create(self, new: NewChargePoint) -> Provisioned:
         """Make a charge point known."""
-        violations = [*_identity_violations(new.identity), *_violations(new.description, new.key)]
+        violations = [*identity_violations(new.identity), *_violations(new.description, new.key)]
         if violations:
             raise invalid(*violations)
         credential, generated = await self._credential(new.key)
@@ -177,16 +175,10 @@ class ChargePoints:
         return evolve(record, connection=evolve(record.connection, last_heard=live.last_heard))
 
 
-def _identity_violations(identity: str) -> list[Violation]:
-    """As an upgrade request's identity and Basic authentication's user name can be (OCPP.md A1.3, A7.2)."""
-    name = "charge_point.identity"
-    if not 1 <= len(identity) <= MAX_IDENTITY:
-        return [Violation(name, f"must have 1 to {MAX_IDENTITY} characters")]
-    if not identity.isprintable() or identity.isspace() or identity in (".", ".."):
-        return [Violation(name, "must have printable characters, and must not be a dot or two")]
-    if "/" in identity or ":" in identity:
-        return [Violation(name, "must not contain a slash or a colon")]
-    return []
+def identity_violations(identity: str, name: str = "charge_point.identity") -> list[Violation]:
+    """At most one; ``name`` is the field's."""
+    wrong = identity_rule.fault(identity)
+    return [] if wrong is None else [Violation(name, wrong.description)]
 
 
 def _violations(description: str | None, key: bytes | None) -> list[Violation]:

@@ -3,8 +3,8 @@
 Nothing is looked up here; comparing the password and knowing the identity is admission's part. All that is malformed
 is refused before any look-up, so that a stranger's bytes reach neither the store nor a log (OCPP.md A1.3).
 
-Identities are compared exactly, case included (RFC 3986 §6.2.2.1; OCPP.md A1.7): in the path, as the user name, and in
-the store.
+What an identity may be is the domain's rule. Identities are compared exactly, case included (RFC 3986 §6.2.2.1; OCPP.md
+A1.7): in the path, as the user name, and in the store.
 """
 
 import base64
@@ -15,10 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
 
+from gateway.domain.identity import fault
 from gateway.transport.api import Refusal, UpgradeRequest
-
-MAX_IDENTITY_CHARACTERS = 48
-"""OCPP 1.6 sets no limit; 48 is OCPP 2.0.1's for the same identity, so that a charger keeps its own on an upgrade."""
 
 REALM = "ocpp"
 
@@ -104,11 +102,9 @@ def _decoded(raw: str) -> str | Refusal:
         identity = unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
         return Refusal(400, "identity_encoding")
-    if len(identity) > MAX_IDENTITY_CHARACTERS:
-        return Refusal(400, "identity_too_long")
-    # isprintable() is false for control characters, NUL, line separators, bidirectional overrides and the like.
-    if not identity.isprintable() or "/" in identity or identity in (".", "..") or identity.isspace():
-        return Refusal(400, "identity_characters")
+    wrong = fault(identity)
+    if wrong is not None:
+        return Refusal(400, wrong.reason)
     return identity
 
 
