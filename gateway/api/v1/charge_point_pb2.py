@@ -27,13 +27,15 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/api/v1/charge_point.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x04\n\x0b\x43hargePoint\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x32\n\x0cregistration\x18\x02 \x01(\x0e\x32\x1c.gateway.api.v1.Registration\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssume_subprotocol\x18\x04 \x01(\x08\x12\x15\n\rever_accepted\x18\x05 \x01(\x08\x12-\n\x04\x62oot\x18\x06 \x01(\x0b\x32\x1f.gateway.api.v1.BootInformation\x12-\n\tboot_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nconnection\x18\x08 \x01(\x0b\x32\x1a.gateway.api.v1.Connection\x12-\n\nconnectors\x18\t \x03(\x0b\x32\x19.gateway.api.v1.Connector\x12@\n\x12\x62oot_configuration\x18\n \x03(\x0b\x32$.gateway.api.v1.AppliedConfiguration\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\r \x01(\t\"\xde\x01\n\x0f\x42ootInformation\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1a\x63harge_point_serial_number\x18\x03 \x01(\t\x12 \n\x18\x63harge_box_serial_number\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\r\n\x05iccid\x18\x06 \x01(\t\x12\x0c\n\x04imsi\x18\x07 \x01(\t\x12\x12\n\nmeter_type\x18\x08 \x01(\t\x12\x1b\n\x13meter_serial_number\x18\t \x01(\t\"\xc5\x01\n\nConnection\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremote_address\x18\x04 \x01(\t\x12\x18\n\x10security_profile\x18\x05 \x01(\x05\x12\x33\n\x0flast_heard_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\tConnector\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04info\x18\x05 \x01(\t\x12\x11\n\tvendor_id\x18\x06 \x01(\t\x12\x19\n\x11vendor_error_code\x18\x07 \x01(\t\"\x8c\x01\n\x14\x41ppliedConfiguration\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12.\n\napply_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x83\x01\n\x18\x43reateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x1e\n\x11\x61uthorization_key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x14\n\x12_authorization_key\"s\n\x19\x43reateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\")\n\x15GetChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"K\n\x16GetChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\"\x9a\x01\n\x17ListChargePointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\tconnected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x32\n\x0cregistration\x18\x04 \x01(\x0e\x32\x1c.gateway.api.v1.RegistrationB\x0c\n\n_connected\"g\n\x18ListChargePointsResponse\x12\x32\n\rcharge_points\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdd\x01\n\x18UpdateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1b\n\x11\x61uthorization_key\x18\x03 \x01(\x0cH\x00\x12$\n\x1agenerate_authorization_key\x18\x04 \x01(\x08H\x00\x42\x1a\n\x18\x61uthorization_key_change\"s\n\x19UpdateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\",\n\x18\x44\x65leteChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteChargePointResponse\"0\n\x1c\x44isconnectChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1f\n\x1d\x44isconnectChargePointResponse2\x90\x05\n\x12\x43hargePointService\x12h\n\x11\x43reateChargePoint\x12(.gateway.api.v1.CreateChargePointRequest\x1a).gateway.api.v1.CreateChargePointResponse\x12_\n\x0eGetChargePoint\x12%.gateway.api.v1.GetChargePointRequest\x1a&.gateway.api.v1.GetChargePointResponse\x12\x65\n\x10ListChargePoints\x12\'.gateway.api.v1.ListChargePointsRequest\x1a(.gateway.api.v1.ListChargePointsResponse\x12h\n\x11UpdateChargePoint\x12(.gateway.api.v1.UpdateChargePointRequest\x1a).gateway.api.v1.UpdateChargePointResponse\x12h\n\x11\x44\x65leteChargePoint\x12(.gateway.api.v1.DeleteChargePointRequest\x1a).gateway.api.v1.DeleteChargePointResponse\x12t\n\x15\x44isconnectChargePoint\x12,.gateway.api.v1.DisconnectChargePointRequest\x1a-.gateway.api.v1.DisconnectChargePointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/api/v1/charge_point.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x04\n\x0b\x43hargePoint\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x32\n\x0cregistration\x18\x02 \x01(\x0e\x32\x1c.gateway.api.v1.Registration\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssume_subprotocol\x18\x04 \x01(\x08\x12\x15\n\rever_accepted\x18\x05 \x01(\x08\x12-\n\x04\x62oot\x18\x06 \x01(\x0b\x32\x1f.gateway.api.v1.BootInformation\x12-\n\tboot_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nconnection\x18\x08 \x01(\x0b\x32\x1a.gateway.api.v1.Connection\x12-\n\nconnectors\x18\t \x03(\x0b\x32\x19.gateway.api.v1.Connector\x12@\n\x12\x62oot_configuration\x18\n \x03(\x0b\x32$.gateway.api.v1.AppliedConfiguration\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\r \x01(\t\"\xde\x01\n\x0f\x42ootInformation\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1a\x63harge_point_serial_number\x18\x03 \x01(\t\x12 \n\x18\x63harge_box_serial_number\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\r\n\x05iccid\x18\x06 \x01(\t\x12\x0c\n\x04imsi\x18\x07 \x01(\t\x12\x12\n\nmeter_type\x18\x08 \x01(\t\x12\x1b\n\x13meter_serial_number\x18\t \x01(\t\"\xc5\x01\n\nConnection\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremote_address\x18\x04 \x01(\t\x12\x18\n\x10security_profile\x18\x05 \x01(\x05\x12\x33\n\x0flast_heard_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\tConnector\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04info\x18\x05 \x01(\t\x12\x11\n\tvendor_id\x18\x06 \x01(\t\x12\x19\n\x11vendor_error_code\x18\x07 \x01(\t\"\x8c\x01\n\x14\x41ppliedConfiguration\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12.\n\napply_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x83\x01\n\x18\x43reateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x1e\n\x11\x61uthorization_key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x14\n\x12_authorization_key\"s\n\x19\x43reateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\"\x81\x01\n\x19ImportChargePointsRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.gateway.api.v1.ImportHeaderH\x00\x12,\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1b.gateway.api.v1.ImportBatchH\x00\x42\x06\n\x04part\"A\n\x0cImportHeader\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"I\n\x0bImportBatch\x12:\n\rcharge_points\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ImportedChargePoint\"c\n\x13ImportedChargePoint\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x19\n\x11\x61uthorization_key\x18\x02 \x01(\x0c\"\xbb\x01\n\x1aImportChargePointsResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.gateway.api.v1.ImportProgressH\x00\x12.\n\x06\x66\x61ults\x18\x02 \x01(\x0b\x32\x1c.gateway.api.v1.ImportFaultsH\x00\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.gateway.api.v1.ImportResultH\x00\x42\t\n\x07outcome\"e\n\x0eImportProgress\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.ImportStage\x12\x12\n\ndone_count\x18\x02 \x01(\x05\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\";\n\x0cImportFaults\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ImportFault\"\x88\x01\n\x0bImportFault\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1f\n\x12\x64uplicate_of_index\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06\x65xists\x18\x05 \x01(\x08\x42\x15\n\x13_duplicate_of_index\"*\n\x0cImportResult\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\")\n\x15GetChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"K\n\x16GetChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\"\x9a\x01\n\x17ListChargePointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\tconnected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x32\n\x0cregistration\x18\x04 \x01(\x0e\x32\x1c.gateway.api.v1.RegistrationB\x0c\n\n_connected\"g\n\x18ListChargePointsResponse\x12\x32\n\rcharge_points\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdd\x01\n\x18UpdateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1b\n\x11\x61uthorization_key\x18\x03 \x01(\x0cH\x00\x12$\n\x1agenerate_authorization_key\x18\x04 \x01(\x08H\x00\x42\x1a\n\x18\x61uthorization_key_change\"s\n\x19UpdateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\",\n\x18\x44\x65leteChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteChargePointResponse\"0\n\x1c\x44isconnectChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1f\n\x1d\x44isconnectChargePointResponse*}\n\x0bImportStage\x12\x1c\n\x18IMPORT_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15IMPORT_STAGE_CHECKING\x10\x01\x12\x18\n\x14IMPORT_STAGE_HASHING\x10\x02\x12\x1b\n\x17IMPORT_STAGE_COMMITTING\x10\x03\x32\x81\x06\n\x12\x43hargePointService\x12h\n\x11\x43reateChargePoint\x12(.gateway.api.v1.CreateChargePointRequest\x1a).gateway.api.v1.CreateChargePointResponse\x12o\n\x12ImportChargePoints\x12).gateway.api.v1.ImportChargePointsRequest\x1a*.gateway.api.v1.ImportChargePointsResponse(\x01\x30\x01\x12_\n\x0eGetChargePoint\x12%.gateway.api.v1.GetChargePointRequest\x1a&.gateway.api.v1.GetChargePointResponse\x12\x65\n\x10ListChargePoints\x12\'.gateway.api.v1.ListChargePointsRequest\x1a(.gateway.api.v1.ListChargePointsResponse\x12h\n\x11UpdateChargePoint\x12(.gateway.api.v1.UpdateChargePointRequest\x1a).gateway.api.v1.UpdateChargePointResponse\x12h\n\x11\x44\x65leteChargePoint\x12(.gateway.api.v1.DeleteChargePointRequest\x1a).gateway.api.v1.DeleteChargePointResponse\x12t\n\x15\x44isconnectChargePoint\x12,.gateway.api.v1.DisconnectChargePointRequest\x1a-.gateway.api.v1.DisconnectChargePointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.charge_point_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_IMPORTSTAGE']._serialized_start=3498
+  _globals['_IMPORTSTAGE']._serialized_end=3623
   _globals['_CHARGEPOINT']._serialized_start=150
   _globals['_CHARGEPOINT']._serialized_end=672
   _globals['_BOOTINFORMATION']._serialized_start=675
@@ -48,26 +50,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECHARGEPOINTREQUEST']._serialized_end=1586
   _globals['_CREATECHARGEPOINTRESPONSE']._serialized_start=1588
   _globals['_CREATECHARGEPOINTRESPONSE']._serialized_end=1703
-  _globals['_GETCHARGEPOINTREQUEST']._serialized_start=1705
-  _globals['_GETCHARGEPOINTREQUEST']._serialized_end=1746
-  _globals['_GETCHARGEPOINTRESPONSE']._serialized_start=1748
-  _globals['_GETCHARGEPOINTRESPONSE']._serialized_end=1823
-  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_start=1826
-  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_end=1980
-  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_start=1982
-  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_end=2085
-  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_start=2088
-  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_end=2309
-  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_start=2311
-  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_end=2426
-  _globals['_DELETECHARGEPOINTREQUEST']._serialized_start=2428
-  _globals['_DELETECHARGEPOINTREQUEST']._serialized_end=2472
-  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_start=2474
-  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_end=2501
-  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_start=2503
-  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_end=2551
-  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_start=2553
-  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_end=2584
-  _globals['_CHARGEPOINTSERVICE']._serialized_start=2587
-  _globals['_CHARGEPOINTSERVICE']._serialized_end=3243
+  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_start=1706
+  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_end=1835
+  _globals['_IMPORTHEADER']._serialized_start=1837
+  _globals['_IMPORTHEADER']._serialized_end=1902
+  _globals['_IMPORTBATCH']._serialized_start=1904
+  _globals['_IMPORTBATCH']._serialized_end=1977
+  _globals['_IMPORTEDCHARGEPOINT']._serialized_start=1979
+  _globals['_IMPORTEDCHARGEPOINT']._serialized_end=2078
+  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_start=2081
+  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_end=2268
+  _globals['_IMPORTPROGRESS']._serialized_start=2270
+  _globals['_IMPORTPROGRESS']._serialized_end=2371
+  _globals['_IMPORTFAULTS']._serialized_start=2373
+  _globals['_IMPORTFAULTS']._serialized_end=2432
+  _globals['_IMPORTFAULT']._serialized_start=2435
+  _globals['_IMPORTFAULT']._serialized_end=2571
+  _globals['_IMPORTRESULT']._serialized_start=2573
+  _globals['_IMPORTRESULT']._serialized_end=2615
+  _globals['_GETCHARGEPOINTREQUEST']._serialized_start=2617
+  _globals['_GETCHARGEPOINTREQUEST']._serialized_end=2658
+  _globals['_GETCHARGEPOINTRESPONSE']._serialized_start=2660
+  _globals['_GETCHARGEPOINTRESPONSE']._serialized_end=2735
+  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_start=2738
+  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_end=2892
+  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_start=2894
+  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_end=2997
+  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_start=3000
+  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_end=3221
+  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_start=3223
+  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_end=3338
+  _globals['_DELETECHARGEPOINTREQUEST']._serialized_start=3340
+  _globals['_DELETECHARGEPOINTREQUEST']._serialized_end=3384
+  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_start=3386
+  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_end=3413
+  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_start=3415
+  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_end=3463
+  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_start=3465
+  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_end=3496
+  _globals['_CHARGEPOINTSERVICE']._serialized_start=3626
+  _globals['_CHARGEPOINTSERVICE']._serialized_end=4395
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ImportStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_STAGE_UNSPECIFIED: _ImportStage.ValueType  # 0
+    """Not set."""
+    IMPORT_STAGE_CHECKING: _ImportStage.ValueType  # 1
+    """Checking identities and fields."""
+    IMPORT_STAGE_HASHING: _ImportStage.ValueType  # 2
+    """Hashing keys: nearly all of the time."""
+    IMPORT_STAGE_COMMITTING: _ImportStage.ValueType  # 3
+    """Writing all of it at once. From here on cancelling withdraws nothing."""
+
+class ImportStage(_ImportStage, metaclass=_ImportStageEnumTypeWrapper):
+    """What an import does, in this order."""
+
+IMPORT_STAGE_UNSPECIFIED: ImportStage.ValueType  # 0
+"""Not set."""
+IMPORT_STAGE_CHECKING: ImportStage.ValueType  # 1
+"""Checking identities and fields."""
+IMPORT_STAGE_HASHING: ImportStage.ValueType  # 2
+"""Hashing keys: nearly all of the time."""
+IMPORT_STAGE_COMMITTING: ImportStage.ValueType  # 3
+"""Writing all of it at once. From here on cancelling withdraws nothing."""
+Global___ImportStage: _TypeAlias = ImportStage  # noqa: Y015
 
 @_typing.final
 class ChargePoint(_message.Message):
@@ -362,6 +391,270 @@ class CreateChargePointResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateChargePointResponse: _TypeAlias = CreateChargePointResponse  # noqa: Y015
+
+@_typing.final
+class ImportChargePointsRequest(_message.Message):
+    """Request of ImportChargePoints: one header, then batches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> Global___ImportHeader:
+        """What is to come. The first message."""
+
+    @_builtins.property
+    def batch(self) -> Global___ImportBatch:
+        """Charge points. All other messages."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ImportHeader | None = ...,
+        batch: Global___ImportBatch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "batch"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ImportChargePointsRequest: _TypeAlias = ImportChargePointsRequest  # noqa: Y015
+
+@_typing.final
+class ImportHeader(_message.Message):
+    """What an import is going to bring."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_COUNT_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    charge_point_count: _builtins.int
+    """How many charge points, 1 to 25,000. An import that ends with fewer or more is refused: it was cut off on its way."""
+    validate_only: _builtins.bool
+    """True: check everything and change nothing."""
+    def __init__(
+        self,
+        *,
+        charge_point_count: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point_count", b"charge_point_count", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportHeader: _TypeAlias = ImportHeader  # noqa: Y015
+
+@_typing.final
+class ImportBatch(_message.Message):
+    """A part of a fleet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charge_points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedChargePoint]:
+        """At most 1,000. A charge point's index is counted over all batches, from 0."""
+
+    def __init__(
+        self,
+        *,
+        charge_points: _abc.Iterable[Global___ImportedChargePoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBatch: _TypeAlias = ImportBatch  # noqa: Y015
+
+@_typing.final
+class ImportedChargePoint(_message.Message):
+    """A charge point to be made known, with the key that it has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_KEY_FIELD_NUMBER: _builtins.int
+    authorization_key: _builtins.bytes
+    """Its AuthorizationKey, 8 to 40 bytes. Required."""
+    @_builtins.property
+    def charge_point(self) -> Global___ChargePoint:
+        """The charge point, as in CreateChargePointRequest."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: Global___ChargePoint | None = ...,
+        authorization_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization_key", b"authorization_key", "charge_point", b"charge_point"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedChargePoint: _TypeAlias = ImportedChargePoint  # noqa: Y015
+
+@_typing.final
+class ImportChargePointsResponse(_message.Message):
+    """Response of ImportChargePoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___ImportProgress:
+        """How far it has come; comes about once a second."""
+
+    @_builtins.property
+    def faults(self) -> Global___ImportFaults:
+        """What is wrong; nothing will be imported."""
+
+    @_builtins.property
+    def result(self) -> Global___ImportResult:
+        """It is done. The last message."""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___ImportProgress | None = ...,
+        faults: Global___ImportFaults | None = ...,
+        result: Global___ImportResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "outcome", b"outcome", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "outcome", b"outcome", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["progress", "faults", "result"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___ImportChargePointsResponse: _TypeAlias = ImportChargePointsResponse  # noqa: Y015
+
+@_typing.final
+class ImportProgress(_message.Message):
+    """How far an import has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    stage: Global___ImportStage.ValueType
+    """What is being done."""
+    done_count: _builtins.int
+    """Charge points done in this stage."""
+    total_count: _builtins.int
+    """Charge points in all."""
+    def __init__(
+        self,
+        *,
+        stage: Global___ImportStage.ValueType = ...,
+        done_count: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_count", b"done_count", "stage", b"stage", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProgress: _TypeAlias = ImportProgress  # noqa: Y015
+
+@_typing.final
+class ImportFaults(_message.Message):
+    """Some of what is wrong with an import; there may be more such messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportFault]:
+        """At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        faults: _abc.Iterable[Global___ImportFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportFaults: _TypeAlias = ImportFaults  # noqa: Y015
+
+@_typing.final
+class ImportFault(_message.Message):
+    """One thing that is wrong with one charge point of an import. Never shows a value: it could be a key out of place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    DUPLICATE_OF_INDEX_FIELD_NUMBER: _builtins.int
+    EXISTS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Which charge point."""
+    field: _builtins.str
+    """The field, e.g. "authorization_key", "charge_point.identity"."""
+    description: _builtins.str
+    """What is wrong, in words that follow the field's name."""
+    duplicate_of_index: _builtins.int
+    """The earlier charge point of this import that has the same identity."""
+    exists: _builtins.bool
+    """The identity is taken: the gateway knows such a charge point."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+        duplicate_of_index: _builtins.int | None = ...,
+        exists: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duplicate_of_index", b"_duplicate_of_index", "duplicate_of_index", b"duplicate_of_index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duplicate_of_index", b"_duplicate_of_index", "description", b"description", "duplicate_of_index", b"duplicate_of_index", "exists", b"exists", "field", b"field", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__duplicate_of_index: _TypeAlias = _typing.Literal["duplicate_of_index"]  # noqa: Y015
+    _WhichOneofArgType__duplicate_of_index: _TypeAlias = _typing.Literal["_duplicate_of_index", b"_duplicate_of_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duplicate_of_index) -> _WhichOneofReturnType__duplicate_of_index | None: ...
+
+Global___ImportFault: _TypeAlias = ImportFault  # noqa: Y015
+
+@_typing.final
+class ImportResult(_message.Message):
+    """What an import did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_COUNT_FIELD_NUMBER: _builtins.int
+    charge_point_count: _builtins.int
+    """How many charge points were made known or, with validate_only, could be."""
+    def __init__(
+        self,
+        *,
+        charge_point_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point_count", b"charge_point_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportResult: _TypeAlias = ImportResult  # noqa: Y015
 
 @_typing.final
 class GetChargePointRequest(_message.Message):

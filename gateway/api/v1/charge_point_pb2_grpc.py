@@ -40,6 +40,11 @@ class ChargePointServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointResponse.FromString,
                 _registered_method=True)
+        self.ImportChargePoints = channel.stream_stream(
+                '/gateway.api.v1.ChargePointService/ImportChargePoints',
+                request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsResponse.FromString,
+                _registered_method=True)
         self.GetChargePoint = channel.unary_unary(
                 '/gateway.api.v1.ChargePointService/GetChargePoint',
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetChargePointRequest.SerializeToString,
@@ -73,6 +78,19 @@ class ChargePointServiceServicer:
 
     def CreateChargePoint(self, request, context):
         """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportChargePoints(self, request_iterator, context):
+        """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
+        the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
+        (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
+        told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
+        with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+        FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
+        happened, whole; repeated, it is told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +141,11 @@ def add_ChargePointServiceServicer_to_server(servicer, server):
                     servicer.CreateChargePoint,
                     request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointResponse.SerializeToString,
+            ),
+            'ImportChargePoints': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportChargePoints,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsResponse.SerializeToString,
             ),
             'GetChargePoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetChargePoint,
@@ -178,6 +201,33 @@ class ChargePointService:
             '/gateway.api.v1.ChargePointService/CreateChargePoint',
             gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_charge__point__pb2.CreateChargePointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportChargePoints(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/gateway.api.v1.ChargePointService/ImportChargePoints',
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.ImportChargePointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,15 @@ class ChargePointServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ChargePointServiceAsyncStub: ...
     CreateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]
     """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    ImportChargePoints: _grpc.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]
+    """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
+    the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
+    (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
+    told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
+    with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+    FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
+    happened, whole; repeated, it is told.
+    """
     GetChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]
     """One charge point. NOT_FOUND if there is none."""
     ListChargePoints: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]
@@ -58,6 +67,15 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]  # type: ignore[assignment]
     """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    ImportChargePoints: _aio.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]  # type: ignore[assignment]
+    """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
+    the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
+    (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
+    told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
+    with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+    FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
+    happened, whole; repeated, it is told.
+    """
     GetChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]  # type: ignore[assignment]
     """One charge point. NOT_FOUND if there is none."""
     ListChargePoints: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]  # type: ignore[assignment]
@@ -84,6 +102,21 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.CreateChargePointResponse, _abc.Awaitable[_charge_point_pb2.CreateChargePointResponse]]:
         """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+
+    @_abc_1.abstractmethod
+    def ImportChargePoints(
+        self,
+        request_iterator: _MaybeAsyncIterator[_charge_point_pb2.ImportChargePointsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_charge_point_pb2.ImportChargePointsResponse], _abc.AsyncIterator[_charge_point_pb2.ImportChargePointsResponse]]:
+        """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
+        the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
+        (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
+        told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
+        with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+        FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
+        happened, whole; repeated, it is told.
+        """
 
     @_abc_1.abstractmethod
     def GetChargePoint(

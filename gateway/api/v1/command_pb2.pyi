@@ -232,7 +232,7 @@ class _DataTransferStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Da
     """It does not know the vendor."""
 
 class DataTransferStatus(_DataTransferStatus, metaclass=_DataTransferStatusEnumTypeWrapper):
-    """What a charger says to DataTransfer."""
+    """What is said to a DataTransfer, by a charger or by a service that handles chargers' data."""
 
 DATA_TRANSFER_STATUS_UNSPECIFIED: DataTransferStatus.ValueType  # 0
 """Not set."""
