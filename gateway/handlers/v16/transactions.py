@@ -33,6 +33,9 @@ a lifetime register on top of a start of 0 (OCPP.md E15b)."""
 SLACK: Final = timedelta(minutes=1)
 """Times are told in seconds and taken at either side of the register's reading."""
 
+AT_ONCE: Final = timedelta(seconds=10)
+"""What is shorter was no charging, but a start and a stop that were sent together."""
+
 
 # --- StartTransaction -----------------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datet
     kept, but neither the register nor the time of the start was read when it began."""
     if transaction.meter_start != 0 or energy == 0 or started is None or time.trusted is None:
         return False
-    return time.trusted - started <= SLACK
+    return time.trusted - started <= AT_ONCE
 
 
 def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Facts) -> bool:

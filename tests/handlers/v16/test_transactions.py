@@ -457,3 +457,15 @@ def test_a_stop_with_nothing_in_it_is_confirmed():
     one = charger()
     assert one.call("StopTransaction") == {}
     assert isinstance(one.events[-1].body, TransactionOrphaned)
+
+
+@pytest.mark.parametrize(
+    ("meter_start", "meter_stop", "seconds", "doubted"),
+    [(0, 7400, 0, True), (0, 7400, 10, True), (0, 7400, 3600, False), (0, 0, 0, False), (5, 6, 0, False)],
+)
+def test_a_start_that_came_with_its_stop_is_doubted_and_its_energy_kept(meter_start, meter_stop, seconds, doubted):
+    """Quirk 69: from a register of 0, and within seconds."""
+    one = charger()
+    (event,) = one.stop(one.start(meter=meter_start), meter_stop, at(seconds))
+    assert event.body.energy == meter_stop - meter_start
+    assert has(event, *([Flag.METER_IMPLAUSIBLE] if doubted else []))
