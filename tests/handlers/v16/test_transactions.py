@@ -466,6 +466,8 @@ def test_a_stop_with_nothing_in_it_is_confirmed():
 def test_a_start_that_came_with_its_stop_is_doubted_and_its_energy_kept(meter_start, meter_stop, seconds, doubted):
     """Quirk 69: from a register of 0, and within seconds."""
     one = charger()
-    (event,) = one.stop(one.start(meter=meter_start), meter_stop, at(seconds))
+    number = one.start(meter=meter_start)
+    one.now += timedelta(seconds=seconds)
+    (event,) = one.stop(number, meter_stop, at(seconds))
     assert event.body.energy == meter_stop - meter_start
     assert has(event, *([Flag.METER_IMPLAUSIBLE] if doubted else []))
