@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.domain.events import BootInformation
+
 MAX_LABELS = 500
 """Distinct (what, label) pairs that are counted apart; further labels are counted as ``other``. Labels come from
 fixed vocabularies, so this is only a guard against a mistake of ours."""
@@ -30,6 +32,11 @@ class Metrics:
                 label = "other"
             counter = self._known[what, label] = self._counter.labels(what, label)
         counter.inc()
+
+    def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
+        """Count by name alone: makes and firmwares are as many as chargers care to tell."""
+        for deviation in deviations:
+            self.count("deviations", deviation)
 
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Show a value that is read, in another thread, whenever somebody asks."""

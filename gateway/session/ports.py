@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.decision import Authorization
+from gateway.domain.events import BootInformation
 from gateway.store.api import Write, WriteResult
 
 T = TypeVar("T")
@@ -32,13 +33,21 @@ class Authorizer(Protocol):
 
 
 class Observer(Protocol):
-    """Counts what happens, for metrics. Must be cheap and must not raise."""
+    """Counts what happens, for metrics and for whoever looks for a charger's trouble. Must be cheap, must not raise."""
 
     def count(self, what: str, label: str = "") -> None: ...
+
+    def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
+        """A message had to be mended to be read: the names of what it took (``Request.deviations``), and what the
+        charge point last told of its make."""
+        ...
 
 
 class NoObserver:
     """Counts nothing."""
 
     def count(self, what: str, label: str = "") -> None:
+        """Forget it."""
+
+    def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         """Forget it."""

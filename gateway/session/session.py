@@ -221,8 +221,6 @@ class Session:
             core.observer.count("calls_refused", request.code)
             return rpc.encode_call_error(request.message_id, request.code, request.description)
         core.observer.count("messages", request.action)
-        for deviation in request.deviations:
-            core.observer.count("deviations", deviation)
         try:
             decision = await self._commit_decision(request)
         except (SessionOver, trio.Cancelled):
@@ -233,6 +231,10 @@ class Session:
             log.exception("handler failed", charge_point=core.identity, action=request.action)
             core.observer.count("handler_failures", request.action)
             return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
+        finally:
+            if request.deviations:
+                # After the decision, so that a boot which deviates counts for the make that it tells of.
+                core.observer.deviated(core.identity, core.state.boot, request.deviations)
         return rpc.encode_call_result(request.message_id, decision.reply)
 
     async def _commit_decision(self, request: Request) -> Decision:

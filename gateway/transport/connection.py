@@ -36,12 +36,14 @@ RETRY_AFTER_SECONDS = 30
 
 
 class HandshakeFailed(GatewayError):
-    """The peer never became a WebSocket client. ``stage`` is ``tls`` or ``http``; ``reason`` a stable word."""
+    """The peer never became a WebSocket client. ``stage`` is ``tls`` or ``http``; ``reason`` a stable word;
+    ``status`` what it was answered in HTTP, None if it wasn't."""
 
-    def __init__(self, stage: str, reason: str) -> None:
+    def __init__(self, stage: str, reason: str, status: int | None = None) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage = stage
         self.reason = reason
+        self.status = status
 
 
 @frozen
@@ -108,7 +110,7 @@ class Connection:
         upgrade, self._upgrade = self._upgrade, None
         if isinstance(upgrade, UpgradeRefused):
             await self._finish_refusal()
-            raise HandshakeFailed("http", upgrade.reason)
+            raise HandshakeFailed("http", upgrade.reason, upgrade.status)
         return upgrade
 
     async def accept(self, subprotocol: str | None) -> None:

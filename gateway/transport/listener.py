@@ -42,6 +42,7 @@ class Outcome:
     """What became of one connection, for metrics and security events.
 
     ``stage`` is where it ended; ``result`` a stable word: ``served``, ``deadline``, a refusal's reason, a TLS alert.
+    ``status`` is what was answered in HTTP where the upgrade was refused.
     """
 
     listener: str
@@ -49,6 +50,7 @@ class Outcome:
     result: str
     address: str
     identity: str | None = None
+    status: int | None = None
 
 
 class _Places:
@@ -235,12 +237,12 @@ class Listener:
             request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
-                self._report("admission", answer.reason, address, answer.identity)
+                self._report("admission", answer.reason, address, answer.identity, answer.status)
                 await connection.reject(answer.status, _TEXTS.get(answer.status, "refused"), answer.headers)
                 return None
             await connection.accept(answer.subprotocol)
         except HandshakeFailed as failure:
-            self._report(stage, failure.reason, address)
+            self._report(stage, failure.reason, address, status=failure.status)
             return None
         except ConnectionClosed as closed:
             self._report(stage, f"closed_by_{closed.initiator}", address)
@@ -267,12 +269,14 @@ class Listener:
             await connection.aclose(code)
         self._report("session", "served", address)
 
-    def _report(self, stage: Stage, result: str, address: str, identity: str | None = None) -> None:
+    def _report(
+        self, stage: Stage, result: str, address: str, identity: str | None = None, status: int | None = None
+    ) -> None:
         # At DEBUG: ports on the internet see scanners all day, and a refusal must stay cheap (OCPP.md A1.6).
         _LOG.debug("connection ended", listener=self.name, stage=stage, result=result, address=address)
         self.outcomes[stage, result] += 1
         if self._observe is not None:
-            self._observe(Outcome(self.name, stage, result, address, identity))
+            self._observe(Outcome(self.name, stage, result, address, identity, status))
 
 
 _TEXTS = {
