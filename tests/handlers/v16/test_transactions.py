@@ -1,5 +1,7 @@
 """StartTransaction and StopTransaction: always confirmed, recorded once, attributed to their own."""
 
+from datetime import timedelta
+
 import pytest
 
 from gateway.domain.decision import IdTagFree
