@@ -76,9 +76,13 @@ def _ranged(schema: Any, name: str = "") -> Any:
     }
 
 
+def _read(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = orjson.loads((files("ocpp.v16") / "schemas" / f"{name}.json").read_bytes())
+    return schema
+
+
 def _compile(name: str) -> jsonschema_rs.Draft4Validator:
-    schema = orjson.loads((files("ocpp.v16") / "schemas" / f"{name}.json").read_bytes())
-    return jsonschema_rs.Draft4Validator(_ranged(schema), validate_formats=False)
+    return jsonschema_rs.Draft4Validator(_ranged(_read(name)), validate_formats=False)
 
 
 KNOWN_ACTIONS: Final = frozenset(
@@ -90,6 +94,11 @@ KNOWN_ACTIONS: Final = frozenset(
 
 REQUESTS: Final[Mapping[str, jsonschema_rs.Draft4Validator]] = {a: _compile(a) for a in sorted(CHARGER_ACTIONS)}
 """What chargers ask."""
+
+REQUEST_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    action: frozenset(_read(action).get("properties", ())) for action in sorted(CHARGER_ACTIONS)
+}
+"""The fields at the top of what chargers ask."""
 
 REPLIES: Final[Mapping[str, jsonschema_rs.Draft4Validator]] = {
     action: _compile(f"{action}Response") for action in sorted(CHARGER_ACTIONS)
