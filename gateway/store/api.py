@@ -70,6 +70,15 @@ class CreateChargePoint:
 
 
 @frozen
+class CreateChargePoints:
+    """A fleet, all of it or none. Answers ``Appended``, or ``Exists`` with the identities that are taken or that are in
+    here twice. The one write whose size is its caller's: 18,000 take a quarter of a second, and all others
+    wait for it."""
+
+    charge_points: tuple[CreateChargePoint, ...]
+
+
+@frozen
 class UpdateChargePoint:
     """Changes what is not None. ``revision`` given and stale: ``GuardFailed``. Answers ``Appended`` or ``Missing``.
 
@@ -159,6 +168,7 @@ Write: TypeAlias = (
     Append
     | OpenSession
     | CreateChargePoint
+    | CreateChargePoints
     | UpdateChargePoint
     | DeleteChargePoint
     | AddCredential
@@ -224,7 +234,9 @@ class GuardFailed:
 
 @frozen
 class Exists:
-    pass
+    """``identities``: which, of several that were to be created."""
+
+    identities: tuple[str, ...] = ()
 
 
 @frozen
@@ -312,6 +324,10 @@ class Store(Protocol):
         connected: bool | None = None,
         registration: Registration | None = None,
     ) -> list[ChargePointRecord]: ...
+
+    def taken(self, identities: Sequence[str]) -> frozenset[str]:
+        """Those of at most 1,000 identities that a charge point has now."""
+        ...
 
     def credentials(self, identity: str) -> tuple[Credential, ...]: ...
 

@@ -433,7 +433,7 @@ class ImportHeader(_message.Message):
     CHARGE_POINT_COUNT_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     charge_point_count: _builtins.int
-    """How many charge points, 1 to 25,000. An import that ends with fewer or more is refused: it was cut off on its way."""
+    """How many charge points, 1 to 50,000. An import that ends with fewer or more is refused: it was cut off on its way."""
     validate_only: _builtins.bool
     """True: check everything and change nothing."""
     def __init__(

@@ -2,6 +2,9 @@
 
 # ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
 
+import json
+from collections.abc import Sequence
+
 from apsw import Connection
 
 from gateway.domain.commands import CommandRecord
@@ -76,6 +79,14 @@ def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
     sql = f"""SELECT {rows.CREDENTIAL} FROM credential WHERE charge_point =
         (SELECT key FROM charge_point WHERE identity = ?) ORDER BY not_before, credential_id"""
     return tuple(rows.credential(row) for row in cx.execute(sql, (identity,)))
+
+
+def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:
+    if len(identities) > MAX_LIMIT:
+        raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
+    sql = """SELECT identity FROM charge_point WHERE deleted_at IS NULL
+        AND identity IN (SELECT value FROM json_each(?))"""
+    return frozenset(str(identity) for (identity,) in rows.fetch(cx, sql, (json.dumps(list(identities)),)))
 
 
 # --- transactions ---------------------------------------------------------------------------------------------

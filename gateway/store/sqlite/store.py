@@ -17,6 +17,7 @@ from gateway.errors import StoreCorrupt, StoreUnavailable
 from gateway.store.api import Bounds, EventFilter, EventPage, TransactionFilter, Write, WriteResult
 from gateway.store.sqlite import history, queries
 from gateway.store.sqlite.books import Books
+from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
 from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.ownership import Ownership
@@ -57,6 +58,7 @@ class SqliteStore:
         self._path = Path(path).resolve()
         self._clock = clock
         self._vfs = vfs
+        self._checkpoints = Checkpoints(self._path)
         self._lock = threading.Lock()
         self._books: Books | None = None
         self._closed = False
@@ -75,7 +77,7 @@ class SqliteStore:
                 migrate(cx, self._path, self._clock())
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
                 self._codes: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
-                self._books = Books(cx)
+                self._use(cx)
             except BaseException:
                 cx.close(True)
                 raise
@@ -129,13 +131,19 @@ class SqliteStore:
             except BaseException:
                 self._undo()
                 raise
+            self._checkpoints.after_commit(books.cx)
             return result
 
     def _writer(self) -> Books:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
         if self._books is None:
-            self._books = Books(open_writer(self._path, self._vfs))
+            return self._use(open_writer(self._path, self._vfs))
+        return self._books
+
+    def _use(self, cx: apsw.Connection) -> Books:
+        self._checkpoints.watch(cx)
+        self._books = Books(cx)
         return self._books
 
     def _undo(self) -> None:
@@ -183,6 +191,9 @@ class SqliteStore:
         registration: Registration | None = None,
     ) -> list[ChargePointRecord]:
         return self._read(queries.charge_points, after, limit, connected, registration)
+
+    def taken(self, identities: Sequence[str]) -> frozenset[str]:
+        return self._read(queries.taken, identities)
 
     def credentials(self, identity: str) -> tuple[Credential, ...]:
         return self._read(queries.credentials, identity)

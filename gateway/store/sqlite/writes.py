@@ -107,11 +107,28 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
 
 
 def create_charge_point(books: Books, write: api.CreateChargePoint) -> Appended | Exists:
-    owner = books.owner(write.identity)
-    if owner is not None and owner.present:
+    if _present(books, write.identity) is not None:
         return Exists()
+    return Appended(_create(books, write))
+
+
+def create_charge_points(books: Books, write: api.CreateChargePoints) -> Appended | Exists:
+    seen: set[str] = set()
+    there: list[str] = []
+    for each in write.charge_points:
+        if each.identity in seen or _present(books, each.identity) is not None:
+            there.append(each.identity)
+        seen.add(each.identity)
+    if there:
+        return Exists(tuple(there))
+    return Appended(tuple(sequence for each in write.charge_points for sequence in _create(books, each)))
+
+
+def _create(books: Books, write: api.CreateChargePoint) -> tuple[int, ...]:
+    """Create what isn't there; the sequences."""
     at = to_micros(write.at)
     given = (write.registration, at, at, write.description, int(write.assume_subprotocol), write.identity)
+    owner = books.owner(write.identity)
     if owner is None:
         books.cx.execute(
             """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
@@ -129,7 +146,7 @@ def create_charge_point(books: Books, write: api.CreateChargePoint) -> Appended 
         )
         owner.present = True
     _insert_credentials(books, owner, write.credentials)
-    return Appended(books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)]))
+    return books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
 
 
 def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended | GuardFailed | Missing:
@@ -295,6 +312,7 @@ _WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
     api.Append: append,
     api.OpenSession: open_session,
     api.CreateChargePoint: create_charge_point,
+    api.CreateChargePoints: create_charge_points,
     api.UpdateChargePoint: update_charge_point,
     api.DeleteChargePoint: delete_charge_point,
     api.AddCredential: add_credential,
