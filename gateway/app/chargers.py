@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import structlog
+from attrs import frozen
 
 from gateway.app.admission import Principal
 from gateway.domain.events import ChargePointConnected
@@ -19,6 +20,14 @@ from gateway.store.api import Opened, OpenSession, RemoveCredentials, Store
 from gateway.transport.api import Transport
 
 log = structlog.get_logger()
+
+
+@frozen
+class _Closing:
+    """Why there is no session."""
+
+    code: int
+    reason: str
 
 
 class Chargers:
@@ -54,15 +63,46 @@ class Chargers:
         if self.draining:
             await transport.aclose(1001, "draining")
             return
+        session = await self._begin(transport, principal)
+        if isinstance(session, _Closing):
+            await transport.aclose(session.code, session.reason)
+            return
         try:
-            opened = await self._open(transport, principal)
-        except StoreUnavailable:
-            await transport.aclose(1011, "store-unavailable")
-            return
-        if opened is None:
-            await transport.aclose(1008, "deleted")
-            return
-        session = Session(
+            await self._supersede(session, principal)
+            await session.run()
+        finally:
+            self._router.remove(principal.identity, session)
+
+    async def _begin(self, transport: Transport, principal: Principal) -> "Session | _Closing":
+        """Open the connection in the store, and make its session the owner."""
+        with self._router.arriving(principal.identity) as arrival:
+            try:
+                opened = await self._open(transport, principal)
+            except StoreUnavailable:
+                return _Closing(1011, "store-unavailable")
+            # No await from here on: what the operator does next, he does to the session.
+            if opened is None or arrival.expelled:
+                return _Closing(1008, "deleted")
+            if arrival.registration is not None:
+                opened.state.registration = arrival.registration
+            session = self._session(opened, transport, principal)
+            if not self._router.install(principal.identity, session):
+                # A still newer connection was opened meanwhile, and its opening has settled this one in the store.
+                return _Closing(1008, "replaced")
+            return session
+
+    async def _open(self, transport: Transport, principal: Principal) -> Opened | None:
+        peer = transport.peer
+        address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
+        connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
+        opened = await self._journal.commit(OpenSession(principal.identity, connected, self._clock()))
+        if not isinstance(opened, Opened):
+            return None
+        log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)
+        return opened
+
+    def _session(self, opened: Opened, transport: Transport, principal: Principal) -> Session:
+        return Session(
             state=opened.state,
             transport=transport,
             protocol=self._protocols[principal.subprotocol],
@@ -74,24 +114,11 @@ class Chargers:
             observer=self._observer,
             boot_configuration=self._boot_configuration,
         )
-        if not self._router.install(principal.identity, session):
-            # A still newer connection was opened meanwhile, and its opening has settled this one in the store.
-            await transport.aclose(1008, "replaced")
-            return
-        try:
-            await session.run()
-        finally:
-            self._router.remove(principal.identity, session)
 
-    async def _open(self, transport: Transport, principal: Principal) -> Opened | None:
-        peer = transport.peer
-        address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
-        connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
-        opened = await self._journal.commit(OpenSession(principal.identity, connected, self._clock()))
-        if not isinstance(opened, Opened):
-            return None
-        log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)
+    async def _supersede(self, session: Session, principal: Principal) -> None:
+        """It has used its new key: from now on the older ones open nothing (OCPP.md A7.7, A7.8)."""
         if principal.superseded:
-            # It has used its new key: from now on the older ones open nothing (OCPP.md A7.7, A7.8).
-            await self._journal.commit(RemoveCredentials(principal.identity, principal.superseded))
-        return opened
+            try:
+                await self._journal.commit(RemoveCredentials(principal.identity, principal.superseded))
+            except StoreUnavailable:
+                session.end("store-unavailable", code=1011)

@@ -1,19 +1,37 @@
-"""What is written now and then instead of with every message."""
+"""What is written now and then instead of with every message, and what could not be written when it happened."""
 
+from datetime import datetime
 from itertools import islice
 
+import structlog
 import trio
 
+from gateway.domain.commands import CommandRecord, CommandState
+from gateway.domain.events import ChargePointDisconnected, CommandNotSent, CommandOutcomeUnknown, NewEvent
+from gateway.domain.records import ChargePointRecord
+from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.router.router import Router
 from gateway.session.ports import Journal
-from gateway.store.api import RecordLastHeard
+from gateway.store.api import Append, RecordLastHeard, Store
 
 INTERVAL_SECONDS = 300.0
 """How old the stored "last heard" of a connected charger may be after a crash: about one heartbeat."""
 
 CHUNK = 500
 """Chargers in one write: a millisecond or two of the writer's time."""
+
+LATEST_COMMANDS = 200
+"""Commands of one charge point that are looked at: several times what a session has under way at most."""
+
+LOST = "store-unavailable"
+"""Why a connection ended, or a command was not sent, that nobody could record at the time."""
+
+GRACE_SECONDS = 60.0
+"""From the store's return to the look at what it missed: ends under way are over then, and most chargers are back,
+which settles theirs."""
+
+log = structlog.get_logger()
 
 
 async def record_last_heard(journal: Journal, router: Router) -> None:
@@ -26,3 +44,58 @@ async def record_last_heard(journal: Journal, router: Router) -> None:
                 await journal.commit(RecordLastHeard(chunk))
             except StoreUnavailable:
                 break
+
+
+class LostEnds:
+    """Records the ends of connections that the store could not keep when they ended. Until then those charge points
+    count as connected, and one that doesn't come back would for ever."""
+
+    def __init__(self, journal: Journal, store: Store, router: Router, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._router = router
+        self._clock = clock
+        self._due = trio.Event()
+
+    def store_is_back(self) -> None:
+        """There may be such ends now. Never waits."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Until cancelled: after the store's return, and now and then. If it fails again, it will be back again."""
+        while True:
+            with trio.move_on_after(INTERVAL_SECONDS):
+                await self._due.wait()
+                self._due = trio.Event()
+                await trio.sleep(GRACE_SECONDS)
+            try:
+                count = await self.record()
+            except StoreUnavailable:
+                continue
+            if count:
+                log.info("ends of connections recorded late", charge_points=count)
+
+    async def record(self) -> int:
+        """Record what is due; answers for how many charge points. Raises ``StoreUnavailable``."""
+        count, after = 0, ""
+        while page := await self._journal.read(self._store.charge_points, after, CHUNK, True, None):
+            after = page[-1].identity
+            for charge_point in page:
+                # The look comes after the read: who connects later has a later epoch, and this write is refused.
+                if not self._router.holds(charge_point.identity):
+                    await self._record(charge_point)
+                    count += 1
+        return count
+
+    async def _record(self, charge_point: ChargePointRecord) -> None:
+        identity = charge_point.identity
+        latest = await self._journal.read(self._store.commands, identity, None, LATEST_COMMANDS)
+        now = self._clock()
+        events = [_end(command, now) for command in reversed(latest) if not command.state.final]
+        events.append(NewEvent(ChargePointDisconnected(LOST, "local"), now))
+        await self._journal.commit(Append(identity, charge_point.connection.epoch, tuple(events)))
+
+
+def _end(command: CommandRecord, now: datetime) -> NewEvent:
+    kind = CommandNotSent if command.state is CommandState.QUEUED else CommandOutcomeUnknown
+    return NewEvent(kind(command.command_id, command.operation, LOST), now, cause=f"command:{command.command_id}")

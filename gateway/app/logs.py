@@ -12,12 +12,17 @@ THIRD_PARTY = ("websockets", "grpc", "asyncio")
 
 
 def configure(settings: LoggingSettings) -> None:
-    """Set up logging for the whole process. Lines below the level cost a look-up and nothing else."""
+    """Set up logging for the whole process. Lines below the level cost a look-up and nothing else.
+
+    Tracebacks come without local variables, which structlog and rich would show: passwords and keys are among them.
+    """
     level = getattr(logging, settings.level.upper())
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     processors: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -25,7 +30,8 @@ def configure(settings: LoggingSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if settings.format == "json":
-        processors.append(structlog.processors.dict_tracebacks)
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors.append(structlog.processors.ExceptionRenderer(transformer))
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -12,7 +12,7 @@ import trio
 from gateway.app import logs
 from gateway.app.admission import Admission
 from gateway.app.chargers import Chargers
-from gateway.app.housekeeping import record_last_heard
+from gateway.app.housekeeping import LostEnds, record_last_heard
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
@@ -81,6 +81,7 @@ class Gateway:
         journal.on_commit.append(self.feed.notify)
         journal.on_health.append(self._health_changed)
         self.router = Router(journal, store, utc_now)
+        self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.chargers = Chargers(
@@ -149,6 +150,7 @@ class Gateway:
                 await nursery.start(self.feed.run)
                 await nursery.start(self.retention.run)
                 nursery.start_soon(record_last_heard, self.journal, self.router)
+                nursery.start_soon(self.lost_ends.run)
                 control_ended = trio.Event()
                 await nursery.start(partial(self._run_control, control_ended))
                 self._serve_metrics(stack)
@@ -216,6 +218,8 @@ class Gateway:
         if not healthy:
             # Nothing that a charger says could be acknowledged: it keeps its messages and comes back (503 until then).
             self.router.end_all("store-unavailable", 1011)
+        else:
+            self.lost_ends.store_is_back()
         self.control.set_ready(healthy and not self._draining)
 
     async def _drain(self, signals: AsyncIterator[int], control_ended: trio.Event) -> None:

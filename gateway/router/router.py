@@ -5,15 +5,17 @@ displaces is told to go. It is the one implementation of ``call`` now; another w
 """
 
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import define, evolve, frozen
 
 from gateway.domain.checks import check
 from gateway.domain.codec import canonical_bytes
-from gateway.domain.commands import CallOutcome, Command, CommandRecord, RefusalReason, Refused
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal
@@ -41,6 +43,14 @@ class LiveConnection:
     last_heard: datetime
 
 
+@define(eq=False)
+class Arrival:
+    """A connection that is being opened: what the operator does meanwhile, which the opened state may not show."""
+
+    registration: Registration | None = None
+    expelled: bool = False
+
+
 class Router:
     """The live sessions of this process. Belongs to the Trio loop."""
 
@@ -49,14 +59,34 @@ class Router:
         self._store = store
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self._arrivals: dict[str, list[Arrival]] = {}
         self._draining = False
         self._emptied: trio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @contextmanager
+    def arriving(self, identity: str) -> Iterator[Arrival]:
+        """While a connection is opened in the store and until its session is installed."""
+        arrival = Arrival()
+        self._arrivals.setdefault(identity, []).append(arrival)
+        try:
+            yield arrival
+        finally:
+            present = self._arrivals[identity]
+            present.remove(arrival)
+            if not present:
+                del self._arrivals[identity]
+            self._left()
+
+    def holds(self, identity: str) -> bool:
+        """Whether somebody here will record how the charge point's connection ends: it has a session, or soon will."""
+        return identity in self._sessions or identity in self._arrivals
+
     def install(self, identity: str, session: Session) -> bool:
-        """Make a session the owner, if none with a higher epoch has come before it. The displaced one is ended.
+        """Make a session the owner, if none with a higher epoch has come before it. The displaced one is ended, and
+        so is one that comes when all are being ended.
 
         No await between the look and the change: two newcomers are served in either order and end the same.
         """
@@ -66,14 +96,19 @@ class Router:
                 return False
             present.end("replaced", code=1008)
         self._sessions[identity] = session
+        if self._draining:
+            session.end("draining", code=1001)
         return True
 
     def remove(self, identity: str, session: Session) -> None:
         """A session is over. Removes it only if it still is the owner (OCPP.md A6.8)."""
         if self._sessions.get(identity) is session:
             del self._sessions[identity]
-            if not self._sessions and self._emptied is not None:
-                self._emptied.set()
+            self._left()
+
+    def _left(self) -> None:
+        if self._emptied is not None and not self._sessions and not self._arrivals:
+            self._emptied.set()
 
     def live(self, identity: str) -> LiveConnection | None:
         """The live connection, or None."""
@@ -92,15 +127,16 @@ class Router:
         """
         fingerprint = self._fingerprint(command)
         outcome = await self._call(identity, command, request_id, fingerprint, deadline)
-        if not isinstance(outcome, Refused) or outcome.reason not in REPEATABLE:
-            return outcome
-        try:
-            earlier = await self._journal.read(self._store.command_by_request, identity, request_id)
-        except StoreUnavailable:
-            return outcome
-        if earlier is None:
-            return outcome
-        return self._repeated(earlier, fingerprint)
+        if isinstance(outcome, Refused) and outcome.reason in REPEATABLE:
+            earlier = await self._earlier(identity, request_id, fingerprint)
+            if isinstance(earlier, CommandRecord) and not earlier.state.final:
+                # It was begun since, and is joined; or its session is over and could not say so.
+                again = await self._call(identity, command, request_id, fingerprint, deadline)
+                earlier = again if isinstance(again, CommandRecord) else earlier
+            outcome = earlier or outcome
+        if isinstance(outcome, CommandRecord) and not outcome.state.final:
+            return _abandoned(outcome)
+        return outcome
 
     async def _call(
         self, identity: str, command: Command, request_id: str, fingerprint: str, deadline: float
@@ -113,7 +149,18 @@ class Router:
         session = self._sessions.get(identity)
         if session is None:
             return await self._not_connected(identity)
-        return await session.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+        outcome = await session.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+        if isinstance(outcome, Refused) and outcome.reason is RefusalReason.CHARGE_POINT_OFFLINE:
+            return evolve(outcome, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
+        return outcome
+
+    async def _earlier(self, identity: str, request_id: str, fingerprint: str) -> CallOutcome | None:
+        """What became of the command that has this request id, as far as the store knows."""
+        try:
+            earlier = await self._journal.read(self._store.command_by_request, identity, request_id)
+        except StoreUnavailable:
+            return None
+        return None if earlier is None else self._repeated(earlier, fingerprint)
 
     async def _not_connected(self, identity: str) -> Refused:
         try:
@@ -154,10 +201,14 @@ class Router:
 
     def expel(self, identity: str) -> None:
         """The charge point was deleted."""
+        for arrival in self._arrivals.get(identity, ()):
+            arrival.expelled = True
         self.disconnect(identity, "deleted")
 
     def registration_changed(self, identity: str, registration: Registration) -> None:
         """The operator decided anew, and it is committed; the session, if there is one, follows."""
+        for arrival in self._arrivals.get(identity, ()):
+            arrival.registration = registration
         session = self._sessions.get(identity)
         if session is not None:
             session.registration_changed(registration)
@@ -175,19 +226,26 @@ class Router:
 
     def end_all(self, reason: str, code: int) -> None:
         """End every session at once: nothing can be promised any more."""
-        for session in list(self._sessions.values()):
+        for session in tuple(self._sessions.values()):
             session.end(reason, code=code)
 
     async def drain(self, per_second: float, deadline: float) -> None:
         """End every session, ``per_second`` of them at most so that they don't come back all at once, and wait for
         them until ``deadline`` (Trio's time); what is left then is the caller's to cancel."""
+        self._draining = True
         with trio.move_on_at(deadline):
-            for session in list(self._sessions.values()):
+            for session in tuple(self._sessions.values()):
                 session.end("draining", code=1001)
                 await trio.sleep(1 / per_second)
-            if self._sessions:
+            if self._sessions or self._arrivals:
                 self._emptied = trio.Event()
                 await self._emptied.wait()
 
     def _wall(self, trio_time: float) -> datetime:
         return self._clock() - timedelta(seconds=trio.current_time() - trio_time)
+
+
+def _abandoned(record: CommandRecord) -> CommandRecord:
+    """The command of a session that is over and could not record its end: as the store will settle it."""
+    state = CommandState.NOT_SENT if record.state is CommandState.QUEUED else CommandState.OUTCOME_UNKNOWN
+    return evolve(record, state=state, reason="disconnected")

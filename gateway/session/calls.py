@@ -15,6 +15,7 @@ from attrs import define, field
 from gateway.domain.commands import ChargerError
 from gateway.messages import rpc
 from gateway.session.core import Core
+from gateway.session.line import Line
 
 MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
@@ -35,16 +36,16 @@ class Exchange:
 
 
 class Calls:
-    """Sends CALLs and matches answers. ``slot`` is the right to the wire, given in order of asking."""
+    """Sends CALLs and matches answers. ``line`` is the queue for the wire, in order of asking."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.slot = trio.StrictFIFOLock()
+        self.line = Line()
         self._current: Exchange | None = None
         self._late: OrderedDict[str, Exchange] = OrderedDict()
 
     async def send(self, action: str, payload: object, on_late: Callable[[Answered], None] | None = None) -> Exchange:
-        """Put a CALL on the wire. The caller holds ``slot``, and calls ``finish`` before it lets go of it.
+        """Put a CALL on the wire. The caller is at the head of ``line``, and calls ``finish`` before it leaves.
 
         Raises ConnectionClosed. Cancelling leaves open whether the CALL went out.
         """
@@ -53,16 +54,26 @@ class Calls:
         await self._core.transport.send(rpc.encode_call(exchange.message_id, action, payload))
         return exchange
 
-    def finish(self) -> None:
-        """The wire is free again; an unanswered CALL with someone to tell is remembered."""
+    def finish(self) -> Answered | None:
+        """The wire is free again: what came back, if anything did. An unanswered CALL with someone to tell is
+        remembered."""
         exchange, self._current = self._current, None
         if exchange is None or exchange.answer is not None:
-            return
-        self._core.observer.count("call_timeouts")
+            return None if exchange is None else exchange.answer
         if exchange.on_late is not None:
             self._late[exchange.message_id] = exchange
             if len(self._late) > MAX_LATE:
                 self._late.popitem(last=False)
+        return None
+
+    def timed_out(self) -> None:
+        """The CALL on the wire was not answered in its time."""
+        self._core.observer.count("call_timeouts")
+
+    def forget(self) -> None:
+        """The connection is over: no late answer can come."""
+        self._current = None
+        self._late.clear()
 
     def resolve(self, message_id: str, answer: Answered) -> None:
         """An answer came in. Never waits."""

@@ -1,79 +1,59 @@
 """Commands of one session: recorded before they are sent, carried one at a time, their outcome recorded before it
 is told.
 
-Each command has a task of its own on the session's nursery, so it goes its way whether or not its caller is still
-there. ``domain.commands`` has the table of states; the end of the session settles what is under way.
+Each command has a task of its own on the session's nursery (``errand``), so it goes its way whether or not its caller
+is still there. The end of the session settles what is under way.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import trio
-from attrs import define, evolve, field
+from attrs import evolve
 
 from gateway.domain import commands as c
 from gateway.domain.checks import check_against
 from gateway.domain.codec import encode_command
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
-from gateway.domain.decision import Guard, RequestIdUnused
-from gateway.domain.events import (
-    CommandAnswered,
-    CommandNotSent,
-    CommandOutcomeUnknown,
-    CommandQueued,
-    CommandSent,
-    ConfigurationReported,
-    NewEvent,
-)
+from gateway.domain.events import NewEvent
 from gateway.domain.values import Registration, new_id
-from gateway.messages.rpc import CallError
-from gateway.session.calls import Answered, Calls
+from gateway.session.calls import Calls
 from gateway.session.core import Core
-from gateway.session.keys import KeyChange
-from gateway.session.readiness import Access, Readiness
-from gateway.store.api import Appended, GuardFailed
+from gateway.session.errand import Errand, Means, needed_access
+from gateway.session.parts import Parts
+from gateway.session.readiness import Readiness
 
-Spawn = Callable[..., None]
+NOTHING_SENT = {
+    "store-unavailable": Refused(RefusalReason.STORE_UNAVAILABLE, "the store can't keep a command; nothing was sent"),
+    "draining": Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent"),
+}
+"""What callers are told of commands that were not recorded when their session ended, by the reason of the end."""
 
-
-@define(eq=False)
-class Carried:
-    """A command under way. ``deadline`` in Trio's time."""
-
-    record: CommandRecord
-    command: Command
-    deadline: float
-    done: trio.Event = field(factory=trio.Event)
-    outcome: CallOutcome | None = None
-    encoded: tuple[str, object] | None = None
-    key_change: KeyChange | None = None
-    repeats: CommandRecord | None = None
-    """The command that has this one's request id already; this one was not recorded and is not carried."""
-
-    def finish(self, outcome: CallOutcome) -> None:
-        if self.outcome is None:
-            self.outcome = outcome
-            self.done.set()
+OFFLINE = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending; nothing was sent")
 
 
 class Commands:
     """The commands of one session. ``submit`` and ``ask`` may be called by any task of the loop."""
 
-    def __init__(self, core: Core, calls: Calls, readiness: Readiness, spawn: Spawn) -> None:
+    def __init__(self, core: Core, calls: Calls, readiness: Readiness, parts: Parts) -> None:
         self._core = core
-        self._calls = calls
-        self._readiness = readiness
-        self._spawn = spawn
-        self._under_way: dict[str, Carried] = {}
-        self.solicited: set[str] = set()
+        self._means = Means(core, calls, readiness, parts, set())
+        self._under_way: dict[str, Errand] = {}
+        """By request id."""
+
+    @property
+    def solicited(self) -> set[str]:
         """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
+        return self._means.solicited
 
     async def submit(self, command: Command, *, request_id: str, fingerprint: str, deadline: float) -> CallOutcome:
         """Carry a command; returns its final record, or why there is none.
 
         ``deadline``: Trio's time; not sent by then it never will be, and unanswered by then the outcome is told as
-        unknown. Cancelling only ends the waiting.
+        unknown. A request id that is under way already joins that command. Cancelling only ends the waiting.
         """
+        first = self._under_way.get(request_id)
+        if first is not None:
+            return await self._join(first, fingerprint, deadline)
         refusal = self._refusal(command)
         if refusal is not None:
             return refusal
@@ -87,43 +67,45 @@ class Commands:
             created_at=self._core.clock(),
             fingerprint=fingerprint,
         )
-        carried = Carried(record, command, deadline)
-        self._under_way[record.command_id] = carried
-        self._spawn(self._carry, carried)
-        await carried.done.wait()
-        if carried.repeats is not None:
-            return await self._repeated(record, carried.repeats)
-        assert carried.outcome is not None
-        return carried.outcome
+        # From the look above to here nothing waits: one request id is one errand, and errands queue as they come.
+        errand = self._under_way[request_id] = Errand(self._means, record, command, deadline)
+        self._means.parts.start(self._carry, errand)
+        await errand.done.wait()
+        return _told(errand, fingerprint)
 
     async def ask(self, command: Command) -> c.Answer | c.ChargerError | None:
         """A CALL of the gateway's own, in the same queue but not recorded. None: no answer in time.
 
         Waits for its turn without a deadline. Raises ConnectionClosed and LookupError. Cancelling is safe.
         """
-        async with self._calls.slot:
-            await self._readiness.wait(needed_access(command))
+        calls = self._means.calls
+        with calls.line.ask() as turn:
+            await turn.wait()
+            await self._means.readiness.wait(needed_access(command))
             action, payload = self._core.protocol.encode_command(command, self._core.state)
-            self._note_solicited(command)
+            self._means.note_solicited(command)
+            answer = None
             try:
-                exchange = await self._calls.send(action, payload)
+                exchange = await calls.send(action, payload)
                 with trio.move_on_after(self._core.limits.call_timeout):
                     await exchange.answered.wait()
+                if exchange.answer is None:
+                    calls.timed_out()
             finally:
-                self._calls.finish()
-        return None if exchange.answer is None else self._decode(command, exchange.answer)
+                answer = calls.finish()
+        return None if answer is None else self._means.decode(command, answer)
 
     async def all_told(self) -> None:
         """Wait until every command under way now has an outcome. Cancelling is safe."""
-        for carried in list(self._under_way.values()):
-            await carried.done.wait()
+        for errand in list(self._under_way.values()):
+            await errand.done.wait()
 
     # --- before anything is recorded --------------------------------------------------------------------------
 
     def _refusal(self, command: Command) -> Refused | None:
         state = self._core.state
-        if self._core.ending is not None:
-            return Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending")
+        if not self._means.parts.open:
+            return OFFLINE
         if isinstance(command, c.REMOTE_CONTROL) and state.registration is Registration.PENDING:
             return Refused(
                 RefusalReason.CHARGE_POINT_PENDING,
@@ -148,219 +130,57 @@ class Commands:
             )
         return None
 
-    # --- the way of one command -------------------------------------------------------------------------------
+    # --- while it is under way --------------------------------------------------------------------------------
 
-    async def _carry(self, carried: Carried) -> None:
-        holds_slot = False
+    async def _carry(self, errand: Errand) -> None:
         try:
-            if self._free_now(carried.command) and self._encode(carried):
-                self._calls.slot.acquire_nowait()
-                holds_slot = True
-            try:
-                if not await self._record(carried, sent=holds_slot):
-                    return
-                holds_slot = holds_slot or await self._turn(carried)
-                if holds_slot:
-                    await self._exchange(carried)
-            finally:
-                if holds_slot:
-                    self._calls.slot.release()
+            await errand.run()
         finally:
-            if carried.outcome is not None:
-                self._under_way.pop(carried.record.command_id, None)
+            if errand.over:
+                self._under_way.pop(errand.record.request_id, None)
 
-    def _free_now(self, command: Command) -> bool:
-        """Whether the command can go out at once: then its first two states are one commit."""
-        return (
-            not self._calls.slot.locked()
-            and not KeyChange.is_one(command)
-            and self._readiness.permits(needed_access(command))
-        )
-
-    async def _record(self, carried: Carried, *, sent: bool) -> bool:
-        """Commit that the command exists and, with ``sent``, that it goes out. False: its request id was used."""
-        record = carried.record
-        queued = CommandQueued(
-            record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
-        )
-        # One reading of the clock: what a caller is told now is what is told of the command ever after.
-        events = [evolve(self._event(carried, queued), received_at=record.created_at)]
-        if sent:
-            events.append(self._mark_sent(carried))
-        result = await self._commit(events, RequestIdUnused(record.request_id))
-        if not isinstance(result, GuardFailed):
-            return True
-        assert result.existing is not None, "the guard that failed is the request id's"
-        carried.repeats = result.existing
-        self._under_way.pop(record.command_id)
-        carried.done.set()
-        return False
-
-    async def _repeated(self, record: CommandRecord, existing: CommandRecord) -> CallOutcome:
-        """The outcome of the command that has this request id already: it is this caller's outcome too."""
-        if existing.fingerprint != record.fingerprint:
-            return reused(record.request_id, existing)
-        first = self._under_way.get(existing.command_id)
-        if first is None:
-            return existing
-        await first.done.wait()
-        assert first.outcome is not None
-        return first.outcome
-
-    async def _turn(self, carried: Carried) -> bool:
-        """Wait for the wire and for the charger to be ready. True: the slot is held and SENT is committed."""
-        held = ready = False
-        try:
-            with trio.move_on_at(carried.deadline):
-                await self._calls.slot.acquire()
-                held = True
-                await self._readiness.wait(needed_access(carried.command))
-                ready = True
-            if not ready:
-                await self._settle(carried, CommandState.NOT_SENT, "deadline")
-            elif not self._encode(carried):
-                await self._settle(carried, CommandState.NOT_SENT, "transaction-ended")
-            else:
-                if KeyChange.is_one(carried.command):
-                    carried.key_change = await KeyChange.begin(carried.command, self._core)
-                await self._commit([self._mark_sent(carried)])
-                held, kept = False, held
-                return kept
-            return False
-        finally:
-            if held:
-                self._calls.slot.release()
-
-    async def _exchange(self, carried: Carried) -> None:
-        """The CALL and its answer; the slot is held until the answer or the time-out, whatever the caller does."""
-        assert carried.encoded is not None
-        self._note_solicited(carried.command)
-        timeout_at = trio.current_time() + self._core.limits.call_timeout
-        try:
-            exchange = await self._calls.send(*carried.encoded, on_late=partial(self._spawn, self._answered, carried))
-            with trio.move_on_at(min(timeout_at, carried.deadline)):
-                await exchange.answered.wait()
-            if exchange.answer is None:
-                reason = "deadline" if carried.deadline < timeout_at else "timeout"
-                await self._settle(carried, CommandState.OUTCOME_UNKNOWN, reason)
-                with trio.move_on_at(timeout_at):
-                    await exchange.answered.wait()
-        finally:
-            self._calls.finish()
-        if exchange.answer is not None:
-            await self._answered(carried, exchange.answer)
-
-    async def _answered(self, carried: Carried, frame: Answered) -> None:
-        """Record the charger's answer, late or not, then tell it."""
-        answer = self._decode(carried.command, frame)
-        late = carried.record.state is CommandState.OUTCOME_UNKNOWN
-        error = answer if isinstance(answer, c.ChargerError) else None
-        given = None if isinstance(answer, c.ChargerError) else answer
-        record = carried.record
-        events: list[NewEvent] = [
-            self._event(carried, CommandAnswered(record.command_id, record.operation, given, error, late))
-        ]
-        if isinstance(answer, c.ConfigurationAnswer) and (answer.keys or answer.unknown_keys):
-            events.append(self._event(carried, ConfigurationReported(answer.keys, answer.unknown_keys)))
-        if carried.key_change is not None:
-            await carried.key_change.decided(answer)
-        await self._commit(events)
-        carried.record = evolve(
-            record,
-            state=CommandState.ANSWERED,
-            answer=given,
-            error=error,
-            late=late,
-            finished_at=events[0].received_at,
-            reason="",
-        )
-        carried.finish(carried.record)
-        self._under_way.pop(record.command_id, None)
-
-    async def _settle(self, carried: Carried, state: CommandState, reason: str) -> None:
-        """Record that there is no answer (yet), then tell it."""
-        event = self._settling_event(carried, state, reason)
-        await self._commit([event])
-        self._told(carried, state, reason, event)
+    async def _join(self, first: Errand, fingerprint: str, deadline: float) -> CallOutcome:
+        """The outcome of the command that has this request id is this caller's too, as far as it waits for it."""
+        if first.record.fingerprint != fingerprint:
+            return reused(first.record)
+        with trio.move_on_at(deadline):
+            await first.done.wait()
+        if first.over:
+            return _told(first, fingerprint)
+        return evolve(first.record, state=CommandState.OUTCOME_UNKNOWN, reason="deadline")
 
     # --- the end of the session -------------------------------------------------------------------------------
 
-    def unfinished(self, reason: str) -> tuple[list[NewEvent], Callable[[], None]]:
+    def unfinished(self, ending: str) -> tuple[list[NewEvent], Callable[[], None]]:
         """What the end of the session makes of the commands under way: events to commit, and how to tell callers.
 
-        If they can't be committed, the store settles them in the same way when the charge point is next opened, or
-        at the next start; so telling is right either way.
+        If they can't be committed, the store settles them in the same way when it is back, when the charge point is
+        next opened, or at the next start; so telling is right either way.
         """
-        open_calls = [each for each in self._under_way.values() if each.outcome is None]
-        settled = []
-        for each in open_calls:
-            state = CommandState.OUTCOME_UNKNOWN if each.record.state is CommandState.SENT else CommandState.NOT_SENT
-            settled.append((each, state, self._settling_event(each, state, reason)))
+        reason = ending if ending in NOTHING_SENT else "disconnected"
+        left = [errand for errand in self._under_way.values() if not errand.over]
+        events = [event for errand in left if (event := errand.ended(reason)) is not None]
 
         def tell() -> None:
-            for each, state, event in settled:
-                self._told(each, state, reason, event)
+            for errand in left:
+                errand.tell(errand.record if errand.recorded else NOTHING_SENT.get(ending, OFFLINE))
             self._under_way.clear()
 
-        return [event for _, _, event in settled], tell
-
-    # --- small parts ------------------------------------------------------------------------------------------
-
-    async def _commit(self, events: list[NewEvent], *guards: Guard) -> Appended | GuardFailed:
-        """Commit and know it. A charger that answers and hangs up at once (Reset) must not have its answer recorded
-        and its caller told something else, so the end of the session waits for the journal, which has a deadline."""
-        shielded = trio.CancelScope(shield=True)
-        with shielded:
-            return await self._core.commit(events, guards)
-        raise AssertionError("nobody cancels a scope that nobody else knows")
-
-    def _settling_event(self, carried: Carried, state: CommandState, reason: str) -> NewEvent:
-        kind = CommandOutcomeUnknown if state is CommandState.OUTCOME_UNKNOWN else CommandNotSent
-        return self._event(carried, kind(carried.record.command_id, carried.record.operation, reason))
-
-    def _told(self, carried: Carried, state: CommandState, reason: str, event: NewEvent) -> None:
-        carried.record = evolve(carried.record, state=state, reason=reason, finished_at=event.received_at)
-        carried.finish(carried.record)
-
-    def _mark_sent(self, carried: Carried) -> NewEvent:
-        """From here on the command counts as sent: the commit may succeed though its waiter is cancelled."""
-        event = self._event(carried, CommandSent(carried.record.command_id, carried.record.operation))
-        carried.record = evolve(carried.record, state=CommandState.SENT, sent_at=event.received_at)
-        return event
-
-    def _encode(self, carried: Carried) -> bool:
-        """False: the command names a transaction that has ended while it waited."""
-        try:
-            carried.encoded = self._core.protocol.encode_command(carried.command, self._core.state)
-        except LookupError:
-            return False
-        return True
-
-    def _decode(self, command: Command, frame: Answered) -> c.Answer | c.ChargerError:
-        """The charger's word, cut to size, with no secret in it even if the charger echoes one."""
-        if isinstance(frame, c.ChargerError):
-            return frame
-        if isinstance(frame, CallError):
-            return self._core.protocol.decode_error(command, frame.code, frame.description, frame.details)
-        return self._core.protocol.decode_answer(command, frame.payload)
-
-    def _event(self, carried: Carried, body: object) -> NewEvent:
-        return NewEvent(body, self._core.clock(), cause=f"command:{carried.record.command_id}")  # type: ignore[arg-type]
-
-    def _note_solicited(self, command: Command) -> None:
-        if isinstance(command, c.TriggerMessage):
-            self.solicited.add(command.requested.value)
+        return events, tell
 
 
-def needed_access(command: Command) -> Access:
-    """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""
-    return Access.FULL if isinstance(command, c.REMOTE_CONTROL) else Access.RESTRICTED
+def _told(errand: Errand, fingerprint: str) -> CallOutcome:
+    """The outcome of an errand that is over, for a caller with this fingerprint."""
+    if errand.repeats is not None:
+        return errand.repeats if errand.repeats.fingerprint == fingerprint else reused(errand.repeats)
+    assert errand.outcome is not None
+    return errand.outcome
 
 
-def reused(request_id: str, existing: CommandRecord) -> Refused:
+def reused(existing: CommandRecord) -> Refused:
     """The request id belongs to another command."""
     return Refused(
         RefusalReason.REQUEST_ID_REUSED,
-        f"request_id {request_id} was used for another command of this charge point",
+        f"request_id {existing.request_id} was used for another command of this charge point",
         metadata={"command_id": existing.command_id, "operation": existing.operation},
     )

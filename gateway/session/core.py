@@ -65,6 +65,8 @@ class Core:
         self.observer = observer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
+        self._newest: trio.Event | None = None
+        """Set when the newest commit under way has been applied."""
 
     @property
     def identity(self) -> str:
@@ -77,13 +79,27 @@ class Core:
             self.scope.cancel()
 
     async def commit(self, events: Iterable[NewEvent], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
-        """Commit and apply events.
+        """Commit and apply events, in the order of the commits: commits of several tasks may be answered together,
+        and their tasks then wake in any order.
 
         A session that has lost its charge point, or whose store can't keep what it decided, ends here: raises
         ``SessionOver``, and nothing that was to be acknowledged has been. Cancelling withdraws nothing.
         """
-        batch = tuple(events)
+        before, mine = self._newest, trio.Event()
+        self._newest = mine
+        try:
+            return await self._commit(tuple(events), guards, before)
+        finally:
+            mine.set()
+            if self._newest is mine:
+                self._newest = None
+
+    async def _commit(
+        self, batch: tuple[NewEvent, ...], guards: tuple[Guard, ...], before: trio.Event | None
+    ) -> Appended | GuardFailed:
         result = await self.write(Append(self.identity, self.state.epoch, batch, guards))
+        if before is not None and not before.is_set():
+            await before.wait()
         match result:
             case Appended(sequences):
                 for event, sequence in zip(batch, sequences, strict=True):

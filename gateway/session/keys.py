@@ -8,12 +8,12 @@ none came, by the key it connects with next (OCPP.md A7.8; ``gateway.app.admissi
 import trio
 
 from gateway.domain.commands import (
-    SECRET_CONFIGURATION_KEYS,
     Answer,
     ChangeConfiguration,
     ChargerError,
     Command,
     StatusAnswer,
+    is_secret,
 )
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
@@ -35,7 +35,7 @@ class KeyChange:
     @staticmethod
     def is_one(command: Command) -> bool:
         """Whether this command changes the key."""
-        return isinstance(command, ChangeConfiguration) and command.key.lower() in SECRET_CONFIGURATION_KEYS
+        return isinstance(command, ChangeConfiguration) and is_secret(command.key)
 
     @classmethod
     async def begin(cls, command: Command, core: Core) -> "KeyChange":
@@ -47,6 +47,10 @@ class KeyChange:
         present = await core.read(core.store.credentials, core.identity)
         await core.write(AddCredential(core.identity, credential))
         return cls(core, credential.credential_id, tuple(each.credential_id for each in present))
+
+    async def withdraw(self) -> None:
+        """The new key was never sent: it opens nothing."""
+        await self._core.write(RemoveCredentials(self._core.identity, (self._new,)))
 
     async def decided(self, answer: Answer | ChargerError) -> None:
         """Admit from now on only the key that the charger uses by its own word."""

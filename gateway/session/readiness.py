@@ -3,7 +3,8 @@
     closed ──Boot.conf Accepted, settle delay──▶ open
     closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, OCPP.md B1.3)
     closed ──accepted earlier; another message, or nothing for a minute──▶ open (J §5.4)
-    any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7)
+    any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7);
+            a CALLERROR is no answer: then as if the Boot had not come
 
 A Rejected charger is not spoken to (S §4.2). No task and no timer runs while nobody waits.
 """
@@ -36,6 +37,8 @@ class Readiness:
 
     def __init__(self, *, accepted_before: bool, settle_delay: float, ready_after_silence: float) -> None:
         self._settle_delay = settle_delay
+        self._ready_after_silence = ready_after_silence
+        self._accepted_before = accepted_before
         self._access = Access.FULL if accepted_before else Access.NONE
         self._opens_at = trio.current_time() + ready_after_silence if accepted_before else math.inf
         self._awaits_sign = accepted_before
@@ -46,10 +49,15 @@ class Readiness:
         self._awaits_sign = False
         self._move(Access.NONE, math.inf)
 
-    def boot_answered(self, registration: Registration) -> None:
-        """Boot.conf is on the wire."""
-        access = ACCESS[registration]
-        self._move(access, trio.current_time() + self._settle_delay if access else math.inf)
+    def boot_answered(self, told: Registration | None) -> None:
+        """A BootNotification was answered. ``told``: what the last Boot.conf of this connection said; None: there was
+        none yet, the Boot could not be read or handled."""
+        if told is not None:
+            access = ACCESS[told]
+            self._move(access, trio.current_time() + self._settle_delay if access else math.inf)
+        elif self._accepted_before:
+            self._awaits_sign = True
+            self._move(Access.FULL, trio.current_time() + self._ready_after_silence)
 
     def message_handled(self) -> None:
         """The charger sent something other than a Boot, and it has been answered."""

@@ -5,7 +5,6 @@ the transport and the journal, so a ping waits no longer than a commit.
 """
 
 import math
-from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
@@ -13,8 +12,6 @@ import trio
 from gateway.domain.commands import (
     CallOutcome,
     Command,
-    RefusalReason,
-    Refused,
     TriggeredMessage,
     TriggerMessage,
 )
@@ -30,6 +27,7 @@ from gateway.session.commands import Commands
 from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
 from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
+from gateway.session.parts import Parts
 from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey, provision
 from gateway.session.readiness import Readiness
@@ -43,6 +41,13 @@ MAX_DECISIONS = 4
 the contested fact, so a charger always gets its answer."""
 
 NO_FACTS = Facts()
+
+MAX_LOGGED_FAULTS = 20
+"""Malformed messages and failed handlers of one session that are logged; further ones are counted only, for the charger
+decides how many there are."""
+
+SETTLED_ALREADY = ("replaced", "deleted")
+"""Ends that the store has settled in the same transaction that brought them about."""
 
 
 class Session:
@@ -82,10 +87,11 @@ class Session:
             settle_delay=limits.settle_delay,
             ready_after_silence=limits.ready_after_silence,
         )
-        self._nursery: trio.Nursery | None = None
+        self._parts = Parts(self._core)
         self._calls = Calls(self._core)
-        self._commands = Commands(self._core, self._calls, self._readiness, self._spawn)
+        self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
         self._bad_messages = 0
+        self._faults_logged = 0
         self._provisioned = False
 
     @property
@@ -103,8 +109,6 @@ class Session:
 
     async def submit(self, command: Command, *, request_id: str, fingerprint: str, deadline: float) -> CallOutcome:
         """As ``Commands.submit``."""
-        if self._nursery is None:
-            return Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is not running")
         return await self._commands.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
 
     async def commands_told(self) -> None:
@@ -117,17 +121,18 @@ class Session:
         try:
             with core.scope:
                 async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
+                    self._parts.begin(nursery)
                     if core.state.accepted:
                         self._start_provisioning(ask_status=True)
                     await self._read()
-        except Exception:
-            # The one broad handler of the charger's side: a bug in here ends this session and no other.
+        except* Exception:
+            # The one broad handler of the charger's side: a bug in here ends this session and no other, also one that
+            # shows while the session is being cancelled.
             log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
         finally:
-            self._nursery = None
+            self._parts.cease()
             with trio.CancelScope(shield=True):
                 await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
 
@@ -181,7 +186,8 @@ class Session:
 
     async def _bad(self, frame: rpc.Malformed) -> None:
         self._core.observer.count("malformed_messages")
-        log.info("malformed message", charge_point=self._core.identity, reason=frame.reason)
+        if self._worth_a_line():
+            log.info("malformed message", charge_point=self._core.identity, reason=frame.reason)
         if frame.answerable and frame.message_id is not None:
             await self._core.transport.send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
         elif frame.kind != rpc.CALL:
@@ -190,6 +196,10 @@ class Session:
         if self._bad_messages >= self._core.limits.bad_messages:
             self._core.end("protocol", code=CLOSE_POLICY)
             raise SessionOver("protocol")
+
+    def _worth_a_line(self) -> bool:
+        self._faults_logged += 1
+        return self._faults_logged <= MAX_LOGGED_FAULTS
 
     # --- a charger's CALL -------------------------------------------------------------------------------------
 
@@ -207,8 +217,10 @@ class Session:
         reply = await self._decide(call)
         await core.transport.send(reply)
         if boots:
-            self._readiness.boot_answered(core.state.registration)
-            if core.state.accepted:
+            # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
+            told = core.state.boot_answer
+            self._readiness.boot_answered(told)
+            if told is Registration.ACCEPTED:
                 self._start_provisioning(ask_status=False)
         else:
             self._readiness.message_handled()
@@ -228,7 +240,8 @@ class Session:
         except Exception:
             if core.protocol.is_transaction_message(request.action):
                 raise  # no reply: the charger keeps the message, which a CALLERROR might make it give up
-            log.exception("handler failed", charge_point=core.identity, action=request.action)
+            if self._worth_a_line():
+                log.exception("handler failed", charge_point=core.identity, action=request.action)
             core.observer.count("handler_failures", request.action)
             return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
         finally:
@@ -264,24 +277,11 @@ class Session:
 
     # --- beginnings and ends ----------------------------------------------------------------------------------
 
-    def _spawn(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start a part of this session; it ends with the session, and its lost connection ends the session."""
-        if self._nursery is not None:
-            self._nursery.start_soon(self._part, fn, *args)
-
-    async def _part(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
-        try:
-            await fn(*args)
-        except ConnectionClosed as closed:
-            self._core.end("closed", initiator=closed.initiator, code=closed.code)
-        except SessionOver:
-            pass  # it has said so to the core, and everything else is being cancelled
-
     def _start_provisioning(self, *, ask_status: bool) -> None:
         """Once a connection: a charger that boots again and again is not asked again and again (OCPP.md B1.8)."""
         if not self._provisioned:
             self._provisioned = True
-            self._spawn(self._provision, ask_status)
+            self._parts.start(self._provision, ask_status)
 
     async def _provision(self, ask_status: bool) -> None:
         await provision(self._core, self._commands, self._readiness, self._boot_configuration, ask_status=ask_status)
@@ -291,7 +291,7 @@ class Session:
         can tell it; one that no longer is is let go, to hear it from its next Boot."""
         before, self._core.state.registration = self._core.state.registration, registration
         if registration is Registration.ACCEPTED and before is Registration.PENDING:
-            self._spawn(self._ask_to_boot)
+            self._parts.start(self._ask_to_boot)
         elif registration is not Registration.ACCEPTED and before is not registration:
             self._core.end("registration-changed", code=CLOSE_GOING_AWAY)
 
@@ -300,24 +300,20 @@ class Session:
         await self._commands.ask(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
 
     async def _finish(self, ending: Ending) -> None:
-        """Record the end, settle the commands under way, close the connection; each bounded in time."""
+        """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""
         core = self._core
-        reason = "draining" if ending.reason == "draining" else "disconnected"
-        settled, tell = self._commands.unfinished(reason)
-        events = (
-            *settled,
-            NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code), core.clock()),
-        )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
-            if ending.reason not in ("replaced", "deleted", "store-unavailable"):
-                # A successor has settled it already; a store that fails settles it when it is back.
-                with trio.move_on_after(core.limits.end_deadline):
-                    try:
-                        await core.journal.commit(Append(core.identity, self.epoch, events))
-                    except StoreUnavailable:
-                        log.warning("end of session not recorded", charge_point=core.identity, epoch=self.epoch)
-            tell()
+        recorded = ending.reason in SETTLED_ALREADY
+        settled, tell = self._commands.unfinished(ending.reason)
+        self._calls.forget()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
+                try:
+                    recorded = recorded or await self._record_end(ending, settled)
+                finally:
+                    tell()
+        except* Exception:
+            log.exception("session ended badly", charge_point=core.identity, epoch=self.epoch)
         log.info(
             "session ended",
             charge_point=core.identity,
@@ -325,4 +321,18 @@ class Session:
             reason=ending.reason,
             initiator=ending.initiator,
             code=ending.code,
+            recorded=recorded,
         )
+
+    async def _record_end(self, ending: Ending, settled: list[NewEvent]) -> bool:
+        """Whether it is on disk. If not, the store is told when it is back (``app.housekeeping``), or settles it
+        when the charge point is next opened."""
+        core = self._core
+        disconnected = NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code), core.clock())
+        with trio.move_on_after(core.limits.end_deadline):
+            try:
+                await core.journal.commit(Append(core.identity, self.epoch, (*settled, disconnected)))
+            except StoreUnavailable:
+                return False
+            return True
+        return False

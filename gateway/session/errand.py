@@ -1,0 +1,282 @@
+"""One command on its way: recorded, sent in its turn, answered; each step committed before it is acted on or told.
+
+``domain.commands`` has the table of states. What goes wrong at the session's end is settled by ``commands.Commands``.
+"""
+
+from functools import partial
+
+import trio
+from attrs import evolve, frozen
+
+from gateway.domain import commands as c
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState
+from gateway.domain.decision import Guard, RequestIdUnused
+from gateway.domain.events import (
+    CommandAnswered,
+    CommandNotSent,
+    CommandOutcomeUnknown,
+    CommandQueued,
+    CommandSent,
+    ConfigurationReported,
+    NewEvent,
+)
+from gateway.messages.rpc import CallError
+from gateway.session.calls import Answered, Calls, Exchange
+from gateway.session.core import Core
+from gateway.session.keys import KeyChange
+from gateway.session.parts import Parts
+from gateway.session.readiness import Access, Readiness
+from gateway.store.api import Appended, GuardFailed
+
+
+@frozen(eq=False)
+class Means:
+    """What the commands of one session work with."""
+
+    core: Core
+    calls: Calls
+    readiness: Readiness
+    parts: Parts
+    solicited: set[str]
+    """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
+
+    def note_solicited(self, command: Command) -> None:
+        """The command goes out: what it asks for may come in."""
+        if isinstance(command, c.TriggerMessage):
+            self.solicited.add(command.requested.value)
+
+    def decode(self, command: Command, frame: Answered) -> c.Answer | c.ChargerError:
+        """The charger's word, cut to size, with no secret in it even if the charger echoes one."""
+        if isinstance(frame, c.ChargerError):
+            return frame
+        if isinstance(frame, CallError):
+            return self.core.protocol.decode_error(command, frame.code, frame.description, frame.details)
+        return self.core.protocol.decode_answer(command, frame.payload)
+
+
+class Errand:
+    """A command under way. It takes its place in the line when it is made; ``run`` leaves it.
+
+    ``deadline`` in Trio's time: not sent by then it never will be, and unanswered by then the outcome is unknown.
+    """
+
+    def __init__(self, means: Means, record: CommandRecord, command: Command, deadline: float) -> None:
+        self.record = record
+        self.done = trio.Event()
+        self.outcome: CallOutcome | None = None
+        self.recorded = False
+        """Whether the command is known to be on disk. Nothing of one that isn't has been sent."""
+        self.repeats: CommandRecord | None = None
+        """The command that has this one's request id already; this one was not recorded and is not carried."""
+        self._means = means
+        self._command = command
+        self._deadline = deadline
+        self._turn = means.calls.line.ask()
+        self._encoded: tuple[str, object] | None = None
+        self._key_change: KeyChange | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is something to be told."""
+        return self.done.is_set()
+
+    def tell(self, outcome: CallOutcome) -> None:
+        """This is what became of it; the first word counts."""
+        if not self.over:
+            self.outcome = outcome
+            self.done.set()
+
+    async def run(self) -> None:
+        """Carry the command. Raises ConnectionClosed and SessionOver; cancelled at the session's end."""
+        with self._turn:
+            at_once = self._may_go_at_once()
+            if await self._create(sent=at_once) and (at_once or await self._take_turn()):
+                await self._converse()
+
+    # --- until it may go --------------------------------------------------------------------------------------
+
+    def _may_go_at_once(self) -> bool:
+        """Whether it can go out now: then its first two states are one commit."""
+        return (
+            self._turn.has_come
+            and not KeyChange.is_one(self._command)
+            and self._means.readiness.permits(needed_access(self._command))
+            and not self._too_late()
+            and self._encode()
+        )
+
+    async def _create(self, *, sent: bool) -> bool:
+        """Commit that the command exists and, with ``sent``, that it goes out. False: its request id was used."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # a session that ends begins nothing
+        record = self.record
+        queued = CommandQueued(
+            record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
+        )
+        # One reading of the clock: what a caller is told now is what is told of the command ever after.
+        events = [evolve(self._event(queued), received_at=record.created_at)]
+        if sent:
+            events.append(self._event(CommandSent(record.command_id, record.operation)))
+        result = await self._commit(events, RequestIdUnused(record.request_id))
+        if isinstance(result, GuardFailed):
+            assert result.existing is not None, "the guard that failed is the request id's"
+            self.repeats = result.existing
+            self.done.set()
+            return False
+        self.recorded = True
+        if sent:
+            self._is_sent(events[-1])
+        return True
+
+    async def _take_turn(self) -> bool:
+        """Wait for the wire and for the charger to be ready. True: SENT is committed."""
+        ready = False
+        with trio.move_on_at(self._deadline):
+            await self._turn.wait()
+            await self._means.readiness.wait(needed_access(self._command))
+            ready = True
+        if not ready or self._too_late():
+            await self._settle(CommandState.NOT_SENT, "deadline")
+            return False
+        if not self._encode():
+            await self._settle(CommandState.NOT_SENT, "transaction-ended")
+            return False
+        if KeyChange.is_one(self._command) and not await self._begin_key_change():
+            await self._settle(CommandState.NOT_SENT, "deadline")
+            return False
+        await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
+        event = self._event(CommandSent(self.record.command_id, self.record.operation))
+        await self._commit([event])
+        self._is_sent(event)
+        return True
+
+    async def _begin_key_change(self) -> bool:
+        """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
+        core = self._means.core
+        change = await KeyChange.begin(self._command, core)
+        if self._too_late() or core.ending is not None:
+            with trio.CancelScope(shield=True):
+                await change.withdraw()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return False
+        self._key_change = change
+        return True
+
+    # --- the CALL and its answer ------------------------------------------------------------------------------
+
+    async def _converse(self) -> None:
+        """The turn is kept until the answer or the time-out, whatever the caller does."""
+        assert self._encoded is not None
+        if not await self._may_still_go():
+            await self._settle(CommandState.OUTCOME_UNKNOWN, "deadline")
+            return
+        calls = self._means.calls
+        self._means.note_solicited(self._command)
+        timeout_at = trio.current_time() + self._means.core.limits.call_timeout
+        try:
+            exchange = await calls.send(*self._encoded, on_late=partial(self._means.parts.start, self._answered))
+            await self._wait(exchange, timeout_at)
+        finally:
+            answer = calls.finish()
+            if answer is not None:
+                # Read is read: also if the charger hung up before we returned from sending.
+                await self._answered(answer)
+
+    async def _may_still_go(self) -> bool:
+        """While SENT was being committed a Boot may have come in: then not before its confirmation (OCPP.md quirk 7).
+        Nor after the deadline; "sent" is on the books then, so nobody is told more than that it is unknown."""
+        access = needed_access(self._command)
+        with trio.move_on_at(self._deadline):
+            await self._means.readiness.wait(access)
+        return self._means.readiness.permits(access) and not self._too_late()
+
+    async def _wait(self, exchange: Exchange, timeout_at: float) -> None:
+        with trio.move_on_at(min(timeout_at, self._deadline)):
+            await exchange.answered.wait()
+        if exchange.answer is None:
+            reason = "deadline" if self._deadline < timeout_at else "timeout"
+            await self._settle(CommandState.OUTCOME_UNKNOWN, reason)
+            with trio.move_on_at(timeout_at):
+                await exchange.answered.wait()
+            if exchange.answer is None:
+                self._means.calls.timed_out()
+
+    async def _answered(self, frame: Answered) -> None:
+        """Record the charger's answer, late or not, then tell it."""
+        answer = self._means.decode(self._command, frame)
+        late = self.record.state is CommandState.OUTCOME_UNKNOWN
+        error = answer if isinstance(answer, c.ChargerError) else None
+        given = None if isinstance(answer, c.ChargerError) else answer
+        record = self.record
+        events = [self._event(CommandAnswered(record.command_id, record.operation, given, error, late))]
+        if isinstance(answer, c.ConfigurationAnswer) and (answer.keys or answer.unknown_keys):
+            events.append(self._event(ConfigurationReported(answer.keys, answer.unknown_keys)))
+        with trio.CancelScope(shield=True):
+            # A charger that has taken a new key hangs up at once, to come back with it.
+            if self._key_change is not None:
+                await self._key_change.decided(answer)
+            await self._commit(events)
+        self.record = evolve(
+            record,
+            state=CommandState.ANSWERED,
+            answer=given,
+            error=error,
+            late=late,
+            finished_at=events[0].received_at,
+            reason="",
+        )
+        self.tell(self.record)
+
+    # --- without an answer ------------------------------------------------------------------------------------
+
+    def ended(self, reason: str) -> NewEvent | None:
+        """What the end of the session makes of it, to be committed; None if nothing of it is on disk."""
+        if not self.recorded:
+            return None
+        sent = self.record.state is CommandState.SENT
+        event, self.record = self._end(CommandState.OUTCOME_UNKNOWN if sent else CommandState.NOT_SENT, reason)
+        return event
+
+    async def _settle(self, state: CommandState, reason: str) -> None:
+        """Record that there is no answer (yet), then tell it."""
+        event, record = self._end(state, reason)
+        await self._commit([event])
+        self.record = record
+        self.tell(record)
+
+    def _end(self, state: CommandState, reason: str) -> tuple[NewEvent, CommandRecord]:
+        kind = CommandOutcomeUnknown if state is CommandState.OUTCOME_UNKNOWN else CommandNotSent
+        event = self._event(kind(self.record.command_id, self.record.operation, reason))
+        return event, evolve(self.record, state=state, reason=reason, finished_at=event.received_at)
+
+    # --- small parts ------------------------------------------------------------------------------------------
+
+    async def _commit(self, events: list[NewEvent], *guards: Guard) -> Appended | GuardFailed:
+        """Commit and know it. A charger that answers and hangs up at once (Reset) must not have its answer recorded
+        and its caller told something else, so the end of the session waits for the journal, which has a deadline."""
+        shielded = trio.CancelScope(shield=True)
+        with shielded:
+            return await self._means.core.commit(events, guards)
+        raise AssertionError("nobody cancels a scope that nobody else knows")
+
+    def _is_sent(self, event: NewEvent) -> None:
+        self.record = evolve(self.record, state=CommandState.SENT, sent_at=event.received_at)
+
+    def _encode(self) -> bool:
+        """False: the command names a transaction that has ended while it waited."""
+        core = self._means.core
+        try:
+            self._encoded = core.protocol.encode_command(self._command, core.state)
+        except LookupError:
+            return False
+        return True
+
+    def _too_late(self) -> bool:
+        return trio.current_time() >= self._deadline
+
+    def _event(self, body: object) -> NewEvent:
+        return NewEvent(body, self._means.core.clock(), cause=f"command:{self.record.command_id}")  # type: ignore[arg-type]
+
+
+def needed_access(command: Command) -> Access:
+    """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""
+    return Access.FULL if isinstance(command, c.REMOTE_CONTROL) else Access.RESTRICTED
