@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.store.sqlite import SqliteStore, connections, migrate
+from gateway.store.sqlite import SqliteStore, checkpoints, connections, migrate
 from tests.support.disk import Disk, lost, prefix, torn, whole
 from tests.support.outages import Life, Violation, examine, leftovers
 
@@ -35,7 +35,7 @@ CREATE INDEX note_text ON note (text);
 @pytest.fixture(autouse=True)
 def a_log_that_is_short(monkeypatch):
     """Many checkpoints and restarts of the log in a short life."""
-    monkeypatch.setattr(connections, "CHECKPOINT_PAGES", 40)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 40)
     monkeypatch.setattr(connections, "WAL_LIMIT", 64 * 1024)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.errors import StoreCorrupt, StoreError, StoreInUse, StoreUnavailable
+from gateway.errors import StoreCorrupt, StoreInUse, StoreUnavailable
 from gateway.feed import BadToken, decode, encode
 from gateway.store.api import AllocateNumbers, EventFilter
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connections import MAX_READERS
 from gateway.store.sqlite.migrate import APPLICATION_ID, scripts
-from tests.store.builders import ALL, append, connect, meter, one, status, types
+from tests.store.builders import ALL, append, connect, one, status
 
 
 @pytest.fixture
@@ -135,99 +135,6 @@ def test_commits_are_synced(path):
     """FULL: a commit that answered survives a power loss, not only a crash."""
     store = opened(path)
     assert store._books.cx.pragma("synchronous") == 2
-    store.close()
-
-
-# --- disks that fail ------------------------------------------------------------------------------------------
-
-
-def test_a_full_disk_fails_the_whole_batch_and_is_got_over(path):
-    """Nothing of the batch is there, reads go on, and with room again so do commits, without opening anew."""
-    store = opened(path)
-    connect(store)
-    head = store.bounds().head
-    pages = store._books.cx.pragma("page_count")
-    store._books.cx.pragma("max_page_count", pages)
-    with pytest.raises(StoreUnavailable, match="full"):
-        append(store, *[meter(None, "9" * 4_000) for _ in range(50)])
-    assert store.bounds().head == head
-    assert types(store, head) == []
-    store._books.cx.pragma("max_page_count", 2**30)
-    store.probe()
-    assert append(store, meter(None), epoch=1).sequences == (head + 1,)
-    store.close()
-
-
-def test_a_database_that_can_not_be_written_says_so(path):
-    """Commit and probe raise, reads go on."""
-    store = opened(path)
-    connect(store)
-    store._books.cx.pragma("query_only", True)
-    with pytest.raises(StoreUnavailable, match="read-only"):
-        append(store, status())
-    with pytest.raises(StoreUnavailable, match="read-only"):
-        store.probe()
-    assert len(types(store)) == 2
-    store._books.cx.pragma("query_only", False)
-    append(store, status())
-    store.close()
-
-
-class FailingVfs(apsw.VFS):
-    """The ordinary file system, with syncs that fail on demand."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.failing = False
-        super().__init__(name, base="")
-
-    def xOpen(self, name, flags):
-        return FailingFile(self, name, flags)
-
-
-class FailingFile(apsw.VFSFile):
-    def __init__(self, vfs: FailingVfs, name, flags) -> None:
-        self._vfs = vfs
-        super().__init__("", name, flags)
-
-    def xSync(self, flags):
-        if self._vfs.failing:
-            raise apsw.IOError("the disk is gone")
-        super().xSync(flags)
-
-
-def test_a_sync_that_fails_acknowledges_nothing(path, monkeypatch):
-    """The batch is rolled back, and the store works again when the disk does."""
-    vfs = FailingVfs("failing")
-    connection = apsw.Connection
-    monkeypatch.setattr(apsw, "Connection", lambda *args, **kwargs: connection(*args, vfs="failing", **kwargs))
-    store = opened(path)
-    connect(store)
-    vfs.failing = True
-    for _ in range(3):
-        with pytest.raises(StoreUnavailable, match="failed"):
-            append(store, status("lost"), epoch=1)
-    with pytest.raises(StoreUnavailable):
-        store.probe()
-    vfs.failing = False
-    store.probe()
-    assert append(store, status("kept"), epoch=1).sequences == (3,)
-    store.close()
-    store = opened(path)
-    assert [e.sequence for e in store.events(0, 10, ALL).events] == [1, 2, 3]
-    store.close()
-    del store
-    vfs.unregister()
-
-
-def test_a_writer_that_broke_is_replaced(path):
-    """A connection that can't even roll back is given up for another."""
-    store = opened(path)
-    connect(store)
-    store._books.cx.close(True)
-    with pytest.raises(StoreError):
-        append(store, status())
-    assert append(store, status(), epoch=1).sequences == (3,)
     store.close()
 
 

@@ -257,18 +257,37 @@ SURVIVALS: tuple[Survival, ...] = (lost, whole, prefix, torn, garbled)
 # --- the VFS --------------------------------------------------------------------------------------------------
 
 
+Trouble: TypeAlias = Callable[[str], Exception | None]
+
+
+def no_trouble(_: str) -> None:
+    """Everything works."""
+
+
+def full(_: str) -> Exception:
+    return apsw.FullError("no space left on device")
+
+
+def read_only(_: str) -> Exception:
+    return apsw.ReadOnlyError("read-only file system")
+
+
+def broken(_: str) -> Exception:
+    return apsw.IOError("the disk is gone")
+
+
 class Disk(apsw.VFS):
     """An SQLite VFS under the name ``vfs``, for the databases of ``folder``; ``unregister`` it when all are closed.
 
-    ``trouble`` makes it fail: writes with ``FullError`` or ``ReadOnlyError``, say, or syncs. ``sync_seconds`` makes it
-    slow, ``lies`` one that says it has synced what it has not. Any thread may use it.
+    ``write_trouble`` and ``sync_trouble`` make it fail: given the file's name they answer what goes wrong, or None.
+    ``sync_seconds`` makes it slow; ``lies``: it says it has synced what it has not. Any thread may use it.
     """
 
     def __init__(self, folder: Path, *, vfs: str = "disk", platter: Platter | None = None) -> None:
         self.folder = folder
         self.vfs = vfs
-        self.write_trouble: Callable[[], Exception] | None = None
-        self.sync_trouble: Callable[[], Exception] | None = None
+        self.write_trouble: Trouble = no_trouble
+        self.sync_trouble: Trouble = no_trouble
         self.sync_seconds = 0.0
         self.lies = False
         self.log: list[Operation] = []
@@ -280,8 +299,14 @@ class Disk(apsw.VFS):
 
     def heal(self) -> None:
         """Everything works again."""
-        self.write_trouble = self.sync_trouble = None
+        self.write_trouble = self.sync_trouble = no_trouble
         self.sync_seconds = 0.0
+
+    @staticmethod
+    def raise_trouble(trouble: Trouble, name: str) -> None:
+        error = trouble(name)
+        if error is not None:
+            raise error
 
     def record(self, operation: Operation) -> None:
         with self._lock:
@@ -315,28 +340,33 @@ class Disk(apsw.VFS):
 class DiskFile(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
         self._disk = disk
+        self._name = _base(name)
         self.file = 0
         self._syncs_folder = bool(flags[0] & _SYNCS_ITS_FOLDER) and bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
         super().__init__("", name, flags)
 
+    def excepthook(self, etype: Any, evalue: Any, etraceback: Any) -> bool:
+        """Trouble that SQLite takes note of without telling whoever asked, as in a checkpoint of its own."""
+        return isinstance(evalue, apsw.Error)
+
     def xWrite(self, data: bytes, offset: int) -> None:
-        if self._disk.write_trouble is not None:
-            raise self._disk.write_trouble()
+        self._disk.raise_trouble(self._disk.write_trouble, self._name)
         super().xWrite(data, offset)
         self._disk.record(Write(self.file, offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
-        if self._disk.write_trouble is not None:
-            raise self._disk.write_trouble()
+        self._disk.raise_trouble(self._disk.write_trouble, self._name)
         super().xTruncate(newsize)
         self._disk.record(Truncate(self.file, newsize))
 
     def xSync(self, flags: int) -> None:
         if self._disk.sync_seconds:
             time.sleep(self._disk.sync_seconds)
-        if self._disk.sync_trouble is not None:
+        try:
+            self._disk.raise_trouble(self._disk.sync_trouble, self._name)
+        except apsw.Error:
             self._disk.record(FailedSync(self.file))
-            raise self._disk.sync_trouble()
+            raise
         # What is synced is the platter; the files themselves only have to outlive the process, if that.
         if not self._disk.lies:
             self._disk.record(Sync(self.file, self._syncs_folder))
