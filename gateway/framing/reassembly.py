@@ -36,6 +36,11 @@ class Reassembly:
     _fragments: int = field(default=0, init=False)
     _empty: int = field(default=0, init=False)
 
+    @property
+    def begun(self) -> bool:
+        """True between the first and the last fragment of a message."""
+        return self._buffer is not None
+
     def add(self, data: bytes, final: bool) -> bytes | Violation | None:
         if final and self._buffer is None:
             if len(data) > self.limit:

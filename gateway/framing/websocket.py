@@ -156,6 +156,10 @@ class WebSocket:
             self._protocol.send_close(code, cut)
             self._closed = Closed(code, cut, "local")
 
+    def violated(self, code: int, reason: str) -> list[Event]:
+        """The peer broke a rule that the caller keeps: close as for a rule of this class's own."""
+        return [] if self._finished or self._head is not None else [self._fail(Violation(code, reason))]
+
     def data_to_send(self) -> bytes:
         """Take the bytes that wait to be sent."""
         writes = self._protocol.writes  # data_to_send() would allocate a list on each call of the hot path
@@ -164,6 +168,11 @@ class WebSocket:
         data = b"".join(writes)
         writes.clear()
         return data
+
+    @property
+    def incomplete(self) -> bool:
+        """True while some, but not all fragments of a message have come."""
+        return self._reassembly.begun
 
     @property
     def unsent(self) -> int:

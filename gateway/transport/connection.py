@@ -5,18 +5,22 @@ Reading and writing share two rules:
 * What goes out, goes out in one critical section under ``_writing``: protocol bytes, TLS records, socket write. A
   write that is cut short leaves half a record behind, so it ends the connection.
 * There is no task of its own. ``receive`` reads, and answers pings and key updates while it does. It does not queue
-  behind a sender that is stuck: the sender takes such answers along when it is done.
+  behind a sender that is stuck: the sender takes such answers along when it is done. Who sends too fast is read
+  slower (``intake``).
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 from attrs import frozen
 
 from gateway.errors import GatewayError
 from gateway.framing.events import Closed, Event, Message, UpgradeRefused, UpgradeRequested
+from gateway.framing.reassembly import POLICY_VIOLATION
 from gateway.framing.websocket import WebSocket
 from gateway.transport.api import ABNORMAL_CLOSURE, ConnectionClosed, Initiator, Peer
+from gateway.transport.intake import Intake, ignored
 from gateway.transport.limits import Limits
 from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
 
@@ -57,9 +61,18 @@ class Connection:
     """Owns ``stream``. First ``secure``, then ``request``, then ``accept`` or ``reject``; then a ``Transport``.
 
     The three opening steps have no deadline of their own; when one is cancelled or raises, only ``aclose`` is left.
+    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``.
     """
 
-    def __init__(self, stream: trio.abc.Stream, tls: TlsRecords, *, address: tuple[str, int], limits: Limits) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        tls: TlsRecords,
+        *,
+        address: tuple[str, int],
+        limits: Limits,
+        slowed: Callable[[str], None] = ignored,
+    ) -> None:
         self._stream = stream
         self._tls = tls
         self._address = address
@@ -73,6 +86,7 @@ class Connection:
         # Bounded by one read: nothing is read while messages wait here, and READ_BYTES hold so many frames.
         self._inbox: deque[bytes] = deque()
         self._upgrade: UpgradeRequested | UpgradeRefused | None = None
+        self._intake = Intake(limits, slowed)
         self._writing = trio.Lock()
         self._end: _End | None = None
         self._broken = False  # the stream is unusable; nothing can be said to the peer any more
@@ -140,35 +154,39 @@ class Connection:
 
     @property
     def last_heard(self) -> float:
-        return self._last_heard
+        # Nobody is silent who waits for us to listen.
+        return trio.current_time() if self._inbox or self._intake.next_read_at else self._last_heard
 
     async def receive(self) -> bytes:
         if self._inbox:
             await trio.lowlevel.checkpoint()  # a burst of messages must not starve the other sessions
         while not self._inbox:
+            if self._intake.next_read_at and self._end is None:
+                await self._intake.until_next_read()
             self._raise_if_ended()
             await self._answer()
             if self._end is None:
                 await self._read()
                 await self._answer()
-        return self._inbox.popleft()
+        if self._intake.next_message_at and self._end is None:
+            await self._intake.until_next_message()
+            if not self._inbox:  # aclose() has cleared it meanwhile
+                self._raise_ended()
+        data = self._inbox.popleft()
+        self._intake.message(len(data))
+        return data
 
     async def send(self, data: bytes) -> None:
-        await self._turn()
-        try:
-            self._raise_if_ended()
-            self._websocket.send_text(data)
-            await self._flush()
-        finally:
-            self._writing.release()
-        if self._broken:
-            self._raise_ended()
+        await self._say(self._websocket.send_text, data)
 
     async def ping(self) -> None:
+        await self._say(self._websocket.send_ping, b"")
+
+    async def _say(self, put: Callable[[bytes], None], data: bytes) -> None:
         await self._turn()
         try:
             self._raise_if_ended()
-            self._websocket.send_ping()
+            put(data)
             await self._flush()
         finally:
             self._writing.release()
@@ -184,7 +202,7 @@ class Connection:
             with trio.move_on_after(self._limits.close_seconds, shield=True):
                 await self._close_politely(code, reason)
         finally:
-            self._end = self._end or _End(code, reason, "local")
+            self._ended(_End(code, reason, "local"))
             await self._cut()
             self._websocket.release()
 
@@ -217,16 +235,21 @@ class Connection:
         plaintext = self._tls.read()
         if plaintext:
             events = self._websocket.receive(plaintext)
+            now = trio.current_time()
             if events:  # at least one whole frame
-                self._last_heard = trio.current_time()
-            self._take_in(events)
+                self._last_heard = now
+            messages = self._take_in(events)
+            if self._intake.read(now, messages, len(events) - messages, self._websocket.incomplete):
+                self._take_in(self._websocket.violated(POLICY_VIOLATION, "message too slow"))
         if self._tls.failure is not None:
             self._ended(_End(ABNORMAL_CLOSURE, f"TLS: {self._tls.failure}", "network"))
         elif self._tls.ended:
             self._take_in(self._websocket.receive_eof())
             self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
 
-    def _take_in(self, events: list[Event]) -> None:
+    def _take_in(self, events: list[Event]) -> int:
+        """Act on events; how many of them were messages."""
+        before = len(self._inbox)
         for event in events:
             if isinstance(event, Message):
                 self._inbox.append(event.data)
@@ -234,9 +257,11 @@ class Connection:
                 self._ended(_End(event.code, event.reason, event.initiator))
             elif isinstance(event, (UpgradeRequested, UpgradeRefused)):
                 self._upgrade = event
+        return len(self._inbox) - before
 
     def _ended(self, end: _End) -> None:
         self._end = self._end or end
+        self._intake.cut_short()
 
     # Writing.
 
@@ -322,7 +347,7 @@ class Connection:
             if self._end is None:
                 self._inbox.clear()  # nobody could be answered any more; the charger keeps what was not confirmed
                 self._websocket.send_close(code, reason)
-                self._end = _End(code, reason, "local")
+                self._ended(_End(code, reason, "local"))
             await self._flush()
         while self._websocket.closing and self._tls.failure is None and not self._broken:
             await self._read_for_close()

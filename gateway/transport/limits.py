@@ -32,6 +32,25 @@ class Limits:
     max_handshake_bytes: int = field(default=MAX_HANDSHAKE_BYTES, validator=ge(1024))
     """Of the HTTP head, whole."""
 
+    messages_per_second: float = field(default=20.0, validator=gt(0))
+    """What one charger may keep up (``PAID_BYTES`` of a message count as one more). Faster ones are read slower, and
+    nothing is lost. A charger in a transaction sends one a second at the very most; twenty drain a week's offline queue
+    in minutes, and are a quarter of a percent of what one core serves."""
+
+    message_burst: float = field(default=300.0, validator=ge(1))
+    """What it may send at once before that counts: a night's queue, sent as fast as it is confirmed."""
+
+    frames_per_second: float = field(default=500.0, validator=gt(0))
+    """Pings, pongs, fragments and reads of a few bytes each: what costs time without being a message. Nobody honest
+    comes near it; at 3 µs a frame and 20 µs a read it is a percent of a core."""
+
+    frame_burst: float = field(default=5000.0, validator=ge(1))
+    """More than the fragments that one message may have (``reassembly.MAX_FRAGMENTS``)."""
+
+    message_seconds: float = field(default=120.0, validator=gt(0))
+    """From a message's first fragment to its last. The largest message passes a link of 9 kB/s; a sender that takes
+    longer, and answers pings meanwhile, would hold a megabyte of ours for ever."""
+
     max_concurrent_handshakes: int = field(default=200, validator=ge(4))
     """Connections between accept and the end of the upgrade; others wait in the kernel's accept queue. 200 keep one
     core busy in a mass reconnect (OpenSSL alone takes 0.2 to 0.4 ms for one) and bound what half-open peers cost. (At

@@ -16,6 +16,7 @@ from attrs import frozen
 from gateway.errors import GatewayError
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.connection import Connection, HandshakeFailed
+from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import TlsProvider
@@ -28,6 +29,11 @@ ACCEPT_PAUSE_SECONDS = 0.25
 
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
+
+BUFFER_BYTES = 64 * 1024
+"""Of the kernel's memory for each direction of a connection. Left to itself it grows to megabytes for a peer that sends
+without being read, or doesn't read what it is sent; and behind so much, a flooder's ping would wait for an hour. It
+still fills a mobile link: 200 kB/s at a round trip of 300 ms."""
 
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """TCP finds a dead path after two minutes even where WebSocket pings are switched off for a charger."""
@@ -98,7 +104,8 @@ class _Places:
 class Listener:
     """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
 
-    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise.
+    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise. So
+    must ``slowed``, which is told each time a peer that sends too fast has to wait, and for what (``Connection``).
     """
 
     def __init__(
@@ -112,6 +119,7 @@ class Listener:
         handle: Handle,
         limits: Limits | None = None,
         observe: Callable[[Outcome], None] | None = None,
+        slowed: Callable[[str], None] = ignored,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -123,6 +131,7 @@ class Listener:
         self._admit = admit
         self._handle = handle
         self._observe = observe
+        self._slowed = slowed
         self._places = _Places(self.limits)
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -147,6 +156,9 @@ class Listener:
         """
         listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
         try:
+            for listener in listeners:  # accepted sockets inherit it
+                for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                    listener.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
             task_status.started(self._addresses)
             async with trio.open_nursery() as handlers:
@@ -191,7 +203,9 @@ class Listener:
             try:
                 address, port = _tune(stream)
                 records = TlsRecords(self._tls.context)
-                connection = Connection(stream, records, address=(address, port), limits=self.limits)
+                connection = Connection(
+                    stream, records, address=(address, port), limits=self.limits, slowed=self._slowed
+                )
             finally:
                 if connection is None:
                     self._places.release(None)

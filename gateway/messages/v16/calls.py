@@ -96,7 +96,7 @@ def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.D
     if len(fields) < len(payload):
         deviations += ("extra-property",)
     values = {name: fields[name] for name in _VALUES & fields.keys() if isinstance(fields[name], list)}
-    mended = mend(action, fields | dict.fromkeys(values, []), validator)
+    mended = mend(action, fields | {name: [] for name in values}, validator)
     if isinstance(mended, Fault):
         return mended
     others = (each for each in mended.deviations if each != "no-samples")

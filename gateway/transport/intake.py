@@ -1,0 +1,98 @@
+"""How fast one peer is listened to: its messages, and all the frames and small reads that are none.
+
+Who sends faster is read slower: the connection waits before it gives out the next message, or before it reads again,
+and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
+read, and the kernel's buffer (``listener.BUFFER_BYTES``).
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from gateway.transport.limits import Limits
+from gateway.transport.pace import Pace
+
+PAID_BYTES = 4096
+"""Of a message's size, what counts as one more message: a megabyte costs as much as 257 small ones, about what it costs
+to read and to store. Everyday messages stay below."""
+
+
+def ignored(_: str) -> None:
+    """What is told to nobody."""
+
+
+class Intake:
+    """One connection's. For the one task that receives, but for ``cut_short``.
+
+    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``.
+    """
+
+    __slots__ = (
+        "_began",
+        "_frames",
+        "_message_seconds",
+        "_messages",
+        "_slowed",
+        "_waiting",
+        "next_message_at",
+        "next_read_at",
+    )
+
+    def __init__(self, limits: Limits, slowed: Callable[[str], None]) -> None:
+        self._messages = Pace(limits.messages_per_second, limits.message_burst)
+        self._frames = Pace(limits.frames_per_second, limits.frame_burst)
+        self._message_seconds = limits.message_seconds
+        self._began: float | None = None  # when the first fragment came of a message that is not complete
+        self._slowed = slowed
+        self._waiting: trio.Event | None = None
+        self.next_message_at = 0.0
+        """When the next message may be given out, 0 for at once: nearly always, and cheap to ask."""
+        self.next_read_at = 0.0
+        """The same for the next read."""
+
+    def message(self, size: int) -> None:
+        """A message was given out."""
+        now = trio.current_time()
+        pause = self._messages.take(now, 1 + size // PAID_BYTES)
+        if pause:
+            self.next_message_at = now + pause
+
+    def read(self, now: float, messages: int, others: int, incomplete: bool) -> bool:
+        """Something was read: so many whole messages and other frames, and perhaps a part of one more message. True if
+        that one has taken too long."""
+        pause = self._frames.take(now, 1 + others)
+        if pause:
+            self.next_read_at = now + pause
+        if not incomplete:
+            self._began = None
+        elif self._began is None or messages:
+            self._began = now
+        else:
+            return now - self._began > self._message_seconds
+        return False
+
+    async def until_next_message(self) -> None:
+        """Wait for its time. Cancelling changes nothing of what the peer owes."""
+        await self._wait(self.next_message_at, "messages")
+        self.next_message_at = 0.0
+
+    async def until_next_read(self) -> None:
+        """The same for a read."""
+        await self._wait(self.next_read_at, "frames")
+        self.next_read_at = 0.0
+
+    def cut_short(self) -> None:
+        """The connection has ended: there is nothing left to wait for."""
+        if self._waiting is not None:
+            self._waiting.set()
+
+    async def _wait(self, time: float, what: str) -> None:
+        if time <= trio.current_time():
+            return
+        self._slowed(what)
+        self._waiting = trio.Event()
+        try:
+            with trio.move_on_at(time):
+                await self._waiting.wait()
+        finally:
+            self._waiting = None

@@ -1,0 +1,31 @@
+"""How fast one connection may have its way: a bucket of tokens, kept as the one time at which it is full again. Pure.
+
+Nothing is ever refused or dropped. Whoever has spent its burst is told how long to wait, and while it is waited for,
+nothing more is read from it: TCP carries that to the peer.
+"""
+
+
+class Pace:
+    """``rate`` tokens come back each second, up to ``burst`` of them. Times are Trio's.
+
+    One subtraction and one comparison where there are tokens left.
+    """
+
+    __slots__ = ("_full_at", "_seconds", "_window")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._seconds = 1 / rate
+        self._window = burst / rate
+        self._full_at = float("-inf")
+
+    def take(self, now: float, tokens: int = 1) -> float:
+        """Take tokens; seconds to wait before what they stand for is done, 0 as long as the burst lasts.
+
+        Taking is never refused, also of more than the burst: the wait grows with what is owed.
+        """
+        full_at = self._full_at
+        if full_at < now:
+            full_at = now
+        self._full_at = full_at = full_at + tokens * self._seconds
+        owed = full_at - now - self._window
+        return owed if owed > 0 else 0.0
