@@ -1,0 +1,81 @@
+"""The centre of a session: commits and the state they make."""
+
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+from gateway.domain.commands import ConfigurationKey
+from gateway.domain.events import ChargePointConnected, ConfigurationReported, NewEvent
+from gateway.session.core import Core
+from gateway.session.limits import SessionLimits
+from gateway.session.ports import NoObserver
+from gateway.store.api import Opened, OpenSession
+from tests.support.harness import Harness, virtual_clock
+from tests.support.wire import FakeTransport
+
+
+class Uneven:
+    """Commits in order, and tells of it out of order: the first commit's answer comes last."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._journal = harness.journal
+        self._delay = 10.0
+
+    async def commit(self, write: Any) -> Any:
+        result = await self._journal.commit(write)
+        delay, self._delay = self._delay, self._delay - 5
+        await trio.sleep(delay)
+        return result
+
+    async def read(self, fn: Any, *args: Any) -> Any:
+        return fn(*args)
+
+
+def core_of(harness: Harness, journal: Any) -> Core:
+    connected = ChargePointConnected("127.0.0.1:1", "ocpp1.6", 2, "TLSv1.3")
+    opened = harness.store.commit([OpenSession("CP1", connected, virtual_clock())])[0]
+    assert isinstance(opened, Opened)
+    return Core(
+        state=opened.state,
+        transport=FakeTransport(),
+        protocol=harness.protocol,
+        journal=journal,
+        store=harness.store,
+        clock=virtual_clock,
+        limits=SessionLimits(),
+        observer=NoObserver(),
+    )
+
+
+async def test_events_are_applied_in_the_order_of_their_commits(harness: Harness, autojump_clock: MockClock) -> None:
+    """The reader and commands commit side by side; what memory holds is what the store holds."""
+    harness.add_charge_point()
+    core = core_of(harness, Uneven(harness))
+
+    async def report(value: str) -> None:
+        keys = (ConfigurationKey("A", False, value),)
+        await core.commit([NewEvent(ConfigurationReported(keys, ()), virtual_clock())])
+
+    async with trio.open_nursery() as nursery:
+        for value in ("1", "2", "3"):
+            nursery.start_soon(report, value)
+            await trio.sleep(0.1)
+    assert core.state.configuration == {"A": "3"}
+
+
+async def test_a_commit_that_is_given_up_holds_no_other_up(harness: Harness, autojump_clock: MockClock) -> None:
+    """Its session is ending; what is shielded from that goes on."""
+    harness.add_charge_point()
+    core = core_of(harness, Uneven(harness))
+    event = NewEvent(ConfigurationReported((ConfigurationKey("A", False, "1"),), ()), virtual_clock())
+
+    async def give_up() -> None:
+        with trio.move_on_after(1):
+            await core.commit([event])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_up)
+        await trio.sleep(0.1)
+        await core.commit([event])
+    assert trio.current_time() < 10

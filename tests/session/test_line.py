@@ -1,0 +1,52 @@
+"""The queue for the wire: a place is taken in one step, and kept."""
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gateway.session.line import Line
+
+
+async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: MockClock) -> None:
+    """Whoever waits first, the first to ask is first."""
+    line, served = Line(), []
+    turns = {name: line.ask() for name in "abcd"}
+
+    async def take(name: str, after: float) -> None:
+        await trio.sleep(after)
+        with turns[name] as turn:
+            await turn.wait()
+            served.append(name)
+            await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        for after, name in enumerate("dcba"):
+            nursery.start_soon(take, name, after)
+    assert served == ["a", "b", "c", "d"]
+
+
+async def test_whoever_leaves_holds_nobody_up(autojump_clock: MockClock) -> None:
+    """A place in the middle, the head, and one left twice."""
+    line = Line()
+    first, second, third = line.ask(), line.ask(), line.ask()
+    second.leave()
+    assert first.has_come
+    assert not third.has_come
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(third.wait)
+        await wait_all_tasks_blocked()
+        first.leave()
+        first.leave()
+    assert third.has_come
+    third.leave()
+    assert line.head is None
+
+
+async def test_a_cancelled_wait_keeps_its_place(autojump_clock: MockClock) -> None:
+    """Only leaving gives it up."""
+    line = Line()
+    first, second, third = line.ask(), line.ask(), line.ask()
+    with trio.move_on_after(1):
+        await second.wait()
+    first.leave()
+    assert second.has_come
+    assert not third.has_come
