@@ -74,7 +74,7 @@ class ChargePoints:
 
     async def create(self, new: NewChargePoint) -> Provisioned:
         """Make a charge point known."""
-        violations = [*identity_violations(new.identity), *_violations(new.description, new.key)]
+        violations = [*identity_violations(new.identity), *field_violations(new.description, new.key)]
         if violations:
             raise invalid(*violations)
         credential, generated = await self._credential(new.key)
@@ -101,7 +101,7 @@ class ChargePoints:
 
     async def update(self, change: Change) -> Provisioned:
         """Change it; a live session learns of another registration at once."""
-        violations = _violations(change.description, change.key or None)
+        violations = field_violations(change.description, change.key or None)
         if violations:
             raise invalid(*violations)
         credentials, generated = None, b""
@@ -181,7 +181,7 @@ def identity_violations(identity: str, name: str = "charge_point.identity") -> l
     return [] if wrong is None else [Violation(name, wrong.description)]
 
 
-def _violations(description: str | None, key: bytes | None) -> list[Violation]:
+def field_violations(description: str | None, key: bytes | None) -> list[Violation]:
     found = []
     if description is not None and len(description) > MAX_DESCRIPTION:
         found.append(Violation("charge_point.description", f"must have at most {MAX_DESCRIPTION} characters"))

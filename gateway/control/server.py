@@ -23,6 +23,7 @@ from gateway.bridge import Bridge, Started, Unavailable
 from gateway.control.address import check_address, listening_address
 from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
+from gateway.control.fleets import Fleets
 from gateway.control.id_tags import IdTags
 from gateway.control.ports import Commands, Feed, Journal
 from gateway.control.services.charge_point import ChargePointRpcs
@@ -110,7 +111,9 @@ class ControlServer:
         self._grace: float | None = None
         self._changed: asyncio.Event | None = None
         timeout = settings.default_timeout
-        self._charge_points = ChargePointRpcs(self._bridge, timeout, ChargePoints(journal, store, commands, clock))
+        self._charge_points = ChargePointRpcs(
+            self._bridge, timeout, ChargePoints(journal, store, commands, clock), Fleets(journal, store, clock)
+        )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))

@@ -1,25 +1,31 @@
 """ChargePointService."""
 
+from collections.abc import AsyncIterator
+
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
+from gateway.control.fleets import Fleets
 from gateway.control.messages.enums import REGISTRATION
+from gateway.control.messages.provisioning import CHANGEABLE, import_news, read_new
 from gateway.control.messages.reading import Fields
 from gateway.control.messages.resources import charge_point
+from gateway.control.services.importing import receive, running
+from gateway.control.services.incoming import Incoming
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, unary
+from gateway.control.services.rpc import Context, Service, streaming, unary
 from gateway.domain.values import Registration
-
-CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol"})
 
 
 class ChargePointRpcs(Service, ChargePointServiceServicer):
     """Charge points, as the operator deals with them."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, charge_points: ChargePoints) -> None:
+    def __init__(self, bridge: Bridge, default_timeout: float, charge_points: ChargePoints, fleets: Fleets) -> None:
         super().__init__(bridge, default_timeout)
         self._charge_points = charge_points
+        self._fleets = fleets
+        self._importing = False
 
     @unary
     async def CreateChargePoint(
@@ -29,6 +35,20 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         return pb.CreateChargePointResponse(
             charge_point=charge_point(made.record), generated_authorization_key=made.generated_key
         )
+
+    @streaming
+    async def ImportChargePoints(
+        self, requests: AsyncIterator[pb.ImportChargePointsRequest], context: Context
+    ) -> AsyncIterator[pb.ImportChargePointsResponse]:
+        if self._importing:
+            raise running()
+        self._importing = True
+        try:
+            fleet, validate_only = await receive(Incoming(requests, self.stopped))
+            async for news in self.stream(self._fleets.run, fleet, validate_only):
+                yield import_news(news)
+        finally:
+            self._importing = False
 
     @unary
     async def GetChargePoint(self, request: pb.GetChargePointRequest, context: Context) -> pb.GetChargePointResponse:
@@ -83,20 +103,11 @@ def _identity(identity: str) -> str:
 
 def _new(request: pb.CreateChargePointRequest) -> NewChargePoint:
     fields = Fields()
-    given = request.charge_point
     fields.present("charge_point", request, "charge_point")
-    registration = fields.optional_word("charge_point.registration", REGISTRATION, given.registration)
-    for descriptor, _ in given.ListFields():
-        if descriptor.name not in CHANGEABLE | {"identity"}:
-            fields.wrong(f"charge_point.{descriptor.name}", "is the gateway's to set")
+    key = request.authorization_key if request.HasField("authorization_key") else None
+    new = read_new(request.charge_point, key, fields)
     fields.check()
-    return NewChargePoint(
-        identity=given.identity,
-        registration=registration or Registration.ACCEPTED,
-        description=given.description,
-        assume_subprotocol=given.assume_subprotocol,
-        key=request.authorization_key if request.HasField("authorization_key") else None,
-    )
+    return new
 
 
 def _change(request: pb.UpdateChargePointRequest) -> Change:

@@ -4,6 +4,7 @@ Every status but OK carries ``google.rpc.ErrorInfo``; INVALID_ARGUMENT carries `
 one place of the control plane where an exception of any kind is caught: a bug ends its RPC and nothing else.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
@@ -46,11 +47,11 @@ class Service:
         self._bridge = bridge
         self._default_timeout = default_timeout
         self._open: set[Stream[Any]] = set()
-        self._stopping = False
+        self.stopped = asyncio.Event()
 
     def stop(self) -> None:
         """End all streams, with UNAVAILABLE; calls may finish."""
-        self._stopping = True
+        self.stopped.set()
         for stream in tuple(self._open):
             stream.close()
 
@@ -67,7 +68,7 @@ class Service:
 
     async def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncGenerator[T, None]:
         """The items of a generator in Trio, until the gateway stops (then Failure)."""
-        if self._stopping:
+        if self.stopped.is_set():
             raise STOPPING
         async with self._bridge.stream(fn, *args) as stream:
             self._open.add(stream)
@@ -76,7 +77,7 @@ class Service:
                     yield item
             finally:
                 self._open.discard(stream)
-        if self._stopping:
+        if self.stopped.is_set():
             raise STOPPING
 
 

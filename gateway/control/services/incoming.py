@@ -1,0 +1,44 @@
+"""The requests of a stream that a client sends: each awaited for a bounded time, and no longer than the gateway serves.
+
+A client that is cancelled and one that has ended its side look the same here: what must be whole says how much it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+from gateway.control.failures import Failure, Status
+from gateway.control.services.rpc import STOPPING
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 30.0
+"""For the next request of a caller who is expected to send one."""
+
+
+class Incoming(Generic[T]):
+    """The requests of one stream. ``stopped`` is set when the gateway stops."""
+
+    def __init__(self, requests: AsyncIterator[T], stopped: asyncio.Event, patience: float = PATIENCE_SECONDS) -> None:
+        self._requests = aiter(requests)
+        self._stopped = stopped
+        self._patience = patience
+
+    async def next(self) -> T | None:
+        """The next request, or None if the client has ended its side.
+
+        Raises ``Failure``: UNAVAILABLE if the gateway stops, DEADLINE_EXCEEDED if nothing comes. The stream is of no
+        use after that, nor after a cancellation.
+        """
+        coming = asyncio.ensure_future(anext(self._requests, None))
+        stopping = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((coming, stopping), timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                return coming.result()
+        finally:
+            coming.cancel()
+            stopping.cancel()
+        if self._stopped.is_set():
+            raise STOPPING
+        raise Failure(Status.DEADLINE_EXCEEDED, "NOTHING_SENT", f"nothing more came within {self._patience:g} seconds")
