@@ -8,6 +8,7 @@ import base64
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from gateway.app.admission import Admission, Principal
@@ -48,11 +49,13 @@ class Door:
         self.harness.store.commit([AddCredential("CP1", credential)])
         return key
 
-    async def knock(self, key: bytes | None, offered: tuple[str, ...] = ("ocpp1.6",)) -> Accept | Refusal:
+    async def knock(
+        self, key: bytes | None, offered: tuple[str, ...] = ("ocpp1.6",), peer: Peer = PEER
+    ) -> Accept | Refusal:
         headers: tuple[tuple[str, str], ...] = ()
         if key is not None:
             headers = (("Authorization", "Basic " + base64.b64encode(b"CP1:" + key).decode()),)
-        return await self.admission(UpgradeRequest("/CP1", headers, offered, PEER, "chargers"))
+        return await self.admission(UpgradeRequest("/CP1", headers, offered, peer, "chargers"))
 
 
 @pytest.fixture
@@ -174,3 +177,14 @@ async def test_tc_088_subprotocol(harness: Harness, door: Door) -> None:
     assert isinstance(refused, Refusal)
     assert refused.status == 400
     assert await door.knock(key, ("ocpp0.1", "ocpp1.6")) == LET_IN
+
+
+async def test_a_client_certificate_alone_admits_nobody(harness: Harness, door: Door) -> None:
+    """A7.11: security profile 2 is the one that is served; a charger that comes with another is refused."""
+    harness.add_charge_point()
+    key = door.give_key()
+    peer = evolve(PEER, certificate=b"der")
+    refused = await door.knock(None, peer=peer)
+    assert isinstance(refused, Refusal)
+    assert refused.status == 401
+    assert await door.knock(key, peer=peer) == LET_IN

@@ -72,6 +72,15 @@ async def test_tc_056_default_profile(harness: Harness, autojump_clock: MockCloc
         await set_profile(station, ONE, profile(1, ProfilePurpose.TX_DEFAULT), sent(1, "TxDefaultProfile"))
 
 
+async def test_a_default_profile_for_all_connectors_is_set_on_connector_zero(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """B10.3; what is not given (B10.8: numberPhases, which is 3 then) is left out."""
+    async with booted(harness) as station:
+        given = profile(1, ProfilePurpose.TX_DEFAULT)
+        await set_profile(station, WHOLE_CHARGE_POINT, given, sent(1, "TxDefaultProfile"))
+
+
 async def test_tc_057_transaction_profile(harness: Harness, autojump_clock: MockClock) -> None:
     """A TxProfile names the running transaction by the charge point's number."""
     async with booted(harness) as station:

@@ -291,3 +291,19 @@ def test_every_event_of_a_status_names_the_moment_it_was_received():
     (event,) = status(one, "Available", timestamp=at(-10))
     assert isinstance(event.reported_at, datetime)
     assert event.received_at == NOW
+
+
+STATUSES = (
+    *("Available", "Preparing", "Charging", "SuspendedEV", "SuspendedEVSE"),
+    *("Finishing", "Reserved", "Unavailable", "Faulted"),
+)
+
+
+@pytest.mark.parametrize("before", STATUSES)
+@pytest.mark.parametrize("after", STATUSES)
+def test_any_status_may_follow_any_other(before, after):
+    """B7.1: the table of transitions binds no one here; MinimumStatusDuration hides what came between."""
+    one = charger()
+    for status in (before, after):
+        assert one.call("StatusNotification", connectorId=1, errorCode="NoError", status=status) == {}
+    assert one.state.connectors[ConnectorAddress(1, 1)].status == after
