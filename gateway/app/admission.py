@@ -1,9 +1,10 @@
 """Who may connect: the claim of an upgrade request against what the store knows (OCPP.md A1, A2, A7).
 
 Nothing is written for a refusal, and its work is bounded, because refused chargers come back for ever (JE 3.3): one
-read, and for keys of unknown strength one slow hash among a few at a time.
+read, and for keys of unknown strength one slow hash among a few at a time. Where there is no place left, not even that.
 """
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -27,6 +28,9 @@ SLOW_CHECKS = 2
 RETRY_AFTER_SECONDS = 30
 """What a charger is told while the gateway can't serve it: about as long as a disk or a successor takes."""
 
+RETRY_AFTER_FULL_SECONDS = (60, 180)
+"""What one is told for whom there is no place: somewhere in between, so that they don't all come back at once."""
+
 BASIC_AUTH_PROFILE = 2
 """TLS with Basic authentication (WP 2.4): the one profile that is served so far."""
 
@@ -42,7 +46,8 @@ class Principal:
 
 
 class Admission:
-    """The listeners' ``admit``. ``refusing`` tells why nobody can be served now, or None."""
+    """The listeners' ``admit``. ``refusing`` tells why nobody can be served now, or None; ``has_place`` whether there
+    is a place for this charger."""
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Admission:
         prefixes: Mapping[str, str],
         subprotocols: Sequence[str],
         refusing: Callable[[], str | None],
+        has_place: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -64,6 +70,7 @@ class Admission:
         self._prefixes = prefixes
         self._subprotocols = subprotocols
         self._refusing = refusing
+        self._has_place = has_place
         self._slow_checks = trio.CapacityLimiter(SLOW_CHECKS)
 
     async def __call__(self, request: UpgradeRequest) -> Accept | Refusal:
@@ -87,6 +94,9 @@ class Admission:
         claimed = claim(request, self._prefixes[request.listener])
         if isinstance(claimed, Refusal):
             return claimed
+        if not self._has_place(claimed.identity):
+            seconds = random.randint(*RETRY_AFTER_FULL_SECONDS)  # noqa: S311 - spreads load, keeps no secret
+            return _later("at_capacity", claimed.identity, seconds)
         try:
             known = await self._journal.read(self._look_up, claimed.identity)
         except StoreUnavailable:
@@ -128,5 +138,5 @@ class Admission:
         return next((each for each in credentials if each.credential_id == found), None)
 
 
-def _later(reason: str) -> Refusal:
-    return Refusal(503, reason, None, (("Retry-After", str(RETRY_AFTER_SECONDS)),))
+def _later(reason: str, identity: str | None = None, seconds: int = RETRY_AFTER_SECONDS) -> Refusal:
+    return Refusal(503, reason, identity, (("Retry-After", str(seconds)),))

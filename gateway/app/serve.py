@@ -11,6 +11,7 @@ import trio
 
 from gateway.app import logs
 from gateway.app.admission import Admission
+from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
 from gateway.app.housekeeping import LostEnds, record_last_heard
 from gateway.app.metrics import Metrics
@@ -45,6 +46,7 @@ CONTROL_GRACE = 1.0
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
     logs.configure(settings.logging)
+    raise_file_limit()
     with opened(settings) as store:
         gateway = Gateway(settings, store)
         trio.run(gateway.run, strict_exception_groups=True)
@@ -84,6 +86,9 @@ class Gateway:
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
+        self.capacity = Capacity(
+            room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
+        )
         self.chargers = Chargers(
             router=self.router,
             journal=journal,
@@ -104,7 +109,9 @@ class Gateway:
             prefixes={each.name: each.path_prefix for each in settings.listeners},
             subprotocols=tuple(protocols),
             refusing=self._why_refusing,
+            has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
         )
+        self._bounded = Bounded(self.capacity, self.router, self.chargers, self.metrics)
         self._tls = {each.name: tls_provider(each) for each in settings.listeners}
         self.listeners = [self._listener(each) for each in settings.listeners]
         self.retention = Retention(
@@ -123,7 +130,13 @@ class Gateway:
             clock=utc_now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
+        self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
+        self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
+        self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(journal.healthy))
+
+    def _handshakes(self) -> float:
+        return sum(listener.opening for listener in self.listeners)
 
     def _listener(self, settings: ListenerSettings) -> Listener:
         return Listener(
@@ -132,8 +145,9 @@ class Gateway:
             port=settings.port,
             tls=self._tls[settings.name],
             admit=self.admission,
-            handle=self.chargers,
+            handle=self._bounded,
             limits=connection_limits(self._settings.sessions),
+            slowed=lambda what: self.metrics.count("slowed", what),
             observe=lambda outcome: self.metrics.count(f"connections_{outcome.stage}", outcome.result),
         )
 
@@ -154,6 +168,8 @@ class Gateway:
                 control_ended = trio.Event()
                 await nursery.start(partial(self._run_control, control_ended))
                 self._serve_metrics(stack)
+                room = self.capacity.room
+                log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
                 for listener in self.listeners:
                     await nursery.start(self._listen, listener)
                 log.info("gateway ready")
@@ -279,6 +295,8 @@ def connection_limits(settings: SessionSettings) -> Limits:
         write_seconds=settings.write_seconds,
         close_seconds=settings.close_seconds,
         max_message_bytes=settings.max_message_bytes,
+        messages_per_second=settings.max_messages_per_second,
+        message_burst=settings.message_burst,
         max_concurrent_handshakes=settings.max_concurrent_handshakes,
     )
 

@@ -211,6 +211,31 @@ class SessionSettings:
             whole(1, 100_000),
         ),
     )
+    max_sessions: int | None = field(
+        default=None,
+        metadata=about(
+            "Chargers at once; more are told 503 and to come again later. Unless set, as many as there are file "
+            "descriptors for, which the log tells at the start.",
+            whole(1, 1_000_000),
+            example=20_000,
+        ),
+    )
+    max_messages_per_second: float = field(
+        default=20.0,
+        metadata=about(
+            "What one charger may keep up; it is read slower beyond that, and nothing is lost. 4 kB of a message "
+            "count as one more. A charger in a transaction sends one a second at most; twenty empty a week's offline "
+            "queue in minutes.",
+            number(0.1, 100_000, "messages"),
+        ),
+    )
+    message_burst: int = field(
+        default=300,
+        metadata=about(
+            "Messages that it may send at once before that rate counts: a night's offline queue.",
+            whole(1, 1_000_000),
+        ),
+    )
     max_message_bytes: int = field(
         default=1_048_576,
         metadata=about(

@@ -1,0 +1,142 @@
+"""How many chargers can be served: a place for each open connection, as many as there are descriptors for.
+
+A process that runs out of descriptors can't accept, can't open its database's files and can't answer its operator. So
+the places are counted beforehand, and above the mark newcomers are told 503 before anything is looked up for them.
+
+    descriptors = RESERVE + handshakes in progress + sessions + sessions that are being replaced
+"""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from attrs import define, field, frozen
+
+from gateway.app.admission import Principal
+from gateway.errors import SettingsError
+from gateway.router.router import Router
+from gateway.session.ports import Observer
+from gateway.transport.api import Handle, Transport
+
+log = structlog.get_logger()
+
+MOST_DESCRIPTORS = 1024 * 1024
+"""What the soft limit is raised to at most; containers often come with a hard limit of a billion. It is Linux's own
+ceiling (``fs.nr_open``), and memory ends long before: a session takes some 60 KiB."""
+
+RESERVE = 512
+"""Descriptors for everything else: the store (a few connections of three files each), the control interface (one for
+each client), metrics (one for each scrape), logs, wake-ups, and a margin for what libraries open."""
+
+REPLACED_SHARE = 20
+"""One place more for every so many sessions: a link that broke without a word leaves an open connection behind, and
+the charger that comes back holds a second one until that is closed, some seconds later. After a power cut that is a
+large part of them at once; those that find no place are told to come again."""
+
+CLOSE_TRY_AGAIN_LATER = 1013
+"""RFC 6455's registry of close codes."""
+
+
+@frozen
+class Room:
+    """What the descriptors allow. ``sessions``: chargers at once."""
+
+    descriptors: int
+    sessions: int
+    replaced: int
+
+
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one. A limit that can't be raised stays what it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:  # macOS has a lower limit of its own than the hard one it tells
+        log.warning("the limit of open files can't be raised", soft=soft, hard=hard, error=str(error))
+
+
+def file_limit() -> int:
+    """How many files may be open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+
+
+def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Room:
+    """What remains for sessions. ``handshakes``: how many there may be in progress, over all listeners.
+
+    Raises ``SettingsError`` where nothing does, and where ``max_sessions`` asks for more than there is.
+    """
+    places = descriptors - RESERVE - handshakes
+    sessions = places * REPLACED_SHARE // (REPLACED_SHARE + 1)
+    if sessions < 1:
+        raise SettingsError(
+            f"the limit of open files is {descriptors}, and {RESERVE + handshakes + 2} is the least to serve a charger "
+            f"with: {RESERVE} are kept for store, control interface and logs, {handshakes} for handshakes in progress "
+            "(sessions.max_concurrent_handshakes of each listener); raise the limit (ulimit -n, LimitNOFILE=)"
+        )
+    if max_sessions is not None:
+        if max_sessions > sessions:
+            raise SettingsError(
+                f"sessions.max_sessions: {max_sessions} are wanted, and the limit of open files, {descriptors}, allows "
+                f"{sessions}; raise that limit (ulimit -n, LimitNOFILE=), or leave the setting out"
+            )
+        sessions = max_sessions
+    return Room(descriptors, sessions, max(1, sessions // REPLACED_SHARE))
+
+
+@define(eq=False)
+class Capacity:
+    """The places of one gateway. Belongs to the Trio loop."""
+
+    room: Room
+    _taken: int = field(default=0, init=False)
+
+    @property
+    def taken(self) -> int:
+        """Connections that are served now, those included that are being replaced or closed."""
+        return self._taken
+
+    def has_place(self, *, replaces: bool) -> bool:
+        """Whether one more may come. ``replaces``: a session of the same charger is still there."""
+        sessions, replaced = self.room.sessions, self.room.replaced
+        return self._taken < (sessions + replaced if replaces else sessions)
+
+    @contextmanager
+    def place(self, *, replaces: bool) -> Iterator[bool]:
+        """Hold a place as long as the context lasts; False, and none is held, if there is none.
+
+        No await between the look and the taking, so however many come at once, no place is given twice.
+        """
+        found = self.has_place(replaces=replaces)
+        self._taken += found
+        try:
+            yield found
+        finally:
+            self._taken -= found
+
+
+class Bounded:
+    """The listeners' ``handle``, in front of another: a connection that has no place is closed.
+
+    Admission has looked before, so this is for those that were admitted at the same time.
+    """
+
+    def __init__(self, capacity: Capacity, router: Router, handle: Handle, observer: Observer) -> None:
+        self._capacity = capacity
+        self._router = router
+        self._handle = handle
+        self._observer = observer
+
+    async def __call__(self, transport: Transport, principal: object) -> None:
+        """As the other, or close with 1013 (try again later)."""
+        assert isinstance(principal, Principal)
+        with self._capacity.place(replaces=self._router.live(principal.identity) is not None) as found:
+            if found:
+                await self._handle(transport, principal)
+                return
+        self._observer.count("closed_at_capacity")
+        await transport.aclose(CLOSE_TRY_AGAIN_LATER, "at capacity")
