@@ -1,0 +1,259 @@
+"""The whole gateway on a disk that fails: real chargers' connections, real threads, real time; the disk alone is ours.
+
+Whatever the disk does: nothing is confirmed that is not kept, everybody is sent away with a word and told when to come
+back, and when the disk works the gateway does too, without a restart.
+"""
+
+import base64
+import json
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trio
+from attrs import frozen
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.app.serve import Gateway, utc_now
+from gateway.app.settings import load
+from gateway.domain.credentials import make_credential
+from gateway.domain.records import CredentialKind, TransactionState
+from gateway.domain.values import Registration
+from gateway.store.api import CreateChargePoint, TransactionFilter
+from gateway.store.sqlite import SqliteStore
+from tests.endtoend.charger import CallError, Charger, connect, now
+from tests.endtoend.gateway_process import QUICK, development_certificates, free_port
+from tests.endtoend.wire import Closed, LinkLost, Refused
+from tests.support.disk import Disk, Trouble, broken, full, read_only
+
+SECONDS = 20.0
+"""Until a test gives up."""
+
+COMMIT_DEADLINE = 0.4
+"""Seconds: short, so that a disk that is slow is soon too slow."""
+
+KEY = bytes(range(20))
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@frozen
+class Served:
+    """A gateway in this process, as its chargers and operators see it."""
+
+    port: int
+    tls: ssl.SSLContext
+    disk: Disk
+    store: SqliteStore
+    channel: grpc.Channel
+
+    async def health(self) -> Any:
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        try:
+            answer = await trio.to_thread.run_sync(lambda: stub.Check(health_pb2.HealthCheckRequest(), timeout=5))
+        except grpc.RpcError as error:
+            return error.code()  # not there yet
+        return answer.status
+
+    async def becomes(self, status: Any) -> None:
+        with trio.fail_after(SECONDS):
+            while True:
+                if await self.health() == status:
+                    return
+                await trio.sleep(0.05)
+
+    async def upgrade(self, identity: str = "CP1") -> bytes:
+        """The answer to an upgrade, up to the end of its head."""
+        token = base64.b64encode(identity.encode() + b":" + KEY).decode()
+        tcp = await trio.open_tcp_stream("127.0.0.1", self.port)
+        async with trio.SSLStream(tcp, self.tls, server_hostname="localhost", https_compatible=True) as stream:
+            await stream.send_all(
+                f"GET /ocpp/{identity} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                f"Sec-WebSocket-Protocol: ocpp1.6\r\nAuthorization: Basic {token}\r\n\r\n".encode()
+            )
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += await stream.receive_some()
+            return received
+
+    def transactions(self) -> list[tuple[TransactionState, int, int | None]]:
+        """State, register at the start, energy."""
+        found = self.store.transactions(TransactionFilter(charge_point="CP1"), None, 100)
+        return [(each.state, each.meter_start, each.energy) for each in found]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory) -> Path:
+    return development_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def disk(tmp_path):
+    (tmp_path / "data").mkdir()
+    disk = Disk(tmp_path / "data", vfs="failing-gateway")
+    yield disk
+    disk.unregister()
+
+
+@asynccontextmanager
+async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
+    """A gateway with the charge points CP1 and CP2, from its first word to its drained end."""
+    port, control = free_port(), free_port()
+    sessions = "".join(f"{name} = {json.dumps(value)}\n" for name, value in QUICK["sessions"].items())
+    config = disk.folder.parent / "gateway.toml"
+    config.write_text(
+        f'[[listeners]]\ncertificates = [{{ certificate = "{certificates}/server-ecdsa.pem", '
+        f'key = "{certificates}/server-ecdsa.key" }}]\nhost = "127.0.0.1"\nport = {port}\n'
+        f'[control]\naddress = "127.0.0.1:{control}"\n[metrics]\naddress = "off"\n[sessions]\n{sessions}'
+        f'[authorization]\nunknown_tags = "Accepted"\n[drain]\ndeadline_seconds = 5\n'
+        f'[store]\npath = "{disk.folder}/gateway.db"\ncommit_deadline_seconds = {COMMIT_DEADLINE}\n'
+    )
+    settings = load(config)
+    store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs)
+    for identity in ("CP1", "CP2"):
+        credential = make_credential(KEY, CredentialKind.GENERATED, utc_now())
+        store.commit([CreateChargePoint(identity, Registration.ACCEPTED, (credential,), utc_now())])
+    tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{control}") as channel, trio.fail_after(2 * SECONDS):
+            served = Served(port, tls, disk, store, channel)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Gateway(settings, store).run)
+                await served.becomes(SERVING)
+                yield served
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        store.close()
+
+
+async def arrive(nursery: trio.Nursery, served: Served, identity: str = "CP1") -> Charger:
+    charger = await connect(nursery, served, identity, key=KEY)  # type: ignore[arg-type]
+    assert (await charger.boot())["status"] == "Accepted"
+    return charger
+
+
+async def arrive_again(nursery: trio.Nursery, served: Served) -> Charger:
+    """As chargers do it: again and again until they are let in."""
+    while True:
+        try:
+            return await connect(nursery, served, "CP1", key=KEY)  # type: ignore[arg-type]
+        except Refused as refused:
+            if refused.status != 503:
+                raise
+        except LinkLost:
+            pass
+        await trio.sleep(0.05)
+
+
+async def is_not_confirmed(charger: Charger, action: str, payload: Any) -> None:
+    """No confirmation and no CALLERROR: the connection is closed with 1011, so that the charger keeps the message."""
+    with pytest.raises(Closed) as closed:
+        await charger.call(action, payload)
+    assert closed.value.args == (1011, "store-unavailable")
+
+
+def start(meter: int = 1000) -> dict[str, Any]:
+    return {"connectorId": 1, "idTag": "TAG", "meterStart": meter, "timestamp": now()}
+
+
+@pytest.mark.parametrize("trouble", [full, read_only, broken], ids=["full", "read-only", "broken"])
+@pytest.mark.parametrize("where", ["writes", "syncs"])
+async def test_a_disk_that_fails_sends_everybody_away_and_is_got_over(
+    disk: Disk, certificates: Path, trouble: Trouble, where: str
+) -> None:
+    """What was under way is confirmed once it is kept, by its retry on a new connection; it is there once."""
+    async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
+        charger, idle = await arrive(nursery, served), await arrive(nursery, served, "CP2")
+        first = start()
+        number = (await charger.call("StartTransaction", first))["transactionId"]
+
+        setattr(disk, "write_trouble" if where == "writes" else "sync_trouble", trouble)
+        stop = {"transactionId": number, "meterStop": 1600, "timestamp": now()}
+        await is_not_confirmed(charger, "StopTransaction", stop)
+        assert (await idle.sees_the_end()).args == (1011, "store-unavailable")
+        await served.becomes(NOT_SERVING)
+        head = await served.upgrade()
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 30\r\n" in head.lower()
+        assert served.transactions() == [(TransactionState.OPEN, 1000, None)]
+
+        disk.heal()
+        await served.becomes(SERVING)
+        charger = await arrive_again(nursery, served)
+        assert await charger.call("StopTransaction", stop) == {}
+        assert (await charger.call("StartTransaction", first))["transactionId"] == number
+        assert await charger.call("StopTransaction", stop) == {}
+        assert served.transactions() == [(TransactionState.STOPPED, 1000, 600)]
+        assert served.store.orphans("CP1", 0, 10) == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_a_slow_disk_keeps_too_late_is_not_confirmed_and_there_once(disk: Disk, certificates: Path) -> None:
+    """The commit comes through after its deadline: nobody was told so, and the retry finds it."""
+    async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
+        charger = await arrive(nursery, served)
+        disk.sync_seconds = 3 * COMMIT_DEADLINE
+        begin = start()
+        await is_not_confirmed(charger, "StartTransaction", begin)
+        await served.becomes(NOT_SERVING)
+        assert (await served.upgrade()).startswith(b"HTTP/1.1 503 ")
+        disk.heal()
+        await served.becomes(SERVING)
+        charger = await arrive_again(nursery, served)
+        number = (await charger.call("StartTransaction", begin))["transactionId"]
+        stop = {"transactionId": number, "meterStop": 1250, "timestamp": now()}
+        assert await charger.call("StopTransaction", stop) == {}
+        assert served.transactions() == [(TransactionState.STOPPED, 1000, 250)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_disk_that_is_slow_but_in_time_is_nobodys_trouble(disk: Disk, certificates: Path) -> None:
+    """Every message takes its time, and all are confirmed."""
+    async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
+        charger = await arrive(nursery, served)
+        disk.sync_seconds = COMMIT_DEADLINE / 8
+        for meter in range(0, 5000, 1000):
+            number = (await charger.call("StartTransaction", start(meter)))["transactionId"]
+            stop = {"transactionId": number, "meterStop": meter + 10, "timestamp": now()}
+            assert await charger.call("StopTransaction", stop) == {}
+        assert await served.health() == SERVING
+        assert [energy for _, _, energy in served.transactions()] == [10] * 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_disk_that_fails_now_and_then_loses_and_doubles_nothing(disk: Disk, certificates: Path) -> None:
+    """A charger that does as chargers do, sending each message until it is confirmed, gets all its transactions in."""
+    numbers = []
+    async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
+        charger = await arrive(nursery, served)
+        syncs = iter(range(1_000_000))
+        disk.sync_trouble = lambda name: broken(name) if next(syncs) % 7 == 5 else None
+
+        async def deliver(action: str, payload: Any) -> Any:
+            nonlocal charger
+            while True:
+                try:
+                    return await charger.call(action, payload)
+                except (Closed, LinkLost):
+                    charger = await arrive_again(nursery, served)
+                except CallError as error:
+                    raise AssertionError(f"{action} was refused: {error}") from error
+
+        for meter in range(0, 8000, 1000):
+            begin = start(meter)
+            number = (await deliver("StartTransaction", begin))["transactionId"]
+            numbers.append(number)
+            await deliver("StopTransaction", {"transactionId": number, "meterStop": meter + 10, "timestamp": now()})
+        disk.heal()
+        await served.becomes(SERVING)
+        assert len(set(numbers)) == 8
+        assert sorted(served.transactions(), key=lambda each: each[1]) == [
+            (TransactionState.STOPPED, meter, 10) for meter in range(0, 8000, 1000)
+        ]
+        assert served.store.orphans("CP1", 0, 10) == []
+        nursery.cancel_scope.cancel()
