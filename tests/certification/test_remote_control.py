@@ -6,6 +6,8 @@ from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.commands import (
+    AvailabilityType,
+    ChangeAvailability,
     ChangeConfiguration,
     ConfigurationAnswer,
     ConfigurationKey,
@@ -19,7 +21,7 @@ from gateway.domain.commands import (
     UnlockConnector,
 )
 from gateway.domain.records import TransactionState
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from tests.support.harness import Harness
 from tests.support.station import ACCEPTED, REJECTED, booted
 
@@ -149,6 +151,8 @@ async def test_tc_019_2_one_configuration_key(harness: Harness, autojump_clock: 
         answer = await station.obeys(command, {"key": ["SupportedFeatureProfiles"]}, {"configurationKey": [key]})
         expected = ConfigurationKey("SupportedFeatureProfiles", True, "Core,FirmwareManagement")
         assert answer == ConfigurationAnswer((expected,))
+        answer = await station.obeys(GetConfiguration(("Nope",)), {"key": ["Nope"]}, {"unknownKey": ["Nope"]})
+        assert answer == ConfigurationAnswer((), ("Nope",))
 
 
 async def test_tc_021_change_configuration(harness: Harness, autojump_clock: MockClock) -> None:
@@ -187,3 +191,15 @@ async def test_tc_028_remote_stop_rejected(harness: Harness, autojump_clock: Moc
         assert station.transaction(number).state is TransactionState.OPEN
         refused = await station.is_spared(RemoteStopTransaction("tx_nobodys"))
         assert refused.reason is RefusalReason.UNKNOWN_TRANSACTION
+
+
+@pytest.mark.parametrize("connector", [WHOLE_CHARGE_POINT, ONE])
+@pytest.mark.parametrize("status", ["Accepted", "Scheduled", "Rejected"])
+async def test_availability_changes_at_once_or_later_or_not(
+    harness: Harness, autojump_clock: MockClock, connector: ConnectorAddress, status: str
+) -> None:
+    """B9.7: each is told by its own word; connector 0 is all of them."""
+    async with booted(harness) as station:
+        command = ChangeAvailability(connector, AvailabilityType.INOPERATIVE)
+        sent = {"connectorId": connector.evse, "type": "Inoperative"}
+        assert await station.obeys(command, sent, {"status": status}) == StatusAnswer(status)
