@@ -1,0 +1,185 @@
+"""How a session ends, and what it leaves: nothing escapes it, nothing stays of it."""
+
+import gc
+import uuid
+from collections import Counter
+from typing import Any
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from gateway.domain.commands import ClearCache
+from gateway.session.limits import SessionLimits
+from gateway.session.session import MAX_LOGGED_FAULTS
+from tests.session.test_commands import ready
+from tests.support.harness import Harness, boot
+from tests.support.wire import FakeTransport
+
+ROUNDS = 1000
+
+
+async def test_a_bug_that_shows_while_the_gateway_stops_escapes_no_session(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled and failed at once is a group of both: only the cancellation may pass."""
+    harness.add_charge_point()
+
+    async def fails_on_leaving(_: object) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("a bug")
+
+    stopped = []
+
+    async def serve() -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(harness._serve, "CP1", FakeTransport())
+                harness.router._sessions["CP1"]._parts.start(fails_on_leaving, None)
+                await trio.sleep(1)
+                scope.cancel()
+        stopped.append(scope.cancelled_caught)
+
+    with capture_logs() as logs:
+        await serve()
+    assert stopped == [True]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["session failed"]
+    assert [type(each).__name__ for each in harness.bodies("charge_point.disconnected")] == ["ChargePointDisconnected"]
+
+
+async def test_a_charger_that_only_sends_rubbish_does_not_fill_the_log(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """One good message resets the budget of bad ones, but not that of lines."""
+    async with ready(harness) as (charger, _asked):
+        with capture_logs() as logs:
+            for _ in range(MAX_LOGGED_FAULTS + 30):
+                await charger.send_raw("rubbish")
+                await charger.call("Heartbeat", {})
+        assert len([line for line in logs if line["event"] == "malformed message"]) == MAX_LOGGED_FAULTS
+
+
+async def test_a_boot_that_cannot_be_read_opens_nothing_to_a_charger_never_accepted(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A CALLERROR is no Boot.conf: no command before that (OCPP.md quirk 7)."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        kind, *_ = await charger.call_frame("BootNotification", [1])
+        assert kind == 4
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_ask, harness)
+            await charger.hears_nothing(1000)
+            await boot(charger)
+            message_id, _, _ = await charger.next_call("ClearCache")
+            await charger.answer(message_id, {"status": "Accepted"})
+
+
+async def test_a_boot_that_cannot_be_read_does_not_silence_the_gateway_for_good(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Towards a charger that was accepted earlier, and goes on as such."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        kind, *_ = await charger.call_frame("BootNotification", [1])
+        assert kind == 4
+        nursery.start_soon(_ask, harness)
+        await charger.hears_nothing(10)
+        await charger.call("Heartbeat", {})
+        message_id, _, _ = await charger.next_call("ClearCache")
+        await charger.answer(message_id, {"status": "Accepted"})
+
+
+async def _ask(harness: Harness) -> None:
+    deadline = trio.current_time() + 2000
+    await harness.router.call("CP1", ClearCache(), request_id=str(uuid.uuid4()), deadline=deadline)
+
+
+async def test_a_failing_store_costs_its_sessions_and_nobody_returns_empty_handed(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A hundred sessions, each with a command on the wire and one behind it; then all is as before."""
+    harness.limits = SessionLimits(settle_delay=0)
+    for number in range(100):
+        harness.add_charge_point(f"C{number}")
+    outcomes: list[Any] = []
+
+    async def ask(identity: str, request_id: str) -> None:
+        deadline = trio.current_time() + 60
+        outcomes.append(await harness.router.call(identity, ClearCache(), request_id=request_id, deadline=deadline))
+
+    async def session(number: int, nursery: trio.Nursery) -> None:
+        async with harness.connected(f"C{number}") as charger:
+            await boot(charger)
+            nursery.start_soon(ask, f"C{number}", "a")
+            nursery.start_soon(ask, f"C{number}", "b")
+            await charger.sees_the_end()
+            charger.gone = True
+
+    async with trio.open_nursery() as nursery:
+        for number in range(100):
+            nursery.start_soon(session, number, nursery)
+        await trio.sleep(5)
+        harness.journal.failing = True
+        harness.router.end_all("store-unavailable", 1011)
+    assert len(outcomes) == 200
+    assert sorted({outcome.state for outcome in outcomes}) == ["NOT_SENT", "OUTCOME_UNKNOWN"]
+    assert len(harness.router) == 0
+
+    harness.journal.failing = False
+    async with harness.connected("C0") as charger:
+        await boot(charger)
+    settled = [each.state for each in harness.store.commands("C0", None, 10)]
+    assert sorted(settled) == ["NOT_SENT", "OUTCOME_UNKNOWN"]
+
+
+# --- what stays -----------------------------------------------------------------------------------------------
+
+
+async def _visit(harness: Harness, ways_out: int) -> None:
+    """One connection with a command, a time-out, a late answer awaited, provisioning under way."""
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        await boot(charger)
+        await trio.sleep(harness.limits.settle_delay)
+        nursery.start_soon(_ask, harness)
+        message_id, _, _ = await charger.next_call()
+        if ways_out % 4 == 1:
+            await charger.answer(message_id, {"status": "Accepted"})
+        elif ways_out % 4 == 2:
+            await trio.sleep(harness.limits.call_timeout + 1)
+        elif ways_out % 4 == 3:
+            await charger.send_raw("rubbish")
+            harness.router.disconnect("CP1")
+            await charger.sees_the_end()
+        await charger.lose_link()
+
+
+async def test_a_thousand_sessions_leave_nothing_behind_without_a_collector(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """DESIGN, "Sessions". They end by the link, after an answer, after a time-out, by the operator's hand."""
+    harness.add_charge_point()
+    for ways_out in range(8):
+        await _visit(harness, ways_out)
+    gc.collect()
+    gc.disable()
+    try:
+        before = _objects(harness)
+        for ways_out in range(ROUNDS):
+            await _visit(harness, ways_out)
+        grown = _objects(harness) - before
+    finally:
+        gc.enable()
+    assert {name: count for name, count in grown.items() if count > 5} == {}
+
+
+def _objects(harness: Harness) -> Counter[str]:
+    """All that the collector knows of, by type, but for what the test and Trio's heap of past deadlines keep."""
+    harness.journal.commits.clear()
+    kept = {"CancelScope", "CancelReason", "tuple"}
+    return Counter(name for each in gc.get_objects() if (name := type(each).__name__) not in kept)
