@@ -1,0 +1,296 @@
+"""From a charge point's identity to the session that owns it."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.domain.commands import (
+    ClearCache,
+    CommandState,
+    GetConfiguration,
+    RefusalReason,
+    Refused,
+    RemoteStopTransaction,
+)
+from gateway.domain.events import ChargePointConnected
+from gateway.domain.values import Registration
+from gateway.session.limits import SessionLimits
+from gateway.session.ports import NoObserver
+from gateway.session.session import Session
+from gateway.store.api import Opened, OpenSession
+from tests.support.harness import Harness, boot, virtual_clock
+from tests.support.wire import FakeTransport
+
+
+def open_session(harness: Harness, identity: str = "CP1") -> Session:
+    """Opened in the store, not yet installed."""
+    connected = ChargePointConnected("127.0.0.1:1", "ocpp1.6", 2, "TLSv1.3")
+    opened = harness.store.commit([OpenSession(identity, connected, virtual_clock())])[0]
+    assert isinstance(opened, Opened)
+    return Session(
+        state=opened.state,
+        transport=FakeTransport(),
+        protocol=harness.protocol,
+        journal=harness.journal,
+        store=harness.store,
+        facts=harness.facts,
+        clock=virtual_clock,
+        limits=harness.limits,
+        observer=NoObserver(),
+    )
+
+
+async def call(harness: Harness, command: Any = None, *, request_id: str = "r", seconds: float = 60) -> Any:
+    deadline = trio.current_time() + seconds
+    return await harness.router.call("CP1", command or ClearCache(), request_id=request_id, deadline=deadline)
+
+
+async def refusal(harness: Harness, command: Any = None, *, request_id: str = "r") -> Refused:
+    outcome = await call(harness, command, request_id=request_id)
+    assert isinstance(outcome, Refused)
+    return outcome
+
+
+# --- who owns a charge point ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_the_highest_epoch_owns_whatever_the_order_of_installing(
+    harness: Harness, autojump_clock: MockClock, order: tuple[int, int]
+) -> None:
+    """Two newcomers, served in either order, end the same."""
+    harness.add_charge_point()
+    sessions = [open_session(harness), open_session(harness)]
+    installed = {number: harness.router.install("CP1", sessions[number]) for number in order}
+    assert installed == ({0: True, 1: True} if order == (0, 1) else {1: True, 0: False})
+    live = harness.router.live("CP1")
+    assert live is not None
+    assert live.epoch == 2
+    if order == (0, 1):
+        ending = sessions[0]._core.ending
+        assert ending is not None
+        assert (ending.reason, ending.code) == ("replaced", 1008)
+    assert sessions[1]._core.ending is None
+
+
+async def test_a_displaced_sessions_end_does_not_remove_its_successor(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A6.8."""
+    harness.add_charge_point()
+    old, new = open_session(harness), open_session(harness)
+    harness.router.install("CP1", old)
+    harness.router.install("CP1", new)
+    harness.router.remove("CP1", old)
+    assert len(harness.router) == 1
+    harness.router.remove("CP1", new)
+    assert harness.router.live("CP1") is None
+
+
+async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, autojump_clock: MockClock) -> None:
+    """Sessions keep Trio's time."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await charger.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})
+        at = virtual_clock()
+        await trio.sleep(100)
+        live = harness.router.live("CP1")
+        assert live is not None
+        assert live.last_heard == at
+        assert harness.router.heard() == [("CP1", at)]
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_charge_point_is_told_so(harness: Harness, autojump_clock: MockClock) -> None:
+    """And one that never connected has never been seen."""
+    assert (await refusal(harness)).reason is RefusalReason.UNKNOWN_CHARGE_POINT
+    harness.add_charge_point()
+    offline = await refusal(harness)
+    assert (offline.reason, offline.metadata) == (RefusalReason.CHARGE_POINT_OFFLINE, {"last_seen": "never"})
+
+
+async def test_an_offline_charge_point_was_last_seen_when_it_left(harness: Harness, autojump_clock: MockClock) -> None:
+    """DESIGN's table: last seen in the metadata."""
+    harness.add_charge_point()
+    async with harness.connected():
+        await trio.sleep(10)
+    refused = await refusal(harness)
+    assert refused.reason is RefusalReason.CHARGE_POINT_OFFLINE
+    assert refused.metadata["last_seen"].startswith("2026-03-01T12:00:")
+
+
+async def test_a_session_that_is_not_running_yet_is_offline(harness: Harness, autojump_clock: MockClock) -> None:
+    """Installed, and not begun."""
+    harness.add_charge_point()
+    harness.router.install("CP1", open_session(harness))
+    refused = await refusal(harness)
+    assert refused.reason is RefusalReason.CHARGE_POINT_OFFLINE
+    assert "last_seen" in refused.metadata
+
+
+async def test_a_store_that_cannot_be_read_leaves_open_whether_there_is_such_a_charge_point(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Nothing was sent; the client may repeat."""
+    harness.journal.failing = True
+    assert (await refusal(harness)).reason is RefusalReason.STORE_UNAVAILABLE
+
+
+async def test_a_repeated_request_is_answered_from_the_books_also_when_it_would_be_refused_now(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Offline, and with arguments that could not be sent any more."""
+    harness.limits = SessionLimits(settle_delay=0)
+    harness.add_charge_point()
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        await boot(charger)
+        outcomes: list[Any] = []
+
+        async def ask() -> None:
+            outcomes.append(await call(harness))
+
+        nursery.start_soon(ask)
+        message_id, _, _ = await charger.next_call("ClearCache")
+        await charger.answer(message_id, {"status": "Rejected"})
+        await trio.sleep(1)
+        assert await call(harness) == outcomes[0]
+        await charger.hears_nothing(10)
+    assert await call(harness) == outcomes[0]
+    assert outcomes[0].state is CommandState.ANSWERED
+    other = await refusal(harness, GetConfiguration())
+    assert other.reason is RefusalReason.REQUEST_ID_REUSED
+    assert other.metadata["command_id"] == outcomes[0].command_id
+    assert (await refusal(harness, request_id="another")).reason is RefusalReason.CHARGE_POINT_OFFLINE
+
+
+async def test_what_cannot_be_sent_to_anybody_is_refused_before_anything_else(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A bad request is bad for a charge point that is offline, too."""
+    harness.add_charge_point()
+    refused = await refusal(harness, GetConfiguration(keys=("k" * 1000,)))
+    assert refused.reason is RefusalReason.INVALID_COMMAND
+    assert refused.violations
+
+
+async def test_a_stop_of_a_transaction_that_is_not_open_is_refused(harness: Harness, autojump_clock: MockClock) -> None:
+    """NOT_FOUND by DESIGN's table; nothing is recorded."""
+    harness.limits = SessionLimits(settle_delay=0)
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        refused = await refusal(harness, RemoteStopTransaction("tx_none"))
+        assert refused.reason is RefusalReason.UNKNOWN_TRANSACTION
+    assert harness.store.commands("CP1", None, 10) == []
+
+
+# --- what happens while a connection is being opened ----------------------------------------------------------
+
+
+async def test_an_arrival_hears_of_what_the_operator_does(harness: Harness, autojump_clock: MockClock) -> None:
+    """The state it was opened with may be older."""
+    with harness.router.arriving("CP1") as first, harness.router.arriving("CP1") as second:
+        harness.router.registration_changed("CP1", Registration.PENDING)
+        harness.router.registration_changed("CP2", Registration.REJECTED)
+        harness.router.expel("CP1")
+        for each in (first, second):
+            assert each.registration is Registration.PENDING
+            assert each.expelled
+        assert harness.router.holds("CP1")
+        assert not harness.router.holds("CP2")
+    assert not harness.router.holds("CP1")
+
+
+# --- all of them ----------------------------------------------------------------------------------------------
+
+
+async def test_draining_closes_sessions_paced(harness: Harness, autojump_clock: MockClock) -> None:
+    """They would all come back at once."""
+    ends: list[float] = []
+
+    async def session(identity: str, nursery: trio.Nursery) -> None:
+        async with harness.connected(identity) as charger:
+            assert await charger.sees_the_end() == (1001, "draining")
+            charger.gone = True
+            ends.append(trio.current_time())
+
+    for number in range(10):
+        harness.add_charge_point(f"C{number}")
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(session, f"C{number}", nursery)
+        await trio.sleep(5)
+        await harness.router.drain(2, trio.current_time() + 60)
+    assert ends == pytest.approx([5 + number / 2 for number in range(10)])
+    assert len(harness.router) == 0
+
+
+async def test_a_session_that_is_opened_while_all_are_ended_ends_too(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """It passed the door before it was closed; nobody waits for it until the deadline."""
+    harness.add_charge_point("C1")
+    harness.add_charge_point("C2")
+    async with trio.open_nursery() as nursery:
+
+        async def late() -> None:
+            await trio.sleep(0.5)
+            async with harness.connected("C2") as charger:
+                assert await charger.sees_the_end() == (1001, "draining")
+                charger.gone = True
+
+        async def early() -> None:
+            async with harness.connected("C1") as charger:
+                assert await charger.sees_the_end() == (1001, "draining")
+                charger.gone = True
+
+        nursery.start_soon(early)
+        nursery.start_soon(late)
+        await trio.sleep(0.1)
+        harness.router.stop_commands()
+        await harness.router.drain(1, trio.current_time() + 60)
+        assert trio.current_time() < 5
+    assert len(harness.bodies("charge_point.disconnected")) == 2
+
+
+async def test_draining_waits_for_a_connection_that_is_being_opened(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Its opening is on its way to the disk, and its end must be recorded."""
+    arrived = trio.Event()
+
+    async def arrive() -> None:
+        with harness.router.arriving("CP1"):
+            arrived.set()
+            await trio.sleep(3)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(arrive)
+        await arrived.wait()
+        await harness.router.drain(100, trio.current_time() + 60)
+        assert trio.current_time() == 3
+
+
+async def test_draining_is_over_at_its_deadline_whatever_is_left(harness: Harness, autojump_clock: MockClock) -> None:
+    """The rest is the caller's to cancel."""
+    harness.router.install("CP1", _stuck(harness))
+    await harness.router.drain(100, trio.current_time() + 7)
+    assert trio.current_time() == 7
+    assert len(harness.router) == 1
+
+
+def _stuck(harness: Harness) -> Session:
+    harness.add_charge_point()
+    return open_session(harness)
+
+
+async def test_a_gateway_that_stops_takes_no_command(harness: Harness, autojump_clock: MockClock) -> None:
+    """The one refusal that a client may repeat blindly."""
+    harness.add_charge_point()
+    harness.router.stop_commands()
+    assert (await refusal(harness)).reason is RefusalReason.DRAINING
+    await harness.router.commands_told()
