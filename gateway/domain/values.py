@@ -56,7 +56,7 @@ class Flag(StrEnum):
     UNKNOWN_CONNECTOR = "unknown-connector"
     """A connector number that is zero, negative or above what the charger has, where a real one is needed."""
     METER_IMPLAUSIBLE = "meter-implausible"
-    """A register that runs backwards, is negative, or can't be."""
+    """A register that runs backwards, is negative, or can't be; or one of 0 whose start came with its stop only."""
     ID_TAG_UNRELATED = "id-tag-unrelated"
     """Stopped by a tag that is neither the starting one nor of its group."""
     STOP_BEFORE_START = "stop-before-start"
