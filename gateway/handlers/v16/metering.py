@@ -77,7 +77,8 @@ def _transaction_of(
     """The transaction that the values belong to, and whether that was inferred.
 
     Connector 0 is the main meter, and no transaction's (OCPP.md B6.2). A named transaction has its values also after
-    its stop (B6.4, E24), unless another one was running by then: some chargers keep an old number (quirk 35).
+    its stop (B6.4, E24), unless one that began later was running by then: some chargers keep an old number (quirk 35).
+    One that began earlier only seems to run: its stop is still in the charger's queue (B4.8).
     """
     if connector == WHOLE_CHARGE_POINT:
         return None, False
@@ -86,7 +87,7 @@ def _transaction_of(
         named = state.by_number(number) or facts.transaction
         if named is not None and named.charge_point == state.identity:
             ended = named.transaction_id not in state.open_transactions and _over_by(named, time)
-            if not ended or running is None:
+            if not ended or running is None or running.started_at <= named.started_at:
                 return named, False
     return running, running is not None
 
