@@ -6,6 +6,7 @@ import structlog
 from attrs import frozen
 
 from gateway.app.admission import Principal
+from gateway.app.frames import Frames
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.values import Clock
@@ -44,6 +45,7 @@ class Chargers:
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
+        recorder: Frames,
         boot_configuration: tuple[DesiredKey, ...],
     ) -> None:
         self._router = router
@@ -54,12 +56,17 @@ class Chargers:
         self._clock = clock
         self._limits = limits
         self._observer = observer
+        self._recorder = recorder
         self._boot_configuration = boot_configuration
         self.draining = False
 
     async def __call__(self, transport: Transport, principal: object) -> None:
         """Serve one connection to its end. Cancellation ends the session in good order."""
         assert isinstance(principal, Principal)
+        with self._recorder.recorded(principal.identity, transport) as recorded:
+            await self._serve(recorded, principal)
+
+    async def _serve(self, transport: Transport, principal: Principal) -> None:
         if self.draining:
             await transport.aclose(1001, "draining")
             return

@@ -13,6 +13,7 @@ from gateway.app import logs
 from gateway.app.admission import Admission
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
+from gateway.app.diagnostics import Diagnostics
 from gateway.app.housekeeping import LostEnds, record_last_heard
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
@@ -78,6 +79,7 @@ class Gateway:
         self._draining = False
         self.metrics = Metrics()
         sessions = settings.sessions
+        self.diagnostics = Diagnostics(self.metrics, utc_now, sessions.kept_frames)
         journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
@@ -97,7 +99,8 @@ class Gateway:
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
-            observer=self.metrics,
+            observer=self.diagnostics,
+            recorder=self.diagnostics.recorder,
             boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
         )
         self.admission = Admission(
@@ -127,6 +130,7 @@ class Gateway:
             store=store,
             commands=self.router,
             feed=self.feed,
+            diagnostics=self.diagnostics,
             clock=utc_now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
@@ -148,7 +152,7 @@ class Gateway:
             handle=self._bounded,
             limits=connection_limits(self._settings.sessions),
             slowed=lambda what: self.metrics.count("slowed", what),
-            observe=lambda outcome: self.metrics.count(f"connections_{outcome.stage}", outcome.result),
+            observe=self.diagnostics.connection_over,
         )
 
     # --- the run ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
+from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
@@ -62,6 +63,7 @@ class GatewayClient:
         self.transactions = TransactionServiceStub(self.channel)
         self.id_tags = IdTagServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
+        self.diagnostics = DiagnosticsServiceStub(self.channel)
 
     def __enter__(self) -> "GatewayClient":
         return self

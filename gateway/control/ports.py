@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.commands import CallOutcome, Command
+from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.values import Registration
 from gateway.feed import Batch
 from gateway.store.api import EventFilter, Write, WriteResult
@@ -83,4 +84,25 @@ class Feed(Protocol):
     ) -> AbstractAsyncContextManager[Subscription]:
         """Events above ``after`` (None: from now on; ``gateway.feed.BEGINNING``: all there are). Entering raises
         ``BelowFloor``, ``BeyondHead`` and ``StoreUnavailable``."""
+        ...
+
+
+class Diagnostics(Protocol):
+    """What the running process remembers for whoever connects a charger. Nothing here waits, or holds a secret."""
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether frames are kept at all."""
+        ...
+
+    def refused_connections(self) -> list[RefusedConnection]:
+        """The newest entry first."""
+        ...
+
+    def frames(self, charge_point: str) -> list[KeptFrame] | None:
+        """The oldest first; None: there are none."""
+        ...
+
+    def deviations(self) -> list[DeviationCount]:
+        """The newest entry first."""
         ...

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from gateway.api.v1 import (
     charge_point_pb2_grpc,
     command_pb2_grpc,
+    diagnostics_pb2_grpc,
     event_pb2_grpc,
     id_tag_pb2_grpc,
     transaction_pb2_grpc,
@@ -23,11 +24,13 @@ from gateway.bridge import Bridge, Started, Unavailable
 from gateway.control.address import check_address, listening_address
 from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
+from gateway.control.diagnosing import Diagnosing
 from gateway.control.fleets import Fleets
 from gateway.control.id_tags import IdTags
-from gateway.control.ports import Commands, Feed, Journal
+from gateway.control.ports import Commands, Diagnostics, Feed, Journal
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
+from gateway.control.services.diagnostics import DiagnosticsRpcs
 from gateway.control.services.event import EventRpcs
 from gateway.control.services.id_tag import IdTagRpcs
 from gateway.control.services.rpc import Service
@@ -51,6 +54,9 @@ MAX_RPCS = 8192
 
 MAX_STREAMS_PER_CONNECTION = 1000
 """A client library opens one connection, and multiplexes its calls on it."""
+
+SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics")
+"""What there is, as health and reflection name it."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -101,6 +107,7 @@ class ControlServer:
         store: Store,
         commands: Commands,
         feed: Feed,
+        diagnostics: Diagnostics,
         clock: Clock,
         bridge: Bridge | None = None,
     ) -> None:
@@ -118,6 +125,7 @@ class ControlServer:
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))
         self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle))
+        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
 
     # --- from Trio --------------------------------------------------------------------------------------------
 
@@ -179,7 +187,7 @@ class ControlServer:
 
     @property
     def _services(self) -> tuple[Service, ...]:
-        return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events)
+        return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events, self._diagnostics)
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
         """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
@@ -188,8 +196,9 @@ class ControlServer:
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
         event_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
+        diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        ours = [f"gateway.api.v1.{name}Service" for name in ("ChargePoint", "Command", "Transaction", "IdTag", "Event")]
+        ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
         return ["", *ours]
 

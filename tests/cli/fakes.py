@@ -13,15 +13,24 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2, id_tag_pb2, transaction_pb2
+from gateway.api.v1 import charge_point_pb2, command_pb2, diagnostics_pb2, event_pb2, id_tag_pb2, transaction_pb2
 
 SERVICES = {
     "ChargePointService": charge_point_pb2,
     "CommandService": command_pb2,
+    "DiagnosticsService": diagnostics_pb2,
     "EventService": event_pb2,
     "IdTagService": id_tag_pb2,
     "TransactionService": transaction_pb2,
 }
+
+
+KINDS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether the client streams, and whether the server does."""
 
 
 @define
@@ -57,7 +66,8 @@ class Failure:
 @define
 class FakeGateway:
     """Method name to what it answers: a message, a list of them for one call after the other, or a Failure. Streams
-    answer a list of messages and Failures, and then end. Unset methods answer an empty message."""
+    answer a list of messages and Failures, and then end; where the client streams too its requests are read first, and
+    kept as a list. Unset methods answer an empty message."""
 
     answers: dict[str, Any] = field(factory=dict)
     requests: list[tuple[str, Any]] = field(factory=list)
@@ -85,7 +95,7 @@ class FakeGateway:
         """A method with a stream of answers. A list of lists: one for each time that it is called."""
 
         def answer(request: Any, context: Any) -> Iterator[Any]:
-            self.requests.append((method, request))
+            self.requests.append((method, list(request) if isinstance(request, Iterator) else request))
             found = self.answers.get(method, [])
             if found and isinstance(found[0], list):
                 found = found.pop(0)
@@ -106,9 +116,7 @@ def serving(fake: FakeGateway) -> Iterator[FakeGateway]:
         handlers = {}
         for method in descriptor.methods:
             request, response = (getattr(messages, each.name) for each in (method.input_type, method.output_type))
-            make = (
-                grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-            )
+            make = KINDS[method.client_streaming, method.server_streaming]
             behaviour = fake.stream(method.name) if method.server_streaming else fake.unary(method.name, response)
             handlers[method.name] = make(
                 behaviour, request_deserializer=request.FromString, response_serializer=response.SerializeToString

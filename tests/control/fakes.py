@@ -80,6 +80,25 @@ class FakeCommands:
 
 
 @define
+class FakeDiagnostics:
+    """What the running gateway remembers."""
+
+    refused: list = field(factory=list)
+    deviating: list = field(factory=list)
+    rings: dict = field(factory=dict)
+    keeps_frames: bool = True
+
+    def refused_connections(self):
+        return self.refused
+
+    def frames(self, charge_point):
+        return self.rings.get(charge_point)
+
+    def deviations(self):
+        return self.deviating
+
+
+@define
 class Control:
     """A running control interface and what stands behind it."""
 
@@ -87,6 +106,7 @@ class Control:
     journal: Journal
     feed: Feed
     commands: FakeCommands
+    diagnostics: FakeDiagnostics
     server: ControlServer
     bridge: Bridge
     client: GatewayClient
@@ -123,6 +143,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
     feed = Feed(store, journal.read)
     journal.on_commit.append(feed.notify)
     commands = FakeCommands()
+    diagnostics = FakeDiagnostics()
     bridge = Bridge(**bridge_options)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
@@ -130,6 +151,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
         store=store,
         commands=commands,
         feed=feed,
+        diagnostics=diagnostics,
         clock=lambda: datetime.now(UTC),
         bridge=bridge,
     )
@@ -141,7 +163,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
                 port = await nursery.start(lambda task_status: server.run(task_status=task_status))
                 target = "localhost" if client_tls else "127.0.0.1"
                 with GatewayClient(f"{target}:{port}", client_tls) as client:
-                    yield Control(store, journal, feed, commands, server, bridge, client, port)
+                    yield Control(store, journal, feed, commands, diagnostics, server, bridge, client, port)
                 nursery.cancel_scope.cancel()
     finally:
         store.close()

@@ -40,7 +40,15 @@ def test_any_other_address_without_tls_is_refused_unless_allowed(host):
 def test_a_server_for_a_refused_address_can_not_be_made():
     """Before anything listens."""
     with pytest.raises(SettingsError):
-        ControlServer(ControlSettings(host="0.0.0.0"), journal=None, store=None, commands=None, feed=None, clock=None)
+        ControlServer(
+            ControlSettings(host="0.0.0.0"),
+            journal=None,
+            store=None,
+            commands=None,
+            feed=None,
+            diagnostics=None,
+            clock=None,
+        )
 
 
 def test_ipv6_addresses_are_bracketed():
@@ -59,6 +67,7 @@ async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
             store=first.store,
             commands=first.commands,
             feed=first.feed,
+            diagnostics=first.diagnostics,
             clock=None,
             bridge=Bridge(),
         )
@@ -93,7 +102,8 @@ async def test_the_interface_describes_itself(gateway):
     """Reflection, for grpcurl and the like."""
     database = ProtoReflectionDescriptorDatabase(gateway.client.channel)
     names = await trio.to_thread.run_sync(lambda: list(database.get_services()))
-    ours = {f"gateway.api.v1.{name}Service" for name in ("ChargePoint", "Command", "Transaction", "IdTag", "Event")}
+    ours = {f"gateway.api.v1.{name}Service" for name in server.SERVICES}
+    assert len(ours) == 6
     assert ours < set(names)
     described = await trio.to_thread.run_sync(
         lambda: database.FindFileContainingSymbol("gateway.api.v1.CommandService")

@@ -244,6 +244,15 @@ class SessionSettings:
             whole(4_096, 67_108_864, "bytes"),
         ),
     )
+    kept_frames: int = field(
+        default=20,
+        metadata=about(
+            "The last messages of each charger, kept in memory without secrets for `gateway frames`, also of the last "
+            "1,000 chargers that went. Twenty tell a whole boot and cost 7 kB a charger, 20 kB at most where all are "
+            "large; 0 keeps none.",
+            whole(0, 200),
+        ),
+    )
 
     def problems(self) -> Problems:
         """The silence limit leaves slack above the intervals that chargers are told."""

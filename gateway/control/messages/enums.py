@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from gateway.api.v1 import command_pb2, common_pb2, id_tag_pb2, transaction_pb2
+from gateway.api.v1 import command_pb2, common_pb2, diagnostics_pb2, id_tag_pb2, transaction_pb2
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
+from gateway.domain.diagnostics import FrameKind
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag, Registration
 
@@ -69,5 +70,7 @@ AVAILABILITY = _all(command_pb2.AvailabilityType, AvailabilityType)
 RESET = _all(command_pb2.ResetType, ResetType)
 UPDATE = _all(command_pb2.LocalListUpdateType, UpdateType)
 TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
+FRAME_KIND = _all(diagnostics_pb2.FrameKind, FrameKind)
+CONNECTION_STAGE = _of(diagnostics_pb2.ConnectionStage, "accept", "tls", "http", "admission")
 ID_TAG_STATUS = _of(id_tag_pb2.IdTagStatus, "Accepted", "Blocked", "Expired", "Invalid")
 AUTHORIZATION = _of(command_pb2.AuthorizationStatus, "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")

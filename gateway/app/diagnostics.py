@@ -1,0 +1,55 @@
+"""What the running gateway remembers for whoever connects a charger: refusals, frames, deviations."""
+
+from gateway.app.deviations import Deviations
+from gateway.app.frames import Frames
+from gateway.app.metrics import Metrics
+from gateway.app.refusals import Refusals
+from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
+from gateway.domain.events import BootInformation
+from gateway.domain.values import Clock
+from gateway.transport.listener import Outcome
+
+
+class Diagnostics:
+    """Told by listeners and sessions (their ``Observer``), asked by control. Counts for metrics, too."""
+
+    def __init__(self, metrics: Metrics, clock: Clock, kept_frames: int) -> None:
+        self._metrics = metrics
+        self._refusals = Refusals(clock)
+        self._deviations = Deviations(clock)
+        self.recorder = Frames(clock, kept_frames)
+
+    # --- told -------------------------------------------------------------------------------------------------
+
+    def connection_over(self, outcome: Outcome) -> None:
+        """A listener's ``observe``."""
+        self._metrics.count(f"connections_{outcome.stage}", outcome.result)
+        self._refusals.observe(outcome)
+
+    def count(self, what: str, label: str = "") -> None:
+        """As ``Observer.count``."""
+        self._metrics.count(what, label)
+
+    def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
+        """As ``Observer.deviated``."""
+        self._metrics.deviated(charge_point, boot, deviations)
+        self._deviations.deviated(charge_point, boot, deviations)
+
+    # --- asked (``gateway.control.ports.Diagnostics``) --------------------------------------------------------
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether frames are kept at all."""
+        return self.recorder.kept
+
+    def refused_connections(self) -> list[RefusedConnection]:
+        """The newest entry first."""
+        return self._refusals.entries()
+
+    def frames(self, charge_point: str) -> list[KeptFrame] | None:
+        """The oldest first; None: there are none."""
+        return self.recorder.of(charge_point)
+
+    def deviations(self) -> list[DeviationCount]:
+        """The newest entry first."""
+        return self._deviations.entries()

@@ -1,0 +1,180 @@
+"""The last messages of each charger, for people who want to see why it does what it does, or why it went.
+
+Taken where they pass the transport, so that what can't be parsed is there too. Nothing is copied: the bytes that were
+received or sent are kept alive a little longer, and are read, redacted and decoded only for whoever asks. Only our
+CALLs that carry an AuthorizationKey are redacted before they are kept: a charger may repeat the key when they are long
+gone, so the key is remembered apart, to be taken out of whatever comes after.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeAlias
+
+import trio
+from attrs import define, field
+
+from gateway.domain.commands import REDACTED
+from gateway.domain.diagnostics import FrameKind, KeptFrame
+from gateway.domain.values import Clock
+from gateway.messages.redaction import names_a_key, redact, without
+from gateway.transport.api import ConnectionClosed, Initiator, Peer, Transport
+
+MAX_FRAME_BYTES = 4_096
+"""Of one frame; the rest is cut. Whole for all but a charger's full configuration or a long transaction's data."""
+
+MAX_RING_BYTES = 16_384
+"""Of one charge point's frames, whatever the setting says: at 18,000 chargers that all send large frames 300 MB."""
+
+MAX_GONE = 1_000
+"""Charge points without a connection whose frames are kept; the longest gone goes first. 16 MB at most, typically 4."""
+
+MAX_KEYS = 8
+"""AuthorizationKeys remembered for each charge point: the last ones that were sent to it."""
+
+Kept: TypeAlias = tuple[float, FrameKind, bytes, int]
+"""When, in Trio's time; what; the beginning of it; and its length."""
+
+_ENDED_BY = {"peer": "the charger", "local": "the gateway", "network": "the network"}
+
+
+@define(eq=False)
+class Ring:
+    """One charge point's."""
+
+    frames: deque[Kept]
+    size: int = 0
+    connections: int = 0
+    keys: deque[str] = field(factory=lambda: deque(maxlen=MAX_KEYS), repr=False)
+
+    def add(self, kind: FrameKind, data: bytes) -> None:
+        """Keep a frame, and let the oldest go."""
+        size = len(data)
+        if size > MAX_FRAME_BYTES:
+            data = data[:MAX_FRAME_BYTES]
+        frames = self.frames
+        if len(frames) == frames.maxlen:
+            self.size -= len(frames.popleft()[2])
+        self.size += len(data)
+        while self.size > MAX_RING_BYTES:
+            self.size -= len(frames.popleft()[2])
+        frames.append((trio.current_time(), kind, data, size))
+
+    def add_command(self, data: bytes) -> None:
+        """Keep a CALL of ours."""
+        if names_a_key(data):
+            redacted = redact(data)
+            self.keys.extend(redacted.keys)
+            data = redacted.text.encode()
+        self.add(FrameKind.SENT, data)
+
+
+class RecordedTransport:
+    """A transport whose messages are kept; otherwise as what it wraps (``gateway.transport.api.Transport``)."""
+
+    def __init__(self, transport: Transport, ring: Ring) -> None:
+        self._transport = transport
+        self._ring = ring
+        self._closed = False
+        peer = transport.peer
+        self._ring.add(FrameKind.CONNECTED, f"{peer.address} port {peer.port}, {peer.tls_version}".encode())
+
+    @property
+    def peer(self) -> Peer:
+        return self._transport.peer
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._transport.subprotocol
+
+    @property
+    def last_heard(self) -> float:
+        return self._transport.last_heard
+
+    async def receive(self) -> bytes:
+        try:
+            data = await self._transport.receive()
+        except ConnectionClosed as closed:
+            self._ended(closed.initiator, closed.code, closed.reason)
+            raise
+        self._ring.add(FrameKind.RECEIVED, data)
+        return data
+
+    async def send(self, data: bytes) -> None:
+        # Kept before it is handed over: the answer may be here before this task is.
+        if data.startswith(b"[2"):
+            self._ring.add_command(data)
+        else:
+            self._ring.add(FrameKind.SENT, data)
+        await self._transport.send(data)
+
+    async def ping(self) -> None:
+        await self._transport.ping()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        self._ended("local", code, reason)
+        await self._transport.aclose(code, reason)
+
+    def _ended(self, initiator: Initiator, code: int, reason: str) -> None:
+        if not self._closed:
+            self._closed = True
+            self._ring.add(FrameKind.CLOSED, f"by {_ENDED_BY[initiator]}: {code} {reason}".rstrip().encode())
+
+
+class Frames:
+    """The rings of all charge points. ``length``: frames of each, 0 keeps none. Belongs to the Trio loop."""
+
+    def __init__(self, clock: Clock, length: int) -> None:
+        self._clock = clock
+        self._length = length
+        self._live: dict[str, Ring] = {}
+        self._gone: OrderedDict[str, Ring] = OrderedDict()
+
+    @property
+    def kept(self) -> bool:
+        """Whether any are."""
+        return self._length > 0
+
+    @contextmanager
+    def recorded(self, identity: str, transport: Transport) -> Iterator[Transport]:
+        """The transport to be used for a connection of a charge point, which lasts as long as the block. Connections
+        that overlap or follow one another share a ring: how one went and the next came is one story."""
+        if not self._length:
+            yield transport
+            return
+        ring = self._live.get(identity)
+        if ring is None:
+            ring = self._live[identity] = self._gone_ring(identity)
+        ring.connections += 1
+        try:
+            yield RecordedTransport(transport, ring)
+        finally:
+            ring.connections -= 1
+            if not ring.connections:
+                self._gone[identity] = self._live.pop(identity)
+                if len(self._gone) > MAX_GONE:
+                    self._gone.popitem(last=False)
+
+    def _gone_ring(self, identity: str) -> Ring:
+        """Its last one, or a new one."""
+        return self._gone.pop(identity) if identity in self._gone else Ring(deque(maxlen=self._length))
+
+    def of(self, identity: str) -> list[KeptFrame] | None:
+        """A charge point's frames, the oldest first, without secrets; None: there are none.
+
+        Takes 1 ms for a full ring of large frames, and 10 ms if they were made to be hard to search.
+        """
+        ring = self._live.get(identity) or self._gone.get(identity)
+        if ring is None:
+            return None
+        redacted = [redact(data, cut=size > len(data)) for _, _, data, size in ring.frames]
+        keys = {*ring.keys, *(key for each in redacted for key in each.keys)}
+        # Frames are dated by the loop's clock: what the wall clock did since must not change their order.
+        start = self._clock() - timedelta(seconds=trio.current_time())
+        shown = []
+        for (at, kind, data, size), each in zip(ring.frames, redacted, strict=True):
+            text = without(each.text, keys)
+            moment = start + timedelta(seconds=at)
+            shown.append(KeptFrame(moment, kind, text, size, size > len(data), REDACTED in text))
+        return shown

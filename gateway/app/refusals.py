@@ -1,0 +1,130 @@
+"""Connections that came to nothing: the list that whoever connects a charger looks at first.
+
+In memory, and bounded against those who fill it on purpose or by nature (refused chargers come back for ever, JE 3.3,
+and a port on the internet meets scanners all day):
+
+* What repeats is counted, not listed again.
+* Connections that named an identity have a shelf of their own. Those that named none (scanners, health checks, broken
+  TLS), and those refused because nobody could be served just then, push out only each other.
+* No network may take more than a quarter of a shelf; past that, its newest pushes out its own oldest.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from datetime import datetime
+from typing import TypeAlias
+
+from attrs import define, field
+
+from gateway.domain.diagnostics import RefusedConnection
+from gateway.domain.values import Clock
+from gateway.transport.listener import Outcome
+
+NAMED, NAMELESS = 800, 200
+"""Entries of the two shelves: together half a megabyte, and what a person can still read."""
+
+SHARE = 4
+"""A network's part of a shelf is one in so many. Not less: all chargers of a carrier may share one address."""
+
+MAX_IDENTITY, MAX_ADDRESS, MAX_REASON = 48, 64, 64
+"""Characters. Identities of more are refused before they are told; the others are guards against a mistake of ours."""
+
+MIN_SERVER_ERROR = 500
+"""From this HTTP status on the refusal was no fault of the charger's: the gateway was stopping, or full."""
+
+
+Key: TypeAlias = tuple[str, str, str, str, str, int | None]
+"""Identity, address, listener, stage, reason and status."""
+
+
+@define(eq=False)
+class _Entry:
+    number: int
+    key: Key
+    network: str
+    first_seen: datetime
+    last_seen: datetime
+    count: int = 1
+
+
+@define(eq=False)
+class _Shelf:
+    """Entries by key, the least recently seen first; and the same for each network."""
+
+    size: int
+    entries: OrderedDict[Key, _Entry] = field(factory=OrderedDict)
+    networks: dict[str, OrderedDict[Key, None]] = field(factory=dict)
+
+    def seen(self, key: Key) -> _Entry | None:
+        """The entry, if there is one, moved to the end."""
+        entry = self.entries.get(key)
+        if entry is not None:
+            self.entries.move_to_end(key)
+            self.networks[entry.network].move_to_end(key)
+        return entry
+
+    def add(self, entry: _Entry) -> None:
+        """Make room and take it in."""
+        of_network = self.networks.get(entry.network)
+        if of_network is not None and len(of_network) >= self.size // SHARE:
+            self._remove(next(iter(of_network)))
+        elif len(self.entries) >= self.size:
+            self._remove(next(iter(self.entries)))
+        self.entries[entry.key] = entry
+        self.networks.setdefault(entry.network, OrderedDict())[entry.key] = None
+
+    def _remove(self, key: Key) -> None:
+        network = self.entries.pop(key).network
+        del self.networks[network][key]
+        if not self.networks[network]:
+            del self.networks[network]
+
+
+class Refusals:
+    """Belongs to the Trio loop. ``observe`` is the listeners'; it takes a few microseconds and never raises."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._number = 0
+        self._named, self._nameless = _Shelf(NAMED), _Shelf(NAMELESS)
+
+    def observe(self, outcome: Outcome) -> None:
+        """A connection is over. Those that were served don't count."""
+        if outcome.stage == "session":
+            return
+        key = (
+            (outcome.identity or "")[:MAX_IDENTITY],
+            outcome.address[:MAX_ADDRESS],
+            outcome.listener,
+            outcome.stage,
+            outcome.result[:MAX_REASON],
+            outcome.status,
+        )
+        ours = outcome.status is not None and outcome.status >= MIN_SERVER_ERROR
+        shelf = self._named if outcome.identity and not ours else self._nameless
+        now = self._clock()
+        entry = shelf.seen(key)
+        if entry is None:
+            self._number += 1
+            shelf.add(_Entry(self._number, key, _network(key[1]), now, now))
+        else:
+            entry.count += 1
+            entry.last_seen = now
+
+    def entries(self) -> list[RefusedConnection]:
+        """All of them, the newest entry first."""
+        found = [*self._named.entries.values(), *self._nameless.entries.values()]
+        found.sort(key=lambda entry: entry.number, reverse=True)
+        return [RefusedConnection(e.number, *e.key, e.count, e.first_seen, e.last_seen) for e in found]
+
+
+def _network(address: str) -> str:
+    """Whom an address belongs to: itself in IPv4, its /64 in IPv6, where one peer has them all."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    mapped = parsed.ipv4_mapped
+    return str(mapped) if mapped is not None else parsed.packed[:8].hex()
