@@ -1,0 +1,233 @@
+"""Starting and ending the whole: in every phase, with a store that fails, with somebody at the door."""
+
+import socket
+import threading
+
+import pytest
+import trio
+
+from gateway.app.serve import Gateway, utc_now
+from gateway.cli.serving import leaves
+from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RefusalReason, Refused
+from gateway.domain.values import Registration
+from gateway.errors import GatewayError, SettingsError
+from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
+from tests.app.running import Disk, Running, running, settings, until
+from tests.endtoend.gateway_process import development_certificates
+
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return development_certificates(tmp_path_factory.mktemp("serve") / "certs")
+
+
+async def ask(serving: Running, request_id: str = "r", seconds: float = 30):
+    """A command to CP1."""
+    deadline = trio.current_time() + seconds
+    return await serving.gateway.router.call("CP1", ClearCache(), request_id=request_id, deadline=deadline)
+
+
+# --- starting -------------------------------------------------------------------------------------------------
+
+
+async def test_a_port_that_is_taken_is_told_by_the_listeners_name(tmp_path, certificates):
+    """The operator reads which one, and why."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        disk = Disk(tmp_path / "gateway.db", clock=utc_now)
+        told = []
+        try:
+            await Gateway(settings(tmp_path, certificates, port=port, name="front"), disk).run()
+        except* GatewayError as errors:
+            told = list(leaves(errors))
+        finally:
+            disk.close()
+    [error] = told
+    assert isinstance(error, SettingsError)
+    assert "listeners.front" in str(error)
+
+
+# --- draining -------------------------------------------------------------------------------------------------
+
+
+async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_recorded(tmp_path, certificates):
+    """It was admitted before; nobody waits for it until the deadline."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
+        charger = serving.connect()
+        await trio.sleep(0.1)
+        serving.terminate()
+        await trio.sleep(0.2)
+        serving.disk.gate.set()
+        assert await charger.sees_the_end() == (1001, "draining")
+        with trio.fail_after(5):
+            await serving.over.wait()
+        assert len(serving.bodies("charge_point.disconnected")) == 1
+
+
+async def test_a_second_signal_does_not_wait_for_anybody(tmp_path, certificates):
+    """The operator insists; what is cut off is settled at the next start."""
+    async with running(settings(tmp_path, certificates, drain_seconds=60)) as serving:
+        charger = await serving.booted()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, serving)
+            await charger.next_call("ClearCache")
+            serving.terminate()
+            await trio.sleep(0.2)
+            assert not serving.over.is_set()
+            serving.terminate()
+            with trio.fail_after(5):
+                await serving.over.wait()
+            await charger.lose_link()
+
+
+async def test_a_store_that_fails_while_draining_does_not_hold_up_the_end(tmp_path, certificates):
+    """Callers are told, chargers are let go, the process ends."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        charger = await serving.booted()
+        outcomes = []
+
+        async def keep() -> None:
+            outcomes.append(await ask(serving))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep)
+            message_id, _, _ = await charger.next_call("ClearCache")
+            serving.terminate()
+            await trio.sleep(0.1)
+            serving.disk.failing = True
+            await charger.answer(message_id, {"status": "Accepted"})
+            assert (await charger.sees_the_end())[0] == 1011
+            with trio.fail_after(5):
+                await serving.over.wait()
+        [outcome] = outcomes
+        assert isinstance(outcome, CommandRecord)
+        assert outcome.state is CommandState.OUTCOME_UNKNOWN
+
+
+async def test_a_gateway_that_stops_refuses_commands_and_chargers(tmp_path, certificates):
+    """Before anything is ended."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        charger = await serving.booted()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, serving)
+            message_id, _, _ = await charger.next_call("ClearCache")
+            serving.terminate()
+            await until(lambda: serving.gateway.chargers.draining)
+            refused = await ask(serving, "another")
+            assert isinstance(refused, Refused)
+            assert refused.reason is RefusalReason.DRAINING
+            newcomer = serving.connect()
+            assert await newcomer.sees_the_end() == (1001, "draining")
+            await charger.answer(message_id, {"status": "Accepted"})
+            assert await charger.sees_the_end() == (1001, "draining")
+            with trio.fail_after(5):
+                await serving.over.wait()
+
+
+# --- a store that fails ---------------------------------------------------------------------------------------
+
+
+async def test_a_failing_store_ends_sessions_and_is_got_over(tmp_path, certificates):
+    """1011 and then 503, recovery without a restart, and what could not be recorded is recorded."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        gateway = serving.gateway
+        charger = await serving.booted()
+        outcomes = []
+
+        async def keep() -> None:
+            outcomes.append(await ask(serving))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep)
+            await charger.next_call("ClearCache")
+            serving.disk.failing = True
+            await charger.send(
+                2, "s", "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+            )
+            assert (await charger.sees_the_end())[0] == 1011
+        assert gateway._why_refusing() == "store-unavailable"
+        assert not gateway.journal.healthy
+        newcomer = serving.connect()
+        assert await newcomer.sees_the_end() == (1011, "store-unavailable")
+        assert serving.disk.charge_point("CP1").connection.connected
+
+        serving.disk.failing = False
+        await gateway.journal.wait_healthy()
+        assert gateway._why_refusing() is None
+        assert await gateway.lost_ends.record() == 1
+        assert not serving.disk.charge_point("CP1").connection.connected
+        [outcome] = outcomes
+        recorded = serving.disk.command(outcome.command_id)
+        assert (recorded.state, recorded.reason) == (CommandState.OUTCOME_UNKNOWN, "store-unavailable")
+        assert (outcome.state, outcome.reason) == (CommandState.OUTCOME_UNKNOWN, "store-unavailable")
+        assert await gateway.lost_ends.record() == 0
+        await serving.booted()
+        assert await gateway.lost_ends.record() == 0, "a live connection is nobody's lost end"
+
+
+async def test_a_connection_that_is_being_opened_is_no_lost_end(tmp_path, certificates):
+    """The store says connected, and no session is there yet."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
+        charger = serving.connect()
+        await until(lambda: serving.disk.charge_point("CP1").connection.connected)
+        found = []
+
+        async def look() -> None:
+            found.append(await serving.gateway.lost_ends.record())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            await trio.sleep(0.1)
+            serving.disk.gate.set()
+        assert found == [0]
+        await charger.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})
+        assert serving.disk.charge_point("CP1").connection.connected
+
+
+# --- the operator, while a connection is being opened -----------------------------------------------------------
+
+
+async def test_a_charge_point_deleted_while_it_connects_is_closed(tmp_path, certificates):
+    """Opening and deletion are one batch, and answered together; whichever wakes first, no session stays."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        journal, router = serving.gateway.journal, serving.gateway.router
+        serving.disk.slow, serving.disk.gate = (RecordLastHeard,), threading.Event()
+
+        async def delete() -> None:
+            await journal.commit(DeleteChargePoint("CP1", utc_now()))
+            router.expel("CP1")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.commit, RecordLastHeard(()))
+            await trio.sleep(0.1)
+            charger = serving.connect()
+            await trio.sleep(0.1)
+            nursery.start_soon(delete)
+            await trio.sleep(0.1)
+            serving.disk.gate.set()
+        assert await charger.sees_the_end() == (1008, "deleted")
+        await until(lambda: not len(router))
+
+
+async def test_a_registration_changed_while_a_charger_connects_is_its_registration(tmp_path, certificates):
+    """It was opened as Accepted, and is Pending by now."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        router = serving.gateway.router
+        await (await serving.booted()).lose_link()
+        await until(lambda: not len(router))
+        serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
+        charger = serving.connect()
+        await trio.sleep(0.1)
+        async with trio.open_nursery() as nursery:
+            update = UpdateChargePoint("CP1", utc_now(), registration=Registration.PENDING)
+            nursery.start_soon(serving.gateway.journal.commit, update)
+            router.registration_changed("CP1", Registration.PENDING)
+            serving.disk.gate.set()
+        kind, code, *_ = await charger.call_frame("StatusNotification", STATUS)
+        assert (kind, code) == (4, "SecurityError")
