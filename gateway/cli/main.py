@@ -16,6 +16,7 @@ from gateway.cli import (
     chargers,
     commands,
     demo,
+    importing,
     limiting,
     serving,
     simulate,
@@ -80,6 +81,7 @@ SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out
 app.command("serve", rich_help_panel=SERVER)(serving.serve)
 app.command("check-config", rich_help_panel=SERVER)(serving.check_config)
 app.command("example-config", rich_help_panel=SERVER)(serving.example_config)
+chargers.app.command("import")(importing.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)
 app.add_typer(tags.app, name="tags", rich_help_panel=CHARGERS)
 app.command("start", rich_help_panel=CHARGERS)(steering.start)
