@@ -97,13 +97,27 @@ lock: setup ## Pin all packages anew (make lock LOCK=--upgrade for the newest)
 	@$(UV_COMPILE) pyproject.toml --output-file requirements.lock
 	@$(UV_COMPILE) pyproject.toml --constraint requirements.lock --group dev --output-file requirements-dev.lock
 	@$(UV_COMPILE) --constraint requirements-dev.lock --group build --output-file requirements-build.lock
+	@$(UV_COMPILE) --constraint requirements-dev.lock --group fuzz --output-file requirements-fuzz.lock
 	@$(if $(NPM),npm install --package-lock-only --loglevel=error >/dev/null)
 
 .PHONY: bench
 bench: setup ## Measure the gateway under load (make bench ARGS=...)
 	@$(BIN)/python -m bench $(ARGS)
 
+# Found inputs are kept between runs; what breaks a target is written to its corpus.
+FUZZ_SECONDS ?= 300
+.PHONY: fuzz
+fuzz: setup ## Look for inputs that break a parser (make fuzz FUZZ_SECONDS=60)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  --requirement requirements-fuzz.lock
+	@for target in framing handshake messages; do \
+	  $(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) --found .fuzz/$$target; done
+
+.PHONY: soak
+soak: setup ## Churn of everything at once for ten minutes (make soak ARGS="--seconds 60")
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what tools leave behind (not .venv, not node_modules)
-	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

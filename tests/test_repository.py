@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+ALL_LOCKS = (*LOCKS, "requirements-fuzz.lock")
 GENERATED = Path("gateway", "api", "v1")
 
 # Written in parts, so that this file passes its own test.
@@ -95,7 +96,7 @@ def test_other_paths_are_not_taken_for_a_machines(parts):
     assert not MACHINE_PATH.search("/".join(parts))
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", ALL_LOCKS)
 def test_a_lock_has_a_digest_for_every_package_and_no_address(name):
     """pip can verify every file it installs, and the lock doesn't say where to get it."""
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -113,6 +114,7 @@ def test_a_lock_has_a_digest_for_every_package_and_no_address(name):
         ("requirements.lock", ("project",)),
         ("requirements-dev.lock", ("project", "build", "dev")),
         ("requirements-build.lock", ("build",)),
+        ("requirements-fuzz.lock", ("fuzz",)),
     ],
 )
 def test_a_lock_pins_what_the_metadata_asks_for(name, groups):
