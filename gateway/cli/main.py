@@ -16,6 +16,7 @@ from gateway.cli import (
     chargers,
     commands,
     demo,
+    diagnosing,
     importing,
     limiting,
     serving,
@@ -94,6 +95,9 @@ app.add_typer(steering.config, name="config", rich_help_panel=CHARGERS)
 app.add_typer(transactions.app, name="transactions", rich_help_panel=CHARGERS)
 app.add_typer(commands.app, name="commands", rich_help_panel=CHARGERS)
 app.command("watch", rich_help_panel=CHARGERS)(watch.watch)
+app.command("refused", rich_help_panel=CHARGERS)(diagnosing.refused)
+app.command("frames", rich_help_panel=CHARGERS)(diagnosing.frames)
+app.command("deviations", rich_help_panel=CHARGERS)(diagnosing.deviations)
 app.add_typer(certs.app, name="certs", rich_help_panel=TRYING)
 app.command("simulate", rich_help_panel=TRYING)(simulate.simulate)
 app.command("demo", rich_help_panel=TRYING)(demo.demo)

@@ -1,0 +1,163 @@
+"""`gateway refused`, `gateway frames`, `gateway deviations`: for whoever connects a charger, and it doesn't."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gateway.api.v1.diagnostics_pb2 import (
+    ConnectionStage,
+    Frame,
+    FrameKind,
+    ListDeviationsRequest,
+    ListFramesRequest,
+    ListRefusedConnectionsRequest,
+    RefusedConnection,
+)
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment, pages
+from gateway.cli.output import JsonOption, age, local, note, out, print_json, printable, table
+
+LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
+
+MEANINGS = {
+    "unknown_identity": "no such charge point: add it, or correct the charger's identity (case counts)",
+    "identity_missing": "the URL ends before the identity: wss://host:port/prefix/IDENTITY",
+    "identity_encoding": "the identity in the URL is not percent-encoded UTF-8",
+    "identity_too_long": "the identity is too long",
+    "identity_characters": "the identity has characters that none may have",
+    "outside_prefix": "the URL's path is not the listener's path_prefix and an identity",
+    "authorization_missing": "no password was sent: set its AuthorizationKey and security profile 2",
+    "authorization_scheme": "it did not use Basic authentication",
+    "authorization_malformed": "its Authorization header can't be read",
+    "several_authorization_headers": "it sent more than one Authorization header",
+    "username_is_not_identity": "the user name is not the identity in the URL",
+    "wrong_password": "its key is not the one that is known here (text or hex?): set a new one on both sides",
+    "subprotocol_missing": "no subprotocol was offered: `gateway chargers update ID --assume-subprotocol` lets it in",
+    "subprotocol_unsupported": "it offers no subprotocol that is spoken here: ocpp1.6 is",
+    "not_an_upgrade": "a plain HTTP request: a browser, or a health check",
+    "method_not_allowed": "a plain HTTP request: a browser, or a health check",
+    "malformed_request": "no HTTP came through TLS",
+    "malformed_upgrade": "the WebSocket handshake is wrong",
+    "http_request": "plain HTTP or ws:// on the TLS port: the charger's URL must begin with wss://",
+    "wrong_version_number": "no TLS: the charger's URL must begin with wss://",
+    "unsupported_protocol": "its TLS is older than 1.2",
+    "no_shared_cipher": "it knows none of the ciphers, or no certificate of its kind (RSA, ECDSA) is configured",
+    "tlsv1_alert_unknown_ca": "the charger does not trust the server certificate: install its CA",
+    "sslv3_alert_bad_certificate": "the charger does not accept the server certificate",
+    "sslv3_alert_certificate_unknown": "the charger does not accept the server certificate",
+    "sslv3_alert_certificate_expired": "the charger finds the server certificate expired: or its clock is wrong",
+    "deadline": "it went silent half-way",
+    "closed_by_peer": "it hung up without a word: it may not trust the certificate; also port scanners, health checks",
+    "closed_by_network": "the link was lost",
+    "crowded_out": "too many connections were being opened at once: it was the slowest",
+    "draining": "the gateway was stopping: it will be back",
+    "store-unavailable": "the gateway's store failed: see its log",
+    "admission_deadline": "the gateway could not check the password in time",
+}
+"""What a reason means, or what to do about it. Any other is shown as it is."""
+
+ARROWS = {
+    FrameKind.FRAME_KIND_RECEIVED: ("→", "cyan"),
+    FrameKind.FRAME_KIND_SENT: ("←", "green"),
+    FrameKind.FRAME_KIND_CONNECTED: ("+", "bold"),
+    FrameKind.FRAME_KIND_CLOSED: ("×", "bold red"),
+}
+
+
+def refused(
+    charge_point: Annotated[str, typer.Option("--charger", help="Only those that named this identity.")] = "",
+    address: Annotated[str, typer.Option(help="Only those from this IP address.")] = "",
+    limit: LimitOption = 50,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Connections that were turned away, and why: where to look when a charger does not connect."""
+    request = ListRefusedConnectionsRequest(charge_point=charge_point, address=address)
+    with connect(target) as gateway:
+        fetch = gateway.diagnostics.ListRefusedConnections
+        found = list(pages(fetch, request, lambda page: page.refused_connections))
+    found.sort(key=lambda each: each.last_seen_time.ToNanoseconds(), reverse=True)
+    shown = found[:limit]
+    if json:
+        print_json([as_dict(each) for each in shown])
+        return
+    columns = ("=charger", "address", "last seen", ">times", "stage", ">http", "reason", "meaning")
+    out().print(table(*columns, rows=[*map(_refusal, shown)]))
+    if len(found) > limit:
+        note(f"the last {limit} of {len(found)}; --limit for more")
+
+
+def frames(
+    charge_point: Annotated[str, typer.Argument(help="The charger, by its identity.")],
+    limit: LimitOption = 200,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """The last messages of a charger (→) and to it (←), without secrets; also of one that has gone."""
+    with connect(target) as gateway:
+        response = gateway.diagnostics.ListFrames(ListFramesRequest(charge_point=charge_point), timeout=READ_SECONDS)
+    shown = response.frames[-limit:]
+    if json:
+        print_json([as_dict(each) for each in shown])
+        return
+    for each in shown:
+        out().print(_line(each), soft_wrap=True)
+    if not shown:
+        note(f"none are kept: {charge_point} has not connected since the gateway started, or went long ago")
+
+
+def deviations(
+    vendor: Annotated[str, typer.Option(help="Only those of this make.")] = "",
+    model: Annotated[str, typer.Option(help="Only those of this model.")] = "",
+    firmware: Annotated[str, typer.Option(help="Only those of this firmware.")] = "",
+    limit: LimitOption = 200,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """What had to be mended in chargers' messages, by make and firmware, the most frequent first."""
+    request = ListDeviationsRequest(vendor=vendor, model=model, firmware_version=firmware)
+    with connect(target) as gateway:
+        found = list(pages(gateway.diagnostics.ListDeviations, request, lambda page: page.deviations))
+    found.sort(key=lambda each: (-each.count, each.deviation))
+    shown = found[:limit]
+    if json:
+        print_json([as_dict(each) for each in shown])
+        return
+    rows = [
+        (
+            each.deviation,
+            each.vendor,
+            each.model,
+            each.firmware_version,
+            each.count,
+            age(moment(each, "last_seen_time")),
+            each.last_charge_point,
+        )
+        for each in shown
+    ]
+    out().print(table("=deviation", "vendor", "model", "firmware", ">messages", "last", "by", rows=rows))
+    if len(found) > limit:
+        note(f"the {limit} most frequent of {len(found)}; --limit for more")
+
+
+def _refusal(each: RefusedConnection) -> tuple[object, ...]:
+    return (
+        each.charge_point or "-",
+        each.address,
+        f"{local(moment(each, 'last_seen_time'))} ({age(moment(each, 'last_seen_time'))})",
+        each.count,
+        ConnectionStage.Name(each.stage).removeprefix("CONNECTION_STAGE_").lower(),
+        each.http_status if each.HasField("http_status") else "",
+        each.reason,
+        MEANINGS.get(each.reason, ""),
+    )
+
+
+def _line(each: Frame) -> Text:
+    arrow, style = ARROWS.get(each.kind, ("?", ""))
+    at = moment(each, "frame_time")
+    time = "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03}"
+    end = f" … cut, {each.size_bytes} bytes in all" if each.cut else ""
+    text = f"closed {each.text}" if each.kind == FrameKind.FRAME_KIND_CLOSED else each.text
+    text = f"connected from {text}" if each.kind == FrameKind.FRAME_KIND_CONNECTED else text
+    return Text(f"{time} ", style="dim").append(arrow, style=style).append(f" {printable(text)}{end}", style="default")
