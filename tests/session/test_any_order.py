@@ -288,6 +288,21 @@ class World:
 
     # --- the end ---
 
+    def lost(self) -> list[tuple[str, str]]:
+        """(time of the start that was taken for lost, time of the start that showed it)."""
+        starts: dict[str, str] = {}
+        found, taken_for_lost = [], []
+        for event in self.harness.events("transaction.lost", "transaction.started"):
+            body = orjson.loads(event.body_json)
+            if event.type == "transaction.lost":
+                taken_for_lost.append(starts[body["transaction_id"]])
+                continue
+            assert event.reported_raw is not None
+            starts[body["transaction_id"]] = event.reported_raw
+            found += [(each, event.reported_raw) for each in taken_for_lost]
+            taken_for_lost.clear()
+        return found
+
     def transactions(self) -> list[TransactionRecord]:
         return self.harness.store.transactions(TransactionFilter(), None, 1000)
 
@@ -324,6 +339,7 @@ def check(world: World, charges: set[Charge]) -> None:
     found = world.transactions()
     assert Counter(t.number for t in found) == Counter(world.numbers[charge] for charge in charges)
     assert world.harness.store.orphans(None, 0, 10) == []
+    assert all(earlier < later for earlier, later in world.lost()), "a start ended one that began after it"
     by_number = {t.number: t for t in found}
     for charge in charges:
         record = by_number[world.numbers[charge]]
