@@ -131,8 +131,14 @@ class Journal:
         return result
 
     async def read(self, query: Callable[..., R], *args: Any) -> R:
-        """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself."""
-        return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
+        """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself.
+
+        Raises ``StoreUnavailable`` also when it has no answer within the deadline: a session that reads hears no ping
+        and no close meanwhile, and a disk that hangs without a commit under way would be noticed by nobody.
+        """
+        with trio.move_on_after(self._deadline):
+            return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
+        raise StoreUnavailable(f"a read took longer than {self._deadline:g} s")
 
     @property
     def healthy(self) -> bool:

@@ -203,7 +203,9 @@ class Router:
         """The charge point was deleted."""
         for arrival in self._arrivals.get(identity, ()):
             arrival.expelled = True
-        self.disconnect(identity, "deleted")
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.end("deleted", code=1008)
 
     def registration_changed(self, identity: str, registration: Registration) -> None:
         """The operator decided anew, and it is committed; the session, if there is one, follows."""

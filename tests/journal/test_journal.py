@@ -219,6 +219,15 @@ async def test_a_commit_that_takes_too_long_is_not_acknowledged(journal, store, 
     assert [w.charge_point for w in store.writes] == ["stalled", "after"]
 
 
+async def test_a_read_that_takes_too_long_is_given_up(journal, store, disk, autojump_clock):
+    """Whoever waits for a disk that hangs is told so, also while nobody commits."""
+    disk.stall()
+    begin = trio.current_time()
+    with pytest.raises(StoreUnavailable, match="a read took longer than 10 s"):
+        await journal.read(store.bounds)
+    assert trio.current_time() - begin == pytest.approx(constants.COMMIT_DEADLINE)
+
+
 async def test_the_deadline_is_each_commits_own(store, disk, autojump_clock):
     """A slow disk that keeps it for every commit stays in use, however long the queue never empties."""
     disk.seconds = 0.45
