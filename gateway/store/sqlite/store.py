@@ -17,6 +17,7 @@ from gateway.errors import StoreCorrupt, StoreUnavailable
 from gateway.store.api import Bounds, EventFilter, EventPage, TransactionFilter, Write, WriteResult
 from gateway.store.sqlite import history, queries
 from gateway.store.sqlite.books import Books
+from gateway.store.sqlite.checking import check_files, check_pages
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
 from gateway.store.sqlite.migrate import migrate
@@ -72,8 +73,10 @@ class SqliteStore:
 
     def _open(self) -> None:
         try:
+            check_files(self._path)
             cx = open_writer(self._path, self._vfs)
             try:
+                check_pages(cx, self._path)
                 migrate(cx, self._path, self._clock())
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
                 self._codes: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))

@@ -1,0 +1,58 @@
+"""Whether a database is sound, as far as that can be told at start without keeping chargers waiting.
+
+Damage is found for certain only by reading everything, which takes minutes for a year's history. What every decision
+rests on (charge points, transactions, idTags) is small and read first; the history is read for as long as there is time.
+Damage that is not found here is found when its page is next read.
+"""
+
+import time
+from pathlib import Path
+
+import apsw
+import structlog
+
+from gateway.store.sqlite.rows import fetch
+
+CHECK_SECONDS = 2.0
+"""A restart is an outage for every charger: no longer than their own reconnects are spread over."""
+
+STEPS = 10_000
+"""SQLite's steps between looks at the clock: less than a millisecond."""
+
+LARGE = ("command", "txn", "event")
+"""Read last."""
+
+log = structlog.get_logger()
+
+
+def check_files(path: Path) -> None:
+    """Raise apsw's ``CorruptError`` for an empty database with a log: SQLite would delete the log and begin a new
+    database, but it is what a copy or a restore that went wrong leaves behind. (It never is what a power cut leaves:
+    the log is begun after the database's first page is on disk.)"""
+    log_file = path.with_name(path.name + "-wal")
+    try:
+        empty = path.stat().st_size == 0 and log_file.stat().st_size > 0
+    except FileNotFoundError:
+        return
+    if empty:
+        raise apsw.CorruptError("the file is empty, its log is not")
+
+
+def check_pages(cx: apsw.Connection, path: Path, seconds: float = CHECK_SECONDS) -> None:
+    """Read the tables and their indexes for at most so long. Raises apsw's ``CorruptError`` for damage found."""
+    names = [name for (name,) in fetch(cx, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    until = time.monotonic() + seconds
+    cx.set_progress_handler(lambda: time.monotonic() > until, STEPS)
+    try:
+        for name in sorted(names, key=lambda name: LARGE.index(name) if name in LARGE else -1):
+            _check(cx, name)
+    except apsw.InterruptError:
+        log.info("database too large to be checked whole at start", path=str(path), seconds=seconds)
+    finally:
+        cx.set_progress_handler(None)
+
+
+def _check(cx: apsw.Connection, table: str) -> None:
+    found = [row for (row,) in fetch(cx, f"PRAGMA quick_check('{table}')") if row != "ok"]  # a table of ours
+    if found:
+        raise apsw.CorruptError(f"table {table}: {found[0]}")
