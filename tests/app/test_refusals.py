@@ -1,0 +1,120 @@
+"""The list of refused connections: what repeats is counted, and nobody pushes out everybody else."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.app.refusals import NAMED, NAMELESS, SHARE, Refusals
+from gateway.transport.listener import Outcome
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """One second later each time that it is read."""
+
+    def __init__(self):
+        self.now = START
+
+    def __call__(self):
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@pytest.fixture
+def refusals():
+    return Refusals(Clock())
+
+
+def wrong_password(identity="CP1", address="192.0.2.1"):
+    return Outcome("chargers", "admission", "wrong_password", address, identity, 401)
+
+
+def scan(address):
+    return Outcome("chargers", "tls", "http_request", address)
+
+
+def addresses(count):
+    return [f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in range(count)]
+
+
+def test_what_repeats_is_one_entry_with_a_count_and_two_times(refusals):
+    """A refused charger comes back for ever."""
+    for _ in range(3):
+        refusals.observe(wrong_password())
+    (entry,) = refusals.entries()
+    assert (entry.identity, entry.address, entry.listener) == ("CP1", "192.0.2.1", "chargers")
+    assert (entry.stage, entry.reason, entry.status, entry.count) == ("admission", "wrong_password", 401, 3)
+    assert (entry.first_seen, entry.last_seen) == (START + timedelta(seconds=1), START + timedelta(seconds=3))
+
+
+def test_another_identity_address_or_reason_is_another_entry_the_newest_first(refusals):
+    """Each has its own cause."""
+    refusals.observe(wrong_password())
+    refusals.observe(wrong_password("CP2"))
+    refusals.observe(wrong_password(address="192.0.2.2"))
+    refusals.observe(Outcome("chargers", "admission", "unknown_identity", "192.0.2.1", "CP1", 404))
+    refusals.observe(scan("192.0.2.1"))
+    found = refusals.entries()
+    assert [each.reason for each in found] == ["http_request", "unknown_identity", *["wrong_password"] * 3]
+    assert found[0].identity == ""
+    assert found[0].status is None
+
+
+def test_connections_that_were_served_are_not_in_it(refusals):
+    """Nor those whose session failed: the log has them."""
+    refusals.observe(Outcome("chargers", "session", "served", "192.0.2.1"))
+    assert refusals.entries() == []
+
+
+def test_strangers_without_an_identity_push_out_only_each_other(refusals):
+    """However many addresses they come from."""
+    refusals.observe(wrong_password())
+    for address in addresses(5_000):
+        refusals.observe(scan(address))
+    found = refusals.entries()
+    assert len(found) == NAMELESS + 1
+    assert found[-1].identity == "CP1"
+
+
+def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(refusals):
+    """A fleet that is told 503 at once: that is no fault of any of them."""
+    refusals.observe(wrong_password())
+    for number, address in enumerate(addresses(5_000)):
+        refusals.observe(Outcome("chargers", "admission", "capacity", address, f"CP-{number}", 503))
+    assert "CP1" in [each.identity for each in refusals.entries()]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [["198.51.100.7"], [f"2001:db8:0:1::{n:x}" for n in range(1, 500)], ["::ffff:198.51.100.7", "198.51.100.7"]],
+    ids=["one-address", "one-ipv6-network", "mapped"],
+)
+def test_a_flood_of_identities_from_one_network_takes_a_quarter_at_most(refusals, flood):
+    """Past its share it pushes out its own."""
+    for number, address in enumerate(addresses(NAMED // 2)):
+        refusals.observe(wrong_password(f"CP-{number}", address))
+    for number in range(5_000):
+        refusals.observe(wrong_password(f"X{number}", flood[number % len(flood)]))
+    found = refusals.entries()
+    assert sum(each.identity.startswith("CP-") for each in found) == NAMED // 2
+    assert sum(each.identity.startswith("X") for each in found) == NAMED // SHARE
+    assert found[0].identity == "X4999"
+
+
+def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals):
+    """Seen again is not forgotten."""
+    for number, address in enumerate(addresses(3 * NAMED)):
+        refusals.observe(wrong_password(f"CP-{number}", address))
+        refusals.observe(wrong_password("CP-0", "10.0.0.0"))
+    found = refusals.entries()
+    assert len(found) == NAMED
+    assert found[-1].identity == "CP-0"
+    assert found[-1].count == 3 * NAMED + 1
+
+
+def test_lengths_are_bounded(refusals):
+    """Whatever a listener tells, and an address that is none."""
+    refusals.observe(Outcome("chargers", "http", "r" * 999, "a" * 999, "i" * 999, 400))
+    (entry,) = refusals.entries()
+    assert (len(entry.identity), len(entry.address), len(entry.reason)) == (48, 64, 64)
