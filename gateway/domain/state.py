@@ -10,6 +10,7 @@ from attrs import define, field
 from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
+from gateway.domain.readings import message_key
 from gateway.domain.records import AppliedConfiguration, ConnectorRecord, TransactionRecord, TransactionState
 from gateway.domain.values import ConnectorAddress, Registration
 
@@ -40,6 +41,10 @@ class ChargePointState:
     """What the charger told of its local list on this connection, since its last boot; -1: it has none (S §5.10)."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
+
+    last_readings: bytes = b""
+    """``message_key`` of the newest meter values, also of an earlier connection: a charger whose answer was lost sends
+    them again, as its next ones."""
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -90,6 +95,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.boot_configuration[body.key] = AppliedConfiguration(
                 body.key, body.value, body.status, body.firmware_version, event.received_at
             )
+        case e.MeterValuesReported():
+            state.last_readings = message_key(body)
         case e.CommandAnswered(answer=LocalListVersionAnswer(version)):
             state.local_list_version = version
         case e.ConfigurationReported():

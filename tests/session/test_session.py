@@ -309,3 +309,36 @@ async def test_provisioning_waits_for_the_charger_to_settle(
         message_id, _, payload = await charger.next_call("ChangeConfiguration")
         assert payload == {"key": "MeterValueSampleInterval", "value": "60"}
         await charger.answer(message_id, {"status": "Accepted"})
+
+
+READINGS = {
+    "connectorId": 1,
+    "meterValue": [{"timestamp": "2026-03-01T12:05:00Z", "sampledValue": [{"value": "150"}]}],
+}
+
+
+async def test_meter_values_whose_answer_was_lost_are_recorded_once(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """B6.8: committed, not answered, sent again: on the same connection and on the next one."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        assert await charger.call("MeterValues", READINGS) == {}
+        assert await charger.call("MeterValues", READINGS, "again") == {}
+    async with harness.connected() as charger:
+        assert await charger.call("MeterValues", READINGS) == {}
+        later = {**READINGS, "meterValue": [{**READINGS["meterValue"][0], "timestamp": "2026-03-01T12:06:00Z"}]}  # type: ignore[dict-item,index]
+        assert await charger.call("MeterValues", later) == {}
+    assert len(harness.events(e.MeterValuesReported.TYPE)) == 2
+
+
+async def test_equal_readings_without_a_time_are_two(harness: Harness, autojump_clock: MockClock) -> None:
+    """Nothing says that they are one message."""
+    harness.add_charge_point()
+    untimed = {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": "150"}]}]}
+    async with harness.connected() as charger:
+        await boot(charger)
+        for _ in range(2):
+            await charger.call("MeterValues", untimed)
+    assert len(harness.events(e.MeterValuesReported.TYPE)) == 2

@@ -200,8 +200,8 @@ async def test_any_number_is_confirmed_kept_and_ends_nothing(
     """B5.5: stops and values of numbers that are nobody's, again and again, beside a transaction that runs."""
     async with booted(harness) as station:
         mine = (await station.starts(meter=5000))["transactionId"]
-        value = [{"timestamp": time(), "sampledValue": [{"value": "10"}]}]
-        for _ in range(2):
+        for register in ("10", "11"):
+            value = [{"timestamp": time(), "sampledValue": [{"value": register}]}]
             assert await station.says("MeterValues", connectorId=2, transactionId=number, meterValue=value) == {}
             assert await station.stops(number, 10) == {}
         await reconnects(station)

@@ -7,6 +7,7 @@ from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
+from gateway.domain.readings import message_key
 from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
@@ -27,8 +28,8 @@ def query_meter_values(state: ChargePointState, request: Request) -> Transaction
 def decide_meter_values(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """One event with the values as sent; reading them is ``gateway.domain.readings``' (a bad one spoils no other).
 
-    A repeated message is a repeated event: what a reader adds up it takes by time, measurand, phase and context,
-    so that nothing counts twice (OCPP.md B6.8).
+    The last message once more is the one whose answer was lost: confirmed, and recorded once (OCPP.md B6.8). It must
+    carry a time: two equal readings without one may be two.
     """
     payload = request.payload
     assert isinstance(payload, call.MeterValues)
@@ -42,6 +43,8 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     body = MeterValuesReported(
         connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
     )
+    if raw is not None and state.last_readings and message_key(body) == state.last_readings:
+        return Decision({})
     return Decision({}, (event(request, context, body, time, raw, flags),))
 
 

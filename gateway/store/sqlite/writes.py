@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
 from gateway.domain.events import ChargePointCreated, ChargePointDeleted, ChargePointUpdated, NewEvent
+from gateway.domain.readings import message_key
 from gateway.domain.records import Credential
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
@@ -27,6 +28,7 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
+from gateway.store.sqlite.history import last_meter_values
 from gateway.store.sqlite.settling import DELETED, REPLACED, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
 from gateway.store.sqlite.values import maybe_micros, to_micros
@@ -82,6 +84,7 @@ def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
         return Missing()
     settled = settle(books, owner, REPLACED, write.at)
     books.raise_epoch(owner)
+    books.flush()  # what the previous owner said last may be in this very batch
     connected = books.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
     return Opened(owner.epoch, _state(books, owner), settled + connected)
 
@@ -90,6 +93,7 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
     cx, key = books.cx, owner.key
     sql = "SELECT registration, ever_accepted, boot FROM charge_point WHERE key = ?"
     registration, ever_accepted, boot = rows.one(cx, sql, (key,))
+    readings = last_meter_values(cx, key)
     return ChargePointState(
         identity=owner.identity,
         epoch=owner.epoch,
@@ -100,6 +104,7 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
         open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)},
         boot_configuration={applied.key: applied for applied in queries.boot_configuration(cx, key)},
         configuration=queries.configuration(cx, key),
+        last_readings=b"" if readings is None else message_key(readings),
     )
 
 
