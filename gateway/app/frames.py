@@ -34,7 +34,7 @@ MAX_KEYS = 8
 """AuthorizationKeys remembered for each charge point: the last ones that were sent to it."""
 
 Kept: TypeAlias = tuple[float, FrameKind, bytes, int]
-"""When, in Trio's time; what; the beginning of it; and its length."""
+"""When, in Trio's time; what; as much of it as is kept; its length where that is not all of it, else 0."""
 
 _ENDED_BY = {"peer": "the charger", "local": "the gateway", "network": "the network"}
 
@@ -46,26 +46,25 @@ class Ring:
     frames: deque[Kept]
     size: int = 0
     connections: int = 0
-    keys: deque[str] = field(factory=lambda: deque(maxlen=MAX_KEYS), repr=False)
+    keys: tuple[str, ...] = field(default=(), repr=False)
 
     def add(self, kind: FrameKind, data: bytes) -> None:
         """Keep a frame, and let the oldest go."""
-        size = len(data)
-        if size > MAX_FRAME_BYTES:
-            data = data[:MAX_FRAME_BYTES]
-        frames = self.frames
+        frames, whole = self.frames, 0
+        if len(data) > MAX_FRAME_BYTES:
+            data, whole = data[:MAX_FRAME_BYTES], len(data)
         if len(frames) == frames.maxlen:
             self.size -= len(frames.popleft()[2])
         self.size += len(data)
         while self.size > MAX_RING_BYTES:
             self.size -= len(frames.popleft()[2])
-        frames.append((trio.current_time(), kind, data, size))
+        frames.append((trio.current_time(), kind, data, whole))
 
     def add_command(self, data: bytes) -> None:
         """Keep a CALL of ours."""
         if names_a_key(data):
             redacted = redact(data)
-            self.keys.extend(redacted.keys)
+            self.keys = (*self.keys, *redacted.keys)[-MAX_KEYS:]
             data = redacted.text.encode()
         self.add(FrameKind.SENT, data)
 
@@ -168,13 +167,13 @@ class Frames:
         ring = self._live.get(identity) or self._gone.get(identity)
         if ring is None:
             return None
-        redacted = [redact(data, cut=size > len(data)) for _, _, data, size in ring.frames]
+        redacted = [redact(data, cut=whole > 0) for _, _, data, whole in ring.frames]
         keys = {*ring.keys, *(key for each in redacted for key in each.keys)}
         # Frames are dated by the loop's clock: what the wall clock did since must not change their order.
         start = self._clock() - timedelta(seconds=trio.current_time())
         shown = []
-        for (at, kind, data, size), each in zip(ring.frames, redacted, strict=True):
+        for (at, kind, data, whole), each in zip(ring.frames, redacted, strict=True):
             text = without(each.text, keys)
             moment = start + timedelta(seconds=at)
-            shown.append(KeptFrame(moment, kind, text, size, size > len(data), REDACTED in text))
+            shown.append(KeptFrame(moment, kind, text, whole or len(data), whole > 0, REDACTED in text))
         return shown

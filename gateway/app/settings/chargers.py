@@ -140,6 +140,14 @@ class SessionSettings:
             whole(1, 10_000),
         ),
     )
+    vendor_data_seconds: float = field(
+        default=5.0,
+        metadata=about(
+            "How long a service that registered for a vendor's data (DataTransfer) may take to answer; then the charger "
+            "is told Rejected. Well below the 30 seconds for which chargers wait.",
+            number(0.1, 25, "seconds"),
+        ),
+    )
     settle_delay_seconds: float = field(
         default=2.0,
         metadata=about(
@@ -248,7 +256,7 @@ class SessionSettings:
         default=20,
         metadata=about(
             "The last messages of each charger, kept in memory without secrets for `gateway frames`, also of the last "
-            "1,000 chargers that went. Twenty tell a whole boot and cost 7 kB a charger, 20 kB at most where all are "
+            "1,000 chargers that went. Twenty tell a whole boot and cost 8 kB a charger, 20 kB at most where all are "
             "large; 0 keeps none.",
             whole(0, 200),
         ),
