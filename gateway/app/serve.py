@@ -19,6 +19,7 @@ from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
 from gateway.control.server import ControlServer, ControlSettings, Tls
+from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
 from gateway.errors import SettingsError
 from gateway.feed.feed import Feed
@@ -39,6 +40,10 @@ log = structlog.get_logger()
 
 IN_FLIGHT_SHARE = 0.6
 """Of the drain's deadline, for commands under way; the rest is for closing sessions and ending calls."""
+
+LAST_WORD_SECONDS = 2.0
+"""After a drain that was cut short, for callers to be told what became of their commands: without that they would
+read "nothing was sent" of what was."""
 
 CONTROL_GRACE = 1.0
 """Seconds for control calls to hand out their last answers, once all sessions are over."""
@@ -86,6 +91,7 @@ class Gateway:
         journal.on_health.append(self._health_changed)
         self.router = Router(journal, store, utc_now)
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
+        self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.capacity = Capacity(
@@ -95,7 +101,7 @@ class Gateway:
             router=self.router,
             journal=journal,
             store=store,
-            facts=FactSource(journal, store, authorizer, Numbers(journal).take),
+            facts=FactSource(journal, store, authorizer, Numbers(journal).take, self.vendors),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
@@ -131,6 +137,7 @@ class Gateway:
             commands=self.router,
             feed=self.feed,
             diagnostics=self.diagnostics,
+            vendors=self.vendors,
             clock=utc_now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
@@ -265,8 +272,17 @@ class Gateway:
                 nursery.cancel_scope.cancel()
         if cut_short.cancelled_caught:
             log.warning("drain cut short", sessions=len(self.router))
+            await self._last_word(control_ended)
         else:
             log.info("drained")
+
+    async def _last_word(self, control_ended: trio.Event) -> None:
+        """End all sessions at once, which settles their commands; what takes longer is settled at the next start."""
+        self.router.end_all("draining", 1001)
+        with trio.move_on_after(LAST_WORD_SECONDS):
+            await self.router.commands_told()
+            self.control.drain(CONTROL_GRACE)
+            await control_ended.wait()
 
     async def _cut_short_when_told(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         async for number in signals:

@@ -106,6 +106,31 @@ async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gatew
     assert record.state == commands.COMMAND_STATE_OUTCOME_UNKNOWN
 
 
+async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_the_truth(make_gateway):
+    """UNAVAILABLE would say that nothing was sent."""
+    gateway = make_gateway(drain={"deadline_seconds": 60})
+    gateway.start()
+    gateway.add_charge_point("CP1")
+    async with chargers(gateway, "CP1", answers={"TriggerMessage": holds_back}) as (charger,):
+        await charger.status("Available")
+        ended = []
+
+        async def ask():
+            ended.append(await in_thread(failure, trigger, gateway, "CP1"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await charger.is_asked("TriggerMessage")
+            gateway.signal(signal.SIGTERM)
+            await trio.sleep(0.5)
+            gateway.signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert await in_thread(gateway.wait) == 0
+            assert time.monotonic() - began < 6
+        [(status, reason, _)] = ended
+        assert (status, reason) == (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN")
+
+
 async def test_the_state_is_there_again_after_a_restart(gateway):
     """No Boot is needed of a charger that was accepted before; its transaction goes on, its statuses are known."""
     gateway.add_tag("TAG")

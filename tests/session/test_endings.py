@@ -148,21 +148,28 @@ async def _visit(harness: Harness, ways_out: int) -> None:
         await trio.sleep(harness.limits.settle_delay)
         nursery.start_soon(_ask, harness)
         message_id, _, _ = await charger.next_call()
-        if ways_out % 4 == 1:
+        if ways_out % 5 == 1:
             await charger.answer(message_id, {"status": "Accepted"})
-        elif ways_out % 4 == 2:
+        elif ways_out % 5 == 2:
             await trio.sleep(harness.limits.call_timeout + 1)
-        elif ways_out % 4 == 3:
+        elif ways_out % 5 == 3:
             await charger.send_raw("rubbish")
             harness.router.disconnect("CP1")
             await charger.sees_the_end()
+        elif ways_out % 5 == 4:
+            harness.journal.failing = True
+            await charger.send(
+                2, "s", "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Faulted"}
+            )
+            await charger.sees_the_end()
+            harness.journal.failing = False
         await charger.lose_link()
 
 
 async def test_a_thousand_sessions_leave_nothing_behind_without_a_collector(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """DESIGN, "Sessions". They end by the link, after an answer, after a time-out, by the operator's hand."""
+    """DESIGN, "Sessions". They end by the link, after an answer or a time-out, by the operator, for want of a store."""
     harness.add_charge_point()
     for ways_out in range(8):
         await _visit(harness, ways_out)
