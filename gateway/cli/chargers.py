@@ -253,6 +253,20 @@ def _show(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table(*columns, rows=rows, title="Connectors"))
+    if each.reservations:
+        columns = ("id", "connector", "tag", "group", "until")
+        reserved = [
+            (
+                one.reservation_id,
+                connector_name(one.connector) if one.connector.evse else "any",
+                one.id_tag,
+                one.parent_id_tag,
+                local(moment(one, "expire_time")),
+            )
+            for one in each.reservations
+        ]
+        console.print()
+        console.print(table(*columns, rows=reserved, title="Reservations"))
     if each.boot_configuration:
         settings = [
             (one.key, one.value, status(one.status), local(moment(one, "apply_time")))

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.charge_point_pb2 import BootInformation
 from gateway.api.v1.command_pb2 import CommandAnswer, CommandError
@@ -88,6 +90,8 @@ def _field(name: str, value: Any) -> str:
             return _connector(value)
         case Energy():
             return f"{name} {kilowatt_hours(value.milliwatt_hours)}"
+        case Timestamp():
+            return f"{name} {local(value.ToDatetime(UTC))}"
         case BootInformation():
             return " ".join(part for part in (value.vendor, value.model, value.firmware_version) if part)
         case CommandAnswer():

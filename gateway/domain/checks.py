@@ -40,6 +40,10 @@ UNSUPPORTED: Final = -1
 
 INT32: Final = 2**31 - 1
 
+MAX_RESERVATIONS: Final = 64
+"""That one charge point holds at once, as far as the gateway knows: several times the connectors of the largest post. A
+charger that accepts ever new ones fills no memory."""
+
 AUTHORIZATION_KEY_BYTES: Final = range(16, 21)
 """WP 7.2, J §6.2.2 (OCPP.md A7.6)."""
 
@@ -332,6 +336,9 @@ def _reserve_now_of(command: c.ReserveNow, state: ChargePointState, now: datetim
     supported = (state.configuration.get("ReserveConnectorZeroSupported") or "").strip().lower()
     if command.connector == WHOLE_CHARGE_POINT and supported == "false":
         yield Violation("connector", "this charge point can't reserve any connector (ReserveConnectorZeroSupported)")
+    others = sum(each.reservation_id != command.reservation_id for each in state.reservations.values())
+    if others >= MAX_RESERVATIONS:
+        yield Violation("reservation_id", f"this charge point has {others} reservations already")
 
 
 def _send_local_list_of(command: c.SendLocalList, state: ChargePointState, _: datetime) -> Findings:

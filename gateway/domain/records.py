@@ -71,6 +71,21 @@ class AppliedConfiguration:
 
 
 @frozen
+class ReservationRecord:
+    """A reservation that holds, as far as the gateway knows (OCPP.md B9.10)."""
+
+    reservation_id: int
+    """The caller's; unique among those of its charge point that hold."""
+    connector: ConnectorAddress
+    """(0, 0): any connector."""
+    id_tag: str
+    expires_at: datetime
+    made_at: datetime
+    """When the charger's acceptance was received."""
+    parent_id_tag: str | None = None
+
+
+@frozen
 class ChargePointRecord:
     identity: str
     registration: Registration
@@ -88,6 +103,8 @@ class ChargePointRecord:
     connection: Connection = Connection(connected=False, epoch=0)
     connectors: tuple[ConnectorRecord, ...] = ()
     boot_configuration: tuple[AppliedConfiguration, ...] = ()
+    reservations: tuple[ReservationRecord, ...] = ()
+    """Those that hold, by id."""
 
 
 class TransactionState(StrEnum):

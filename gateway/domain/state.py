@@ -11,7 +11,13 @@ from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.readings import message_key
-from gateway.domain.records import AppliedConfiguration, ConnectorRecord, TransactionRecord, TransactionState
+from gateway.domain.records import (
+    AppliedConfiguration,
+    ConnectorRecord,
+    ReservationRecord,
+    TransactionRecord,
+    TransactionState,
+)
 from gateway.domain.values import ConnectorAddress, Registration
 
 MAX_REMEMBERED_STARTS = 16
@@ -30,6 +36,8 @@ class ChargePointState:
     connectors: dict[ConnectorAddress, ConnectorRecord] = field(factory=dict)
     open_transactions: dict[str, TransactionRecord] = field(factory=dict)
     """By our id. Bounded by MAX_OPEN_TRANSACTIONS of the handlers: one per connector is open at a time."""
+    reservations: dict[int, ReservationRecord] = field(factory=dict)
+    """Those that hold, by the caller's id. Bounded by ``checks.MAX_RESERVATIONS``."""
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
     configuration: dict[str, str | None] = field(factory=dict)
     """Last reported values of the charger's configuration by key, secrets redacted."""
@@ -91,6 +99,10 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             _remember_start(state, event.cause, body.transaction_id)
         case e.TransactionStopped() | e.TransactionLost():
             state.open_transactions.pop(body.transaction_id, None)
+        case e.ReservationMade():
+            state.reservations[body.reservation_id] = reservation_record(event, body)
+        case e.ReservationEnded():
+            state.reservations.pop(body.reservation_id, None)
         case e.BootConfigurationApplied():
             state.boot_configuration[body.key] = AppliedConfiguration(
                 body.key, body.value, body.status, body.firmware_version, event.received_at
@@ -121,6 +133,13 @@ def connector_record(event: NewEvent, body: e.ConnectorStatusChanged) -> Connect
         body.info,
         body.vendor_id,
         body.vendor_error_code,
+    )
+
+
+def reservation_record(event: NewEvent, body: e.ReservationMade) -> ReservationRecord:
+    """The reservation as its making leaves it."""
+    return ReservationRecord(
+        body.reservation_id, body.connector, body.id_tag, body.expires_at, event.received_at, body.parent_id_tag
     )
 
 

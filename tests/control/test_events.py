@@ -345,6 +345,8 @@ BODIES = [
     e.TransactionLost("tx", ONE),
     e.TransactionOrphaned(-1, "no-number", {"a": [1, None]}),
     e.MeterValuesReported(ONE, ({"x": 1},), None, 2**64 - 1),
+    e.ReservationMade(7, ONE, "T", NOW, "G"),
+    e.ReservationEnded(7, ONE, "used", "tx"),
     e.FirmwareStatusReported("Installed", 3, True),
     e.DiagnosticsStatusReported("Uploaded"),
     e.LogStatusReported("Uploaded", None),

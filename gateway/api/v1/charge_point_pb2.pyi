@@ -69,6 +69,7 @@ class ChargePoint(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    RESERVATIONS_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -111,6 +112,12 @@ class ChargePoint(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the operator last changed it."""
 
+    @_builtins.property
+    def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reservation]:
+        """The reservations that hold, by the gateway's own record. The end of one that expires is recorded with the next
+        message from the charger, or within a minute where it is offline.
+        """
+
     def __init__(
         self,
         *,
@@ -127,10 +134,11 @@ class ChargePoint(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        reservations: _abc.Iterable[Global___Reservation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "boot_time", b"boot_time", "connection", b"connection", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "registration", b"registration", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "registration", b"registration", "reservations", b"reservations", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,6 +293,54 @@ class Connector(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Connector: _TypeAlias = Connector  # noqa: Y015
+
+@_typing.final
+class Reservation(_message.Message):
+    """A reservation that a charger accepted, and that holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ID_TAG_FIELD_NUMBER: _builtins.int
+    PARENT_ID_TAG_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.int
+    """The caller's number for it."""
+    id_tag: _builtins.str
+    """For whom."""
+    parent_id_tag: _builtins.str
+    """Whose group may use it, too; empty: none."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """Where; (0, 0): any connector."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it expires."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the charger accepted it."""
+
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.int = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        id_tag: _builtins.str = ...,
+        parent_id_tag: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "create_time", b"create_time", "expire_time", b"expire_time", "id_tag", b"id_tag", "parent_id_tag", b"parent_id_tag", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
 
 @_typing.final
 class AppliedConfiguration(_message.Message):

@@ -119,6 +119,25 @@ def _meter_values(body: e.MeterValuesReported) -> pb.MeterValuesReported:
     )
 
 
+def _reservation_made(body: e.ReservationMade) -> pb.ReservationMade:
+    return pb.ReservationMade(
+        reservation_id=int64(body.reservation_id),
+        connector=connector(body.connector),
+        id_tag=body.id_tag,
+        parent_id_tag=body.parent_id_tag or "",
+        expire_time=timestamp(body.expires_at),
+    )
+
+
+def _reservation_ended(body: e.ReservationEnded) -> pb.ReservationEnded:
+    return pb.ReservationEnded(
+        reservation_id=int64(body.reservation_id),
+        connector=connector(body.connector),
+        why=body.why,
+        transaction_id=body.transaction_id or "",
+    )
+
+
 def _vendor_data(body: e.VendorDataReceived) -> pb.VendorDataReceived:
     return pb.VendorDataReceived(
         vendor_id=body.vendor_id,
@@ -172,6 +191,8 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
         ),
     ),
     e.MeterValuesReported: ("meter_values_reported", _meter_values),
+    e.ReservationMade: ("reservation_made", _reservation_made),
+    e.ReservationEnded: ("reservation_ended", _reservation_ended),
     e.FirmwareStatusReported: (
         "firmware_status_reported",
         lambda body: pb.FirmwareStatusReported(

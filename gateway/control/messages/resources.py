@@ -43,6 +43,17 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         create_time=timestamp(record.created_at),
         update_time=timestamp(record.updated_at),
         etag=str(record.revision),
+        reservations=[
+            charge_point_pb2.Reservation(
+                reservation_id=int64(each.reservation_id),
+                connector=connector(each.connector),
+                id_tag=each.id_tag,
+                parent_id_tag=each.parent_id_tag or "",
+                expire_time=timestamp(each.expires_at),
+                create_time=timestamp(each.made_at),
+            )
+            for each in record.reservations
+        ],
     )
 
 
