@@ -19,6 +19,7 @@ from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
 from gateway.control.server import ControlServer, ControlSettings, Tls
+from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
 from gateway.errors import SettingsError
 from gateway.feed.feed import Feed
@@ -90,6 +91,7 @@ class Gateway:
         journal.on_health.append(self._health_changed)
         self.router = Router(journal, store, utc_now)
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
+        self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.capacity = Capacity(
@@ -99,7 +101,7 @@ class Gateway:
             router=self.router,
             journal=journal,
             store=store,
-            facts=FactSource(journal, store, authorizer, Numbers(journal).take),
+            facts=FactSource(journal, store, authorizer, Numbers(journal).take, self.vendors),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
@@ -135,6 +137,7 @@ class Gateway:
             commands=self.router,
             feed=self.feed,
             diagnostics=self.diagnostics,
+            vendors=self.vendors,
             clock=utc_now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))

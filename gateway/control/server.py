@@ -19,6 +19,7 @@ from gateway.api.v1 import (
     event_pb2_grpc,
     id_tag_pb2_grpc,
     transaction_pb2_grpc,
+    vendor_data_pb2_grpc,
 )
 from gateway.bridge import Bridge, Started, Unavailable
 from gateway.control.address import check_address, listening_address
@@ -35,7 +36,9 @@ from gateway.control.services.event import EventRpcs
 from gateway.control.services.id_tag import IdTagRpcs
 from gateway.control.services.rpc import Service
 from gateway.control.services.transaction import TransactionRpcs
+from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.transactions import Transactions
+from gateway.control.vendor_data import VendorServices
 from gateway.control.watching import IDLE_SECONDS, Watching
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
@@ -55,7 +58,7 @@ MAX_RPCS = 8192
 MAX_STREAMS_PER_CONNECTION = 1000
 """A client library opens one connection, and multiplexes its calls on it."""
 
-SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics")
+SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics", "VendorData")
 """What there is, as health and reflection name it."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -108,6 +111,7 @@ class ControlServer:
         commands: Commands,
         feed: Feed,
         diagnostics: Diagnostics,
+        vendors: VendorServices,
         clock: Clock,
         bridge: Bridge | None = None,
     ) -> None:
@@ -126,6 +130,7 @@ class ControlServer:
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))
         self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle))
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
+        self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
 
     # --- from Trio --------------------------------------------------------------------------------------------
 
@@ -187,7 +192,15 @@ class ControlServer:
 
     @property
     def _services(self) -> tuple[Service, ...]:
-        return (self._charge_points, self._commands, self._transactions, self._id_tags, self._events, self._diagnostics)
+        return (
+            self._charge_points,
+            self._commands,
+            self._transactions,
+            self._id_tags,
+            self._events,
+            self._diagnostics,
+            self._vendor_data,
+        )
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
         """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
@@ -197,6 +210,7 @@ class ControlServer:
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
         event_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
         diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
+        vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)

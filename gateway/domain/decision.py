@@ -17,6 +17,7 @@ from attrs import frozen
 from gateway.domain.events import NewEvent
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
+from gateway.domain.vendor_data import VendorAnswer
 
 
 @frozen
@@ -67,7 +68,17 @@ class TransactionQuery:
     number: int
 
 
-Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery
+@frozen
+class VendorDataQuery:
+    """For vendors' data: what the service that handles it wants to be told. The one query that somebody outside of the
+    gateway answers, so it is never waited for where others wait."""
+
+    vendor_id: str
+    message_id: str | None
+    data: JSON
+
+
+Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery | VendorDataQuery
 
 
 @frozen
@@ -93,6 +104,8 @@ class Facts:
     """Whether the tag has an open transaction anywhere but on the connector that the query names."""
     number: int = 0
     """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
+    vendor_answer: VendorAnswer | None = None
+    """What the service that handles a vendor's data has the charger told."""
 
 
 @frozen

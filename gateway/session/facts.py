@@ -1,4 +1,5 @@
-"""Looks up, before a decision, what it must know beyond the charger's own state: tags, twins, numbers."""
+"""Looks up, before a decision, what it must know beyond the charger's own state: tags, twins, numbers, and what others
+say."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,8 +11,10 @@ from gateway.domain.decision import (
     StartQuery,
     StopQuery,
     TransactionQuery,
+    VendorDataQuery,
 )
 from gateway.domain.values import Clock
+from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
 from gateway.session.ports import Authorizer, Journal
 from gateway.store.api import Store
 
@@ -46,12 +49,23 @@ class FactSource:
     """Answers queries. Stateless, shared by all sessions; what it allocates it allocates through the store."""
 
     def __init__(
-        self, journal: Journal, store: Store, authorizer: Authorizer, take_number: Callable[[], Awaitable[int]]
+        self,
+        journal: Journal,
+        store: Store,
+        authorizer: Authorizer,
+        take_number: Callable[[], Awaitable[int]],
+        vendors: VendorServices | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._authorizer = authorizer
         self._take_number = take_number
+        self._vendors = vendors or NoVendorServices()
+
+    def at_once(self, query: VendorDataQuery) -> Facts | None:
+        """The facts, where no service has to be asked for them; None: ``fetch``, and not where others wait."""
+        answer = self._vendors.at_once(query.vendor_id, query.message_id)
+        return None if answer is None else Facts(vendor_answer=answer)
 
     async def fetch(self, charge_point: str, query: Query) -> Facts:
         """Raises ``StoreUnavailable``. Cancelling is safe; a number taken and not used is lost, which is allowed."""
@@ -65,6 +79,9 @@ class FactSource:
             case TransactionQuery():
                 found = await self._journal.read(self._store.transaction_by_number, query.number)
                 return Facts(transaction=found)
+            case VendorDataQuery():
+                data = VendorData(charge_point, query.vendor_id, query.message_id, query.data)
+                return Facts(vendor_answer=await self._vendors.ask(data))
 
     async def _start(self, charge_point: str, query: StartQuery) -> Facts:
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)

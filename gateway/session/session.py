@@ -5,6 +5,7 @@ the transport and the journal, so a ping waits no longer than a commit.
 """
 
 import math
+from datetime import datetime
 
 import structlog
 import trio
@@ -15,11 +16,12 @@ from gateway.domain.commands import (
     TriggeredMessage,
     TriggerMessage,
 )
-from gateway.domain.decision import CallRefused, Context, Decision, Facts, Request, StartQuery
+from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Clock, Registration, new_id
+from gateway.domain.vendor_data import REJECTED
 from gateway.errors import StoreUnavailable
 from gateway.messages import rpc
 from gateway.session.calls import Calls
@@ -41,6 +43,10 @@ MAX_DECISIONS = 4
 the contested fact, so a charger always gets its answer."""
 
 NO_FACTS = Facts()
+
+MAX_ASIDE = 4
+"""Vendors' data of one charger that wait for a service at once; further ones are told Rejected. A charger has one CALL
+under way (J §4.1.1): more mean that it gave up waiting, or never does."""
 
 MAX_LOGGED_FAULTS = 20
 """Malformed messages and failed handlers of one session that are logged; further ones are counted only, for the charger
@@ -93,6 +99,7 @@ class Session:
         self._bad_messages = 0
         self._faults_logged = 0
         self._provisioned = False
+        self._aside = 0
 
     @property
     def epoch(self) -> int:
@@ -215,6 +222,8 @@ class Session:
         if boots:
             self._readiness.hold()
         reply = await self._decide(call)
+        if reply is None:
+            return
         await core.transport.send(reply)
         if boots:
             # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
@@ -225,16 +234,26 @@ class Session:
         else:
             self._readiness.message_handled()
 
-    async def _decide(self, call: rpc.Call) -> bytes:
-        """Decode, decide, commit; the reply to be sent. What it acknowledges is on disk when this returns."""
+    async def _decide(self, call: rpc.Call) -> bytes | None:
+        """Decode, decide, commit; the reply to be sent. What it acknowledges is on disk when this returns.
+
+        None: it takes somebody outside of the gateway, whom the reader doesn't wait for. A task of its own replies.
+        """
         core = self._core
         request = core.protocol.decode_call(call.message_id, call.action, call.payload)
         if isinstance(request, CallRefused):
             core.observer.count("calls_refused", request.code)
             return rpc.encode_call_error(request.message_id, request.code, request.description)
         core.observer.count("messages", request.action)
+        return await self._reply(request)
+
+    async def _reply(
+        self, request: Request, facts: Facts | None = None, received: datetime | None = None
+    ) -> bytes | None:
+        """Decide and commit; the reply, or None as in ``_decide``. A task aside has its facts, and when it received."""
+        core = self._core
         try:
-            decision = await self._commit_decision(request)
+            decision = await self._commit_decision(request, facts, received)
         except (SessionOver, trio.Cancelled):
             raise
         except Exception:
@@ -245,24 +264,22 @@ class Session:
             core.observer.count("handler_failures", request.action)
             return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
         finally:
-            if request.deviations:
+            if request.deviations and received is None:
                 # After the decision, so that a boot which deviates counts for the make that it tells of.
                 core.observer.deviated(core.identity, core.state.boot, request.deviations)
-        return rpc.encode_call_result(request.message_id, decision.reply)
+        return None if decision is None else rpc.encode_call_result(request.message_id, decision.reply)
 
-    async def _commit_decision(self, request: Request) -> Decision:
+    async def _commit_decision(
+        self, request: Request, known: Facts | None, received: datetime | None
+    ) -> Decision | None:
         core = self._core
         for attempt in range(MAX_DECISIONS):
             query = core.protocol.query(core.state, request)
-            facts = NO_FACTS
-            if query is not None:
-                try:
-                    facts = await self._facts.fetch(core.identity, query)
-                except StoreUnavailable as error:
-                    core.end("store-unavailable", code=CLOSE_INTERNAL)
-                    raise SessionOver("store-unavailable") from error
+            facts = known or await self._look_up(request, query)
+            if facts is None:
+                return None
             context = Context(
-                core.clock(),
+                received or core.clock(),
                 core.limits.heartbeat_interval,
                 core.limits.retry_interval,
                 new_id("tx") if isinstance(query, StartQuery) else "",
@@ -274,6 +291,38 @@ class Session:
             if not isinstance(await core.commit(decision.events, guards), GuardFailed):
                 return decision
         raise AssertionError("a commit without guards can't fail on one")
+
+    async def _look_up(self, request: Request, query: Query | None) -> Facts | None:
+        """What the decision needs; None: a task of its own decides, since it takes somebody outside of the gateway."""
+        core = self._core
+        if query is None:
+            return NO_FACTS
+        if isinstance(query, VendorDataQuery):
+            facts = self._facts.at_once(query)
+            if facts is not None:
+                return facts
+            if self._aside >= MAX_ASIDE:
+                return Facts(vendor_answer=REJECTED)
+            self._aside += 1
+            self._parts.start(self._answer_aside, request, query)
+            return None
+        try:
+            return await self._facts.fetch(core.identity, query)
+        except StoreUnavailable as error:
+            core.end("store-unavailable", code=CLOSE_INTERNAL)
+            raise SessionOver("store-unavailable") from error
+
+    async def _answer_aside(self, request: Request, query: VendorDataQuery) -> None:
+        """Reply as a service says, when it does; the reader goes on meanwhile."""
+        core = self._core
+        received = core.clock()
+        try:
+            reply = await self._reply(request, await self._facts.fetch(core.identity, query), received)
+            assert reply is not None  # it had its facts
+            await core.transport.send(reply)
+        finally:
+            self._aside -= 1
+        self._readiness.message_handled()
 
     # --- beginnings and ends ----------------------------------------------------------------------------------
 

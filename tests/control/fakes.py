@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient
 from gateway.control.server import ControlServer, ControlSettings
+from gateway.control.vendor_data import VendorServices
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, StatusAnswer
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Registration
@@ -107,6 +108,7 @@ class Control:
     feed: Feed
     commands: FakeCommands
     diagnostics: FakeDiagnostics
+    vendors: VendorServices
     server: ControlServer
     bridge: Bridge
     client: GatewayClient
@@ -144,6 +146,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
     journal.on_commit.append(feed.notify)
     commands = FakeCommands()
     diagnostics = FakeDiagnostics()
+    vendors = VendorServices(lambda: datetime.now(UTC), answer_seconds=1.0)
     bridge = Bridge(**bridge_options)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
@@ -152,6 +155,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
         commands=commands,
         feed=feed,
         diagnostics=diagnostics,
+        vendors=vendors,
         clock=lambda: datetime.now(UTC),
         bridge=bridge,
     )
@@ -163,7 +167,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
                 port = await nursery.start(lambda task_status: server.run(task_status=task_status))
                 target = "localhost" if client_tls else "127.0.0.1"
                 with GatewayClient(f"{target}:{port}", client_tls) as client:
-                    yield Control(store, journal, feed, commands, diagnostics, server, bridge, client, port)
+                    yield Control(store, journal, feed, commands, diagnostics, vendors, server, bridge, client, port)
                 nursery.cancel_scope.cancel()
     finally:
         store.close()

@@ -47,6 +47,7 @@ def test_a_server_for_a_refused_address_can_not_be_made():
             commands=None,
             feed=None,
             diagnostics=None,
+            vendors=None,
             clock=None,
         )
 
@@ -68,6 +69,7 @@ async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
             commands=first.commands,
             feed=first.feed,
             diagnostics=first.diagnostics,
+            vendors=first.vendors,
             clock=None,
             bridge=Bridge(),
         )
@@ -103,7 +105,7 @@ async def test_the_interface_describes_itself(gateway):
     database = ProtoReflectionDescriptorDatabase(gateway.client.channel)
     names = await trio.to_thread.run_sync(lambda: list(database.get_services()))
     ours = {f"gateway.api.v1.{name}Service" for name in server.SERVICES}
-    assert len(ours) == 6
+    assert len(ours) == 7
     assert ours < set(names)
     described = await trio.to_thread.run_sync(
         lambda: database.FindFileContainingSymbol("gateway.api.v1.CommandService")

@@ -143,8 +143,8 @@ class SessionSettings:
     vendor_data_seconds: float = field(
         default=5.0,
         metadata=about(
-            "How long a service that registered for a vendor's data (DataTransfer) may take to answer; then the charger "
-            "is told Rejected. Well below the 30 seconds for which chargers wait.",
+            "How long a service that registered for a vendor's data (DataTransfer) may take to answer; then the "
+            "charger is told Rejected. Well below the 30 seconds for which chargers wait.",
             number(0.1, 25, "seconds"),
         ),
     )

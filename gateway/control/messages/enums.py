@@ -16,6 +16,7 @@ from gateway.domain.commands import AvailabilityType, CommandState, ResetType, T
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag, Registration
+from gateway.domain.vendor_data import VendorDataStatus
 
 W = TypeVar("W", bound=str)
 
@@ -72,5 +73,6 @@ UPDATE = _all(command_pb2.LocalListUpdateType, UpdateType)
 TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
 FRAME_KIND = _all(diagnostics_pb2.FrameKind, FrameKind)
 CONNECTION_STAGE = _of(diagnostics_pb2.ConnectionStage, "accept", "tls", "http", "admission")
+VENDOR_DATA_STATUS = _all(command_pb2.DataTransferStatus, VendorDataStatus)
 ID_TAG_STATUS = _of(id_tag_pb2.IdTagStatus, "Accepted", "Blocked", "Expired", "Invalid")
 AUTHORIZATION = _of(command_pb2.AuthorizationStatus, "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")

@@ -24,6 +24,10 @@ class Incoming(Generic[T]):
         self._stopped = stopped
         self._patience = patience
 
+    def rest(self) -> AsyncIterator[T]:
+        """All further requests, for as long as it takes: from a client that may have nothing to say."""
+        return self._requests
+
     async def next(self) -> T | None:
         """The next request, or None if the client has ended its side.
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from ocpp.v16 import call
 
-from gateway.domain.decision import AuthorizeQuery, Context, Decision, Facts, Request
+from gateway.domain.decision import AuthorizeQuery, Context, Decision, Facts, Request, VendorDataQuery
 from gateway.domain.events import (
     BootInformation,
     ChargePointBooted,
@@ -15,7 +15,8 @@ from gateway.domain.events import (
 from gateway.domain.records import ConnectorRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime, format_time, read_time
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.domain.vendor_data import UNKNOWN_VENDOR
 from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present
 from gateway.messages.v16.addresses import to_address
 
@@ -179,10 +180,20 @@ def _runs_on(state: ChargePointState, connector: ConnectorAddress) -> bool:
 # --- DataTransfer ---------------------------------------------------------------------------------------------
 
 
-def decide_data_transfer(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
-    """No vendor is known: UnknownVendorId, without data (OCPP.md X12, B8.1), and what was said is kept."""
+def query_data_transfer(_: ChargePointState, request: Request) -> VendorDataQuery:
     payload = request.payload
     assert isinstance(payload, call.DataTransfer)
-    status = "UnknownVendorId"
-    body = VendorDataReceived(payload.vendor_id, status, present(payload.message_id), payload.data)
-    return Decision({"status": status}, (event(request, context, body),))
+    return VendorDataQuery(payload.vendor_id, present(payload.message_id), payload.data)
+
+
+def decide_data_transfer(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    """What the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId, without
+    data (OCPP.md X12, B8.1). What the charger said is kept, with the status that it was told."""
+    payload = request.payload
+    assert isinstance(payload, call.DataTransfer)
+    answer = facts.vendor_answer or UNKNOWN_VENDOR
+    body = VendorDataReceived(payload.vendor_id, answer.status.value, present(payload.message_id), payload.data)
+    reply: dict[str, JSON] = {"status": answer.status.value}
+    if answer.data is not None:
+        reply["data"] = answer.data
+    return Decision(reply, (event(request, context, body),))

@@ -10,7 +10,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     # Core (S §4)
     "Authorize": Handler(core.decide_authorize, core.query_authorize),
     "BootNotification": Handler(core.decide_boot),
-    "DataTransfer": Handler(core.decide_data_transfer),
+    "DataTransfer": Handler(core.decide_data_transfer, core.query_data_transfer),
     "Heartbeat": Handler(core.decide_heartbeat),
     "MeterValues": Handler(metering.decide_meter_values, metering.query_meter_values),
     "StartTransaction": Handler(transactions.decide_start, transactions.query_start),
