@@ -17,7 +17,7 @@ from gateway.handlers.v16.routing import protocol
 from gateway.router.router import Router
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import NoObserver
+from gateway.session.ports import NoObserver, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
 from gateway.store.api import (
@@ -77,6 +77,7 @@ class Harness:
         self.limits = limits or SessionLimits()
         self.router = Router(self.journal, self.store, virtual_clock)
         self.protocol = protocol()
+        self.observer: Observer = NoObserver()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
         self.facts = FactSource(self.journal, self.store, authorizer, self._number)
@@ -119,7 +120,7 @@ class Harness:
             facts=self.facts,
             clock=virtual_clock,
             limits=self.limits,
-            observer=NoObserver(),
+            observer=self.observer,
             boot_configuration=self.boot_configuration,
         )
         assert self.router.install(identity, session)

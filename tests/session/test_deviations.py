@@ -1,0 +1,57 @@
+"""What a session tells of messages that had to be mended: which repairs, of which charger, of which make."""
+
+from attrs import define, field
+from trio.testing import MockClock
+
+from gateway.domain.events import BootInformation
+from gateway.session.ports import NoObserver
+from tests.support.harness import Harness, boot
+
+
+@define
+class Watching(NoObserver):
+    """Remembers."""
+
+    seen: list[tuple[str, str | None, tuple[str, ...]]] = field(factory=list)
+
+    def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
+        self.seen.append((charge_point, boot and boot.model, deviations))
+
+
+async def test_a_boot_that_deviates_counts_for_the_make_that_it_tells_of(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Though nothing was known of the make when it came."""
+    observer = harness.observer = Watching()
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await charger.call("BootNotification", {"chargePointVendor": "Acme", "chargePointModel": 7})
+    assert observer.seen == [("CP1", "7", ("number-for-text",))]
+
+
+async def test_later_messages_count_for_the_make_of_the_last_boot(harness: Harness, autojump_clock: MockClock) -> None:
+    """Messages that follow the specification don't count; a make that was never told is none."""
+    observer = harness.observer = Watching()
+    harness.add_charge_point()
+    status = {"connectorId": "1", "errorCode": "noerror", "status": "Available"}
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.call("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"})
+        assert observer.seen == []
+        assert await charger.call("StatusNotification", status) == {}
+    ((charge_point, model, deviations),) = observer.seen
+    assert (charge_point, model) == ("CP1", "One")
+    assert set(deviations) == {"text-for-integer", "spelling"}
+
+
+async def test_a_message_that_is_answered_by_an_error_counts_for_nothing(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """It was not mended."""
+    observer = harness.observer = Watching()
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        answer = await charger.call_frame("StatusNotification", {"connectorId": {}, "status": "Available"})
+    assert answer[0] == 4
+    assert observer.seen == []
