@@ -1,0 +1,190 @@
+"""A charger that does not connect, as its operator sees it: over gRPC and by the commands, from the outside."""
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from gateway.api.v1 import command_pb2 as commands
+from gateway.api.v1 import diagnostics_pb2 as pb
+from gateway.api.v1 import diagnostics_pb2_grpc
+from gateway.cli.diagnosing import MEANINGS
+from tests.endtoend.asking import in_thread
+from tests.endtoend.charger import chargers
+from tests.endtoend.gateway_process import KEY, RPC_SECONDS, Gateway, eventually
+from tests.endtoend.wire import Refused, Wire
+
+NEW_KEY = b"OCAPPSecretKey01"
+
+
+def diagnostics(gateway: Gateway) -> diagnostics_pb2_grpc.DiagnosticsServiceStub:
+    return diagnostics_pb2_grpc.DiagnosticsServiceStub(gateway.channel)
+
+
+def refused(gateway: Gateway, **filters: str) -> list[pb.RefusedConnection]:
+    request = pb.ListRefusedConnectionsRequest(page_size=1000, **filters)
+    answer = diagnostics(gateway).ListRefusedConnections(request, timeout=RPC_SECONDS)
+    return list(answer.refused_connections)
+
+
+def frames(gateway: Gateway, identity: str) -> list[pb.Frame]:
+    request = pb.ListFramesRequest(charge_point=identity)
+    return list(diagnostics(gateway).ListFrames(request, timeout=RPC_SECONDS).frames)
+
+
+def command_line(gateway: Gateway, *arguments: str) -> str:
+    """What a command prints."""
+    target = f"127.0.0.1:{gateway.control_port}"
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments, "--target", target], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_who_was_turned_away_is_listed_with_the_reason(gateway):
+    """A wrong password, an unknown identity, a wrong subprotocol: each with what the charger was answered."""
+    gateway.add_charge_point("CP1")
+    for identity, options, times in [
+        ("CP1", {"key": b"some other key!!"}, 3),
+        ("CP-typo", {}, 1),
+        ("CP1", {"subprotocols": ("ocpp2.0.1",)}, 1),
+    ]:
+        for _ in range(times):
+            with pytest.raises(Refused):
+                await Wire.open(gateway, identity, **options)
+    found = {(each.charge_point, each.reason): each for each in refused(gateway) if each.charge_point}
+    assert (found["CP1", "wrong_password"].count, found["CP1", "wrong_password"].http_status) == (3, 401)
+    assert found["CP-typo", "unknown_identity"].http_status == 404
+    assert found["CP1", "subprotocol_unsupported"].http_status == 400
+    assert {each.address for each in found.values()} == {"127.0.0.1"}
+    assert {each.stage for each in found.values()} == {pb.CONNECTION_STAGE_ADMISSION}
+    assert len(refused(gateway, charge_point="CP1")) == 2
+    shown = await in_thread(command_line, gateway, "refused", "--charger", "CP-typo")
+    assert "CP-typo" in shown
+    assert "wrong_password" not in shown
+    everything = await in_thread(command_line, gateway, "refused", "--json")
+    assert sum("charge_point" in each for each in json.loads(everything)) == 3
+    assert "some other key" not in everything
+
+
+def distrusting(gateway: Gateway, stream: socket.socket) -> None:
+    """A charger that does not have the CA."""
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError):
+        context.wrap_socket(stream, server_hostname="localhost")
+
+
+def plain(gateway: Gateway, stream: socket.socket) -> None:
+    """A charger whose URL begins with ws://."""
+    stream.sendall(b"GET /ocpp/CP1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    stream.recv(100)
+
+
+def ancient(gateway: Gateway, stream: socket.socket) -> None:
+    """A charger whose TLS is older than 1.2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with pytest.warns(DeprecationWarning, match="TLSVersion"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        context.wrap_socket(stream)
+
+
+def browsing(gateway: Gateway, stream: socket.socket) -> None:
+    """A browser, or a health check."""
+    with gateway.tls.wrap_socket(stream, server_hostname="localhost") as secured:
+        secured.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert secured.recv(100).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    ("behave", "stage"),
+    [
+        (distrusting, pb.CONNECTION_STAGE_TLS),
+        (plain, pb.CONNECTION_STAGE_TLS),
+        (ancient, pb.CONNECTION_STAGE_TLS),
+        (browsing, pb.CONNECTION_STAGE_HTTP),
+    ],
+)
+def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(gateway, behave, stage):
+    """The usual reasons have a hint what to do about them."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
+        behave(gateway, stream)
+    # The test's own look whether somebody listens is in the list, too.
+    found = eventually(
+        "a refusal", lambda: [e for e in refused(gateway) if e.reason != "closed_by_peer"], lambda found: found
+    )
+    assert [(each.charge_point, each.stage) for each in found] == [("", stage)]
+    assert found[0].reason in MEANINGS
+    assert found[0].HasField("http_status") == (stage == pb.CONNECTION_STAGE_HTTP)
+
+
+async def test_the_last_frames_of_a_charger_show_why_it_went(gateway):
+    """From the boot to what could not be parsed, and the end of the connection."""
+    gateway.add_charge_point("CP1")
+    async with chargers(gateway, "CP1") as (charger,):
+        await charger.wire.send('[2,"x1","Heartbeat",{}')
+        await charger.call("Heartbeat", {})
+    found = eventually("the end", lambda: frames(gateway, "CP1"), lambda found: found[-1].kind == pb.FRAME_KIND_CLOSED)
+    texts = [each.text for each in found]
+    assert found[0].kind == pb.FRAME_KIND_CONNECTED
+    assert '"BootNotification"' in texts[1]
+    assert '[2,"x1","Heartbeat",{}' in texts
+    assert "charger" in texts[-1]
+    shown = await in_thread(command_line, gateway, "frames", "CP1")
+    assert '→ [2,"x1","Heartbeat",{}\n' in shown
+
+
+async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it(gateway):
+    """Sent by ChangeConfiguration, reported by GetConfiguration, echoed in an error (OCPP.md A7.9)."""
+    gateway.add_charge_point("CP1")
+    told = {
+        "GetConfiguration": {
+            "configurationKey": [{"value": NEW_KEY.hex(), "readonly": False, "key": "AuthorizationKey"}]
+        }
+    }
+    async with chargers(gateway, "CP1", answers=told) as (charger,):
+        change = commands.ChangeConfigurationRequest(
+            charge_point="CP1", request_id="r1", key="AuthorizationKey", value=NEW_KEY.hex()
+        )
+        await in_thread(lambda: gateway.commands.ChangeConfiguration(change, timeout=RPC_SECONDS))
+        ask = commands.GetConfigurationRequest(charge_point="CP1", request_id="r2")
+        await in_thread(lambda: gateway.commands.GetConfiguration(ask, timeout=RPC_SECONDS))
+        await charger.wire.send(json.dumps([4, "r3", "X", f"was {NEW_KEY.hex().upper()}, or {NEW_KEY.decode()}", {}]))
+        await charger.call("Heartbeat", {})
+        shown = await in_thread(command_line, gateway, "frames", "CP1", "--json")
+    assert shown.count("(redacted)") >= 4
+    for secret in (NEW_KEY.hex(), NEW_KEY.decode(), KEY.hex()):
+        assert secret.lower() not in shown.lower()
+        assert secret.lower() not in gateway.log.read_text(errors="replace").lower()
+
+
+async def test_deviations_are_counted_by_make_and_firmware(gateway):
+    """For every charger of a make together."""
+    for identity in ("CP1", "CP2"):
+        gateway.add_charge_point(identity)
+    async with chargers(gateway, "CP1", "CP2") as both:
+        for charger in both:
+            status = {"connectorId": "1", "errorCode": "NoError", "status": "Available"}
+            assert await charger.call("StatusNotification", status) == {}
+    answer = diagnostics(gateway).ListDeviations(pb.ListDeviationsRequest(vendor="Vendor"), timeout=RPC_SECONDS)
+    (found,) = answer.deviations
+    assert (found.deviation, found.vendor, found.model) == ("text-for-integer", "Vendor", "Model")
+    assert (found.firmware_version, found.count) == ("1.0", 2)
+    shown = await in_thread(command_line, gateway, "deviations")
+    assert "text-for-integer" in shown
+
+
+async def test_without_kept_frames_the_setting_is_named(make_gateway):
+    """And chargers are served all the same."""
+    gateway = make_gateway(sessions={"kept_frames": 0})
+    gateway.start()
+    gateway.add_charge_point("CP1")
+    async with chargers(gateway, "CP1"):
+        with pytest.raises(AssertionError, match=r"sessions\.kept_frames is 0"):
+            await in_thread(command_line, gateway, "frames", "CP1")
