@@ -23,6 +23,7 @@ from gateway.domain.records import (
     ChargePointRecord,
     Credential,
     IdTagRecord,
+    ReservationRecord,
     TransactionRecord,
     TransactionState,
 )
@@ -97,8 +98,9 @@ class UpdateChargePoint:
 @frozen
 class DeleteChargePoint:
     """Its identity and credentials go; its transactions and events stay until retention takes them. What it left is
-    settled as by ``OpenSession``, with reason ``deleted``; its open transactions are lost. A charge point created
-    later under the same identity continues the epoch and the revision. Answers ``Appended`` or ``Missing``."""
+    settled as by ``OpenSession``, with reason ``deleted``; its open transactions are lost and its reservations end. A
+    charge point created later under the same identity continues the epoch and the revision. Answers ``Appended`` or
+    ``Missing``."""
 
     identity: str
     at: datetime
@@ -286,6 +288,16 @@ class TransactionFilter:
     id_tag: str | None = None
 
 
+@frozen
+class OverdueReservation:
+    """A reservation whose expiry has passed, of a charge point that nobody is connected for. ``epoch``: the last one's,
+    under which its end may be appended; a session that has begun since ends it by itself."""
+
+    charge_point: str
+    epoch: int
+    reservation: ReservationRecord
+
+
 class Store(Protocol):
     """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse`` and
     ``StoreCorrupt``. Lists are in a stable order and take ``after`` (the last key of the page before, "" or None for
@@ -330,6 +342,11 @@ class Store(Protocol):
         ...
 
     def credentials(self, identity: str) -> tuple[Credential, ...]: ...
+
+    def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
+        """Those of disconnected charge points that have expired at ``at``, the first to expire first. No paging: what
+        is ended is not found again."""
+        ...
 
     # transactions
     def transaction(self, transaction_id: str) -> TransactionRecord | None: ...

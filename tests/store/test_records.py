@@ -12,10 +12,12 @@ from gateway.domain.events import (
     CommandAnswered,
     CommandNotSent,
     CommandOutcomeUnknown,
+    ReservationEnded,
+    ReservationMade,
     TransactionLost,
 )
-from gateway.domain.records import TransactionState
-from gateway.domain.values import ConnectorAddress, Flag, Registration
+from gateway.domain.records import ReservationRecord, TransactionState
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.store.api import (
     AddCredential,
     Append,
@@ -23,6 +25,7 @@ from gateway.store.api import (
     DeleteChargePoint,
     DeleteIdTag,
     Done,
+    EventFilter,
     Exists,
     GuardFailed,
     Missing,
@@ -40,6 +43,7 @@ from tests.store.builders import (
     connect,
     create,
     credential,
+    disconnected,
     event,
     id_tag,
     meter,
@@ -292,6 +296,88 @@ def test_times_of_any_year_can_be_kept(store):
         new = event(started(n), reported_at=datetime(year, 1, 1, tzinfo=UTC))
         one(store, Append("CP1", 1, (new,)))
     assert [t.started_at.year for t in store.transactions(TransactionFilter(), None, 10)] == [9999, 1970, 1]
+
+
+# --- reservations ---------------------------------------------------------------------------------------------
+
+
+def made(reservation_id: int = 7, seconds: float = 60, connector: ConnectorAddress = CONNECTOR, **fields):
+    return ReservationMade(reservation_id, connector, "TAG", at(seconds), **fields)
+
+
+def held(store, identity: str = "CP1"):
+    return [each.reservation_id for each in store.charge_point(identity).reservations]
+
+
+def test_a_reservation_holds_until_it_ends(store):
+    """It is shown with its charge point, as it was made; its own id ends it, on its own charge point."""
+    connect(store)
+    connect(store, "CP2")
+    append(store, made(7, parent_id_tag="GROUP"), made(-1, connector=WHOLE_CHARGE_POINT), seconds=3)
+    append(store, made(7), identity="CP2")
+    assert store.charge_point("CP1").reservations == (
+        ReservationRecord(-1, WHOLE_CHARGE_POINT, "TAG", at(60), at(3)),
+        ReservationRecord(7, CONNECTOR, "TAG", at(60), at(3), "GROUP"),
+    )
+    append(store, ReservationEnded(7, CONNECTOR, "cancelled"), ReservationEnded(9, CONNECTOR, "cancelled"))
+    assert held(store) == [-1]
+    assert held(store, "CP2") == [7]
+
+
+def test_a_reservation_is_replaced_in_one_commit(store):
+    """The end of the one and the making of the other, under one id."""
+    connect(store)
+    append(store, made(7))
+    append(store, ReservationEnded(7, CONNECTOR, "replaced"), made(7, 120))
+    (record,) = store.charge_point("CP1").reservations
+    assert record.expires_at == at(120)
+
+
+def test_a_session_begins_with_the_reservations_that_hold(store):
+    """Also after a restart."""
+    connect(store)
+    append(store, made(7), made(8), ReservationEnded(8, CONNECTOR, "expired"))
+    reservations = connect(store, seconds=5).state.reservations
+    assert reservations == {7: ReservationRecord(7, CONNECTOR, "TAG", at(60), T0)}
+
+
+def test_the_end_of_a_used_reservation_is_an_event_of_its_transaction_and_no_reading(store):
+    """It comes after the start, which makes the transaction known."""
+    connect(store)
+    append(store, made(7))
+    append(store, started(1), ReservationEnded(7, CONNECTOR, "used", "tx_1"), meter(1))
+    assert [e.type for e in store.readings("tx_1", 0, 10)] == ["transaction.started", "meter_values.reported"]
+    (end,) = store.events(0, 10, EventFilter(types=frozenset({"reservation.ended"}))).events
+    assert end.transaction_id == "tx_1"
+
+
+def test_overdue_reservations_are_those_of_the_disconnected(store):
+    """First to expire first, and under the epoch of their last connection; sessions end theirs by themselves."""
+    for identity in ("CP1", "CP2", "CP3"):
+        connect(store, identity)
+    append(store, made(1, 30), made(2, 20), made(3, 99), disconnected())
+    append(store, made(4, 25), disconnected(), identity="CP2")
+    append(store, made(5, 10), identity="CP3")
+    found = store.overdue_reservations(at(30), 10)
+    assert [(each.charge_point, each.reservation.reservation_id) for each in found] == [
+        ("CP1", 2),
+        ("CP2", 4),
+        ("CP1", 1),
+    ]
+    assert [each.epoch for each in found] == [1, 1, 1]
+    assert [each.reservation.reservation_id for each in store.overdue_reservations(at(30), 1)] == [2]
+    connect(store, "CP1", 31)
+    assert [each.charge_point for each in store.overdue_reservations(at(40), 10)] == ["CP2"]
+
+
+def test_a_deleted_charge_points_reservations_end(store):
+    """Each with its event; none is left for a charge point created later under the identity."""
+    connect(store)
+    append(store, made(7), disconnected())
+    one(store, DeleteChargePoint("CP1", at(9)))
+    assert types(store)[-2:] == ["reservation.ended", "charge_point.deleted"]
+    assert store.overdue_reservations(at(99), 10) == []
+    assert connect(store, seconds=10).state.reservations == {}
 
 
 # --- commands -------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from gateway.store.api import AllocateNumbers, EventFilter
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connections import MAX_READERS
 from gateway.store.sqlite.migrate import APPLICATION_ID, scripts
-from tests.store.builders import ALL, append, connect, one, status
+from tests.store.builders import ALL, append, connect, create, one, status
 
 
 @pytest.fixture
@@ -119,6 +119,19 @@ def test_a_newer_version_is_refused_with_both_versions(path):
     cx.close()
     with pytest.raises(StoreCorrupt, match=rf"schema version 99; this gateway knows up to {len(scripts())}"):
         opened(path)
+
+
+def test_a_database_of_an_older_version_is_lifted_when_it_is_opened(path, monkeypatch):
+    """What is in it stays, and the gateway goes on with it."""
+    monkeypatch.setattr("gateway.store.sqlite.migrate.scripts", lambda: scripts()[:1])
+    store = opened(path)
+    create(store)
+    store.close()
+    monkeypatch.undo()
+    store = opened(path)
+    assert connect(store, seconds=1).epoch == 1
+    assert store.charge_point("CP1").reservations == ()
+    store.close()
 
 
 def test_a_file_is_marked_as_ours(path):

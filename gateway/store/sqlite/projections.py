@@ -13,7 +13,7 @@ from apsw import Connection
 from gateway.domain import events as e
 from gateway.domain.codec import encode_answer, encode_error
 from gateway.domain.events import NewEvent
-from gateway.domain.state import connector_record, event_time, started_record
+from gateway.domain.state import connector_record, event_time, reservation_record, started_record
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite.rows import boot_bytes, one
@@ -150,6 +150,33 @@ def lost(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int
     )
 
 
+def reservation_made(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ReservationMade)
+    record = reservation_record(event, body)
+    cx.execute(
+        "INSERT OR REPLACE INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            key,
+            clamped(record.reservation_id),
+            clamped(record.connector.evse),
+            clamped(record.connector.connector),
+            record.id_tag,
+            record.parent_id_tag,
+            to_micros(record.expires_at),
+            to_micros(record.made_at),
+        ),
+    )
+
+
+def reservation_ended(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.ReservationEnded)
+    cx.execute(
+        "DELETE FROM reservation WHERE charge_point = ? AND reservation_id = ?", (key, clamped(body.reservation_id))
+    )
+
+
 def configuration_reported(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
     body = event.body
     assert isinstance(body, e.ConfigurationReported)
@@ -255,6 +282,8 @@ PROJECTIONS: dict[str, Projection] = {
     e.TransactionStarted.TYPE: started,
     e.TransactionStopped.TYPE: stopped,
     e.TransactionLost.TYPE: lost,
+    e.ReservationMade.TYPE: reservation_made,
+    e.ReservationEnded.TYPE: reservation_ended,
     e.ConfigurationReported.TYPE: configuration_reported,
     e.BootConfigurationApplied.TYPE: configuration_applied,
     e.CommandQueued.TYPE: command_queued,

@@ -4,6 +4,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from apsw import Connection
 
@@ -14,11 +15,12 @@ from gateway.domain.records import (
     ConnectorRecord,
     Credential,
     IdTagRecord,
+    ReservationRecord,
     TransactionRecord,
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import TransactionFilter
+from gateway.store.api import OverdueReservation, TransactionFilter
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.values import fits, to_micros
 
@@ -57,7 +59,8 @@ def charge_points(
 
 
 def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
-    return rows.charge_point(row, connectors(cx, row[0]), boot_configuration(cx, row[0]))
+    key = row[0]
+    return rows.charge_point(row, connectors(cx, key), boot_configuration(cx, key), reservations(cx, key))
 
 
 def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:
@@ -68,6 +71,21 @@ def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:
 def boot_configuration(cx: Connection, key: int) -> tuple[AppliedConfiguration, ...]:
     sql = f"SELECT {rows.APPLIED} FROM boot_configuration WHERE charge_point = ? ORDER BY name"
     return tuple(rows.applied(row) for row in cx.execute(sql, (key,)))
+
+
+def reservations(cx: Connection, key: int) -> tuple[ReservationRecord, ...]:
+    """Those of a charge point that hold, by id."""
+    sql = f"SELECT {rows.RESERVATION} FROM reservation r WHERE charge_point = ? ORDER BY reservation_id"
+    return tuple(rows.reservation(row) for row in cx.execute(sql, (key,)))
+
+
+def overdue_reservations(cx: Connection, at: datetime, limit: int) -> list[OverdueReservation]:
+    """By the index of expiries; a charge point with a session is left to it."""
+    sql = f"""SELECT c.identity, c.epoch, {rows.RESERVATION} FROM reservation r
+        JOIN charge_point c ON c.key = r.charge_point
+        WHERE r.expires_at <= ? AND c.connected = 0 ORDER BY r.expires_at LIMIT ?"""
+    found = cx.execute(sql, (to_micros(at), bounded(limit)))
+    return [OverdueReservation(identity, epoch, rows.reservation(tuple(row))) for identity, epoch, *row in found]
 
 
 def configuration(cx: Connection, key: int) -> dict[str, str | None]:

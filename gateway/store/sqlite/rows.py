@@ -17,6 +17,7 @@ from gateway.domain.records import (
     Credential,
     CredentialKind,
     IdTagRecord,
+    ReservationRecord,
     TransactionRecord,
     TransactionState,
 )
@@ -74,7 +75,10 @@ CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision,
 
 
 def charge_point(
-    row: Row, connectors: tuple[ConnectorRecord, ...], boot_configuration: tuple[AppliedConfiguration, ...]
+    row: Row,
+    connectors: tuple[ConnectorRecord, ...],
+    boot_configuration: tuple[AppliedConfiguration, ...],
+    reservations: tuple[ReservationRecord, ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
     connected, epoch, since, address, security_profile, last_heard = row[11:]
@@ -99,6 +103,7 @@ def charge_point(
         ),
         connectors=connectors,
         boot_configuration=boot_configuration,
+        reservations=reservations,
     )
 
 
@@ -131,6 +136,16 @@ APPLIED = "name, value, status, firmware_version, at"
 def applied(row: Row) -> AppliedConfiguration:
     name, value, status, firmware_version, at = row
     return AppliedConfiguration(name, value, status, firmware_version, to_time(at))
+
+
+RESERVATION = "r.reservation_id, r.evse, r.connector, r.id_tag, r.expires_at, r.made_at, r.parent_id_tag"
+
+
+def reservation(row: Row) -> ReservationRecord:
+    reservation_id, evse, number, id_tag, expires, made, parent = row
+    return ReservationRecord(
+        reservation_id, ConnectorAddress(evse, number), id_tag, to_time(expires), to_time(made), parent
+    )
 
 
 CREDENTIAL = "credential_id, kind, salt, verifier, not_before, not_after"

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from attrs import frozen
 
+from gateway.domain import reservations as r
 from gateway.domain.events import (
     ChargePointDisconnected,
     CommandNotSent,
@@ -12,7 +13,7 @@ from gateway.domain.events import (
     TransactionLost,
 )
 from gateway.store.sqlite.books import Books, Owner
-from gateway.store.sqlite.queries import open_transactions
+from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
 
 
@@ -65,6 +66,12 @@ def lose_transactions(books: Books, owner: Owner, at: datetime) -> tuple[int, ..
     return books.append(
         owner, owner.epoch, [NewEvent(TransactionLost(t.transaction_id, t.connector), at) for t in left]
     )
+
+
+def end_reservations(books: Books, owner: Owner, at: datetime) -> tuple[int, ...]:
+    """Those of a deleted charge point: nobody is left who would keep them."""
+    left = reservations(books.cx, owner.key)
+    return books.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
 
 
 def _unsettled(books: Books, limit: int) -> list[str]:

@@ -14,7 +14,15 @@ from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreCorrupt, StoreUnavailable
-from gateway.store.api import Bounds, EventFilter, EventPage, TransactionFilter, Write, WriteResult
+from gateway.store.api import (
+    Bounds,
+    EventFilter,
+    EventPage,
+    OverdueReservation,
+    TransactionFilter,
+    Write,
+    WriteResult,
+)
 from gateway.store.sqlite import history, queries
 from gateway.store.sqlite.books import Books
 from gateway.store.sqlite.checking import check_files, check_pages
@@ -200,6 +208,9 @@ class SqliteStore:
 
     def credentials(self, identity: str) -> tuple[Credential, ...]:
         return self._read(queries.credentials, identity)
+
+    def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
+        return self._read(queries.overdue_reservations, at, limit)
 
     def transaction(self, transaction_id: str) -> TransactionRecord | None:
         return self._read(queries.transaction, transaction_id)

@@ -29,7 +29,7 @@ from gateway.store.api import (
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
 from gateway.store.sqlite.history import last_meter_values
-from gateway.store.sqlite.settling import DELETED, REPLACED, lose_transactions, settle
+from gateway.store.sqlite.settling import DELETED, REPLACED, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
 from gateway.store.sqlite.values import maybe_micros, to_micros
 
@@ -103,6 +103,7 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
         connectors={record.connector: record for record in queries.connectors(cx, key)},
         open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)},
         boot_configuration={applied.key: applied for applied in queries.boot_configuration(cx, key)},
+        reservations={record.reservation_id: record for record in queries.reservations(cx, key)},
         configuration=queries.configuration(cx, key),
         last_readings=b"" if readings is None else message_key(readings),
     )
@@ -196,6 +197,7 @@ def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended 
     if owner is None:
         return Missing()
     sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
+    sequences += end_reservations(books, owner, write.at)
     sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
     for table in ("credential", "connector", "boot_configuration", "configuration"):
         books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
