@@ -182,7 +182,8 @@ async def test_a_thousand_sessions_leave_nothing_behind_without_a_collector(
         grown = _objects(harness) - before
     finally:
         gc.enable()
-    assert {name: count for name, count in grown.items() if count > 5} == {}
+    # A handful may be anybody's cache; each way out was taken two hundred times.
+    assert {name: count for name, count in grown.items() if count > ROUNDS // 20} == {}
 
 
 def _objects(harness: Harness) -> Counter[str]:
