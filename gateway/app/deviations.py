@@ -10,7 +10,7 @@ from gateway.domain.events import BootInformation
 from gateway.domain.values import Clock
 
 MAX_ENTRIES = 2_000
-"""A fleet has some tens of firmwares with some deviations each. A megabyte at most; past it the least recently seen
+"""A fleet has some tens of firmwares with some deviations each. 1.2 MB at most; past it the least recently seen
 goes, so a charger that invents firmwares costs the others their history and nothing more."""
 
 MAX_VENDOR, MAX_MODEL, MAX_FIRMWARE = 20, 20, 50

@@ -21,7 +21,7 @@ from gateway.domain.values import Clock
 from gateway.transport.listener import Outcome
 
 NAMED, NAMELESS = 800, 200
-"""Entries of the two shelves: together half a megabyte, and what a person can still read."""
+"""Entries of the two shelves: together 0.8 MB, and what a person can still read."""
 
 SHARE = 4
 """A network's part of a shelf is one in so many. Not less: all chargers of a carrier may share one address."""
@@ -81,7 +81,7 @@ class _Shelf:
 
 
 class Refusals:
-    """Belongs to the Trio loop. ``observe`` is the listeners'; it takes a few microseconds and never raises."""
+    """Belongs to the Trio loop. ``observe`` is the listeners'; it takes some microseconds and never raises."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,11 +1,15 @@
 """`gateway refused`, `frames` and `deviations`: what is asked of the gateway, and what is shown of its answer."""
 
 import json
+import re
+from pathlib import Path
 
 import grpc
 
 from gateway.api.v1 import diagnostics_pb2 as api
+from gateway.cli import diagnosing
 from gateway.cli.diagnosing import MEANINGS
+from gateway.framing.websocket import _REFUSAL_REASONS
 from tests.cli.fakes import Failure, at
 
 WRONG_KEY = api.RefusedConnection(
@@ -56,6 +60,21 @@ def test_refused_connections_are_listed_with_what_to_do_the_last_first(fake, run
         assert part in second
     asked = fake.asked("ListRefusedConnections")[0]
     assert (asked.charge_point, asked.address) == ("HOME-1", "192.0.2.7")
+
+
+def test_every_reason_of_the_gateway_s_own_has_a_meaning():
+    """So that a new refusal does not leave an operator with a word. (TLS alerts are OpenSSL's words, and many.)"""
+    package = Path(diagnosing.__file__).parent.parent
+    told = re.compile(
+        r"""(?:Refusal\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\("http"|Fault\()(?:, )?"(\w[\w-]+)\""""
+    )
+    reasons = set()
+    for name in ("app/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
+        reasons |= set(told.findall((package / name).read_text()))
+    reasons |= set(re.findall(r'_refused\([^"]*"(\w+)"\)', (package / "framing/websocket.py").read_text()))
+    reasons |= set(_REFUSAL_REASONS.values())
+    assert {"wrong_password", "unknown_identity", "at_capacity", "identity_missing", "head_too_long"} <= reasons
+    assert reasons <= MEANINGS.keys()
 
 
 def test_a_limit_shows_the_last_ones_and_says_so(fake, run):
