@@ -23,6 +23,9 @@ from gateway.domain.values import ConnectorAddress, Registration
 MAX_REMEMBERED_STARTS = 16
 """A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
 
+MAX_CONFIGURATION_KEYS = 1_000
+"""The largest chargers have some 300; one that makes up keys with every answer fills no memory."""
+
 
 @define
 class ChargePointState:
@@ -112,7 +115,9 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
         case e.CommandAnswered(answer=LocalListVersionAnswer(version)):
             state.local_list_version = version
         case e.ConfigurationReported():
-            state.configuration.update((k.key, k.value) for k in body.keys)
+            for each in body.keys:
+                if each.key in state.configuration or len(state.configuration) < MAX_CONFIGURATION_KEYS:
+                    state.configuration[each.key] = each.value
         case _:
             pass
 
