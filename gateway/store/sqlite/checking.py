@@ -1,8 +1,8 @@
 """Whether a database is sound, as far as that can be told at start without keeping chargers waiting.
 
 Damage is found for certain only by reading everything, which takes minutes for a year's history. What every decision
-rests on (charge points, transactions, idTags) is small and read first; the history is read for as long as there is time.
-Damage that is not found here is found when its page is next read.
+rests on (charge points, transactions, idTags) is small and read first; the history is read for as long as there is
+time. Damage that is not found here is found when its page is next read.
 """
 
 import time
@@ -53,6 +53,9 @@ def check_pages(cx: apsw.Connection, path: Path, seconds: float = CHECK_SECONDS)
 
 
 def _check(cx: apsw.Connection, table: str) -> None:
-    found = [row for (row,) in fetch(cx, f"PRAGMA quick_check('{table}')") if row != "ok"]  # a table of ours
+    try:
+        found = [row for (row,) in fetch(cx, f"PRAGMA quick_check('{table}')") if row != "ok"]
+    except apsw.CorruptError as error:
+        found = [str(error)]
     if found:
-        raise apsw.CorruptError(f"table {table}: {found[0]}")
+        raise apsw.CorruptError(f"table {table}: {found[0].splitlines()[-1]}")

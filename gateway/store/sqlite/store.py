@@ -43,9 +43,12 @@ SETTLE_STEP = 200
 PROBE_BYTES = 64 * 1024
 """What a probe writes: enough that a disk with room for it has room for a batch too."""
 
-_DAMAGED = (
-    "the database {path} is damaged or not a database ({error}). Keep a copy of it with its -wal file, then restore "
-    "a backup, or recover what can be read; docs/store.md says how"
+_WAY_OUT = (
+    "Keep a copy of it with its -wal file, then restore a backup, or recover what can be read; docs/store.md says how"
+)
+_DAMAGED = "the database {path} is damaged or not a database ({error}). " + _WAY_OUT
+_FOUND_DAMAGED = (
+    "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
 )
 
 log = structlog.get_logger()
@@ -71,6 +74,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._books: Books | None = None
         self._closed = False
+        self._damage: str | None = None
         self._ownership = Ownership(self._path)
         try:
             self._open()
@@ -136,6 +140,12 @@ class SqliteStore:
                 books.begin()
                 result = work(books)
                 books.commit()
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                # Writing on would spread the damage, and could promise nothing.
+                self._damage = _FOUND_DAMAGED.format(path=self._path, error=error)
+                log.critical("database damaged", path=str(self._path), error=str(error))
+                self._undo()
+                raise StoreUnavailable(self._damage) from error
             except apsw.Error as error:
                 self._undo()
                 raise mapped(error, self._path) from error
@@ -148,6 +158,8 @@ class SqliteStore:
     def _writer(self) -> Books:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
+        if self._damage is not None:
+            raise StoreUnavailable(self._damage)
         if self._books is None:
             return self._use(open_writer(self._path, self._vfs))
         return self._books
