@@ -89,14 +89,14 @@ def _older(queued_since: datetime | None, reservation: ReservationRecord) -> boo
     return queued_since is not None and queued_since < reservation.made_at
 
 
-def overdue(state: ChargePointState, now: datetime, decided: Iterable[NewEvent] = ()) -> tuple[ReservationEnded, ...]:
+def overdue(state: ChargePointState, now: datetime, decided: Iterable[NewEvent] = ()) -> tuple[NewEvent, ...]:
     """Ends of what has expired, but for what ``decided`` ends already: a start that uses a reservation counts, whoever
     is right about the time."""
     if not state.reservations:
         return ()
     ends = {event.body.reservation_id for event in decided if isinstance(event.body, ReservationEnded)}
     return tuple(
-        ended(each, EXPIRED)
+        NewEvent(ended(each, EXPIRED), now)
         for each in state.reservations.values()
         if each.expires_at <= now and each.reservation_id not in ends
     )

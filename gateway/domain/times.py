@@ -41,6 +41,11 @@ class ReportedTime:
         return None if Flag.CLOCK_SUSPECT in self.flags else self.value
 
     @property
+    def queued(self) -> datetime | None:
+        """The time of what was queued before it was sent; None: it is, as far as can be told, of the present."""
+        return self.value if Flag.LATE in self.flags else None
+
+    @property
     def identifies(self) -> bool:
         """Whether this clock has ever been set, so that two moments of it differ. (One that runs ahead does.)"""
         return self.value is not None and self.value >= EARLIEST

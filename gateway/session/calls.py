@@ -30,9 +30,11 @@ class Exchange:
     """One CALL on the wire and, at some time perhaps, its answer."""
 
     message_id: str
-    on_late: Callable[[Answered], None] | None
+    on_late: Callable[["Exchange"], None] | None
     answer: Answered | None = None
     answered: trio.Event = field(factory=trio.Event)
+    settled: trio.Event = field(factory=trio.Event)
+    """Set by whoever asked when it has dealt with the answer: recorded it, with what follows."""
 
 
 class Calls:
@@ -44,7 +46,7 @@ class Calls:
         self._current: Exchange | None = None
         self._late: OrderedDict[str, Exchange] = OrderedDict()
 
-    async def send(self, action: str, payload: object, on_late: Callable[[Answered], None] | None = None) -> Exchange:
+    async def send(self, action: str, payload: object, on_late: Callable[[Exchange], None] | None = None) -> Exchange:
         """Put a CALL on the wire. The caller is at the head of ``line``, and calls ``finish`` before it leaves.
 
         Raises ConnectionClosed. Cancelling leaves open whether the CALL went out.
@@ -54,12 +56,12 @@ class Calls:
         await self._core.transport.send(rpc.encode_call(exchange.message_id, action, payload))
         return exchange
 
-    def finish(self) -> Answered | None:
-        """The wire is free again: what came back, if anything did. An unanswered CALL with someone to tell is
+    def finish(self) -> Exchange | None:
+        """The wire is free again: the exchange, if it was answered. An unanswered CALL with someone to tell is
         remembered."""
         exchange, self._current = self._current, None
         if exchange is None or exchange.answer is not None:
-            return None if exchange is None else exchange.answer
+            return exchange
         if exchange.on_late is not None:
             self._late[exchange.message_id] = exchange
             if len(self._late) > MAX_LATE:
@@ -75,25 +77,31 @@ class Calls:
         self._current = None
         self._late.clear()
 
-    def resolve(self, message_id: str, answer: Answered) -> None:
-        """An answer came in. Never waits."""
+    def resolve(self, message_id: str, answer: Answered) -> Exchange | None:
+        """An answer came in: what it answers, if anything. Never waits."""
         current = self._current
         if current is not None and current.message_id == message_id and current.answer is None:
             current.answer = answer
             current.answered.set()
-            return
+            return current
         late = self._late.pop(message_id, None)
         if late is not None and late.on_late is not None:
             self._core.observer.count("late_answers")
-            late.on_late(answer)
-        else:
-            self._core.observer.count("unmatched_answers")
+            late.answer = answer
+            late.on_late(late)
+            return late
+        self._core.observer.count("unmatched_answers")
+        return None
 
-    def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
-        """A CALLRESULT, a CALLERROR, or what was meant to be one."""
+    async def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
+        """A CALLRESULT, a CALLERROR, or what was meant to be one. Waits until whoever asked has recorded it, a commit:
+        what the charger says next is decided with what it has said before. Cancelling is safe."""
+        exchange = None
         match frame:
             case rpc.CallResult() | rpc.CallError():
-                self.resolve(frame.message_id, frame)
+                exchange = self.resolve(frame.message_id, frame)
             case rpc.Malformed():
                 if frame.message_id is not None:
-                    self.resolve(frame.message_id, ChargerError("InvalidConfirmation", frame.reason))
+                    exchange = self.resolve(frame.message_id, ChargerError("InvalidConfirmation", frame.reason))
+        if exchange is not None:
+            await exchange.settled.wait()

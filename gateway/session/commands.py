@@ -84,7 +84,7 @@ class Commands:
             await self._means.readiness.wait(needed_access(command))
             action, payload = self._core.protocol.encode_command(command, self._core.state)
             self._means.note_solicited(command)
-            answer = None
+            answered = None
             try:
                 exchange = await calls.send(action, payload)
                 with trio.move_on_after(self._core.limits.call_timeout):
@@ -92,8 +92,10 @@ class Commands:
                 if exchange.answer is None:
                     calls.timed_out()
             finally:
-                answer = calls.finish()
-        return None if answer is None else self._means.decode(command, answer)
+                answered = calls.finish()
+                if answered is not None:
+                    answered.settled.set()
+        return None if answered is None or answered.answer is None else self._means.decode(command, answered.answer)
 
     async def all_told(self) -> None:
         """Wait until every command under way now has an outcome. Cancelling is safe."""

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from gateway.domain import commands as c
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState
+from gateway.domain.consequences import consequences
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import (
     CommandAnswered,
@@ -17,7 +18,6 @@ from gateway.domain.events import (
     CommandOutcomeUnknown,
     CommandQueued,
     CommandSent,
-    ConfigurationReported,
     NewEvent,
 )
 from gateway.messages.rpc import CallError
@@ -176,10 +176,10 @@ class Errand:
             exchange = await calls.send(*self._encoded, on_late=partial(self._means.parts.start, self._answered))
             await self._wait(exchange, timeout_at)
         finally:
-            answer = calls.finish()
-            if answer is not None:
+            answered = calls.finish()
+            if answered is not None:
                 # Read is read: also if the charger hung up before we returned from sending.
-                await self._answered(answer)
+                await self._answered(answered)
 
     async def _may_still_go(self) -> bool:
         """While SENT was being committed a Boot may have come in: then not before its confirmation (OCPP.md quirk 7).
@@ -200,28 +200,34 @@ class Errand:
             if exchange.answer is None:
                 self._means.calls.timed_out()
 
-    async def _answered(self, frame: Answered) -> None:
-        """Record the charger's answer, late or not, then tell it."""
-        answer = self._means.decode(self._command, frame)
+    async def _answered(self, exchange: Exchange) -> None:
+        """Record the charger's answer, late or not, then tell it; the reader goes on."""
+        assert exchange.answer is not None
+        try:
+            await self._record(self._means.decode(self._command, exchange.answer))
+        finally:
+            exchange.settled.set()
+
+    async def _record(self, answer: c.Answer | c.ChargerError) -> None:
         late = self.record.state is CommandState.OUTCOME_UNKNOWN
         error = answer if isinstance(answer, c.ChargerError) else None
         given = None if isinstance(answer, c.ChargerError) else answer
         record = self.record
-        events = [self._event(CommandAnswered(record.command_id, record.operation, given, error, late))]
-        if isinstance(answer, c.ConfigurationAnswer) and (answer.keys or answer.unknown_keys):
-            events.append(self._event(ConfigurationReported(answer.keys, answer.unknown_keys)))
+        answered = self._event(CommandAnswered(record.command_id, record.operation, given, error, late))
         with trio.CancelScope(shield=True):
             # A charger that has taken a new key hangs up at once, to come back with it.
             if self._key_change is not None:
                 await self._key_change.decided(answer)
-            await self._commit(events)
+            # Nothing may wait between the look at the state and the commit.
+            follow = consequences(self._command, answer, self._means.core.state, answered.received_at)
+            await self._commit([answered, *map(self._event, follow)])
         self.record = evolve(
             record,
             state=CommandState.ANSWERED,
             answer=given,
             error=error,
             late=late,
-            finished_at=events[0].received_at,
+            finished_at=answered.received_at,
             reason="",
         )
         self.tell(self.record)

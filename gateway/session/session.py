@@ -19,6 +19,7 @@ from gateway.domain.commands import (
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.reservations import overdue
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Clock, Registration, new_id
 from gateway.domain.vendor_data import REJECTED
@@ -185,7 +186,7 @@ class Session:
                 await self._answer(frame)
             case rpc.CallResult() | rpc.CallError():
                 self._bad_messages = 0
-                self._calls.received(frame)
+                await self._calls.received(frame)
             case rpc.Ignored():
                 self._core.observer.count("ignored_messages")
             case rpc.Malformed():
@@ -198,7 +199,7 @@ class Session:
         if frame.answerable and frame.message_id is not None:
             await self._core.transport.send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
         elif frame.kind != rpc.CALL:
-            self._calls.received(frame)
+            await self._calls.received(frame)
         self._bad_messages += 1
         if self._bad_messages >= self._core.limits.bad_messages:
             self._core.end("protocol", code=CLOSE_POLICY)
@@ -285,10 +286,14 @@ class Session:
                 new_id("tx") if isinstance(query, StartQuery) else "",
             )
             decision = core.protocol.decide(core.state, request, facts, context)
-            if not decision.events:
+            events = decision.events
+            if received is None:
+                # No timer ends a reservation: the reader does, with what the charger says next, and nobody beside it.
+                events = (*events, *overdue(core.state, context.now, events))
+            if not events:
                 return decision
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
-            if not isinstance(await core.commit(decision.events, guards), GuardFailed):
+            if not isinstance(await core.commit(events, guards), GuardFailed):
                 return decision
         raise AssertionError("a commit without guards can't fail on one")
 

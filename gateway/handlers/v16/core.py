@@ -13,6 +13,7 @@ from gateway.domain.events import (
     VendorDataReceived,
 )
 from gateway.domain.records import ConnectorRecord
+from gateway.domain.reservations import unavailable
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime, format_time, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
@@ -111,7 +112,8 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
     """Always confirmed, whatever came before it (OCPP.md B7.1); an event where something changed (B7.4).
 
     A status that was queued and is older than the known one says nothing of the present and makes no event (B7.3).
-    Nothing follows for transactions (B7.5), nor from connector 0 for the others (B7.6).
+    Nothing follows for transactions (B7.5), nor from connector 0 for the others' statuses (B7.6); what is reserved ends
+    where it is Faulted or Unavailable (B9.10).
     """
     payload = request.payload
     assert isinstance(payload, call.StatusNotification)
@@ -127,11 +129,12 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         present(payload.vendor_id),
         present(payload.vendor_error_code),
     )
-    if known is None:
-        if len(state.connectors) >= MAX_CONNECTORS:
-            return Decision({})
-    elif _same(known, reported) or _outdated(known, time):
+    if known is not None and _outdated(known, time):
         return Decision({})
+    ends = tuple(event(request, context, end) for end in unavailable(state, connector, reported.status, time.queued))
+    nothing_new = len(state.connectors) >= MAX_CONNECTORS if known is None else _same(known, reported)
+    if nothing_new:
+        return Decision({}, ends)
     body = ConnectorStatusChanged(
         connector,
         reported.status,
@@ -141,7 +144,7 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         reported.vendor_id,
         reported.vendor_error_code,
     )
-    return Decision({}, (event(request, context, body, time, payload.timestamp, _doubts(state, reported)),))
+    return Decision({}, (event(request, context, body, time, payload.timestamp, _doubts(state, reported)), *ends))
 
 
 def _same(known: ConnectorRecord, reported: ConnectorRecord) -> bool:

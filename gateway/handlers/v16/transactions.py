@@ -8,6 +8,7 @@ from ocpp.v16 import call
 from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.reservations import used
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime, read_time
 from gateway.domain.transactions import folded, is_retry, start_key
@@ -48,7 +49,8 @@ def query_start(_: ChargePointState, request: Request) -> StartQuery:
 
 def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """A transaction with a number of its own, whatever the tag's standing (OCPP.md B4.1, B4.5), or the one that this
-    start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9)."""
+    start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9); the reservation
+    that it names is used up (B4.11)."""
     payload = request.payload
     assert isinstance(payload, call.StartTransaction)
     authorization = facts.authorization or UNKNOWN
@@ -77,6 +79,10 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
     events = (
         *(event(request, context, TransactionLost(t.transaction_id, t.connector)) for t in lost),
         event(request, context, started, time, payload.timestamp, flags),
+        *(
+            event(request, context, end)
+            for end in used(state, payload.reservation_id, started.transaction_id, time.queued)
+        ),
     )
     # Accepted on the ground that the tag is free: it must still be when this is committed.
     guards = (IdTagFree(payload.id_tag, connector),) if single and status == ACCEPTED else ()
