@@ -106,10 +106,18 @@ class RecordedTransport:
             self._ring.add_command(data)
         else:
             self._ring.add(FrameKind.SENT, data)
-        await self._transport.send(data)
+        try:
+            await self._transport.send(data)
+        except ConnectionClosed as closed:
+            self._ended(closed.initiator, closed.code, closed.reason)
+            raise
 
     async def ping(self) -> None:
-        await self._transport.ping()
+        try:
+            await self._transport.ping()
+        except ConnectionClosed as closed:
+            self._ended(closed.initiator, closed.code, closed.reason)
+            raise
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         self._ended("local", code, reason)

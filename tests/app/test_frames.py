@@ -62,6 +62,16 @@ async def test_what_the_gateway_closed_says_so(frames):
     assert shown(frames)[-1] == (FrameKind.CLOSED, "by the gateway: 1001 silent")
 
 
+async def test_a_link_that_broke_on_sending_is_not_told_as_the_gateway_s_doing(frames):
+    """Whoever notices first."""
+    async with connection(frames) as (charger, transport):
+        await charger.lose_link()
+        with pytest.raises(ConnectionClosed):
+            await transport.send(b"[3]")
+        await transport.aclose(1000, "")
+    assert shown(frames)[-1] == (FrameKind.CLOSED, "by the network: 1006 connection reset")
+
+
 async def test_a_charger_that_comes_back_continues_its_story(frames):
     """How it went and how it came back stand together; while both connections live, too."""
     async with connection(frames) as (_, old):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.app.refusals import NAMED, NAMELESS, SHARE, Refusals
+from gateway.app.refusals import NAMED, NAMELESS, Refusals
 from gateway.transport.listener import Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -87,19 +87,34 @@ def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(
 
 @pytest.mark.parametrize(
     "flood",
-    [["198.51.100.7"], [f"2001:db8:0:1::{n:x}" for n in range(1, 500)], ["::ffff:198.51.100.7", "198.51.100.7"]],
-    ids=["one-address", "one-ipv6-network", "mapped"],
+    [
+        ["198.51.100.7"],
+        [f"198.51.100.{n}" for n in range(20)],
+        [f"2001:db8:0:{n:x}::{n:x}" for n in range(1, 500)],
+        ["::ffff:198.51.100.7", "198.51.100.7"],
+    ],
+    ids=["one-address", "twenty", "one-ipv6-site", "mapped"],
 )
-def test_a_flood_of_identities_from_one_network_takes_a_quarter_at_most(refusals, flood):
-    """Past its share it pushes out its own."""
+def test_a_flood_of_identities_pushes_out_itself_and_no_single_charger(refusals, flood):
+    """It takes what is free, and then its own."""
     for number, address in enumerate(addresses(NAMED // 2)):
         refusals.observe(wrong_password(f"CP-{number}", address))
     for number in range(5_000):
         refusals.observe(wrong_password(f"X{number}", flood[number % len(flood)]))
     found = refusals.entries()
     assert sum(each.identity.startswith("CP-") for each in found) == NAMED // 2
-    assert sum(each.identity.startswith("X") for each in found) == NAMED // SHARE
+    assert sum(each.identity.startswith("X") for each in found) == NAMED - NAMED // 2
     assert found[0].identity == "X4999"
+
+
+def test_chargers_behind_one_address_may_fill_what_nobody_else_needs(refusals):
+    """A carrier's whole fleet may come from one; against another address it keeps half."""
+    for number in range(NAMED):
+        refusals.observe(wrong_password(f"CP-{number}", "192.0.2.1"))
+    assert len(refusals.entries()) == NAMED
+    for number in range(NAMED):
+        refusals.observe(wrong_password(f"X{number}", "198.51.100.7"))
+    assert abs(sum(each.identity.startswith("CP-") for each in refusals.entries()) - NAMED // 2) <= 1
 
 
 def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals):

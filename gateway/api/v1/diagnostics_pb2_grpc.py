@@ -62,7 +62,7 @@ class DiagnosticsServiceServicer:
 
     def ListRefusedConnections(self, request, context):
         """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-        At most 1,000 entries are kept, of one network at most a quarter; the least recently seen go first.
+        At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

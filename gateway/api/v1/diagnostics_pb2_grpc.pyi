@@ -38,7 +38,7 @@ class DiagnosticsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DiagnosticsServiceAsyncStub: ...
     ListRefusedConnections: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListRefusedConnectionsRequest, _diagnostics_pb2.ListRefusedConnectionsResponse]
     """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-    At most 1,000 entries are kept, of one network at most a quarter; the least recently seen go first.
+    At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
     """
     ListFrames: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFramesRequest, _diagnostics_pb2.ListFramesResponse]
     """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
@@ -60,7 +60,7 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRefusedConnections: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListRefusedConnectionsRequest, _diagnostics_pb2.ListRefusedConnectionsResponse]  # type: ignore[assignment]
     """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-    At most 1,000 entries are kept, of one network at most a quarter; the least recently seen go first.
+    At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
     """
     ListFrames: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFramesRequest, _diagnostics_pb2.ListFramesResponse]  # type: ignore[assignment]
     """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
@@ -85,7 +85,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListRefusedConnectionsResponse, _abc.Awaitable[_diagnostics_pb2.ListRefusedConnectionsResponse]]:
         """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-        At most 1,000 entries are kept, of one network at most a quarter; the least recently seen go first.
+        At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
         """
 
     @_abc_1.abstractmethod
