@@ -8,5 +8,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from gateway.client.client import GatewayClient, Tls, new_request_id
 from gateway.client.problems import Problem, describe, problem_of
+from gateway.client.vendor_data import VendorDataHandling
 
-__all__ = ["GatewayClient", "Problem", "Tls", "describe", "new_request_id", "problem_of"]
+__all__ = ["GatewayClient", "Problem", "Tls", "VendorDataHandling", "describe", "new_request_id", "problem_of"]

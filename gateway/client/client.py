@@ -14,6 +14,7 @@ from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
+from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 
 M = TypeVar("M")
 
@@ -63,6 +64,7 @@ class GatewayClient:
         self.transactions = TransactionServiceStub(self.channel)
         self.id_tags = IdTagServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
+        self.vendor_data = VendorDataServiceStub(self.channel)
         self.diagnostics = DiagnosticsServiceStub(self.channel)
 
     def __enter__(self) -> "GatewayClient":

@@ -1,0 +1,54 @@
+"""Handling vendors' data from a thread of one's own: a stream in both directions, as a loop."""
+
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gateway.api.v1.vendor_data_pb2 import (
+    HandleVendorDataRequest,
+    HandleVendorDataResponse,
+    VendorDataAnswer,
+    VendorDataRegistration,
+    VendorInterest,
+)
+
+
+class VendorDataHandling:
+    """One registration; a context manager. Iterate over what the gateway tells, and ``answer`` from any thread.
+
+        with VendorDataHandling(gateway.vendor_data.HandleVendorData, [VendorInterest(vendor_id="acme")]) as told:
+            for each in told:
+                if each.HasField("data"):
+                    told.answer(VendorDataAnswer(data_id=each.data.data_id, status=DATA_TRANSFER_STATUS_ACCEPTED))
+
+    Iterating raises ``grpc.RpcError``: UNAVAILABLE when the gateway stops or is gone, after which to register anew.
+    """
+
+    def __init__(self, rpc: Callable[..., Any], interests: Iterable[VendorInterest]) -> None:
+        # Bounded by what the gateway has waiting for this service: it asks for each answer.
+        self._requests: queue.SimpleQueue[HandleVendorDataRequest | None] = queue.SimpleQueue()
+        registration = VendorDataRegistration(interests=interests)
+        self._requests.put(HandleVendorDataRequest(registration=registration))
+        self._call = rpc(iter(self._requests.get, None))
+
+    def __enter__(self) -> "VendorDataHandling":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[HandleVendorDataResponse]:
+        return iter(self._call)
+
+    def answer(self, answer: VendorDataAnswer) -> None:
+        """Have a charger told. Never waits; what becomes of it is told only where it is of no use."""
+        self._requests.put(HandleVendorDataRequest(answer=answer))
+
+    def leave(self) -> None:
+        """Want no more: the iteration ends."""
+        self._requests.put(None)
+
+    def close(self) -> None:
+        """End the stream now."""
+        self._requests.put(None)
+        self._call.cancel()
