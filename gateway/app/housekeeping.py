@@ -9,6 +9,7 @@ import trio
 from gateway.domain.commands import CommandRecord, CommandState
 from gateway.domain.events import ChargePointDisconnected, CommandNotSent, CommandOutcomeUnknown, NewEvent
 from gateway.domain.records import ChargePointRecord
+from gateway.domain.reservations import EXPIRED, ended
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.router.router import Router
@@ -31,6 +32,9 @@ GRACE_SECONDS = 60.0
 """From the store's return to the look at what it missed: ends under way are over then, and most chargers are back,
 which settles theirs."""
 
+EXPIRY_SECONDS = 60.0
+"""How late the end of a reservation may be recorded that expires while its charger is not connected."""
+
 log = structlog.get_logger()
 
 
@@ -44,6 +48,24 @@ async def record_last_heard(journal: Journal, router: Router) -> None:
                 await journal.commit(RecordLastHeard(chunk))
             except StoreUnavailable:
                 break
+
+
+async def end_overdue_reservations(journal: Journal, store: Store, clock: Clock) -> None:
+    """Until cancelled: end what expires while its charger is not connected; the sessions end the others.
+
+    A chunk a round, by one query on an index: no timer per reservation, and what is left over waits for the next round,
+    as it does while the store is unavailable.
+    """
+    while True:
+        await trio.sleep(EXPIRY_SECONDS)
+        try:
+            now = clock()
+            for due in await journal.read(store.overdue_reservations, now, CHUNK):
+                end = NewEvent(ended(due.reservation, EXPIRED), now)
+                # Whoever has connected since ends it by itself, and this write is refused.
+                await journal.commit(Append(due.charge_point, due.epoch, (end,)))
+        except StoreUnavailable:
+            continue
 
 
 class LostEnds:

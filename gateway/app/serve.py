@@ -14,7 +14,7 @@ from gateway.app.admission import Admission
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
 from gateway.app.diagnostics import Diagnostics
-from gateway.app.housekeeping import LostEnds, record_last_heard
+from gateway.app.housekeeping import LostEnds, end_overdue_reservations, record_last_heard
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
@@ -176,6 +176,7 @@ class Gateway:
                 await nursery.start(self.retention.run)
                 nursery.start_soon(record_last_heard, self.journal, self.router)
                 nursery.start_soon(self.lost_ends.run)
+                nursery.start_soon(end_overdue_reservations, self.journal, self._store, utc_now)
                 control_ended = trio.Event()
                 await nursery.start(partial(self._run_control, control_ended))
                 self._serve_metrics(stack)

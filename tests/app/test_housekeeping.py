@@ -1,16 +1,26 @@
 """What is written now and then, and what could not be written when it happened."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.app.housekeeping import GRACE_SECONDS, INTERVAL_SECONDS, LostEnds, record_last_heard
-from gateway.domain.events import ChargePointConnected
-from gateway.store.api import OpenSession
-from tests.support.harness import Harness, virtual_clock
+from gateway.app.housekeeping import (
+    EXPIRY_SECONDS,
+    GRACE_SECONDS,
+    INTERVAL_SECONDS,
+    LostEnds,
+    end_overdue_reservations,
+    record_last_heard,
+)
+from gateway.domain.events import ChargePointConnected, NewEvent, ReservationEnded, ReservationMade
+from gateway.domain.values import ConnectorAddress
+from gateway.store.api import Append, OpenSession
+from tests.support.harness import Harness, boot, virtual_clock
 
 
 @pytest.fixture
@@ -108,3 +118,71 @@ async def test_a_charger_that_connects_during_the_look_keeps_its_connection(
     harness.journal.read = slow  # type: ignore[method-assign]
     await lost_ends(harness).record()
     assert connected(harness, "CP1")
+
+
+# --- reservations ---------------------------------------------------------------------------------------------
+
+ONE = ConnectorAddress(1, 1)
+
+
+def reserve(harness: Harness, identity: str, seconds: float) -> None:
+    """A reservation that the charger has accepted, as its session would have recorded it."""
+    expiry = virtual_clock() + timedelta(seconds=seconds)
+    made = NewEvent(ReservationMade(7, ONE, "TAG", expiry), virtual_clock())
+    harness.store.commit([Append(identity, None, (made,))])
+
+
+async def test_a_reservation_that_expires_while_its_charger_is_away_ends_within_a_minute(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Under the epoch of its last connection, once, and also after the store has failed."""
+    harness.add_charge_point()
+    async with harness.connected():
+        reserve(harness, "CP1", 100)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        await trio.sleep(99)
+        assert harness.bodies("reservation.ended") == []
+        harness.journal.failing = True
+        await trio.sleep(2 * EXPIRY_SECONDS)
+        harness.journal.failing = False
+        await trio.sleep(3 * EXPIRY_SECONDS)
+        assert harness.bodies("reservation.ended") == [ReservationEnded(7, ONE, "expired")]
+        assert harness.events("reservation.ended")[0].epoch == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reservation_of_a_connected_charger_is_left_to_its_session(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Which ends it with what the charger says next."""
+    harness.add_charge_point()
+    reserve(harness, "CP1", 100)
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        await trio.sleep(100 + 2 * EXPIRY_SECONDS)
+        assert harness.bodies("reservation.ended") == []
+        await boot(charger)
+        assert harness.bodies("reservation.ended") == [ReservationEnded(7, ONE, "expired")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reservation_that_a_new_session_has_taken_over_is_left_to_it(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Between the look and the write: the write is refused by its epoch."""
+    harness.add_charge_point()
+    reserve(harness, "CP1", 1)
+    read = harness.journal.read
+
+    async def read_and_connect(fn: Any, *args: Any) -> Any:
+        found = await read(fn, *args)
+        harness.store.commit([OpenSession("CP1", ChargePointConnected("a", "ocpp1.6", 2), virtual_clock())])
+        return found
+
+    harness.journal.read = read_and_connect  # type: ignore[method-assign]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        await trio.sleep(EXPIRY_SECONDS + 1)
+        nursery.cancel_scope.cancel()
+    assert harness.bodies("reservation.ended") == []
