@@ -87,7 +87,7 @@ class Gateway:
         self, folder: Path, certificates: Path, *, settings: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         self.folder = folder
-        self.port, self.control_port, metrics_port = free_port(), free_port(), free_port()
+        self.port, self.control_port, self.metrics_port = free_port(), free_port(), free_port()
         self.log = folder / "gateway.log"
         self.tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
         self.ca = certificates / "ca.pem"
@@ -97,7 +97,7 @@ class Gateway:
         self._channel: grpc.Channel | None = None
         ports = {
             "control": {"address": f"127.0.0.1:{self.control_port}"},
-            "metrics": {"address": f"127.0.0.1:{metrics_port}"},
+            "metrics": {"address": f"127.0.0.1:{self.metrics_port}"},
         }
         self._config.write_text(
             "".join(

@@ -1,0 +1,157 @@
+"""A peer that sends whatever bytes a test wants, over TCP, TLS and after an upgrade, and reads what comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import struct
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from tests.endtoend.gateway_process import KEY, Gateway
+from tests.framing.wire import CLOSE, PING, PONG, TEXT, frame
+
+PATIENCE = 15.0
+
+UPGRADE = (
+    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+OFFER = "Sec-WebSocket-Protocol: ocpp1.6\r\n"
+
+BOOT = '[2,"boot","BootNotification",{"chargePointVendor":"Hostile","chargePointModel":"X"}]'
+
+
+def authorization(identity: str, key: bytes = KEY) -> str:
+    return "Authorization: Basic " + base64.b64encode(identity.encode() + b":" + key).decode() + "\r\n"
+
+
+def upgrade(identity: str, key: bytes = KEY) -> bytes:
+    return f"GET /ocpp/{identity} HTTP/1.1\r\n{UPGRADE}{OFFER}{authorization(identity, key)}\r\n".encode()
+
+
+OPENED: list[trio.SocketStream] = []
+"""Every link of a test; what it leaves open is closed after it, so that a failure says what failed."""
+
+
+class Ended(Exception):
+    """The gateway has closed. ``args``: the close code, None where there was no Close frame."""
+
+
+@define
+class Link:
+    """One connection after the TLS handshake."""
+
+    tcp: trio.SocketStream
+    stream: trio.SSLStream[trio.SocketStream]
+    data: bytes = b""
+    messages: list[Any] = field(factory=list)
+    """What came that ``answer`` was not waiting for."""
+
+    @classmethod
+    async def secure(cls, gateway: Gateway, *, receive_buffer: int = 0) -> Link:
+        """As far as TLS."""
+        tcp = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        OPENED.append(tcp)
+        if receive_buffer:
+            tcp.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
+        stream = trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True)
+        await stream.do_handshake()
+        return cls(tcp, stream)
+
+    @classmethod
+    async def open(cls, gateway: Gateway, identity: str, *, boot: bool = True, **options: Any) -> Link:
+        """As far as a confirmed boot."""
+        with trio.fail_after(PATIENCE):
+            link = await cls.secure(gateway, **options)
+            await link.send(upgrade(identity))
+            head = await link.head()
+            assert head.startswith(b"HTTP/1.1 101 "), head
+            if boot:
+                await link.say(BOOT)
+                await link.answer("boot")
+        return link
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def say(self, text: str | bytes) -> None:
+        """One text message."""
+        await self.send(frame(TEXT, text.encode() if isinstance(text, str) else text))
+
+    async def head(self) -> bytes:
+        """The HTTP head of the answer."""
+        while b"\r\n\r\n" not in self.data:
+            part = await self.stream.receive_some()
+            if not part:
+                break
+            self.data += part
+        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        return head
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next frame. Raises Ended."""
+        while True:
+            data = self.data
+            if len(data) >= 2:
+                start, length = 2, data[1]
+                if length == 126:
+                    start, length = 4, struct.unpack("!H", data[2:4])[0] if len(data) >= 4 else 1 << 30
+                elif length == 127:
+                    start, length = 10, struct.unpack("!Q", data[2:10])[0] if len(data) >= 10 else 1 << 30
+                if len(data) >= start + length:
+                    self.data = data[start + length :]
+                    return data[0] & 0x0F, data[start : start + length]
+            try:
+                part = await self.stream.receive_some()
+            except (trio.BrokenResourceError, ssl.SSLError):
+                part = b""
+            if not part:
+                raise Ended(None)
+            self.data += part
+
+    async def message(self) -> Any:
+        """The next message; pings are answered. Raises Ended."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == TEXT:
+                return json.loads(payload)
+            if opcode == PING:
+                await self.send(frame(PONG, payload))
+            elif opcode == CLOSE:
+                raise Ended(struct.unpack("!H", payload[:2])[0] if payload else None)
+
+    async def answer(self, message_id: str, seconds: float = PATIENCE) -> Any:
+        """The answer to a CALL of ours; the gateway's own CALLs are refused on the way. Raises Ended."""
+        with trio.fail_after(seconds):
+            while True:
+                message = await self.message()
+                if message[0] == 2:
+                    await self.say(json.dumps([4, message[1], "NotSupported", "", {}]))
+                elif message[1] == message_id:
+                    return message
+                else:
+                    self.messages.append(message)
+
+    async def end(self, seconds: float = PATIENCE) -> int | None:
+        """Read to the end: the close code."""
+        with trio.fail_after(seconds):
+            try:
+                while True:
+                    await self.message()
+            except Ended as end:
+                code: int | None = end.args[0]
+                return code
+            except trio.BrokenResourceError:
+                return None
+
+    async def lives(self, seconds: float = PATIENCE) -> None:
+        """A heartbeat is confirmed."""
+        await self.say('[2,"alive","Heartbeat",{}]')
+        assert (await self.answer("alive", seconds))[0] == 3
+
+    async def cut(self) -> None:
+        await trio.aclose_forcefully(self.tcp)

@@ -1,0 +1,189 @@
+"""Chargers that are let in and then take all they can get: time, memory, the gateway's patience."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+
+import grpc
+import trio
+
+from gateway.api.v1 import command_pb2 as commands
+from tests.endtoend.asking import failure, in_thread
+from tests.framing.wire import CONT, PING, TEXT, frame
+from tests.hostile.conftest import MEGABYTE
+from tests.hostile.link import Link
+from tests.hostile.test_messages import ANSWERS
+
+RATE, BURST = 20, 300
+"""sessions.max_messages_per_second and message_burst, the defaults."""
+
+
+async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scene):
+    """In order, none dropped; the burst at once, the rest at the rate. The flooder's own ping waits its turn."""
+    before = scene.metric('gateway_happenings_total{label="messages",what="slowed"}')
+    link = await Link.open(scene.gateway, scene.attacker())
+    more = 80
+    begin = time.monotonic()
+    for n in range(BURST + more):
+        await link.say(f'[2,"{n}","Heartbeat",{{}}]')
+    await link.send(frame(PING, b"late"))
+    answers = []
+    with trio.fail_after(30):
+        while len(answers) < BURST + more:
+            message = await link.message()
+            if message[0] == 3:
+                answers.append(message[1])
+    assert answers == [str(n) for n in range(BURST + more)]
+    assert time.monotonic() - begin > more / RATE * 0.8
+    assert scene.metric('gateway_happenings_total{label="messages",what="slowed"}') > before
+    await link.lives()
+    await link.cut()
+
+
+async def test_floods_without_end_are_read_at_their_rate(scene):
+    """Messages, pings and unasked pongs, from several chargers at once, as fast as their sockets take them."""
+    flooders = {
+        "messages": frame(TEXT, b'[2,"1","Heartbeat",{}]') * 50,
+        "unknown": frame(TEXT, b"[9]") * 100,
+        "pings": frame(PING, b"x" * 125) * 20,
+        "fragments": frame(TEXT, b"[", fin=False) + frame(CONT, b"9]"),
+        "tiny-records": b"",
+    }
+    before = scene.metric('gateway_happenings_total{label="frames",what="slowed"}')
+    sent = dict.fromkeys(flooders, 0)
+
+    async def flood(name: str, data: bytes) -> None:
+        link = await Link.open(scene.gateway, scene.attacker())
+        ping = frame(PING)
+        with trio.move_on_after(4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(drain, link)
+                while True:
+                    for piece in [data] if data else [ping[n : n + 1] for n in range(len(ping))]:
+                        await link.send(piece)
+                        sent[name] += len(piece)
+        await link.cut()
+
+    async with trio.open_nursery() as nursery:
+        for name, data in flooders.items():
+            nursery.start_soon(flood, name, data)
+    assert sent["messages"] < 1 * MEGABYTE  # buffers on both sides, and four seconds at the rate
+    assert scene.metric('gateway_happenings_total{label="frames",what="slowed"}') > before
+
+
+async def drain(link: Link) -> None:
+    try:
+        while True:
+            await link.frame()
+    except Exception:
+        await trio.sleep_forever()
+
+
+async def test_a_charger_that_never_reads_is_given_up_at_the_write_deadline(scene):
+    """Its answers fill the kernel's buffer, and then nothing waits for it any longer than that."""
+    identity = scene.attacker()
+    link = await Link.open(scene.gateway, identity, receive_buffer=4096)
+    begin = time.monotonic()
+    with trio.fail_after(25):
+        try:
+            while True:
+                await link.send(frame(PING, b"x" * 125) * 20)
+        except trio.BrokenResourceError:
+            pass
+    took = time.monotonic() - begin
+    await link.cut()
+    assert took < 20
+    link = await Link.open(scene.gateway, identity)
+    await link.lives()
+    await link.cut()
+
+
+async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outcome(scene):
+    """The caller is told within the write deadline; other chargers' commands go on meanwhile."""
+    identity = scene.attacker()
+    link = await Link.open(scene.gateway, identity, receive_buffer=4096)
+    await link.lives()
+    with trio.move_on_after(0.7):  # settle_delay, and then the gateway's own questions
+        await link.answer("nothing")
+    request = commands.SendLocalListRequest(
+        charge_point=identity,
+        request_id="large",
+        list_version=1,
+        update_type=commands.LOCAL_LIST_UPDATE_TYPE_FULL,
+        entries=[
+            commands.LocalListEntry(id_tag=f"{n:020}", status=commands.AUTHORIZATION_STATUS_ACCEPTED)
+            for n in range(5000)
+        ],
+    )
+    begin = time.monotonic()
+    status, reason, _ = await in_thread(failure, partial(scene.gateway.commands.SendLocalList, request, timeout=20))
+    assert time.monotonic() - begin < 15
+    assert (status, reason) == (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN")
+    await link.cut()
+
+
+async def test_a_message_that_never_ends_costs_no_more_than_its_size(scene):
+    """Ten chargers that send all but the last byte of the largest message, and stay."""
+    before = scene.gateway.rss()
+    links = [await Link.open(scene.gateway, scene.attacker()) for _ in range(10)]
+    for link in links:
+        await link.send(frame(TEXT, b"[" + b" " * (MEGABYTE // 2), fin=False))
+        await link.send(frame(CONT, b" " * (MEGABYTE // 2 - 10), fin=False))
+        await link.send(frame(PING))
+        opcode, _ = await link.frame()
+        assert opcode == 0xA or opcode == TEXT
+    assert scene.gateway.rss() - before < 10 * 3 * MEGABYTE
+    for link in links:
+        await link.send(frame(CONT, b"]"))
+        await link.lives()
+        await link.cut()
+
+
+async def test_a_link_that_died_without_a_word_is_replaced_by_the_next(scene):
+    """Half-open: the old socket is neither read nor closed (A6.7). The newcomer is served at once, time and again."""
+    identity = scene.attacker()
+    dead = []
+    for _ in range(10):
+        begin = time.monotonic()
+        link = await Link.open(scene.gateway, identity)
+        await link.lives()
+        assert time.monotonic() - begin < 2
+        dead.append(link)
+    for link in dead[:-1]:
+        assert await link.end() == 1008
+    for link in dead:
+        await link.cut()
+
+
+async def test_the_worst_messages_again_and_again_take_no_more_memory(scene):
+    """What reading them took is used for the next: no leak hides behind the bound on all."""
+    worst = [sent for name, (sent, _) in ANSWERS.items() if name.startswith("megabyte")]
+    identity = scene.attacker()
+
+    async def send_all() -> None:
+        for sent in worst:
+            link = await Link.open(scene.gateway, identity)
+            await link.say(sent)
+            await link.lives()
+            await link.cut()
+
+    await send_all()
+    await send_all()
+    before = scene.gateway.rss()
+    for _ in range(3):
+        await send_all()
+    assert scene.gateway.rss() - before < 24 * MEGABYTE
+
+
+async def test_the_log_is_not_what_fills_the_disk(scene):
+    """After all these attacks: some lines for each session that was let in, none for each message or refused stranger
+    beyond a bound."""
+    lines = scene.gateway.log.read_text(errors="replace").splitlines()
+    told: dict[str, int] = {}
+    for line in lines:
+        event = json.loads(line)["event"]
+        told[event] = told.get(event, 0) + 1
+    sessions = told.get("charger connected", 0)
+    assert len(lines) < 20 * (sessions + 100), str(sorted(told.items(), key=lambda item: -item[1])[:8])
