@@ -1,7 +1,7 @@
 """Who may connect, and what everybody else gets; nothing is written for a refusal."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
     harness.store.close()
 
 
-def admission(harness: Harness, refusing: str | None = None) -> Admission:
+def admission(
+    harness: Harness, refusing: str | None = None, has_place: Callable[[str], bool] = lambda _: True
+) -> Admission:
     return Admission(
         journal=harness.journal,
         store=harness.store,
@@ -35,6 +37,7 @@ def admission(harness: Harness, refusing: str | None = None) -> Admission:
         prefixes={"chargers": "/ocpp/"},
         subprotocols=("ocpp1.6",),
         refusing=lambda: refusing,
+        has_place=has_place,
     )
 
 
@@ -137,3 +140,28 @@ async def test_using_the_newer_key_supersedes_the_older_one(harness: Harness) ->
     assert isinstance(with_new, Accept)
     assert isinstance(with_new.principal, Principal)
     assert len(with_new.principal.superseded) == 1
+
+
+async def test_above_the_mark_a_stranger_costs_nothing_and_is_told_when_to_come_back(harness: Harness) -> None:
+    """503 before any look-up: the store isn't even there. What is malformed keeps its 400."""
+    harness.journal.failing = True
+    full = admission(harness, has_place=lambda identity: identity == "CP2")
+    answer = await full(request())
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.reason, answer.identity) == (503, "at_capacity", "CP1")
+    [(name, seconds)] = answer.headers
+    assert name == "Retry-After"
+    assert 60 <= int(seconds) <= 180
+    malformed = await full(request("CP%00"))
+    assert isinstance(malformed, Refusal)
+    assert malformed.status == 400
+
+
+async def test_above_the_mark_a_charger_that_has_a_place_still_has_to_prove_who_it_is(harness: Harness) -> None:
+    """It replaces its own old connection, so it needs none (OCPP.md A6.7, A6.9)."""
+    add(harness, KEY)
+    full = admission(harness, has_place=lambda identity: identity == "CP1")
+    assert isinstance(await full(request()), Accept)
+    refused = await full(request(key=generate_key()))
+    assert isinstance(refused, Refusal)
+    assert refused.status == 401

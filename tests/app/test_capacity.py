@@ -1,0 +1,133 @@
+"""How many places there are, and who gets the last of them."""
+
+import resource
+
+import pytest
+import structlog
+import trio
+
+from gateway.app.admission import Principal
+from gateway.app.capacity import (
+    MOST_DESCRIPTORS,
+    RESERVE,
+    Bounded,
+    Capacity,
+    Room,
+    file_limit,
+    raise_file_limit,
+    room_for,
+)
+from gateway.errors import SettingsError
+from gateway.session.ports import NoObserver
+from tests.support.harness import Harness
+from tests.support.wire import FakeTransport
+
+
+@pytest.fixture
+def _same_limit_afterwards():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("_same_limit_afterwards")
+def test_the_soft_limit_is_raised_to_the_hard_one():
+    """Distributions start processes with 1024; that is no capacity for a gateway."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    raise_file_limit()
+    assert file_limit() == min(hard, MOST_DESCRIPTORS)
+
+
+def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch):
+    """As on macOS, whose hard limit is not the real one."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+
+    def refuse(_: int, __: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    with structlog.testing.capture_logs() as logs:
+        raise_file_limit()
+    assert [line["event"] for line in logs] == ["the limit of open files can't be raised"]
+    assert file_limit() == 256
+
+
+@pytest.mark.parametrize("descriptors", [1024, 4096, 20_000, MOST_DESCRIPTORS])
+def test_all_that_may_be_open_at_once_fits_into_the_limit(descriptors):
+    """Sessions, those being replaced, handshakes, and the reserve."""
+    room = room_for(descriptors, 200, None)
+    assert room.sessions > 0
+    assert room.sessions + room.replaced + 200 + RESERVE <= descriptors
+    assert room.sessions + room.replaced + 200 + RESERVE > 0.98 * descriptors - 2
+
+
+def test_a_common_limit_holds_eighteen_thousand_chargers():
+    """20,000 open files."""
+    assert room_for(20_000, 200, None).sessions > 18_000
+
+
+def test_the_operator_may_set_less_but_not_more():
+    """A promise that the system can't keep is refused at the start, by name and with the way out."""
+    assert room_for(20_000, 200, 100) == Room(20_000, 100, 5)
+    assert room_for(20_000, 200, 3).replaced == 1
+    with pytest.raises(SettingsError, match=r"sessions\.max_sessions: 20000 .*ulimit"):
+        room_for(20_000, 200, 20_000)
+
+
+def test_too_few_descriptors_for_anybody_are_refused_at_the_start():
+    """With what would be enough."""
+    with pytest.raises(SettingsError, match=r"limit of open files is 256, and 714 is the least") as refused:
+        room_for(256, 200, None)
+    least = 714
+    assert str(least) in str(refused.value)
+    assert room_for(least, 200, None).sessions == 1
+    with pytest.raises(SettingsError):
+        room_for(least - 1, 200, None)
+
+
+def test_places_are_given_once_and_given_back():
+    """Newcomers up to the mark; those that replace a session of their own somewhat beyond."""
+    capacity = Capacity(Room(1000, 2, 1))
+    with capacity.place(replaces=False) as first, capacity.place(replaces=False) as second:
+        assert (first, second) == (True, True)
+        with capacity.place(replaces=False) as third:
+            assert not third
+            assert capacity.taken == 2
+        with capacity.place(replaces=True) as third, capacity.place(replaces=True) as fourth:
+            assert (third, fourth) == (True, False)
+            assert capacity.taken == 3
+        assert capacity.has_place(replaces=True)
+        assert not capacity.has_place(replaces=False)
+    assert capacity.taken == 0
+
+
+async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later(tmp_path):
+    """However many are admitted at the same moment, no more are served than there are places; an end, also a failure,
+    gives its place back."""
+    harness = Harness(tmp_path)
+    capacity = Capacity(Room(1000, 3, 1))
+    served = 0
+
+    async def handle(transport, principal):
+        nonlocal served
+        served += 1
+        await trio.sleep(1)
+        raise RuntimeError("a bug")
+
+    bounded = Bounded(capacity, harness.router, handle, NoObserver())
+    transports = [FakeTransport() for _ in range(10)]
+
+    async def connect(number: int) -> None:
+        try:
+            await bounded(transports[number], Principal(f"CP{number}", "ocpp1.6", 2))
+        except RuntimeError:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(connect, number)
+    assert served == 3
+    assert [each.closed_with for each in transports].count((1013, "at capacity")) == 7
+    assert capacity.taken == 0
+    harness.store.close()
