@@ -24,6 +24,7 @@ from gateway.cli import (
     steering,
     tags,
     transactions,
+    vendor_data,
     watch,
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
@@ -95,6 +96,7 @@ app.add_typer(steering.config, name="config", rich_help_panel=CHARGERS)
 app.add_typer(transactions.app, name="transactions", rich_help_panel=CHARGERS)
 app.add_typer(commands.app, name="commands", rich_help_panel=CHARGERS)
 app.command("watch", rich_help_panel=CHARGERS)(watch.watch)
+app.command("vendor-data", rich_help_panel=CHARGERS)(vendor_data.vendor_data)
 app.command("refused", rich_help_panel=CHARGERS)(diagnosing.refused)
 app.command("frames", rich_help_panel=CHARGERS)(diagnosing.frames)
 app.command("deviations", rich_help_panel=CHARGERS)(diagnosing.deviations)

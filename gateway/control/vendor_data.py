@@ -183,7 +183,9 @@ class VendorServices:
         self._count = count
         self._links: list[Link] = []  # the oldest first
 
-    def __len__(self) -> int:
+    @property
+    def registered(self) -> int:
+        """How many there are."""
         return len(self._links)
 
     # --- for sessions -----------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class FactSource:
         self._store = store
         self._authorizer = authorizer
         self._take_number = take_number
-        self._vendors = vendors or NoVendorServices()
+        self._vendors = NoVendorServices() if vendors is None else vendors
 
     def at_once(self, query: VendorDataQuery) -> Facts | None:
         """The facts, where no service has to be asked for them; None: ``fetch``, and not where others wait."""

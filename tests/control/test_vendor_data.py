@@ -193,7 +193,7 @@ async def test_a_registration_that_can_not_be_is_refused_by_its_field(gateway, r
     problem = await ended(gateway.client.vendor_data.HandleVendorData(iter([request_])))
     assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
     assert field in [name for name, _ in problem.violations]
-    assert len(gateway.vendors) == 0
+    assert gateway.vendors.registered == 0
 
 
 async def test_a_second_registration_on_one_stream_ends_it(gateway):
@@ -204,7 +204,7 @@ async def test_a_second_registration_on_one_stream_ends_it(gateway):
         problem = await ended(told)
         assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
         assert [name for name, _ in problem.violations] == ["part"]
-        assert len(gateway.vendors) == 0
+        assert gateway.vendors.registered == 0
 
 
 async def test_a_drain_ends_the_streams(gateway):
@@ -224,10 +224,10 @@ async def test_services_have_their_number(gateway):
     with handling(gateway, interest()) as late:
         problem = await ended(iter(late))
         assert (problem.code, problem.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_SERVICES")
-    assert len(gateway.vendors) == MAX_SERVICES
+    assert gateway.vendors.registered == MAX_SERVICES
     for service in services:
         service.close()
-    await until(lambda: len(gateway.vendors) == 0)
+    await until(lambda: gateway.vendors.registered == 0)
 
 
 async def test_a_service_that_does_not_read_harms_nobody_else(gateway):

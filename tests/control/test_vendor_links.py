@@ -253,6 +253,6 @@ async def test_there_are_so_many_services_at_most(counted):
                 pass
         assert caught.value.status is Status.RESOURCE_EXHAUSTED
         nursery.cancel_scope.cancel()
-    assert len(counted.services) == 0
+    assert counted.services.registered == 0
     async with counted.registered(acme=()):
-        assert len(counted.services) == 1
+        assert counted.services.registered == 1
