@@ -28,4 +28,4 @@ class Pace:
             full_at = now
         self._full_at = full_at = full_at + tokens * self._seconds
         owed = full_at - now - self._window
-        return owed if owed > 0 else 0.0
+        return owed if owed > 1e-6 else 0.0  # sums of fractions: a burst's last token owes nothing
