@@ -86,6 +86,21 @@ def test_a_charger_is_shown_with_all_that_is_known(fake, run):
         assert part in text
 
 
+def test_a_charger_is_shown_with_its_reservations(fake, run):
+    """Where, for whom, until when."""
+    until = at("2024-05-01T11:00:00Z")
+    made = [
+        api.Reservation(reservation_id=7, connector=ConnectorAddress(), id_tag="ANN", expire_time=until),
+        api.Reservation(reservation_id=8, connector=ConnectorAddress(evse=2, connector=1), id_tag="BOB"),
+    ]
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(
+        charge_point=api.ChargePoint(identity="HOME-1", reservations=made)
+    )
+    lines = [line.split() for line in run("chargers", "show", "HOME-1").stdout.splitlines()]
+    assert ["7", "any", "ANN", "2024-05-01", "11:00:00"] in lines
+    assert ["8", "2", "BOB"] in lines
+
+
 def test_json_has_the_apis_own_names(fake, run):
     """What machines read is the API's message."""
     fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)

@@ -104,6 +104,13 @@ def test_a_watch_outlives_the_gateway(fake, run):
     assert "interrupted: " in result.stderr
 
 
+def test_a_reservation_is_told_with_its_expiry():
+    """In local time, as all times."""
+    made = api.ReservationMade(reservation_id=7, connector=ONE, id_tag="TAG", expire_time=at("2024-05-01T11:00:00Z"))
+    line = event_line(event("reservation.made", reservation_made=made))
+    assert line.endswith("reservation id 7, connector 1, id tag TAG, expire time 2024-05-01 11:00:00")
+
+
 def test_a_gateway_that_never_answered_is_not_waited_for(fake, run):
     """A wrong address is told at once."""
     fake.answers["WatchEvents"] = [[GONE]]

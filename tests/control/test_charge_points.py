@@ -8,7 +8,13 @@ import pytest
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1 import common_pb2
 from gateway.domain.credentials import find, verify
-from gateway.domain.events import BootInformation, ChargePointBooted, ConnectorStatusChanged
+from gateway.domain.events import (
+    BootInformation,
+    ChargePointBooted,
+    ConnectorStatusChanged,
+    ReservationEnded,
+    ReservationMade,
+)
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from tests.control.fakes import NOW, Live
@@ -119,6 +125,27 @@ async def test_a_charge_point_is_shown_as_it_described_itself_and_with_its_live_
     gateway.commands.connections["CP1"] = Live(epoch + 1, heard + timedelta(hours=1))
     shown = (await gateway.call(gateway.client.charge_points.GetChargePoint, request)).charge_point
     assert shown.connection.last_heard_time.ToDatetime(NOW.tzinfo) != heard + timedelta(hours=1)
+
+
+async def test_the_reservations_that_hold_are_shown(gateway):
+    """As they were made; those that have ended are not."""
+    epoch = await gateway.charge_point()
+    expiry = NOW + timedelta(hours=1)
+    await gateway.append(
+        "CP1",
+        epoch,
+        ReservationMade(7, ConnectorAddress(0, 0), "TAG", expiry, "GROUP"),
+        ReservationMade(8, ConnectorAddress(1, 1), "TAG", expiry),
+        ReservationEnded(8, ConnectorAddress(1, 1), "cancelled"),
+    )
+    request = pb.GetChargePointRequest(identity="CP1")
+    shown = (await gateway.call(gateway.client.charge_points.GetChargePoint, request)).charge_point
+    (reservation,) = shown.reservations
+    assert (reservation.reservation_id, reservation.id_tag, reservation.parent_id_tag) == (7, "TAG", "GROUP")
+    assert reservation.HasField("connector")
+    assert reservation.connector.evse == 0
+    assert reservation.expire_time.ToDatetime(NOW.tzinfo) == expiry
+    assert reservation.create_time.ToDatetime(NOW.tzinfo) == NOW + timedelta(minutes=1)
 
 
 async def test_lists_come_in_pages_and_by_filter(gateway, failing):

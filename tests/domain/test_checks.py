@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
-from gateway.domain.checks import check, check_against
-from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.checks import MAX_RESERVATIONS, check, check_against
+from gateway.domain.records import ReservationRecord, TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
 from tests.domain.values import strategy_of
@@ -277,6 +277,15 @@ def test_what_this_charge_point_can_not_take_names_its_field(command, configurat
 def test_what_a_charger_told_unreadably_it_has_not_told(configuration):
     """It is left to refuse for itself (quirk 31)."""
     assert check_against(limit(profile(with_schedule=schedule(unit=W))), state(**configuration), NOW) == ()
+
+
+def test_a_charge_point_holds_so_many_reservations():
+    """One more is refused; one that replaces is not."""
+    full, later = state(), NOW + timedelta(hours=1)
+    for number in range(MAX_RESERVATIONS):
+        full.reservations[number] = ReservationRecord(number, ConnectorAddress(number + 1, 1), "TAG", later, NOW)
+    assert fields(check_against(c.ReserveNow(ONE, later, "TAG", MAX_RESERVATIONS), full, NOW)) == ["reservation_id"]
+    assert check_against(c.ReserveNow(ONE, later, "TAG", 0), full, NOW) == ()
 
 
 BOOT = c.TriggerMessage(c.TriggeredMessage.BOOT_NOTIFICATION)

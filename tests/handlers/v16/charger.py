@@ -23,6 +23,7 @@ from gateway.domain.decision import (
 from gateway.domain.events import (
     ChargePointUpdated,
     NewEvent,
+    ReservationMade,
     TransactionLost,
     TransactionStarted,
     TransactionStopped,
@@ -33,6 +34,7 @@ from gateway.domain.state import evolve as apply
 from gateway.domain.transactions import folded
 from gateway.domain.values import Flag, Registration
 from gateway.handlers.v16.routing import protocol
+from gateway.messages.v16.addresses import to_address
 from gateway.messages.v16.schemas import REPLIES
 
 NOW = datetime(2024, 5, 1, 10, 0, 0, tzinfo=UTC)
@@ -191,7 +193,15 @@ class Charger:
             kept.boot,
             dict(kept.connectors),
             dict(kept.open_transactions),
+            dict(kept.reservations),
         )
+
+    def reserve(self, reservation_id: int = 7, connector: int = 1, made: float = 0, minutes: float = 60) -> None:
+        """The charger accepts a reservation, so many seconds from NOW."""
+        made_at = NOW + timedelta(seconds=made)
+        address = to_address(connector)
+        body = ReservationMade(reservation_id, address, "TAG", made_at + timedelta(minutes=minutes))
+        apply(self.state, NewEvent(body, made_at), 0)
 
     def update(self, registration: Registration) -> None:
         """The operator decides anew."""

@@ -8,6 +8,7 @@ from gateway.domain.events import (
     ChargePointBooted,
     ConnectorStatusChanged,
     IdTagPresented,
+    ReservationEnded,
     VendorDataReceived,
 )
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
@@ -231,6 +232,48 @@ def test_connector_zero_is_the_charge_point_and_no_other_connector():
     (event,) = status(one, "Unavailable", connector=0)
     assert event.body.connector == WHOLE_CHARGE_POINT
     assert one.state.connectors[ConnectorAddress(1, 1)].status == "Charging"
+
+
+@pytest.mark.parametrize("word", ["Faulted", "Unavailable"])
+def test_a_connector_out_of_service_loses_its_reservation(word):
+    """B9.10: after the status, and no other connector's."""
+    one = charger()
+    one.reserve(7)
+    one.reserve(8, connector=2)
+    changed, ended = status(one, word)
+    assert ended.body == ReservationEnded(7, ConnectorAddress(1, 1), "connector-unavailable")
+    assert ended.cause == changed.cause
+    assert list(one.state.reservations) == [8]
+
+
+@pytest.mark.parametrize("word", ["Faulted", "Unavailable"])
+def test_a_charge_point_out_of_service_loses_all_reservations(word):
+    """B9.10: connector 0 is all of it."""
+    one = charger()
+    for number, connector in enumerate((0, 1, 2)):
+        one.reserve(number, connector)
+    _, *ended = status(one, word, connector=0)
+    assert [event.body.reservation_id for event in ended] == [0, 1, 2]
+    assert one.state.reservations == {}
+
+
+def test_a_repeated_fault_ends_a_reservation_too():
+    """Reserved while our word for the connector was an old one: no event of a status, but it can't be kept."""
+    one = charger()
+    status(one, "Faulted")
+    one.reserve(7)
+    (event,) = status(one, "Faulted")
+    assert event.body == ReservationEnded(7, ConnectorAddress(1, 1), "connector-unavailable")
+
+
+def test_a_status_of_before_the_reservation_ends_none():
+    """Queued while offline; nor does any other word."""
+    one = charger()
+    one.reserve(7, made=-60)
+    assert len(status(one, "Faulted", timestamp=at(-3_600))) == 1
+    for word in ("Available", "Reserved", "Preparing", "Charging", "Finishing"):
+        assert len(status(one, word)) == 1
+    assert list(one.state.reservations) == [7]
 
 
 def test_connector_zero_can_not_be_charging():

@@ -5,7 +5,13 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain.decision import IdTagFree
-from gateway.domain.events import TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
+from gateway.domain.events import (
+    ReservationEnded,
+    TransactionLost,
+    TransactionOrphaned,
+    TransactionStarted,
+    TransactionStopped,
+)
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.handlers.v16.transactions import MAX_OPEN_TRANSACTIONS
@@ -220,6 +226,35 @@ def test_a_reservation_is_taken_along():
     """B4.11: known or not."""
     (event,) = charger().new_events("StartTransaction", **START | {"reservationId": 0})
     assert event.body.reservation_id == 0
+
+
+def test_a_start_uses_up_the_reservation_that_it_names():
+    """B4.11: after the start, whose transaction it names; the retried start uses nothing more."""
+    one = charger()
+    one.reserve(7)
+    started, ended = one.new_events("StartTransaction", **START | {"reservationId": 7})
+    assert ended.body == ReservationEnded(7, ONE, "used", started.body.transaction_id)
+    assert ended.cause == started.cause
+    assert one.state.reservations == {}
+    assert one.new_events("StartTransaction", **START | {"reservationId": 7}) == []
+
+
+@pytest.mark.parametrize("named", [{}, {"reservationId": 0}, {"reservationId": -1}, {"reservationId": 8}])
+def test_a_start_without_its_reservation_uses_none(named):
+    """B4.11: unknown, 0 and stale ids are taken along and end nothing."""
+    one = charger()
+    one.reserve(7)
+    assert len(one.new_events("StartTransaction", **START | named)) == 1
+    assert list(one.state.reservations) == [7]
+
+
+def test_a_start_of_before_the_reservation_uses_none():
+    """Queued while offline, under an id that was given out again since."""
+    one = charger()
+    one.reserve(7, made=-60)
+    old = START | {"reservationId": 7, "timestamp": at(-3_600)}
+    assert len(one.new_events("StartTransaction", **old)) == 1
+    assert list(one.state.reservations) == [7]
 
 
 def test_a_charger_can_not_fill_the_memory_with_transactions():
