@@ -37,9 +37,10 @@ async def reserve(station: Station, status: str = "Accepted") -> None:
 
 
 async def test_tc_046_reservation_becomes_a_transaction(harness: Harness, autojump_clock: MockClock) -> None:
-    """The reserved tag starts under its reservation: accepted, and the transaction carries it."""
+    """The reserved tag starts under its reservation: accepted, and the transaction carries it and uses it up."""
     async with booted(harness) as station:
         await reserve(station)
+        assert station.reserved() == [7]
         await station.status(1, "Reserved")
         assert await station.authorize() == ACCEPTED
         await station.status(1, "Preparing")
@@ -47,28 +48,32 @@ async def test_tc_046_reservation_becomes_a_transaction(harness: Harness, autoju
         assert started["idTagInfo"] == ACCEPTED
         await station.status(1, "Charging")
         assert station.transaction(started["transactionId"]).reservation_id == 7
+        assert (station.reserved(), station.reservations_ended()) == ([], [(7, "used")])
 
 
 async def test_tc_047_reservation_expires(harness: Harness, autojump_clock: MockClock) -> None:
-    """The expiry lies in the future; when it has come the connector is available, and that is confirmed."""
+    """The expiry lies in the future; when it has come the connector is available, that is confirmed, and the record of
+    the reservation ends."""
     async with booted(harness) as station:
         past = await station.is_spared(ReserveNow(ONE, virtual_clock(), "TAG", 7))
         assert past.violations[0].field == "expire_time"
         await reserve(station)
         await station.status(1, "Reserved")
+        assert station.reserved() == [7]
         await trio.sleep(TEN_MINUTES)
         await station.status(1, "Available")
+        assert (station.reserved(), station.reservations_ended()) == ([], [(7, "expired")])
 
 
 @pytest.mark.parametrize(("case", "status"), [("048_1", "Faulted"), ("048_2", "Occupied"), ("048_4", "Rejected")])
 async def test_tc_048_reservation_refused(harness: Harness, autojump_clock: MockClock, case: str, status: str) -> None:
-    """048_1, 048_2, 048_4: each reason for not reserving is told by its own word."""
+    """048_1, 048_2, 048_4: each reason for not reserving is told by its own word, and nothing is reserved."""
     async with booted(harness) as station:
         if status != "Rejected":
             word = "Faulted" if status == "Faulted" else "Preparing"
             await station.status(1, word, "OtherError" if status == "Faulted" else "NoError")
         await reserve(station, status)
-        assert not station.told("transaction.started"), case
+        assert not station.told("transaction.started", "reservation.made"), case
 
 
 async def test_tc_048_3_reservation_of_an_unavailable_connector(harness: Harness, autojump_clock: MockClock) -> None:
@@ -79,6 +84,7 @@ async def test_tc_048_3_reservation_of_an_unavailable_connector(harness: Harness
         assert answer == StatusAnswer("Accepted")
         await station.status(1, "Unavailable")
         await reserve(station, "Unavailable")
+        assert not station.reserved()
 
 
 async def test_tc_049_reservation_of_connector_zero(harness: Harness, autojump_clock: MockClock) -> None:
@@ -86,18 +92,22 @@ async def test_tc_049_reservation_of_connector_zero(harness: Harness, autojump_c
     async with booted(harness) as station:
         answer = await station.obeys(reservation(WHOLE_CHARGE_POINT), sent(0), ACCEPTED)
         assert answer == StatusAnswer("Accepted")
+        assert station.reserved() == [7]
         assert await station.authorize() == ACCEPTED
         assert (await station.starts(connector=2, reservationId=7))["idTagInfo"] == ACCEPTED
+        assert station.reservations_ended() == [(7, "used")]
 
 
 @pytest.mark.parametrize(("case", "answer"), [("051", ACCEPTED), ("052", REJECTED)])
 async def test_tc_051_cancel_reservation(harness: Harness, autojump_clock: MockClock, case: str, answer: Any) -> None:
-    """051, 052: a reservation is cancelled by its id; the charge point's word is told."""
+    """051, 052: a reservation is cancelled by its id; the charge point's word is told, and the record follows it."""
     async with booted(harness) as station:
         await reserve(station)
         await station.status(1, "Reserved")
         told = await station.obeys(CancelReservation(7), {"reservationId": 7}, answer)
         assert told == StatusAnswer(answer["status"]), case
+        assert station.reserved() == ([] if answer is ACCEPTED else [7])
+        assert station.reservations_ended() == ([(7, "cancelled")] if answer is ACCEPTED else [])
         await station.status(1, "Available" if answer is ACCEPTED else "Reserved")
 
 
@@ -113,9 +123,37 @@ async def test_tc_053_reservation_for_a_group(harness: Harness, autojump_clock: 
         assert await station.authorize("FIRST") == info
         started = await station.starts(id_tag="FIRST", reservationId=7)
         assert started["idTagInfo"] == info
+        assert station.reservations_ended() == [(7, "used")]
         assert await station.authorize("SECOND") == info
         assert await station.stops(started["transactionId"], idTag="SECOND") == {"idTagInfo": info}
         assert not station.transaction(started["transactionId"]).flags
+
+
+@pytest.mark.parametrize("connector", [0, 1])
+@pytest.mark.parametrize("status", ["Faulted", "Unavailable"])
+async def test_a_reservation_ends_where_its_connector_goes_out_of_service(
+    harness: Harness, autojump_clock: MockClock, connector: int, status: str
+) -> None:
+    """B9.10: the connector, or the whole charge point."""
+    async with booted(harness) as station:
+        await reserve(station)
+        await station.status(2, status)
+        assert station.reserved() == [7]
+        await station.status(connector, status)
+        assert (station.reserved(), station.reservations_ended()) == ([], [(7, "connector-unavailable")])
+
+
+async def test_a_reservation_with_the_same_id_replaces(harness: Harness, autojump_clock: MockClock) -> None:
+    """B9.10: on another connector, say."""
+    async with booted(harness) as station:
+        await reserve(station)
+        assert await station.obeys(reservation(ConnectorAddress(2, 1)), sent(2), ACCEPTED) == StatusAnswer("Accepted")
+        assert (station.reserved(), station.reservations_ended()) == ([7], [(7, "replaced")])
+        assert station.told("reservation.made", "reservation.ended") == [
+            "reservation.made",
+            "reservation.ended",
+            "reservation.made",
+        ]
 
 
 async def test_a_reservation_of_any_connector_needs_a_charger_that_knows_it(

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, Refused
+from gateway.domain.events import ReservationEnded
 from gateway.domain.records import TransactionRecord
 from gateway.domain.times import format_time
 from gateway.messages.v16.schemas import COMMANDS, REPLIES
@@ -162,6 +163,17 @@ class Station:
         found = self.harness.store.transaction_by_number(number)
         assert found is not None
         return found
+
+    def reserved(self) -> list[int]:
+        """The ids of the reservations that hold."""
+        found = self.harness.store.charge_point(self.identity)
+        assert found is not None
+        return [each.reservation_id for each in found.reservations]
+
+    def reservations_ended(self) -> list[tuple[int, str]]:
+        """The ids of those that ended, and why, in their order."""
+        bodies = self.harness.bodies("reservation.ended")
+        return [(each.reservation_id, each.why) for each in bodies if isinstance(each, ReservationEnded)]
 
     def told(self, *types: str) -> list[str]:
         """The types of the events so far, those of this charge point, of the given types or of all."""

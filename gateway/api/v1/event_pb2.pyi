@@ -681,7 +681,7 @@ class TransactionStarted(_message.Message):
     id_tag_status: _builtins.str
     """What the charger was told of the tag, in OCPP's words. Any other than "Accepted" does not make it less real."""
     reservation_id: _builtins.int
-    """The reservation that it used up, by the caller's number for it."""
+    """The reservation that the charger named, by the caller's number for it; known or not."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Where."""
