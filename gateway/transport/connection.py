@@ -109,9 +109,7 @@ class Connection:
             await self._flush()  # the alert that tells the peer why
             raise HandshakeFailed("tls", failure.reason) from None
         await self._flush()
-        host, port = self._address
-        tls = self._tls
-        self._peer = Peer(host, port, tls.version, tls.cipher, tls.peer_certificate)
+        self._peer = Peer(*self._address, self._tls.version, self._tls.cipher, self._tls.peer_certificate)
         return self._peer
 
     async def request(self) -> UpgradeRequested:
@@ -172,9 +170,8 @@ class Connection:
             await self._intake.until_next_message()
             if not self._inbox:  # aclose() has cleared it meanwhile
                 self._raise_ended()
-        data = self._inbox.popleft()
-        self._intake.message(len(data))
-        return data
+        self._intake.message(len(self._inbox[0]))
+        return self._inbox.popleft()
 
     async def send(self, data: bytes) -> None:
         await self._say(self._websocket.send_text, data)
@@ -195,8 +192,7 @@ class Connection:
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self._close_begun:
-            await trio.lowlevel.checkpoint()
-            return
+            return await trio.lowlevel.checkpoint()
         self._close_begun = True
         try:
             with trio.move_on_after(self._limits.close_seconds, shield=True):
