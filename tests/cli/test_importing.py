@@ -57,6 +57,17 @@ def test_a_fleet_is_sent_whole_and_its_import_told(fake, run, fleet, monkeypatch
     assert "password" not in result.output
 
 
+def test_a_terminal_sees_how_far_it_has_come(fake, run, fleet, monkeypatch):
+    """On standard error, so that the result can be piped."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    fake.answers["ImportChargePoints"] = [HASHING, DONE]
+    result = run("chargers", "import", fleet)
+    assert result.exit_code == 0, result.output
+    assert "hashing keys" in result.stderr
+    assert "1/3" in result.stderr
+    assert "hashing" not in result.stdout
+
+
 def test_a_dry_run_asks_for_nothing_but_a_check(fake, run, fleet):
     """The gateway is told so."""
     fake.answers["ImportChargePoints"] = [DONE]
