@@ -19,6 +19,7 @@ from gateway.session.ports import Journal, Observer
 from gateway.store.api import Store
 from gateway.transport.api import Accept, Refusal, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
+from gateway.transport.pace import Pace
 
 log = structlog.get_logger()
 
@@ -30,6 +31,10 @@ RETRY_AFTER_SECONDS = 30
 
 RETRY_AFTER_FULL_SECONDS = (60, 180)
 """What one is told for whom there is no place: somewhere in between, so that they don't all come back at once."""
+
+LOGGED_PER_SECOND, LOGGED_AT_ONCE = 5, 50
+"""Refusals that get a line of log: strangers and chargers without a place come back for ever, thousands of them at once
+(OCPP.md A1.6). The others are counted only."""
 
 BASIC_AUTH_PROFILE = 2
 """TLS with Basic authentication (WP 2.4): the one profile that is served so far."""
@@ -72,20 +77,30 @@ class Admission:
         self._refusing = refusing
         self._has_place = has_place
         self._slow_checks = trio.CapacityLimiter(SLOW_CHECKS)
+        self._lines = Pace(LOGGED_PER_SECOND, LOGGED_AT_ONCE)
+        self._unlogged = 0
 
     async def __call__(self, request: UpgradeRequest) -> Accept | Refusal:
         """Decide. Cancelling is safe."""
         answer = await self._decide(request)
         if isinstance(answer, Refusal):
             self._observer.count("refused_upgrades", answer.reason)
-            log.info(
-                "charger refused",
-                identity=answer.identity,
-                reason=answer.reason,
-                status=answer.status,
-                address=request.peer.address,
-            )
+            self._log(answer, request.peer.address)
         return answer
+
+    def _log(self, refusal: Refusal, address: str) -> None:
+        if not self._lines.allows(trio.current_time()):
+            self._unlogged += 1
+            return
+        log.info(
+            "charger refused",
+            identity=refusal.identity,
+            reason=refusal.reason,
+            status=refusal.status,
+            address=address,
+            unlogged_before=self._unlogged,
+        )
+        self._unlogged = 0
 
     async def _decide(self, request: UpgradeRequest) -> Accept | Refusal:
         reason = self._refusing()

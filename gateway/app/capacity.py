@@ -33,6 +33,9 @@ REPLACED_SHARE = 20
 """One place more for every so many sessions: a link that broke without a word leaves an open connection behind, and
 the charger that comes back holds a second one until that is closed, some seconds later. After a power cut that is a
 large part of them at once; those that find no place are told to come again."""
+LEAST_REPLACED = 16
+"""The same for small gateways, as far as there are descriptors: one charger that comes back three times in a second
+must find a place each time."""
 
 CLOSE_TRY_AGAIN_LATER = 1013
 """RFC 6455's registry of close codes."""
@@ -85,7 +88,7 @@ def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Roo
                 f"{sessions}; raise that limit (ulimit -n, LimitNOFILE=), or leave the setting out"
             )
         sessions = max_sessions
-    return Room(descriptors, sessions, max(1, sessions // REPLACED_SHARE))
+    return Room(descriptors, sessions, min(places - sessions, max(LEAST_REPLACED, sessions // REPLACED_SHARE)))
 
 
 @define(eq=False)

@@ -29,3 +29,10 @@ class Pace:
         self._full_at = full_at = full_at + tokens * self._seconds
         owed = full_at - now - self._window
         return owed if owed > 1e-6 else 0.0  # sums of fractions: a burst's last token owes nothing
+
+    def allows(self, now: float) -> bool:
+        """Take one token if there is one: for what is left out rather than delayed."""
+        if self._full_at - now + self._seconds > self._window:
+            return False
+        self.take(now)
+        return True

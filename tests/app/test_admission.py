@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+import trio
+from trio.testing import MockClock
 
-from gateway.app.admission import Admission, Principal
+from gateway.app.admission import LOGGED_AT_ONCE, Admission, Principal
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.session.ports import NoObserver
@@ -165,3 +168,16 @@ async def test_above_the_mark_a_charger_that_has_a_place_still_has_to_prove_who_
     refused = await full(request(key=generate_key()))
     assert isinstance(refused, Refusal)
     assert refused.status == 401
+
+
+async def test_refusals_without_end_fill_no_log(harness: Harness, autojump_clock: MockClock) -> None:
+    """Some lines a second, and how many were left out before (OCPP.md A1.6)."""
+    strange = admission(harness)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(500):
+            await strange(request("CP9"))
+        await trio.sleep(10)
+        await strange(request("CP9"))
+    lines = [line for line in logs if line["event"] == "charger refused"]
+    assert len(lines) == LOGGED_AT_ONCE + 1
+    assert lines[-1]["unlogged_before"] == 500 - LOGGED_AT_ONCE

@@ -92,14 +92,14 @@ class Gateway:
         self.tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
         self.ca = certificates / "ca.pem"
         self.database = folder / "gateway.db"
-        self._config = folder / "gateway.toml"
+        self.config = folder / "gateway.toml"
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
         ports = {
             "control": {"address": f"127.0.0.1:{self.control_port}"},
             "metrics": {"address": f"127.0.0.1:{self.metrics_port}"},
         }
-        self._config.write_text(
+        self.config.write_text(
             "".join(
                 (
                     _listener(certificates, self.port),
@@ -121,7 +121,7 @@ class Gateway:
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--config", str(self._config)],
+                [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

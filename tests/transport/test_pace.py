@@ -42,3 +42,11 @@ def test_who_waits_as_told_never_exceeds_burst_and_rate(rate, burst, steps):
         now += pace.take(now, tokens)
         taken += tokens
         assert taken <= burst + rate * (now - 1000.0) + 1e-6 * taken + 1e-6
+
+
+def test_what_is_left_out_takes_no_token():
+    """However often it is tried."""
+    pace = Pace(rate=2, burst=3)
+    assert [pace.allows(10.0) for _ in range(100)].count(True) == 3
+    assert [pace.allows(11.01) for _ in range(100)].count(True) == 2
+    assert [pace.allows(99.0) for _ in range(100)].count(True) == 3

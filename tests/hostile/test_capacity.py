@@ -1,0 +1,157 @@
+"""A gateway that is full, or short of descriptors: cheap refusals, and nobody served is the worse for it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+import trio
+
+from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
+from tests.hostile.conftest import metric
+from tests.hostile.link import Link, upgrade
+
+MOST = 4
+
+
+@pytest.fixture
+def full(make_gateway):
+    """A gateway with places for four, and eight chargers that know it."""
+    gateway = make_gateway(sessions={"max_sessions": MOST})
+    gateway.start()
+    for n in range(8):
+        gateway.add_charge_point(f"CP{n}")
+    return gateway
+
+
+async def refusal(gateway, identity: str) -> bytes:
+    """The head of what a newcomer gets."""
+    link = await Link.secure(gateway)
+    await link.send(upgrade(identity))
+    head = await link.head()
+    await link.cut()
+    return head
+
+
+async def test_above_the_mark_newcomers_are_refused_and_those_with_a_place_come_and_go(full):
+    """503 with Retry-After for all others, known or not; a half-open link is replaced by its charger (A6.7); a place
+    that is given back is given to the next."""
+    links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
+    assert metric(full, "gateway_capacity") == MOST
+    assert metric(full, "gateway_connections") == MOST
+    for identity in ("CP5", "CP6", "nobody"):
+        head = await refusal(full, identity)
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: " in head
+    for _ in range(3):  # the old socket stays open, as it does where the link broke without a word
+        again = await Link.open(full, "CP0")
+        await again.lives()
+        links.append(again)
+    for link in links[1:MOST]:
+        await link.lives()
+    assert (await refusal(full, "CP5")).startswith(b"HTTP/1.1 503 ")
+    assert (await refusal(full, "CP1x")).startswith(b"HTTP/1.1 503 ")
+    await links[1].cut()
+    with trio.fail_after(10):
+        while True:
+            try:
+                newcomer = await Wire.open(full, "CP5")
+                break
+            except Refused:
+                await trio.sleep(0.1)
+    await newcomer.aclose()
+    for link in links:
+        await link.cut()
+
+
+async def test_however_many_come_at_once_no_more_are_served_than_there_are_places(full):
+    """The others are refused, or closed with 1013 where they were admitted at the same moment."""
+    served, ends = [], []
+
+    async def come(identity: str) -> None:
+        try:
+            wire = await Wire.open(full, identity)
+        except (Refused, LinkLost) as end:
+            ends.append(getattr(end, "status", None))
+            return
+        await wire.send('[2,"1","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]')
+        try:
+            await wire.receive()
+            served.append(wire)
+        except Closed as closed:
+            ends.append(closed.args[0])
+            await wire.cut()
+
+    async with trio.open_nursery() as nursery:
+        for n in range(8):
+            nursery.start_soon(come, f"CP{n}")
+    assert len(served) == MOST
+    assert set(ends) <= {503, 1013}
+    for wire in served:
+        await wire.aclose()
+
+
+async def test_refusals_of_a_full_gateway_are_cheap(full):
+    """What a refused charger costs is its TLS handshake; those served keep their pace."""
+    links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
+    begin, cpu = time.monotonic(), cpu_seconds(full.pid)
+    refused = 0
+
+    async def knock() -> None:
+        nonlocal refused
+        while time.monotonic() - begin < 2:
+            assert (await refusal(full, "CP7")).startswith(b"HTTP/1.1 503 ")
+            refused += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(knock)
+        for link in links:
+            await link.lives(2)
+    print(f"{refused} refused, {1000 * (cpu_seconds(full.pid) - cpu) / refused:.2f} ms of CPU each")
+    assert refused > 50
+    assert (cpu_seconds(full.pid) - cpu) / refused < 0.02
+    for link in links:
+        await link.cut()
+
+
+def cpu_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway):
+    """As a distribution starts it: 1024 open files until somebody asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gateway = make_gateway()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+    try:
+        gateway.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    lines = [json.loads(line) for line in gateway.log.read_text().splitlines()]
+    [told] = [line for line in lines if line["event"] == "capacity"]
+    assert told["descriptors"] > 600
+    assert told["sessions"] == metric(gateway, "gateway_capacity") > 0
+    with open(f"/proc/{gateway.pid}/limits") as limits:
+        [line] = [line for line in limits if line.startswith("Max open files")]
+    assert line.split()[3] == line.split()[4] == str(told["descriptors"])
+
+
+def test_too_few_descriptors_are_told_at_the_start(make_gateway):
+    """Not found out when the first chargers can't be accepted."""
+    gateway = make_gateway()
+    gateway.log.touch()
+    command = ["prlimit", "--nofile=300:300", sys.executable, "-m", "gateway", "serve", "--config", gateway.config]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs the prlimit command")
+    assert ended.returncode != 0
+    assert "limit of open files is 300" in ended.stderr
+    assert "Traceback" not in ended.stderr
