@@ -1,15 +1,13 @@
 """``docs/rules.md`` is complete and true: every rule has its row, every row its test, and every test exists."""
 
-import ast
 import re
 from collections import Counter
-from functools import cache
-from pathlib import Path
 
 import pytest
 from attrs import frozen
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.support.named_tests import REPOSITORY, missing, names_in
+
 PAGE = REPOSITORY / "docs" / "rules.md"
 
 RULES = {
@@ -75,21 +73,6 @@ ROWS = [
     Row(rule, level, holds, tuple(re.findall(r"`(.*?)`", tests)), more) for rule, level, holds, tests, more in lines(5)
 ]
 CASES = {case: tuple(re.findall(r"`(.*?)`", tests)) for case, tests, _ in lines(3)}
-
-
-@cache
-def names_in(path: str) -> frozenset[str]:
-    """The names of the test functions of a module; none if there is no such module."""
-    file = REPOSITORY / path
-    if not file.is_file():
-        return frozenset()
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(node.name for node in ast.parse(file.read_text()).body if isinstance(node, functions))
-
-
-def missing(tests: tuple[str, ...]) -> list[str]:
-    """Those that aren't there."""
-    return [test for test in tests if test.partition("::")[2] not in names_in(test.partition("::")[0])]
 
 
 def test_every_rule_has_one_row() -> None:
