@@ -19,6 +19,7 @@ from gateway.domain.decision import (
     StartQuery,
     StopQuery,
     TransactionQuery,
+    VendorDataQuery,
 )
 from gateway.domain.events import (
     ChargePointUpdated,
@@ -33,6 +34,7 @@ from gateway.domain.state import ChargePointState, event_time, started_record
 from gateway.domain.state import evolve as apply
 from gateway.domain.transactions import folded
 from gateway.domain.values import Flag, Registration
+from gateway.domain.vendor_data import VendorAnswer
 from gateway.handlers.v16.routing import protocol
 from gateway.messages.v16.addresses import to_address
 from gateway.messages.v16.schemas import REPLIES
@@ -53,6 +55,7 @@ class Books:
 
     tags: dict[str, IdTagRecord] = field(factory=dict)
     transactions: dict[str, TransactionRecord] = field(factory=dict)
+    vendor_answer: VendorAnswer | None = None
     numbers: int = 0
     sequence: int = 0
 
@@ -99,6 +102,8 @@ class Books:
                 )
             case TransactionQuery():
                 return Facts(transaction=self.by_number(query.number))
+            case VendorDataQuery():
+                return Facts(vendor_answer=self.vendor_answer)
 
     def record(self, charge_point: str, event: NewEvent) -> int:
         self.sequence += 1

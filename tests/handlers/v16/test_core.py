@@ -12,6 +12,7 @@ from gateway.domain.events import (
     VendorDataReceived,
 )
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.domain.vendor_data import VendorAnswer, VendorDataStatus
 from gateway.handlers.v16.core import MAX_CONNECTORS
 from tests.handlers.v16.charger import HEARTBEAT, NOW, RETRY, at, charger, has
 
@@ -326,6 +327,17 @@ def test_vendors_data_is_kept_and_answered_by_an_unknown_vendor(data):
     assert isinstance(body, VendorDataReceived)
     assert (body.vendor_id, body.message_id, body.status) == ("V", "M", "UnknownVendorId")
     assert str(body.data) == str(data)
+
+
+@pytest.mark.parametrize("status", list(VendorDataStatus))
+@pytest.mark.parametrize("data", [None, "", "thanks"])
+def test_vendors_data_is_answered_as_its_service_says(status, data):
+    """S §4.3: any status, with text or without; an empty text is one."""
+    one = charger()
+    one.books.vendor_answer = VendorAnswer(status, data)
+    reply = one.call("DataTransfer", vendorId="V", messageId="M", data="text")
+    assert reply == {"status": status.value} | ({} if data is None else {"data": data})
+    assert one.events[-1].body == VendorDataReceived("V", status.value, "M", "text")
 
 
 def test_every_event_of_a_status_names_the_moment_it_was_received():
