@@ -17,10 +17,13 @@ __all__ = ["certificates", "make_gateway"]
 
 MEGABYTE = 2**20
 
+DEADLINE = 1.5
+"""Of handshakes and heads here, in seconds."""
+
 SETTINGS = {
     "sessions": {
-        "tls_handshake_seconds": 2,
-        "upgrade_seconds": 2,
+        "tls_handshake_seconds": DEADLINE,
+        "upgrade_seconds": DEADLINE,
         "write_seconds": 3,
         "max_concurrent_handshakes": 32,
         "max_bad_messages": 20,

@@ -11,6 +11,7 @@ import time
 import pytest
 import trio
 
+from tests.endtoend.gateway_process import Gateway, eventually
 from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
 from tests.hostile.conftest import metric
 from tests.hostile.link import Link, upgrade
@@ -18,13 +19,25 @@ from tests.hostile.link import Link, upgrade
 MOST = 4
 
 
-@pytest.fixture
-def full(make_gateway):
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory, certificates):
     """A gateway with places for four, and eight chargers that know it."""
-    gateway = make_gateway(sessions={"max_sessions": MOST})
+    settings = {"sessions": {"max_sessions": MOST, "close_seconds": 0.5}}
+    gateway = Gateway(tmp_path_factory.mktemp("full"), certificates, settings=settings)
     gateway.start()
-    for n in range(8):
-        gateway.add_charge_point(f"CP{n}")
+    try:
+        for n in range(8):
+            gateway.add_charge_point(f"CP{n}")
+        yield gateway
+        gateway.finish()
+    finally:
+        gateway.reap()
+
+
+@pytest.fixture
+def full(gateway):
+    """The same, with nobody there."""
+    eventually("empty", lambda: metric(gateway, "gateway_connections"), lambda connections: connections == 0)
     return gateway
 
 

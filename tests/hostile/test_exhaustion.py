@@ -24,7 +24,7 @@ async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scen
     """In order, none dropped; the burst at once, the rest at the rate. The flooder's own ping waits its turn."""
     before = scene.metric('gateway_happenings_total{label="messages",what="slowed"}')
     link = await Link.open(scene.gateway, scene.attacker())
-    more = 80
+    more = 50
     begin = time.monotonic()
     for n in range(BURST + more):
         await link.say(f'[2,"{n}","Heartbeat",{{}}]')
@@ -57,7 +57,7 @@ async def test_floods_without_end_are_read_at_their_rate(scene):
     async def flood(name: str, data: bytes) -> None:
         link = await Link.open(scene.gateway, scene.attacker())
         ping = frame(PING)
-        with trio.move_on_after(4):
+        with trio.move_on_after(3):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(drain, link)
                 while True:
@@ -69,7 +69,7 @@ async def test_floods_without_end_are_read_at_their_rate(scene):
     async with trio.open_nursery() as nursery:
         for name, data in flooders.items():
             nursery.start_soon(flood, name, data)
-    assert sent["messages"] < 1 * MEGABYTE  # buffers on both sides, and four seconds at the rate
+    assert sent["messages"] < 1 * MEGABYTE  # buffers on both sides, and three seconds at the rate
     assert scene.metric('gateway_happenings_total{label="frames",what="slowed"}') > before
 
 

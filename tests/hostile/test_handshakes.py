@@ -12,10 +12,8 @@ import trio
 
 from tests.endtoend.wire import PATIENCE
 from tests.framing.wire import TEXT, frame, head
+from tests.hostile.conftest import DEADLINE
 from tests.hostile.link import OFFER, UPGRADE, Link, authorization, upgrade
-
-DEADLINE = 2.0
-"""tls_handshake_seconds and upgrade_seconds of this gateway."""
 
 SLACK = 2.5
 
@@ -210,7 +208,7 @@ async def test_silent_peers_far_beyond_the_places_keep_no_charger_out(scene):
 
 async def test_a_flood_of_connects_leaves_the_others_their_share(scene):
     """Bare connects, handshakes that are given up, and full ones with a wrong key, all as fast as they go."""
-    until = trio.current_time() + 3
+    until = trio.current_time() + 2
     counted = {"connects": 0, "handshakes": 0, "wrong keys": 0}
 
     async def connects() -> None:
@@ -237,4 +235,4 @@ async def test_a_flood_of_connects_leaves_the_others_their_share(scene):
             nursery.start_soon(connects)
             nursery.start_soon(handshakes, b"")
             nursery.start_soon(handshakes, upgrade("bystander-1", b"not the key of it"))
-    assert min(counted.values()) > 20, str(counted)
+    assert min(counted.values()) > 10, str(counted)
