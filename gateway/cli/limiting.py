@@ -16,7 +16,6 @@ from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.cli.connection import (
-    COMMAND_SECONDS,
     DEFAULT_TARGET,
     READ_SECONDS,
     TargetOption,
@@ -34,6 +33,7 @@ from gateway.cli.steering import (
     RequestIdOption,
     TransactionOption,
     answered,
+    ask,
     open_transactions,
     the_only,
 )
@@ -192,7 +192,7 @@ def _clear(gateway: GatewayClient, charge_point: str, connector_id: int | None, 
         message = api.ClearChargingProfileRequest(
             charge_point=charge_point, request_id=request_id(), charging_profile_id=place.profile_id
         )
-        response = gateway.commands.ClearChargingProfile(message, timeout=COMMAND_SECONDS)
+        response = ask(gateway.commands.ClearChargingProfile, message)
         responses.append(response)
         if response.status == api.ClearChargingProfileStatus.CLEAR_CHARGING_PROFILE_STATUS_ACCEPTED and not json:
             say(f"cleared: {place}")

@@ -28,7 +28,7 @@ from gateway.cli import (
     watch,
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
-from gateway.cli.output import complain
+from gateway.cli.output import Interrupted, complain, note
 from gateway.errors import GatewayError
 
 
@@ -39,6 +39,9 @@ class Root(TyperGroup):
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
+        except Interrupted as error:
+            note(str(error))
+            raise typer.Exit(130) from None
         except GatewayError as error:
             complain(str(error))
             raise typer.Exit(1) from None

@@ -31,6 +31,10 @@ class CommandFailed(GatewayError):
     """A command did not do what it was asked for. The message is one clear line, for standard error."""
 
 
+class Interrupted(GatewayError):
+    """Ctrl-C while something was under way. The message says what became of it, for standard error; exit code 130."""
+
+
 def fail(message: str) -> NoReturn:
     """End the command with exit code 1 and this line on standard error."""
     raise CommandFailed(message)

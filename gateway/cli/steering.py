@@ -24,7 +24,7 @@ from gateway.cli.connection import (
     pages,
     request_id,
 )
-from gateway.cli.output import JsonOption, fail, local, note, out, print_json, say, table
+from gateway.cli.output import Interrupted, JsonOption, fail, local, note, out, print_json, say, table
 from gateway.client import GatewayClient
 
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
@@ -167,7 +167,7 @@ def config_get(
     """Ask a charger for configuration keys."""
     message = api.GetConfigurationRequest(charge_point=charge_point, request_id=request_id(request), keys=keys or ())
     with connect(target) as gateway:
-        response = gateway.commands.GetConfiguration(message, timeout=COMMAND_SECONDS)
+        response = ask(gateway.commands.GetConfiguration, message)
     if json:
         print_json(as_dict(response))
     else:
@@ -205,9 +205,21 @@ def config_set(
 # --- what they share ------------------------------------------------------------------------------------------
 
 
+def ask(call: Callable[..., Any], message: Any) -> Any:
+    """Send a command and return its response. Raises grpc.RpcError, and Interrupted on Ctrl-C: the gateway carries on
+    with a command that nobody waits for."""
+    try:
+        return call(message, timeout=COMMAND_SECONDS)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted: the command (request id {message.request_id}) is on its way and may still be carried out; "
+            f"gateway commands list --charger {message.charge_point} shows what became of it"
+        ) from None
+
+
 def answered(call: Callable[..., Any], message: Any, json: bool, what: str) -> Any:
     """Send a command and show its answer, a status. Raises CommandFailed where the charger refused."""
-    response = call(message, timeout=COMMAND_SECONDS)
+    response = ask(call, message)
     word = status_word(response)
     if json:
         print_json(as_dict(response))

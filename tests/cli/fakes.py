@@ -65,7 +65,8 @@ class Failure:
 
 @define
 class FakeGateway:
-    """Method name to what it answers: a message, a list of them for one call after the other, or a Failure. Streams
+    """Method name to what it answers: a message, a list of them for one call after the other, a Failure, or a function
+    of the request and its context. Streams
     answer a list of messages and Failures, and then end; where the client streams too its requests are read first, and
     kept as a list. Unset methods answer an empty message."""
 
@@ -85,6 +86,8 @@ class FakeGateway:
             found = self.answers.get(method, response())
             if isinstance(found, list):
                 found = found.pop(0)
+            if callable(found):
+                found = found(request, context)
             if isinstance(found, Failure):
                 found.abort(context)
             return found

@@ -1,6 +1,9 @@
 """Commands to a charger: what is sent, what is shown, and how a refusal ends."""
 
+import _thread
 import json
+import threading
+import time
 from datetime import timedelta
 
 import grpc
@@ -384,3 +387,26 @@ def test_commands_are_listed_and_shown(fake, run):
     assert "deadline" in listed
     assert "NotSupported: no" in listed
     assert '{"reset_type":"Hard"}' in run("commands", "show", "cmd_1").stdout
+
+
+def test_an_interrupted_command_says_that_it_may_still_be_carried_out(fake, run):
+    """Ctrl-C ends the wait and not the command: what to look for is told."""
+
+    def interrupt() -> None:
+        time.sleep(0.3)
+        _thread.interrupt_main()
+
+    def wait(request, context):
+        threading.Thread(target=interrupt, daemon=True).start()
+        context.add_callback(gone.set)
+        gone.wait(10)
+        return api.ResetResponse()
+
+    gone = threading.Event()
+    fake.answers["Reset"] = wait
+    result = run("reset", "MUTE", "--request-id", "night-1")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "interrupted: the command (request id night-1) is on its way and may still be carried out; "
+        "gateway commands list --charger MUTE shows what became of it\n"
+    )
