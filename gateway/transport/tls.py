@@ -5,11 +5,13 @@ Both an ECDSA and an RSA certificate belong into one context: the four suites th
 """
 
 import ssl
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.errors import GatewayError
@@ -44,8 +46,25 @@ Python's own default list leaves out. TLS 1.3 suites are OpenSSL's defaults."""
 _CIPHER_STRING = ":".join(SUITES) + ":@SECLEVEL=2"
 
 
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of a key that is another certificate's; the last where the two are of different types."""
+
+
+@frozen
+class Fault:
+    """Why a file can't be used. ``place`` is the path of its setting within the listener's, like
+    ``certificates[1].key``; ``reason`` names the file."""
+
+    place: str
+    reason: str
+
+
 class TlsConfigurationError(GatewayError):
-    """The certificate, key or authority files cannot be used. The message names the file and the reason."""
+    """The certificate, key or authority files cannot be used. The message names the files and the reasons."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(fault.reason for fault in faults))
+        self.faults = tuple(faults)
 
 
 @frozen
@@ -56,6 +75,10 @@ class CertificateFiles:
     key: Path
 
 
+class _Unusable(Exception):
+    """Says which file can't be used, and why."""
+
+
 def build_context(certificates: Sequence[CertificateFiles], *, client_authority: Path | None = None) -> ssl.SSLContext:
     """Build a server context: TLS 1.2 and later, no compression, no renegotiation, certificates of each key type.
 
@@ -64,24 +87,20 @@ def build_context(certificates: Sequence[CertificateFiles], *, client_authority:
 
     Raises TlsConfigurationError.
     """
-    if not certificates:
-        raise TlsConfigurationError("no certificate is configured")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_ciphers(_CIPHER_STRING)
-    kinds: dict[str, Path] = {}
-    for files in certificates:
-        kind = _key_type(files.certificate)
-        if kind in kinds:  # OpenSSL keeps one certificate per key type and would drop the first without a word
-            raise TlsConfigurationError(f"{files.certificate}: {kinds[kind]} already is the {kind} certificate")
-        kinds[kind] = files.certificate
-        _load(context, files)
+    faults = tuple(_faults(certificates))
+    if faults:
+        raise TlsConfigurationError(faults)
+    context = _bare_context()
+    for index, files in enumerate(certificates):
+        try:
+            _load(context, files)
+        except _Unusable as exc:  # the files were replaced since they were looked at
+            raise TlsConfigurationError([Fault(f"certificates[{index}]", str(exc))]) from exc
     if client_authority is not None:
         try:
             context.load_verify_locations(cafile=client_authority)
         except (OSError, ssl.SSLError) as exc:
-            raise TlsConfigurationError(f"{client_authority}: {_why(exc)}") from exc
+            raise TlsConfigurationError([Fault("client_authority", f"{client_authority}: {_why(exc)}")]) from exc
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -107,36 +126,113 @@ class TlsProvider:
         self._context = build_context(self._certificates, client_authority=self._client_authority)
 
 
+def pair_faults(files: CertificateFiles) -> Iterator[Fault]:
+    """What keeps a certificate and its key from being served, all of it. The places are ``certificate`` and ``key``.
+
+    Reads the files; never raises for what is in them.
+    """
+    sound = True
+    for place, path, look in (("certificate", files.certificate, _leaf), ("key", files.key, _look_for_key)):
+        try:
+            look(path)
+        except _Unusable as exc:
+            sound = False
+            yield Fault(place, str(exc))
+    if not sound:
+        return
+    try:
+        # In a context of its own: with another pair in it, OpenSSL compares the key with that one's certificate too,
+        # takes what fits there, and serves this certificate to nobody without a word.
+        _load(_bare_context(), files)
+    except _Unusable as exc:
+        yield Fault("key", str(exc))
+
+
+def _faults(certificates: Sequence[CertificateFiles]) -> Iterator[Fault]:
+    if not certificates:
+        yield Fault("certificates", "no certificate is configured")
+    kinds: dict[str, Path] = {}
+    for index, files in enumerate(certificates):
+        found = list(pair_faults(files))
+        if not found:
+            found = list(_kind_faults(files.certificate, kinds))
+        for fault in found:
+            yield Fault(f"certificates[{index}].{fault.place}", fault.reason)
+
+
+def _kind_faults(certificate: Path, kinds: dict[str, Path]) -> Iterator[Fault]:
+    """Notes the certificate among the ``kinds`` of key there are."""
+    try:
+        kind = _key_type(certificate)
+    except _Unusable as exc:
+        yield Fault("certificate", str(exc))
+        return
+    if kind in kinds:  # OpenSSL keeps one certificate per key type and would drop the first without a word
+        yield Fault("certificate", f"{certificate}: {kinds[kind]} already is the {kind} certificate")
+    else:
+        kinds[kind] = certificate
+
+
+def _bare_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_ciphers(_CIPHER_STRING)
+    return context
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device has no end
+            raise _Unusable(f"{path}: not a file")
+        return path.read_bytes()
+    except OSError as exc:
+        raise _Unusable(f"{path}: {_why(exc)}") from exc
+
+
+def _leaf(path: Path) -> x509.Certificate:
+    data = _read(path)
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except ValueError as exc:
+        if b"CERTIFICATE-----" in data:
+            raise _Unusable(f"{path}: the certificate is damaged") from exc
+        raise _Unusable(f"{path} holds no certificate in PEM") from exc
+
+
+def _look_for_key(path: Path) -> None:
+    if b"PRIVATE KEY-----" not in _read(path):
+        raise _Unusable(f"{path} holds no private key in PEM")
+
+
 def _key_type(certificate: Path) -> str:
     try:
-        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except OSError as exc:
-        raise TlsConfigurationError(f"{certificate}: {_why(exc)}") from exc
-    except ValueError as exc:
-        raise TlsConfigurationError(f"{certificate}: not a PEM certificate") from exc
-    match leaf.public_key():
+        public = _leaf(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        public = None
+    match public:
         case rsa.RSAPublicKey():
             return "RSA"
         case ec.EllipticCurvePublicKey():
             return "ECDSA"
         case _:
-            raise TlsConfigurationError(f"{certificate}: the key is neither RSA nor ECDSA")
+            raise _Unusable(f"{certificate}: the key is neither RSA nor ECDSA")
 
 
 def _load(context: ssl.SSLContext, files: CertificateFiles) -> None:
     def no_password() -> str:
         # Without this OpenSSL would prompt on the terminal and wait there.
-        raise TlsConfigurationError(f"{files.key}: the key is encrypted")
+        raise _Unusable(f"{files.key}: the key is encrypted")
 
-    if not files.key.is_file():  # OpenSSL's own error does not say which of the two files is missing
-        raise TlsConfigurationError(f"{files.key}: no such file")
     try:
         context.load_cert_chain(files.certificate, files.key, password=no_password)
-    except (OSError, ssl.SSLError) as exc:
-        raise TlsConfigurationError(f"{files.certificate} with {files.key}: {_why(exc)}") from exc
+    except OSError as exc:
+        if isinstance(exc, ssl.SSLError) and exc.reason in _MISMATCHES:
+            raise _Unusable(f"{files.key} does not belong to {files.certificate}") from exc
+        raise _Unusable(f"{files.key} can't be used with {files.certificate}: {_why(exc)}") from exc
 
 
 def _why(exc: OSError) -> str:
-    if isinstance(exc, ssl.SSLError) and exc.reason:
-        return exc.reason.lower().replace("_", " ")
+    if isinstance(exc, ssl.SSLError):
+        return exc.reason.lower().replace("_", " ") if exc.reason else "not sound PEM"
     return exc.strerror or type(exc).__name__

@@ -156,7 +156,7 @@ def test_a_bad_reload_says_why_and_keeps_the_old_certificate(tmp_path: Path) -> 
     files = issue(tmp_path, "good")
     provider = TlsProvider([files])
     files.certificate.write_text("garbage")
-    with pytest.raises(TlsConfigurationError, match=r"good\.pem: not a PEM certificate"):
+    with pytest.raises(TlsConfigurationError, match=r"good\.pem holds no certificate in PEM"):
         provider.reload()
     assert served_name(provider) == "good"
 
@@ -167,12 +167,19 @@ def test_each_bad_file_is_named(tmp_path: Path) -> None:
     encrypted = tmp_path / "secret.key"
     key = load_pem_private_key(good.key.read_bytes(), None)
     encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
-    missing = tmp_path / "missing"
+    missing, cut, cut_key = (tmp_path / name for name in ("missing", "cut.pem", "cut.key"))
+    cut.write_bytes(good.certificate.read_bytes()[:200])
+    cut_key.write_bytes(good.key.read_bytes()[:80])
     for files, message in [
         ([], "no certificate"),
         ([CertificateFiles(missing, good.key)], "missing: No such file"),
-        ([CertificateFiles(good.certificate, missing)], "missing: no such file"),
-        ([CertificateFiles(good.certificate, other.key)], r"a\.pem with .*b\.key: key values mismatch"),
+        ([CertificateFiles(good.certificate, missing)], "missing: No such file"),
+        ([CertificateFiles(good.certificate, tmp_path)], "not a file"),
+        ([CertificateFiles(good.certificate, other.key)], r"b\.key does not belong to .*a\.pem"),
+        ([CertificateFiles(good.certificate, good.certificate)], r"a\.pem holds no private key"),
+        ([CertificateFiles(good.key, good.key)], r"a\.key holds no certificate"),
+        ([CertificateFiles(cut, good.key)], r"cut\.pem: the certificate is damaged"),
+        ([CertificateFiles(good.certificate, cut_key)], r"cut\.key can't be used with .*a\.pem: "),
         ([CertificateFiles(good.certificate, encrypted)], r"secret\.key: the key is encrypted"),
         ([good, other], r"b\.pem: .*a\.pem already is the ECDSA certificate"),
     ]:
@@ -180,6 +187,37 @@ def test_each_bad_file_is_named(tmp_path: Path) -> None:
             build_context(files)
     with pytest.raises(TlsConfigurationError, match="missing: No such file"):
         build_context([good], client_authority=missing)
+
+
+@pytest.mark.parametrize(("rsa_first", "fault"), [(False, 1), (True, 0)])
+def test_another_pairs_key_is_never_taken_for_a_certificates_own(tmp_path: Path, rsa_first: bool, fault: int) -> None:
+    """In one context OpenSSL would find that the key fits the other pair, and serve one kind of certificate only."""
+    good = issue(tmp_path, "ecdsa")
+    mixed = CertificateFiles(issue(tmp_path, "rsa", trustme.KeyType.RSA).certificate, good.key)
+    with pytest.raises(TlsConfigurationError, match=r"ecdsa\.key does not belong to .*rsa\.pem$") as caught:
+        build_context([mixed, good] if rsa_first else [good, mixed])
+    assert [each.place for each in caught.value.faults] == [f"certificates[{fault}].key"]
+
+
+def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+    """Each by the place of its setting, so that one look at the message is enough."""
+    good, missing = issue(tmp_path, "a"), tmp_path / "missing"
+    with pytest.raises(TlsConfigurationError) as caught:
+        build_context([CertificateFiles(good.key, good.certificate), good, CertificateFiles(good.certificate, missing)])
+    assert [(each.place, each.reason) for each in caught.value.faults] == [
+        ("certificates[0].certificate", f"{good.key} holds no certificate in PEM"),
+        ("certificates[0].key", f"{good.certificate} holds no private key in PEM"),
+        ("certificates[2].key", f"{missing}: No such file or directory"),
+    ]
+    assert all(each.reason in str(caught.value) for each in caught.value.faults)
+
+
+def test_a_certificate_and_its_key_may_be_in_one_file(tmp_path: Path) -> None:
+    """As some tools write them, in either order."""
+    good, both = issue(tmp_path, "a"), tmp_path / "both.pem"
+    for first, second in [(good.key, good.certificate), (good.certificate, good.key)]:
+        both.write_bytes(first.read_bytes() + second.read_bytes())
+        assert served_name(TlsProvider([CertificateFiles(both, both)])) == "a"
 
 
 def test_every_record_of_a_long_write_arrives() -> None:
