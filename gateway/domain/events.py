@@ -64,6 +64,8 @@ class ChargePointDisconnected:
     reason: str
     initiator: str
     code: int = 1006
+    last_heard: datetime | None = None
+    """When the last frame came; None where nobody was there to know (replaced, gateway-restarted)."""
 
 
 @frozen

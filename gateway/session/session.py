@@ -5,7 +5,7 @@ the transport and the journal, so a ping waits no longer than a commit.
 """
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 import trio
@@ -382,7 +382,9 @@ class Session:
         """Whether it is on disk. If not, the store is told when it is back (``app.housekeeping``), or settles it
         when the charge point is next opened."""
         core = self._core
-        disconnected = NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code), core.clock())
+        now = core.clock()
+        heard = now - timedelta(seconds=trio.current_time() - self.last_heard)
+        disconnected = NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard), now)
         with trio.move_on_after(core.limits.end_deadline):
             try:
                 await core.journal.commit(Append(core.identity, self.epoch, (*settled, disconnected)))

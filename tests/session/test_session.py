@@ -1,6 +1,7 @@
 """A session: reads, decides, commits, replies; supervises; ends in the books."""
 
 import json
+from datetime import timedelta
 
 import pytest
 import trio
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 from gateway.domain import events as e
 from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
-from tests.support.harness import BOOT, Harness, boot
+from tests.support.harness import BOOT, EPOCH, Harness, boot
 from tests.support.wire import FakeTransport, ScriptedCharger
 
 
@@ -148,10 +149,26 @@ async def test_the_end_of_a_connection_is_in_the_books_with_its_initiator(
         await boot(charger)
         await charger.hang_up(1000, "bye")
     (gone,) = harness.bodies(e.ChargePointDisconnected.TYPE)
-    assert gone == e.ChargePointDisconnected("closed", "peer", 1000)
+    assert gone == e.ChargePointDisconnected("closed", "peer", 1000, EPOCH)
     record = harness.store.charge_point("CP1")
     assert record is not None
     assert not record.connection.connected
+
+
+async def test_when_a_charger_was_last_heard_is_known_when_it_has_gone(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Not when it connected, nor when the link was found dead, but its last frame."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await trio.sleep(10)
+        await boot(charger)
+        await trio.sleep(5)
+        await charger.lose_link()
+    record = harness.store.charge_point("CP1")
+    assert record is not None
+    assert record.connection.last_heard == EPOCH + timedelta(seconds=10)
+    assert record.connection.since == EPOCH + timedelta(seconds=15)
 
 
 async def test_nothing_is_acknowledged_that_the_store_could_not_keep(

@@ -530,6 +530,7 @@ class ChargePointDisconnected(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     INITIATOR_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why: "closed", "silent", "replaced", "disconnected-by-operator", "registration-changed", "deleted", "draining",
     "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
@@ -538,16 +539,21 @@ class ChargePointDisconnected(_message.Message):
     """Who ended it: "peer", "local" (the gateway) or "network"."""
     code: _builtins.int
     """The WebSocket close code; 1006 if there was none."""
+    @_builtins.property
+    def last_heard_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last frame came from it; unset where nobody was there to know (replaced, gateway-restarted)."""
+
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
         initiator: _builtins.str = ...,
         code: _builtins.int = ...,
+        last_heard_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_heard_time", b"last_heard_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "initiator", b"initiator", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "initiator", b"initiator", "last_heard_time", b"last_heard_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -170,7 +170,12 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.ChargePointConnected: ("charge_point_connected", _connected),
     e.ChargePointDisconnected: (
         "charge_point_disconnected",
-        lambda body: pb.ChargePointDisconnected(reason=body.reason, initiator=body.initiator, code=int32(body.code)),
+        lambda body: pb.ChargePointDisconnected(
+            reason=body.reason,
+            initiator=body.initiator,
+            code=int32(body.code),
+            last_heard_time=timestamp(body.last_heard),
+        ),
     ),
     e.ChargePointBooted: ("charge_point_booted", _booted),
     e.ConnectorStatusChanged: ("connector_status_changed", _status_changed),

@@ -17,7 +17,7 @@ from gateway.domain.state import connector_record, event_time, reservation_recor
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite.rows import boot_bytes, one
-from gateway.store.sqlite.values import clamped, maybe_clamped, to_flags, to_micros, to_words
+from gateway.store.sqlite.values import clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 
 Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, int], None]
 
@@ -40,8 +40,14 @@ def connected(cx: Connection, key: int, identity: str, event: NewEvent, sequence
 
 
 def disconnected(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    at = to_micros(event.received_at)
-    cx.execute("UPDATE charge_point SET connected = 0, connection_since = ? WHERE key = ?", (at, key))
+    body = event.body
+    assert isinstance(body, e.ChargePointDisconnected)
+    heard = maybe_micros(body.last_heard)
+    cx.execute(
+        """UPDATE charge_point SET connected = 0, connection_since = ?1,
+        last_heard = CASE WHEN ?2 > coalesce(last_heard, 0) THEN ?2 ELSE last_heard END WHERE key = ?3""",
+        (to_micros(event.received_at), heard, key),
+    )
 
 
 def booted(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
