@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -258,3 +259,13 @@ def test_a_restored_backup_is_another_store(path, tmp_path):
     assert isinstance(decode(encode(old_id, 1), restored.store_id), BadToken)
     assert append(restored, status(), epoch=1).sequences == (3,)
     restored.close()
+
+
+def test_the_database_is_its_owners_alone(tmp_path):
+    """Verifiers of keys and who charged when are nobody else's to read; nor is the log."""
+    path = tmp_path / "gateway.db"
+    with closing(SqliteStore(path)) as store:
+        store.probe()
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes["gateway.db"] == 0o600
+    assert set(modes.values()) == {0o600}

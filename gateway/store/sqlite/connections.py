@@ -1,5 +1,6 @@
 """Connections to the database file: how they are set up, a bounded pool for readers, and apsw's errors mapped once."""
 
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -91,6 +92,9 @@ def rewrite_log(path: Path, vfs: str | None = None) -> None:
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """The one connection that writes, by the VFS of that name (None: SQLite's own). Raises apsw's errors."""
     rewrite_log(path, vfs)
+    if vfs is None and not path.exists():
+        # Verifiers of keys, and who charged when, are nobody else's to read; the log takes the database's own mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     cx = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
     try:
