@@ -123,7 +123,7 @@ def list_(
     if json:
         print_json([as_dict(each) for each in found])
         return
-    columns = ("=identity", "connection", "registration", "vendor", "model", "firmware", "connectors", "last heard")
+    columns = ("identity", "connection", "registration", "~vendor", "~model", "~firmware", "~connectors", "last heard")
     out().print(table(*columns, rows=[*map(_row, found)]))
     if len(found) == limit:
         note(f"the first {limit}; --limit for more")
@@ -240,7 +240,7 @@ def _show(each: ChargePoint) -> None:
     console = out()
     console.print(facts(_facts(each)))
     if each.connectors:
-        columns = ("connector", "status", "error", "since", "said")
+        columns = ("connector", "status", "~error", "since", "~said")
         rows = [
             (
                 connector_name(one.connector),
@@ -273,7 +273,7 @@ def _show(each: ChargePoint) -> None:
             for one in each.boot_configuration
         ]
         console.print()
-        console.print(table("key", "value", "answer", "when", rows=settings, title="Boot configuration"))
+        console.print(table("key", "~value", "answer", "when", rows=settings, title="Boot configuration"))
 
 
 def _error(connector: Any) -> str:

@@ -44,7 +44,7 @@ def list_(
         )
         for each in found
     ]
-    out().print(table("=command", "charger", "operation", "state", "outcome", "created", rows=rows))
+    out().print(table("~command", "charger", "operation", "state", "~outcome", "created", rows=rows))
     if len(found) == limit:
         note(f"the newest {limit}; --limit for more")
 

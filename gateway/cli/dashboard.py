@@ -122,16 +122,18 @@ class Dashboard:
             "status",
             ">power",
             ">energy",
-            "tag",
-            "since",
+            "-tag",
+            "-since",
             rows=[self._row(identity, connector, outlet) for (identity, connector), outlet in rows[:MAX_ROWS]],
+            empty="no connectors have been reported",
         )
         silent = [identity for identity in self.online if not any(key[0] == identity for key in self.outlets)]
         parts: list[RenderableType] = [made]
         if len(rows) > MAX_ROWS:
             parts.append(Text(f"... and {len(rows) - MAX_ROWS} more connectors", style="dim"))
         if silent:
-            parts.append(Text(f"{len(silent)} more chargers have not reported a connector", style="dim"))
+            have = "charger has" if len(silent) == 1 else "chargers have"
+            parts.append(Text(f"{len(silent)} {have} not reported a connector", style="dim"))
         parts += [Text(), *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.recent)]
         if self.notice:
             parts.append(Text(printable(self.notice), style="yellow"))

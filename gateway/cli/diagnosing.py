@@ -19,6 +19,8 @@ from gateway.cli.output import JsonOption, age, local, note, out, print_json, pr
 
 LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
+NONE_YET = "none since the gateway started"
+
 MEANINGS = {
     "unknown_identity": "no such charge point: add it, or correct the charger's identity (case counts)",
     "identity_missing": "the URL ends before the identity: wss://host:port/prefix/IDENTITY",
@@ -85,8 +87,8 @@ def refused(
     if json:
         print_json([as_dict(each) for each in shown])
         return
-    columns = ("=charger", "address", "last seen", ">times", "stage", ">http", "reason", "meaning")
-    out().print(table(*columns, rows=[*map(_refusal, shown)]))
+    columns = ("charger", "~address", "last seen", ">times", "~stage", "~>http", "reason", "~meaning")
+    out().print(table(*columns, rows=[*map(_refusal, shown)], empty=NONE_YET))
     if len(found) > limit:
         note(f"the last {limit} of {len(found)}; --limit for more")
 
@@ -139,7 +141,8 @@ def deviations(
         )
         for each in shown
     ]
-    out().print(table("=deviation", "vendor", "model", "firmware", ">messages", "last", "by", rows=rows))
+    columns = ("deviation", "~vendor", "~model", "~firmware", ">messages", "last", "~by")
+    out().print(table(*columns, rows=rows, empty=NONE_YET))
     if len(found) > limit:
         note(f"the {limit} most frequent of {len(found)}; --limit for more")
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.listing import Column, Listing
 from gateway.errors import GatewayError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -23,8 +24,8 @@ MAX_CELL = 200
 """A longer text is cut in a table; JSON has it whole."""
 
 
-PIPE_WIDTH = 250
-"""Columns where nobody looks: wide enough for every table's usual content."""
+PIPE_WIDTH = 5_000
+"""Columns where nobody looks: wide enough for every table, a row of which is a line then."""
 
 
 class CommandFailed(GatewayError):
@@ -81,27 +82,17 @@ def print_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def table(*columns: str, rows: Sequence[Sequence[object]], title: str = "") -> Table:
-    """A table. A column whose name starts with ``>`` is aligned to the right; one whose name starts with ``=`` is never
-    cut, because it is what the next command is given."""
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(
-            column.lstrip(">="),
-            justify="right" if column.startswith(">") else "left",
-            no_wrap=column.startswith("="),
-            min_width=max((len(str(row[0])) for row in rows), default=0) if column.startswith("=") else None,
-        )
-    for row in rows:
-        made.add_row(*(cell(each) for each in row))
-    return made
+def table(*columns: str, rows: Sequence[Sequence[object]], title: str = "", empty: str = "none") -> Listing:
+    """A table. Marks before a column's name: ``>`` aligned to the right; ``~`` stands below its row where the terminal
+    is narrow; ``-`` is left out there. ``empty`` is what is said where there are no rows."""
+    return Listing([Column.of(each) for each in columns], [[cell(each) for each in row] for row in rows], title, empty)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
     """Names and values, one pair a line; pairs without a value are left out."""
     made = Table(box=None, pad_edge=False, show_header=False)
     made.add_column(style="dim")
-    made.add_column()
+    made.add_column(overflow="fold")
     for name, value in pairs:
         if value not in (None, ""):
             made.add_row(name, cell(value))

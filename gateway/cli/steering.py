@@ -175,7 +175,7 @@ def config_get(
             (each.key, each.value if each.HasField("value") else "", "read-only" if each.readonly else "")
             for each in sorted(response.keys, key=lambda each: each.key)
         ]
-        out().print(table("key", "value", "", rows=rows))
+        out().print(table("key", "~value", "", rows=rows))
     if response.unknown_keys:
         fail(f"{charge_point} does not know: {', '.join(response.unknown_keys)}")
 

@@ -108,7 +108,7 @@ def list_(
         )
         for each in found
     ]
-    out().print(table("tag", "status", "expires", "group", "transactions", "description", rows=rows))
+    out().print(table("tag", "status", "expires", "~group", "~transactions", "~description", rows=rows))
     if len(found) == limit:
         note(f"the first {limit}; --limit for more")
 

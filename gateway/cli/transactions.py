@@ -81,16 +81,16 @@ def list_(
         print_json([as_dict(each) for each in found])
         return
     columns = (
-        "=transaction",
+        "~transaction",
         "charger",
-        "connector",
-        "tag",
+        "~connector",
+        "~tag",
         "state",
         "started",
         "stopped",
         ">energy",
-        "ended by",
-        "flags",
+        "~ended by",
+        "~flags",
     )
     out().print(table(*columns, rows=[*map(_row, found)]))
     if len(found) == limit:
@@ -121,7 +121,7 @@ def show(
     if readings:
         console.print()
         rows = [row for each in metered for row in _readings(each)]
-        console.print(table("time", "measurand", ">value", "unit", "phase", "context", "flags", rows=rows))
+        console.print(table("time", "measurand", ">value", "unit", "phase", "~context", "~flags", rows=rows))
     if len(metered) == limit:
         note(f"the first {limit} readings; --limit for more")
 
@@ -150,7 +150,7 @@ def orphans(
         )
         for each in found
     ]
-    out().print(table("charger", "received", ">number", "why", "as sent", rows=rows))
+    out().print(table("charger", "received", ">number", "~why", "~as sent", rows=rows))
 
 
 def flag_names(flags: Any) -> str:
