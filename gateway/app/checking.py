@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context, pair_faults
 
 EXPIRY_WARNING = timedelta(days=14)
 """Long enough before a certificate's end to replace it in working hours."""
@@ -41,17 +41,22 @@ def check(settings: Settings, now: datetime | None = None) -> list[Finding]:
 
 def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[Finding]:
     files = [CertificateFiles(each.certificate, each.key) for each in listener.certificates]
+    faulty: tuple[str, ...] = ()
     try:
         build_context(files)
     except TlsConfigurationError as error:
-        yield Finding(f"{key}.certificates", str(error))
-        return
+        for fault in error.faults:
+            yield Finding(f"{key}.{fault.place}", fault.reason)
+        faulty = tuple(fault.place for fault in error.faults)
     kinds = set()
     for index, each in enumerate(listener.certificates):
+        place = f"certificates[{index}]"
+        if any(fault.startswith(place) for fault in faulty):
+            continue
         certificate = _leaf(each.certificate)
         kinds.add(_kind(certificate))
-        yield from _expiry(f"{key}.certificates[{index}].certificate", each.certificate, certificate, now)
-    for kind in sorted({"ECDSA", "RSA"} - kinds):
+        yield from _expiry(f"{key}.{place}.certificate", each.certificate, certificate, now)
+    for kind in () if faulty else sorted({"ECDSA", "RSA"} - kinds):
         yield Finding(
             f"{key}.certificates", f"no {kind} certificate: chargers that know no other kind can't connect", fatal=False
         )
@@ -60,13 +65,11 @@ def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[F
 def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
     if control.certificate is None or control.key is None:
         return
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # An encrypted key must not make anybody wait for a password at the terminal.
-        context.load_cert_chain(control.certificate, control.key, password=lambda: "")
+    faults = tuple(pair_faults(CertificateFiles(control.certificate, control.key)))
+    for fault in faults:
+        yield Finding(f"control.{fault.place}", fault.reason)
+    if not faults:
         yield from _expiry("control.certificate", control.certificate, _leaf(control.certificate), now)
-    except (OSError, ValueError) as error:
-        yield Finding("control.certificate", f"{control.certificate} and {control.key}: {_why(error)}")
     if control.client_ca is not None:
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=control.client_ca)
@@ -102,7 +105,7 @@ def _kind(certificate: x509.Certificate) -> str:
     return next((name for type_, name in _KINDS.items() if isinstance(public, type_)), type(public).__name__)
 
 
-def _why(error: Exception) -> str:
+def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"not a certificate and its unencrypted key in PEM ({error.reason or 'unreadable'})"
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return "holds no certificates in PEM"
+    return error.strerror or str(error)

@@ -1,7 +1,7 @@
 """The composition root: everything is made here, introduced to each other, started in order, and drained."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -34,7 +34,7 @@ from gateway.session.provisioning import DesiredKey
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsProvider
+from gateway.transport.tls import CertificateFiles, Fault, TlsConfigurationError, TlsProvider, pair_faults
 
 log = structlog.get_logger()
 
@@ -121,7 +121,9 @@ class Gateway:
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
         )
         self._bounded = Bounded(self.capacity, self.router, self.chargers, self.metrics)
-        self._tls = {each.name: tls_provider(each) for each in settings.listeners}
+        self._tls = {
+            each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
+        }
         self.listeners = [self._listener(each) for each in settings.listeners]
         self.retention = Retention(
             journal,
@@ -322,13 +324,19 @@ def connection_limits(settings: SessionSettings) -> Limits:
     )
 
 
-def tls_provider(settings: ListenerSettings) -> TlsProvider:
-    """Raises ``SettingsError`` where the certificates can't be used."""
+def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
+    """Raises ``SettingsError`` where the certificates can't be used, naming their settings; ``key`` is the
+    listener's."""
     files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
     try:
         return TlsProvider(files)
     except TlsConfigurationError as error:
-        raise SettingsError(f"listeners.{settings.name}.certificates: {error}") from error
+        raise unusable(key, error.faults) from error
+
+
+def unusable(key: str, faults: Sequence[Fault]) -> SettingsError:
+    """The error of the files named below ``key``, a line for each."""
+    return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
 
 
 def control_settings(section: ControlSection) -> ControlSettings:
@@ -336,6 +344,10 @@ def control_settings(section: ControlSection) -> ControlSettings:
     host, port = section.host_and_port
     tls = None
     if section.certificate is not None and section.key is not None:
+        # gRPC would only say that it could not listen.
+        faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
+        if faults:
+            raise unusable("control", faults)
         try:
             client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
             tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)

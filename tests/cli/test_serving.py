@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -43,6 +44,14 @@ def invoke(*arguments: object):
     return result, " ".join((result.stdout + result.stderr).split())
 
 
+def run(command: str, config: Path) -> tuple[int, str]:
+    """The command in a process of its own, as logging is set up for a whole process; what it says of errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", command, "--config", str(config)], capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stderr
+
+
 def test_a_good_file_is_good(config):
     """It says where the gateway would listen, and exits with 0."""
     result, text = invoke("check-config", "--config", config)
@@ -72,8 +81,7 @@ def test_a_missing_certificate_is_found_without_serving(config, certificates):
     config.write_text(config.read_text().replace("server-rsa.pem", "other.pem"))
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 1
-    assert "listeners[0].certificates" in text
-    assert "other.pem" in text
+    assert f"listeners[0].certificates[1].certificate: {certificates}/other.pem: No such file" in text
 
 
 def test_a_key_of_another_certificate_is_found(config, certificates):
@@ -81,7 +89,50 @@ def test_a_key_of_another_certificate_is_found(config, certificates):
     config.write_text(config.read_text().replace("server-rsa.key", "ca.key"))
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 1
-    assert "listeners[0].certificates" in text
+    told = f"{certificates}/ca.key does not belong to {certificates}/server-rsa.pem"
+    assert f"listeners[0].certificates[1].key: {told}" in text
+
+
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+def test_the_key_of_the_other_certificate_is_found(config, certificates, command):
+    """It fits one of the two, but not the one that it is given for."""
+    config.write_text(config.read_text().replace("server-rsa.key", "server-ecdsa.key") + _store(config))
+    code, text = run(command, config)
+    assert code == 1
+    told = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
+    assert f"listeners[0].certificates[1].key: {told}" in text
+
+
+def test_all_bad_pairs_are_told_with_what_else_is_wrong(config, certificates):
+    """One run shows everything, each by its setting; what is sound beside them is looked at as well."""
+    pairs = ("server-ecdsa.key", "server-ecdsa.pem"), ("server-rsa.pem", "server-rsa.pem")
+    swapped = ", ".join(
+        f'{{ certificate = "{certificates}/{one}", key = "{certificates}/{two}" }}' for one, two in pairs
+    )
+    config.write_text(config.read_text().replace("certificates = [", f"certificates = [{swapped}, "))
+    findings = check(load(config), datetime.now(UTC) + timedelta(days=31))
+    assert [(each.key, each.text) for each in findings[:3]] == [
+        ("listeners[0].certificates[0].certificate", f"{certificates}/server-ecdsa.key holds no certificate in PEM"),
+        ("listeners[0].certificates[0].key", f"{certificates}/server-ecdsa.pem holds no private key in PEM"),
+        ("listeners[0].certificates[1].key", f"{certificates}/server-rsa.pem holds no private key in PEM"),
+    ]
+    assert [each.key for each in findings[3:]] == [f"listeners[0].certificates[{n}].certificate" for n in (2, 3)]
+    assert all("expired on" in each.text for each in findings[3:])
+
+
+def _store(config) -> str:
+    return f'[store]\npath = "{config.parent}/gateway.db"\n'
+
+
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+def test_a_control_key_of_another_certificate_is_found(config, certificates, command):
+    """gRPC itself would only say that it could not listen."""
+    pair = f'certificate = "{certificates}/server-rsa.pem"\nkey = "{certificates}/server-ecdsa.key"\n'
+    config.write_text(config.read_text() + f"[control]\n{pair}" + _store(config))
+    code, text = run(command, config)
+    assert code == 1
+    told = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
+    assert f"control.key: {told}" in text
 
 
 def test_a_control_certificate_that_is_none_is_found(config):
@@ -89,7 +140,8 @@ def test_a_control_certificate_that_is_none_is_found(config):
     config.write_text(config.read_text() + f'[control]\ncertificate = "{config}"\nkey = "{config}"\n')
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 1
-    assert "control.certificate" in text
+    assert f"control.certificate: {config} holds no certificate in PEM" in text
+    assert f"control.key: {config} holds no private key in PEM" in text
 
 
 def test_a_store_in_no_folder_is_found(config):
