@@ -33,7 +33,7 @@ def upgrade(identity: str, key: bytes = KEY) -> bytes:
     return f"GET /ocpp/{identity} HTTP/1.1\r\n{UPGRADE}{OFFER}{authorization(identity, key)}\r\n".encode()
 
 
-OPENED: list[trio.SocketStream] = []
+OPENED: set[trio.SocketStream] = set()
 """Every link of a test; what it leaves open is closed after it, so that a failure says what failed."""
 
 
@@ -55,24 +55,32 @@ class Link:
     async def secure(cls, gateway: Gateway, *, receive_buffer: int = 0) -> Link:
         """As far as TLS."""
         tcp = await trio.open_tcp_stream("127.0.0.1", gateway.port)
-        OPENED.append(tcp)
+        OPENED.add(tcp)
         if receive_buffer:
             tcp.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
-        stream = trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True)
-        await stream.do_handshake()
-        return cls(tcp, stream)
+        link = cls(tcp, trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True))
+        try:
+            await link.stream.do_handshake()
+        except BaseException:
+            link.close()
+            raise
+        return link
 
     @classmethod
     async def open(cls, gateway: Gateway, identity: str, *, boot: bool = True, **options: Any) -> Link:
         """As far as a confirmed boot."""
         with trio.fail_after(PATIENCE):
             link = await cls.secure(gateway, **options)
-            await link.send(upgrade(identity))
-            head = await link.head()
-            assert head.startswith(b"HTTP/1.1 101 "), head
-            if boot:
-                await link.say(BOOT)
-                await link.answer("boot")
+            try:
+                await link.send(upgrade(identity))
+                head = await link.head()
+                assert head.startswith(b"HTTP/1.1 101 "), head
+                if boot:
+                    await link.say(BOOT)
+                    await link.answer("boot")
+            except BaseException:
+                link.close()
+                raise
         return link
 
     async def send(self, data: bytes) -> None:
@@ -153,5 +161,12 @@ class Link:
         await self.say('[2,"alive","Heartbeat",{}]')
         assert (await self.answer("alive", seconds))[0] == 3
 
+    def close(self) -> None:
+        """Close the socket, as it is."""
+        self.tcp.socket.close()
+        OPENED.discard(self.tcp)
+
     async def cut(self) -> None:
-        await trio.aclose_forcefully(self.tcp)
+        """The same, for tasks."""
+        self.close()
+        await trio.lowlevel.checkpoint()

@@ -27,7 +27,7 @@ from tests.endtoend.test_crash import LoadedCharger, Message
 from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
 from tests.framing.wire import BINARY, CONT, PING, TEXT, frame
 from tests.hostile.conftest import MEGABYTE, metric
-from tests.hostile.link import Link, upgrade
+from tests.hostile.link import Ended, Link, upgrade
 from tests.messages.v16.test_large_payloads import METER_VALUES, filled
 
 SETTINGS = {
@@ -55,6 +55,9 @@ OUTCOMES = frozenset(
     }
 )
 """What may become of a command besides its answer, while links break."""
+
+ENDS = (trio.BrokenResourceError, trio.ClosedResourceError, LinkLost, Closed, Ended, OSError)
+"""How a link of ours may end under our hands, also because we were told to stop."""
 
 PACE = 0.3
 """Seconds between two messages of a charger that charges, about."""
@@ -143,10 +146,10 @@ class Churn:
                 with trio.fail_after(60):
                     await act()
                 self.happened[name] += 1
-            except (trio.BrokenResourceError, trio.ClosedResourceError, LinkLost, Closed, OSError):
+            except* ENDS:
                 self.happened[f"{name} cut short"] += 1
-            except Exception as error:
-                self.surprises.append(f"{name}: {error!r}")
+            except* Exception as errors:
+                self.surprises.append(f"{name}: {errors.exceptions!r}")
             await trio.sleep(random.uniform(0.5, 1.5) * pause)
 
     # --- chargers that charge ---------------------------------------------------------------------------------
@@ -162,9 +165,11 @@ class Churn:
         except Refused as refused:
             self.surprises.append(f"take-over refused: {refused.status}")
             return
-        with trio.move_on_after(0.1):
-            await wire.receive()
-        await wire.cut()
+        try:
+            with trio.move_on_after(0.1):
+                await wire.receive()
+        finally:
+            await wire.cut()
 
     async def command_one(self) -> None:
         identity = random.choice(self.chargers).identity
@@ -207,7 +212,7 @@ class Churn:
         try:
             yield link
         finally:
-            link.tcp.socket.close()
+            link.close()
 
     async def flood(self) -> None:
         """Valid messages and pings as fast as they go, read and answered."""
@@ -221,7 +226,7 @@ class Churn:
 
     async def _read_on(self, link: Link) -> None:
         while True:
-            await link.frame()
+            await link.message()
 
     async def garble(self) -> None:
         """One of the ways to be closed."""
