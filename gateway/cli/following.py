@@ -9,9 +9,21 @@ from typing import Any
 import grpc
 from attrs import define, field
 
+from gateway.cli.connection import describe
+from gateway.client import problem_of
+
+from gateway.cli.connection import describe
+from gateway.client import problem_of
+
 LEAST_PAUSE = 0.5
 MOST_PAUSE = 10.0
 """Seconds between attempts to resume: quick after a restart, patient in an outage."""
+
+STOPPING = "DRAINING"
+"""The reason that a gateway gives while it stops."""
+
+STOPPING = "DRAINING"
+"""The reason that a gateway gives while it stops."""
 
 QUEUE_LIMIT = 256
 """Batches between the streams and the screen. When it is full the streams wait, and lag on the gateway's disk."""
@@ -45,6 +57,59 @@ def follow(
         interrupted(error)
         pause(wait)
         wait = min(MOST_PAUSE, 2 * wait)
+
+
+def absent(error: grpc.RpcError | None) -> str:
+    """Why a watch waits, in a line. ``error``: what ended it, if anything did."""
+    if error is None:
+        return "the gateway ended the watch; trying again"
+    return f"{'the gateway is stopping' if problem_of(error).reason == STOPPING else describe(error)}; trying again"
+
+
+@define
+class Absence:
+    """Says that the gateway is away, once however often it is tried, and that it is back."""
+
+    _say: Callable[[str], None]
+    _lasts: bool = False
+
+    def begins(self, error: grpc.RpcError | None) -> None:
+        """A watch was interrupted, or an attempt to resume it has failed."""
+        # A gateway that stops and is gone then is one absence, whatever the attempts say meanwhile.
+        if not self._lasts:
+            self._say(absent(error))
+        self._lasts = True
+
+    def ends(self) -> None:
+        """It has answered."""
+        if self._lasts:
+            self._say("resumed")
+        self._lasts = False
+
+
+@define
+class Absence:
+    """Says that the gateway is away, once however often it is tried, and that it is back."""
+
+    _say: Callable[[str], None]
+    _said: set[str] = field(factory=set)
+
+    def begins(self, error: grpc.RpcError | None) -> None:
+        """A watch was interrupted, or an attempt to resume it has failed."""
+        if error is None:
+            said = "the gateway ended the watch"
+        else:
+            said = "the gateway is stopping" if problem_of(error).reason == STOPPING else describe(error)
+        # A gateway that stops and is gone then is one absence, whatever the attempts say meanwhile.
+        if not self._said:
+            self._say(f"{said}; trying again")
+        self._said.add(said)
+
+    def ends(self) -> None:
+        """It has answered."""
+        if self._said:
+            self._say("resumed")
+        self._said.clear()
 
 
 @define

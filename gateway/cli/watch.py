@@ -2,15 +2,16 @@
 
 import base64
 import binascii
+import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, NoReturn
 
 import grpc
 import typer
 from rich.live import Live
 
-from gateway.api.v1.charge_point_pb2 import ListChargePointsRequest
+from gateway.api.v1.charge_point_pb2 import GetChargePointRequest, ListChargePointsRequest
 from gateway.api.v1.event_pb2 import (
     WatchEventsRequest,
     WatchEventsResponse,
@@ -19,12 +20,12 @@ from gateway.api.v1.event_pb2 import (
     WatchStart,
 )
 from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, TransactionState
-from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, describe, pages
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, pages
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
-from gateway.cli.following import QUEUE_LIMIT, Streams, follow
+from gateway.cli.following import QUEUE_LIMIT, Absence, Streams, absent, follow
 from gateway.cli.output import JsonOption, note, out, print_json_line, say
 from gateway.cli.telling import event_line
-from gateway.client import GatewayClient
+from gateway.client import GatewayClient, problem_of
 
 REFRESH_SECONDS = 0.25
 """How often the live view is drawn at most: fast enough for eyes."""
@@ -63,6 +64,7 @@ def watch(
         at = WatchStart.WATCH_START_BEGINNING if from_beginning else WatchStart.WATCH_START_NOW
         request.start_at = at
     with connect(target) as gateway:
+        _note_unknown(gateway, request.charge_points)
         as_lines = json or types or from_beginning or after is not None or not sys.stdout.isatty()
         if live is False or (live is None and as_lines):
             _lines(gateway, request, json)
@@ -72,11 +74,15 @@ def watch(
 
 def _lines(gateway: GatewayClient, request: WatchEventsRequest, json: bool) -> None:
     token = b""
+    absence = Absence(note)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        for response in follow(gateway.events.WatchEvents, request, interrupted=_note_interruption):
+        for response in follow(gateway.events.WatchEvents, request, interrupted=absence.begins):
+            absence.ends()
             token = response.resume_token
             _print_json(response) if json else _print_lines(response)
     finally:
+        signal.signal(signal.SIGTERM, before)
         if token and not json:
             note(f"to go on: --after {encode_token(token)}")
 
@@ -92,8 +98,20 @@ def _print_json(response: WatchEventsResponse) -> None:
     print_json_line({"resume_token": encode_token(response.resume_token)})
 
 
-def _note_interruption(error: Any) -> None:
-    note("interrupted: " + ("the gateway ended the watch" if error is None else describe(error)))
+def _terminate(number: int, frame: object) -> NoReturn:
+    """End as the signal would, and yet with a word on how to go on."""
+    raise SystemExit(128 + number)
+
+
+def _note_unknown(gateway: GatewayClient, identities: Iterable[str]) -> None:
+    """Say which chargers there are not: a mistyped one would be waited for without a word."""
+    for each in identities:
+        try:
+            gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=each), timeout=READ_SECONDS)
+        except grpc.RpcError as error:
+            if problem_of(error).code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            note(f"there is no charge point {each} (yet); waiting for it")
 
 
 def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Callable[[], bool] = lambda: False) -> None:
@@ -106,7 +124,7 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
     )
 
     def interrupted(error: grpc.RpcError | None) -> None:
-        dashboard.notice = "the gateway is away: " + ("it ended the watch" if error is None else describe(error))
+        dashboard.notice = absent(error)
 
     try:
         streams.add(follow(gateway.events.WatchEvents, request, interrupted=interrupted))

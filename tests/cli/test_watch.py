@@ -1,6 +1,9 @@
 """`gateway watch`: lines, JSON, resume tokens, interruptions; and what the live view knows."""
 
 import json
+import os
+import signal
+import threading
 
 import grpc
 import pytest
@@ -19,7 +22,7 @@ from gateway.cli.watch import decode_token, encode_token
 from tests.cli.fakes import Failure, at
 
 ONE = common_pb2.ConnectorAddress(evse=1, connector=1)
-GONE = Failure(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping")
+GONE = Failure(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping; nothing was sent", "DRAINING")
 TOO_OLD = Failure(grpc.StatusCode.OUT_OF_RANGE, "below retention", "BELOW_RETENTION")
 
 
@@ -101,7 +104,7 @@ def test_a_watch_outlives_the_gateway(fake, run):
         "transaction.started",
     ]
     assert [each.resume_token for each in fake.asked("WatchEvents")] == [b"", b"a", b"a", b"b"]
-    assert "interrupted: " in result.stderr
+    assert result.stderr.splitlines()[:2] == ["the gateway is stopping; trying again", "resumed"]
 
 
 def test_a_reservation_is_told_with_its_expiry():
@@ -109,6 +112,31 @@ def test_a_reservation_is_told_with_its_expiry():
     made = api.ReservationMade(reservation_id=7, connector=ONE, id_tag="TAG", expire_time=at("2024-05-01T11:00:00Z"))
     line = event_line(event("reservation.made", reservation_made=made))
     assert line.endswith("reservation id 7, connector 1, id tag TAG, expire time 2024-05-01 11:00:00")
+
+
+def test_a_charger_that_is_not_known_is_told_and_waited_for(fake, run):
+    """A mistyped name would be waited for in silence."""
+    fake.answers["GetChargePoint"] = Failure(grpc.StatusCode.NOT_FOUND, "there is no", "UNKNOWN_CHARGE_POINT")
+    fake.answers["WatchEvents"] = [[TOO_OLD]]
+    assert "there is no charge point NOPE (yet)" in run("watch", "NOPE").stderr
+    assert len(fake.asked("WatchEvents")) == 1
+
+
+def test_a_watch_that_is_terminated_says_how_to_go_on(fake, run):
+    """As one that is interrupted; the exit code is the signal's."""
+    killers = []
+
+    def terminate(*_):
+        killers.append(threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)))
+        killers[0].start()
+        return charge_point_pb2.GetChargePointResponse()
+
+    fake.answers["GetChargePoint"] = terminate
+    fake.answers["WatchEvents"] = [[api.WatchEventsResponse(resume_token=b"a")]] + [[] for _ in range(1_000)]
+    result = run("watch", "HOME-1")
+    killers[0].join()
+    assert result.exit_code == 143
+    assert f"to go on: --after {encode_token(b'a')}" in result.stderr
 
 
 def test_a_gateway_that_never_answered_is_not_waited_for(fake, run):
