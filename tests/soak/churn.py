@@ -268,7 +268,7 @@ class Churn:
     async def leave_half_open(self) -> None:
         """A link that is neither used nor closed, until the next one replaces it or silence ends it."""
         with self._link(await Link.open(self.gateway, "half-open")):
-            await trio.sleep(random.choice([0.1, 1, 60]))
+            await trio.sleep(random.choice([0.1, 1, 50]))  # silence_seconds and ping_grace_seconds are 42
 
     async def send_a_heavy_one(self) -> None:
         """A megabyte, wrong in every place."""
