@@ -12,15 +12,9 @@ from attrs import define, field
 from gateway.cli.connection import describe
 from gateway.client import problem_of
 
-from gateway.cli.connection import describe
-from gateway.client import problem_of
-
 LEAST_PAUSE = 0.5
 MOST_PAUSE = 10.0
 """Seconds between attempts to resume: quick after a restart, patient in an outage."""
-
-STOPPING = "DRAINING"
-"""The reason that a gateway gives while it stops."""
 
 STOPPING = "DRAINING"
 """The reason that a gateway gives while it stops."""
@@ -85,31 +79,6 @@ class Absence:
         if self._lasts:
             self._say("resumed")
         self._lasts = False
-
-
-@define
-class Absence:
-    """Says that the gateway is away, once however often it is tried, and that it is back."""
-
-    _say: Callable[[str], None]
-    _said: set[str] = field(factory=set)
-
-    def begins(self, error: grpc.RpcError | None) -> None:
-        """A watch was interrupted, or an attempt to resume it has failed."""
-        if error is None:
-            said = "the gateway ended the watch"
-        else:
-            said = "the gateway is stopping" if problem_of(error).reason == STOPPING else describe(error)
-        # A gateway that stops and is gone then is one absence, whatever the attempts say meanwhile.
-        if not self._said:
-            self._say(f"{said}; trying again")
-        self._said.add(said)
-
-    def ends(self) -> None:
-        """It has answered."""
-        if self._said:
-            self._say("resumed")
-        self._said.clear()
 
 
 @define
