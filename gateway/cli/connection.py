@@ -1,5 +1,6 @@
 """The connection to a gateway's control interface, and what its errors mean in one line."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.cli.output import CommandFailed, age
+from gateway.cli.unreachable import unreachable
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
 T = TypeVar("T")
@@ -51,10 +53,20 @@ class TlsFiles:
 TLS: ContextVar[TlsFiles] = ContextVar("tls", default=TlsFiles())  # noqa: B039 - frozen
 """What this run's root command was given."""
 
+TARGET: ContextVar[str] = ContextVar("target", default=DEFAULT_TARGET)
+"""Where this run connects to, for errors."""
+
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):[0-9]{1,5}|[a-z]+:/\S+|unix:\S+")
+"""host:port, [IPv6]:port, or a name with a scheme that gRPC knows."""
+
 
 @contextmanager
 def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]:
-    """A gateway's services. The connection is made with the first call. Raises CommandFailed for unreadable files."""
+    """A gateway's services. The connection is made with the first call. Raises CommandFailed for unreadable files, and
+    BadParameter for a target that is none."""
+    if not ADDRESS.fullmatch(target):
+        raise typer.BadParameter(f"expected host:port, got {target!r}", param_hint="--target")
+    TARGET.set(target)
     with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS) as client:
         yield client
 
@@ -141,7 +153,7 @@ def describe(error: grpc.RpcError) -> str:
     """An error of the control interface for people: one line, and one more for each wrong field not named in it."""
     problem = problem_of(error)
     if not problem.reason and problem.code is grpc.StatusCode.UNAVAILABLE:
-        return f"no gateway answers: {problem.message}"
+        return unreachable(TARGET.get(), problem.message)
     if not problem.reason and problem.code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return "the gateway did not answer in time"
     line = problem.message or problem.code.name.lower().replace("_", " ")

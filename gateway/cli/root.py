@@ -28,6 +28,7 @@ from gateway.cli import (
     watch,
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
+from gateway.cli.fields import by_option
 from gateway.cli.output import Interrupted, complain, note
 from gateway.errors import GatewayError
 
@@ -46,7 +47,7 @@ class Root(TyperGroup):
             complain(str(error))
             raise typer.Exit(1) from None
         except grpc.RpcError as error:
-            complain(describe(error))
+            complain(by_option(describe(error), ctx.invoked_subcommand))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

@@ -179,7 +179,7 @@ def test_wrong_fields_are_told_one_by_one(fake, run):
     )
     lines = run("chargers", "add", "a/b").stderr.splitlines()
     assert lines[0] == "error: the request is not valid [INVALID_COMMAND]"
-    assert lines[1] == "  charge_point.identity: contains a slash"
+    assert lines[1] == "  IDENTITY: contains a slash"
 
 
 def test_no_gateway_is_told_plainly(run, monkeypatch):
