@@ -18,10 +18,11 @@ from gateway.app.housekeeping import LostEnds, end_overdue_reservations, record_
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
+from gateway.control.address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreUnavailable
 from gateway.feed.feed import Feed
 from gateway.handlers.v16.routing import protocol as protocol_16
 from gateway.journal.journal import Journal
@@ -62,8 +63,11 @@ def serve(settings: Settings) -> int:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[SqliteStore]:
-    """The store, closed at the end."""
-    store = SqliteStore(settings.store.path, clock=utc_now)
+    """The store, closed at the end. Raises ``StoreError``; one that can't be opened is told with its setting."""
+    try:
+        store = SqliteStore(settings.store.path, clock=utc_now)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"store.path: {error}") from error
     try:
         yield store
     finally:
@@ -184,8 +188,8 @@ class Gateway:
                 self._serve_metrics(stack)
                 room = self.capacity.room
                 log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
-                for listener in self.listeners:
-                    await nursery.start(self._listen, listener)
+                for index, listener in enumerate(self.listeners):
+                    await nursery.start(self._listen, index, listener)
                 log.info("gateway ready")
                 await self._until_told(signals)
                 await self._drain(signals, control_ended)
@@ -197,7 +201,7 @@ class Gateway:
         finally:
             ended.set()
 
-    async def _listen(self, listener: Listener, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _listen(self, index: int, listener: Listener, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 addresses = await nursery.start(listener.serve)
@@ -205,7 +209,11 @@ class Gateway:
                     log.info("listening for chargers", listener=listener.name, host=host, port=port)
                 task_status.started()
         except* OSError as errors:
-            raise SettingsError(f"listeners.{listener.name}: can't listen: {errors.exceptions[0]}") from errors
+            section = self._settings.listeners[index]
+            address = listening_address(section.host, section.port)
+            raise SettingsError(
+                f"listeners[{index}]: can't listen on {address}: {why_not(errors.exceptions[0])}"
+            ) from errors
 
     def _serve_metrics(self, stack: ExitStack) -> None:
         address = self._settings.metrics.host_and_port
@@ -215,7 +223,7 @@ class Gateway:
             server = self.metrics.serve(*address)
         except OSError as error:
             raise SettingsError(
-                f"metrics.address: can't listen on {self._settings.metrics.address}: {error}"
+                f"metrics.address: can't listen on {self._settings.metrics.address}: {why_not(error)}"
             ) from error
         stack.callback(server.server_close)
         stack.callback(server.shutdown)

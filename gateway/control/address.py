@@ -1,6 +1,8 @@
-"""Where the control interface may listen: whoever reaches it controls the chargers."""
+"""Where the control interface may listen: whoever reaches it controls the chargers. And why one can't listen there."""
 
+import errno
 import ipaddress
+import socket
 
 from gateway.errors import SettingsError
 
@@ -29,3 +31,36 @@ def is_loopback(host: str) -> bool:
 def listening_address(host: str, port: int) -> str:
     """As gRPC takes it: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+def why_not(error: Exception) -> str:
+    """Why one can't listen, in an operator's words and without an error number."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.EADDRINUSE:
+        return "the address is in use"
+    return error.strerror or str(error)
+
+
+def why_not_listening(host: str, port: int) -> str | None:
+    """Why nobody can listen there now, as the system tells; None if one could. gRPC itself gives no reason.
+
+    May wait for the name to be resolved.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        return why_not(error)
+    reasons = []
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                # As a server does: what the last run's connections left behind is no obstacle.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+        except OSError as error:
+            reasons.append(error)
+    # A name may stand for addresses of a family that this machine doesn't have: those are not the reason.
+    reasons.sort(key=lambda error: error.errno != errno.EADDRINUSE)
+    return why_not(reasons[0]) if reasons else None

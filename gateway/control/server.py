@@ -22,7 +22,7 @@ from gateway.api.v1 import (
     vendor_data_pb2_grpc,
 )
 from gateway.bridge import Bridge, Started, Unavailable
-from gateway.control.address import check_address, listening_address
+from gateway.control.address import check_address, listening_address, why_not_listening
 from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.diagnosing import Diagnosing
@@ -227,10 +227,13 @@ class ControlServer:
                     [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=tls.client_ca is not None
                 )
                 port = server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise SettingsError(f"control.address: can't listen on {address}: {error}") from None
-        if port == 0:
-            raise SettingsError(f"control.address: can't listen on {address}")
+        except RuntimeError:
+            port = 0
+        if port == 0:  # gRPC tells nobody why
+            reason = why_not_listening(self._settings.host, self._settings.port)
+            if reason is None:
+                reason = "gRPC refuses to" if tls is None else "gRPC refuses to with this certificate, key or client_ca"
+            raise SettingsError(f"control.address: can't listen on {address}: {reason}")
         return port
 
 

@@ -149,8 +149,11 @@ def test_a_store_in_no_folder_is_found(config):
     config.write_text(config.read_text() + '[store]\npath = "none/gateway.db"\n')
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 1
-    assert "store.path" in text
-    assert "no such folder" in text
+    assert "store.path: " in text
+    assert "none: no such folder" in text
+    code, text = run("serve", config)
+    assert code == 1
+    assert text == f"error: store.path: {config.parent}/none: no such folder\n"
 
 
 def test_one_kind_of_certificate_is_a_warning(config, certificates):
@@ -198,7 +201,8 @@ def test_the_module_runs_as_the_console_script_does():
 def test_a_port_that_is_taken_ends_serving_with_one_line(config, free):
     """What nurseries wrap in groups reaches the operator as a sentence, not as a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        host_and_port = f'host = "127.0.0.1"\nport = {taken.getsockname()[1]}\n'
+        port = taken.getsockname()[1]
+        host_and_port = f'host = "127.0.0.1"\nport = {port}\n'
         others = f'[control]\naddress = "127.0.0.1:{free}"\n[metrics]\naddress = "off"\n'
         config.write_text(config.read_text() + host_and_port + others)
         done = subprocess.run(
@@ -209,8 +213,7 @@ def test_a_port_that_is_taken_ends_serving_with_one_line(config, free):
         )
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert "listeners.chargers: can't listen" in errors[0]
+    assert errors == [f"error: listeners[0]: can't listen on 127.0.0.1:{port}: the address is in use"]
     assert "Traceback" not in done.stderr
 
 

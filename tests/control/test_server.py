@@ -1,5 +1,7 @@
 """The server itself: where it listens, health, reflection, TLS, drain."""
 
+import socket
+
 import grpc
 import pytest
 import trio
@@ -11,7 +13,7 @@ from gateway.api.v1 import charge_point_pb2, command_pb2
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
 from gateway.control import server
-from gateway.control.address import check_address, listening_address
+from gateway.control.address import check_address, listening_address, why_not_listening
 from gateway.control.server import ControlServer, ControlSettings
 from gateway.errors import SettingsError
 from tests.control.fakes import control
@@ -58,23 +60,48 @@ def test_ipv6_addresses_are_bracketed():
     assert listening_address("127.0.0.1", 5) == "127.0.0.1:5"
 
 
+def beside(first, settings):
+    """A second server of the same gateway's parts."""
+    return ControlServer(
+        settings,
+        journal=first.journal,
+        store=first.store,
+        commands=first.commands,
+        feed=first.feed,
+        diagnostics=first.diagnostics,
+        vendors=first.vendors,
+        clock=None,
+        bridge=Bridge(),
+    )
+
+
 async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
     """Two gateways never share one."""
     async with control(tmp_path) as first:
-        settings = ControlSettings(port=first.port)
-        second = ControlServer(
-            settings,
-            journal=first.journal,
-            store=first.store,
-            commands=first.commands,
-            feed=first.feed,
-            diagnostics=first.diagnostics,
-            vendors=first.vendors,
-            clock=None,
-            bridge=Bridge(),
-        )
-        with pytest.raises(SettingsError, match=str(first.port)):
-            await second.run()
+        with pytest.raises(SettingsError) as caught:
+            await beside(first, ControlSettings(port=first.port)).run()
+        told = f"control.address: can't listen on 127.0.0.1:{first.port}: the address is in use"
+        assert str(caught.value) == told
+
+
+def test_why_nobody_can_listen_is_the_systems_reason(monkeypatch):
+    """A taken port, also behind a name with addresses that this machine doesn't have, and an address elsewhere."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert why_not_listening("127.0.0.1", port) == "the address is in use"
+        with monkeypatch.context() as patched:
+            both = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)) for host in ("192.0.2.1", "127.0.0.1")]
+            patched.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+            assert why_not_listening("some.name", port) == "the address is in use"
+    assert why_not_listening("127.0.0.1", port) is None
+    assert why_not_listening("192.0.2.1", 0) == "Cannot assign requested address"
+
+
+async def test_tls_that_grpc_refuses_is_not_told_as_a_taken_address(tmp_path):
+    """The address is free then."""
+    async with control(tmp_path) as first:
+        with pytest.raises(SettingsError, match="gRPC refuses to with this certificate"):
+            await beside(first, ControlSettings(port=0, tls=server.Tls(b"none", b"none"))).run()
 
 
 async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):

@@ -73,9 +73,11 @@ def test_a_second_process_is_refused_with_the_first_ones_number(path):
 
 
 def test_a_place_that_is_no_directory_is_unavailable(tmp_path):
-    """The message names the file."""
-    with pytest.raises(StoreUnavailable, match=r"nowhere/gateway\.db"):
-        opened(tmp_path / "nowhere" / "gateway.db")
+    """The message names the folder: it is the operator's to make."""
+    (tmp_path / "file").touch()
+    for name in ("nowhere", "file"):
+        with pytest.raises(StoreUnavailable, match=rf"/{name}: no such folder$"):
+            opened(tmp_path / name / "gateway.db")
 
 
 # --- what the file may be -------------------------------------------------------------------------------------

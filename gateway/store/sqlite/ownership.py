@@ -17,14 +17,16 @@ _NOTE_BYTES = 128
 class Ownership:
     """Exclusive ownership of the database at ``path``, from construction to ``release``.
 
-    Raises ``StoreInUse``, naming the file and the process that holds it, and ``StoreUnavailable`` where the lock
-    file can't be made.
+    Raises ``StoreInUse``, naming the file and the process that holds it, and ``StoreUnavailable`` where the
+    folder isn't there or the lock file can't be made.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = path.with_name(path.name + ".lock")
         try:
             self._fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise StoreUnavailable(f"{path.parent}: no such folder") from error
         except OSError as error:
             raise StoreUnavailable(f"the lock file {self._lock} can't be opened: {error.strerror}") from error
         try:
