@@ -35,7 +35,7 @@ def dev(
 ) -> None:
     """Make a development CA, and an ECDSA P-256 and an RSA 2048 server certificate that it vouches for.
 
-    Chargers must trust ca.pem; the gateway is given the server certificates (see [[listeners]] in its settings).
+    Chargers must trust ca.pem; the gateway is given the server certificates (under listeners in its settings).
     """
     issuing = certificates.Issuing(organization, datetime.now(UTC), timedelta(days=days))
     hosts = ["localhost"] if host is None else host

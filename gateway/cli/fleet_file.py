@@ -82,7 +82,13 @@ def read_fleet(data: bytes) -> FleetFile:
     wrong: list[Wrong] = []
     for line, cells in lines:
         if len(cells) != len(columns):
-            wrong.append(Wrong(line, "", f"has {len(cells)} columns, and the header has {len(columns)}"))
+            wrong.append(
+                Wrong(
+                    line,
+                    "",
+                    f"has {len(cells)} column{'' if len(cells) == 1 else 's'}, and the header has {len(columns)}",
+                )
+            )
             continue
         row, faults = _row(line, dict(zip(columns, cells, strict=True)))
         rows.append(row)

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 refused or failed, with one clear line on standard error; 
 """
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from gateway.cli import (
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
 from gateway.cli.fields import by_option
-from gateway.cli.output import Interrupted, complain, note
+from gateway.cli.output import Interrupted, complain, note, say
 from gateway.errors import GatewayError
 
 
@@ -66,6 +67,13 @@ app = typer.Typer(
 )
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version, and end."""
+    if wanted:
+        say(f"gateway {version('gateway')}")
+        raise typer.Exit
+
+
 @app.callback()
 def gateway(
     ca: Annotated[
@@ -75,6 +83,9 @@ def gateway(
         Path | None, typer.Option(envvar="GATEWAY_CERTIFICATE", help="With --ca: a client certificate in PEM.")
     ] = None,
     key: Annotated[Path | None, typer.Option(envvar="GATEWAY_KEY", help="Its private key in PEM.")] = None,
+    show: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """An OCPP 1.6J gateway: chargers over wss, a control interface over gRPC."""
     if (certificate is None) != (key is None) or (certificate is not None and ca is None):

@@ -13,6 +13,7 @@ import typer
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
 from gateway.cli.chargers import read_key
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
+from gateway.cli.crowd import Crowd
 from gateway.cli.output import JsonOption, fail, note, print_json_line, say
 from gateway.client import GatewayClient
 
@@ -117,20 +118,25 @@ def run(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
+    crowd = Crowd(len(configs))
+
     def told(identity: str, name: str, details: Mapping[str, Any]) -> None:
         if json:
             print_json_line({"identity": identity, "event": name, **details})
-        elif len(configs) == 1 or name in ("link_failed", "link_lost", "boot_failed", "delivery_failed"):
-            say(f"{identity:<12} {name:<22} {_words(details)}".rstrip())
+            return
+        for what, facts in crowd.told(identity, name, details):
+            say(f"{identity:<12} {what:<22} {_words(facts)}".rstrip())
+        if crowd.complete() and crowd.size > 1:
+            say(f"all {crowd.size} are connected")
 
     async def plug_in(charger: SimulatedCharger) -> None:
         await charger.wait_for(lambda each: each.registration == "Accepted")
         charger.plug_in()
 
     async def live() -> None:
-        crowd = partial(simulate_many, configs, context, spread=spread, lively=not plugged, on_event=told)
+        running = partial(simulate_many, configs, context, spread=spread, lively=not plugged, on_event=told)
         async with trio.open_nursery() as nursery:
-            chargers = await nursery.start(crowd)
+            chargers = await nursery.start(running)
             if not json:
                 note(f"{len(chargers)} simulated; Ctrl-C ends")
             if plugged:

@@ -62,6 +62,8 @@ def start(
     )
     with connect(target) as gateway:
         answered(gateway.commands.RemoteStartTransaction, message, json, "the start")
+    if not json:
+        note(f"accepted is not started: gateway watch {charge_point} shows when it is")
 
 
 def stop(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,15 @@ def test_a_reader_that_goes_away_is_no_error_to_tell():
     with started.stderr as said:
         assert said.read() == b""
     assert started.wait(60) == 1
+
+
+def test_the_version_is_told(run):
+    """For a report of a fault."""
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"gateway {metadata.version('gateway')}\n")
+
+
+def test_help_has_no_holes(run):
+    """Brackets are not taken for markup."""
+    assert "(see [] in" not in run("certs", "dev", "--help").stdout
+    assert "listeners in its settings" in " ".join(run("certs", "dev", "--help").stdout.split())

@@ -42,6 +42,7 @@ def test_a_start_names_the_tag_and_the_connector(fake, run):
         result = run("start", "HOME-1", "--tag", "TAG", "--connector", 2)
         assert result.exit_code == 0, result.output
     assert "HOME-1 answered: Accepted" in result.stdout
+    assert "accepted is not started: gateway watch HOME-1 shows when it is" in result.stderr
     first, second = fake.asked("RemoteStartTransaction")
     assert (first.charge_point, first.id_tag, first.connector) == ("HOME-1", "TAG", TWO)
     assert 0 < len(first.request_id) <= 64

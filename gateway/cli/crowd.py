@@ -1,0 +1,51 @@
+"""What `gateway simulate` says of many chargers: who lost the link and is back, and when all are connected."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import define, field
+
+TROUBLE = ("link_failed", "link_lost", "boot_failed", "delivery_failed")
+"""What is told of one among many; all else would drown it."""
+
+HINTS = (
+    ("HTTP 401", "the gateway knows another key: --key"),
+    ("CERTIFICATE_VERIFY_FAILED", "the gateway's certificate is not from a CA that is trusted here: --ca"),
+)
+"""A part of the reason for which a link failed, and what to look at."""
+
+
+@define
+class Crowd:
+    """Follows the links of so many chargers."""
+
+    size: int
+    _up: set[str] = field(factory=set)
+    _down: set[str] = field(factory=set)
+    """Those whose trouble was told."""
+    _complete: bool = False
+
+    def told(self, identity: str, name: str, details: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """What to say of an event of one of them: names with details; and of all of them when they are complete."""
+        if name in TROUBLE or self.size == 1:
+            yield name, with_hint(details)
+        if name in ("link_failed", "link_lost"):
+            self._up.discard(identity)
+            self._down.add(identity)
+        elif name == "link_up":
+            self._up.add(identity)
+            if identity in self._down and self.size > 1:
+                yield "link_back", {}
+            self._down.discard(identity)
+
+    def complete(self) -> bool:
+        """Whether all are connected for the first time, or again after some were not. True once each time."""
+        before, self._complete = self._complete, len(self._up) == self.size
+        return self._complete and not before
+
+
+def with_hint(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Details with what to look at, where that is known from the reason."""
+    reason = str(details.get("reason", ""))
+    hint = next((each for part, each in HINTS if part in reason), "")
+    return {**details, "reason": f"{reason} ({hint})"} if hint else details
