@@ -60,7 +60,9 @@ def not_found(what: str, name: str) -> Failure:
 def already_exists(what: str, name: str) -> Failure:
     """The name is taken."""
     key = what.replace(" ", "_")
-    return Failure(Status.ALREADY_EXISTS, f"{key.upper()}_EXISTS", f"there is a {what} {name} already", {key: name})
+    article = "an" if what[0] in "aeiou" else "a"
+    message = f"there is {article} {what} {name} already"
+    return Failure(Status.ALREADY_EXISTS, f"{key.upper()}_EXISTS", message, {key: name})
 
 
 def stale(what: str, name: str) -> Failure:
