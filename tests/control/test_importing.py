@@ -1,7 +1,7 @@
 """ImportChargePoints over a real server and client, in front of a real store."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import grpc
 import pytest
@@ -221,19 +221,22 @@ def hanging_import(gateway, *requests):
         call.cancel()
 
 
-async def until_running(gateway):
-    """Until an import under way keeps others out."""
+@asynccontextmanager
+async def running_import(gateway, *requests):
+    """A hanging import that certainly is the one under way: a probe that came before it is begun again."""
     while True:
-        _, problem = await whole(gateway, [])
-        if problem.reason == "IMPORT_RUNNING":
-            return problem
-        await trio.sleep(0.02)
+        with hanging_import(gateway, *requests) as call:
+            while not call.done():
+                _, problem = await whole(gateway, [])
+                if problem.reason == "IMPORT_RUNNING" and not call.done():
+                    yield call, problem
+                    return
+                await trio.sleep(0.02)
 
 
 async def test_a_second_import_is_refused_until_the_first_is_over(gateway):
     """One at a time; a client that goes away makes room, and leaves nothing behind."""
-    with hanging_import(gateway, header(2), batch(one("CP1"))):
-        problem = await until_running(gateway)
+    async with running_import(gateway, header(2), batch(one("CP1"))) as (_, problem):
         assert problem.code is grpc.StatusCode.FAILED_PRECONDITION
     for _ in range(200):
         if (await whole(gateway, asking(one("CP9"))))[1] is None:
@@ -252,8 +255,7 @@ async def test_a_client_that_sends_nothing_more_is_given_up(gateway, monkeypatch
 
 async def test_a_drain_ends_an_import_that_is_being_received(gateway):
     """UNAVAILABLE at once, without waiting for the client."""
-    with hanging_import(gateway, header(2)) as call:
-        await until_running(gateway)
+    async with running_import(gateway, header(2)) as (call, _):
         gateway.server.drain(5.0)
         with trio.fail_after(3):
             problem = problem_of(await trio.to_thread.run_sync(call.exception))
