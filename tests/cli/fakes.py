@@ -100,7 +100,9 @@ class FakeGateway:
         def answer(request: Any, context: Any) -> Iterator[Any]:
             self.requests.append((method, list(request) if isinstance(request, Iterator) else request))
             found = self.answers.get(method, [])
-            if found and isinstance(found[0], list):
+            if callable(found):
+                found = found(request, context)
+            elif found and isinstance(found[0], list):
                 found = found.pop(0)
             for each in found:
                 if isinstance(each, Failure):

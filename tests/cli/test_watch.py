@@ -124,17 +124,17 @@ def test_a_charger_that_is_not_known_is_told_and_waited_for(fake, run):
 
 def test_a_watch_that_is_terminated_says_how_to_go_on(fake, run):
     """As one that is interrupted; the exit code is the signal's."""
-    killers = []
+    over = threading.Event()
 
-    def terminate(*_):
-        killers.append(threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)))
-        killers[0].start()
-        return charge_point_pb2.GetChargePointResponse()
+    def one_and_then_silence(request, context):
+        context.add_callback(over.set)
+        yield api.WatchEventsResponse(resume_token=b"a")
+        over.wait(0.3)  # the watch waits for more by now
+        os.kill(os.getpid(), signal.SIGTERM)
+        over.wait(10)
 
-    fake.answers["GetChargePoint"] = terminate
-    fake.answers["WatchEvents"] = [[api.WatchEventsResponse(resume_token=b"a")]] + [[] for _ in range(1_000)]
-    result = run("watch", "HOME-1")
-    killers[0].join()
+    fake.answers["WatchEvents"] = one_and_then_silence
+    result = run("watch")
     assert result.exit_code == 143
     assert f"to go on: --after {encode_token(b'a')}" in result.stderr
 
