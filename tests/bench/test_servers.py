@@ -1,0 +1,120 @@
+"""The servers that the gateway is held against: each answers what a charger says, and refuses who shows no key."""
+
+import base64
+import json
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.servers import process
+from bench.servers.process import Running
+
+NOW = "2024-01-01T00:00:00Z"
+
+MESSAGES = {
+    "BootNotification": {"chargePointVendor": "Bench", "chargePointModel": "Test"},
+    "Heartbeat": {},
+    "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Available"},
+    "StartTransaction": {"connectorId": 1, "idTag": "TAG", "meterStart": 0, "timestamp": NOW},
+    "MeterValues": {"connectorId": 1, "meterValue": [{"timestamp": NOW, "sampledValue": [{"value": "1"}]}]},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(params=process.NAMES, scope="module")
+def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[Running]:
+    missing = process.why_unavailable(request.param)
+    if missing is not None:
+        pytest.skip(f"{request.param}: {missing}")
+    with process.running(request.param, folder) as running:
+        yield running
+
+
+class Charger:
+    """A blocking one, its frames made by hand."""
+
+    def __init__(self, server: Running, *, key: bytes = os.urandom(20)) -> None:
+        context = ssl.create_default_context(cafile=server.ca_file)
+        plain = socket.create_connection((server.host, server.port), timeout=10)
+        self._socket = context.wrap_socket(plain, server_hostname="localhost")
+        token = base64.b64encode(b"CP1:" + key).decode()
+        authorization = f"Authorization: Basic {token}\r\n" if key else ""
+        self._socket.sendall(
+            (
+                "GET /ocpp/CP1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Protocol: ocpp1.6\r\n{authorization}\r\n"
+            ).encode()
+        )
+        self.head = b""
+        while not self.head.endswith(b"\r\n\r\n"):
+            byte = self._socket.recv(1)
+            if not byte:
+                break
+            self.head += byte
+
+    def call(self, action: str, payload: object) -> list[object]:
+        text = json.dumps([2, "19223201", action, payload]).encode()
+        size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0xFE]) + len(text).to_bytes(2, "big")
+        self._socket.sendall(b"\x81" + size + bytes(4) + text)
+        first, length = self._exactly(2)
+        assert first == 0x81
+        if length == 126:
+            length = int.from_bytes(self._exactly(2), "big")
+        answer: list[object] = json.loads(self._exactly(length))
+        return answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            part = self._socket.recv(count - len(data))
+            assert part, "the server has closed"
+            data += part
+        return data
+
+
+def test_all_that_a_charger_says_is_confirmed(server: Running) -> None:
+    """Every message of the measurements is answered by a CALLRESULT with its id."""
+    charger = Charger(server)
+    assert charger.head.startswith(b"HTTP/1.1 101")
+    assert b"ocpp1.6" in charger.head
+    for action, payload in MESSAGES.items():
+        answer = charger.call(action, payload)
+        assert answer[:2] == [3, "19223201"], action
+    charger.close()
+
+
+def test_a_charger_without_a_key_is_refused(server: Running) -> None:
+    """Basic authentication is looked at."""
+    charger = Charger(server, key=b"")
+    assert b"101" not in charger.head.partition(b"\r\n")[0]
+    charger.close()
+
+
+def test_one_that_leaves_without_a_word_ends_nobody_else(server: Running) -> None:
+    """A connection that breaks ends itself."""
+    gone, stays = Charger(server), Charger(server)
+    gone.close()
+    assert stays.call("Heartbeat", {})[0] == 3
+    later = Charger(server)
+    assert later.call("Heartbeat", {})[0] == 3
+    for charger in (stays, later):
+        charger.close()
+
+
+def test_a_server_that_cannot_run_here_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Without Node there is no row for ocpp-rpc, and a reason."""
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(process.Unavailable, match="node was not found"), process.running("ocpp_rpc", folder):
+        pass
