@@ -17,6 +17,11 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a platform without the library's compiled part
+    from websockets.utils import apply_mask
+
 from gateway.framing.events import (
     Closed,
     Event,
@@ -28,6 +33,7 @@ from gateway.framing.events import (
     UpgradeRequested,
 )
 from gateway.framing.head import HeadBuffer, offered_subprotocols
+from gateway.framing.plain import Boundary, plain_text, text_frame
 from gateway.framing.reassembly import Reassembly, Violation
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -86,6 +92,7 @@ class WebSocket:
         self._response: Response | None = None
         self._offered: tuple[str, ...] = ()
         self._reassembly = Reassembly(max_message_bytes)
+        self._boundary = Boundary()
         self._closed: Closed | None = None
         self._reported = False
         self._finished = False
@@ -99,6 +106,11 @@ class WebSocket:
             return []
         if self._head is not None:
             return self._receive_head(self._head, data)
+        if self._boundary.reached and not self._reassembly.begun and self._protocol.state is State.OPEN:
+            text = plain_text(data, apply_mask)
+            if text is not None:
+                return [self._message(self._reassembly.add(text, True))]
+        self._boundary.follow(data)
         self._protocol.receive_data(data)
         return self._frame_events()
 
@@ -138,7 +150,7 @@ class WebSocket:
 
     def send_text(self, data: bytes) -> None:
         if self.open:
-            self._protocol.send_text(data)
+            self._protocol.writes.append(text_frame(data))
 
     def send_ping(self, payload: bytes = b"") -> None:
         if self.open:
@@ -165,7 +177,7 @@ class WebSocket:
         writes = self._protocol.writes  # data_to_send() would allocate a list on each call of the hot path
         if not writes:
             return b""
-        data = b"".join(writes)
+        data = writes[0] if len(writes) == 1 else b"".join(writes)
         writes.clear()
         return data
 
@@ -304,10 +316,7 @@ class WebSocket:
         if opcode is Opcode.TEXT or opcode is Opcode.CONT:
             if self._closed is not None:
                 return _FRAGMENT_SEEN  # dropped, but still a sign of life
-            whole = self._reassembly.add(bytes(frame.data), frame.fin)
-            if isinstance(whole, bytes):
-                return Message(whole)
-            return self._fail(whole) if whole is not None else _FRAGMENT_SEEN
+            return self._message(self._reassembly.add(bytes(frame.data), frame.fin))
         if opcode is Opcode.PING:
             return _PING_SEEN
         if opcode is Opcode.PONG:
@@ -316,6 +325,11 @@ class WebSocket:
             # OCPP-J is text. One policy for the odd stack that sends binary JSON: close (OCPP.md A3.15).
             return self._fail(Violation(_UNSUPPORTED_DATA, "binary messages are not accepted"))
         return None  # a Close; _end() reports it, after whatever came before it
+
+    def _message(self, whole: bytes | Violation | None) -> Event:
+        if isinstance(whole, bytes):
+            return Message(whole)
+        return self._fail(whole) if whole is not None else _FRAGMENT_SEEN
 
     def _fail(self, violation: Violation) -> Event:
         self._closed = self._closed or Closed(violation.code, violation.reason, "local")

@@ -1,0 +1,95 @@
+"""The quick way in for plain frames: one whole, masked text message, which is nearly all that a charger sends.
+
+The library reads a frame in a generator, which takes longer than decrypting it. So a read that is exactly one frame
+that leaves no question is read here, and everything else by the library, which thus sees an unbroken sequence of frames
+and decides about whatever is odd. One can change over between two frames only; ``Boundary`` knows when that is.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+TEXT_AND_FINAL: Final = 0x81
+_MASKED: Final = 0x80
+_LENGTH: Final = 0x7F
+_TWO_BYTES, _EIGHT_BYTES = 126, 127
+_MASK_BYTES: Final = 4
+_LONGEST_HEAD: Final = 2 + 8 + _MASK_BYTES
+
+
+def plain_text(data: bytes, apply_mask: Callable[[bytes, bytes], bytes]) -> bytes | None:
+    """The payload, if ``data`` is exactly one final text frame from a client, of at most 65,535 bytes and with its
+    length in the shortest spelling (RFC 6455 §5.2); else None. Whether it is UTF-8 is not looked at.
+
+    ``apply_mask`` is the library's."""
+    size = len(data)
+    if size < 2 + _MASK_BYTES or data[0] != TEXT_AND_FINAL:
+        return None
+    length = data[1] - _MASKED  # negative if there is no mask
+    if length == _TWO_BYTES:
+        length = (data[2] << 8) | data[3]
+        mask_at = 4
+        if length < _TWO_BYTES:
+            return None
+    elif 0 <= length < _TWO_BYTES:
+        mask_at = 2
+    else:
+        return None
+    start = mask_at + _MASK_BYTES
+    if size != start + length:
+        return None
+    return apply_mask(data[start:], data[mask_at:start])
+
+
+def text_frame(data: bytes) -> bytes:
+    """A final text frame of a server (RFC 6455 §5.2: without a mask)."""
+    size = len(data)
+    if size < _TWO_BYTES:
+        return bytes((TEXT_AND_FINAL, size)) + data
+    if size <= 0xFFFF:
+        return bytes((TEXT_AND_FINAL, _TWO_BYTES, size >> 8, size & 0xFF)) + data
+    return bytes((TEXT_AND_FINAL, _EIGHT_BYTES)) + size.to_bytes(8, "big") + data
+
+
+class Boundary:
+    """Follows a client's frames by their announced lengths, as far as to tell when one of them ends."""
+
+    __slots__ = ("_head", "_owed")
+
+    def __init__(self) -> None:
+        self._head = b""  # the beginning of a head that is not complete: at most 13 bytes
+        self._owed = 0  # what is still to come of the frame whose head was complete
+
+    @property
+    def reached(self) -> bool:
+        """True between two frames."""
+        return not self._owed and not self._head
+
+    def follow(self, data: bytes) -> None:
+        """These bytes came."""
+        at = self._owed
+        while at < len(data):
+            begun = len(self._head)
+            head = self._head + data[at : at + _LONGEST_HEAD - begun]
+            size = _frame_bytes(head)
+            if size is None:
+                self._head, self._owed = head, 0
+                return
+            self._head = b""
+            at += size - begun
+        self._owed = at - len(data)
+
+
+def _frame_bytes(head: bytes) -> int | None:
+    """How long a whole frame is, None if its head doesn't say yet."""
+    if len(head) < 2:
+        return None
+    length = head[1] & _LENGTH
+    at = 2
+    if length >= _TWO_BYTES:
+        at = 4 if length == _TWO_BYTES else 10
+        if len(head) < at:
+            return None
+        length = int.from_bytes(head[2:at], "big")
+    if head[1] & _MASKED:
+        at += _MASK_BYTES
+    return at + length if len(head) >= at else None
