@@ -67,9 +67,15 @@ class Commands(command_pb2_grpc.CommandServiceServicer):
         )
         for moment in (command.create_time, command.send_time, command.finish_time):
             moment.FromNanoseconds(now)
-        return command_pb2.TriggerMessageResponse(
-            command=command, status=command_pb2.TRIGGER_MESSAGE_STATUS_ACCEPTED
-        )
+        return command_pb2.TriggerMessageResponse(command=command, status=command_pb2.TRIGGER_MESSAGE_STATUS_ACCEPTED)
+
+
+@frozen(eq=False)
+class Link:
+    """A message, and where the next one will be: a stream that is late misses none."""
+
+    message: bytes
+    following: "asyncio.Future[Link]"
 
 
 class Events:
@@ -79,7 +85,7 @@ class Events:
         self._interval = 1 / rate
         self._filling = "x" * size
         self._number = 0
-        self._next: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._next: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._streams = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -96,7 +102,7 @@ class Events:
             await asyncio.sleep(due - loop.time())
             if self._streams:
                 made, self._next = self._next, loop.create_future()
-                made.set_result(self._message())
+                made.set_result(Link(self._message(), self._next))
 
     async def _watch(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         self._streams += 1
@@ -104,8 +110,9 @@ class Events:
             following = self._next
             yield b""  # as the gateway's watch begins
             while True:
-                following, message = self._next, await asyncio.shield(following)
-                yield message
+                link = await asyncio.shield(following)  # others wait for it, too
+                following = link.following
+                yield link.message
         finally:
             self._streams -= 1
 
