@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import Server, gateway
 from bench.servers import process
 from bench.servers.process import Running
 
@@ -41,15 +42,16 @@ def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[Running]:
 class Charger:
     """A blocking one, its frames made by hand."""
 
-    def __init__(self, server: Running, *, key: bytes = os.urandom(20)) -> None:
+    def __init__(self, server: Server, *, identity: str = "CP1", key: bytes = os.urandom(20)) -> None:
         context = ssl.create_default_context(cafile=server.ca_file)
         plain = socket.create_connection((server.host, server.port), timeout=10)
         self._socket = context.wrap_socket(plain, server_hostname="localhost")
-        token = base64.b64encode(b"CP1:" + key).decode()
+        token = base64.b64encode(identity.encode() + b":" + key).decode()
         authorization = f"Authorization: Basic {token}\r\n" if key else ""
         self._socket.sendall(
             (
-                "GET /ocpp/CP1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"GET {server.path}/{identity} HTTP/1.1\r\n"
+                "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                 f"Sec-WebSocket-Protocol: ocpp1.6\r\n{authorization}\r\n"
             ).encode()
@@ -71,6 +73,12 @@ class Charger:
             length = int.from_bytes(self._exactly(2), "big")
         answer: list[object] = json.loads(self._exactly(length))
         return answer
+
+    def closed_with(self) -> int:
+        """The code of the Close that comes next."""
+        first, length = self._exactly(2)
+        assert first == 0x88
+        return int.from_bytes(self._exactly(length)[:2], "big")
 
     def close(self) -> None:
         self._socket.close()
@@ -111,6 +119,28 @@ def test_one_that_leaves_without_a_word_ends_nobody_else(server: Running) -> Non
     assert later.call("Heartbeat", {})[0] == 3
     for charger in (stays, later):
         charger.close()
+
+
+def test_the_gateway_serves_over_trio_websocket_as_over_its_own_transport(tmp_path: Path) -> None:
+    """Its transport is one seam: chargers are admitted and refused, answered, and closed in order at the end."""
+    with gateway(tmp_path, launcher=("-m", "bench.servers.gateway_trio_websocket")) as running:
+        [known] = running.provision(1)
+        stranger = Charger(running, identity="STRANGER")
+        assert stranger.head.startswith(b"HTTP/1.1 404")
+        wrong = Charger(running, identity=known.identity)
+        assert wrong.head.startswith(b"HTTP/1.1 401")
+        charger = Charger(running, identity=known.identity, key=known.key)
+        assert charger.head.startswith(b"HTTP/1.1 101")
+        for action, payload in MESSAGES.items():
+            assert charger.call(action, payload)[:2] == [3, "19223201"], action
+        newer = Charger(running, identity=known.identity, key=known.key)
+        assert newer.call("Heartbeat", {})[0] == 3
+        assert charger.closed_with() == 1008
+        for each in (stranger, wrong, charger):
+            each.close()
+        running.stop()
+        assert newer.closed_with() == 1001
+        newer.close()
 
 
 def test_a_server_that_cannot_run_here_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

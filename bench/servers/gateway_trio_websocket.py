@@ -1,0 +1,208 @@
+"""The whole gateway with its server-side transport exchanged: trio-websocket over ``trio.SSLStream``.
+
+``python -m bench.servers.gateway_trio_websocket serve --config gateway.toml`` in place of ``python -m gateway serve``.
+Everything but the connection is the gateway's own: accept loop, places, deadlines of the opening, admission, sessions.
+What trio-websocket has nothing for is left out, in its favour: how fast a peer may send, bounds on fragments, the size
+of the HTTP head, a linger after errors. Its reader task lives in a nursery of the connection, so that what it raises
+ends that connection and no other.
+"""
+
+import sys
+
+import structlog
+import trio
+import trio_websocket
+
+from gateway.framing.events import UpgradeRequested
+from gateway.transport import listener
+from gateway.transport.api import ConnectionClosed, Initiator, Peer
+from gateway.transport.connection import HandshakeFailed
+from gateway.transport.limits import Limits
+
+_LOG = structlog.get_logger()
+
+
+class TrioWebSocketConnection:
+    """As ``gateway.transport.connection.Connection``: the opening's steps, then ``api.Transport``."""
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        provider: listener.TlsProvider,
+        *,
+        address: tuple[str, int],
+        limits: Limits,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._stream = trio.SSLStream(stream, provider.context, server_side=True, https_compatible=True)
+        self._address = address
+        self._limits = limits
+        self._nursery = nursery
+        self._request: trio_websocket.WebSocketRequest | None = None
+        self._connection: trio_websocket.WebSocketConnection | None = None
+        self._peer: Peer | None = None
+        self._subprotocol: str | None = None
+        self._closing: tuple[int, str] | None = None
+        self.last_heard = trio.current_time()
+
+    # Opening.
+
+    async def secure(self) -> Peer:
+        try:
+            await self._stream.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise HandshakeFailed("tls", "failed") from error
+        cipher = self._stream.cipher()
+        self._peer = Peer(
+            *self._address,
+            self._stream.version() or "",
+            cipher[0] if cipher else "",
+            self._stream.getpeercert(binary_form=True),
+        )
+        return self._peer
+
+    async def request(self) -> UpgradeRequested:
+        # A head that is no upgrade is answered by the library, which then waits on: the deadline of the caller ends it.
+        request = self._request = await trio_websocket.wrap_server_stream(
+            self._nursery, self._stream, max_message_size=self._limits.max_message_bytes
+        )
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+        return UpgradeRequested(request.path, headers, request.proposed_subprotocols)
+
+    async def accept(self, subprotocol: str | None) -> None:
+        assert self._request is not None
+        try:
+            self._connection = await self._request.accept(subprotocol=subprotocol)
+        except trio_websocket.ConnectionClosed as closed:
+            raise self._closed(closed) from None
+        self._request, self._subprotocol = None, subprotocol
+        self._listen_for_frames(self._connection)
+
+    async def reject(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        assert self._request is not None
+        extra = [(name.encode(), value.encode()) for name, value in headers]
+        with trio.move_on_after(self._limits.close_seconds, shield=True):
+            try:
+                await self._request.reject(status, extra_headers=extra, body=text.encode() + b"\n")
+            except trio_websocket.ConnectionClosed:
+                pass
+            await self._stream.aclose()
+
+    def _listen_for_frames(self, connection: trio_websocket.WebSocketConnection) -> None:
+        """Every read moves ``last_heard``. The library tells nobody of pings and pongs, so its parser is asked."""
+        protocol = connection._wsproto
+        receive_data = protocol.receive_data
+
+        def receive(data: bytes | None) -> None:
+            self.last_heard = trio.current_time()
+            receive_data(data)
+
+        protocol.receive_data = receive
+
+    # Transport.
+
+    @property
+    def peer(self) -> Peer:
+        assert self._peer is not None, "secure() comes first"
+        return self._peer
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._subprotocol
+
+    async def receive(self) -> bytes:
+        try:
+            message = await self._open.get_message()
+        except trio_websocket.ConnectionClosed as closed:
+            raise self._closed(closed) from None
+        if isinstance(message, bytes):
+            await self.aclose(1003, "binary messages are not accepted")
+            raise ConnectionClosed(1003, "binary messages are not accepted", "local")
+        return message.encode()
+
+    async def send(self, data: bytes) -> None:
+        late = True
+        with trio.move_on_after(self._limits.write_seconds):
+            try:
+                await self._open.send_message(data.decode())
+            except trio_websocket.ConnectionClosed as closed:
+                raise self._closed(closed) from None
+            late = False
+        if late:
+            await trio.aclose_forcefully(self._stream)
+            raise ConnectionClosed(1006, "the peer does not read", "network")
+
+    async def ping(self) -> None:
+        self._nursery.start_soon(self._ping)  # the library's waits for the Pong
+
+    async def _ping(self) -> None:
+        try:
+            await self._open.ping()
+        except trio_websocket.ConnectionClosed:
+            pass
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        if self._closing is not None:
+            return await trio.lowlevel.checkpoint()
+        self._closing = code, reason
+        with trio.move_on_after(self._limits.close_seconds, shield=True):
+            if self._connection is None:
+                await trio.aclose_forcefully(self._stream)
+            else:
+                await self._connection.aclose(code, reason)
+        return None
+
+    @property
+    def _open(self) -> trio_websocket.WebSocketConnection:
+        assert self._connection is not None, "accept() comes first"
+        return self._connection
+
+    def _closed(self, closed: trio_websocket.ConnectionClosed) -> ConnectionClosed:
+        if self._closing is not None:
+            return ConnectionClosed(*self._closing, "local")
+        if closed.reason is None:
+            return ConnectionClosed(1006, "", "network")
+        initiator: Initiator = "network" if closed.reason.code == 1006 else "peer"
+        return ConnectionClosed(closed.reason.code, closed.reason.reason or "", initiator)
+
+
+class TrioWebSocketListener(listener.Listener):
+    """The gateway's listener, each of whose connections has a nursery for the library's reader."""
+
+    async def _attend(self, stream: trio.SocketStream) -> None:
+        address = ""
+        connection: TrioWebSocketConnection | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    address, port = listener._tune(stream)
+                    connection = TrioWebSocketConnection(
+                        stream, self._tls, address=(address, port), limits=self.limits, nursery=nursery
+                    )
+                finally:
+                    if connection is None:
+                        self._places.release(None)
+                accept = await self._open_in_place(connection, address)  # type: ignore[arg-type]
+                if accept is not None:
+                    await self._hand_over(connection, accept)  # type: ignore[arg-type]
+                nursery.cancel_scope.cancel()
+        except Exception:
+            _LOG.exception("connection failed", listener=self.name, address=address)
+            self._report("session", "failed", address)
+        finally:
+            if connection is not None:
+                await connection.aclose(1011)
+            await trio.aclose_forcefully(stream)
+
+
+def main() -> int:
+    from gateway.app import serve
+    from gateway.cli.main import run
+
+    serve.Listener = TrioWebSocketListener  # type: ignore[misc]
+    run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
