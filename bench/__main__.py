@@ -1,41 +1,89 @@
-"""``python -m bench``: what to measure is the first argument."""
+"""Measurements of the gateway under load. Without an argument: all of them."""
 
 import argparse
-import asyncio
+import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench import load
+from rich.console import Console
+
+from bench import check, cores, report, results, scenarios
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="command", metavar="MEASUREMENT", required=True)
-    each = commands.add_parser("load", help=load.HELP, description=load.__doc__)
-    each.add_argument("--sessions", type=_positive(int), default=200, help="chargers at once (%(default)s)")
-    each.add_argument("--seconds", type=_positive(float), default=20.0, help="how long to measure (%(default)s)")
-    each.add_argument("--warm-up", type=_positive(float), default=3.0, help="seconds before that (%(default)s)")
-    each.add_argument("--pause", type=float, default=0.0, help="seconds between a charger's messages (%(default)s)")
-    each.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON (%(default)s)")
-    options = parser.parse_args()
-    plan = load.Plan(options.sessions, options.seconds, options.warm_up, options.pause)
-    result = asyncio.run(load.measure(plan))
-    print(load.as_text(result))
-    print(load.write(result, options.results))
-    return 0
+EPILOG = """\
+Each measurement starts what it measures, by itself, on one core, drives it from the others and stops it again; only
+Linux is supported. Results: JSON, a Markdown table and plots in a new folder under bench/results. Leave the machine
+alone meanwhile. `python -m bench MEASUREMENT --help` tells the options of each.
+"""
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def positive(text: str) -> float:
-        value = kind(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
-        return value
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; exit code 1 if a result is not valid, or, for ``check``, if something has become worse."""
+    options = _parser().parse_args(arguments)
+    if not sys.platform.startswith("linux"):
+        print("error: CPU and memory are taken from /proc, which only Linux has", file=sys.stderr)
+        return 2
+    cores.drive()
+    run = getattr(options, "act", _all)
+    return int(run(options, Console()))
 
-    return positive
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="MEASUREMENT")
+    plain = argparse.RawDescriptionHelpFormatter
+    each = commands.add_parser("all", help="all of the following, some 100 minutes with soak's hour (the default)")
+    for target in (parser, each):
+        _add_results(target)
+        target.add_argument("--short", action="store_true", help="their short forms: under ten minutes")
+        target.add_argument(
+            "--without", nargs="+", default=[], metavar="NAME", choices=scenarios.NAMES, help="leave out"
+        )
+    each.set_defaults(act=_all)
+    for name in scenarios.NAMES:
+        if importlib.util.find_spec(f"bench.scenarios.{name}") is None:
+            continue
+        scenario = scenarios.load(name)
+        each = commands.add_parser(name, help=scenario.HELP, description=scenario.__doc__, formatter_class=plain)
+        scenario.add_arguments(each)
+        _add_results(each)
+        each.set_defaults(act=_one, scenario=name)
+    for module in (check, report):
+        each = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__, formatter_class=plain)
+        module.add_arguments(each)
+        _add_results(each)
+        each.set_defaults(act=module.run)
+    return parser
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where they go (%(default)s)")
+
+
+def _one(options: argparse.Namespace, console: Console) -> int:
+    measured = scenarios.load(options.scenario).run(options, console)
+    results.show(measured, console)
+    console.print(f"Kept in {results.write(measured, options.results)}", soft_wrap=True)
+    return 0 if all(result.valid for result in measured) else 1
+
+
+def _all(options: argparse.Namespace, console: Console) -> int:
+    code = 0
+    for name in scenarios.NAMES:
+        if name in options.without:
+            continue
+        scenario = scenarios.load(name)
+        console.rule(name)
+        chosen = vars(scenarios.options(scenario, scenario.SHORT if options.short else {}))
+        code |= _one(argparse.Namespace(**chosen, scenario=name, results=options.results), console)
+    return code
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def facts() -> Mapping[str, str]:
         "processor": _processor(),
         "cores": "one, shared by server and drivers" if cores.shared() else f"{os.cpu_count()}; {placed}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": apsw.sqlite_lib_version(),

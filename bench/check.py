@@ -1,0 +1,306 @@
+"""Run the short forms of all measurements; tell for each row if it is what was asked, and no worse than before.
+
+Figures of different machines can't be compared, so a row is judged by its ratio to a yardstick that was measured in
+the same run: a bare transport, a bare handshake, a bare gRPC echo. The exit code is 0 if every row was measured
+validly, every row that is short of what was asked has its reason on record, and none is worse than its recorded ratio
+(reference.json) by more than 15 %. Whatever else happens on the machine can only make a row worse; so one that is
+worse, or was not measured validly, is measured once more, and the second measurement counts.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+from attrs import field, frozen
+from rich.console import Console
+
+from bench import histogram, machine, results, scenarios
+from bench.results import Figure, Result
+
+NAME = "check"
+HELP = "short forms of all of them against what was asked and what was recorded; under ten minutes"
+
+REFERENCE = Path(__file__).resolve().parent / "reference.json"
+
+TOLERANCE = 0.15
+"""How much worse than its recorded ratio a row may be."""
+
+BUDGET_SECONDS = 9 * 60
+"""After so long nothing is measured for a second time."""
+
+SHORT_BECAUSE: Mapping[str, str] = {}
+"""Rows that are short of what was asked: why, and which ADR shows it."""
+
+
+@frozen
+class Source:
+    """Where a value is found: a figure of a case or, with ``percentile``, that of the case's histogram of that name."""
+
+    scenario: str
+    case: str
+    name: str
+    percentile: float | None = None
+
+    def find(self, measured: Iterable[Result]) -> tuple[Figure, Result]:
+        """The value and the result that it is in. Raises KeyError if it was not measured."""
+        for result in measured:
+            if (result.scenario, result.case) != (self.scenario, self.case):
+                continue
+            if self.percentile is None:
+                units = {figure.name: figure.unit for figure in result.figures}
+                return Figure(self.name, result.figure(self.name), units[self.name]), result
+            value = histogram.milliseconds(result.histograms[self.name], self.percentile)
+            return Figure(self.name, value, "ms"), result
+        raise KeyError(f"there is no {self.scenario} ({self.case})")
+
+
+@frozen
+class Row:
+    """A line of the check. ``limit`` bounds the value or, with ``limit_is_ratio``, its ratio to the yardstick.
+
+    ``more_is_better``: a rate, which the limit bounds from below. Without a limit it is there for comparison: it must
+    be measured, but is not judged.
+    """
+
+    key: str
+    what: str
+    source: Source
+    yardstick: Source | float
+    limit: float | None = None
+    limit_is_ratio: bool = False
+    more_is_better: bool = False
+
+    def met(self, value: float, ratio: float) -> bool:
+        """Whether it is what was asked."""
+        if self.limit is None:
+            return True
+        found = ratio if self.limit_is_ratio else value
+        return found >= self.limit if self.more_is_better else found <= self.limit
+
+    def worse(self, ratio: float, reference: float | None) -> bool:
+        """Whether it has become worse by more than is tolerated."""
+        if reference is None or self.limit is None:
+            return False
+        allowed = 1 + TOLERANCE
+        return ratio < reference / allowed if self.more_is_better else ratio > reference * allowed
+
+    def asked(self, unit: str) -> str:
+        """What was asked, for people."""
+        if self.limit is None:
+            return "(comparison)"
+        return f"{'≥' if self.more_is_better else '≤'} {self.limit:g} {'×' if self.limit_is_ratio else unit}".rstrip()
+
+
+BARE = ("transport", "bare")
+"""Scenario and case of the bare transport: TLS, WebSocket, validated and answered, nothing stored."""
+
+ROWS = (
+    Row(
+        "durable",
+        "CPU per durable MeterValues, to that of the bare transport",
+        Source("throughput", "200 sessions", "CPU per message"),
+        Source(*BARE, "CPU per message"),
+        2.0,
+        limit_is_ratio=True,
+    ),
+    Row(
+        "memory",
+        "memory per session, booted, to that of the bare transport",
+        Source("hold", "hold", "memory per session"),
+        Source(*BARE, "memory per session"),
+        44,
+    ),
+    Row(
+        "connect",
+        "CPU per connect until Boot answered, to that of a bare TLS handshake",
+        Source("storm", "restart", "CPU per connect"),
+        Source("transport", "handshake", "CPU per handshake"),
+        1.0,
+    ),
+    Row(
+        "command_idle_p50",
+        "command, 1 caller, idle, p50, to that of a bare echo",
+        Source("commands", "1 caller, idle", "command", 50),
+        Source("commands", "echo, 1 caller", "echo", 50),
+        2.0,
+    ),
+    Row(
+        "command_loaded_p99",
+        "command, 1 caller, under load, p99, to that of a bare echo",
+        Source("commands", "1 caller, loaded", "command", 99),
+        Source("commands", "echo, 1 caller", "echo", 99),
+        8.0,
+    ),
+    Row(
+        "commands_32",
+        "commands a second, 32 callers, to that of a bare echo",
+        Source("commands", "32 callers, idle", "rate"),
+        Source("commands", "echo, 32 callers", "rate"),
+        2000,
+        more_is_better=True,
+    ),
+    Row("pause", "longest pause, to 50 ms", Source("hold", "hold", "longest pause"), 50.0, 50),
+    Row(
+        "delivery",
+        "CPU per further delivery of an event, to that of a bare gRPC stream message",
+        Source("watch", "10 watchers", "CPU per further delivery"),
+        Source("watch", "bare stream", "CPU per message"),
+        4.0,
+    ),
+    Row(
+        "startup",
+        "until chargers are accepted, full database, to a bare process start with its imports",
+        Source("startup", "warm", "until accepting"),
+        Source("startup", "bare process", "until ready"),
+        3.0,
+    ),
+    *(
+        Row(
+            f"{key}_{short}",
+            f"{peer}: {what}, to that of the bare transport",
+            Source("peers", peer, what),
+            Source(*BARE, what),
+        )
+        for key, peer in (("mobilityhouse", "mobilityhouse"), ("ocpp_rpc", "ocpp-rpc"))
+        for short, what in (("cpu", "CPU per message"), ("memory", "memory per session"))
+    ),
+)
+
+
+@frozen
+class Verdict:
+    """What came of a row: ``state`` is met, short, worse or missing; a good one does not fail the check."""
+
+    row: Row
+    state: str
+    good: bool
+    why: str = ""
+    measured: Figure | None = None
+    ratio: float | None = None
+    reference: float | None = field(default=None)
+
+    def __str__(self) -> str:
+        unit = self.measured.unit if self.measured else ""
+        ratio = "–" if self.ratio is None else f"{self.ratio:.2f} ×"
+        reference = "–" if self.reference is None else f"{self.reference:.2f} ×"
+        return (
+            f"{self.row.key:<20} asked {self.row.asked(unit):<12} measured {self.measured or '–'!s:<10} {ratio:>9}, "
+            f"reference {reference:>9}  {self.state}{': ' if self.why else ''}{self.why}"
+        )
+
+
+def judge(
+    row: Row,
+    measured: Sequence[Result],
+    references: Mapping[str, float],
+    short_because: Mapping[str, str] = SHORT_BECAUSE,
+) -> Verdict:
+    """The rule of the check, for one row."""
+    reference = references.get(row.key)
+    try:
+        value, *found = row.source.find(measured)
+        yardstick = row.yardstick
+        if isinstance(yardstick, Source):
+            unit, result = yardstick.find(measured)
+            found.append(result)
+            yardstick = unit.value
+    except KeyError as error:
+        return Verdict(row, "missing", good=False, why=str(error.args[0]), reference=reference)
+    ratio = value.value / yardstick if yardstick else 0.0
+    shown = Verdict(row, "met", good=True, measured=value, ratio=ratio, reference=reference)
+    reasons = [f"{result.case}: {reason}" for result in found for reason in result.invalid_because]
+    if reasons or not ratio or not all(result.valid for result in found):
+        return _as(shown, "invalid", good=False, why="; ".join(reasons))
+    if row.worse(ratio, reference):
+        return _as(shown, "worse", good=False, why=f"more than {TOLERANCE:.0%} worse than recorded; {row.what}")
+    if row.met(value.value, ratio):
+        return _as(shown, "met", good=True, why=row.what if row.limit is None else "")
+    reason = short_because.get(row.key)
+    return _as(shown, "short", good=reason is not None, why=reason or "and no reason is on record")
+
+
+def _as(shown: Verdict, state: str, *, good: bool, why: str) -> Verdict:
+    return Verdict(shown.row, state, good, why, shown.measured, shown.ratio, shown.reference)
+
+
+# --- The run ------------------------------------------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
+    parser.add_argument("--record", action="store_true", help="make the ratios of this run the recorded ones")
+    parser.add_argument(
+        "--only", nargs="+", metavar="ROW", choices=[row.key for row in ROWS], help="just these rows (%(choices)s)"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Measure, judge, print, keep; the exit code."""
+    began = time.monotonic()
+    rows = [row for row in ROWS if not options.only or row.key in options.only]
+    references = {} if options.record else recorded(REFERENCE)
+    measured = _measure(_needed(rows), console)
+    verdicts = [judge(row, measured, references) for row in rows]
+    again = _needed(verdict.row for verdict in verdicts if not verdict.good and verdict.state != "short")
+    if again and time.monotonic() - began < BUDGET_SECONDS:
+        console.rule(f"once more: {', '.join(again)}")
+        measured = [result for result in measured if result.scenario not in again] + _measure(again, console)
+        verdicts = [judge(row, measured, references) for row in rows]
+    if measured:
+        kept = results.write(measured, options.results / "check").parent
+        console.print(f"Kept in {kept}", soft_wrap=True)
+    console.rule("check")
+    for verdict in verdicts:
+        console.print(str(verdict), style="" if verdict.good else "red", soft_wrap=True, highlight=False)
+    good = all(verdict.good for verdict in verdicts)
+    seconds = time.monotonic() - began
+    console.print(f"{'All' if good else 'Not all'} rows are as they should be ({seconds / 60:.1f} min)")
+    if options.record:
+        record(verdicts, REFERENCE, console)
+    return 0 if good else 1
+
+
+def _needed(rows: Iterable[Row]) -> list[str]:
+    sources = [source for row in rows for source in (row.source, row.yardstick) if isinstance(source, Source)]
+    names = {source.scenario for source in sources}
+    return [name for name in scenarios.NAMES if name in names]
+
+
+def _measure(names: Iterable[str], console: Console) -> list[Result]:
+    """The short forms. One that fails is told and leaves its rows missing."""
+    measured: list[Result] = []
+    for name in names:
+        console.rule(name)
+        began = time.monotonic()
+        try:
+            scenario = scenarios.load(name)
+            found = scenario.run(scenarios.options(scenario, scenario.SHORT), console)
+        except (Exception, SystemExit):
+            console.print_exception()
+            continue
+        results.show(found, console)
+        console.print(f"[dim]{name} took {time.monotonic() - began:.0f} s[/]")
+        measured += found
+    return measured
+
+
+def recorded(path: Path) -> dict[str, float]:
+    """The recorded ratios by row; empty if none were recorded."""
+    if not path.exists():
+        return {}
+    return {key: float(value) for key, value in orjson.loads(path.read_bytes())["ratios"].items()}
+
+
+def record(verdicts: Iterable[Verdict], path: Path, console: Console) -> None:
+    """Keep the ratios of rows that were measured validly; those of other rows stay as they are."""
+    valid = {each.row.key: round(each.ratio, 3) for each in verdicts if each.ratio and each.state != "invalid"}
+    document = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.facts(),
+        "ratios": recorded(path) | valid,
+    }
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    console.print(f"Recorded {', '.join(valid) or 'nothing'} in {path}", soft_wrap=True)
