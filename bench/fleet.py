@@ -1,0 +1,460 @@
+"""A fleet of chargers in processes of their own, told what to do from here: ``with fleet(server, credentials) as f``.
+
+The processes (`bench.fleet_process`) run on the driver's cores and answer in JSON lines. Everything that measures says
+what the driver itself cost and what the server used meanwhile, by the kernel's accounting, over the same time.
+"""
+
+import json
+import selectors
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from attrs import field, frozen
+from hdrh.histogram import HdrHistogram
+
+from bench import cores, histogram
+from bench.processes import ROOT, Credentials, Server, Usage
+
+PER_ADDRESS = 15_000
+"""Connections from one source address: it has 28,000 ports (``ip_local_port_range``), and those of closed ones are
+held for a minute."""
+
+PER_PROCESS = 19_000
+"""Sessions of one process; hard limits of 20,000 descriptors are common."""
+
+CONNECT_SECONDS = 60.0
+"""After which a connection whose Boot is not answered counts as failed. (Chargers give up after 30 to 60 seconds.)"""
+
+ANSWER_SECONDS = 30.0
+"""How much longer than it should a process may take to answer before it counts as broken."""
+
+
+@frozen(kw_only=True)
+class Connected:
+    """What came of connecting.
+
+    ``connected``: how many are ready (booted, or whatever was asked for). ``latency``: microseconds from when each was
+    due to connect until its Boot was answered, those that failed not among them. ``overtaken``: by how many later ones
+    somebody was overtaken at most. ``driver_cores``: CPU seconds per second of all processes together.
+    """
+
+    connected: int
+    failures: Mapping[str, int]
+    seconds: float
+    latency: HdrHistogram = field(eq=False)
+    overtaken: int
+    driver_cores: float
+    driver_cpu_seconds: float
+    server_cpu_seconds: float
+    server_rss_growth: int
+
+
+@frozen(kw_only=True)
+class TakenOver(Connected):
+    """What came of a takeover: how the connections that were replaced ended (by reason), and ``overlap``, microseconds
+    from the newcomer's upgrade until then."""
+
+    ends: Mapping[str, int]
+    overlap: HdrHistogram = field(eq=False)
+
+
+@frozen(kw_only=True)
+class Load:
+    """What came of sending.
+
+    ``messages``: confirmed ones, of which ``in_time`` before the sending was stopped; ``latency``: microseconds from
+    when each was due (in a closed loop: sent) until its confirmation was read. ``longest_turn``: seconds that the
+    driver's loop needed for one turn at most: what it may have added to a latency.
+    """
+
+    messages: int
+    in_time: int
+    seconds: float
+    latency: HdrHistogram = field(eq=False)
+    errors: Mapping[str, int]
+    driver_cores: float
+    driver_cpu_seconds: float
+    server_cpu_seconds: float
+    server_rss_growth: int
+    longest_turn: float
+
+    @property
+    def rate(self) -> float:
+        """Confirmed messages per second."""
+        return self.in_time / self.seconds if self.seconds else 0.0
+
+    @property
+    def server_us_per_message(self) -> float:
+        """CPU of the server's for each confirmed message, microseconds."""
+        return 1e6 * self.server_cpu_seconds / self.messages if self.messages else 0.0
+
+    @property
+    def driver_us_per_message(self) -> float:
+        """The same of the driver's."""
+        return 1e6 * self.driver_cpu_seconds / self.messages if self.messages else 0.0
+
+    @property
+    def server_cores(self) -> float:
+        """CPU seconds per second of the server's."""
+        return self.server_cpu_seconds / self.seconds if self.seconds else 0.0
+
+
+@frozen(kw_only=True)
+class Checked:
+    """How the fleet is. ``errors``: what was lost or refused since the last check, by reason."""
+
+    alive: int
+    errors: Mapping[str, int]
+    driver_rss_bytes: int
+
+
+class FleetFailed(RuntimeError):
+    """A process of the fleet ended or does not answer."""
+
+
+class Fleet:
+    """Chargers in processes. Not for several threads. ``progress`` is told how many are done while many are at work."""
+
+    def __init__(
+        self,
+        server: Server,
+        credentials: Sequence[Credentials],
+        *,
+        processes: int = 1,
+        source_addresses: Sequence[str] | None = None,
+    ) -> None:
+        if processes < 1 or len(credentials) > processes * PER_PROCESS:
+            raise ValueError(f"one process holds {PER_PROCESS} sessions at most, {len(credentials)} were asked for")
+        self.progress: Callable[[int], None] | None = None
+        self._server = server
+        self._credentials = list(credentials)
+        self._sources = list(source_addresses or _sources(len(credentials)))
+        self._how_many = processes
+        self._processes: list[_Process] = []
+        self._before: Usage | None = None
+
+    def __len__(self) -> int:
+        return len(self._credentials)
+
+    def __enter__(self) -> "Fleet":
+        try:
+            with cores.on(cores.driver_cores()):
+                for number in range(self._how_many):
+                    self._processes.append(_Process(self._plan(number)))
+            for process in self._processes:
+                process.answer(ANSWER_SECONDS)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.end()
+        self._processes.clear()
+
+    def _plan(self, number: int) -> dict[str, Any]:
+        server = self._server
+        mine = self._credentials[number :: self._how_many]
+        return {
+            "host": server.host,
+            "port": server.port,
+            "path": server.path,
+            "ca_file": str(server.ca_file),
+            "credentials": [(each.identity, each.key.hex()) for each in mine],
+            "sources": self._sources,
+            "cores": list(cores.driver_cores()),
+            "offset": number / self._how_many,
+        }
+
+    # --- connecting -------------------------------------------------------------------------------------------
+
+    def connect(
+        self,
+        *,
+        rate: float | None = None,
+        boot: bool = True,
+        status: bool = True,
+        transaction: bool = False,
+        order: Sequence[int] | None = None,
+        count: int | None = None,
+        seconds_each: float = CONNECT_SECONDS,
+    ) -> Connected:
+        """Connect all that aren't: ``rate`` a second, whether or not the ones before are done, or (None) as fast as it
+        goes with some of them under way at once. Each boots, says its status, begins a transaction, as told.
+
+        ``order``: indexes of the credentials in the order wanted, also some of them only; ``count``: so many of the
+        first ones.
+        """
+        wanted = list(order if order is not None else range(len(self)))[:count]
+        per_process: list[list[int]] = [[] for _ in self._processes]
+        for index in wanted:
+            per_process[index % self._how_many].append(index // self._how_many)
+        said = ("BootNotification",) * boot + ("StatusNotification",) * status + ("StartTransaction",) * transaction
+        seconds = ANSWER_SECONDS + seconds_each + (len(wanted) / rate if rate else len(wanted) / 20)
+        orders = [
+            {
+                "do": "connect",
+                "rate": self._share(rate),
+                "script": said,
+                "order": mine,
+                "seconds_each": seconds_each,
+            }
+            for mine in per_process
+        ]
+        return Connected(**self._job(orders, seconds))
+
+    def take_over(
+        self,
+        *,
+        rate: float | None = None,
+        boot: bool = True,
+        status: bool = True,
+        seconds_each: float = CONNECT_SECONDS,
+    ) -> TakenOver:
+        """Each live charger connects once more while its connection is still open; the server is to end the old one.
+
+        The newcomers make up the fleet then.
+        """
+        said = ("BootNotification",) * boot + ("StatusNotification",) * status
+        order = {"do": "takeover", "rate": self._share(rate), "script": said, "seconds_each": seconds_each}
+        seconds = ANSWER_SECONDS + 2 * seconds_each + (len(self) / rate if rate else len(self) / 20)
+        return TakenOver(**self._job([order] * self._how_many, seconds, takeover=True))
+
+    def send(self, action: str, *, rate: float | None = None, seconds_each: float = CONNECT_SECONDS) -> Connected:
+        """Each live charger sends one message; ``latency`` stays empty. StartTransaction makes them all charge."""
+        order = {"do": "send", "action": action, "rate": self._share(rate), "seconds_each": seconds_each}
+        seconds = ANSWER_SECONDS + seconds_each + (len(self) / rate if rate else len(self) / 100)
+        return Connected(**self._job([order] * self._how_many, seconds))
+
+    def _share(self, rate: float | None) -> float | None:
+        return None if rate is None else rate / self._how_many
+
+    def _job(self, orders: Sequence[Mapping[str, Any]], seconds: float, takeover: bool = False) -> dict[str, Any]:
+        before = self._server.usage()
+        for process, order in zip(self._processes, orders, strict=True):
+            process.tell(order)
+        answers = self._answers(seconds)
+        after = self._server.usage()
+        took = max(each["seconds"] for each in answers)
+        driver = sum(each["cpu_seconds"] for each in answers)
+        result = {
+            "connected": sum(each["done"] for each in answers),
+            "failures": _sum(each["failures"] for each in answers),
+            "seconds": took,
+            "latency": histogram.merged(histogram.decoded(each["latency"]) for each in answers),
+            "overtaken": max(each["overtaken"] for each in answers),
+            "driver_cores": driver / took if took else 0.0,
+            "driver_cpu_seconds": driver,
+            "server_cpu_seconds": after.cpu_seconds - before.cpu_seconds,
+            "server_rss_growth": after.rss_bytes - before.rss_bytes,
+        }
+        if takeover:
+            result["ends"] = _sum(each["ends"] for each in answers)
+            result["overlap"] = histogram.merged(histogram.decoded(each["overlap"]) for each in answers)
+        return result
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    def closed_loop(self, seconds: float, warm_up: float = 2.0, action: str = "MeterValues") -> Load:
+        """Every charger sends its next message as soon as the last one is confirmed."""
+        self._tell_all({"do": "closed_loop", "action": action})
+        time.sleep(warm_up)
+        self.mark()
+        self._sleep(seconds)
+        return self._stop()
+
+    def start_open_loop(
+        self,
+        *,
+        meter_values_every: float | None = None,
+        heartbeat_every: float | None = None,
+        rate: float | None = None,
+    ) -> None:
+        """Messages by the clock, spread evenly over the chargers, until `stop_open_loop`.
+
+        ``rate``: MeterValues a second of all together, in place of each one's period in seconds.
+        """
+        every: dict[str, float] = {}
+        if rate is not None:
+            meter_values_every = len(self) / rate
+        if meter_values_every is not None:
+            every["MeterValues"] = meter_values_every
+        if heartbeat_every is not None:
+            every["Heartbeat"] = heartbeat_every
+        if not every:
+            raise ValueError("nothing to send")
+        self._tell_all({"do": "open_loop", "every": every})
+        self._before = self._server.usage()
+
+    def mark(self) -> None:
+        """Count from here on: what was before was to warm up."""
+        self._tell_all({"do": "mark"})
+        self._before = self._server.usage()
+
+    def stop_open_loop(self) -> Load:
+        """What came of it, once the last answers are in."""
+        return self._stop()
+
+    def _stop(self) -> Load:
+        assert self._before is not None, "nothing was started"
+        self._tell_all({"do": "stop"})
+        answers = self._answers(ANSWER_SECONDS)
+        after, before = self._server.usage(), self._before
+        self._before = None
+        took = max(each["seconds"] for each in answers)
+        driver = sum(each["cpu_seconds"] for each in answers)
+        return Load(
+            messages=sum(each["messages"] for each in answers),
+            in_time=sum(each["in_time"] for each in answers),
+            seconds=took,
+            latency=histogram.merged(histogram.decoded(each["latency"]) for each in answers),
+            errors=_sum(each["errors"] for each in answers),
+            driver_cores=driver / took if took else 0.0,
+            driver_cpu_seconds=driver,
+            server_cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+            server_rss_growth=after.rss_bytes - before.rss_bytes,
+            longest_turn=max(each["longest_turn"] for each in answers),
+        )
+
+    # --- ends -------------------------------------------------------------------------------------------------
+
+    def disconnect(self, *, abrupt: bool = False) -> None:
+        """Close all: with a Close frame, or (``abrupt``) with a TCP reset and no word."""
+        self._tell_all({"do": "disconnect", "abrupt": abrupt})
+        self._answers(ANSWER_SECONDS)
+
+    def check(self) -> Checked:
+        """How many are alive, and what was lost since the last time. Not while the fleet sends."""
+        self._tell_all({"do": "check"})
+        answers = self._answers(ANSWER_SECONDS)
+        return Checked(
+            alive=sum(each["alive"] for each in answers),
+            errors=_sum(each["errors"] for each in answers),
+            driver_rss_bytes=sum(each["rss_bytes"] for each in answers),
+        )
+
+    # --- the pipes --------------------------------------------------------------------------------------------
+
+    def _tell_all(self, order: Mapping[str, Any]) -> None:
+        for process in self._processes:
+            process.tell(order)
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, unless a process ends meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.5))
+            for process in self._processes:
+                process.check()
+
+    def _answers(self, seconds: float) -> list[dict[str, Any]]:
+        """One of each process, in their order; progress is passed on meanwhile. Raises FleetFailed."""
+        found: dict[_Process, dict[str, Any]] = {}
+        done: dict[_Process, int] = {}
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            for process in self._processes:
+                selector.register(process.output, selectors.EVENT_READ, process)
+            while len(found) < len(self._processes):
+                ready = selector.select(max(0.0, until - time.monotonic()))
+                if not ready:
+                    raise FleetFailed(f"a process of the fleet did not answer within {seconds:.0f} s")
+                for key, _ in ready:
+                    for message in key.data.messages():
+                        if "progress" in message:
+                            done[key.data] = message["progress"]
+                            if self.progress is not None:
+                                self.progress(sum(done.values()))
+                        else:
+                            found[key.data] = message
+        return [found[process] for process in self._processes]
+
+
+class _Process:
+    """One of them: JSON lines in both directions."""
+
+    def __init__(self, plan: Mapping[str, Any]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.fleet_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self.output = self._process.stdin, self._process.stdout
+        self._data = b""
+        self.tell(plan)
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        data = memoryview(json.dumps(order).encode() + b"\n")
+        try:
+            while data:
+                data = data[self._input.write(data) :]
+        except BrokenPipeError:
+            raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}") from None
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What it has said by now. Blocks while it has said nothing. Raises FleetFailed."""
+        data = self.output.read(1 << 20)
+        if not data:
+            raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}")
+        *lines, self._data = (self._data + data).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        """Its next message."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.output, selectors.EVENT_READ)
+            while selector.select(seconds):
+                for message in self.messages():
+                    return message
+        raise FleetFailed(f"a process of the fleet did not answer within {seconds:.0f} s")
+
+    def check(self) -> None:
+        """Raises FleetFailed if it has ended."""
+        if self._process.poll() is not None:
+            raise FleetFailed(f"a process of the fleet ended with {self._process.returncode}")
+
+    def end(self) -> None:
+        """Its sockets are closed with it."""
+        self._input.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self.output.close()
+
+
+def fleet(
+    server: Server,
+    credentials: Sequence[Credentials],
+    *,
+    processes: int = 1,
+    source_addresses: Sequence[str] | None = None,
+) -> Fleet:
+    """A fleet for ``with``: nobody is connected yet. Source addresses: as many as it takes, unless given."""
+    return Fleet(server, credentials, processes=processes, source_addresses=source_addresses)
+
+
+def _sources(sessions: int) -> list[str]:
+    """Of loopback, on which all of 127.0.0.0/8 answers. One more than needed: closed connections keep their ports."""
+    return [f"127.0.0.{number}" for number in range(1, 3 + sessions // PER_ADDRESS)]
+
+
+def _sum(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total.most_common())
