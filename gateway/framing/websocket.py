@@ -72,6 +72,13 @@ class _NeverDebug(logging.LoggerAdapter[logging.Logger]):
 _LOGGER = _NeverDebug(logging.getLogger("websockets.server"), {})
 
 
+class _Protocol(ServerProtocol):
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:  # may come between fragments (RFC 6455 §5.4); the library would answer 1002
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class WebSocket:
     """One connection, from the first byte of HTTP to the Close.
 
@@ -85,9 +92,7 @@ class WebSocket:
     ) -> None:
         # The library checks the announced size of a frame before it reads it, against what is left of its limit.
         # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
-        self._protocol: ServerProtocol = ServerProtocol(
-            max_size=max_message_bytes + _CONTROL_FRAME_BYTES, logger=_LOGGER
-        )
+        self._protocol: ServerProtocol = _Protocol(max_size=max_message_bytes + _CONTROL_FRAME_BYTES, logger=_LOGGER)
         self._head: HeadBuffer | None = HeadBuffer(max_handshake_bytes)
         self._response: Response | None = None
         self._offered: tuple[str, ...] = ()
