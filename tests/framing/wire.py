@@ -75,3 +75,33 @@ def sent_close(websocket: WebSocket) -> int | None:
     data = websocket.data_to_send()
     position = data.rfind(b"\x88")
     return struct.unpack("!H", data[position + 2 : position + 4])[0] if position >= 0 else None
+
+
+def frames_in(data: bytes) -> list[tuple[int, bytes]]:
+    """A server's frames, opcode and payload of each. Asserts that they are whole, final, unmasked."""
+    frames = []
+    while data:
+        assert data[0] & 0xF0 == 0x80, f"{data[:20]!r} is neither final nor free of extensions"
+        size, start = data[1], 2
+        if size == 126:
+            size, start = struct.unpack("!H", data[2:4])[0], 4
+        elif size == 127:
+            size, start = struct.unpack("!Q", data[2:10])[0], 10
+        assert size <= len(data) - start, f"{data[:20]!r} is cut or masked"
+        frames.append((data[0] & 0x0F, data[start : start + size]))
+        data = data[start + size :]
+    return frames
+
+
+def by_frame(data: bytes) -> list[bytes]:
+    """A client's bytes cut where their frames end; what is not a whole frame comes last, as it is."""
+    pieces = []
+    while len(data) >= 2:
+        size, start = data[1] & 0x7F, 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        end = start + (4 if data[1] & 0x80 else 0) + size
+        pieces.append(data[:end])
+        data = data[end:]
+    return [*pieces, data] if data else pieces
