@@ -9,6 +9,7 @@ The same process drives `bench.servers.echo`, a bare server that answers the sam
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ from hdrh.histogram import HdrHistogram
 from bench import cores, histogram, processes
 
 END_SECONDS = 10.0
+
+QUIET = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
+"""gRPC's own log tells of every server that ends, which here they all do."""
 
 
 @frozen
@@ -83,6 +87,7 @@ class GrpcDriver:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.grpc_process"],
                 cwd=processes.ROOT,
+                env=os.environ | QUIET,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
