@@ -1,0 +1,129 @@
+"""One measurement, the same for every server that chargers can connect to, and what several of them give together.
+
+All chargers connect and boot; that is the memory of a session and the CPU of a connect. Most of them then send
+MeterValues in an open loop at a rate that no server is saturated by (latency as chargers see it); the others, in
+transactions, send in a closed loop, which keeps the server's core busy: the CPU of a message.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import asdict, frozen
+
+from bench import histogram
+from bench.fleet import Load, fleet
+from bench.processes import Credentials, Server
+from bench.results import Figure, Result
+
+CPU_PER_MESSAGE = "CPU per message"
+CPU_PER_CONNECT = "CPU per connect"
+MEMORY = "memory per session"
+
+SETTLE_SECONDS = 0.3
+"""After the last answer to a connect, for what the server still has to do with it."""
+
+
+@frozen
+class Plan:
+    """``active`` of the ``sessions`` send in the closed loop, for ``seconds`` after ``warm_up``; the others at ``rate``
+    a second all together, for as long. No open loop where the rate is 0."""
+
+    sessions: int
+    active: int
+    seconds: float
+    warm_up: float
+    rate: float
+    rounds: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.active < self.sessions:
+            raise ValueError(f"of {self.sessions} sessions {self.active} can't be the active ones: some, and not all")
+
+
+@frozen
+class Measured:
+    """What one run of a server gave. ``wrong``: what went wrong, in words."""
+
+    connect_milliseconds: float
+    kib_per_session: float
+    closed: Load
+    open: Load | None
+    wrong: tuple[str, ...]
+
+
+def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> Measured:
+    """One run against a server that nobody has connected to yet."""
+    active, others = credentials[: plan.active], credentials[plan.active : plan.sessions]
+    wrong: list[str] = []
+    with fleet(server, others) as most, fleet(server, active) as few:
+        before = server.usage()
+        connected = most.connect(status=False)
+        _note(wrong, "did not connect", connected.failures)
+        _note(wrong, "did not connect", few.connect(transaction=True).failures)
+        time.sleep(SETTLE_SECONDS)
+        growth = server.usage().rss_bytes - before.rss_bytes
+        opened = _open_loop(most, plan) if plan.rate else None
+        closed = few.closed_loop(plan.seconds, plan.warm_up)
+        for load in (closed, opened):
+            _note(wrong, "failed", load.errors if load else {})
+        for each, expected in ((most, len(others)), (few, len(active))):
+            checked = each.check()
+            _note(wrong, "were lost", checked.errors)
+            if checked.alive < expected:
+                wrong.append(f"{checked.alive} of {expected} sessions were left")
+    return Measured(
+        1e3 * connected.server_cpu_seconds / max(1, connected.connected),
+        growth / 1024 / plan.sessions,
+        closed,
+        opened,
+        tuple(wrong),
+    )
+
+
+def _open_loop(chargers: Any, plan: Plan) -> Load:
+    chargers.start_open_loop(rate=plan.rate)
+    time.sleep(plan.warm_up)
+    chargers.mark()
+    time.sleep(plan.seconds)
+    load: Load = chargers.stop_open_loop()
+    return load
+
+
+def _note(wrong: list[str], what: str, counts: Mapping[str, int]) -> None:
+    wrong += [f"{count} {what}: {reason}" for reason, count in counts.items()]
+
+
+def result(scenario: str, case: str, plan: Plan, runs: Sequence[Measured], notes: Sequence[str] = ()) -> Result:
+    """Medians of the runs; latencies of all of them together. One that went wrong makes it invalid."""
+    opened = [run.open for run in runs if run.open is not None]
+    figures = [
+        _median(CPU_PER_MESSAGE, "µs", runs, lambda run: run.closed.server_us_per_message),
+        _median("rate", "1/s", runs, lambda run: run.closed.rate),
+        _median(MEMORY, "KiB", runs, lambda run: run.kib_per_session),
+        _median(CPU_PER_CONNECT, "ms", runs, lambda run: run.connect_milliseconds),
+    ]
+    histograms = {"closed loop": histogram.merged(run.closed.latency for run in runs)}
+    if opened:
+        figures.append(_median("CPU per message, open loop", "µs", opened, lambda load: load.server_us_per_message))
+        histograms["open loop"] = histogram.merged(load.latency for load in opened)
+    rounds = [
+        f"{figure.name}: {', '.join(f'{each:.3g}' for each in values)} {figure.unit}" for figure, values in figures
+    ]
+    return Result(
+        scenario=scenario,
+        case=case,
+        plan=asdict(plan),
+        figures=[figure for figure, _ in figures],
+        histograms=histograms,
+        driver_cores=max(load.driver_cores for load in [run.closed for run in runs] + opened),
+        server_cores=statistics.median(run.closed.server_cores for run in runs),
+        invalid_because=list(dict.fromkeys(reason for run in runs for reason in run.wrong)),
+        notes=[*notes, *(rounds if len(runs) > 1 else ())],
+    )
+
+
+def _median(name: str, unit: str, runs: Sequence[Any], value: Callable[[Any], float]) -> tuple[Figure, list[float]]:
+    values = [value(run) for run in runs]
+    return Figure(name, statistics.median(values), unit), values
