@@ -194,7 +194,8 @@ class WebSocket:
     @property
     def unsent(self) -> int:
         """How many bytes ``data_to_send`` would return."""
-        return sum(map(len, self._protocol.writes))
+        writes = self._protocol.writes
+        return sum(map(len, writes)) if writes else 0
 
     @property
     def undecided(self) -> bool:

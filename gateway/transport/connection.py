@@ -50,6 +50,14 @@ class HandshakeFailed(GatewayError):
         self.status = status
 
 
+_FAILURES = (TlsFailure, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+def _takes_nothing(_: bytes) -> int:
+    """``send_nowait`` of a stream that has none."""
+    return 0
+
+
 @frozen
 class _End:
     code: int
@@ -74,6 +82,7 @@ class Connection:
         slowed: Callable[[str], None] = ignored,
     ) -> None:
         self._stream = stream
+        self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
         self._tls = tls
         self._address = address
         self._limits = limits
@@ -162,10 +171,12 @@ class Connection:
             if self._intake.next_read_at and self._end is None:
                 await self._intake.until_next_read()
             self._raise_if_ended()
-            await self._answer()
+            if self._unsent:
+                await self._answer()
             if self._end is None:
                 await self._read()
-                await self._answer()
+                if self._unsent:
+                    await self._answer()
         if self._intake.next_message_at and self._end is None:
             await self._intake.until_next_message()
             if not self._inbox:  # aclose() has cleared it meanwhile
@@ -174,7 +185,30 @@ class Connection:
         return self._inbox.popleft()
 
     async def send(self, data: bytes) -> None:
-        await self._say(self._websocket.send_text, data)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._writing.locked():
+            await self._say(self._websocket.send_text, data)
+            return
+        # The everyday way: nobody else writes, and the kernel takes it all at once. Nothing waits in here.
+        self._raise_if_ended()
+        self._websocket.send_text(data)
+        try:
+            self._tls.write(self._websocket.data_to_send())
+            ciphertext = self._tls.pending()
+            sent = self._send_nowait(ciphertext)
+        except _FAILURES as failure:
+            await self._failed(failure)
+        else:
+            if sent == len(ciphertext):
+                return
+            self._writing.acquire_nowait()
+            try:
+                await self._write_the_rest(ciphertext[sent:])
+                await self._flush()
+            finally:
+                self._writing.release()
+        if self._broken:
+            self._raise_ended()
 
     async def ping(self) -> None:
         await self._say(self._websocket.send_ping, b"")
@@ -267,14 +301,18 @@ class Connection:
         Not behind another task's write, unless too much has piled up: that task takes it along. What is left after a
         cancellation waits for the next write of any kind.
         """
-        waiting = self._websocket.unsent + self._tls.unsent
-        if not waiting or self._broken or (waiting < MAX_UNSENT_BYTES and self._writing.locked()):
+        if self._broken or (self._unsent < MAX_UNSENT_BYTES and self._writing.locked()):
             return
         await self._turn()
         try:
             await self._flush()
         finally:
             self._writing.release()
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes that reading gave rise to."""
+        return self._websocket.unsent + self._tls.unsent
 
     async def _turn(self) -> None:
         """Acquire ``_writing``. A cancellation gets out here, while nothing is half done, or not before the write.
@@ -305,27 +343,36 @@ class Connection:
                 plaintext = self._websocket.data_to_send()
                 if plaintext:
                     self._tls.write(plaintext)
-            except TlsFailure as failure:
-                await self._break(f"TLS: {failure.reason}", "network")
+                ciphertext = self._tls.pending()
+                sent = self._send_nowait(ciphertext) if ciphertext else 0
+            except _FAILURES as failure:
+                await self._failed(failure)
                 return
-            ciphertext = self._tls.pending()
-            if not ciphertext:
+            if sent < len(ciphertext):
+                await self._write_the_rest(ciphertext[sent:])
+            elif not ciphertext:
                 return
-            await self._write(ciphertext)
 
-    async def _write(self, ciphertext: bytes) -> None:
+    async def _write_the_rest(self, ciphertext: bytes) -> None:
+        """Of what has been encrypted, so that there is no way back: cut short, it ends the connection."""
         done = False
         try:
             with trio.move_on_after(self._limits.write_seconds) as deadline:
                 await self._stream.send_all(ciphertext)
                 done = True
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._break("connection reset", "network")
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as failure:
+            await self._failed(failure)
         finally:
             if not done and not self._broken:
                 late = deadline.cancelled_caught
                 reason = "the peer does not read" if late else "a write was cancelled"
                 await self._break(reason, "network" if late else "local")
+
+    async def _failed(self, failure: Exception) -> None:
+        """TLS can't go on, or the socket can't."""
+        await self._break(
+            f"TLS: {failure.reason}" if isinstance(failure, TlsFailure) else "connection reset", "network"
+        )
 
     async def _break(self, reason: str, initiator: Initiator) -> None:
         """The stream is out of step for good. Closing it wakes a task that reads."""

@@ -18,6 +18,7 @@ from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refus
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
+from gateway.transport.link import SocketLink
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import TlsProvider
 
@@ -198,14 +199,13 @@ class Listener:
     async def _attend(self, stream: trio.SocketStream) -> None:
         """One connection, to its end. Whatever goes wrong in it stays in it."""
         address = ""
+        link: SocketLink | None = None
         connection: Connection | None = None
         try:
             try:
-                address, port = _tune(stream)
+                link, address, port = _taken_over(stream)
                 records = TlsRecords(self._tls.context)
-                connection = Connection(
-                    stream, records, address=(address, port), limits=self.limits, slowed=self._slowed
-                )
+                connection = Connection(link, records, address=(address, port), limits=self.limits, slowed=self._slowed)
             finally:
                 if connection is None:
                     self._places.release(None)
@@ -221,7 +221,7 @@ class Listener:
         finally:
             if connection is not None:
                 await connection.aclose(1011)
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(link or stream)
 
     async def _open_in_place(self, connection: Connection, address: str) -> Accept | None:
         with trio.CancelScope() as place:
@@ -308,8 +308,11 @@ class _PeerGone(GatewayError):
     """The peer reset the connection before we looked at it."""
 
 
-def _tune(stream: trio.SocketStream) -> tuple[str, int]:
-    """Set keep-alive (TCP_NODELAY is set by SocketStream) and return the peer's address. Raises _PeerGone."""
+def _taken_over(stream: trio.SocketStream) -> tuple[SocketLink, str, int]:
+    """The stream's socket with keep-alive (TCP_NODELAY is set by SocketStream), and the peer's address.
+
+    Raises _PeerGone.
+    """
     try:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE.items():
@@ -318,7 +321,8 @@ def _tune(stream: trio.SocketStream) -> tuple[str, int]:
         name = stream.socket.getpeername()
     except OSError as exc:
         raise _PeerGone from exc
-    return name[0], name[1]
+    taken = socket.socket(stream.socket.family, stream.socket.type, stream.socket.proto, fileno=stream.socket.detach())
+    return SocketLink(taken), name[0], name[1]
 
 
 async def _close(listeners: list[trio.SocketListener]) -> None:

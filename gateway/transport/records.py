@@ -78,10 +78,10 @@ class TlsRecords:
 
     def write(self, plaintext: bytes) -> None:
         """Raises TlsFailure."""
-        view = memoryview(plaintext)
         try:
-            while view:
-                view = view[self._tls.write(view) :]
+            written = self._tls.write(plaintext) if plaintext else 0
+            while written < len(plaintext):  # never so with OpenSSL's defaults
+                written += self._tls.write(memoryview(plaintext)[written:])
         except ssl.SSLError as exc:
             raise TlsFailure(_word(exc)) from None
 

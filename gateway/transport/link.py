@@ -1,0 +1,105 @@
+"""A charger's TCP socket: a Trio stream that can also be written to without waiting.
+
+``trio.SocketStream`` tries every read before it waits for the socket, and goes through several coroutines and context
+managers for each call. A charger's next message is hardly ever there yet, and what it is sent fits into the kernel's
+buffer: so this waits first when it reads, and doesn't wait when it writes unless it must (docs/performance.md).
+"""
+
+import errno
+import operator
+import socket
+from typing import Final
+
+import trio
+
+READ_BYTES: Final = 64 * 1024
+"""The most that ``receive_some`` asks for if it isn't told."""
+
+_CLOSED: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
+
+
+class SocketLink(trio.abc.Stream):
+    """Owns ``sock``, connected and not blocking. One task reads at a time and one writes; any may close it.
+
+    Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
+    """
+
+    __slots__ = ("_fd", "_sending", "_sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._sending = False
+
+    def send_nowait(self, data: bytes) -> int:
+        """Hand over what the kernel takes at once; how many bytes, 0 if none. Raises BrokenResourceError."""
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise _translated(error) from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """As ``trio.abc.SendStream``: cancelled, it may have sent a part."""
+        self._begin_sending()
+        try:
+            await trio.lowlevel.checkpoint()
+            with memoryview(data) as rest:
+                sent = 0
+                while sent < len(rest):
+                    try:
+                        sent += self._sock.send(rest[sent:])
+                    except (BlockingIOError, InterruptedError):
+                        await trio.lowlevel.wait_writable(self._open())
+                    except OSError as error:
+                        raise _translated(error) from error
+        finally:
+            self._sending = False
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As ``trio.abc.SendStream``."""
+        self._begin_sending()
+        try:
+            await trio.lowlevel.wait_writable(self._fd)
+        finally:
+            self._sending = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """As ``trio.abc.ReceiveStream``. Cancelling loses nothing."""
+        size = READ_BYTES if max_bytes is None else operator.index(max_bytes)
+        if size < 1:
+            raise ValueError("max_bytes is less than 1")
+        while True:
+            await trio.lowlevel.wait_readable(self._open())
+            try:
+                return self._sock.recv(size)
+            except (BlockingIOError, InterruptedError):  # what made it readable is gone: a bad checksum
+                continue
+            except OSError as error:
+                raise _translated(error) from error
+
+    async def aclose(self) -> None:
+        """Close the socket; whoever reads or writes gets ClosedResourceError. Repeating it does nothing."""
+        if self._fd >= 0:
+            trio.lowlevel.notify_closing(self._fd)
+            self._fd = -1
+            self._sock.close()
+        await trio.lowlevel.checkpoint()
+
+    def _begin_sending(self) -> None:
+        self._open()
+        if self._sending:
+            raise trio.BusyResourceError("another task is writing to this socket")
+        self._sending = True
+
+    def _open(self) -> int:
+        if self._fd < 0:
+            raise trio.ClosedResourceError("the socket was closed")
+        return self._fd
+
+
+def _translated(error: OSError) -> trio.ClosedResourceError | trio.BrokenResourceError:
+    if error.errno in _CLOSED:
+        return trio.ClosedResourceError("the socket was closed")
+    return trio.BrokenResourceError(f"the socket connection broke: {error}")
