@@ -1,0 +1,81 @@
+"""Durable MeterValues, closed loop: each charger sends its next message as soon as the last one is confirmed.
+
+What is confirmed is on disk, so this is the whole way: TLS, frames, validation, decision, commit, reply. Once with few
+sessions and once with more; then on a disk whose syncs take 5 ms longer, as cloud volumes do (`bench.slow_sync`):
+throughput must not fall with the disk, since batches form while a commit is under way.
+
+A closed loop measures what a message costs and how many there can be. Its latencies are those of a queue that is
+always full; what chargers feel is in ``hold``.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import processes
+from bench.fleet import fleet
+from bench.results import Figure, Result
+
+NAME = "throughput"
+HELP = "durable MeterValues, closed loop, 200 and 1,000 sessions, and on a slow disk; two minutes"
+
+SHORT = {"sessions": [200], "seconds": 5.0, "warm_up": 2.0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sessions", type=int, nargs="+", default=[200, 1000], help="chargers (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement (%(default)s)")
+    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before each (%(default)s)")
+    parser.add_argument(
+        "--slow-sync", type=float, default=5.0, metavar="MS", help="longer syncs; 0 for none (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> list[Result]:
+    """Every number of sessions on the machine's disk, then on the slow one."""
+    measured = []
+    for delay in (0.0, options.slow_sync) if options.slow_sync else (0.0,):
+        for sessions in options.sessions:
+            case = f"{sessions} sessions" + (f", {delay:g} ms syncs" if delay else "")
+            console.print(case)
+            measured.append(_measure(case, sessions, delay, options))
+    return measured
+
+
+def _measure(case: str, sessions: int, delay: float, options: argparse.Namespace) -> Result:
+    launcher: Sequence[str] = ("-m", "bench.slow_sync", f"{delay:g}") if delay else ("-m", "gateway")
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-throughput-") as folder,
+        processes.gateway(Path(folder), launcher=launcher) as gateway,
+        fleet(gateway, gateway.provision(sessions)) as chargers,
+    ):
+        connected = chargers.connect(transaction=True)
+        grown = connected.server_rss_growth
+        disk = gateway.disk_bytes()
+        load = chargers.closed_loop(options.seconds, options.warm_up)
+        disk = gateway.disk_bytes() - disk
+    wrong = [f"{count} connects failed: {reason}" for reason, count in connected.failures.items()]
+    wrong += [f"{count} messages failed: {reason}" for reason, count in load.errors.items()]
+    notes = ["the rate limit of each session is raised (sessions.max_messages_per_second)"]
+    if delay:
+        notes.append("all of SQLite's I/O goes through Python here: its CPU per message is no measure")
+    return Result(
+        scenario=NAME,
+        case=case,
+        plan={"sessions": sessions, "seconds": options.seconds, "warm_up": options.warm_up, "slow_sync_ms": delay},
+        figures=[
+            Figure("messages", load.rate, "1/s"),
+            Figure("CPU per message", load.server_us_per_message, "µs"),
+            Figure("driver's CPU per message", load.driver_us_per_message, "µs"),
+            Figure("memory per session, booted", grown / 1024 / sessions, "KiB"),
+            Figure("disk per message", disk / load.messages if load.messages else 0.0, "B"),
+        ],
+        histograms={"confirmation": load.latency},
+        driver_cores=load.driver_cores,
+        server_cores=load.server_cores,
+        invalid_because=wrong if load.messages else [*wrong, "no message was confirmed"],
+        notes=notes,
+    )
