@@ -98,10 +98,13 @@ lock: setup ## Pin all packages anew (make lock LOCK=--upgrade for the newest)
 	@$(UV_COMPILE) pyproject.toml --constraint requirements.lock --group dev --output-file requirements-dev.lock
 	@$(UV_COMPILE) --constraint requirements-dev.lock --group build --output-file requirements-build.lock
 	@$(UV_COMPILE) --constraint requirements-dev.lock --group fuzz --output-file requirements-fuzz.lock
+	@$(UV_COMPILE) --constraint requirements-dev.lock --group bench --output-file requirements-bench.lock
 	@$(if $(NPM),npm install --package-lock-only --loglevel=error >/dev/null)
 
 .PHONY: bench
-bench: setup ## Measure the gateway under load (make bench ARGS=...)
+bench: setup peers ## Measure the gateway under load, and others beside it (make bench ARGS=--help, ARGS=check)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  --requirement requirements-bench.lock
 	@$(BIN)/python -m bench $(ARGS)
 
 # Found inputs are kept between runs; what breaks a target is written to its corpus.
@@ -119,5 +122,5 @@ soak: setup ## Churn of everything at once for ten minutes (make soak ARGS="--se
 
 .PHONY: clean
 clean: ## Remove what tools leave behind (not .venv, not node_modules)
-	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
+	@rm -rf build dist bench/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
