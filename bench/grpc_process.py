@@ -9,6 +9,7 @@ import asyncio
 import gc
 import itertools
 import json
+import signal
 import sys
 import time
 import uuid
@@ -21,7 +22,7 @@ import grpc
 from bench import histogram
 from gateway.api.v1 import command_pb2, event_pb2
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
-from gateway.client import problem_of
+from gateway.client import describe, problem_of
 
 CALL_SECONDS = 30.0
 """Deadline of a command, as a careful caller sets one."""
@@ -336,8 +337,10 @@ class Process:
         while line := await reader.readline():
             try:
                 answer = await self._answer(json.loads(line))
-            except (grpc.RpcError, TimeoutError) as error:
-                answer = {"error": f"{type(error).__name__}: {error}"}
+            except grpc.RpcError as error:
+                answer = {"error": describe(error)}
+            except TimeoutError:
+                answer = {"error": f"not all watches began within {WATCH_SECONDS:.0f} s"}
             print(json.dumps(answer), flush=True)
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -367,6 +370,7 @@ class Process:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's, which then closes the pipe
     gc.disable()
     asyncio.run(Process().serve())
 

@@ -22,7 +22,7 @@ from bench.results import Figure, Result
 from bench.servers.echo import echo
 
 NAME = "commands"
-HELP = "RPC -> charger -> RPC, 1 and 32 callers, idle and under load, beside a bare gRPC echo"
+HELP = "RPC, charger, RPC by 1 and 32 callers, idle and under load, beside a bare gRPC echo; about 80 seconds"
 
 SHORT = {"sessions": 200, "seconds": 2.0, "warm_up": 0.5}
 
@@ -104,16 +104,15 @@ def _call(
 
 
 def _result(plan: Plan, case: str, callers: int, window: Window, called: Called, load: Load | None = None) -> Result:
-    """What the check looks for: the case's name, and its figures "p50", "p99" and "rate"."""
+    """The check looks for the case by its name, and for "rate" and the percentiles of "command" and "echo"."""
+    who = f"{callers} caller{'s' if callers > 1 else ''}"
     figures = [
-        Figure("p50", histogram.milliseconds(called.latency, 50), "ms"),
-        Figure("p99", histogram.milliseconds(called.latency, 99), "ms"),
         Figure("p99 as seen", histogram.milliseconds(called.as_seen, 99), "ms"),
         Figure("rate", called.calls_per_second, "1/s"),
         # Under load this has the load's share in it.
         Figure("server CPU per call", 1e6 * window.server_cpu_seconds / called.calls if called.calls else 0.0, "µs"),
     ]
-    histograms = {"call": called.latency}
+    histograms = {"echo" if case == "echo" else "command": called.latency}
     wrong = [f"{count} calls failed: {failure}" for failure, count in called.failures.items()]
     if not called.calls:
         wrong.append("no call was answered")
@@ -123,7 +122,7 @@ def _result(plan: Plan, case: str, callers: int, window: Window, called: Called,
         wrong += amiss(load, plan.load)
     return Result(
         scenario=NAME,
-        case=f"{case}-{callers}",
+        case=f"echo, {who}" if case == "echo" else f"{who}, {case}",
         plan={**asdict(plan), "callers": callers},
         figures=figures,
         histograms=histograms,

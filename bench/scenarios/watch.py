@@ -13,13 +13,13 @@ at the same rate to as many streams.
 import argparse
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import asdict, frozen
 from rich.console import Console
 
-from bench import histogram, processes
+from bench import processes
 from bench.fleet import Fleet, Load, fleet
 from bench.grpc_driver import GrpcDriver, Watched, Window
 from bench.results import Figure, Result
@@ -27,9 +27,12 @@ from bench.scenarios.commands import amiss
 from bench.servers.echo import echo
 
 NAME = "watch"
-HELP = "1, 10, 50 watchers of everything at 2,000 events/s: lag, gaps, CPU per delivery"
+HELP = "1, 10, 50 watchers of everything at 2,000 events/s: lag, gaps, CPU per delivery; about a minute"
 
 SHORT = {"sessions": 100, "seconds": 2.5, "warm_up": 0.5, "watchers": [1, 10]}
+
+SATURATED = 0.98
+"""Cores of the gateway's at which another delivery takes the place of other work instead of adding to it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,12 +85,8 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
                     console.print(f"{watchers} watcher{'s' if watchers > 1 else ''}")
                     delivered.append(_watch(plan, gateway, chargers, driver, watchers))
         console.print("a bare gRPC server")
-        bare = _bare(plan, driver, delivered)
-    results = [_delivery(plan, each) for each in delivered]
-    results += [_bare_stream(plan, each) for each in bare]
-    if len(plan.watchers) > 1:
-        results += _further(plan, delivered, bare)
-    return results
+        bare = [_bare(plan, driver, each) for each in delivered[:2]]
+    return [*(_delivery(plan, each, delivered[0]) for each in delivered), _bare_result(plan, bare)]
 
 
 def _watch(plan: Plan, gateway: processes.Gateway, chargers: Fleet, driver: GrpcDriver, watchers: int) -> Streamed:
@@ -99,53 +98,40 @@ def _watch(plan: Plan, gateway: processes.Gateway, chargers: Fleet, driver: Grpc
     return Streamed(watchers, window, driver.watched(), load)
 
 
-def _bare(plan: Plan, driver: GrpcDriver, delivered: Iterable[Streamed]) -> list[Streamed]:
-    """As many streams, with messages like those that the gateway sent to the most watchers below 50 or so."""
-    found = []
-    for like in delivered:
-        batches = max(1, like.watched.batches)
-        rate = batches / like.watchers / like.window.seconds
-        with echo(rate, like.watched.bytes // batches) as server:
-            driver.watch(server.address, like.watchers, settle=False)
-            time.sleep(plan.warm_up)
-            window = driver.measure(plan.seconds, server.pid)
-            found.append(Streamed(like.watchers, window, driver.watched()))
-    return found
+def _bare(plan: Plan, driver: GrpcDriver, like: Streamed) -> Streamed:
+    """As many streams, with messages as large and as frequent as the gateway's batches were."""
+    batches = max(1, like.watched.batches)
+    rate = batches / like.watchers / like.window.seconds
+    with echo(rate, like.watched.bytes // batches) as server:
+        driver.watch(server.address, like.watchers, settle=False)
+        time.sleep(plan.warm_up)
+        window = driver.measure(plan.seconds, server.pid)
+        return Streamed(like.watchers, window, driver.watched())
 
 
-def _delivery(plan: Plan, streamed: Streamed) -> Result:
+def _delivery(plan: Plan, streamed: Streamed, fewest: Streamed) -> Result:
     watched, window, load = streamed.watched, streamed.window, streamed.load
     assert load is not None
-    # What a charger was confirmed is on disk, and one event.
-    unseen = max(0, load.messages - watched.meter_values)
-    gaps = watched.missing + unseen * streamed.watchers
-    wrong = [f"a watch failed: {failure} ({count})" for failure, count in watched.failures.items()]
-    wrong += amiss(load, plan.rate)
-    if not watched.deliveries:
-        wrong.append("nothing was delivered")
-    for count, what in (
-        (gaps, "deliveries are missing"),
-        (watched.duplicates, "events were delivered twice"),
-        (watched.out_of_order, "watchers had another order than the first"),
-    ):
-        if count:
-            wrong.append(f"{count} {what}")
+    wrong = _amiss(plan, streamed)
+    figures = [
+        Figure("gaps", _gaps(streamed)),
+        Figure("duplicates", watched.duplicates),
+        Figure("deliveries", watched.deliveries / window.seconds, "1/s"),
+        Figure("events per batch", _per(watched.deliveries, watched.batches)),
+        # With all else that the gateway does for an event: receiving, deciding, committing it.
+        Figure("CPU per delivery", _per(1e6 * window.server_cpu_seconds, watched.deliveries), "µs"),
+    ]
+    if streamed is not fewest:
+        figures += [
+            Figure("CPU per further delivery", _further(fewest, streamed, lambda each: each.deliveries), "µs"),
+            Figure("CPU per further batch", _further(fewest, streamed, lambda each: each.batches), "µs"),
+        ]
+        wrong += [f"{fewest.watchers} to compare with: {reason}" for reason in _amiss(plan, fewest)]
     return Result(
         scenario=NAME,
-        case=f"watchers-{streamed.watchers}",
+        case=_counted(streamed.watchers, "watcher"),
         plan={**asdict(plan), "watchers": streamed.watchers},
-        figures=[
-            Figure("lag p50", histogram.milliseconds(watched.lag, 50), "ms"),
-            Figure("lag p99", histogram.milliseconds(watched.lag, 99), "ms"),
-            Figure("lag max", histogram.milliseconds(watched.lag, 100), "ms"),
-            Figure("gaps", gaps),
-            Figure("duplicates", watched.duplicates),
-            Figure("deliveries", watched.deliveries / window.seconds, "1/s"),
-            Figure("events per batch", _per(watched.deliveries, watched.batches)),
-            # With all else that the gateway does for an event: receiving, deciding, committing it.
-            Figure("CPU per delivery", _per(1e6 * window.server_cpu_seconds, watched.deliveries), "µs"),
-            Figure("MeterValues", load.rate, "1/s"),
-        ],
+        figures=figures,
         histograms={"lag": watched.lag, "MeterValues": load.latency},
         driver_cores=streamed.driver_cores,
         server_cores=window.server_cores,
@@ -153,62 +139,71 @@ def _delivery(plan: Plan, streamed: Streamed) -> Result:
     )
 
 
-def _bare_stream(plan: Plan, streamed: Streamed) -> Result:
-    watched, window = streamed.watched, streamed.window
-    wrong = [f"a stream failed: {failure} ({count})" for failure, count in watched.failures.items()]
+def _gaps(streamed: Streamed) -> int:
+    """Deliveries that are missing. What a charger was confirmed is on disk, so it is an event."""
+    unseen = max(0, streamed.load.messages - streamed.watched.meter_values) if streamed.load is not None else 0
+    return streamed.watched.missing + unseen * streamed.watchers
+
+
+def _amiss(plan: Plan, streamed: Streamed) -> list[str]:
+    watched, load = streamed.watched, streamed.load
+    assert load is not None
+    counted = (
+        (_gaps(streamed), "deliveries are missing"),
+        (watched.duplicates, "events were delivered twice"),
+        (watched.out_of_order, "watchers had another order than the first"),
+    )
+    wrong = [f"a watch failed: {failure} ({count})" for failure, count in watched.failures.items()]
+    wrong += [f"{count} {what}" for count, what in counted if count]
+    if not watched.deliveries:
+        wrong.append("nothing was delivered")
+    if streamed.window.server_cores >= SATURATED:
+        wrong.append(
+            f"the gateway was saturated ({streamed.window.server_cores:.2f} cores): its CPU says nothing of a delivery"
+        )
+    return wrong + amiss(load, plan.rate)
+
+
+def _bare_result(plan: Plan, bare: Sequence[Streamed]) -> Result:
+    """One result of them all: "CPU per message" is that of one message more, where there is more than one number."""
+    most = bare[-1]
+    figures = []
+    wrong = []
+    for each in bare:
+        streams = _counted(each.watchers, "stream")
+        wrong += [f"{streams}: {failure} ({count})" for failure, count in each.watched.failures.items()]
+        message = _per(1e6 * each.window.server_cpu_seconds, each.watched.batches)
+        figures.append(Figure(f"messages, {streams}", each.watched.batches / each.window.seconds, "1/s"))
+        figures.append(Figure(f"CPU per message, {streams}", message, "µs"))
+    if most is not bare[0]:
+        message = _further(bare[0], most, lambda each: each.batches)
+    if message <= 0:
+        wrong.append("the bare server was too much disturbed to tell what a message costs")
     return Result(
         scenario=NAME,
-        case=f"bare-{streamed.watchers}",
-        plan={**asdict(plan), "watchers": streamed.watchers},
+        case="bare stream",
+        plan={**asdict(plan), "streams": [each.watchers for each in bare]},
         figures=[
-            Figure("messages", watched.batches / window.seconds, "1/s"),
-            Figure("bytes per message", watched.bytes // max(1, watched.batches)),
-            Figure("CPU per message", _per(1e6 * window.server_cpu_seconds, watched.batches), "µs"),
+            Figure("CPU per message", message, "µs"),
+            Figure("bytes per message", most.watched.bytes // max(1, most.watched.batches)),
+            *figures,
         ],
-        histograms={"lag": watched.lag},
-        driver_cores=streamed.driver_cores,
-        server_cores=window.server_cores,
-        invalid_because=wrong if watched.batches else [*wrong, "nothing was streamed"],
+        histograms={"lag": most.watched.lag},
+        driver_cores=most.driver_cores,
+        server_cores=most.window.server_cores,
+        invalid_because=wrong,
     )
 
 
-def _further(plan: Plan, delivered: Sequence[Streamed], bare: Sequence[Streamed]) -> list[Result]:
-    """From the fewest watchers to each greater number: what one delivery more costs, beside a bare message more."""
-    results = []
-    for more, bare_more in zip(delivered[1:], bare[1:], strict=True):
-        event = _marginal(delivered[0], more, more.watched.deliveries, delivered[0].watched.deliveries)
-        batch = _marginal(delivered[0], more, more.watched.batches, delivered[0].watched.batches)
-        message = _marginal(bare[0], bare_more, bare_more.watched.batches, bare[0].watched.batches)
-        parts = [_delivery(plan, delivered[0]), _delivery(plan, more)]
-        parts += [_bare_stream(plan, bare[0]), _bare_stream(plan, bare_more)]
-        wrong = [f"{part.case}: {reason}" for part in parts for reason in part.invalid_because]
-        if message <= 0:
-            wrong.append("the bare server was too much disturbed to tell what a message costs")
-        results.append(
-            Result(
-                scenario=NAME,
-                case=f"further-{more.watchers}",
-                plan={**asdict(plan), "watchers": more.watchers},
-                figures=[
-                    Figure("CPU per further delivery", event, "µs"),
-                    Figure("CPU per further batch", batch, "µs"),
-                    Figure("CPU per bare message", message, "µs"),
-                    Figure("events per batch", _per(more.watched.deliveries, more.watched.batches)),
-                    Figure("ratio", event / message if message > 0 else 0.0),
-                ],
-                driver_cores=more.driver_cores,
-                server_cores=more.window.server_cores,
-                invalid_because=wrong,
-            )
-        )
-    return results
-
-
-def _marginal(few: Streamed, more: Streamed, more_count: int, few_count: int) -> float:
+def _further(few: Streamed, more: Streamed, count: Callable[[Watched], int]) -> float:
     """Microseconds of the server's CPU for each of those that there are more of."""
     cpu = more.window.server_cores - few.window.server_cores
-    return _per(1e6 * cpu, more_count / more.window.seconds - few_count / few.window.seconds)
+    return _per(1e6 * cpu, count(more.watched) / more.window.seconds - count(few.watched) / few.window.seconds)
 
 
 def _per(total: float, count: float) -> float:
     return total / count if count > 0 else 0.0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"

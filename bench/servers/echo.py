@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="messages/s of each stream (%(default)s)")
     parser.add_argument("--bytes", type=int, default=3000, help="of each streamed message (%(default)s)")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's, which then ends this
     asyncio.run(serve(options.port, options.rate, options.bytes))
 
 
