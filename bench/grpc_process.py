@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -172,12 +172,16 @@ class Ledger:
         return sum(len(counted) - len(set(counted)) for counted in map(self._counted, self._had))
 
     def out_of_order(self) -> int:
-        """Watchers that had the same events in another order than the first one."""
-        orders = [list(dict.fromkeys(self._counted(had))) for had in self._had]
-        return sum(order != orders[0] for order in orders[1:])
+        """Watchers that had what they had in another order than the first one."""
+        places = {number: place for place, number in enumerate(dict.fromkeys(self._had[0]))}
+        return sum(not _ascending(places[number] for number in dict.fromkeys(had) if number in places) for had in self._had)
 
     def _counted(self, numbers: Sequence[int]) -> list[int]:
         return [number for number in numbers if number >= self._from]
+
+
+def _ascending(places: Iterable[int]) -> bool:
+    return all(before < after for before, after in itertools.pairwise(places))
 
 
 class Watchers:
