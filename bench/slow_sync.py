@@ -1,7 +1,7 @@
 """The gateway on a slower disk: ``python -m bench.slow_sync MILLISECONDS serve --config gateway.toml``.
 
 Makes an SQLite VFS the default one whose files take so much longer for each sync, then runs the gateway's command line
-as it is. Cloud volumes take 2 to 10 ms: batches must form by themselves while a commit is under way. SQLite does all I/O
+as it is. Cloud volumes take 2 to 10 ms: batches must form by themselves while a commit is under way. All I/O goes
 through Python here, which costs the gateway CPU: rates and latencies of this gateway count, its CPU does not.
 """
 
