@@ -174,7 +174,8 @@ class Ledger:
     def out_of_order(self) -> int:
         """Watchers that had what they had in another order than the first one."""
         places = {number: place for place, number in enumerate(dict.fromkeys(self._had[0]))}
-        return sum(not _ascending(places[number] for number in dict.fromkeys(had) if number in places) for had in self._had)
+        orders = ([places[number] for number in dict.fromkeys(had) if number in places] for had in self._had)
+        return sum(not _ascending(order) for order in orders)
 
     def _counted(self, numbers: Sequence[int]) -> list[int]:
         return [number for number in numbers if number >= self._from]
