@@ -17,6 +17,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
+from gateway.session.silence import Watch
 from gateway.store.api import Opened, OpenSession, RemoveCredentials, Store
 from gateway.transport.api import Transport
 
@@ -46,6 +47,7 @@ class Chargers:
         limits: SessionLimits,
         observer: Observer,
         recorder: Frames,
+        watch: Watch,
         boot_configuration: tuple[DesiredKey, ...],
     ) -> None:
         self._router = router
@@ -57,6 +59,7 @@ class Chargers:
         self._limits = limits
         self._observer = observer
         self._recorder = recorder
+        self._watch = watch
         self._boot_configuration = boot_configuration
         self.draining = False
 
@@ -119,6 +122,7 @@ class Chargers:
             clock=self._clock,
             limits=self._limits,
             observer=self._observer,
+            watch=self._watch,
             boot_configuration=self._boot_configuration,
         )
 

@@ -32,6 +32,7 @@ from gateway.router.router import Router
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
 from gateway.session.provisioning import DesiredKey
+from gateway.session.silence import Watch
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
@@ -101,6 +102,7 @@ class Gateway:
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
+        self.watch = Watch()
         self.chargers = Chargers(
             router=self.router,
             journal=journal,
@@ -111,6 +113,7 @@ class Gateway:
             limits=session_limits(sessions),
             observer=self.diagnostics,
             recorder=self.diagnostics.recorder,
+            watch=self.watch,
             boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
         )
         self.admission = Admission(
@@ -180,6 +183,7 @@ class Gateway:
                     log.info("settled what the last run left open", charge_points=settled)
                 await nursery.start(self.feed.run)
                 await nursery.start(self.retention.run)
+                await nursery.start(self.watch.run)
                 nursery.start_soon(record_last_heard, self.journal, self.router)
                 nursery.start_soon(self.lost_ends.run)
                 nursery.start_soon(end_overdue_reservations, self.journal, self._store, utc_now)

@@ -7,11 +7,10 @@ everybody who waits is told so, nobody new may wait, and the store is probed unt
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import structlog
 import trio
-from outcome import Error, Value
 
 from gateway.errors import StoreError, StoreUnavailable
 from gateway.store.api import Appended, Opened, Store, Write, WriteResult
@@ -36,6 +35,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 log = structlog.get_logger()
 
 
+Applied: TypeAlias = Callable[[Write, WriteResult], None]
+"""Told what became of a write."""
+
+
 class RunSync(Protocol):
     """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own."""
 
@@ -49,19 +52,36 @@ class RunSync(Protocol):
 
 
 class _Waiting:
-    """A write that was handed over, and who waits for its answer (None: nobody any more)."""
+    """A write that was handed over, who waits for its answer (None: nobody any more), and the answer."""
 
-    __slots__ = ("deadline", "task", "write")
+    __slots__ = ("applied", "deadline", "error", "result", "task", "write")
 
-    def __init__(self, write: Write, task: trio.lowlevel.Task, deadline: float) -> None:
+    def __init__(self, write: Write, applied: Applied | None, task: trio.lowlevel.Task, deadline: float) -> None:
         self.write = write
+        self.applied = applied
         self.task: trio.lowlevel.Task | None = task
         self.deadline = deadline
+        self.result: WriteResult | None = None
+        self.error: Exception | None = None
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        """Whoever waited is cancelled."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def answer(self, result: WriteResult | Exception) -> None:
+        if isinstance(result, Exception):
+            self.error = result
+        else:
+            self.result = result
+            if self.applied is not None:
+                try:
+                    self.applied(self.write, result)
+                except Exception as error:  # a bug of one caller's, and no other's
+                    self.error = error
         task, self.task = self.task, None
         if task is not None:
-            trio.lowlevel.reschedule(task, Error(result) if isinstance(result, Exception) else Value(result))
+            trio.lowlevel.reschedule(task)
 
 
 class Journal:
@@ -102,8 +122,12 @@ class Journal:
 
     # --- for everybody ---
 
-    async def commit(self, write: Write) -> WriteResult:
+    async def commit(self, write: Write, applied: Applied | None = None) -> WriteResult:
         """Hand ``write`` over and wait until it is on disk; answers as the store's contract says.
+
+        ``applied`` is called with the answer before anybody who waits runs, in the order of the commits, and also when
+        this waiter was cancelled meanwhile: what it does to a state in memory is in step with the disk. It must not
+        block; if it raises, that is this commit's error.
 
         Raises ``StoreUnavailable`` when it could not be kept or this was not known within the deadline: nothing may
         be acknowledged (though what missed the deadline may yet reach the disk). Raises what the store raises for a
@@ -119,16 +143,16 @@ class Journal:
             raise StoreUnavailable(self._why)
         if len(self._queue) >= self._max_waiting:
             raise StoreUnavailable(f"{self._max_waiting} commits are waiting already")
-        waiting = _Waiting(write, trio.lowlevel.current_task(), trio.current_time() + self._deadline)
+        waiting = _Waiting(write, applied, trio.lowlevel.current_task(), trio.current_time() + self._deadline)
         self._queue.append(waiting)
-        self._arrived.unpark()
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            waiting.task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        result: WriteResult = await trio.lowlevel.wait_task_rescheduled(abort)
-        return result
+        if self._arrived:
+            self._arrived.unpark()
+        await trio.lowlevel.wait_task_rescheduled(waiting.abort)
+        if waiting.error is not None:
+            error, waiting.error = waiting.error, None  # raised, it holds this frame, which must not hold it
+            raise error
+        assert waiting.result is not None
+        return waiting.result
 
     async def read(self, query: Callable[..., R], *args: Any) -> R:
         """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself.

@@ -4,7 +4,7 @@ Everything a part does that lasts goes through ``commit``; everything that ends 
 first ending counts. Both are the only places that know what a lost race for ownership means: nothing may follow it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import trio
@@ -65,8 +65,6 @@ class Core:
         self.observer = observer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
-        self._newest: trio.Event | None = None
-        """Set when the newest commit under way has been applied."""
 
     @property
     def identity(self) -> str:
@@ -78,39 +76,28 @@ class Core:
             self.ending = Ending(reason, initiator, code)
             self.scope.cancel()
 
-    async def commit(self, events: Iterable[NewEvent], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
-        """Commit and apply events, in the order of the commits: commits of several tasks may be answered together,
-        and their tasks then wake in any order.
+    async def commit(self, events: tuple[NewEvent, ...], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
+        """Commit events; the state has them when this returns, and those of other tasks in the order of the commits.
 
         A session that has lost its charge point, or whose store can't keep what it decided, ends here: raises
         ``SessionOver``, and nothing that was to be acknowledged has been. Cancelling withdraws nothing.
         """
-        before, mine = self._newest, trio.Event()
-        self._newest = mine
+        state = self.state
         try:
-            return await self._commit(tuple(events), guards, before)
-        finally:
-            mine.set()
-            if self._newest is mine:
-                self._newest = None
+            result = await self.journal.commit(Append(state.identity, state.epoch, events, guards), self._apply)
+        except StoreUnavailable as error:
+            raise self._over("store-unavailable", CLOSE_INTERNAL) from error
+        if isinstance(result, Appended | GuardFailed):
+            return result
+        if isinstance(result, Fenced):
+            raise self._over("replaced", CLOSE_POLICY)
+        raise self._over("deleted", CLOSE_POLICY)
 
-    async def _commit(
-        self, batch: tuple[NewEvent, ...], guards: tuple[Guard, ...], before: trio.Event | None
-    ) -> Appended | GuardFailed:
-        result = await self.write(Append(self.identity, self.state.epoch, batch, guards))
-        if before is not None and not before.is_set():
-            await before.wait()
-        match result:
-            case Appended(sequences):
-                for event, sequence in zip(batch, sequences, strict=True):
-                    evolve(self.state, event, sequence)
-                return result
-            case GuardFailed():
-                return result
-            case Fenced():
-                raise self._over("replaced", CLOSE_POLICY)
-            case _:
-                raise self._over("deleted", CLOSE_POLICY)
+    def _apply(self, write: Write, result: WriteResult) -> None:
+        if isinstance(result, Appended):
+            assert isinstance(write, Append)
+            for event, sequence in zip(write.events, result.sequences, strict=True):
+                evolve(self.state, event, sequence)
 
     async def write(self, write: Write) -> WriteResult:
         """Commit something that is not fenced. A store that can't keep it ends the session, as in ``commit``."""

@@ -113,9 +113,9 @@ class Errand:
             record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
         )
         # One reading of the clock: what a caller is told now is what is told of the command ever after.
-        events = [evolve(self._event(queued), received_at=record.created_at)]
+        events: tuple[NewEvent, ...] = (evolve(self._event(queued), received_at=record.created_at),)
         if sent:
-            events.append(self._event(CommandSent(record.command_id, record.operation)))
+            events += (self._event(CommandSent(record.command_id, record.operation)),)
         result = await self._commit(events, RequestIdUnused(record.request_id))
         if isinstance(result, GuardFailed):
             assert result.existing is not None, "the guard that failed is the request id's"
@@ -145,7 +145,7 @@ class Errand:
             return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
         event = self._event(CommandSent(self.record.command_id, self.record.operation))
-        await self._commit([event])
+        await self._commit((event,))
         self._is_sent(event)
         return True
 
@@ -220,7 +220,7 @@ class Errand:
                 await self._key_change.decided(answer)
             # Nothing may wait between the look at the state and the commit.
             follow = consequences(self._command, answer, self._means.core.state, answered.received_at)
-            await self._commit([answered, *map(self._event, follow)])
+            await self._commit((answered, *map(self._event, follow)))
         self.record = evolve(
             record,
             state=CommandState.ANSWERED,
@@ -245,7 +245,7 @@ class Errand:
     async def _settle(self, state: CommandState, reason: str) -> None:
         """Record that there is no answer (yet), then tell it."""
         event, record = self._end(state, reason)
-        await self._commit([event])
+        await self._commit((event,))
         self.record = record
         self.tell(record)
 
@@ -256,7 +256,7 @@ class Errand:
 
     # --- small parts ------------------------------------------------------------------------------------------
 
-    async def _commit(self, events: list[NewEvent], *guards: Guard) -> Appended | GuardFailed:
+    async def _commit(self, events: tuple[NewEvent, ...], *guards: Guard) -> Appended | GuardFailed:
         """Commit and know it. A charger that answers and hangs up at once (Reset) must not have its answer recorded
         and its caller told something else, so the end of the session waits for the journal, which has a deadline."""
         shielded = trio.CancelScope(shield=True)

@@ -13,8 +13,9 @@ T = TypeVar("T")
 class Journal(Protocol):
     """The way to the store (``gateway.journal``). Both raise ``StoreUnavailable``."""
 
-    async def commit(self, write: Write) -> WriteResult:
-        """On disk when it returns. Cancelling the waiter withdraws nothing."""
+    async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
+        """On disk when it returns. Cancelling the waiter withdraws nothing. ``applied`` is called with the answer
+        before it returns, in the order of the commits, whether or not anybody waits any more."""
         ...
 
     async def read(self, fn: Callable[..., T], *args: Any) -> T:

@@ -74,5 +74,5 @@ async def _ask(core: Core, commands: Commands, key: str, value: str) -> str:
         case _:
             outcome = NO_ANSWER
     firmware = core.state.boot.firmware_version if core.state.boot is not None else None
-    await core.commit([NewEvent(BootConfigurationApplied(key, value, outcome, firmware), core.clock())])
+    await core.commit((NewEvent(BootConfigurationApplied(key, value, outcome, firmware), core.clock()),))
     return outcome

@@ -4,7 +4,6 @@ The reader never waits for an answer to a CALL of ours: a reader that did would 
 the transport and the journal, so a ping waits no longer than a commit.
 """
 
-import math
 from datetime import datetime, timedelta
 
 import structlog
@@ -34,6 +33,7 @@ from gateway.session.parts import Parts
 from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey, provision
 from gateway.session.readiness import Readiness
+from gateway.session.silence import Silence, Watch
 from gateway.store.api import Append, GuardFailed, Store
 from gateway.transport.api import ConnectionClosed, Transport
 
@@ -75,6 +75,7 @@ class Session:
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
+        watch: Watch,
         boot_configuration: tuple[DesiredKey, ...] = (),
     ) -> None:
         self._core = Core(
@@ -97,6 +98,7 @@ class Session:
         self._parts = Parts(self._core)
         self._calls = Calls(self._core)
         self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
+        self._watch = watch
         self._bad_messages = 0
         self._faults_logged = 0
         self._provisioned = False
@@ -126,6 +128,8 @@ class Session:
     async def run(self) -> None:
         """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
         core = self._core
+        silence = Silence(core, self._parts)
+        watched = self._watch.add(silence.look, silence.due())
         try:
             with core.scope:
                 async with trio.open_nursery() as nursery:
@@ -140,6 +144,7 @@ class Session:
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
         finally:
+            self._watch.remove(watched)
             self._parts.cease()
             with trio.CancelScope(shield=True):
                 await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
@@ -147,39 +152,16 @@ class Session:
     # --- reading ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        while True:
-            try:
-                data = await self._receive()
-                await self._handle(data)
-            except ConnectionClosed as closed:
-                self._core.end("closed", initiator=closed.initiator, code=closed.code)
-                return
-            except SessionOver:
-                return
+        receive = self._core.transport.receive
+        try:
+            while True:
+                await self._handle(rpc.parse(await receive()))
+        except ConnectionClosed as closed:
+            self._core.end("closed", initiator=closed.initiator, code=closed.code)
+        except SessionOver:
+            pass  # it has said so to the core
 
-    async def _receive(self) -> bytes:
-        """The next message. Silence brings a ping, further silence the end; every frame heard starts it anew."""
-        transport, limits = self._core.transport, self._core.limits
-        pinged_at = -math.inf
-        while True:
-            pinged = pinged_at > transport.last_heard
-            with trio.CancelScope(
-                deadline=pinged_at + limits.ping_grace if pinged else transport.last_heard + limits.silence
-            ):
-                return await transport.receive()
-            now = trio.current_time()
-            if pinged_at > transport.last_heard:
-                if now >= pinged_at + limits.ping_grace:
-                    self._core.observer.count("silent_sessions")
-                    self._core.end("silent", code=CLOSE_GOING_AWAY)
-                    raise SessionOver("silent")
-            elif now >= transport.last_heard + limits.silence:
-                pinged_at = now
-                with trio.move_on_after(limits.ping_grace):
-                    await transport.ping()
-
-    async def _handle(self, data: bytes) -> None:
-        frame = rpc.parse(data)
+    async def _handle(self, frame: rpc.Frame) -> None:
         match frame:
             case rpc.Call():
                 self._bad_messages = 0
@@ -222,7 +204,13 @@ class Session:
             return
         if boots:
             self._readiness.hold()
-        reply = await self._decide(call)
+        request = core.protocol.decode_call(call.message_id, call.action, call.payload)
+        if isinstance(request, CallRefused):
+            core.observer.count("calls_refused", request.code)
+            reply: bytes | None = rpc.encode_call_error(request.message_id, request.code, request.description)
+        else:
+            core.observer.count("messages", request.action)
+            reply = await self._reply(request)
         if reply is None:
             return
         await core.transport.send(reply)
@@ -235,23 +223,14 @@ class Session:
         else:
             self._readiness.message_handled()
 
-    async def _decide(self, call: rpc.Call) -> bytes | None:
-        """Decode, decide, commit; the reply to be sent. What it acknowledges is on disk when this returns.
-
-        None: it takes somebody outside of the gateway, whom the reader doesn't wait for. A task of its own replies.
-        """
-        core = self._core
-        request = core.protocol.decode_call(call.message_id, call.action, call.payload)
-        if isinstance(request, CallRefused):
-            core.observer.count("calls_refused", request.code)
-            return rpc.encode_call_error(request.message_id, request.code, request.description)
-        core.observer.count("messages", request.action)
-        return await self._reply(request)
-
     async def _reply(
         self, request: Request, facts: Facts | None = None, received: datetime | None = None
     ) -> bytes | None:
-        """Decide and commit; the reply, or None as in ``_decide``. A task aside has its facts, and when it received."""
+        """Decide and commit; the reply to be sent. What it acknowledges is on disk when this returns. A task aside has
+        its facts, and when it received.
+
+        None: it takes somebody outside of the gateway, whom the reader doesn't wait for. A task of its own replies.
+        """
         core = self._core
         try:
             decision = await self._commit_decision(request, facts, received)
@@ -276,7 +255,7 @@ class Session:
         core = self._core
         for attempt in range(MAX_DECISIONS):
             query = core.protocol.query(core.state, request)
-            facts = known or await self._look_up(request, query)
+            facts = NO_FACTS if query is None else known or await self._look_up(request, query)
             if facts is None:
                 return None
             context = Context(
@@ -297,11 +276,9 @@ class Session:
                 return decision
         raise AssertionError("a commit without guards can't fail on one")
 
-    async def _look_up(self, request: Request, query: Query | None) -> Facts | None:
+    async def _look_up(self, request: Request, query: Query) -> Facts | None:
         """What the decision needs; None: a task of its own decides, since it takes somebody outside of the gateway."""
         core = self._core
-        if query is None:
-            return NO_FACTS
         if isinstance(query, VendorDataQuery):
             facts = self._facts.at_once(query)
             if facts is not None:

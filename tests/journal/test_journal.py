@@ -341,3 +341,66 @@ async def test_a_store_that_is_unavailable_gives_no_numbers(journal, store, auto
     store.broken = False
     await journal.wait_healthy()
     assert await numbers.take() == 1
+
+
+# --- what is applied ------------------------------------------------------------------------------------------
+
+
+async def test_answers_are_applied_in_the_order_of_the_commits_before_anybody_runs(journal, disk, autojump_clock):
+    """Several tasks of one session commit side by side; its state follows the disk."""
+    disk.seconds = 0.01
+    seen = []
+
+    async def commit(name):
+        await journal.commit(write(name), lambda write, result: seen.append((write.charge_point, result)))
+        seen.append("runs")
+
+    async with trio.open_nursery() as nursery:
+        for name in "abc":
+            nursery.start_soon(commit, name)
+            await wait_all_tasks_blocked()
+    assert seen[0] == ("a", Appended((1,)))
+    assert [each for each in seen[1:] if each != "runs"] == [("b", Appended((2,))), ("c", Appended((3,)))]
+    assert seen[-2:] == ["runs", "runs"]
+
+
+async def test_what_was_committed_is_applied_though_nobody_waits_any_more(journal, store, disk, autojump_clock):
+    """Cancelling withdraws nothing, so neither memory nor disk goes without."""
+    disk.seconds = 1
+    seen = []
+    with trio.move_on_after(0.1):
+        await journal.commit(write(), lambda _, result: seen.append(result))
+    assert not seen
+    await trio.sleep(2)
+    assert seen == [Appended((1,))]
+
+
+async def test_a_failure_to_apply_is_its_own_commit_s_alone(journal, autojump_clock):
+    """The neighbours in the batch have their answers."""
+
+    def fail(*_):
+        raise LookupError("a bug")
+
+    outcomes = []
+
+    async def commit(applied):
+        try:
+            outcomes.append(await journal.commit(write(), applied))
+        except LookupError as error:
+            outcomes.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for applied in (None, fail, None):
+            nursery.start_soon(commit, applied)
+    assert len(outcomes) == 3
+    assert outcomes.count("a bug") == 1
+    assert journal.healthy
+
+
+async def test_nothing_is_applied_that_was_not_kept(journal, store, autojump_clock):
+    """Memory stays at what the disk has."""
+    store.broken = True
+    seen = []
+    with pytest.raises(StoreUnavailable):
+        await journal.commit(write(), lambda *_: seen.append(1))
+    assert not seen

@@ -19,6 +19,7 @@ from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.session.session import Session
+from gateway.session.silence import Watch
 from gateway.store.api import Opened, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport
@@ -39,6 +40,7 @@ def open_session(harness: Harness, identity: str = "CP1") -> Session:
         clock=virtual_clock,
         limits=harness.limits,
         observer=NoObserver(),
+        watch=Watch(),
     )
 
 

@@ -22,8 +22,8 @@ class Uneven:
         self._journal = harness.journal
         self._delay = 10.0
 
-    async def commit(self, write: Any) -> Any:
-        result = await self._journal.commit(write)
+    async def commit(self, write: Any, applied: Any = None) -> Any:
+        result = await self._journal.commit(write, applied)
         delay, self._delay = self._delay, self._delay - 5
         await trio.sleep(delay)
         return result
@@ -55,7 +55,7 @@ async def test_events_are_applied_in_the_order_of_their_commits(harness: Harness
 
     async def report(value: str) -> None:
         keys = (ConfigurationKey("A", False, value),)
-        await core.commit([NewEvent(ConfigurationReported(keys, ()), virtual_clock())])
+        await core.commit((NewEvent(ConfigurationReported(keys, ()), virtual_clock()),))
 
     async with trio.open_nursery() as nursery:
         for value in ("1", "2", "3"):
@@ -72,10 +72,10 @@ async def test_a_commit_that_is_given_up_holds_no_other_up(harness: Harness, aut
 
     async def give_up() -> None:
         with trio.move_on_after(1):
-            await core.commit([event])
+            await core.commit((event,))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(give_up)
         await trio.sleep(0.1)
-        await core.commit([event])
+        await core.commit((event,))
     assert trio.current_time() < 10

@@ -20,6 +20,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
+from gateway.session.silence import Watch
 from gateway.store.api import (
     AllocateNumbers,
     CreateChargePoint,
@@ -51,14 +52,18 @@ class DirectJournal:
         self.stall_seconds = 0.0
         self.commits: list[Write] = []
 
-    async def commit(self, write: Write) -> WriteResult:
+    async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
         if self.failing:
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable("the disk is full")
         self.commits.append(write)
         # Handing over is the point of no return: committed first, so that a cancelled waiter withdraws nothing.
         result = self.store.commit([write])[0]
-        await trio.sleep(self.stall_seconds)
+        try:
+            await trio.sleep(self.stall_seconds)
+        finally:
+            if applied is not None:
+                applied(write, result)
         return result
 
     async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
@@ -111,6 +116,7 @@ class Harness:
         connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
         opened = await self.journal.commit(OpenSession(identity, connected, virtual_clock()))
         assert isinstance(opened, Opened)
+        watch = Watch()
         session = Session(
             state=opened.state,
             transport=transport,
@@ -121,12 +127,16 @@ class Harness:
             clock=virtual_clock,
             limits=self.limits,
             observer=self.observer,
+            watch=watch,
             boot_configuration=self.boot_configuration,
         )
         assert self.router.install(identity, session)
         task_status.started()
         try:
-            await session.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch.run)
+                await session.run()
+                nursery.cancel_scope.cancel()
         finally:
             self.router.remove(identity, session)
 

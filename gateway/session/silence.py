@@ -1,0 +1,121 @@
+"""Silent chargers: a ping, and then the end. One timer watches over all sessions.
+
+A timer of each session's own would have to be moved with every frame that it hears; a task of its own would cost more
+memory than the rest of an idle session's. Here a session is looked at when its silence would be up, and not before.
+"""
+
+import math
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import TypeAlias
+
+import trio
+from attrs import define
+
+from gateway.session.core import CLOSE_GOING_AWAY, Core
+from gateway.session.parts import Parts
+
+Look: TypeAlias = Callable[[], float]
+"""Looks after something; says when to look again, in Trio's time. Must not raise."""
+
+LOOKS_AT_ONCE = 100
+"""Between two checkpoints: a fraction of a millisecond."""
+
+MAX_LEFT = 1_000
+"""Places in the queue of sessions that are over, before the queue is tidied up."""
+
+
+@define(order=False, eq=False)
+class Watched:
+    """A place in the queue."""
+
+    at: float
+    look: Look | None
+
+    def __lt__(self, other: "Watched") -> bool:
+        return self.at < other.at
+
+
+class Watch:
+    """Calls each ``look`` when it is time to, from the one task that is in ``run``."""
+
+    def __init__(self) -> None:
+        self._queue: list[Watched] = []
+        self._left = 0
+        self._earlier = trio.lowlevel.ParkingLot()
+
+    def add(self, look: Look, at: float) -> Watched:
+        """Have ``look`` called at ``at``, and whenever it asks for after that, until it is removed."""
+        watched = Watched(at, look)
+        self._push(watched)
+        return watched
+
+    def remove(self, watched: Watched) -> None:
+        """Call it no more, and let go of it."""
+        watched.look = None
+        self._left += 1
+        if self._left > max(MAX_LEFT, len(self._queue) // 2):
+            self._queue = [each for each in self._queue if each.look is not None]
+            heapify(self._queue)
+            self._left = 0
+
+    def __len__(self) -> int:
+        """How many are watched."""
+        return len(self._queue) - self._left
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Watch until cancelled."""
+        task_status.started()
+        while True:
+            with trio.move_on_at(self._queue[0].at if self._queue else math.inf):
+                await self._earlier.park()
+            for _ in range(LOOKS_AT_ONCE):
+                if not self._queue or self._queue[0].at > trio.current_time():
+                    break
+                self._next()
+
+    def _next(self) -> None:
+        watched = heappop(self._queue)
+        if watched.look is None:
+            self._left -= 1
+        else:
+            watched.at = watched.look()
+            self._push(watched)
+
+    def _push(self, watched: Watched) -> None:
+        heappush(self._queue, watched)
+        if self._queue[0] is watched:
+            self._earlier.unpark()
+
+
+class Silence:
+    """One session's: what is heard of it, and what is done when that is nothing (OCPP.md A6.5)."""
+
+    __slots__ = ("_core", "_parts", "_pinged_at")
+
+    def __init__(self, core: Core, parts: Parts) -> None:
+        self._core = core
+        self._parts = parts
+        self._pinged_at = -math.inf
+
+    def due(self) -> float:
+        """When nothing more may have been heard. Every frame moves it."""
+        heard, limits = self._core.transport.last_heard, self._core.limits
+        return self._pinged_at + limits.ping_grace if self._pinged_at > heard else heard + limits.silence
+
+    def look(self) -> float:
+        """As ``Look``: silence brings a ping, further silence the end."""
+        core, now = self._core, trio.current_time()
+        if now < self.due():
+            return self.due()
+        if self._pinged_at > core.transport.last_heard:
+            core.observer.count("silent_sessions")
+            core.end("silent", code=CLOSE_GOING_AWAY)
+            return math.inf
+        self._pinged_at = now
+        self._parts.start(self._ping)
+        return self.due()
+
+    async def _ping(self) -> None:
+        with trio.move_on_after(self._core.limits.ping_grace):
+            await self._core.transport.ping()
