@@ -1,0 +1,136 @@
+"""As many chargers as a process may have files open for (18,000 at the usual hard limit of 20,000), held.
+
+They connect, boot and begin a transaction each; then each sends MeterValues every 60 s and Heartbeat every 300 s,
+spread evenly, and latency counts from the moment a message was due until its confirmation was read. Memory per session
+is what the process has grown by since it was idle, once all have booted and were configured. The longest pause is the
+longest that anybody waited: at some hundred messages a second somebody is due in any pause that matters.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from bench import histogram, processes
+from bench.fleet import Connected, Fleet, Load, fleet
+from bench.results import Figure, Result
+
+NAME = "hold"
+HELP = "18,000 sessions in one process: answer latency, memory per session, longest pause; six minutes"
+
+SHORT = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbeat_every": 40.0}
+"""About as many messages a second as 18,000 chargers send: a pause is found only if somebody is due in it."""
+
+SETTLE_SECONDS = 5.0
+"""From the last Boot until the gateway has configured all chargers: it leaves each alone for 2 s first."""
+
+WARM_UP_SECONDS = 3.0
+
+TELLING = ("pause", "gc_", "collect", "lag")
+"""Parts of the names of those metrics of the gateway's that say something about pauses."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sessions", type=int, default=18_000, help="chargers (%(default)s)")
+    parser.add_argument("--rate", type=float, default=400.0, help="connects a second (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=180.0, help="to hold them (%(default)s)")
+    parser.add_argument(
+        "--meter-values-every", type=float, default=60.0, metavar="S", help="seconds, each charger (%(default)s)"
+    )
+    parser.add_argument(
+        "--heartbeat-every", type=float, default=300.0, metavar="S", help="seconds, each charger (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> list[Result]:
+    """One result."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-hold-") as folder,
+        processes.gateway(Path(folder)) as gateway,
+    ):
+        console.print(f"{options.sessions} chargers are made known")
+        credentials = gateway.provision(options.sessions)
+        processes.restart(gateway)  # idle is a gateway that has not done anything yet
+        time.sleep(1)
+        idle = gateway.usage().rss_bytes
+        with fleet(gateway, credentials) as chargers:
+            connected = connect(chargers, options.rate, console)
+            time.sleep(SETTLE_SECONDS)
+            booted = gateway.usage().rss_bytes
+            started = chargers.send("StartTransaction", rate=options.rate * 2)
+            load = _hold(chargers, options, console)
+            held = gateway.usage().rss_bytes
+            checked = chargers.check()
+            telling = {name: value for name, value in gateway.metrics().items() if any(t in name for t in TELLING)}
+            alive = connected.connected
+            wrong = amiss(connected, started, load)
+            if checked.alive != options.sessions:
+                wrong.append(
+                    f"{options.sessions - checked.alive} of {options.sessions} sessions were not there in the end"
+                )
+    return [
+        Result(
+            scenario=NAME,
+            case=NAME,
+            plan={name: getattr(options, name) for name in PLAN},
+            figures=[
+                Figure("sessions", alive),
+                Figure("memory per session", (booted - idle) / 1024 / max(1, alive), "KiB"),
+                Figure("memory per session, charging, in the end", (held - idle) / 1024 / max(1, alive), "KiB"),
+                Figure("memory, idle", idle / 2**20, "MiB"),
+                Figure("memory, in the end", held / 2**20, "MiB"),
+                Figure("longest pause", histogram.milliseconds(load.latency, 100), "ms"),
+                Figure("driver's longest turn", 1000 * load.longest_turn, "ms"),
+                Figure("messages", load.rate, "1/s"),
+                Figure("CPU per message", load.server_us_per_message, "µs"),
+                Figure("driver's CPU per message", load.driver_us_per_message, "µs"),
+                Figure("driver's memory per session", checked.driver_rss_bytes / 1024 / max(1, alive), "KiB"),
+            ],
+            histograms={"answer": load.latency, "accept to Boot answered": connected.latency},
+            driver_cores=load.driver_cores,
+            server_cores=load.server_cores,
+            invalid_because=wrong,
+            notes=[f"{name} {value:g}" for name, value in sorted(telling.items())],
+        )
+    ]
+
+
+PLAN = ("sessions", "rate", "seconds", "meter_values_every", "heartbeat_every")
+
+
+def connect(chargers: Fleet, rate: float, console: Console, *, status: bool = True) -> Connected:
+    """All of them, at this rate, with a bar of progress."""
+    with Progress(console=console, transient=True) as bars:
+        bar = bars.add_task("connecting", total=len(chargers))
+        chargers.progress = lambda done: bars.update(bar, completed=done)
+        try:
+            return chargers.connect(rate=rate, status=status)
+        finally:
+            chargers.progress = None
+
+
+def amiss(*parts: Connected | Load) -> list[str]:
+    """What went wrong in these; empty if nothing did."""
+    wrong = []
+    for part in parts:
+        failures = part.failures if isinstance(part, Connected) else part.errors
+        wrong += [f"{count} times: {reason}" for reason, count in failures.items()]
+        if isinstance(part, Load) and not part.messages:
+            wrong.append("no message was confirmed")
+    return wrong
+
+
+def _hold(chargers: Fleet, options: argparse.Namespace, console: Console) -> Load:
+    chargers.start_open_loop(meter_values_every=options.meter_values_every, heartbeat_every=options.heartbeat_every)
+    time.sleep(WARM_UP_SECONDS)
+    chargers.mark()
+    with Progress(console=console, transient=True) as bars:
+        bar = bars.add_task("holding", total=options.seconds)
+        until = time.monotonic() + options.seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 1.0))
+            bars.update(bar, completed=options.seconds - max(0.0, left))
+    return chargers.stop_open_loop()
