@@ -7,6 +7,7 @@ of the HTTP head, a linger after errors. Its reader task lives in a nursery of t
 ends that connection and no other.
 """
 
+import socket
 import sys
 
 import structlog
@@ -175,7 +176,7 @@ class TrioWebSocketListener(listener.Listener):
         try:
             async with trio.open_nursery() as nursery:
                 try:
-                    address, port = listener._tune(stream)
+                    address, port = _tuned(stream)
                     connection = TrioWebSocketConnection(
                         stream, self._tls, address=(address, port), limits=self.limits, nursery=nursery
                     )
@@ -193,6 +194,15 @@ class TrioWebSocketListener(listener.Listener):
             if connection is not None:
                 await connection.aclose(1011)
             await trio.aclose_forcefully(stream)
+
+
+def _tuned(stream: trio.SocketStream) -> tuple[str, int]:
+    """The peer's address; keep-alive as the gateway's. Raises OSError if the peer has gone meanwhile."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in listener.KEEPALIVE.items():
+        stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    name = stream.socket.getpeername()
+    return name[0], name[1]
 
 
 def main() -> int:
