@@ -60,6 +60,7 @@ def database(progress: Progress, chargers: int = CHARGERS) -> Path:
         with progress:
             _make(making, chargers, progress)
         making.rename(path)  # only now: what was broken off is never taken for whole
+        making.with_name(making.name + ".lock").unlink(missing_ok=True)
     return path
 
 

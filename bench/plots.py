@@ -1,4 +1,4 @@
-"""Pictures of results, as PNG files: latency by percentile, and bars of figures that several cases have."""
+"""Pictures of results, as PNG files: latency by percentile, bars of figures that several cases have, series by time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ NINES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
 def draw(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Draw what there is to draw of one scenario; the files. Empty for results without histograms and comparisons."""
-    drawn = [_latency(results, folder), *_bars(results, folder)]
+    """Draw what there is to draw of one scenario; the files. None for a single result that has nothing but figures."""
+    drawn = [_latency(results, folder), *_bars(results, folder), *_series(results, folder)]
     return [path for path in drawn if path is not None]
 
 
@@ -63,8 +63,27 @@ def _bars(results: Sequence[Result], folder: Path) -> list[Path]:
         axes.invert_yaxis()
         axes.margins(x=0.12)
         axes.set_xlabel(f"{name}, {unit}" if unit else name)
-        drawn.append(_saved(figure, folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.png"))
+        drawn.append(_saved(figure, folder / f"{_file_name(name)}.png"))
     return drawn
+
+
+def _series(results: Sequence[Result], folder: Path) -> list[Path]:
+    """One picture for each name, with a line for each case that has it."""
+    drawn = []
+    for name in dict.fromkeys(name for result in results for name in result.series):
+        figure, axes = pyplot.subplots(figsize=(9, 4))
+        for result in results:
+            if pairs := result.series.get(name):
+                axes.plot([at for at, _ in pairs], [value for _, value in pairs], label=result.case)
+        axes.set(xlabel="seconds", ylabel=name)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(fontsize="small")
+        drawn.append(_saved(figure, folder / f"{_file_name(name)}-over-time.png"))
+    return drawn
+
+
+def _file_name(name: str) -> str:
+    return "".join(each if each.isalnum() else "-" for each in name)
 
 
 def _saved(figure: "pyplot.Figure", path: Path) -> Path:

@@ -39,6 +39,7 @@ class Result:
     """One measured run of one scenario, or of a part of it.
 
     ``plan``: what was asked for, in JSON's types. ``histograms``: latencies in microseconds by what they are of.
+    ``series``: pairs of seconds and value, by what they are of, which plots draw over time.
     ``driver_cores``, ``server_cores``: CPU seconds per second while it was measured. A driver that had nearly all of
     its cores makes it invalid by itself.
     """
@@ -48,6 +49,7 @@ class Result:
     plan: Mapping[str, Any] = field(factory=dict)
     figures: tuple[Figure, ...] = field(default=(), converter=tuple)
     histograms: Mapping[str, HdrHistogram] = field(factory=dict, eq=False)
+    series: Mapping[str, Sequence[tuple[float, float]]] = field(factory=dict, eq=False)
     driver_cores: float = 0.0
     server_cores: float = 0.0
     valid: bool = True
@@ -132,6 +134,7 @@ def _as_object(result: Result) -> dict[str, Any]:
         "figures": [{"name": each.name, "value": each.value, "unit": each.unit} for each in result.figures],
         "latency_ms": {name: histogram.summary(each) for name, each in result.histograms.items()},
         "histograms": {name: histogram.encoded(each) for name, each in result.histograms.items()},
+        "series": dict(result.series),
         "driver_cores": result.driver_cores,
         "server_cores": result.server_cores,
         "notes": result.notes,
@@ -145,6 +148,7 @@ def _from_object(each: Mapping[str, Any]) -> Result:
         plan=each["plan"],
         figures=tuple(Figure(figure["name"], figure["value"], figure["unit"]) for figure in each["figures"]),
         histograms={name: histogram.decoded(text) for name, text in each["histograms"].items()},
+        series={name: [(at, value) for at, value in pairs] for name, pairs in each["series"].items()},
         driver_cores=each["driver_cores"],
         server_cores=each["server_cores"],
         valid=each["valid"],

@@ -137,6 +137,7 @@ _BOOT = (
 )
 _STATUS = b'[2,"%d","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","timestamp":"%b"}]'
 _START = b'[2,"%d","StartTransaction",{"connectorId":1,"idTag":"BENCH","meterStart":%d,"timestamp":"%b"}]'
+_STOP = b'[2,"%d","StopTransaction",{"transactionId":%d,"meterStop":%d,"timestamp":"%b","reason":"Local"}]'
 
 Message = Callable[[int, bytes, int, int], bytes]
 
@@ -166,12 +167,17 @@ def start(number: int, now: bytes, transaction: int, reading: int) -> bytes:
     return text_frame(_START % (number, reading, now))
 
 
+def stop(number: int, now: bytes, transaction: int, reading: int) -> bytes:
+    return text_frame(_STOP % (number, transaction, reading, now))
+
+
 MESSAGES: dict[str, Message] = {
     "MeterValues": meter_values,
     "Heartbeat": heartbeat,
     "BootNotification": boot,
     "StatusNotification": status,
     "StartTransaction": start,
+    "StopTransaction": stop,
 }
 
 
