@@ -67,21 +67,27 @@ class Charger:
         text = json.dumps([2, "19223201", action, payload]).encode()
         size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0xFE]) + len(text).to_bytes(2, "big")
         self._socket.sendall(b"\x81" + size + bytes(4) + text)
-        first, length = self._exactly(2)
-        assert first == 0x81
-        if length == 126:
-            length = int.from_bytes(self._exactly(2), "big")
-        answer: list[object] = json.loads(self._exactly(length))
+        opcode, payload = self._frame()
+        assert opcode == 0x81
+        answer: list[object] = json.loads(payload)
         return answer
 
     def closed_with(self) -> int:
-        """The code of the Close that comes next."""
-        first, length = self._exactly(2)
-        assert first == 0x88
-        return int.from_bytes(self._exactly(length)[:2], "big")
+        """The code of the Close that comes next; what the server asks before is left unanswered."""
+        opcode, payload = self._frame()
+        while opcode == 0x81:
+            opcode, payload = self._frame()
+        assert opcode == 0x88
+        return int.from_bytes(payload[:2], "big")
 
     def close(self) -> None:
         self._socket.close()
+
+    def _frame(self) -> tuple[int, bytes]:
+        opcode, length = self._exactly(2)
+        if length == 126:
+            length = int.from_bytes(self._exactly(2), "big")
+        return opcode, self._exactly(length)
 
     def _exactly(self, count: int) -> bytes:
         data = b""
