@@ -27,7 +27,10 @@ CLOSE_NOTIFY: Literal["close_notify"] = "close_notify"
 END: Literal["end"] = "end"
 """The charger sends no more on the wire (TCP's FIN), and goes on reading."""
 
-Words = bytes | Literal["close_notify", "end"]
+Deed = Callable[["Charger"], None]
+"""Something to do instead of to say."""
+
+Words = bytes | Deed | Literal["close_notify", "end"]
 
 
 @frozen
@@ -54,7 +57,7 @@ class Charger:
 
     def __init__(self, script: Iterable[Step], version: ssl.TLSVersion = TLS_1_3) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context_of(version).wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self.tls = self._context(version).wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self._script = list(script)
         self._shaken = False
         self._heeded = 0
@@ -76,6 +79,7 @@ class Charger:
             if not self._shaken:
                 self.tls.do_handshake()
                 self._shaken = True
+                self._begin()
             while not self.told:
                 part = self.tls.read(65536)
                 self.heard += part
@@ -84,9 +88,15 @@ class Charger:
             pass
         except ssl.SSLError as error:
             self.failure, self.gone = str(error.reason), True
+        self.said += self._outgoing.read()
         if self._shaken and not self.failure:
             self._play()
-        self.said += self._outgoing.read()
+
+    def _begin(self) -> None:
+        """The handshake is done."""
+
+    def _context(self, version: ssl.TLSVersion) -> ssl.SSLContext:
+        return context_of(version)
 
     def _play(self) -> None:
         while self._script and (at := self.heard.find(self._script[0].heard, self._heeded)) >= 0:
@@ -94,21 +104,29 @@ class Charger:
             self._heeded = at + len(now.heard)
             for words in now.say:
                 if words == CLOSE_NOTIFY:
-                    try:
-                        self.tls.unwrap()
-                    except ssl.SSLError:
-                        pass
+                    self._end_tls()
                 elif words == END:
                     self.gone = True
-                else:
-                    assert isinstance(words, bytes)
-                    self.tls.write(words)
+                elif isinstance(words, bytes):
+                    self._utter(words)
+                elif callable(words):
+                    words(self)
+
+    def _end_tls(self) -> None:
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:  # the server's is still to come
+            pass
+        self.said += self._outgoing.read()
+
+    def _utter(self, words: bytes) -> None:
+        self.tls.write(words)
+        self.said += self._outgoing.read()
 
     def say(self, *words: bytes) -> None:
-        """Out of turn."""
+        """Out of turn. The wire has to be stirred for it."""
         for each in words:
-            self.tls.write(each)
-        self.said += self._outgoing.read()
+            self._utter(each)
 
 
 def at_once(_: int) -> int:
