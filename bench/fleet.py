@@ -4,10 +4,7 @@ The processes (`bench.fleet_process`) run on the driver's cores and answer in JS
 what the driver itself cost and what the server used meanwhile, by the kernel's accounting, over the same time.
 """
 
-import json
 import selectors
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +15,8 @@ from attrs import field, frozen
 from hdrh.histogram import HdrHistogram
 
 from bench import cores, histogram
-from bench.processes import ROOT, Credentials, Server, Usage
+from bench.fleet_pipe import FleetFailed, FleetPipe
+from bench.processes import Credentials, Server, Usage
 
 PER_ADDRESS = 15_000
 """Connections from one source address: it has 28,000 ports (``ip_local_port_range``), and those of closed ones are
@@ -113,10 +111,6 @@ class Checked:
     driver_rss_bytes: int
 
 
-class FleetFailed(RuntimeError):
-    """A process of the fleet ended or does not answer."""
-
-
 class Fleet:
     """Chargers in processes. Not for several threads. ``progress`` is told how many are done while many are at work."""
 
@@ -135,7 +129,7 @@ class Fleet:
         self._credentials = list(credentials)
         self._sources = list(source_addresses or _sources(len(credentials)))
         self._how_many = processes
-        self._processes: list[_Process] = []
+        self._processes: list[FleetPipe] = []
         self._before: Usage | None = None
 
     def __len__(self) -> int:
@@ -145,7 +139,7 @@ class Fleet:
         try:
             with cores.on(cores.driver_cores()):
                 for number in range(self._how_many):
-                    self._processes.append(_Process(self._plan(number)))
+                    self._processes.append(FleetPipe(self._plan(number)))
             for process in self._processes:
                 process.answer(ANSWER_SECONDS)
         except BaseException:
@@ -357,8 +351,8 @@ class Fleet:
 
     def _answers(self, seconds: float) -> list[dict[str, Any]]:
         """One of each process, in their order; progress is passed on meanwhile. Raises FleetFailed."""
-        found: dict[_Process, dict[str, Any]] = {}
-        done: dict[_Process, int] = {}
+        found: dict[FleetPipe, dict[str, Any]] = {}
+        done: dict[FleetPipe, int] = {}
         until = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             for process in self._processes:
@@ -376,65 +370,6 @@ class Fleet:
                         else:
                             found[key.data] = message
         return [found[process] for process in self._processes]
-
-
-class _Process:
-    """One of them: JSON lines in both directions."""
-
-    def __init__(self, plan: Mapping[str, Any]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.fleet_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            bufsize=0,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self.output = self._process.stdin, self._process.stdout
-        self._data = b""
-        self.tell(plan)
-
-    def tell(self, order: Mapping[str, Any]) -> None:
-        data = memoryview(json.dumps(order).encode() + b"\n")
-        try:
-            while data:
-                data = data[self._input.write(data) :]
-        except BrokenPipeError:
-            raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}") from None
-
-    def messages(self) -> Iterator[dict[str, Any]]:
-        """What it has said by now. Blocks while it has said nothing. Raises FleetFailed."""
-        data = self.output.read(1 << 20)
-        if not data:
-            raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}")
-        *lines, self._data = (self._data + data).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
-
-    def answer(self, seconds: float) -> dict[str, Any]:
-        """Its next message."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.output, selectors.EVENT_READ)
-            while selector.select(seconds):
-                for message in self.messages():
-                    return message
-        raise FleetFailed(f"a process of the fleet did not answer within {seconds:.0f} s")
-
-    def check(self) -> None:
-        """Raises FleetFailed if it has ended."""
-        if self._process.poll() is not None:
-            raise FleetFailed(f"a process of the fleet ended with {self._process.returncode}")
-
-    def end(self) -> None:
-        """Its sockets are closed with it."""
-        self._input.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
-        self.output.close()
 
 
 def fleet(

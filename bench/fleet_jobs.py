@@ -1,0 +1,120 @@
+"""What a process full of chargers is at: one thing for each of them (`Job`), or messages by the clock (`Load`).
+
+Both only count and keep time; latencies are microseconds. `bench.fleet_chargers` tells them what happens.
+"""
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from bench import histogram, wire
+
+OPENING = 64
+"""Of a job without a rate, so many are under way at once."""
+
+clock = time.monotonic
+
+
+class Job:
+    """Something that is to happen once for each of some chargers: to connect, to take over, to send one message."""
+
+    def __init__(
+        self,
+        order: Sequence[int],
+        rate: float | None,
+        begin: Callable[[int, float], None],
+        seconds_each: float,
+    ) -> None:
+        self.order = order
+        self.rate = rate
+        self.begin = begin
+        self.seconds_each = seconds_each
+        self.started = clock()
+        self.cpu = time.process_time()
+        self.begun = 0
+        self.pending: dict[int, float] = {}
+        """Index to when it was due, the oldest first."""
+        self.done: list[int] = []
+        self.failures: Counter[str] = Counter()
+        self.latencies = array("I")
+        self.ends: Counter[str] = Counter()
+        self.overlaps = array("I")
+        self.predecessors = 0
+        """Connections that were replaced and are still open."""
+        self.moved = self.started
+        """When the last of them succeeded or failed."""
+
+    @property
+    def next_due(self) -> float:
+        """When the next one is to begin; infinite if none is, for now."""
+        if self.begun >= len(self.order):
+            return float("inf")
+        if self.rate is None:
+            return 0.0 if len(self.pending) < OPENING else float("inf")
+        return self.started + self.begun / self.rate
+
+    def start_due(self, now: float) -> None:
+        """Begin all that are due by now."""
+        while (due := self.next_due) <= now:
+            index = self.order[self.begun]
+            self.begun += 1
+            due = due or now
+            self.pending[index] = due
+            self.begin(index, due)
+
+    def succeeded(self, index: int) -> None:
+        if self.pending.pop(index, None) is not None:
+            self.done.append(index)
+            self.moved = clock()
+
+    def failed(self, index: int, reason: str) -> None:
+        if self.pending.pop(index, None) is not None:
+            self.failures[reason] += 1
+            self.moved = clock()
+
+    @property
+    def over(self) -> bool:
+        """Whether all have succeeded or failed, and what they replaced has ended."""
+        return self.begun == len(self.order) and not self.pending and not self.predecessors
+
+    def overtaken(self) -> int:
+        """By how many later ones somebody was overtaken at most."""
+        place = {index: at for at, index in enumerate(self.order)}
+        return max((at - place[index] for at, index in enumerate(self.done)), default=0)
+
+
+class Load:
+    """Messages while they are sent. ``closed``: the action that each charger repeats, or None in the open loop."""
+
+    def __init__(self, closed: str | None, schedules: dict[str, wire.Schedule]) -> None:
+        self.closed = closed
+        self.schedules = schedules
+        self.stopping = 0.0
+        self.mark()
+
+    def mark(self) -> None:
+        """From here on it counts."""
+        self.since = clock()
+        self.cpu = time.process_time()
+        self.latencies = array("I")
+        self.errors: Counter[str] = Counter()
+        self.longest_turn = 0.0
+
+    def stop(self) -> None:
+        """No more is sent; answers to what was sent still count."""
+        self.stopping = clock()
+        self.seconds = self.stopping - self.since
+        self.in_time = len(self.latencies)
+        self.cpu_seconds = time.process_time() - self.cpu
+
+
+def microseconds(seconds: float) -> int:
+    """For a latency's array: at least 1, at most what a histogram takes."""
+    us = int(seconds * 1e6)
+    return 1 if us < 1 else histogram.HIGHEST_US if us > histogram.HIGHEST_US else us
+
+
+def encoded(latencies: Iterable[int]) -> str:
+    """Their histogram as text."""
+    return histogram.encoded(histogram.of(latencies))
