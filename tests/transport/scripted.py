@@ -86,6 +86,8 @@ class Charger:
                 self.told = not part
         except ssl.SSLWantReadError:
             pass
+        except ssl.SSLZeroReturnError:  # how a close_notify after our own is reported
+            self.told = True
         except ssl.SSLError as error:
             self.failure, self.gone = str(error.reason), True
         self.said += self._outgoing.read()
