@@ -49,6 +49,8 @@ class Source:
         for result in measured:
             if (result.scenario, result.case) != (self.scenario, self.case):
                 continue
+            if not result.figures:
+                raise KeyError("; ".join(result.notes) or f"{self.scenario} ({self.case}) has no figures")
             if self.percentile is None:
                 units = {figure.name: figure.unit for figure in result.figures}
                 return Figure(self.name, result.figure(self.name), units[self.name]), result
@@ -156,6 +158,14 @@ ROWS = (
         Source("startup", "warm", "until accepting"),
         Source("startup", "bare process", "until ready"),
         3.0,
+    ),
+    Row(
+        "soak",
+        "memory in the end of the churn, to that after the warm-up",
+        Source("soak", "soak", "memory in the end"),
+        Source("soak", "soak", "memory after the warm-up"),
+        1.05,
+        limit_is_ratio=True,
     ),
     *(
         Row(

@@ -1,0 +1,143 @@
+"""The rule by which the check judges."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench import check, histogram, scenarios
+from bench.check import Row, Source
+from bench.results import Figure, Result
+
+COST = Row("cost", "CPU", Source("s", "ours", "CPU"), Source("s", "bare", "CPU"), 60)
+RATE = Row("rate", "rate", Source("s", "ours", "rate"), Source("s", "bare", "rate"), 900, more_is_better=True)
+RATIO = Row("ratio", "CPU", Source("s", "ours", "CPU"), Source("s", "bare", "CPU"), 2.0, limit_is_ratio=True)
+PLAIN = Row("plain", "pause", Source("s", "ours", "answer", 100), 50.0, 50)
+PEER = Row("peer", "CPU", Source("s", "peer", "CPU"), Source("s", "bare", "CPU"))
+
+
+def measured(cpu: float = 50, rate: float = 1000, bare: float = 25, **fields) -> list[Result]:
+    ours = [Figure("CPU", cpu, "µs"), Figure("rate", rate, "1/s")]
+    answers = {"answer": histogram.of([20_000, 40_000])}
+    return [
+        Result(scenario="s", case="bare", figures=[Figure("CPU", bare, "µs"), Figure("rate", 4000, "1/s")]),
+        Result(scenario="s", case="ours", figures=ours, histograms=answers, **fields),
+        Result(scenario="s", case="peer", notes=["left out: node was not found"]),
+    ]
+
+
+def state(row: Row, results: list[Result], reference: float | None = None) -> tuple[str, bool]:
+    verdict = check.judge(row, results, {} if reference is None else {row.key: reference}, {})
+    return verdict.state, verdict.good
+
+
+def test_a_row_is_met_within_its_limit():
+    """A cost below it, a rate above it, a ratio to what was measured beside it, a percentile of a histogram."""
+    assert state(COST, measured()) == ("met", True)
+    assert state(RATE, measured()) == ("met", True)
+    assert state(RATIO, measured(cpu=50)) == ("met", True)
+    assert state(PLAIN, measured()) == ("met", True)
+
+
+def test_a_row_beyond_its_limit_is_short_and_needs_a_reason():
+    """Which is told with it."""
+    assert state(COST, measured(cpu=61)) == ("short", False)
+    assert state(RATE, measured(rate=899)) == ("short", False)
+    assert state(RATIO, measured(cpu=51)) == ("short", False)
+    verdict = check.judge(COST, measured(cpu=61), {}, {"cost": "ADR 99"})
+    assert (verdict.state, verdict.good, verdict.why) == ("short", True, "ADR 99")
+
+
+@pytest.mark.parametrize(("cpu", "good"), [(57.4, True), (57.6, False)])
+def test_a_cost_may_be_15_percent_worse_than_recorded(cpu, good):
+    """2.0 was recorded: 2.3 is the most."""
+    assert state(COST, measured(cpu=cpu), 2.0) == (("met", True) if good else ("worse", False))
+
+
+@pytest.mark.parametrize(("rate", "good"), [(3.05, True), (2.95, False)])
+def test_a_rate_may_be_15_percent_worse_than_recorded(rate, good):
+    """Ratio 0.875 was recorded: 0.875 / 1.15 is the least."""
+    assert state(RATE, measured(rate=rate * 1000), 0.875) == (("met", True) if good else ("worse", False))
+
+
+def test_a_faster_machine_does_not_make_a_row_worse():
+    """All of its figures are half: the ratio is what it was."""
+    assert state(COST, measured(cpu=25, bare=12.5), 2.0) == ("met", True)
+
+
+def test_better_than_recorded_is_never_worse():
+    """However much."""
+    assert state(COST, measured(cpu=10), 2.0) == ("met", True)
+    assert state(RATE, measured(rate=4000), 0.25) == ("met", True)
+
+
+def test_worse_than_recorded_fails_also_where_it_is_short_for_a_reason():
+    """The reason is for what was recorded, not for more of it."""
+    verdict = check.judge(COST, measured(cpu=80), {"cost": 2.5}, {"cost": "ADR 99"})
+    assert (verdict.state, verdict.good) == ("worse", False)
+
+
+def test_an_invalid_measurement_is_no_measurement():
+    """And the reasons are told."""
+    results = measured(invalid_because=["the driver was saturated"])
+    verdict = check.judge(COST, results, {})
+    assert (verdict.state, verdict.good) == ("invalid", False)
+    assert "the driver was saturated" in verdict.why
+
+
+def test_what_could_not_be_measured_is_missing_and_says_why():
+    """A peer that isn't installed, a scenario that failed, a figure that is gone."""
+    assert state(PEER, measured()) == ("missing", False)
+    assert "node was not found" in check.judge(PEER, measured(), {}).why
+    assert state(COST, []) == ("missing", False)
+    assert state(Row("x", "", Source("s", "ours", "gone"), 1.0, 1), measured()) == ("missing", False)
+    assert state(Row("x", "", Source("s", "ours", "gone", 50), 1.0, 1), measured()) == ("missing", False)
+
+
+def test_a_peer_is_measured_but_not_judged():
+    """It is there for comparison: that it became slower is not ours to mend."""
+    peer = Result(scenario="s", case="peer", figures=[Figure("CPU", 250.0, "µs")])
+    assert state(PEER, [*measured()[:2], peer], 1.0) == ("met", True)
+
+
+def test_each_row_is_a_line_that_names_what_was_asked_and_measured():
+    """With its ratio and the recorded one."""
+    line = str(check.judge(COST, measured(), {"cost": 1.9}))
+    for told in ("cost", "≤ 60 µs", "50 µs", "2.00 ×", "1.90 ×", "met"):
+        assert told in line
+    assert "\n" not in line
+
+
+def test_only_valid_ratios_are_recorded_and_others_stay(tmp_path):
+    """So that one row can be recorded anew."""
+    path = tmp_path / "reference.json"
+    console = Console(file=io.StringIO())
+    check.record([check.judge(COST, measured(), {}), check.judge(PLAIN, measured(), {})], path, console)
+    assert check.recorded(path) == {"cost": 2.0, "plain": pytest.approx(0.8, rel=0.01)}
+    broken = measured(cpu=75, invalid_because=["the driver was saturated"])
+    check.record([check.judge(COST, broken, {}), check.judge(PEER, broken, {})], path, console)
+    assert check.recorded(path)["cost"] == 2.0
+
+
+def test_nothing_recorded_is_nothing_to_compare_with(tmp_path):
+    """On the first run."""
+    assert check.recorded(tmp_path / "reference.json") == {}
+
+
+def test_every_row_is_of_a_scenario_that_there_is():
+    """With options that its short form knows."""
+    for row in check.ROWS:
+        for source in (row.source, row.yardstick):
+            if isinstance(source, Source):
+                assert source.scenario in scenarios.NAMES
+    for name in scenarios.NAMES:
+        scenario = scenarios.load(name)
+        assert name == scenario.NAME
+        assert scenario.HELP
+        scenarios.options(scenario, scenario.SHORT)
+
+
+def test_an_option_that_a_scenario_does_not_have_is_refused():
+    """A typing mistake in a short form would measure the long one."""
+    with pytest.raises(ValueError, match="secnods"):
+        scenarios.options(scenarios.load("startup"), {"secnods": 1})
