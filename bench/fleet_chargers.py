@@ -315,7 +315,7 @@ class Chargers:
                 else:
                     charger.wait(asked.then, 0.0)
             return
-        if charger.expected is None or message[1].encode() != charger.expected[4:12]:
+        if charger.expected is None or message[1].encode() != charger.expected[wire.ID]:
             raise wire.Unexpected("an answer that nobody waits for")
         if charger.state == SCRIPT:
             charger.expected = None

@@ -13,14 +13,14 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 MAX_FRAME = 1024 * 1024
 """No server has to say more to a charger at once; one that announces more is cut off."""
 
 FIRST_ID = 10_000_000
-"""Message ids count from here and keep eight digits, so that an answer's id is at a known place."""
-LAST_ID = 99_999_999
+"""Message ids count from here and keep eight digits for 90 million messages, so that an answer's id is at a known
+place."""
 
 ID = slice(4, 12)
 """Where the id is in ``[3,"10000001",`` as all servers here write it: without spaces."""

@@ -1,0 +1,149 @@
+"""The fleet as its users see it, against a real gateway in a process of its own: what it counts is what there was."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from bench.fleet import Fleet, fleet
+from bench.fleet_jobs import Job
+from bench.processes import Credentials, Gateway, Usage, free_ports, gateway
+
+SESSIONS = 3
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with gateway(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def credentials(server: Gateway) -> list[Credentials]:
+    return server.provision(SESSIONS)
+
+
+@pytest.fixture
+def chargers(server: Gateway, credentials: list[Credentials]) -> Iterator[Fleet]:
+    with fleet(server, credentials, processes=2) as running:
+        yield running
+
+
+def happened(server: Gateway, what: str, label: str = "") -> float:
+    return server.metrics().get(f'gateway_happenings_total{{label="{label}",what="{what}"}}', 0.0)
+
+
+def test_chargers_boot_and_begin_transactions_and_leave(server: Gateway, chargers: Fleet) -> None:
+    """All of them, each with its latency; afterwards nobody is there, and nothing was lost."""
+    connected = chargers.connect(transaction=True)
+    assert (connected.connected, connected.failures) == (SESSIONS, {})
+    assert connected.latency.get_total_count() == SESSIONS
+    assert connected.driver_cpu_seconds > 0
+    assert server.metrics()["gateway_sessions"] == SESSIONS
+    chargers.disconnect()
+    checked = chargers.check()
+    assert (checked.alive, checked.errors) == (0, {})
+
+
+def test_a_closed_loop_counts_what_the_gateway_has_taken(server: Gateway, chargers: Fleet) -> None:
+    """Every confirmation is one message of the gateway's, but for those of the warm-up."""
+    chargers.connect(transaction=True)
+    before = happened(server, "messages", "MeterValues")
+    load = chargers.closed_loop(0.4, warm_up=0.1)
+    taken = happened(server, "messages", "MeterValues") - before
+    assert load.errors == {}
+    assert load.latency.get_total_count() == load.messages
+    assert SESSIONS < load.messages <= taken
+    assert load.messages - SESSIONS <= load.in_time <= load.messages
+    assert load.server_cpu_seconds > 0
+
+
+def test_an_open_loop_sends_what_is_due_and_no_more(chargers: Fleet) -> None:
+    """The rate is the schedule's."""
+    chargers.connect()
+    chargers.start_open_loop(meter_values_every=0.1, heartbeat_every=0.3)
+    time.sleep(0.9)
+    load = chargers.stop_open_loop()
+    assert load.errors == {}
+    assert load.messages == pytest.approx(load.seconds * SESSIONS * (1 / 0.1 + 1 / 0.3), abs=2 * SESSIONS + 2)
+
+
+def test_each_charger_takes_over_from_itself(chargers: Fleet) -> None:
+    """The gateway ends every older connection, by 1008, and the newer ones stay."""
+    chargers.connect()
+    taken = chargers.take_over()
+    assert (taken.connected, taken.failures) == (SESSIONS, {})
+    assert taken.ends == {"closed 1008": SESSIONS}
+    assert taken.overlap.get_total_count() == SESSIONS
+    assert chargers.check().alive == SESSIONS
+
+
+def test_a_wrong_key_is_a_failure_with_its_reason(server: Gateway, credentials: list[Credentials]) -> None:
+    """The others connect all the same."""
+    wrong = [Credentials(credentials[0].identity, b"wrong"), *credentials[1:]]
+    with fleet(server, wrong) as chargers:
+        connected = chargers.connect()
+    assert connected.connected == SESSIONS - 1
+    assert connected.failures == {"upgrade: HTTP 401": 1}
+    assert connected.latency.get_total_count() == SESSIONS - 1
+
+
+def test_sessions_that_the_server_ends_are_counted_as_lost(server: Gateway, chargers: Fleet) -> None:
+    """By how they ended; and the same chargers come back to the next one."""
+    chargers.connect()
+    server.stop()
+    checked = chargers.check()
+    assert (checked.alive, checked.errors) == (0, {"lost: closed 1001": SESSIONS})
+    server.start()
+    assert chargers.connect(rate=100).connected == SESSIONS
+
+
+@frozen
+class Nobody:
+    """A server that isn't there."""
+
+    port: int
+    ca_file: Path
+    pid: int = 0
+    host: str = "127.0.0.1"
+    path: str = "/ocpp"
+
+    def usage(self) -> Usage:
+        return Usage(0.0, 0, 0)
+
+
+def test_nobody_listening_is_a_failure_of_each(server: Gateway, credentials: list[Credentials]) -> None:
+    """Told at once, by the system's name for it."""
+    (port,) = free_ports(1)
+    with fleet(Nobody(port, server.ca_file), credentials) as chargers:
+        connected = chargers.connect()
+    assert (connected.connected, connected.failures) == (0, {"connect: ECONNREFUSED": SESSIONS})
+
+
+def test_nobody_answering_is_a_failure_once_the_time_is_over(server: Gateway, credentials: list[Credentials]) -> None:
+    """And says how far it came."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        fleet(Nobody(silent.getsockname()[1], server.ca_file), credentials) as chargers,
+    ):
+        connected = chargers.connect(seconds_each=0.2)
+    assert connected.failures == {"no answer in 0.2 s: TLS": SESSIONS}
+
+
+def test_more_sessions_than_a_process_may_have_are_refused(server: Gateway) -> None:
+    """Instead of running out of descriptors half-way."""
+    with pytest.raises(ValueError, match="19000 sessions at most"):
+        fleet(server, [Credentials("CP", b"")] * 19_001)
+
+
+def test_order_is_told_by_how_far_somebody_was_overtaken() -> None:
+    """Places between the order of beginning and that of ending."""
+    job = Job([7, 8, 9, 6], None, lambda index, due: None, 1.0)
+    job.start_due(time.monotonic())
+    for index in (8, 9, 7, 6):
+        job.succeeded(index)
+    assert job.over
+    assert job.overtaken() == 2
