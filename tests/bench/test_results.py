@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from bench import cores, histogram, plots, report, results
+from bench import cores, histogram, report, results
 from bench.results import Figure, Result
 
 FULL = Result(
@@ -57,6 +57,7 @@ def test_whatever_went_wrong_makes_a_result_invalid():
 
 def test_each_scenario_of_a_run_has_a_folder_and_the_newest_is_found(tmp_path):
     """With JSON, Markdown and pictures."""
+    pytest.importorskip("matplotlib", reason="matplotlib comes with make bench")
     results.write([FULL, PLAIN, EMPTY], tmp_path)
     newest = results.newest(tmp_path)
     assert set(newest) == {"demo", "nothing"}
@@ -72,6 +73,7 @@ def test_each_scenario_of_a_run_has_a_folder_and_the_newest_is_found(tmp_path):
 
 def test_a_result_without_anything_to_draw_gives_no_picture(tmp_path):
     """Nor does a histogram in which nothing was recorded, or a figure that has nothing beside it."""
+    plots = pytest.importorskip("bench.plots", reason="matplotlib comes with make bench")
     silent = Result(scenario="demo", case="one", histograms={"answer": histogram.new()})
     assert plots.draw([EMPTY], tmp_path) == plots.draw([silent], tmp_path) == plots.draw([PLAIN], tmp_path) == []
     assert list(tmp_path.iterdir()) == []
