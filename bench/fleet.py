@@ -28,6 +28,10 @@ PER_PROCESS = 19_000
 CONNECT_SECONDS = 60.0
 """After which a connection whose Boot is not answered counts as failed. (Chargers give up after 30 to 60 seconds.)"""
 
+SETTLE_SECONDS = 4.0
+"""From the last Boot until a gateway has configured all chargers: it leaves each alone for 2 s, then asks it to change
+two settings. What is measured before that has those commands in it."""
+
 ANSWER_SECONDS = 30.0
 """How much longer than it should a process may take to answer before it counts as broken."""
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import histogram, processes
-from bench.fleet import Connected, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Connected, Fleet, Load, fleet
 from bench.results import Figure, Result
 
 NAME = "hold"
@@ -23,9 +23,6 @@ HELP = "18,000 sessions in one process: answer latency, memory per session, long
 
 SHORT = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbeat_every": 40.0}
 """About as many messages a second as 18,000 chargers send: a pause is found only if somebody is due in it."""
-
-SETTLE_SECONDS = 5.0
-"""From the last Boot until the gateway has configured all chargers: it leaves each alone for 2 s first."""
 
 WARM_UP_SECONDS = 3.0
 

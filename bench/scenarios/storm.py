@@ -19,9 +19,9 @@ from hdrh.histogram import HdrHistogram
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import Connected, Fleet, fleet
+from bench.fleet import SETTLE_SECONDS, Connected, Fleet, fleet
 from bench.results import Figure, Result
-from bench.scenarios.hold import SETTLE_SECONDS, amiss, connect
+from bench.scenarios.hold import amiss, connect
 
 NAME = "storm"
 HELP = "18,000 reconnect after a restart, then 9,000 take over from connections still open; five minutes"

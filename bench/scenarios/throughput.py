@@ -10,13 +10,14 @@ always full; what chargers feel is in ``hold``.
 
 import argparse
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import processes
-from bench.fleet import fleet
+from bench.fleet import SETTLE_SECONDS, fleet
 from bench.results import Figure, Result
 
 NAME = "throughput"
@@ -52,8 +53,10 @@ def _measure(case: str, sessions: int, delay: float, options: argparse.Namespace
         processes.gateway(Path(folder), launcher=launcher) as gateway,
         fleet(gateway, gateway.provision(sessions)) as chargers,
     ):
+        idle = gateway.usage().rss_bytes
         connected = chargers.connect(transaction=True)
-        grown = connected.server_rss_growth
+        time.sleep(SETTLE_SECONDS)
+        grown = gateway.usage().rss_bytes - idle
         disk = gateway.disk_bytes()
         load = chargers.closed_loop(options.seconds, options.warm_up)
         disk = gateway.disk_bytes() - disk
@@ -70,7 +73,7 @@ def _measure(case: str, sessions: int, delay: float, options: argparse.Namespace
             Figure("messages", load.rate, "1/s"),
             Figure("CPU per message", load.server_us_per_message, "µs"),
             Figure("driver's CPU per message", load.driver_us_per_message, "µs"),
-            Figure("memory per session, booted", grown / 1024 / sessions, "KiB"),
+            Figure("memory per session, charging", grown / 1024 / sessions, "KiB"),
             Figure("disk per message", disk / load.messages if load.messages else 0.0, "B"),
         ],
         histograms={"confirmation": load.latency},
