@@ -13,6 +13,7 @@ from gateway.app import logs
 from gateway.app.admission import Admission
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
+from gateway.app.collector import Collector
 from gateway.app.diagnostics import Diagnostics
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, record_last_heard
 from gateway.app.metrics import Metrics
@@ -57,7 +58,8 @@ def serve(settings: Settings) -> int:
     raise_file_limit()
     with opened(settings) as store:
         gateway = Gateway(settings, store)
-        trio.run(gateway.run, strict_exception_groups=True)
+        with gateway.collector.policy():
+            trio.run(gateway.run, strict_exception_groups=True)
     log.info("gateway stopped")
     return 0
 
@@ -88,6 +90,8 @@ class Gateway:
         self._store = store
         self._draining = False
         self.metrics = Metrics()
+        self.collector = Collector()
+        self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
         self.diagnostics = Diagnostics(self.metrics, utc_now, sessions.kept_frames)
         journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
@@ -184,6 +188,7 @@ class Gateway:
                 await nursery.start(self.feed.run)
                 await nursery.start(self.retention.run)
                 await nursery.start(self.watch.run)
+                nursery.start_soon(self.collector.run)
                 nursery.start_soon(record_last_heard, self.journal, self.router)
                 nursery.start_soon(self.lost_ends.run)
                 nursery.start_soon(end_overdue_reservations, self.journal, self._store, utc_now)

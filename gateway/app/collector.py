@@ -1,0 +1,168 @@
+"""When Python's cyclic garbage collector runs, on how much, and how long everything stood still for it.
+
+A collection looks at every object of its generation while nothing else runs. By CPython's defaults the oldest one holds
+all sessions: 2 s at 18,000 of them, again and again, for nothing, since a session is freed by reference counts alone
+(tests/app/test_collector.py holds that). Here the old generation stays small enough to be looked at in some 30 ms. What
+survives, and is more than that, is frozen: it is still freed when nobody refers to it any more, but no longer looked
+at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one that was alive and whole when it was frozen
+and fell apart later, which no session does. docs/performance.md has the measurements.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import trio
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+YOUNG = 5_000
+"""Objects more than before, for a young collection: some thirty newcomers. 1 to 2 ms."""
+
+YOUNG_PER_MIDDLE = 10
+"""Young collections to each of the middle generation. (From Python 3.14 on it says how small the increments are of
+which some releases make their full collection. This is also their default.)"""
+
+NEVER = 1 << 30
+"""Middle collections to each automatic one of the old generation, which is collected in rounds of ours."""
+
+YOUNG_PER_STEP = 5
+"""Young collections to a step of ours, which looks once more at what they left: some 30,000 objects, 10 ms."""
+
+LEFT_ALONE = 30_000
+"""The old generation may hold so many objects, and is frozen when a step or a round finds more: so a round looks at
+some 60,000 at most, 20 ms."""
+
+ROUND_SECONDS = 60.0
+"""All that isn't frozen is looked at so often. Where nothing came to stay it takes a few milliseconds."""
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Seconds: upper bounds of the pauses that are counted together."""
+
+GENERATIONS = ("young", "middle", "old")
+
+
+class Pauses(Source):
+    """How long collections took, by generation. Told by the interpreter in whatever thread a collection ran.
+
+    Nothing here takes a lock or makes an object that could bring about a collection: one may begin anywhere, also
+    where somebody reads this.
+    """
+
+    def __init__(self) -> None:
+        self._counts = [[0] * (len(BUCKETS) + 1) for _ in GENERATIONS]
+        self._seconds = [0.0 for _ in GENERATIONS]
+        self._collected = [0 for _ in GENERATIONS]
+        self._began = 0.0
+        self.longest = 0.0
+        """Seconds, since the start."""
+        self.frozen = 0
+        """Objects frozen since the start; many of them are freed by now."""
+
+    def began(self) -> None:
+        """A collection begins."""
+        self._began = perf_counter()
+
+    def ended(self, generation: int, collected: int) -> None:
+        """It has ended."""
+        took = perf_counter() - self._began
+        place = 0
+        while place < len(BUCKETS) and took > BUCKETS[place]:
+            place += 1
+        self._counts[generation][place] += 1
+        self._seconds[generation] += took
+        self._collected[generation] += collected
+        self.longest = max(self.longest, took)
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus."""
+        pauses = HistogramMetricFamily(
+            "gateway_collector_pause_seconds", "Pauses of the garbage collector.", labels=["generation"]
+        )
+        found = CounterMetricFamily("gateway_collector_found", "Objects of garbage cycles.", labels=["generation"])
+        for name, counts, seconds, collected in zip(
+            GENERATIONS, self._counts, self._seconds, self._collected, strict=True
+        ):
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+                total += count
+                buckets.append((bound, total))
+            pauses.add_metric([name], buckets, seconds)
+            found.add_metric([name], collected)
+        yield pauses
+        yield found
+        yield GaugeMetricFamily("gateway_collector_longest_pause_seconds", "Since the start.", value=self.longest)
+        yield CounterMetricFamily("gateway_collector_frozen", "Objects no longer looked at.", value=self.frozen)
+
+
+class Collector:
+    """The policy, for the whole process. ``policy`` around the run, ``run`` in it."""
+
+    def __init__(self) -> None:
+        self.pauses = Pauses()
+        self._in_force = False
+        self._young = 0
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._due = trio.Event()
+
+    @contextmanager
+    def policy(self) -> Iterator[None]:
+        """Have the policy as long as the block lasts. What is there by now (modules, what was built from settings)
+        stays for as long as the process: it is frozen."""
+        thresholds = gc.get_threshold()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG, YOUNG_PER_MIDDLE, NEVER)
+        gc.callbacks.append(self._told)
+        self._in_force = True
+        try:
+            yield
+        finally:
+            self._in_force = False
+            gc.callbacks.remove(self._told)
+            gc.set_threshold(*thresholds)
+            gc.unfreeze()
+
+    async def run(self) -> None:
+        """Until cancelled: rounds in time, and steps when enough has come to stay. Without the policy nothing: the
+        collector is the whole process's, and may be somebody else's business."""
+        if not self._in_force:
+            return
+        self._token = trio.lowlevel.current_trio_token()
+        try:
+            while True:
+                with trio.move_on_after(ROUND_SECONDS) as round_:
+                    while True:
+                        await self._due.wait()
+                        self._collect(1)
+                assert round_.cancelled_caught
+                self._collect(2)
+        finally:
+            self._token = None
+
+    def _collect(self, generation: int) -> None:
+        """Collect up to a generation, and freeze the old one if it is too much to be looked at again."""
+        gc.collect(generation)
+        self._young = 0
+        self._due = trio.Event()
+        left = len(gc.get_objects(generation=2))
+        if left > LEFT_ALONE:
+            gc.freeze()
+            self.pauses.frozen += left
+
+    def _told(self, phase: str, info: dict[str, Any]) -> None:
+        """By the interpreter, in any thread, at any time."""
+        if phase == "start":
+            self.pauses.began()
+            return
+        generation = info["generation"]
+        self.pauses.ended(generation, info["collected"])
+        if generation < 2:
+            self._young += 1
+            if self._young == YOUNG_PER_STEP and self._token is not None:
+                self._token.run_sync_soon(self._now, idempotent=True)
+
+    def _now(self) -> None:
+        self._due.set()
