@@ -1,7 +1,7 @@
 """A fleet of chargers in processes of their own, told what to do from here: ``with fleet(server, credentials) as f``.
 
 The processes (`bench.fleet_process`) run on the driver's cores and answer in JSON lines. Everything that measures says
-what the driver itself cost and what the server used meanwhile, by the kernel's accounting, over the same time.
+what the driver itself cost and what the server used meanwhile, by the kernel's accounting.
 """
 
 import selectors
@@ -26,7 +26,7 @@ PER_PROCESS = 19_000
 """Sessions of one process; hard limits of 20,000 descriptors are common."""
 
 CONNECT_SECONDS = 60.0
-"""After which a connection whose Boot is not answered counts as failed. (Chargers give up after 30 to 60 seconds.)"""
+"""After which a connection whose Boot is not answered counts as failed; chargers give up at about that."""
 
 SETTLE_SECONDS = 4.0
 """From the last Boot until a gateway has configured all chargers: it leaves each alone for 2 s, then asks it to change
@@ -71,7 +71,8 @@ class Load:
 
     ``messages``: confirmed ones, of which ``in_time`` before the sending was stopped; ``latency``: microseconds from
     when each was due (in a closed loop: sent) until its confirmation was read. ``longest_turn``: seconds that the
-    driver's loop needed for one turn at most: what it may have added to a latency.
+    driver's loop needed for one turn at most: what it may have added to a latency. ``pauses`` of an open loop: seconds
+    since the mark, and for how long (20 ms and more) what was due went unanswered.
     """
 
     messages: int
@@ -84,6 +85,7 @@ class Load:
     server_cpu_seconds: float
     server_rss_growth: int
     longest_turn: float
+    pauses: tuple[tuple[float, float], ...]
 
     @property
     def rate(self) -> float:
@@ -280,17 +282,12 @@ class Fleet:
 
         ``rate``: MeterValues a second of all together, in place of each one's period in seconds.
         """
-        every: dict[str, float] = {}
-        if rate is not None:
-            meter_values_every = len(self) / rate
-        if meter_values_every is not None:
-            every["MeterValues"] = meter_values_every
-        if heartbeat_every is not None:
-            every["Heartbeat"] = heartbeat_every
+        periods = {"MeterValues": len(self) / rate if rate else meter_values_every, "Heartbeat": heartbeat_every}
+        every = {action: period for action, period in periods.items() if period is not None}
         if not every:
             raise ValueError("nothing to send")
-        self._tell_all({"do": "open_loop", "every": every})
         self._before = self._server.usage()
+        self._tell_all({"do": "open_loop", "every": every})
 
     def mark(self) -> None:
         """Count from here on: what was before was to warm up."""
@@ -320,6 +317,7 @@ class Fleet:
             server_cpu_seconds=after.cpu_seconds - before.cpu_seconds,
             server_rss_growth=after.rss_bytes - before.rss_bytes,
             longest_turn=max(each["longest_turn"] for each in answers),
+            pauses=tuple(sorted((at, length) for each in answers for at, length in each["pauses"])),
         )
 
     # --- ends -------------------------------------------------------------------------------------------------

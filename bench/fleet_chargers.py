@@ -272,7 +272,7 @@ class Chargers:
         load, now = self.load, clock()
         if charger.due:
             if load is not None:
-                load.latencies.append(microseconds(now - charger.due))
+                load.answered(charger.due, now)
             charger.due = 0.0
         if charger.waiting:
             self.call(charger, *charger.waiting.popleft())

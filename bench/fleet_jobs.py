@@ -13,6 +13,12 @@ from bench import histogram, wire
 OPENING = 64
 """Of a job without a rate, so many are under way at once."""
 
+SLOW_SECONDS = 0.020
+"""An answer that takes longer, in an open loop, tells of a pause; so few do that each is kept."""
+
+MAX_SLOW = 100_000
+"""Of them. An overloaded server makes every answer slow, and then they tell nothing."""
+
 clock = time.monotonic
 
 
@@ -100,6 +106,24 @@ class Load:
         self.latencies = array("I")
         self.errors: Counter[str] = Counter()
         self.longest_turn = 0.0
+        self.slow: list[tuple[float, float]] = []
+
+    def answered(self, due: float, now: float) -> None:
+        """A confirmation that counts."""
+        self.latencies.append(microseconds(now - due))
+        if now - due > SLOW_SECONDS and not self.closed and len(self.slow) < MAX_SLOW:
+            self.slow.append((due, now))
+
+    def pauses(self) -> list[tuple[float, float]]:
+        """When nothing was answered that was due for long: seconds since the mark, and for how long. Waits that
+        overlap are one pause."""
+        found: list[list[float]] = []
+        for due, now in sorted(self.slow):
+            if found and due <= found[-1][1]:
+                found[-1][1] = max(found[-1][1], now)
+            else:
+                found.append([due, now])
+        return [(due - self.since, now - due) for due, now in found]
 
     def stop(self) -> None:
         """No more is sent; answers to what was sent still count."""

@@ -298,6 +298,7 @@ class FleetProcess:
                 "latency": encoded(load.latencies),
                 "errors": load.errors,
                 "longest_turn": load.longest_turn,
+                "pauses": load.pauses(),
             }
         )
 

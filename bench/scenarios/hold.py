@@ -26,8 +26,11 @@ SHORT = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbea
 
 WARM_UP_SECONDS = 3.0
 
-TELLING = ("pause", "gc_", "collect", "lag")
-"""Parts of the names of those metrics of the gateway's that say something about pauses."""
+TELLING = "gateway_collector_"
+"""How those metrics of the gateway's begin that say something about pauses."""
+
+SHOWN = 12
+"""Pauses that are told one by one: the longest ones."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +61,11 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             time.sleep(SETTLE_SECONDS)
             booted = gateway.usage().rss_bytes
             started = chargers.send("StartTransaction", rate=options.rate * 2)
+            before = telling(gateway)
             load = _hold(chargers, options, console)
             held = gateway.usage().rss_bytes
             checked = chargers.check()
-            telling = {name: value for name, value in gateway.metrics().items() if any(t in name for t in TELLING)}
+            after = telling(gateway)
             alive = connected.connected
             wrong = amiss(connected, started, load)
             if checked.alive != options.sessions:
@@ -90,7 +94,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             driver_cores=load.driver_cores,
             server_cores=load.server_cores,
             invalid_because=wrong,
-            notes=[f"{name} {value:g}" for name, value in sorted(telling.items())],
+            notes=[*_pauses(load), *_collector(before, after)],
         )
     ]
 
@@ -118,6 +122,27 @@ def amiss(*parts: Connected | Load) -> list[str]:
         if isinstance(part, Load) and not part.messages:
             wrong.append("no message was confirmed")
     return wrong
+
+
+def telling(gateway: processes.Gateway) -> dict[str, float]:
+    """What the gateway says of its collector by itself; empty if it says nothing."""
+    return {
+        name.removeprefix(TELLING): value
+        for name, value in gateway.metrics().items()
+        if name.startswith(TELLING) and "_bucket" not in name and "_created" not in name
+    }
+
+
+def _pauses(load: Load) -> list[str]:
+    """When they were, so that what happened then can be found out."""
+    longest = sorted(sorted(load.pauses, key=lambda pause: -pause[1])[:SHOWN])
+    told = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)
+    return [f"{len(load.pauses)} times something due was unanswered for 20 ms or more: {told}"] if told else []
+
+
+def _collector(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    told = ", ".join(f"{name} {value:.4g} (+ {value - before.get(name, 0):.4g})" for name, value in after.items())
+    return [f"the gateway's collector, and meanwhile: {told}"] if told else []
 
 
 def _hold(chargers: Fleet, options: argparse.Namespace, console: Console) -> Load:

@@ -9,7 +9,7 @@ import pytest
 from attrs import frozen
 
 from bench.fleet import Fleet, fleet
-from bench.fleet_jobs import Job
+from bench.fleet_jobs import Job, Load
 from bench.processes import Credentials, Gateway, Usage, free_ports, gateway
 
 SESSIONS = 3
@@ -147,3 +147,12 @@ def test_order_is_told_by_how_far_somebody_was_overtaken() -> None:
         job.succeeded(index)
     assert job.over
     assert job.overtaken() == 2
+
+
+def test_waits_that_overlap_are_one_pause() -> None:
+    """And those of a few milliseconds are none."""
+    load = Load(None, {})
+    for due, now in ((1.0, 1.1), (1.05, 1.3), (1.2, 1.25), (2.0, 2.001), (3.0, 3.05)):
+        load.answered(load.since + due, load.since + now)
+    assert load.pauses() == [pytest.approx((1.0, 0.3)), pytest.approx((3.0, 0.05))]
+    assert len(load.latencies) == 5
