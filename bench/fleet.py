@@ -322,9 +322,9 @@ class Fleet:
 
     # --- ends -------------------------------------------------------------------------------------------------
 
-    def disconnect(self, *, abrupt: bool = False) -> None:
-        """Close all: with a Close frame, or (``abrupt``) with a TCP reset and no word."""
-        self._tell_all({"do": "disconnect", "abrupt": abrupt})
+    def disconnect(self, *, abrupt: bool = False, share: float = 1.0) -> None:
+        """Close this share of all: with a Close frame, or (``abrupt``) with a TCP reset and no word."""
+        self._tell_all({"do": "disconnect", "abrupt": abrupt, "share": share})
         self._answers(ANSWER_SECONDS)
 
     def check(self) -> Checked:

@@ -249,10 +249,14 @@ class FleetProcess:
         if self._chargers.load is not None:
             self._chargers.load.stop()
 
-    def do_disconnect(self, abrupt: bool) -> None:
-        """All of them, with a Close frame or with a reset."""
+    def do_disconnect(self, abrupt: bool, share: float) -> None:
+        """The first ``share`` of those that are there, with a Close frame or with a reset; of all, others as well."""
         chargers = self._chargers
-        for charger in [each for each in chargers.by_fd if each is not None]:
+        ready = chargers.ready()
+        there = [chargers.present[index] for index in ready[: round(share * len(ready))]]
+        for charger in chargers.by_fd if share >= 1 else there:
+            if charger is None:
+                continue
             if abrupt:
                 charger.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             elif charger.state == READY:

@@ -1,10 +1,13 @@
 """All chargers come back at once, after a restart (``restart``) and over connections that still seem alive
-(``takeover``).
+(``takeover``); and half of them vanish at once (``outage``).
 
 restart: the gateway is stopped as an operator stops it, with all chargers connected, and started again; then they
 reconnect at a stated rate, whether or not it keeps up. What each connect costs the server: TLS handshake, upgrade,
 authentication, the opening committed, Boot committed and answered. Time counts from the moment a charger was due to
 connect until its Boot was answered. The order: by how many later ones somebody was overtaken.
+
+outage: half of them are reset within a moment, as when a part of the network goes. The gateway records the end of each;
+the others are not to notice: each of them sends a Heartbeat meanwhile, and must be there in the end.
 
 takeover: each live charger connects once more while its connection is still open, as after a lost mobile link. Both
 are there until the gateway has ended the older one, and it must end every one.
@@ -24,7 +27,13 @@ from bench.results import Figure, Result
 from bench.scenarios.hold import amiss, connect
 
 NAME = "storm"
-HELP = "18,000 reconnect after a restart, then 9,000 take over from connections still open; five minutes"
+HELP = "18,000 reconnect after a restart, half of them vanish, 9,000 take over from themselves; five minutes"
+
+HEARD_SECONDS = 10.0
+"""In which each of those that remain sends a Heartbeat."""
+
+RECORDED_SECONDS = 60.0
+"""For recording the ends of those that vanished."""
 
 SHORT = {"sessions": 2000, "takeovers": 1000, "rate": 400.0}
 
@@ -44,6 +53,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         fleet(gateway, gateway.provision(options.sessions)) as chargers,
     ):
         measured.append(_restart(gateway, chargers, options, console))
+        measured.append(_outage(gateway, chargers, options, console))
     if options.takeovers:
         with (
             tempfile.TemporaryDirectory(prefix="bench-storm-") as folder,
@@ -91,6 +101,46 @@ def _restart(gateway: processes.Gateway, chargers: Fleet, options: argparse.Name
         invalid_because=wrong,
         notes=[f"how sessions ended with the gateway: {ends}", *_keeping_up(again.latency)],
     )
+
+
+def _outage(gateway: processes.Gateway, chargers: Fleet, options: argparse.Namespace, console: Console) -> Result:
+    time.sleep(SETTLE_SECONDS)
+    there = chargers.check().alive
+    console.print(f"half of {there} chargers vanish")
+    watch = processes.Stopwatch.of(gateway.pid)
+    chargers.disconnect(abrupt=True, share=0.5)
+    left = chargers.check().alive
+    beating = chargers.send("Heartbeat", rate=left / HEARD_SECONDS)
+    recorded = _until_sessions(gateway, left)
+    watch.stop()
+    checked = chargers.check()
+    wrong = [f"{count} heartbeats failed: {reason}" for reason, count in beating.failures.items()]
+    wrong += [f"{count} others: {reason}" for reason, count in checked.errors.items()]
+    if not recorded:
+        wrong.append(f"the gateway counts other than {left} sessions after {RECORDED_SECONDS:.0f} s")
+    return Result(
+        scenario=NAME,
+        case="outage",
+        plan={"sessions": there, "rate": options.rate},
+        figures=[
+            Figure("vanished", there - left),
+            Figure("others that were lost", left - checked.alive),
+            Figure("CPU per end and heartbeat", 1000 * watch.cpu_seconds / max(1, there - left), "ms"),
+        ],
+        driver_cores=beating.driver_cores,
+        server_cores=watch.cores,
+        invalid_because=wrong,
+    )
+
+
+def _until_sessions(gateway: processes.Gateway, count: int) -> bool:
+    """Whether the gateway comes to have so many sessions."""
+    until = time.monotonic() + RECORDED_SECONDS
+    while time.monotonic() < until:
+        if gateway.metrics()["gateway_sessions"] == count:
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _takeover(gateway: processes.Gateway, chargers: Fleet, options: argparse.Namespace, console: Console) -> Result:

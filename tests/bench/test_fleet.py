@@ -81,6 +81,16 @@ def test_each_charger_takes_over_from_itself(chargers: Fleet) -> None:
     assert chargers.check().alive == SESSIONS
 
 
+def test_a_share_of_them_vanishes_and_the_others_stay(server: Gateway, chargers: Fleet) -> None:
+    """By a reset, without a word; what is our own doing is not counted as lost."""
+    chargers.connect()
+    chargers.disconnect(abrupt=True, share=0.5)  # of each process: one of two, and none of one
+    checked = chargers.check()
+    assert (checked.alive, checked.errors) == (SESSIONS - 1, {})
+    beating = chargers.send("Heartbeat")
+    assert (beating.connected, beating.failures) == (SESSIONS - 1, {})
+
+
 def test_a_wrong_key_is_a_failure_with_its_reason(server: Gateway, credentials: list[Credentials]) -> None:
     """The others connect all the same."""
     wrong = [Credentials(credentials[0].identity, b"wrong"), *credentials[1:]]
