@@ -12,9 +12,10 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from bench import fleet as fleets
 from bench import histogram
 from bench.fleet import Load, fleet
-from bench.processes import Credentials, Server
+from bench.processes import Credentials, Gateway, Server
 from bench.results import Figure, Result
 
 CPU_PER_MESSAGE = "CPU per message"
@@ -22,7 +23,10 @@ CPU_PER_CONNECT = "CPU per connect"
 MEMORY = "memory per session"
 
 SETTLE_SECONDS = 0.3
-"""After the last answer to a connect, for what the server still has to do with it."""
+"""After the last answer to a connect, for what the server still has to do with it. A gateway takes longer."""
+
+CONNECTS = 500
+"""Whose CPU is measured: so few that they are done before a gateway begins to configure the first of them."""
 
 
 @frozen
@@ -59,10 +63,10 @@ def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> M
     wrong: list[str] = []
     with fleet(server, others) as most, fleet(server, active) as few:
         before = server.usage()
-        connected = most.connect(status=False)
-        _note(wrong, "did not connect", connected.failures)
-        _note(wrong, "did not connect", few.connect(transaction=True).failures)
-        time.sleep(SETTLE_SECONDS)
+        connected = most.connect(status=False, count=CONNECTS)
+        for each in (connected, most.connect(status=False), few.connect(transaction=True)):
+            _note(wrong, "did not connect", each.failures)
+        time.sleep(fleets.SETTLE_SECONDS if isinstance(server, Gateway) else SETTLE_SECONDS)
         growth = server.usage().rss_bytes - before.rss_bytes
         opened = _open_loop(most, plan) if plan.rate else None
         closed = few.closed_loop(plan.seconds, plan.warm_up)
