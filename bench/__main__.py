@@ -1,7 +1,6 @@
 """Measurements of the gateway under load. Without an argument: all of them."""
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     cores.drive()
     run = getattr(options, "act", _all)
-    return int(run(options, Console()))
+    try:
+        return int(run(options, Console()))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,8 +51,6 @@ def _parser() -> argparse.ArgumentParser:
         )
     each.set_defaults(act=_all)
     for name in scenarios.NAMES:
-        if importlib.util.find_spec(f"bench.scenarios.{name}") is None:
-            continue
         scenario = scenarios.load(name)
         each = commands.add_parser(name, help=scenario.HELP, description=scenario.__doc__, formatter_class=plain)
         scenario.add_arguments(each)
@@ -82,7 +83,11 @@ def _all(options: argparse.Namespace, console: Console) -> int:
         scenario = scenarios.load(name)
         console.rule(name)
         chosen = vars(scenarios.options(scenario, scenario.SHORT if options.short else {}))
-        code |= _one(argparse.Namespace(**chosen, scenario=name, results=options.results), console)
+        try:
+            code |= _one(argparse.Namespace(**chosen, scenario=name, results=options.results), console)
+        except Exception:  # one that fails leaves the others to be measured
+            console.print_exception()
+            code = 1
     return code
 
 

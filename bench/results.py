@@ -185,6 +185,8 @@ def as_markdown(results: Sequence[Result]) -> str:
 
 def show(results: Sequence[Result], console: Console) -> None:
     """A readable summary in the terminal."""
+    if cores.shared():
+        console.print("Server and drivers share the one core that there is: they disturb each other.")
     for result in results:
         table = Table(title=f"{result.scenario}: {result.case}", title_justify="left", show_header=False)
         table.add_column()
