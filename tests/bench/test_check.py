@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from bench import check, histogram, scenarios
-from bench.check import Row, Source
 from bench.results import Figure, Result
+from bench.rows import ROWS, Row, Source
 
 COST = Row("cost", "CPU", Source("s", "ours", "CPU"), Source("s", "bare", "CPU"), 60)
 RATE = Row("rate", "rate", Source("s", "ours", "rate"), Source("s", "bare", "rate"), 900, more_is_better=True)
@@ -126,7 +126,7 @@ def test_nothing_recorded_is_nothing_to_compare_with(tmp_path):
 
 def test_every_row_is_of_a_scenario_that_there_is():
     """With options that its short form knows."""
-    for row in check.ROWS:
+    for row in ROWS:
         for source in (row.source, row.yardstick):
             if isinstance(source, Source):
                 assert source.scenario in scenarios.NAMES
