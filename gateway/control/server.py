@@ -16,7 +16,6 @@ from gateway.api.v1 import (
     charge_point_pb2_grpc,
     command_pb2_grpc,
     diagnostics_pb2_grpc,
-    event_pb2_grpc,
     id_tag_pb2_grpc,
     transaction_pb2_grpc,
     vendor_data_pb2_grpc,
@@ -128,7 +127,7 @@ class ControlServer:
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))
-        self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle))
+        self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle), store.store_id)
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
 
@@ -208,7 +207,7 @@ class ControlServer:
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
-        event_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
+        self._events.add_to(server)
         diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
         vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

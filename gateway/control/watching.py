@@ -3,13 +3,10 @@
 from collections.abc import AsyncGenerator
 from typing import Literal, TypeAlias
 
-from attrs import frozen
-
 from gateway.control.failures import Failure, Status, invalid
 from gateway.control.ports import Feed
 from gateway.domain.commands import Violation
-from gateway.domain.events import StoredEvent
-from gateway.feed import BEGINNING, BadToken, BelowFloor, BeyondHead, decode, encode
+from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode
 from gateway.store.api import EventFilter
 
 BATCH_EVENTS, BATCH_BYTES = 100, 256 * 1024
@@ -24,14 +21,6 @@ Start: TypeAlias = Literal["beginning", "now"] | bytes
 """Where to begin; bytes are a resume token."""
 
 
-@frozen
-class Watched:
-    """Events in order, none at times; ``token`` stands for all up to and including them."""
-
-    events: tuple[StoredEvent, ...]
-    token: bytes
-
-
 class Watching:
     """What watchers watch. Holds nothing for them: a slow one lags in the store."""
 
@@ -40,8 +29,9 @@ class Watching:
         self._store_id = store_id
         self._idle = idle
 
-    async def watch(self, where: EventFilter, start: Start) -> AsyncGenerator[Watched, None]:
-        """Batches without end; the first comes at once and has no events. Raises ``Failure`` and ``StoreUnavailable``.
+    async def watch(self, where: EventFilter, start: Start) -> AsyncGenerator[Batch, None]:
+        """Batches without end; the first comes at once and has no events, and others have none at times: their
+        positions tell how far the watch has come. Raises ``Failure`` and ``StoreUnavailable``.
 
         To be closed when it is no longer read. Cancelling is safe: a watch with the last token misses nothing.
         """
@@ -50,10 +40,9 @@ class Watching:
             async with self._feed.subscribe(
                 where, after, idle=self._idle, max_events=BATCH_EVENTS, max_bytes=BATCH_BYTES
             ) as subscription:
-                yield Watched((), self._token(subscription.position))
+                yield Batch((), subscription.position)
                 while True:
-                    batch = await subscription.next()
-                    yield Watched(batch.events, self._token(batch.position))
+                    yield await subscription.next()
         except BelowFloor as error:
             raise Failure(
                 Status.OUT_OF_RANGE,
@@ -79,6 +68,3 @@ class Watching:
         if isinstance(position, BadToken):
             raise invalid(Violation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
         return position
-
-    def _token(self, position: int) -> bytes:
-        return encode(self._store_id, position)

@@ -7,6 +7,7 @@ a forged token reads no more than its holder may read anyway. The checksum catch
 import hashlib
 import struct
 import zlib
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -50,5 +51,6 @@ def decode(token: bytes, store_id: str) -> int | BadToken:
     return int(sequence)
 
 
+@lru_cache(maxsize=8)
 def _digest(store_id: str) -> bytes:
     return hashlib.blake2b(store_id.encode(), digest_size=16).digest()

@@ -373,7 +373,7 @@ async def test_the_gateway_gives_itself_less_time_than_its_caller_has(gateway):
     await gateway.call(gateway.client.commands.Reset, reset(), timeout=5.0)
     await trio.to_thread.run_sync(gateway.client.commands.Reset, reset())
     (*_, given), (*_, default) = gateway.commands.calls
-    assert 4.0 < given <= 4.75
+    assert 4.0 < given <= 4.8  # gRPC rounds what it sends of the deadline up, by a per cent
     assert default == pytest.approx(60, abs=0.5)
 
 

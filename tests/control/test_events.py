@@ -1,11 +1,13 @@
 """EventService over a real server and client, in front of a real store, journal and feed."""
 
+import random
 from collections import deque
 from datetime import UTC, timedelta
 
 import grpc
 import pytest
 import trio
+from google.protobuf.message_factory import GetMessageClass
 
 from gateway.api.v1 import common_pb2
 from gateway.api.v1 import event_pb2 as pb
@@ -214,6 +216,56 @@ async def test_a_watcher_that_does_not_read_harms_nobody_and_misses_nothing(gate
     assert stream.waiting <= 2
     events, _ = await slow.read(5000)
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
+
+
+async def test_watchers_of_the_same_are_told_the_same_with_a_slow_one_and_others_beside_them(gateway, watch):
+    """Ten that keep up, one that reads only at the end, one with a filter, one that is cancelled and resumed in the
+    middle of the others' batches: nobody misses, repeats or reorders anything."""
+    first, second = await gateway.charge_point("CP1"), await gateway.charge_point("CP2")
+    slow, odd = watch(**FROM_NOW), watch(charge_points=["CP2"], **FROM_NOW)
+    quick = [watch(**FROM_NOW) for _ in range(10)]
+    for each in (slow, odd, *quick):
+        await each.response()
+    token, seen, wanted = tokens.encode(gateway.store.store_id, gateway.store.bounds().head), [], []
+
+    async def commit():
+        for block in range(40):
+            texts = [f"{block}.{n}" for n in range(randomness.randrange(1, 25))]
+            identity, epoch = randomness.choice([("CP1", first), ("CP2", second)])
+            await gateway.append(identity, epoch, *map(status, texts))
+            wanted.extend((identity, text) for text in texts)
+            await trio.sleep(randomness.random() / 100)
+
+    def told(events):
+        return [(each.charge_point, each.connector_status_changed.status) for each in events]
+
+    randomness = random.Random(3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commit)
+        while len(seen) < 150:
+            again = watch(resume_token=token)
+            events, token = await again.read(randomness.randrange(1, 30))
+            again.cancel()
+            seen += told(events)
+    rest, _ = await watch(resume_token=token).read(len(wanted) - len(seen))
+    assert seen + told(rest) == wanted
+    for each in (*quick, slow):
+        events, _ = await each.read(len(wanted))
+        assert told(events) == wanted
+    of_second = [each for each in wanted if each[0] == "CP2"]
+    events, _ = await odd.read(len(of_second))
+    assert told(events) == of_second
+
+
+async def test_every_method_of_the_service_is_there(gateway):
+    """The service is registered by hand, for the sake of its bytes."""
+    for method in pb.DESCRIPTOR.services_by_name["EventService"].methods:
+        problem = await Watch(getattr(gateway.client.events, method.name)(_request(method), timeout=10)).problem()
+        assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _request(method):
+    return GetMessageClass(method.input_type)()
 
 
 async def test_batches_are_bounded_in_events_and_bytes(gateway, watch):

@@ -179,7 +179,7 @@ async def test_a_watch_tells_its_place_at_once_and_with_each_batch():
     """Tokens of this store, for the position after the batch."""
     feed = FakeFeed([Batch((), 12)], BelowFloor(40))
     async with aclosing(Watching(feed, "store").watch(EventFilter(), tokens.encode("store", 9))) as watch:
-        seen = [tokens.decode((await anext(watch)).token, "store") for _ in range(2)]
+        seen = [(await anext(watch)).position for _ in range(2)]
         with pytest.raises(Failure) as caught:
             await anext(watch)
     assert feed.asked == [9]

@@ -1,14 +1,19 @@
-"""EventService: streams of batches, each with the token to resume after it."""
+"""EventService: streams of batches, each with the token to resume after it.
+
+Responses are bytes here: they are serialised once for all who watch the same, which gRPC would do for each of them.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+import grpc
+from google.protobuf.message_factory import GetMessageClass
+
 from gateway.api.v1 import event_pb2 as pb
-from gateway.api.v1.event_pb2_grpc import EventServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.messages.events import event
+from gateway.control.messages.batches import BatchMessages
 from gateway.control.messages.reading import Fields
-from gateway.control.messages.samples import METERED, meter_samples
+from gateway.control.messages.samples import METERED
 from gateway.control.services.rpc import Context, Service, streaming
 from gateway.control.watching import IDLE_SECONDS, Start, Watching
 from gateway.domain.events import BODIES
@@ -23,20 +28,34 @@ MAX_MEASURANDS = 100
 MAX_NAME = 500
 """Characters of a name in a filter; no charge point or measurand has a longer one."""
 
+SERVICE = pb.DESCRIPTOR.services_by_name["EventService"]
+
 STARTS: dict[int, Start] = {pb.WATCH_START_BEGINNING: "beginning", pb.WATCH_START_NOW: "now"}
 
 
-class EventRpcs(Service, EventServiceServicer):
+class EventRpcs(Service):
     """All that happens, as it is recorded."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, watching: Watching) -> None:
+    def __init__(self, bridge: Bridge, default_timeout: float, watching: Watching, store_id: str) -> None:
         super().__init__(bridge, default_timeout)
         self._watching = watching
+        self._messages = BatchMessages(store_id)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register every method of the service, as generated code does, but with responses that are bytes already."""
+        handlers = {
+            method.name: grpc.unary_stream_rpc_method_handler(
+                getattr(self, method.name),
+                request_deserializer=GetMessageClass(method.input_type).FromString,
+                response_serializer=None,
+            )
+            for method in SERVICE.methods
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+        server.add_registered_method_handlers(SERVICE.full_name, handlers)  # type: ignore[attr-defined]
 
     @streaming
-    async def WatchEvents(
-        self, request: pb.WatchEventsRequest, context: Context
-    ) -> AsyncIterator[pb.WatchEventsResponse]:
+    async def WatchEvents(self, request: pb.WatchEventsRequest, context: Context) -> AsyncIterator[bytes]:
         fields = Fields()
         for index, name in enumerate(request.types):
             if name not in BODIES:
@@ -45,12 +64,10 @@ class EventRpcs(Service, EventServiceServicer):
         start = _start(request, fields)
         fields.check()
         async for batch in self.stream(self._watching.watch, where, start):
-            yield pb.WatchEventsResponse(events=[event(each) for each in batch.events], resume_token=batch.token)
+            yield self._messages.events(batch)
 
     @streaming
-    async def WatchMeterValues(
-        self, request: pb.WatchMeterValuesRequest, context: Context
-    ) -> AsyncIterator[pb.WatchMeterValuesResponse]:
+    async def WatchMeterValues(self, request: pb.WatchMeterValuesRequest, context: Context) -> AsyncIterator[bytes]:
         fields = Fields()
         where = EventFilter(_names(request.charge_points, "charge_points", fields), METERED)
         measurands = _names(request.measurands, "measurands", fields, MAX_MEASURANDS)
@@ -59,11 +76,11 @@ class EventRpcs(Service, EventServiceServicer):
         now = asyncio.get_running_loop().time
         told = 0.0
         async for batch in self.stream(self._watching.watch, where, start):
-            samples = [sample for each in batch.events for sample in meter_samples(each, measurands)]
+            samples = self._messages.samples(batch, measurands)
             # A batch of which nothing is left is worth a message only as a sign of life.
             if samples or not batch.events or now() - told >= IDLE_SECONDS:
                 told = now()
-                yield pb.WatchMeterValuesResponse(samples=samples, resume_token=batch.token)
+                yield samples + self._messages.samples_token(batch)
 
 
 def _names(given: Iterable[str], field: str, fields: Fields, limit: int = MAX_CHARGE_POINTS) -> frozenset[str]:

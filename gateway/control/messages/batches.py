@@ -1,0 +1,70 @@
+"""Batches of events as the bytes of stream messages: each event serialised once for all watchers, and for watchers
+that are given the same batch the whole message once.
+
+A message of protobuf's is the concatenation of its parts: those of a repeated field are appended, whoever serialised
+them. So an event is kept as a response that holds nothing else, and a batch is those, joined.
+"""
+
+from collections.abc import Hashable
+
+from gateway.api.v1 import event_pb2 as pb
+from gateway.control.messages.events import event
+from gateway.control.messages.samples import meter_samples
+from gateway.domain.events import StoredEvent
+from gateway.feed import Batch, encode
+
+KEPT_EVENTS, KEPT_BYTES = 2_000, 4 * 1024 * 1024
+"""Serialised events that are kept for other watchers: a second's worth at the head. Watchers with different filters are
+at most a few batches apart there; who lags further behind has its events serialised anew."""
+
+_WHOLE: Hashable = "events"
+"""Among a batch's ``forms`` the message of WatchEvents. Those of WatchMeterValues go by their measurands."""
+
+
+class SerialisedEvents:
+    """The last events that were asked for, as responses of one event each. Belongs to one thread."""
+
+    def __init__(self, max_events: int = KEPT_EVENTS, max_bytes: int = KEPT_BYTES) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._kept: dict[int, bytes] = {}
+        """By sequence, the oldest entry first."""
+        self._bytes = 0
+
+    def of(self, stored: StoredEvent) -> bytes:
+        """One event."""
+        kept = self._kept.get(stored.sequence)
+        if kept is None:
+            kept = self._kept[stored.sequence] = pb.WatchEventsResponse(events=[event(stored)]).SerializeToString()
+            self._bytes += len(kept)
+            while len(self._kept) > self._max_events or self._bytes > self._max_bytes:
+                self._bytes -= len(self._kept.pop(next(iter(self._kept))))
+        return kept
+
+
+class BatchMessages:
+    """Batches of one store's events as messages. Belongs to the loop that writes them."""
+
+    def __init__(self, store_id: str) -> None:
+        self._store_id = store_id
+        self._events = SerialisedEvents()
+
+    def events(self, batch: Batch) -> bytes:
+        """A ``WatchEventsResponse``."""
+        made = batch.forms.get(_WHOLE)
+        if made is None:
+            token = pb.WatchEventsResponse(resume_token=encode(self._store_id, batch.position)).SerializeToString()
+            made = batch.forms[_WHOLE] = b"".join([*map(self._events.of, batch.events), token])
+        return made
+
+    def samples(self, batch: Batch, measurands: frozenset[str]) -> bytes:
+        """The samples of a ``WatchMeterValuesResponse``; empty if there are none."""
+        made = batch.forms.get(measurands)
+        if made is None:
+            found = [sample for each in batch.events for sample in meter_samples(each, measurands)]
+            made = batch.forms[measurands] = pb.WatchMeterValuesResponse(samples=found).SerializeToString()
+        return made
+
+    def samples_token(self, batch: Batch) -> bytes:
+        """What follows the samples: the resume token of a ``WatchMeterValuesResponse``."""
+        return pb.WatchMeterValuesResponse(resume_token=encode(self._store_id, batch.position)).SerializeToString()
