@@ -16,7 +16,7 @@ from attrs import asdict, frozen
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import Load, fleet
+from bench.fleet import SETTLE_SECONDS, Load, fleet
 from bench.grpc_driver import Called, GrpcDriver, Window
 from bench.results import Figure, Result
 from bench.servers.echo import echo
@@ -82,6 +82,7 @@ def _commands(plan: Plan, gateway: processes.Gateway, driver: GrpcDriver, consol
         connected = chargers.connect(transaction=True)
         if connected.connected < plan.sessions:
             raise RuntimeError(f"{connected.connected} of {plan.sessions} chargers connected: {connected.failures}")
+        time.sleep(SETTLE_SECONDS)
         driver.prime(gateway.control_address, targets)
         for case in ("idle", "loaded"):
             for callers in plan.callers if case in plan.cases else ():

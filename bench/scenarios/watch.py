@@ -23,7 +23,7 @@ from hdrh.histogram import HdrHistogram
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, Load, fleet
 from bench.grpc_driver import GrpcDriver, Watched, Window
 from bench.results import Figure, Result
 from bench.scenarios.commands import amiss
@@ -152,6 +152,7 @@ def _deliver(plan: Plan, gateway: processes.Gateway, driver: GrpcDriver, console
         connected = chargers.connect(transaction=True)
         if connected.connected < plan.sessions:
             raise RuntimeError(f"{connected.connected} of {plan.sessions} chargers connected: {connected.failures}")
+        time.sleep(SETTLE_SECONDS)
         for watchers in _there_and_back(plan.watchers, plan.turns):
             console.print(_counted(watchers, "watcher"))
             streamed[watchers].turns.append(_watch(plan, gateway, chargers, driver, watchers))
