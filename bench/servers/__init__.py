@@ -1,4 +1,4 @@
-"""Other servers that do a gateway's least work, to hold the gateway against: nothing decided, nothing stored.
+"""Other servers, to hold the gateway against: they do its least work, and decide and store nothing.
 
 bare                     the yardstick: the leanest transport that Trio, OpenSSL and ``websockets`` allow
 lean_gateway             the gateway's own transport, doing the same
@@ -7,9 +7,12 @@ mobilityhouse            ``websockets`` on asyncio and mobilityhouse's ``ocpp``,
 ocpp_rpc.js              ``ocpp-rpc`` on Node in strict mode, as its documentation shows
 gateway_trio_websocket   the whole gateway, its transport exchanged for trio-websocket
 
+echo                     a bare gRPC server in place of the control interface
+
 work                     what the first three do with a message
-process                  starting any of them and waiting until it is ready
+process                  starting those that chargers connect to and waiting until they are ready
+measuring                one measurement, the same for all of these
 behaviour                what the transports do with peers that misbehave: ``python -m bench.servers.behaviour``
 
-Each listens on an ephemeral port of 127.0.0.1, prints ``ready PORT``, and goes on until SIGTERM.
+Each listens on an ephemeral port of 127.0.0.1 and goes on until SIGTERM.
 """
