@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import trio
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
+from gateway.transport.limits import Limits
 from tests.framing.cases import parts
 from tests.framing.wire import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import server_end
@@ -24,8 +27,11 @@ class Said:
     pings: tuple[bytes, ...] = ()
 
 
+PATIENT = Limits(messages_per_second=1e6, frames_per_second=1e6)
+
 payloads = st.binary(max_size=30)
-texts = st.one_of(st.text(max_size=40).map(str.encode), st.integers(100, 40_000).map(lambda size: b"*" * size))
+long_texts = st.sampled_from([125, 126, 16_384, 20_000]).map(lambda size: b"*" * size)
+texts = st.one_of(st.text(max_size=40).map(str.encode), long_texts)
 one_message = texts.map(lambda text: Said(frame(TEXT, text), messages=(text,)))
 one_ping = payloads.map(lambda payload: Said(frame(PING, payload), pings=(payload,)))
 one_pong = payloads.map(lambda payload: Said(frame(PONG, payload)))
@@ -40,23 +46,26 @@ turns = st.lists(st.one_of(one_message, one_message, one_ping, one_pong, in_frag
 sizes = st.lists(st.one_of(st.integers(1, 40), st.integers(1, 20_000)), min_size=1, max_size=10)
 
 
-def cycling(sizes: list[int]) -> Callable[[int], int]:
-    state = [0]
-
-    def cut(_: int) -> int:
-        state[0] += 1
-        return sizes[state[0] % len(sizes)]
-
-    return cut
+PIECES = 200
+"""Into about as many at most is one turn cut, else a few long messages would take seconds."""
 
 
 def cut_up(data: bytes, sizes: list[int]) -> list[bytes]:
-    cut, pieces = cycling(sizes), []
-    while data:
-        size = cut(0)
+    """These sizes by turns, or larger ones of what is long."""
+    pieces = []
+    for size in itertools.cycle(sizes):
+        if not data:
+            return pieces
+        size = max(size, len(data) // PIECES)
         pieces.append(data[:size])
         data = data[size:]
     return pieces
+
+
+def cycling(charger: Charger, sizes: list[int]) -> Callable[[int], int]:
+    """The same of what the charger says."""
+    by_turns = itertools.cycle(sizes)
+    return lambda position: max(next(by_turns), (len(charger.said) - position) // PIECES)
 
 
 @given(
@@ -66,7 +75,7 @@ def cut_up(data: bytes, sizes: list[int]) -> list[bytes]:
     st.sampled_from([TLS_1_2, TLS_1_3]),
     st.sampled_from(WIRES),
 )
-async def test_any_chunking_of_a_conversation_gives_the_same_messages_and_answers(
+def test_any_chunking_of_a_conversation_gives_the_same_messages_and_answers(
     conversation: list[list[Said]], records: list[int], reads: list[int], version: int, kind: type[Wire]
 ) -> None:
     """Turns of frames, each turn awaited by the next: cut into records, and those cut into reads."""
@@ -78,18 +87,23 @@ async def test_any_chunking_of_a_conversation_gives_the_same_messages_and_answer
         script.append(step(heard, *cut_up(data, records)))
         heard = b"re:" + mark
     script += [step(heard, close(1000, b"done")), step(b"done", END)]
-    wire = kind(Charger(script, version), cut=cycling(reads))
-    with trio.fail_after(3600):
-        story = await converse(server_end(wire))
+    charger = Charger(script, version)
+    wire = kind(charger, cut=cycling(charger, reads))
+
+    async def serve() -> Story:
+        with trio.fail_after(3600):
+            return await converse(server_end(wire, PATIENT))
+
+    story = trio.run(serve, clock=MockClock(autojump_threshold=0))
     messages = []
     for number, turn in enumerate(conversation):
         messages += [message for said in turn for message in said.messages] + [b"<turn %d>" % number]
     assert story == Story(messages, (1000, "done", "peer"))
-    answers = frames_in(bytes(wire.charger.heard).partition(b"\r\n\r\n")[2])
+    answers = frames_in(bytes(charger.heard).partition(b"\r\n\r\n")[2])
     assert [payload for opcode, payload in answers if opcode == TEXT] == [b"re:" + message for message in messages]
     pings = [ping for turn in conversation for said in turn for ping in said.pings]
     assert [payload for opcode, payload in answers if opcode == PONG] == pings
     assert answers[-1] == (CLOSE, b"\x03\xe8done")
     assert len(answers) == len(messages) + len(pings) + 1
-    assert wire.charger.told
+    assert charger.told
     assert wire.closed
