@@ -14,7 +14,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 try:
@@ -72,7 +72,9 @@ class _NeverDebug(logging.LoggerAdapter[logging.Logger]):
 _LOGGER = _NeverDebug(logging.getLogger("websockets.server"), {})
 
 
-class _Protocol(ServerProtocol):
+class _Frames(Protocol):
+    """What follows the upgrade. A ``ServerProtocol`` that goes on keeps the whole request as long as the connection."""
+
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:  # may come between fragments (RFC 6455 §5.4); the library would answer 1002
             self.current_size = None
@@ -90,9 +92,8 @@ class WebSocket:
     def __init__(
         self, *, max_message_bytes: int = MAX_MESSAGE_BYTES, max_handshake_bytes: int = MAX_HANDSHAKE_BYTES
     ) -> None:
-        # The library checks the announced size of a frame before it reads it, against what is left of its limit.
-        # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
-        self._protocol: ServerProtocol = _Protocol(max_size=max_message_bytes + _CONTROL_FRAME_BYTES, logger=_LOGGER)
+        self._opening: ServerProtocol | None = ServerProtocol(logger=_LOGGER)
+        self._protocol: Protocol = self._opening
         self._head: HeadBuffer | None = HeadBuffer(max_handshake_bytes)
         self._response: Response | None = None
         self._offered: tuple[str, ...] = ()
@@ -142,7 +143,7 @@ class WebSocket:
         response, head = self._take_response()
         if subprotocol is not None:
             response.headers["Sec-WebSocket-Protocol"] = subprotocol
-        self._protocol.send_response(response)
+        self._open(response)
         early = bytes(head.data)
         return self.receive(early) if early else []
 
@@ -226,9 +227,21 @@ class WebSocket:
         protocol.parser_exc = protocol.handshake_exc = None
         protocol.writes.clear()
         protocol.events.clear()
-        self._head = self._response = None
+        self._head = self._response = self._opening = None
 
     # Internals.
+
+    def _open(self, response: Response) -> None:
+        opening, self._opening = self._opening, None
+        assert opening is not None
+        opening.send_response(response)
+        opening.parser.close()
+        # The library checks the announced size of a frame before it reads it, against what is left of its limit.
+        # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
+        limit = self._reassembly.limit + _CONTROL_FRAME_BYTES
+        self._protocol = _Frames(Side.SERVER, max_size=limit, logger=_LOGGER)
+        self._protocol.writes.extend(opening.writes)
+        self._offered = ()
 
     def _receive_head(self, head: HeadBuffer, data: bytes) -> list[Event]:
         if self._response is not None:  # the request waits for its answer; these are frames sent too early
@@ -263,7 +276,8 @@ class WebSocket:
         # The library's own parsing of these lines refuses odd spacing and knows only the server's preference.
         if "Sec-WebSocket-Protocol" in request.headers:
             del request.headers["Sec-WebSocket-Protocol"]
-        response = self._protocol.accept(request)
+        assert self._opening is not None
+        response = self._opening.accept(request)
         if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
             self._protocol.handshake_exc = None
             status = response.status_code
