@@ -120,4 +120,5 @@ def _load(messages: int, errors: int = 0) -> Load:
         server_cpu_seconds=0.3,
         server_rss_growth=0,
         longest_turn=0.001,
+        pauses=(),
     )
