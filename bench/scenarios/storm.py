@@ -7,7 +7,8 @@ authentication, the opening committed, Boot committed and answered. Time counts 
 connect until its Boot was answered. The order: by how many later ones somebody was overtaken.
 
 outage: half of them are reset within a moment, as when a part of the network goes. The gateway records the end of each;
-the others are not to notice: each of them sends a Heartbeat meanwhile, and must be there in the end.
+the others are not to notice: each of them sends a Heartbeat meanwhile, and must be there in the end. Then the others
+go too, within a few milliseconds; the store must stay available, since chargers elsewhere would be sent away else.
 
 takeover: each live charger connects once more while its connection is still open, as after a lost mobile link. Both
 are there until the gateway has ended the older one, and it must end every one.
@@ -111,13 +112,20 @@ def _outage(gateway: processes.Gateway, chargers: Fleet, options: argparse.Names
     chargers.disconnect(abrupt=True, share=0.5)
     left = chargers.check().alive
     beating = chargers.send("Heartbeat", rate=left / HEARD_SECONDS)
-    recorded = _until_sessions(gateway, left)
+    recorded, healthy = _until_sessions(gateway, left)
     watch.stop()
     checked = chargers.check()
+    console.print(f"the other {checked.alive} vanish")
+    chargers.vanish()
+    began = time.perf_counter()
+    all_recorded, still_healthy = _until_sessions(gateway, 0)
+    rest = time.perf_counter() - began
     wrong = [f"{count} heartbeats failed: {reason}" for reason, count in beating.failures.items()]
     wrong += [f"{count} others: {reason}" for reason, count in checked.errors.items()]
-    if not recorded:
-        wrong.append(f"the gateway counts other than {left} sessions after {RECORDED_SECONDS:.0f} s")
+    if not (recorded and all_recorded):
+        wrong.append(f"the gateway has sessions that are gone since {RECORDED_SECONDS:.0f} s, or others than are there")
+    if not (healthy and still_healthy):
+        wrong.append("the store counted as unavailable while ends were recorded: nobody would have been served")
     return Result(
         scenario=NAME,
         case="outage",
@@ -125,6 +133,7 @@ def _outage(gateway: processes.Gateway, chargers: Fleet, options: argparse.Names
         figures=[
             Figure("vanished", there - left),
             Figure("others that were lost", left - checked.alive),
+            Figure("until the gateway had let the last ones go", rest, "s"),
             Figure("CPU per end and heartbeat", 1000 * watch.cpu_seconds / max(1, there - left), "ms"),
         ],
         driver_cores=beating.driver_cores,
@@ -133,14 +142,17 @@ def _outage(gateway: processes.Gateway, chargers: Fleet, options: argparse.Names
     )
 
 
-def _until_sessions(gateway: processes.Gateway, count: int) -> bool:
-    """Whether the gateway comes to have so many sessions."""
+def _until_sessions(gateway: processes.Gateway, count: int) -> tuple[bool, bool]:
+    """Whether the gateway comes to have so many sessions, and whether it has taken commits all the time."""
+    healthy = True
     until = time.monotonic() + RECORDED_SECONDS
     while time.monotonic() < until:
-        if gateway.metrics()["gateway_sessions"] == count:
-            return True
-        time.sleep(0.2)
-    return False
+        told = gateway.metrics()
+        healthy = healthy and told["gateway_store_healthy"] == 1
+        if told["gateway_sessions"] == count:
+            return True, healthy
+        time.sleep(0.1)
+    return False, healthy
 
 
 def _takeover(gateway: processes.Gateway, chargers: Fleet, options: argparse.Namespace, console: Console) -> Result:
