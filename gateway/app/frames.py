@@ -1,15 +1,17 @@
 """The last messages of each charger, for people who want to see why it does what it does, or why it went.
 
-Taken where they pass the transport, so that what can't be parsed is there too. Nothing is copied: the bytes that were
-received or sent are kept alive a little longer, and are read, redacted and decoded only for whoever asks. Only our
-CALLs that carry an AuthorizationKey are redacted before they are kept: a charger may repeat the key when they are long
-gone, so the key is remembered apart, to be taken out of whatever comes after.
+Taken where they pass the transport, so that what can't be parsed is there too. They are copied, one behind the other,
+into one piece of memory for each charger: as objects of their own they would take twice as much, and an encoder's
+``bytes`` can hold on to kilobytes that it didn't need. They are read, redacted and decoded only for whoever asks. Only
+our CALLs that carry an AuthorizationKey are redacted before they are kept: a charger may repeat the key when they are
+long gone, so the key is remembered apart, to be taken out of whatever comes after.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from struct import Struct
 from typing import TypeAlias
 
 import trio
@@ -25,10 +27,10 @@ MAX_FRAME_BYTES = 4_096
 """Of one frame; the rest is cut. Whole for all but a charger's full configuration or a long transaction's data."""
 
 MAX_RING_BYTES = 16_384
-"""Of one charge point's frames, whatever the setting says: at 18,000 chargers that all send large frames 300 MB."""
+"""Of one charge point's ring, whatever the setting says: at 18,000 chargers that all send large frames 300 MB."""
 
 MAX_GONE = 1_000
-"""Charge points without a connection whose frames are kept; the longest gone goes first. 16 MB at most, typically 4."""
+"""Charge points without a connection whose frames are kept; the longest gone goes first. 16 MB at most, typically 3."""
 
 MAX_KEYS = 8
 """AuthorizationKeys remembered for each charge point: the last ones that were sent to it."""
@@ -38,27 +40,49 @@ Kept: TypeAlias = tuple[float, FrameKind, bytes, int]
 
 _ENDED_BY = {"peer": "the charger", "local": "the gateway", "network": "the network"}
 
+_HEAD = Struct("<dBHI")
+"""Before each frame in the ring: a ``Kept`` with the length of what is kept instead of it."""
+
+_KINDS = tuple(FrameKind)
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+
 
 @define(eq=False)
 class Ring:
-    """One charge point's."""
+    """One charge point's. ``most``: frames in it."""
 
-    frames: deque[Kept]
-    size: int = 0
+    most: int
     connections: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
+    _count: int = 0
+    _data: bytearray = field(factory=bytearray, repr=False)
 
     def add(self, kind: FrameKind, data: bytes) -> None:
         """Keep a frame, and let the oldest go."""
-        frames, whole = self.frames, 0
+        whole = 0
         if len(data) > MAX_FRAME_BYTES:
-            data, whole = data[:MAX_FRAME_BYTES], len(data)
-        if len(frames) == frames.maxlen:
-            self.size -= len(frames.popleft()[2])
-        self.size += len(data)
-        while self.size > MAX_RING_BYTES:
-            self.size -= len(frames.popleft()[2])
-        frames.append((trio.current_time(), kind, data, whole))
+            data, whole = data[:MAX_FRAME_BYTES], min(len(data), 0xFFFF_FFFF)
+        size = _HEAD.size + len(data)
+        if self._count == self.most:
+            self._drop()
+        while len(self._data) + size > MAX_RING_BYTES:
+            self._drop()
+        self._data += _HEAD.pack(trio.current_time(), _NUMBERS[kind], len(data), whole)
+        self._data += data
+        self._count += 1
+
+    def _drop(self) -> None:
+        _, _, length, _ = _HEAD.unpack_from(self._data)
+        del self._data[: _HEAD.size + length]  # moves nothing: a bytearray only notes where it begins
+        self._count -= 1
+
+    def frames(self) -> Iterator[Kept]:
+        """All of them, the oldest first."""
+        at = 0
+        while at < len(self._data):
+            time, number, length, whole = _HEAD.unpack_from(self._data, at)
+            at += _HEAD.size + length
+            yield time, _KINDS[number], bytes(self._data[at - length : at]), whole
 
     def add_command(self, data: bytes) -> None:
         """Keep a CALL of ours."""
@@ -165,7 +189,7 @@ class Frames:
 
     def _gone_ring(self, identity: str) -> Ring:
         """Its last one, or a new one."""
-        return self._gone.pop(identity) if identity in self._gone else Ring(deque(maxlen=self._length))
+        return self._gone.pop(identity) if identity in self._gone else Ring(self._length)
 
     def of(self, identity: str) -> list[KeptFrame] | None:
         """A charge point's frames, the oldest first, without secrets; None: there are none.
@@ -175,12 +199,13 @@ class Frames:
         ring = self._live.get(identity) or self._gone.get(identity)
         if ring is None:
             return None
-        redacted = [redact(data, cut=whole > 0) for _, _, data, whole in ring.frames]
+        frames = tuple(ring.frames())
+        redacted = [redact(data, cut=whole > 0) for _, _, data, whole in frames]
         keys = {*ring.keys, *(key for each in redacted for key in each.keys)}
         # Frames are dated by the loop's clock: what the wall clock did since must not change their order.
         start = self._clock() - timedelta(seconds=trio.current_time())
         shown = []
-        for (at, kind, data, whole), each in zip(ring.frames, redacted, strict=True):
+        for (at, kind, data, whole), each in zip(frames, redacted, strict=True):
             text = without(each.text, keys)
             moment = start + timedelta(seconds=at)
             shown.append(KeptFrame(moment, kind, text, whole or len(data), whole > 0, REDACTED in text))
