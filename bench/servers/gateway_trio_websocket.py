@@ -9,6 +9,7 @@ ends that connection and no other.
 
 import socket
 import sys
+from collections import deque
 
 import structlog
 import trio
@@ -44,6 +45,7 @@ class TrioWebSocketConnection:
         self._peer: Peer | None = None
         self._subprotocol: str | None = None
         self._closing: tuple[int, str] | None = None
+        self._queued: deque[bytes] = deque()
         self.last_heard = trio.current_time()
 
     # Opening.
@@ -132,6 +134,20 @@ class TrioWebSocketConnection:
         if late:
             await trio.aclose_forcefully(self._stream)
             raise ConnectionClosed(1006, "the peer does not read", "network")
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Nothing can be sent with it without waiting."""
+        self._raise_if_closing()
+        self._queued.append(data)
+        return False
+
+    async def flush(self) -> None:
+        while self._queued:
+            await self.send(self._queued.popleft())
+
+    def _raise_if_closing(self) -> None:
+        if self._closing is not None:
+            raise ConnectionClosed(*self._closing, "local")
 
     async def ping(self) -> None:
         self._nursery.start_soon(self._ping)  # the library's waits for the Pong

@@ -125,16 +125,34 @@ class RecordedTransport:
         return data
 
     async def send(self, data: bytes) -> None:
-        # Kept before it is handed over: the answer may be here before this task is.
-        if data.startswith(b"[2"):
-            self._ring.add_command(data)
-        else:
-            self._ring.add(FrameKind.SENT, data)
+        self._sent(data)
         try:
             await self._transport.send(data)
         except ConnectionClosed as closed:
             self._ended(closed.initiator, closed.code, closed.reason)
             raise
+
+    def send_nowait(self, data: bytes) -> bool:
+        self._sent(data)
+        try:
+            return self._transport.send_nowait(data)
+        except ConnectionClosed as closed:
+            self._ended(closed.initiator, closed.code, closed.reason)
+            raise
+
+    async def flush(self) -> None:
+        try:
+            await self._transport.flush()
+        except ConnectionClosed as closed:
+            self._ended(closed.initiator, closed.code, closed.reason)
+            raise
+
+    def _sent(self, data: bytes) -> None:
+        # Kept before it is handed over: the answer may be here before this task is.
+        if data.startswith(b"[2"):
+            self._ring.add_command(data)
+        else:
+            self._ring.add(FrameKind.SENT, data)
 
     async def ping(self) -> None:
         try:

@@ -38,6 +38,9 @@ log = structlog.get_logger()
 Applied: TypeAlias = Callable[[Write, WriteResult], None]
 """Told what became of a write."""
 
+Told: TypeAlias = Callable[[Write, WriteResult | Exception], None]
+"""The same, of failures too."""
+
 
 class RunSync(Protocol):
     """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own."""
@@ -49,6 +52,25 @@ class RunSync(Protocol):
         limiter: trio.CapacityLimiter | None = None,
         abandon_on_cancel: bool = False,
     ) -> R: ...
+
+
+class _Handed:
+    """A write that was handed over by somebody who is told of its answer, and doesn't wait."""
+
+    __slots__ = ("deadline", "told", "write")
+
+    def __init__(self, write: Write, told: Told, deadline: float) -> None:
+        self.write = write
+        self.told: Told | None = told
+        self.deadline = deadline
+
+    def answer(self, result: WriteResult | Exception) -> None:
+        told, self.told = self.told, None
+        if told is not None:  # else it was told already that this is not known in time
+            try:
+                told(self.write, result)
+            except Exception:
+                log.exception("whoever was told of a commit failed")  # its bug; everybody's messages go on
 
 
 class _Waiting:
@@ -107,8 +129,8 @@ class Journal:
         self._run_sync = run_sync
         self._read_limit = trio.CapacityLimiter(READERS)
         self._write_limit = trio.CapacityLimiter(1)
-        self._queue: deque[_Waiting] = deque()
-        self._in_flight: Sequence[_Waiting] = ()
+        self._queue: deque[_Handed | _Waiting] = deque()
+        self._in_flight: Sequence[_Handed | _Waiting] = ()
         self._stalled = False
         self._why = ""
         self._pause = FIRST_PAUSE
@@ -137,22 +159,33 @@ class Journal:
         already when it calls hands nothing over.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._closing.is_set():
-            raise StoreUnavailable("the journal is closed")
-        if not self.healthy:
-            raise StoreUnavailable(self._why)
-        if len(self._queue) >= self._max_waiting:
-            raise StoreUnavailable(f"{self._max_waiting} commits are waiting already")
         waiting = _Waiting(write, applied, trio.lowlevel.current_task(), trio.current_time() + self._deadline)
-        self._queue.append(waiting)
-        if self._arrived:
-            self._arrived.unpark()
+        self._hand_over(waiting)
         await trio.lowlevel.wait_task_rescheduled(waiting.abort)
         if waiting.error is not None:
             error, waiting.error = waiting.error, None  # raised, it holds this frame, which must not hold it
             raise error
         assert waiting.result is not None
         return waiting.result
+
+    def submit(self, write: Write, told: Told) -> None:
+        """Hand ``write`` over, as ``commit``, for a caller that has something else to wait for: ``told`` is called,
+        once, with the answer or with why it could not be kept (``StoreUnavailable``) or can't be. It must not block.
+
+        Raises ``StoreUnavailable`` if nothing was handed over; then ``told`` is not called.
+        """
+        self._hand_over(_Handed(write, told, trio.current_time() + self._deadline))
+
+    def _hand_over(self, handed: _Handed | _Waiting) -> None:
+        if self._closing.is_set():
+            raise StoreUnavailable("the journal is closed")
+        if not self._well.is_set():
+            raise StoreUnavailable(self._why)
+        if len(self._queue) >= self._max_waiting:
+            raise StoreUnavailable(f"{self._max_waiting} commits are waiting already")
+        self._queue.append(handed)
+        if self._arrived:
+            self._arrived.unpark()
 
     async def read(self, query: Callable[..., R], *args: Any) -> R:
         """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself.
@@ -221,10 +254,10 @@ class Journal:
         except RuntimeError as error:  # the system has no thread to give
             return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Handed | _Waiting]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
 
-    def _answer(self, batch: Sequence[_Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
+    def _answer(self, batch: Sequence[_Handed | _Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
         """Tell everybody; answers why the store is unavailable, if it is."""
         head = max(map(_newest, results))
         if head:
@@ -237,7 +270,7 @@ class Journal:
             waiting.answer(result)
         return failure
 
-    def _refuse(self, waiting: Iterable[_Waiting], why: str) -> None:
+    def _refuse(self, waiting: Iterable[_Handed | _Waiting], why: str) -> None:
         for each in waiting:
             each.answer(StoreUnavailable(why))
 

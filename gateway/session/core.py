@@ -7,6 +7,7 @@ first ending counts. Both are the only places that know what a lost race for own
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
 import trio
 from attrs import frozen
 
@@ -22,6 +23,8 @@ from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Writ
 from gateway.transport.api import Transport
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_POLICY, CLOSE_INTERNAL = 1000, 1001, 1008, 1011
 """WebSocket close codes (RFC 6455 §7.4.1)."""
@@ -92,6 +95,32 @@ class Core:
         if isinstance(result, Fenced):
             raise self._over("replaced", CLOSE_POLICY)
         raise self._over("deleted", CLOSE_POLICY)
+
+    def submit(self, events: tuple[NewEvent, ...], told: Callable[[Write, WriteResult | Exception], None]) -> None:
+        """Commit events as ``commit`` does, without waiting: ``told`` is called with what ``settled`` is to be asked
+        about. Raises ``SessionOver`` if they could not be handed over."""
+        state = self.state
+        try:
+            self.journal.submit(Append(state.identity, state.epoch, events), told)
+        except StoreUnavailable as error:
+            raise self._over("store-unavailable", CLOSE_INTERNAL) from error
+
+    def settled(self, write: Write, result: WriteResult | Exception) -> bool:
+        """Whether what was submitted is on disk and in the state, and may be acknowledged; if not, the session ends."""
+        match result:
+            case Appended():
+                self._apply(write, result)
+            case Fenced():
+                self._over("replaced", CLOSE_POLICY)
+            case StoreUnavailable():
+                self._over("store-unavailable", CLOSE_INTERNAL)
+            case Exception():
+                log.error("session failed", charge_point=self.identity, epoch=self.state.epoch, exc_info=result)
+                self.observer.count("session_failures")
+                self._over("internal-error", CLOSE_INTERNAL)
+            case _:
+                self._over("deleted", CLOSE_POLICY)
+        return self.ending is None
 
     def _apply(self, write: Write, result: WriteResult) -> None:
         if isinstance(result, Appended):

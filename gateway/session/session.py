@@ -34,7 +34,7 @@ from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey, provision
 from gateway.session.readiness import Readiness
 from gateway.session.silence import Silence, Watch
-from gateway.store.api import Append, GuardFailed, Store
+from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
 from gateway.transport.api import ConnectionClosed, Transport
 
 log = structlog.get_logger()
@@ -103,6 +103,9 @@ class Session:
         self._faults_logged = 0
         self._provisioned = False
         self._aside = 0
+        self._under_way: bytes | None = None
+        """The answer to what the charger said last, while that is on its way to the disk."""
+        self._answered: trio.Event | None = None
 
     @property
     def epoch(self) -> int:
@@ -155,7 +158,10 @@ class Session:
         receive = self._core.transport.receive
         try:
             while True:
-                await self._handle(rpc.parse(await receive()))
+                frame = rpc.parse(await receive())
+                if self._under_way:
+                    await self._until_answered()
+                await self._handle(frame)
         except ConnectionClosed as closed:
             self._core.end("closed", initiator=closed.initiator, code=closed.code)
         except SessionOver:
@@ -210,7 +216,7 @@ class Session:
             reply: bytes | None = rpc.encode_call_error(request.message_id, request.code, request.description)
         else:
             core.observer.count("messages", request.action)
-            reply = await self._reply(request)
+            reply = await self._reply(request, waits=boots)
         if reply is None:
             return
         await core.transport.send(reply)
@@ -224,16 +230,17 @@ class Session:
             self._readiness.message_handled()
 
     async def _reply(
-        self, request: Request, facts: Facts | None = None, received: datetime | None = None
+        self, request: Request, facts: Facts | None = None, received: datetime | None = None, *, waits: bool = True
     ) -> bytes | None:
         """Decide and commit; the reply to be sent. What it acknowledges is on disk when this returns. A task aside has
         its facts, and when it received.
 
-        None: it takes somebody outside of the gateway, whom the reader doesn't wait for. A task of its own replies.
+        None: the reply goes out by itself. Either as soon as the events are on disk, which is not waited for if it is
+        not ``waits``; or it takes somebody outside of the gateway, and a task of its own replies.
         """
         core = self._core
         try:
-            decision = await self._commit_decision(request, facts, received)
+            decision = await self._commit_decision(request, facts, received, waits)
         except (SessionOver, trio.Cancelled):
             raise
         except Exception:
@@ -250,7 +257,7 @@ class Session:
         return None if decision is None else rpc.encode_call_result(request.message_id, decision.reply)
 
     async def _commit_decision(
-        self, request: Request, known: Facts | None, received: datetime | None
+        self, request: Request, known: Facts | None, received: datetime | None, waits: bool
     ) -> Decision | None:
         core = self._core
         for attempt in range(MAX_DECISIONS):
@@ -272,9 +279,44 @@ class Session:
             if not events:
                 return decision
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
+            if not waits and not guards:
+                # Set before it is handed over: nothing else that the charger says is handled until it is answered.
+                self._under_way = rpc.encode_call_result(request.message_id, decision.reply)
+                core.submit(events, self._committed)
+                return None
             if not isinstance(await core.commit(events, guards), GuardFailed):
                 return decision
         raise AssertionError("a commit without guards can't fail on one")
+
+    def _committed(self, write: Write, result: WriteResult | Exception) -> None:
+        """What the charger said is on disk: tell it so, at once and in the journal's own task. Or the session ends."""
+        assert self._under_way is not None
+        if self._core.settled(write, result):
+            try:
+                if not self._core.transport.send_nowait(self._under_way):
+                    self._parts.start(self._flush_answer)  # who doesn't read its answers is not read from
+                    return
+            except ConnectionClosed as closed:
+                self._core.end("closed", initiator=closed.initiator, code=closed.code)
+        self._is_answered()
+
+    async def _flush_answer(self) -> None:
+        await self._core.transport.flush()
+        self._is_answered()
+
+    def _is_answered(self) -> None:
+        self._under_way = None
+        self._readiness.message_handled()
+        if self._answered is not None:
+            self._answered.set()
+            self._answered = None
+
+    async def _until_answered(self) -> None:
+        """What a charger says next is decided with what it has said before; and answered after that."""
+        while self._under_way is not None:
+            if self._answered is None:
+                self._answered = trio.Event()
+            await self._answered.wait()
 
     async def _look_up(self, request: Request, query: Query) -> Facts | None:
         """What the decision needs; None: a task of its own decides, since it takes somebody outside of the gateway."""

@@ -135,6 +135,19 @@ class Transport(Protocol):
         Raises ConnectionClosed.
         """
 
+    def send_nowait(self, data: bytes) -> bool:
+        """As ``send``, as far as that can be done without waiting: True if all of it is with the kernel, which is
+        nearly always so. False: it will be sent, in its turn, by whoever writes next; await ``flush`` to see to it.
+
+        Raises ConnectionClosed if the connection was over before.
+        """
+
+    async def flush(self) -> None:
+        """See to it that everything is sent which ``send_nowait`` has taken. Cancelling leaves it to the next writer.
+
+        Raises ConnectionClosed.
+        """
+
     async def ping(self) -> None:
         """Send a Ping; its Pong moves ``last_heard``. Cancellation and errors as for ``send``."""
 

@@ -97,6 +97,8 @@ class Connection:
         self._upgrade: UpgradeRequested | UpgradeRefused | None = None
         self._intake = Intake(limits, slowed)
         self._writing = trio.Lock()
+        self._rest = b""  # of what ``send_nowait`` has encrypted: it goes out before anything else
+        self._failure: Exception | None = None  # what it met with; ``_flush`` ends the connection
         self._end: _End | None = None
         self._broken = False  # the stream is unusable; nothing can be said to the peer any more
         self._reading = False
@@ -188,25 +190,32 @@ class Connection:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._writing.locked():
             await self._say(self._websocket.send_text, data)
-            return
-        # The everyday way: nobody else writes, and the kernel takes it all at once. Nothing waits in here.
+        elif not self.send_nowait(data):
+            await self.flush()
+
+    def send_nowait(self, data: bytes) -> bool:
         self._raise_if_ended()
         self._websocket.send_text(data)
+        if self._writing.locked() or self._rest or self._failure is not None:
+            return False  # whoever is writing takes it along
         try:
             self._tls.write(self._websocket.data_to_send())
             ciphertext = self._tls.pending()
             sent = self._send_nowait(ciphertext)
         except _FAILURES as failure:
-            await self._failed(failure)
-        else:
-            if sent == len(ciphertext):
-                return
-            self._writing.acquire_nowait()
-            try:
-                await self._write_the_rest(ciphertext[sent:])
-                await self._flush()
-            finally:
-                self._writing.release()
+            self._failure = failure
+            return False
+        if sent == len(ciphertext):
+            return True
+        self._rest = ciphertext[sent:]
+        return False
+
+    async def flush(self) -> None:
+        await self._turn()
+        try:
+            await self._flush()
+        finally:
+            self._writing.release()
         if self._broken:
             self._raise_ended()
 
@@ -338,6 +347,13 @@ class Connection:
         write that follows starts without another checkpoint.
         """
         while not self._broken:
+            if self._failure is not None:
+                await self._failed(self._failure)
+                return
+            if self._rest:
+                rest, self._rest = self._rest, b""
+                await self._write_the_rest(rest)
+                continue
             await trio.lowlevel.checkpoint_if_cancelled()
             try:
                 plaintext = self._websocket.data_to_send()
@@ -370,6 +386,7 @@ class Connection:
 
     async def _failed(self, failure: Exception) -> None:
         """TLS can't go on, or the socket can't."""
+        self._failure = None
         await self._break(
             f"TLS: {failure.reason}" if isinstance(failure, TlsFailure) else "connection reset", "network"
         )

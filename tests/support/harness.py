@@ -66,6 +66,18 @@ class DirectJournal:
                 applied(write, result)
         return result
 
+    def submit(self, write: Write, told: Callable[[Write, WriteResult | Exception], None]) -> None:
+        if self.failing:
+            raise StoreUnavailable("the disk is full")
+        self.commits.append(write)
+        result = self.store.commit([write])[0]
+
+        async def tell() -> None:
+            await trio.sleep(self.stall_seconds)
+            told(write, result)
+
+        trio.lowlevel.spawn_system_task(tell)
+
     async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
         await trio.lowlevel.checkpoint()
         if self.failing:

@@ -23,6 +23,7 @@ class FakeTransport:
         self.pings = 0
         self.closed_with: tuple[int, str] | None = None
         self.sends_block = False
+        self._queued: list[bytes] = []
         self._to_gateway, self._from_charger = trio.open_memory_channel[bytes](math.inf)
         self._to_charger, self._from_gateway = trio.open_memory_channel[bytes](math.inf)
         self._end = ConnectionClosed(1006, "", "network")
@@ -42,6 +43,21 @@ class FakeTransport:
             await self._to_charger.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise self._end from None
+
+    def send_nowait(self, data: bytes) -> bool:
+        if self.sends_block:
+            self._queued.append(data)
+            return False
+        try:
+            self._to_charger.send_nowait(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise self._end from None
+        return True
+
+    async def flush(self) -> None:
+        while self._queued:
+            await self.send(self._queued[0])
+            del self._queued[0]
 
     async def ping(self) -> None:
         await trio.lowlevel.checkpoint()
