@@ -36,7 +36,7 @@ HEARD_SECONDS = 10.0
 RECORDED_SECONDS = 60.0
 """For recording the ends of those that vanished."""
 
-SHORT = {"sessions": 2000, "takeovers": 1000, "rate": 400.0}
+SHORT = {"sessions": 2000, "takeovers": 1000, "rate": 300.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
