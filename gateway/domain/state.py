@@ -69,7 +69,10 @@ class ChargePointState:
 
     def by_number(self, number: int) -> TransactionRecord | None:
         """The open transaction with OCPP 1.6's ``number``, or None."""
-        return next((t for t in self.open_transactions.values() if t.number == number), None)
+        for transaction in self.open_transactions.values():
+            if transaction.number == number:
+                return transaction
+        return None
 
     @property
     def accepted(self) -> bool:

@@ -69,10 +69,11 @@ def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
     if value.tzinfo is None:
         flags = (Flag.TIME_ZONE_ASSUMED,)
         value = value.replace(tzinfo=UTC)
-    try:
-        value = value.astimezone(UTC)
-    except OverflowError:  # the year 1 east of Greenwich, the year 9999 west of it
-        return ReportedTime(None, (Flag.TIME_UNREADABLE, *flags))
+    if value.tzinfo is not UTC:
+        try:
+            value = value.astimezone(UTC)
+        except OverflowError:  # the year 1 east of Greenwich, the year 9999 west of it
+            return ReportedTime(None, (Flag.TIME_UNREADABLE, *flags))
     if value < EARLIEST or (now is not None and value - now > MAX_AHEAD):
         flags = (Flag.CLOCK_SUSPECT, *flags)
     elif now is not None and now - value > LATE_AFTER:

@@ -21,14 +21,10 @@ def event(
     flags: tuple[Flag, ...] = (),
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
-    return NewEvent(
-        body,
-        context.now,
-        time.trusted,
-        raw,
-        tuple(dict.fromkeys((*request.flags, *time.flags, *flags))),
-        f"message:{request.message_id}",
-    )
+    doubts = (*request.flags, *time.flags, *flags)
+    if len(doubts) > 1:
+        doubts = tuple(dict.fromkeys(doubts))
+    return NewEvent(body, context.now, time.trusted, raw, doubts, f"message:{request.message_id}")
 
 
 def id_tag_info(authorization: Authorization, status: str | None = None) -> dict[str, JSON]:

@@ -1,13 +1,10 @@
 """MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
-from gateway.domain.readings import message_key
+from gateway.domain.readings import repeats
 from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
@@ -43,7 +40,7 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     body = MeterValuesReported(
         connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
     )
-    if raw is not None and state.last_readings and message_key(body) == state.last_readings:
+    if raw is not None and state.last_readings and repeats(body, state.last_readings):
         return Decision({})
     return Decision({}, (event(request, context, body, time, raw, flags),))
 
@@ -58,20 +55,14 @@ def as_sent(request: Request, field: str) -> tuple[JSON, ...]:
 
 def _newest_time(values: tuple[JSON, ...], context: Context) -> tuple[str | None, ReportedTime]:
     """The newest time that can be trusted, else the last one given."""
-    newest: tuple[str | None, ReportedTime] = (None, NO_TIME)
-    for raw in _timestamps(values):
-        time = read_time(raw, context.now)
-        known = newest[1].trusted
-        if known is None or (time.trusted is not None and time.trusted >= known):
-            newest = (raw, time)
-    return newest
-
-
-def _timestamps(values: tuple[Any, ...]) -> Iterator[str]:
+    newest, known = None, NO_TIME
     for value in values:
         raw = value.get("timestamp") if isinstance(value, dict) else None
         if isinstance(raw, str):
-            yield raw
+            time = read_time(raw, context.now)
+            if known.trusted is None or (time.trusted is not None and time.trusted >= known.trusted):
+                newest, known = raw, time
+    return newest, known
 
 
 def _transaction_of(
@@ -85,13 +76,14 @@ def _transaction_of(
     """
     if connector == WHOLE_CHARGE_POINT:
         return None, False
+    named = None if number is None else state.by_number(number) or facts.transaction
+    if named is not None and named.charge_point != state.identity:
+        named = None
+    if named is not None and (named.transaction_id in state.open_transactions or not _over_by(named, time)):
+        return named, False
     running = _running_on(state, connector, time)
-    if number is not None:
-        named = state.by_number(number) or facts.transaction
-        if named is not None and named.charge_point == state.identity:
-            ended = named.transaction_id not in state.open_transactions and _over_by(named, time)
-            if not ended or running is None or running.started_at <= named.started_at:
-                return named, False
+    if named is not None and (running is None or running.started_at <= named.started_at):
+        return named, False
     return running, running is not None
 
 
