@@ -6,6 +6,7 @@ and everything remembered is forgotten when a batch is rolled back.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
@@ -24,8 +25,12 @@ MAX_REMEMBERED = 100_000
 MAX_REMEMBERED_TRANSACTIONS = 64
 """Open ones of one charge point: several times the connectors of the largest post."""
 
-_INSERT = """INSERT INTO event (sequence, charge_point, epoch, type, version, txn, received_at, reported_at,
-    reported_raw, flags, cause, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_COLUMNS = """sequence, charge_point, epoch, type, version, txn, received_at, reported_at, reported_raw, flags, cause,
+    body"""
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERTS = {n: f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join([_ROW] * n)}" for n in (64, 8, 1)}  # noqa: S608
+"""By the number of rows. Each step of a statement lets go of the interpreter's lock and has to wait for it again, as long
+as a switch interval where Trio's thread is busy: a batch of hundreds takes a few steps instead of hundreds."""
 
 
 @define
@@ -61,9 +66,12 @@ class Books:
 
     def flush(self) -> None:
         """Insert the events gathered so far, for a write that reads or deletes events itself."""
-        if self._rows:
-            self.cx.executemany(_INSERT, self._rows)
-            self._rows.clear()
+        rows, at = self._rows, 0
+        for size, sql in _INSERTS.items():
+            while len(rows) - at >= size:
+                self.cx.execute(sql, tuple(chain.from_iterable(rows[at : at + size])))
+                at += size
+        rows.clear()
 
     def roll_back(self) -> None:
         """Undo the transaction and forget what was remembered. Raises apsw's errors: then the connection is done."""
