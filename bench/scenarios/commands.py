@@ -24,7 +24,7 @@ from bench.servers.echo import echo
 NAME = "commands"
 HELP = "RPC, charger, RPC by 1 and 32 callers, idle and under load, beside a bare gRPC echo; about 80 seconds"
 
-SHORT = {"sessions": 200, "seconds": 2.0, "warm_up": 0.5}
+SHORT = {"sessions": 200, "seconds": 3.0, "warm_up": 0.5}
 
 CASES = ("echo", "idle", "loaded")
 
