@@ -24,7 +24,8 @@ MAX_WAITING = 32_768
 """Commits that wait for their turn. A session has one at most, so this is more than the sessions of one gateway."""
 
 COMMIT_DEADLINE = 10.0
-"""Seconds. A sync takes 0.2 to 10 ms, a bad cloud volume some seconds; chargers wait 30 s for an answer."""
+"""Seconds, for one transaction. A sync takes 0.2 to 10 ms, a bad cloud volume some seconds; chargers wait 30 s for an
+answer."""
 
 READERS = 8
 """Threads that read for sessions and watchers, as many as the store lends connections."""
@@ -57,12 +58,11 @@ class RunSync(Protocol):
 class _Handed:
     """A write that was handed over by somebody who is told of its answer, and doesn't wait."""
 
-    __slots__ = ("deadline", "told", "write")
+    __slots__ = ("told", "write")
 
-    def __init__(self, write: Write, told: Told, deadline: float) -> None:
+    def __init__(self, write: Write, told: Told) -> None:
         self.write = write
         self.told: Told | None = told
-        self.deadline = deadline
 
     def answer(self, result: WriteResult | Exception) -> None:
         told, self.told = self.told, None
@@ -76,13 +76,12 @@ class _Handed:
 class _Waiting:
     """A write that was handed over, who waits for its answer (None: nobody any more), and the answer."""
 
-    __slots__ = ("applied", "deadline", "error", "result", "task", "write")
+    __slots__ = ("applied", "error", "result", "task", "write")
 
-    def __init__(self, write: Write, applied: Applied | None, task: trio.lowlevel.Task, deadline: float) -> None:
+    def __init__(self, write: Write, applied: Applied | None, task: trio.lowlevel.Task) -> None:
         self.write = write
         self.applied = applied
         self.task: trio.lowlevel.Task | None = task
-        self.deadline = deadline
         self.result: WriteResult | None = None
         self.error: Exception | None = None
 
@@ -131,6 +130,7 @@ class Journal:
         self._write_limit = trio.CapacityLimiter(1)
         self._queue: deque[_Handed | _Waiting] = deque()
         self._in_flight: Sequence[_Handed | _Waiting] = ()
+        self._begun = 0.0
         self._stalled = False
         self._why = ""
         self._pause = FIRST_PAUSE
@@ -151,7 +151,7 @@ class Journal:
         this waiter was cancelled meanwhile: what it does to a state in memory is in step with the disk. It must not
         block; if it raises, that is this commit's error.
 
-        Raises ``StoreUnavailable`` when it could not be kept or this was not known within the deadline: nothing may
+        Raises ``StoreUnavailable`` when it could not be kept, or the transaction hangs beyond the deadline: nothing may
         be acknowledged (though what missed the deadline may yet reach the disk). Raises what the store raises for a
         write that can't be, which is a bug of the caller.
 
@@ -159,7 +159,7 @@ class Journal:
         already when it calls hands nothing over.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        waiting = _Waiting(write, applied, trio.lowlevel.current_task(), trio.current_time() + self._deadline)
+        waiting = _Waiting(write, applied, trio.lowlevel.current_task())
         self._hand_over(waiting)
         await trio.lowlevel.wait_task_rescheduled(waiting.abort)
         if waiting.error is not None:
@@ -174,7 +174,7 @@ class Journal:
 
         Raises ``StoreUnavailable`` if nothing was handed over; then ``told`` is not called.
         """
-        self._hand_over(_Handed(write, told, trio.current_time() + self._deadline))
+        self._hand_over(_Handed(write, told))
 
     def _hand_over(self, handed: _Handed | _Waiting) -> None:
         if self._closing.is_set():
@@ -239,6 +239,7 @@ class Journal:
                     return
                 await self._arrived.park()
             batch = self._in_flight = self._take()
+            self._begun = trio.current_time()
             results = await self._commit_in_thread([waiting.write for waiting in batch])
             self._in_flight = ()
             failure = self._answer(batch, results)
@@ -311,13 +312,13 @@ class Journal:
             _tell(self.on_health, True)
 
     async def _watch_deadlines(self) -> None:
-        """Whoever waits longer than the deadline waits in vain: one timer for all, since all wait equally long."""
+        """A commit under way for longer than the deadline hangs, and whoever waits, waits in vain. A long queue is no
+        such sign: thousands of sessions that end at once are written one batch after the other."""
         while True:
-            oldest = self._in_flight[0] if self._in_flight else self._queue[0] if self._queue else None
-            if oldest is None or self._stalled:
+            if not self._in_flight or self._stalled:
                 await trio.sleep(self._deadline)
-            elif oldest.deadline > trio.current_time():
-                await trio.sleep_until(oldest.deadline)
+            elif self._begun + self._deadline > trio.current_time():
+                await trio.sleep_until(self._begun + self._deadline)
             else:
                 # The writer sets this right when its thread comes back.
                 self._stalled = True

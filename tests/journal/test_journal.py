@@ -241,6 +241,18 @@ async def test_the_deadline_is_each_commits_own(store, disk, autojump_clock):
     assert [type(r) for r in results] == [Appended] * 40
 
 
+async def test_a_long_queue_is_no_sign_of_a_disk_that_hangs(store, disk, autojump_clock):
+    """Thousands of sessions end at once: one batch after the other keeps the deadline, the last one's wait doesn't."""
+    disk.seconds = 0.5
+    results = []
+    async with running(Journal(store, run_sync=disk, deadline=1.0, max_batch=10)) as journal:
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(outcome_of, journal, write(), results)
+        assert journal.healthy
+    assert [type(r) for r in results] == [Appended] * 100
+
+
 async def test_a_disk_that_stalls_and_then_fails_is_probed(journal, store, disk, autojump_clock):
     """Health comes back by a probe, not by the stalled commit's return."""
     disk.stall()
@@ -404,3 +416,64 @@ async def test_nothing_is_applied_that_was_not_kept(journal, store, autojump_clo
     with pytest.raises(StoreUnavailable):
         await journal.commit(write(), lambda *_: seen.append(1))
     assert not seen
+
+
+# --- without waiting ------------------------------------------------------------------------------------------
+
+
+async def test_who_submits_is_told_in_order_and_once(journal, store, disk, autojump_clock):
+    """Beside those who wait, in the order of the handing over."""
+    disk.seconds = 0.01
+    told = []
+    for name in "abc":
+        journal.submit(write(name), lambda write, result: told.append((write.charge_point, result)))
+    await journal.commit(write("d"))
+    assert told == [("a", Appended((1,))), ("b", Appended((2,))), ("c", Appended((3,)))]
+
+
+async def test_who_submits_is_told_of_a_failure(journal, store, autojump_clock):
+    """Nothing may be acknowledged; and while the store is known to fail, nothing is taken."""
+    store.broken = True
+    told = []
+    journal.submit(write(), lambda _, result: told.append(result))
+    await trio.sleep(1)
+    assert [type(result) for result in told] == [StoreUnavailable]
+    with pytest.raises(StoreUnavailable):
+        journal.submit(write(), lambda _, result: told.append(result))
+    assert len(told) == 1
+
+
+async def test_who_submits_to_a_disk_that_hangs_is_told_once(journal, store, disk, autojump_clock):
+    """That it is not known; not again when the disk comes back."""
+    disk.stall()
+    told = []
+    journal.submit(write(), lambda _, result: told.append(type(result)))
+    await trio.sleep(60)
+    disk.gate.set()
+    await journal.wait_healthy()
+    await trio.sleep(1)
+    assert told == [StoreUnavailable]
+
+
+async def test_a_bug_in_who_is_told_is_nobody_else_s(journal, autojump_clock):
+    """The neighbours in the batch have their answers, and the journal goes on."""
+
+    def fail(*_):
+        raise LookupError("a bug")
+
+    journal.submit(write(), fail)
+    assert await journal.commit(write()) == Appended((2,))
+    assert await journal.commit(write()) == Appended((3,))
+
+
+async def test_who_submitted_is_told_when_the_journal_ends(store, disk, autojump_clock):
+    """Cancelled with a commit in its thread: not known."""
+    told = []
+    disk.stall()
+    async with trio.open_nursery() as nursery:
+        journal = Journal(store, run_sync=disk)
+        await nursery.start(journal.run)
+        journal.submit(write(), lambda _, result: told.append(type(result)))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert told == [StoreUnavailable]

@@ -29,8 +29,8 @@ _COLUMNS = """sequence, charge_point, epoch, type, version, txn, received_at, re
     body"""
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERTS = {n: f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join([_ROW] * n)}" for n in (64, 8, 1)}  # noqa: S608
-"""By the number of rows. Each step of a statement lets go of the interpreter's lock and has to wait for it again, as long
-as a switch interval where Trio's thread is busy: a batch of hundreds takes a few steps instead of hundreds."""
+"""By the number of rows. Each step of a statement lets go of the interpreter's lock and has to wait for it again, up to
+a switch interval where Trio's thread is busy: a batch of hundreds takes a few steps instead of hundreds."""
 
 
 @define
