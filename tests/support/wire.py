@@ -23,6 +23,7 @@ class FakeTransport:
         self.pings = 0
         self.closed_with: tuple[int, str] | None = None
         self.sends_block = False
+        self._reads = trio.Event()
         self._queued: list[bytes] = []
         self._to_gateway, self._from_charger = trio.open_memory_channel[bytes](math.inf)
         self._to_charger, self._from_gateway = trio.open_memory_channel[bytes](math.inf)
@@ -37,12 +38,17 @@ class FakeTransport:
         return data
 
     async def send(self, data: bytes) -> None:
-        if self.sends_block:
-            await trio.sleep_forever()
+        while self.sends_block:
+            await self._reads.wait()
         try:
             await self._to_charger.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise self._end from None
+
+    def reads_again(self) -> None:
+        """The charger reads what it is sent: ``sends_block`` is over."""
+        self.sends_block = False
+        self._reads.set()
 
     def send_nowait(self, data: bytes) -> bool:
         if self.sends_block:
@@ -120,6 +126,12 @@ class ScriptedCharger:
         assert frame[0] == 2, f"expected a CALL, got {frame}"
         assert action is None or frame[2] == action, f"expected {action}, got {frame}"
         return frame[1], frame[2], frame[3]
+
+    async def next_answer(self) -> list[Any]:
+        """The next frame from the gateway that is no CALL, whole."""
+        while (frame := await self._next())[0] == 2:
+            self._held.append(frame)
+        return frame
 
     async def answer(self, message_id: str, payload: Any) -> None:
         await self.send(3, message_id, payload)
