@@ -69,12 +69,12 @@ def judge(
             yardstick = unit.value
     except KeyError as error:
         return Verdict(row, "missing", good=False, why=str(error.args[0]), reference=reference)
-    ratio = value.value / yardstick if yardstick else 0.0
+    ratio = value.value / yardstick if yardstick > 0 else None
     shown = Verdict(row, "met", good=True, measured=value, ratio=ratio, reference=reference)
     reasons = [f"{result.case}: {reason}" for result in found for reason in result.invalid_because]
-    if reasons or not ratio or not all(result.valid for result in found):
-        return _as(shown, "invalid", good=False, why="; ".join(reasons))
-    if row.worse(ratio, reference):
+    if ratio is None or not all(result.valid for result in found):
+        return _as(shown, "invalid", good=False, why="; ".join(reasons) or "its yardstick is 0")
+    if row.worse(value.value, ratio, reference):
         return _as(shown, "worse", good=False, why=f"more than {TOLERANCE:.0%} worse than recorded; {row.what}")
     if row.met(value.value, ratio):
         return _as(shown, "met", good=True, why=row.what if row.limit is None else "")
@@ -156,7 +156,9 @@ def recorded(path: Path) -> dict[str, float]:
 
 def record(verdicts: Iterable[Verdict], path: Path, console: Console) -> None:
     """Keep the ratios of rows that were measured validly; those of other rows stay as they are."""
-    valid = {each.row.key: round(each.ratio, 3) for each in verdicts if each.ratio and each.state != "invalid"}
+    valid = {
+        each.row.key: round(each.ratio, 3) for each in verdicts if each.ratio is not None and each.state != "invalid"
+    }
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine.facts(),

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from attrs import evolve
 from rich.console import Console
 
 from bench import check, histogram, scenarios
@@ -63,6 +64,19 @@ def test_a_rate_may_be_15_percent_worse_than_recorded(rate, good):
 def test_a_faster_machine_does_not_make_a_row_worse():
     """All of its figures are half: the ratio is what it was."""
     assert state(COST, measured(cpu=25, bare=12.5), 2.0) == ("met", True)
+
+
+def test_what_is_only_noise_is_not_worse():
+    """A maximum of 20 ms is no better than one of 40 ms; one beyond the noise is."""
+    noisy = evolve(PLAIN, noise=45)
+    assert state(PLAIN, measured(), 0.4) == ("worse", False)
+    assert state(noisy, measured(), 0.4) == ("met", True)
+    assert state(evolve(noisy, noise=39), measured(), 0.4) == ("worse", False)
+
+
+def test_a_yardstick_of_nothing_is_no_yardstick():
+    """A measurement that went wrong, not a ratio without bounds."""
+    assert state(COST, measured(bare=0)) == ("invalid", False)
 
 
 def test_better_than_recorded_is_never_worse():
