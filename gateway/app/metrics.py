@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.domain.events import BootInformation
@@ -19,19 +19,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._counter = Counter(
-            "gateway_happenings", "What happened, by kind.", ["what", "label"], registry=self.registry
-        )
-        self._known: dict[tuple[str, str], Counter] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self.registry.register(_Happenings(self._counts))
 
     def count(self, what: str, label: str = "") -> None:
         """Count one."""
-        counter = self._known.get((what, label))
-        if counter is None:
-            if len(self._known) >= MAX_LABELS:
-                label = "other"
-            counter = self._known[what, label] = self._counter.labels(what, label)
-        counter.inc()
+        counts, key = self._counts, (what, label)
+        if key not in counts:
+            if len(counts) >= MAX_LABELS:
+                key = what, "other"
+            counts.setdefault(key, 0)
+        counts[key] += 1
 
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         """Count by name alone: makes and firmwares are as many as chargers care to tell."""
@@ -46,6 +44,25 @@ class Metrics:
         """Serve on a thread of its own; ``shutdown()`` what is returned. Raises OSError."""
         server, _ = start_http_server(port, host, self.registry)
         return server
+
+
+class _Happenings(Collector):
+    """Plain numbers of one thread's, which cost a message a tenth of what a Counter of the library costs."""
+
+    def __init__(self, counts: dict[tuple[str, str], int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for labels, count in tuple(self._counts.items()):
+            family.add_metric(labels, count)
+        yield family
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily("gateway_happenings", "What happened, by kind.", labels=("what", "label"))
 
 
 class _Gauge(Collector):

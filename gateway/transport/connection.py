@@ -173,18 +173,19 @@ class Connection:
             if self._intake.next_read_at and self._end is None:
                 await self._intake.until_next_read()
             self._raise_if_ended()
-            if self._unsent:
+            if self._websocket.unsent or self._tls.unsent:
                 await self._answer()
             if self._end is None:
                 await self._read()
-                if self._unsent:
+                if self._websocket.unsent or self._tls.unsent:
                     await self._answer()
         if self._intake.next_message_at and self._end is None:
             await self._intake.until_next_message()
             if not self._inbox:  # aclose() has cleared it meanwhile
                 self._raise_ended()
-        self._intake.message(len(self._inbox[0]))
-        return self._inbox.pop(0)
+        data = self._inbox.pop(0)
+        self._intake.message(len(data))
+        return data
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -310,18 +311,14 @@ class Connection:
         Not behind another task's write, unless too much has piled up: that task takes it along. What is left after a
         cancellation waits for the next write of any kind.
         """
-        if self._broken or (self._unsent < MAX_UNSENT_BYTES and self._writing.locked()):
+        unsent = self._websocket.unsent + self._tls.unsent
+        if self._broken or (unsent < MAX_UNSENT_BYTES and self._writing.locked()):
             return
         await self._turn()
         try:
             await self._flush()
         finally:
             self._writing.release()
-
-    @property
-    def _unsent(self) -> int:
-        """Bytes that reading gave rise to."""
-        return self._websocket.unsent + self._tls.unsent
 
     async def _turn(self) -> None:
         """Acquire ``_writing``. A cancellation gets out here, while nothing is half done, or not before the write.

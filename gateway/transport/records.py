@@ -31,8 +31,10 @@ class TlsRecords:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._ended = False
-        self._failure: str | None = None
+        self.ended = False
+        """True once the peer's close_notify was read."""
+        self.failure: str | None = None
+        """Why reading failed for good, None while it has not."""
 
     def feed(self, ciphertext: bytes) -> None:
         self._incoming.write(ciphertext)
@@ -49,32 +51,19 @@ class TlsRecords:
 
     def read(self) -> bytes:
         """Return all plaintext that can be had now; ``ended`` and ``failure`` say if there will be no more."""
-        parts = []
+        parts: list[bytes] = []
         try:
-            while True:
-                part = self._tls.read(READ_BYTES)
-                if not part:  # how SSLObject reports a close_notify
-                    self._ended = True
-                    break
-                parts.append(part)
+            while part := self._tls.read(READ_BYTES):
                 # One record per socket read is the common case; asking again costs an exception each time.
                 if not self._incoming.pending and not self._tls.pending():
-                    return part if len(parts) == 1 else b"".join(parts)
+                    return b"".join((*parts, part)) if parts else part
+                parts.append(part)
+            self.ended = True  # nothing read is how SSLObject reports a close_notify
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as exc:  # what came before the broken record is still good
-            self._failure = _word(exc)
+            self.failure = _word(exc)
         return b"".join(parts)
-
-    @property
-    def ended(self) -> bool:
-        """True once the peer's close_notify was read."""
-        return self._ended
-
-    @property
-    def failure(self) -> str | None:
-        """Why reading failed for good, None while it has not."""
-        return self._failure
 
     def write(self, plaintext: bytes) -> None:
         """Raises TlsFailure."""
