@@ -279,7 +279,10 @@ class WebSocket:
         assert self._opening is not None
         response = self._opening.accept(request)
         if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
-            self._protocol.handshake_exc = None
+            if self._opening.handshake_exc is not None:
+                # Its frames hold the request, and the request holds it: with them it would stay for the collector.
+                self._opening.handshake_exc.__traceback__ = None
+                self._opening.handshake_exc = None
             status = response.status_code
             return self._refused(status, _REFUSAL_REASONS.get(status, "malformed_upgrade"))
         self._response = response

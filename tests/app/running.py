@@ -73,7 +73,7 @@ class Running:
     def __init__(self, gateway: Gateway, disk: Disk, nursery: trio.Nursery) -> None:
         self.gateway, self.disk = gateway, disk
         self.over = trio.Event()
-        self._nursery = nursery
+        self.nursery = nursery
 
     async def run(self) -> None:
         await self.gateway.run()
@@ -82,7 +82,7 @@ class Running:
     def connect(self, principal: Principal = PRINCIPAL) -> ScriptedCharger:
         """An admitted charger, its connection being opened."""
         transport = FakeTransport()
-        self._nursery.start_soon(self.gateway.chargers, transport, principal)
+        self.nursery.start_soon(self.gateway.chargers, transport, principal)
         return ScriptedCharger(transport)
 
     async def booted(self) -> ScriptedCharger:

@@ -1,0 +1,247 @@
+"""Sessions are freed by reference counts alone, from accept to the end: the collector's policy rests on it
+(docs/performance.md). Everything is real: TLS, sockets, store, threads."""
+
+import base64
+import gc
+import json
+import os
+import socket
+import ssl
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gateway.domain.commands import ClearCache, CommandRecord
+from gateway.domain.credentials import make_credential
+from gateway.domain.records import CredentialKind
+from gateway.store.api import AddCredential
+from tests.app.running import Running, running, settings, until
+from tests.app.test_serve import certificates  # noqa: F401 - a fixture
+
+KEY = b"a key of the charger"
+ROUNDS = 70
+"""Of all ways to come and go: more than a thousand connections."""
+
+SLACK = ROUNDS // 3
+"""Objects of one type that may be anybody's cache."""
+
+PATIENCE = 10.0
+
+
+class Charger:
+    """The other end, in a thread of its own and as simple as can be: nothing of it may outlive its connection."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext, identity: str = "CP1", key: bytes = KEY, offer: str = "ocpp1.6"):
+        raw = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket = tls.wrap_socket(raw, server_hostname="localhost")
+        token = base64.b64encode(identity.encode() + b":" + key).decode()
+        self.socket.sendall(
+            f"GET /ocpp/{identity} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: {offer}\r\nAuthorization: Basic {token}\r\n\r\n".encode()
+        )
+        self.data = b""
+        while b"\r\n\r\n" not in self.data:
+            self.data += self._more()
+        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        self.status = int(head[9:12])
+
+    def call(self, action: str, payload: Any) -> Any:
+        """The confirmation; what is asked meanwhile is accepted."""
+        self.frame(1, json.dumps([2, "1", action, payload]).encode())
+        while True:
+            message = json.loads(self.next()[1])
+            if message[0] == 3:
+                return message[2]
+            self.accept(message)
+
+    def accept(self, message: Any) -> None:
+        """Confirm what the gateway asks."""
+        self.frame(1, json.dumps([3, message[1], {"status": "Accepted"}]).encode())
+
+    def boot(self) -> None:
+        """Until it is accepted."""
+        assert (
+            self.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})["status"] == "Accepted"
+        )
+
+    def frame(self, opcode: int, payload: bytes) -> None:
+        """Send one, masked with zeros."""
+        size = len(payload)
+        length = struct.pack("!B", 0x80 | size) if size < 126 else struct.pack("!BH", 0xFE, size)
+        self.socket.sendall(bytes((0x80 | opcode,)) + length + bytes(4) + payload)
+
+    def next(self) -> tuple[int, bytes]:
+        """The next frame."""
+        while True:
+            if len(self.data) >= 4:
+                start, size = 2, self.data[1]
+                if size == 126:
+                    start, size = 4, struct.unpack_from("!H", self.data, 2)[0]
+                if len(self.data) >= start + size:
+                    frame = self.data[0] & 0x0F, self.data[start : start + size]
+                    self.data = self.data[start + size :]
+                    return frame
+            self.data += self._more()
+
+    def _more(self) -> bytes:
+        data = self.socket.recv(65536)
+        assert data, "the gateway closed the connection"
+        return data
+
+    def read_to_the_end(self) -> None:
+        """Until the gateway closes."""
+        while self.socket.recv(65536):
+            pass
+
+
+class Visits:
+    """Ways to come and go. Each leaves a gateway that nobody is connected to."""
+
+    def __init__(self, serving: Running, authority: Path) -> None:
+        self.serving = serving
+        self.port = serving.gateway.listeners[0].addresses[0][1]
+        self.tls = ssl.create_default_context(cafile=str(authority))
+        self.asked = self.carried = 0
+
+    @contextmanager
+    def charger(self, **options: Any) -> Iterator[Charger]:
+        charger = Charger(self.port, self.tls, **options)
+        try:
+            yield charger
+        finally:
+            charger.socket.close()
+
+    def charges_and_closes(self) -> None:
+        """A whole visit: a transaction with its values, a command, the closing handshake."""
+        with self.charger() as charger:
+            charger.boot()
+            charger.call("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"})
+            start = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
+            number = charger.call("StartTransaction", start)["transactionId"]
+            value = {"timestamp": "2026-01-01T00:01:00Z", "sampledValue": [{"value": "10"}]}
+            charger.call("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [value]})
+            stop = {"transactionId": number, "meterStop": 10, "timestamp": "2026-01-01T00:02:00Z"}
+            charger.call("StopTransaction", stop)
+            trio.from_thread.run_sync(self._command)
+            charger.accept(json.loads(charger.next()[1]))
+            while trio.from_thread.run_sync(lambda: self.carried == self.asked - 1):
+                charger.call("Heartbeat", {})
+            charger.frame(8, struct.pack("!H", 1000))
+            charger.read_to_the_end()
+
+    def _command(self) -> None:
+        self.asked += 1
+        self.serving.nursery.start_soon(self._carry, f"r{self.asked}")
+
+    async def _carry(self, request_id: str) -> None:
+        deadline = trio.current_time() + PATIENCE
+        outcome = await self.serving.gateway.router.call("CP1", ClearCache(), request_id=request_id, deadline=deadline)
+        assert isinstance(outcome, CommandRecord), outcome
+        self.carried += 1
+
+    def is_cut_off(self) -> None:
+        """The link goes, without a word."""
+        with self.charger() as charger:
+            charger.boot()
+            charger.call("Heartbeat", {})
+
+    def sends_what_it_may_not(self) -> None:
+        """A binary message: 1003."""
+        with self.charger() as charger:
+            charger.frame(2, b"x")
+            assert charger.next()[0] == 8
+            charger.read_to_the_end()
+
+    def sends_rubbish(self) -> None:
+        """Messages that can't be read, then half a frame."""
+        with self.charger() as charger:
+            charger.frame(1, b"rubbish")
+            charger.frame(1, b'[2,"1","NoSuchAction",{}]')
+            assert charger.next()[1].startswith(b'[4,"1","NotImplemented"')
+            charger.socket.sendall(b"\x81\xfe")
+
+    def is_replaced(self) -> None:
+        """It comes back while its old connection is still there."""
+        with self.charger() as old, self.charger() as new:
+            assert old.next()[0] == 8
+            new.boot()
+
+    def is_refused(self) -> None:
+        """Wrong key, unknown identity, wrong subprotocol."""
+        for options in ({"key": b"another one"}, {"identity": "CP2"}, {"offer": "ocpp2.0.1"}):
+            with self.charger(**options) as charger:
+                assert charger.status in (400, 401, 404)
+
+    def fails_in_tls(self) -> None:
+        """Plain text, half a greeting, a server it doesn't trust."""
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as raw:
+                raw.sendall(data)
+        raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(raw, server_hostname="localhost")
+        raw.close()
+
+    def fails_in_http(self) -> None:
+        """No request, and one that is none."""
+        for data in (b"", b"\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n"):
+            raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+            with self.tls.wrap_socket(raw, server_hostname="localhost") as secured:
+                secured.sendall(data)
+
+
+@pytest.mark.timeout(120)
+async def test_a_thousand_connections_leave_nothing_behind_without_a_collector(
+    tmp_path: Path,
+    certificates: Path,  # noqa: F811
+) -> None:
+    """Served, refused, replaced, broken in TLS, in HTTP, in a frame: with the collector off, as many objects are there
+    afterwards as before."""
+    async with running(settings(tmp_path, certificates)) as serving:
+        credential = make_credential(KEY, CredentialKind.GENERATED, datetime(2026, 1, 1, tzinfo=UTC))
+        serving.disk.commit([AddCredential("CP1", credential)])
+        visits = Visits(serving, certificates / "ca.pem")
+        ways = (
+            visits.charges_and_closes,
+            visits.is_cut_off,
+            visits.sends_what_it_may_not,
+            visits.sends_rubbish,
+            visits.is_replaced,
+            visits.is_refused,
+            visits.fails_in_tls,
+            visits.fails_in_http,
+        )
+        await _take(serving, ways, 5)
+        gc.collect()
+        gc.disable()
+        try:
+            before = _objects()
+            await _take(serving, ways, ROUNDS)
+            grown = _objects() - before
+        finally:
+            gc.enable()
+        assert {name: count for name, count in grown.items() if count > SLACK} == {}
+
+
+async def _take(serving: Running, ways: tuple[Callable[[], None], ...], rounds: int) -> None:
+    """Each of the ways, so often; then nobody is there any more."""
+    for _ in range(rounds):
+        for way in ways:
+            await trio.to_thread.run_sync(way)
+    await until(lambda: not len(serving.gateway.router) and not serving.gateway.listeners[0].opening)
+    await until(lambda: not serving.gateway.capacity.taken)
+
+
+def _objects() -> Counter[str]:
+    """All that the collector knows of, by type, but for past deadlines: Trio and the watch over silence clear them away
+    many at a time."""
+    kept = {"CancelScope", "CancelReason", "Watched", "tuple", "list"}
+    return Counter(name for each in gc.get_objects() if (name := type(each).__name__) not in kept)
