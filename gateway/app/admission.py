@@ -12,7 +12,7 @@ import trio
 from attrs import frozen
 
 from gateway.domain.credentials import Verifier, find
-from gateway.domain.records import ChargePointRecord, Credential
+from gateway.domain.records import Credential
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal, Observer
@@ -113,18 +113,18 @@ class Admission:
             seconds = random.randint(*RETRY_AFTER_FULL_SECONDS)  # noqa: S311 - spreads load, keeps no secret
             return _later("at_capacity", claimed.identity, seconds)
         try:
-            known = await self._journal.read(self._look_up, claimed.identity)
+            known = await self._journal.read(self._store.admission, claimed.identity)
         except StoreUnavailable:
             return _later("store-unavailable")
         if known is None:
             return Refusal(404, "unknown_identity", claimed.identity)
-        record, credentials = known
+        credentials = known.credentials
         if claimed.password is None:
             return unauthorized("authorization_missing", claimed.identity)
         used = await self._verify(credentials, claimed.password)
         if used is None:
             return unauthorized("wrong_password", claimed.identity)
-        chosen = select_subprotocol(request.offered, self._subprotocols, record.assume_subprotocol)
+        chosen = select_subprotocol(request.offered, self._subprotocols, known.assume_subprotocol)
         if isinstance(chosen, Refusal):
             return Refusal(chosen.status, chosen.reason, claimed.identity, chosen.headers)
         principal = Principal(
@@ -134,10 +134,6 @@ class Admission:
             tuple(each.credential_id for each in credentials if each.not_before < used.not_before),
         )
         return Accept(principal, chosen)
-
-    def _look_up(self, identity: str) -> tuple[ChargePointRecord, tuple[Credential, ...]] | None:
-        record = self._store.charge_point(identity)
-        return None if record is None else (record, self._store.credentials(identity))
 
     async def _verify(self, credentials: tuple[Credential, ...], password: bytes) -> Credential | None:
         """The credential that the password fits."""

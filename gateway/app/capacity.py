@@ -7,8 +7,6 @@ the places are counted beforehand, and above the mark newcomers are told 503 bef
 """
 
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 from attrs import define, field, frozen
@@ -23,7 +21,7 @@ log = structlog.get_logger()
 
 MOST_DESCRIPTORS = 1024 * 1024
 """What the soft limit is raised to at most; containers often come with a hard limit of a billion. It is Linux's own
-ceiling (``fs.nr_open``), and memory ends long before: a session takes some 60 KiB."""
+ceiling (``fs.nr_open``), and memory ends long before: a session takes some 40 KiB."""
 
 RESERVE = 512
 """Descriptors for everything else: the store (a few connections of three files each), the control interface (one for
@@ -108,18 +106,18 @@ class Capacity:
         sessions, replaced = self.room.sessions, self.room.replaced
         return self._taken < (sessions + replaced if replaces else sessions)
 
-    @contextmanager
-    def place(self, *, replaces: bool) -> Iterator[bool]:
-        """Hold a place as long as the context lasts; False, and none is held, if there is none.
+    def take(self, *, replaces: bool) -> bool:
+        """Take a place, to be given back; False, and none is taken, if there is none.
 
         No await between the look and the taking, so however many come at once, no place is given twice.
         """
         found = self.has_place(replaces=replaces)
         self._taken += found
-        try:
-            yield found
-        finally:
-            self._taken -= found
+        return found
+
+    def give_back(self) -> None:
+        """Give back a place that was taken."""
+        self._taken -= 1
 
 
 class Bounded:
@@ -137,9 +135,11 @@ class Bounded:
     async def __call__(self, transport: Transport, principal: object) -> None:
         """As the other, or close with 1013 (try again later)."""
         assert isinstance(principal, Principal)
-        with self._capacity.place(replaces=self._router.live(principal.identity) is not None) as found:
-            if found:
-                await self._handle(transport, principal)
-                return
-        self._observer.count("closed_at_capacity")
-        await transport.aclose(CLOSE_TRY_AGAIN_LATER, "at capacity")
+        if not self._capacity.take(replaces=self._router.live(principal.identity) is not None):
+            self._observer.count("closed_at_capacity")
+            await transport.aclose(CLOSE_TRY_AGAIN_LATER, "at capacity")
+            return
+        try:
+            await self._handle(transport, principal)
+        finally:
+            self._capacity.give_back()

@@ -66,8 +66,11 @@ class Chargers:
     async def __call__(self, transport: Transport, principal: object) -> None:
         """Serve one connection to its end. Cancellation ends the session in good order."""
         assert isinstance(principal, Principal)
-        with self._recorder.recorded(principal.identity, transport) as recorded:
+        recorded = self._recorder.recorded(principal.identity, transport)
+        try:
             await self._serve(recorded, principal)
+        finally:
+            self._recorder.over(principal.identity)
 
     async def _serve(self, transport: Transport, principal: Principal) -> None:
         if self.draining:

@@ -9,7 +9,6 @@ long gone, so the key is remembered apart, to be taken out of whatever comes aft
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from struct import Struct
 from typing import TypeAlias
@@ -185,25 +184,27 @@ class Frames:
         """Whether any are."""
         return self._length > 0
 
-    @contextmanager
-    def recorded(self, identity: str, transport: Transport) -> Iterator[Transport]:
-        """The transport to be used for a connection of a charge point, which lasts as long as the block. Connections
-        that overlap or follow one another share a ring: how one went and the next came is one story."""
+    def recorded(self, identity: str, transport: Transport) -> Transport:
+        """The transport to be used for a connection of a charge point; ``over`` when it is. Connections that overlap
+        or follow one another share a ring: how one went and the next came is one story."""
         if not self._length:
-            yield transport
-            return
+            return transport
         ring = self._live.get(identity)
         if ring is None:
             ring = self._live[identity] = self._gone_ring(identity)
         ring.connections += 1
-        try:
-            yield RecordedTransport(transport, ring)
-        finally:
-            ring.connections -= 1
-            if not ring.connections:
-                self._gone[identity] = self._live.pop(identity)
-                if len(self._gone) > MAX_GONE:
-                    self._gone.popitem(last=False)
+        return RecordedTransport(transport, ring)
+
+    def over(self, identity: str) -> None:
+        """A connection that was recorded is over."""
+        if not self._length:
+            return
+        ring = self._live[identity]
+        ring.connections -= 1
+        if not ring.connections:
+            self._gone[identity] = self._live.pop(identity)
+            if len(self._gone) > MAX_GONE:
+                self._gone.popitem(last=False)
 
     def _gone_ring(self, identity: str) -> Ring:
         """Its last one, or a new one."""

@@ -298,6 +298,14 @@ class OverdueReservation:
     reservation: ReservationRecord
 
 
+@frozen
+class AdmissionRecord:
+    """``credentials`` as ``Store.credentials`` answers them."""
+
+    assume_subprotocol: bool
+    credentials: tuple[Credential, ...]
+
+
 class Store(Protocol):
     """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse`` and
     ``StoreCorrupt``. Lists are in a stable order and take ``after`` (the last key of the page before, "" or None for
@@ -342,6 +350,10 @@ class Store(Protocol):
         ...
 
     def credentials(self, identity: str) -> tuple[Credential, ...]: ...
+
+    def admission(self, identity: str) -> AdmissionRecord | None:
+        """What admission must know of a charge point, cheaply: thousands ask at once. None: there is none."""
+        ...
 
     def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
         """Those of disconnected charge points that have expired at ``at``, the first to expire first. No paging: what

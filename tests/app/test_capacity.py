@@ -90,16 +90,17 @@ def test_too_few_descriptors_for_anybody_are_refused_at_the_start():
 def test_places_are_given_once_and_given_back():
     """Newcomers up to the mark; those that replace a session of their own somewhat beyond."""
     capacity = Capacity(Room(1000, 2, 1))
-    with capacity.place(replaces=False) as first, capacity.place(replaces=False) as second:
-        assert (first, second) == (True, True)
-        with capacity.place(replaces=False) as third:
-            assert not third
-            assert capacity.taken == 2
-        with capacity.place(replaces=True) as third, capacity.place(replaces=True) as fourth:
-            assert (third, fourth) == (True, False)
-            assert capacity.taken == 3
-        assert capacity.has_place(replaces=True)
-        assert not capacity.has_place(replaces=False)
+    assert capacity.take(replaces=False)
+    assert capacity.take(replaces=False)
+    assert not capacity.take(replaces=False)
+    assert capacity.taken == 2
+    assert capacity.take(replaces=True)
+    assert not capacity.take(replaces=True)
+    capacity.give_back()
+    assert capacity.has_place(replaces=True)
+    assert not capacity.has_place(replaces=False)
+    capacity.give_back()
+    capacity.give_back()
     assert capacity.taken == 0
 
 

@@ -1,7 +1,7 @@
 """The last frames of each charger: in order, within bounds, without secrets, and there after it went."""
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import trio
@@ -15,6 +15,15 @@ from tests.support.wire import FakeTransport, ScriptedCharger
 KEY = "4f43415050536563726574304b657931"
 
 
+@contextmanager
+def recorded(frames, identity, wire):
+    """A connection's transport, until it is over."""
+    try:
+        yield frames.recorded(identity, wire)
+    finally:
+        frames.over(identity)
+
+
 @pytest.fixture
 def frames():
     return Frames(virtual_clock, 20)
@@ -24,7 +33,7 @@ def frames():
 async def connection(frames, identity="CP1"):
     """A charger, and the transport that a session would have."""
     wire = FakeTransport()
-    with frames.recorded(identity, wire) as transport:
+    with recorded(frames, identity, wire) as transport:
         yield ScriptedCharger(wire), transport
 
 
@@ -148,7 +157,7 @@ async def test_what_a_charger_reports_of_its_key_is_taken_out_of_all_frames(fram
 async def test_the_transport_is_otherwise_the_one_it_wraps(frames):
     """Nobody notices the difference."""
     wire = FakeTransport()
-    with frames.recorded("CP1", wire) as transport:
+    with recorded(frames, "CP1", wire) as transport:
         assert (transport.peer, transport.subprotocol) == (wire.peer, wire.subprotocol)
         assert transport.last_heard == wire.last_heard
         await transport.ping()
@@ -159,7 +168,7 @@ async def test_nothing_is_kept_where_the_setting_is_0():
     """Not even a wrapper."""
     frames = Frames(virtual_clock, 0)
     wire = FakeTransport()
-    with frames.recorded("CP1", wire) as transport:
+    with recorded(frames, "CP1", wire) as transport:
         assert transport is wire
     assert frames.of("CP1") is None
     assert not frames.kept

@@ -20,6 +20,7 @@ from gateway.domain.records import ReservationRecord, TransactionState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.store.api import (
     AddCredential,
+    AdmissionRecord,
     Append,
     Appended,
     DeleteChargePoint,
@@ -137,6 +138,19 @@ def test_credentials_are_several_and_go_with_their_charge_point(store):
     assert one(store, AddCredential("CP1", credential())) == Missing()
     create(store)
     assert store.credentials("CP1") == ()
+
+
+def test_admission_is_told_what_it_needs_of_those_that_are_there(store):
+    """The same as the records say, at once; nothing of an identity that is unknown or deleted."""
+    assert store.admission("CP1") is None
+    create(store)
+    assert store.admission("CP1") == AdmissionRecord(False, ())
+    one(store, UpdateChargePoint("CP1", T0, assume_subprotocol=True))
+    for each in ("b", "a"):
+        one(store, AddCredential("CP1", credential(each)))
+    assert store.admission("CP1") == AdmissionRecord(True, store.credentials("CP1"))
+    one(store, DeleteChargePoint("CP1", T0))
+    assert store.admission("CP1") is None
 
 
 # --- idTags ---------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from gateway.domain.records import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import OverdueReservation, TransactionFilter
+from gateway.store.api import AdmissionRecord, OverdueReservation, TransactionFilter
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.values import fits, to_micros
 
@@ -97,6 +97,16 @@ def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
     sql = f"""SELECT {rows.CREDENTIAL} FROM credential WHERE charge_point =
         (SELECT key FROM charge_point WHERE identity = ?) ORDER BY not_before, credential_id"""
     return tuple(rows.credential(row) for row in cx.execute(sql, (identity,)))
+
+
+def admission(cx: Connection, identity: str) -> AdmissionRecord | None:
+    sql = f"""SELECT assume_subprotocol, {rows.CREDENTIAL}
+        FROM charge_point LEFT JOIN credential ON credential.charge_point = charge_point.key
+        WHERE identity = ? AND deleted_at IS NULL ORDER BY not_before, credential_id"""
+    found = cx.execute(sql, (identity,)).fetchall()
+    if not found:
+        return None
+    return AdmissionRecord(bool(found[0][0]), tuple(rows.credential(row[1:]) for row in found if row[1] is not None))
 
 
 def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:

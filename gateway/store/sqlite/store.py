@@ -15,6 +15,7 @@ from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, T
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreCorrupt, StoreUnavailable
 from gateway.store.api import (
+    AdmissionRecord,
     Bounds,
     EventFilter,
     EventPage,
@@ -220,6 +221,9 @@ class SqliteStore:
 
     def credentials(self, identity: str) -> tuple[Credential, ...]:
         return self._read(queries.credentials, identity)
+
+    def admission(self, identity: str) -> AdmissionRecord | None:
+        return self._read(queries.admission, identity)
 
     def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
         return self._read(queries.overdue_reservations, at, limit)
