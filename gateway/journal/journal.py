@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from gateway.errors import StoreError, StoreUnavailable
+from gateway.journal.thread import WriterThread
 from gateway.store.api import Appended, Opened, Store, Write, WriteResult
 
 R = TypeVar("R")
@@ -44,7 +45,7 @@ Told: TypeAlias = Callable[[Write, WriteResult | Exception], None]
 
 
 class RunSync(Protocol):
-    """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own."""
+    """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own, which then writes, too."""
 
     async def __call__(
         self,
@@ -119,15 +120,15 @@ class Journal:
         deadline: float = COMMIT_DEADLINE,
         max_batch: int = MAX_BATCH,
         max_waiting: int = MAX_WAITING,
-        run_sync: RunSync = trio.to_thread.run_sync,
+        run_sync: RunSync | None = None,
     ) -> None:
         self._store = store
         self._deadline = deadline
         self._max_batch = max_batch
         self._max_waiting = max_waiting
-        self._run_sync = run_sync
+        self._run_sync = run_sync or trio.to_thread.run_sync
         self._read_limit = trio.CapacityLimiter(READERS)
-        self._write_limit = trio.CapacityLimiter(1)
+        self._thread = WriterThread() if run_sync is None else None
         self._queue: deque[_Handed | _Waiting] = deque()
         self._in_flight: Sequence[_Handed | _Waiting] = ()
         self._begun = 0.0
@@ -230,6 +231,8 @@ class Journal:
             self._closing.set()
             self._refuse((*self._in_flight, *self._queue), "the journal is closed")
             self._queue.clear()
+            if self._thread is not None:
+                self._thread.end()
             self._ended.set()
 
     async def _write_all(self) -> None:
@@ -251,9 +254,14 @@ class Journal:
 
     async def _commit_in_thread(self, writes: list[Write]) -> Sequence[WriteResult | Exception]:
         try:
-            return await self._run_sync(_commit, self._store, writes, limiter=self._write_limit, abandon_on_cancel=True)
+            return await self._run_in_thread(_commit, self._store, writes)
         except RuntimeError as error:  # the system has no thread to give
             return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
+
+    async def _run_in_thread(self, function: Callable[..., R], *args: Any) -> R:
+        if self._thread is not None:
+            return await self._thread.run(function, *args)
+        return await self._run_sync(function, *args, abandon_on_cancel=True)
 
     def _take(self) -> list[_Handed | _Waiting]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
@@ -286,7 +294,7 @@ class Journal:
                 return
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             try:
-                await self._run_sync(self._store.probe, limiter=self._write_limit, abandon_on_cancel=True)
+                await self._run_in_thread(self._store.probe)
             except (StoreError, RuntimeError) as error:
                 log.warning("store still unavailable", error=str(error), next_probe_seconds=self._pause)
             else:
