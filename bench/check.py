@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 from attrs import field, frozen
@@ -118,6 +119,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     good = all(verdict.good for verdict in verdicts)
     seconds = time.monotonic() - began
     console.print(f"{'All' if good else 'Not all'} rows are as they should be ({seconds / 60:.1f} min)")
+    unrecorded = [each.row.key for each in verdicts if each.reference is None and each.row.limit is not None]
+    if unrecorded and not options.record:
+        console.print(f"No ratio is recorded to hold these against (--record): {', '.join(unrecorded)}", soft_wrap=True)
     if options.record:
         record(verdicts, REFERENCE, console)
     return 0 if good else 1
@@ -149,20 +153,33 @@ def _measure(names: Iterable[str], console: Console) -> list[Result]:
 
 def recorded(path: Path) -> dict[str, float]:
     """The recorded ratios by row; empty if none were recorded."""
-    if not path.exists():
-        return {}
-    return {key: float(value) for key, value in orjson.loads(path.read_bytes())["ratios"].items()}
+    return {key: float(each["ratio"]) for key, each in _entries(path).items()}
 
 
-def record(verdicts: Iterable[Verdict], path: Path, console: Console) -> None:
-    """Keep the ratios of rows that were measured validly; those of other rows stay as they are."""
+def record(
+    verdicts: Iterable[Verdict],
+    path: Path,
+    console: Console,
+    *,
+    at: str | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Keep the ratios of rows that were measured validly, each with when and on what; other rows stay as they are.
+
+    ``at`` and ``facts``: of the measurement, if that was not just now.
+    """
+    facts = machine.facts() if facts is None else facts
+    at = datetime.now(UTC).isoformat(timespec="seconds") if at is None else at
+    origin = {"at": at} | {name: facts[name] for name in ("commit", "processor", "cores", "python")}
     valid = {
-        each.row.key: round(each.ratio, 3) for each in verdicts if each.ratio is not None and each.state != "invalid"
+        each.row.key: {"ratio": round(each.ratio, 3)} | origin
+        for each in verdicts
+        if each.ratio is not None and each.state != "invalid"
     }
-    document = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.facts(),
-        "ratios": recorded(path) | valid,
-    }
-    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    path.write_bytes(orjson.dumps(_entries(path) | valid, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     console.print(f"Recorded {', '.join(valid) or 'nothing'} in {path}", soft_wrap=True)
+
+
+def _entries(path: Path) -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    return entries

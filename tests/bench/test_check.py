@@ -1,6 +1,7 @@
 """The rule by which the check judges."""
 
 import io
+import json
 
 import pytest
 from attrs import evolve
@@ -131,6 +132,18 @@ def test_only_valid_ratios_are_recorded_and_others_stay(tmp_path):
     broken = measured(cpu=75, invalid_because=["the driver was saturated"])
     check.record([check.judge(COST, broken, {}), check.judge(PEER, broken, {})], path, console)
     assert check.recorded(path)["cost"] == 2.0
+
+
+def test_each_recorded_ratio_says_when_and_on_what_it_was_measured(tmp_path):
+    """Rows that are recorded at different times don't take each other's."""
+    path = tmp_path / "reference.json"
+    console = Console(file=io.StringIO())
+    facts = {"commit": "abc", "processor": "one", "cores": "2", "python": "3.11"}
+    check.record([check.judge(COST, measured(), {})], path, console, at="yesterday", facts=facts)
+    check.record([check.judge(PLAIN, measured(), {})], path, console, at="today", facts=facts | {"commit": "def"})
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    assert (entries["cost"]["at"], entries["cost"]["commit"]) == ("yesterday", "abc")
+    assert (entries["plain"]["at"], entries["plain"]["commit"]) == ("today", "def")
 
 
 def test_nothing_recorded_is_nothing_to_compare_with(tmp_path):
