@@ -197,3 +197,42 @@ def test_configuration_is_bounded(store):
     configuration = connect(store).state.configuration
     assert len(configuration) == 1_000
     assert configuration["K7"] == "2"
+
+
+def test_ends_of_many_connections_in_one_batch_are_all_on_the_books(store):
+    """Each with its own time and when its charger was last heard."""
+    ends = []
+    for number in range(5):
+        connect(store, f"C{number}", 1)
+        ends.append(Append(f"C{number}", 1, (event(disconnected(), 10 + number),)))
+    store.commit(ends)
+    for number in range(5):
+        connection = store.charge_point(f"C{number}").connection
+        assert (connection.connected, connection.since) == (False, at(10 + number))
+
+
+def test_in_one_batch_a_charge_point_that_comes_and_goes_is_what_it_was_last(store):
+    """Gathered or not, what ends a connection keeps its place in the order."""
+    connect(store, "GONE")
+    connect(store, "BACK")
+    create(store, "DELETED")
+    end = [event(disconnected(), 10)]
+    results = store.commit(
+        [
+            Append("GONE", 1, tuple(end)),
+            OpenSession("GONE", CONNECTED, at(11)),
+            Append("BACK", 1, tuple(end)),
+            OpenSession("BACK", CONNECTED, at(12)),
+            OpenSession("DELETED", CONNECTED, at(12)),
+            Append("DELETED", 1, tuple(end)),
+            DeleteChargePoint("DELETED", at(13)),
+            Append("GONE", 2, (event(disconnected(), 14),)),
+        ]
+    )
+    assert len(results[1].sequences) == 1, "nothing was left to be settled"
+    gone, back = store.charge_point("GONE").connection, store.charge_point("BACK").connection
+    assert (gone.connected, gone.since) == (False, at(14))
+    assert (back.connected, back.since) == (True, at(12))
+    assert [*types(store)].count("charge_point.disconnected") == 4, "every end is in the history"
+    create(store, "DELETED")
+    assert store.charge_point("DELETED").connection.since is None

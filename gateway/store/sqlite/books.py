@@ -1,8 +1,9 @@
 """The writer's books: one database transaction at a time, and what it need not ask the database twice.
 
 A batch's events are gathered and inserted together at its end, so that a message costs one row and no query: who owns
-a charge point and which transactions are open is remembered. That is sound because nobody else writes (``ownership``)
-and everything remembered is forgotten when a batch is rolled back.
+a charge point and which transactions are open is remembered. Ends of connections are gathered, too, for they come by
+the thousand. That is sound because nobody else writes (``ownership``) and everything remembered is forgotten when a
+batch is rolled back.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ import apsw
 from attrs import define, field
 
 from gateway.domain.codec import encode
-from gateway.domain.events import NewEvent, transaction_of
+from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
 from gateway.store.sqlite.history import bounds
-from gateway.store.sqlite.projections import PROJECTIONS
+from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
 from gateway.store.sqlite.rows import UNKNOWN_TRANSACTION, fetch
 from gateway.store.sqlite.values import maybe_micros, to_micros, to_words
 
@@ -54,6 +55,7 @@ class Books:
         self._types: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
         self._owners: dict[str, Owner] = {}
         self._rows: list[tuple[Any, ...]] = []
+        self._ends: dict[int, End] = {}
 
     # --- one transaction ---
 
@@ -65,7 +67,8 @@ class Books:
         self.cx.execute("COMMIT")
 
     def flush(self) -> None:
-        """Insert the events gathered so far, for a write that reads or deletes events itself."""
+        """Write the events and ends of connections gathered so far, for a write that reads or changes them itself."""
+        self._flush_ends()
         rows, at = self._rows, 0
         for size, sql in _INSERTS.items():
             while len(rows) - at >= size:
@@ -73,9 +76,21 @@ class Books:
                 at += size
         rows.clear()
 
+    def _flush_ends(self) -> None:
+        if self._ends:
+            disconnected(self.cx, self._ends.values())
+            self._ends.clear()
+
+    def flush_end_of(self, owner: Owner) -> None:
+        """Write the end of this charge point's connection, if it is among those gathered: before anything that reads or
+        changes the connection."""
+        if owner.key in self._ends:
+            self._flush_ends()
+
     def roll_back(self) -> None:
         """Undo the transaction and forget what was remembered. Raises apsw's errors: then the connection is done."""
         self._rows.clear()
+        self._ends.clear()
         self._owners.clear()
         if self.cx.in_transaction:  # SQLite itself rolls back on some errors.
             self.cx.execute("ROLLBACK")
@@ -113,8 +128,12 @@ class Books:
         body = event.body
         encoded = encode(body)
         sequence = self.head = self.head + 1
+        if owner.key in self._ends:
+            self._flush_ends()
         project = PROJECTIONS.get(body.TYPE)
-        if project is not None:
+        if isinstance(body, ChargePointDisconnected):
+            self._ends[owner.key] = End.of(owner.key, event, body)
+        elif project is not None:
             project(self.cx, owner.key, owner.identity, event, sequence)
         transaction_id = transaction_of(body)
         self._rows.append(

@@ -1,11 +1,12 @@
 """What each event changes besides the history: one function per event type, in the event's own database transaction.
 
-Each is given the writer's connection, the charge point's key and identity, the event and its sequence. An event whose
-type has no function here is history only. None of them refuses: what a charger sent is recorded as far as it can be.
+Each is given the writer's connection, the charge point's key and identity, the event and its sequence; ends of
+connections are given many at once (``disconnected``). An event whose type has no function here is history only. None of
+them refuses: what a charger sent is recorded as far as it can be.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
 
 import orjson
 from apsw import Connection
@@ -39,14 +40,27 @@ def connected(cx: Connection, key: int, identity: str, event: NewEvent, sequence
     )
 
 
-def disconnected(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ChargePointDisconnected)
-    heard = maybe_micros(body.last_heard)
+class End(NamedTuple):
+    """The end of one charge point's connection."""
+
+    key: int
+    at: int
+    heard: int | None
+
+    @classmethod
+    def of(cls, key: int, event: NewEvent, body: e.ChargePointDisconnected) -> "End":
+        return cls(key, to_micros(event.received_at), maybe_micros(body.last_heard))
+
+
+def disconnected(cx: Connection, ends: Iterable[End]) -> None:
+    """Of many charge points, each at most once: thousands end together when a network goes, and every statement lets
+    go of the interpreter's lock, which Trio's thread then takes for a while. So they are one statement."""
     cx.execute(
-        """UPDATE charge_point SET connected = 0, connection_since = ?1,
-        last_heard = CASE WHEN ?2 > coalesce(last_heard, 0) THEN ?2 ELSE last_heard END WHERE key = ?3""",
-        (to_micros(event.received_at), heard, key),
+        """UPDATE charge_point SET connected = 0, connection_since = ended.at,
+        last_heard = CASE WHEN ended.heard > coalesce(last_heard, 0) THEN ended.heard ELSE last_heard END
+        FROM (SELECT value ->> 0 AS key, value ->> 1 AS at, value ->> 2 AS heard FROM json_each(?)) AS ended
+        WHERE charge_point.key = ended.key""",
+        (orjson.dumps([tuple(end) for end in ends]).decode(),),
     )
 
 
@@ -282,7 +296,6 @@ def _count(cx: Connection, table: str, key: int) -> int:
 
 PROJECTIONS: dict[str, Projection] = {
     e.ChargePointConnected.TYPE: connected,
-    e.ChargePointDisconnected.TYPE: disconnected,
     e.ChargePointBooted.TYPE: booted,
     e.ConnectorStatusChanged.TYPE: status_changed,
     e.TransactionStarted.TYPE: started,

@@ -33,6 +33,7 @@ DELETED = Cause("deleted", "deleted")
 def settle(books: Books, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
     """Under the epoch that the owner had: QUEUED commands become NOT_SENT, SENT ones OUTCOME_UNKNOWN, and a
     connection that is on the books ends. Answers the sequences."""
+    books.flush_end_of(owner)  # it may be in this very batch
     ends = [*_commands(books, owner, cause, at), *_connection(books, owner, cause, at)]
     return books.append(owner, owner.epoch, ends)
 
