@@ -109,14 +109,19 @@ class Bridge:
         """
         if self._calls >= self._max_calls:
             raise Overloaded(f"{self._calls} calls are under way already")
-        call: Call[T] = Call(self._lanes, fn, args, timeout, self._call_ended)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        call = Call(self._lanes, fn, args, timeout, future, self._call_ended)
         self._lanes.to_trio(call.start)
         self._calls += 1
         try:
-            return await call.future
+            return await future
         except asyncio.CancelledError:
             call.withdraw()
+            if future.done() and not future.cancelled():
+                future.exception()  # it came too late to be raised; without this asyncio would complain
             raise
+        finally:
+            del future  # whose exception would know this frame, and this frame it
 
     def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts, depth: int = STREAM_DEPTH) -> Stream[T]:
         """The items of the asynchronous generator ``fn(*args)``, which runs in Trio; to be used with ``async with``.

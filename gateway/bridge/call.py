@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -13,7 +14,11 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """``future`` belongs to asyncio and gets the outcome; ``ended`` is called there once nothing runs in Trio."""
+    """``future`` belongs to asyncio and gets the outcome; ``ended`` is called there once nothing runs in Trio.
+
+    A failed call is no reference cycle: the exception knows, by its traceback, the frames that it went through, so none
+    of these may know the exception, nor the future that has it.
+    """
 
     def __init__(
         self,
@@ -21,9 +26,10 @@ class Call(Generic[T]):
         fn: Callable[..., Awaitable[T]],
         args: tuple[Any, ...],
         timeout: float | None,
+        future: "asyncio.Future[T]",
         ended: Callable[[], None],
     ) -> None:
-        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._future: asyncio.Future[T] | None = future
         self._lanes = lanes
         self._fn = fn
         self._args = args
@@ -35,19 +41,18 @@ class Call(Generic[T]):
 
     def withdraw(self) -> None:
         """Nobody waits any more: cancel what runs in Trio."""
-        if self.future.done() and not self.future.cancelled():
-            self.future.exception()  # it came too late to be raised; without this asyncio would complain
-            return
-        self._lanes.request(self._scope.cancel)
+        if self._future is not None:
+            self._lanes.request(self._scope.cancel)
 
     def _settle(self, result: T | None, error: BaseException | None) -> None:
         self._ended()
-        if self.future.done():
+        future, self._future = self._future, None
+        if future is None or future.done():
             return
         if error is not None:
-            self.future.set_exception(error)
+            future.set_exception(error)
         else:
-            self.future.set_result(result)  # type: ignore[arg-type]
+            future.set_result(result)  # type: ignore[arg-type]
 
     # --- in Trio ----------------------------------------------------------------------------------------------
 
@@ -59,7 +64,7 @@ class Call(Generic[T]):
     async def _run(self) -> None:
         if self._timeout is not None:
             self._scope.deadline = trio.current_time() + self._timeout
-        result = None
+        result: T | None = None
         error: BaseException | None = None
         try:
             with self._scope:
@@ -72,7 +77,10 @@ class Call(Generic[T]):
             # The bridge is cancelled, or the whole program is being interrupted.
             self._tell(None, Unavailable("the gateway is stopping"))
             raise
-        self._tell(result, error)
+        try:
+            self._tell(result, error)
+        finally:
+            error = None
 
     def _tell(self, result: T | None, error: BaseException | None) -> None:
-        self._lanes.report(lambda: self._settle(result, error))
+        self._lanes.report(partial(self._settle, result, error))

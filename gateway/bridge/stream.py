@@ -4,8 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import trio
 
@@ -23,6 +24,10 @@ class Stream(Generic[T]):
 
     Iteration raises what the generator raised, after its items; ``Unavailable`` if the gateway stops. Cancelling the
     reader is safe: an item is lost only if it was already returned. Leaving the block cancels the generator.
+
+    The reader's pace goes back without a message per item: each side counts, and only a generator that has found no
+    room asks to be told. It says so before it looks again, and the reader counts before it looks whether anybody asked:
+    one of them sees the other.
     """
 
     def __init__(
@@ -37,14 +42,19 @@ class Stream(Generic[T]):
         self._fn = fn
         self._args = args
         self._report_ended = ended
+        self._depth = depth
         # asyncio's
+        self._taken = 0
         self._items: deque[T] = deque()
         self._ended = False
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
         # Trio's
         self._scope = trio.CancelScope()
-        self._credit = trio.Semaphore(depth)
+        self._handed_over = 0
+        self._asked = False
+        """For room. Set in Trio, reset by whoever answers."""
+        self._room = trio.lowlevel.ParkingLot()
 
     # --- in asyncio -------------------------------------------------------------------------------------------
 
@@ -67,19 +77,30 @@ class Stream(Generic[T]):
     async def __anext__(self) -> T:
         while not self._items:
             if self._ended:
-                error, self._error = self._error, None
-                raise StopAsyncIteration if error is None else error
+                self._raise_end()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        self._lanes.request(self._credit.release)
-        return self._items.popleft()
+        item = self._items.popleft()
+        self._taken += 1
+        if self._asked:
+            self._asked = False
+            self._lanes.request(self._room.unpark)
+        return item
+
+    def _raise_end(self) -> NoReturn:
+        error, self._error = self._error, None
+        try:
+            raise StopAsyncIteration if error is None else error
+        finally:
+            del error  # it knows this frame, which must not know it: no cycle
 
     def close(self) -> None:
         """Cancel the generator and end the iteration, without waiting; what was handed over is still returned."""
         self._ended = True
+        self._error = None
         self._wake()
         self._lanes.request(self._scope.cancel)
 
@@ -116,21 +137,34 @@ class Stream(Generic[T]):
         except BaseException:
             self._tell_end(Unavailable("the gateway is stopping"))
             raise
-        self._tell_end(error)
+        try:
+            self._tell_end(error)
+        finally:
+            error = None  # as in ``_raise_end``
 
     async def _produce(self) -> None:
         """Advance the generator only where there is room for what it gives: it is the reader who sets the pace."""
         async with aclosing(self._fn(*self._args)) as items:
             while True:
-                await self._credit.acquire()
+                if self._full:
+                    await self._make_room()
                 try:
                     item = await anext(items)
                 except StopAsyncIteration:
                     return
-                self._hand_over(item)
+                self._handed_over += 1
+                self._lanes.report(partial(self._receive, item))
 
-    def _hand_over(self, item: T) -> None:
-        self._lanes.report(lambda: self._receive(item))
+    @property
+    def _full(self) -> bool:
+        return self._handed_over - self._taken >= self._depth
+
+    async def _make_room(self) -> None:
+        while self._full:
+            self._asked = True
+            if self._full:  # still, now that the reader can know
+                await self._room.park()
+        self._asked = False
 
     def _tell_end(self, error: BaseException | None) -> None:
-        self._lanes.report(lambda: self._end(error))
+        self._lanes.report(partial(self._end, error))

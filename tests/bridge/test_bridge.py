@@ -1,6 +1,8 @@
 """The bridge between the loops, in real time: threads are invisible to Trio's virtual clock."""
 
 import asyncio
+import contextlib
+import gc
 import random
 import threading
 import time
@@ -8,7 +10,8 @@ import time
 import pytest
 import trio
 
-from gateway.bridge import Bridge, Overloaded, Unavailable
+from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
+from gateway.bridge.call import Call
 
 
 async def cross(main, **options):
@@ -223,6 +226,102 @@ async def test_a_slow_reader_makes_the_generator_wait():
             assert produced == [0, 1, 2, 3]
 
     await cross(main)
+
+
+async def test_streams_at_any_pace_lose_nothing_and_stay_within_their_depth():
+    """Readers and generators that outrun each other by turns: no item lost, none too many made, none stuck."""
+    randomness = random.Random(7)
+    ahead = []
+
+    def numbers(made, taken):
+        async def produce():
+            for number in range(200):
+                made.append(number)
+                ahead.append(len(made) - len(taken))
+                yield number
+                if randomness.random() < 0.3:
+                    await trio.sleep(randomness.random() / 500)
+
+        return produce
+
+    async def read(bridge):
+        made, taken = [], []
+        async with bridge.stream(numbers(made, taken), depth=3) as items:
+            async for item in items:
+                taken.append(item)
+                if randomness.random() < 0.3:
+                    await asyncio.sleep(randomness.random() / 500)
+        assert taken == list(range(200))
+
+    async def main(bridge):
+        await asyncio.gather(*(read(bridge) for _ in range(20)))
+
+    await cross(main)
+    assert max(ahead) <= 4  # the depth, and the one that was taken and not yet noted here
+
+
+async def test_a_reader_that_keeps_up_sends_nothing_back(monkeypatch):
+    """Its pace is counted: Trio is woken to start the generator and to end it, not for its items."""
+    wake_ups = []
+    token_type = type(trio.lowlevel.current_trio_token())
+    real = token_type.run_sync_soon
+
+    def counted(self, fn, *args, **options):
+        wake_ups.append(fn)
+        return real(self, fn, *args, **options)
+
+    async def produce():
+        for number in range(50):
+            await trio.sleep(0.002)
+            yield number
+
+    async def main(bridge):
+        monkeypatch.setattr(token_type, "run_sync_soon", counted)
+        async with bridge.stream(produce, depth=20) as items:
+            assert [item async for item in items] == list(range(50))
+
+    await cross(main)
+    assert len(wake_ups) <= 5
+
+
+async def test_what_fails_leaves_nothing_to_the_collector():
+    """An exception knows the frames that it went through; none of these keeps the exception."""
+
+    async def fail():
+        await trio.lowlevel.checkpoint()
+        raise LookupError("none such")
+
+    async def fail_after_an_item():
+        yield 1
+        raise LookupError("no more")
+
+    async def once(bridge):
+        with contextlib.suppress(LookupError):
+            await bridge.call(fail)
+        with contextlib.suppress(TimeoutError):
+            await bridge.call(trio.sleep_forever, timeout=0.001)
+        with contextlib.suppress(LookupError):
+            async with bridge.stream(fail_after_an_item) as items:
+                async for _ in items:
+                    pass
+        async with bridge.stream(fail_after_an_item, depth=5):
+            await asyncio.sleep(0.01)  # left without reading its end
+
+    async def main(bridge):
+        await once(bridge)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(10):
+                await once(bridge)
+            await eventually(lambda: bridge.calls == bridge.streams == 0)
+            gc.collect()
+            return [each for each in gc.garbage if isinstance(each, BaseException | Call | Stream)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+
+    assert await cross(main) == []
 
 
 async def test_leaving_a_stream_cancels_its_generator_and_gives_its_place_back():

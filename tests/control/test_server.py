@@ -1,6 +1,9 @@
 """The server itself: where it listens, health, reflection, TLS, drain."""
 
+import gc
 import socket
+from pathlib import Path
+from types import FrameType
 
 import grpc
 import pytest
@@ -9,12 +12,14 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from gateway.api.v1 import charge_point_pb2, command_pb2
+from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
 from gateway.control import server
 from gateway.control.address import check_address, listening_address, why_not_listening
+from gateway.control.failures import Failure
 from gateway.control.server import ControlServer, ControlSettings
+from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError
 from tests.control.fakes import control
 
@@ -198,6 +203,33 @@ async def test_a_request_that_is_too_large_is_refused(gateway, failing):
     problem = await failing(gateway.client.commands.DataTransfer, request)
     assert problem.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert gateway.commands.calls == []
+
+
+async def test_what_is_refused_leaves_nothing_to_the_collector(gateway):
+    """Neither a request that can't be meant, nor a command that can't be carried, nor a watch that can't begin."""
+    gateway.commands.outcome = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "not connected")
+    watch = event_pb2.WatchEventsRequest(resume_token=b"nonsense")
+
+    def refused():
+        for request in (RESET, command_pb2.ResetRequest()):
+            with pytest.raises(grpc.RpcError):
+                gateway.client.commands.Reset(request, timeout=10)
+        with pytest.raises(grpc.RpcError):
+            next(gateway.client.events.WatchEvents(watch, timeout=10))
+
+    await trio.to_thread.run_sync(refused)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for _ in range(5):
+            await trio.to_thread.run_sync(refused)
+        gc.collect()
+        left = [each for each in gc.garbage if isinstance(each, Failure | grpc.aio.AbortError | FrameType)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    ours = str(Path(server.__file__).parents[1])
+    assert [each for each in left if not isinstance(each, FrameType) or each.f_code.co_filename.startswith(ours)] == []
 
 
 async def test_errors_of_others_read_well_too(gateway):

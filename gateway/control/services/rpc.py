@@ -95,9 +95,8 @@ def unary(
         try:
             return await method(self, *args, **kwargs)
         except Exception as error:
-            failure = failure_of(error, method.__name__)
-        context: Context = args[1]
-        return await abort(context, failure)  # type: ignore[no-any-return]
+            refuse(args[1], failure_of(error, method.__name__))
+        return None  # type: ignore[return-value]  # gRPC sends no message where the status isn't OK
 
     return answered
 
@@ -112,11 +111,8 @@ def streaming(
         try:
             async for response in method(self, *args, **kwargs):
                 yield response
-            return
         except Exception as error:
-            failure = failure_of(error, method.__name__)
-        context: Context = args[1]
-        await abort(context, failure)
+            refuse(args[1], failure_of(error, method.__name__))
 
     return answered
 
@@ -139,12 +135,16 @@ def failure_of(error: Exception, rpc: str) -> Failure:
             return Failure(Status.INTERNAL, "INTERNAL", "a bug in the gateway; its log has more")
 
 
-async def abort(context: Context, failure: Failure) -> Any:
-    """End the RPC. Raises, always."""
+def refuse(context: Context, failure: Failure) -> None:
+    """What the RPC ends in when its handler returns.
+
+    Not by ``context.abort``: the context keeps the exception that it raises, and the exception the handler's frame with
+    the context in it, so each refusal would wait for the collector.
+    """
     status = rich_status(failure)
-    await context.abort(
-        grpc.StatusCode[failure.status.value], status.message, ((DETAILS_KEY, status.SerializeToString()),)
-    )
+    context.set_code(grpc.StatusCode[failure.status.value])
+    context.set_details(status.message)
+    context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
 
 
 def rich_status(failure: Failure) -> status_pb2.Status:
