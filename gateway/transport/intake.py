@@ -2,7 +2,7 @@
 
 Who sends faster is read slower: the connection waits before it gives out the next message, or before it reads again,
 and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
-read, and the kernel's buffer (``listener.BUFFER_BYTES``).
+read, and the kernel's buffer (``port.BUFFER_BYTES``).
 """
 
 from collections.abc import Callable

@@ -4,21 +4,21 @@ Two nurseries: one accepts, the other holds the connections, so that accepting c
 end. Nothing that happens to one connection ends another or the loop.
 """
 
-import socket
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 
-from gateway.errors import GatewayError
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
-from gateway.transport.link import SocketLink
+from gateway.transport.poller import Poller
+from gateway.transport.port import Accepted, Port, open_ports
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import TlsProvider
 
@@ -30,14 +30,6 @@ ACCEPT_PAUSE_SECONDS = 0.25
 
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
-
-BUFFER_BYTES = 64 * 1024
-"""Of the kernel's memory for each direction of a connection. Left to itself it grows to megabytes for a peer that sends
-without being read, or doesn't read what it is sent; and behind so much, a flooder's ping would wait for an hour. It
-still fills a mobile link: 200 kB/s at a round trip of 300 ms."""
-
-KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""TCP finds a dead path after two minutes even where WebSocket pings are switched off for a charger."""
 
 _LOG = structlog.get_logger()
 
@@ -60,38 +52,63 @@ class Outcome:
     status: int | None = None
 
 
+@define(eq=False)
+class _Place:
+    """One of the bounded places, and how far the connection on it has come."""
+
+    since: float = field(factory=trio.current_time)
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    stage: Stage = "tls"
+    crowded_out: bool = False
+
+    def begin(self, stage: Stage, seconds: float) -> None:
+        """The next stage, which may take so long. One scope for all of them: a scope each would cost every connect as
+        much as its share of the handshake."""
+        self.stage = stage
+        self.scope.deadline = trio.current_time() + seconds
+
+    def crowd_out(self) -> None:
+        self.crowded_out = True
+        self.scope.cancel()
+
+
 class _Places:
     """The bounded places for connections between accept and the end of the upgrade."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._free = trio.Semaphore(limits.max_concurrent_handshakes)
-        self._taken: OrderedDict[Connection, tuple[float, trio.CancelScope]] = OrderedDict()  # oldest first
+        self._taken: OrderedDict[Connection, _Place] = OrderedDict()  # oldest first
 
     async def acquire(self) -> None:
-        """Wait for a place. Those who have held theirs for too long while others wait, lose it."""
+        """Wait for a place; no checkpoint if one is free. Those who have held theirs for too long while others wait,
+        lose it."""
         while True:
-            with trio.move_on_after(self._oldest_may_stay()):
-                await self._free.acquire()
-                return
+            try:
+                return self._free.acquire_nowait()
+            except trio.WouldBlock:
+                with trio.move_on_after(self._oldest_may_stay()):
+                    await self._free.acquire()
+                    return None
             self._evict()
 
     def _oldest_may_stay(self) -> float:
-        for since, scope in self._taken.values():
-            if not scope.cancel_called:
-                return max(0.0, since + self._limits.crowded_handshake_seconds - trio.current_time())
+        for place in self._taken.values():
+            if not place.crowded_out:
+                return max(0.0, place.since + self._limits.crowded_handshake_seconds - trio.current_time())
         return float("inf")
 
     def _evict(self) -> None:
-        for since, scope in self._taken.values():
-            if since + self._limits.crowded_handshake_seconds > trio.current_time():
+        for place in self._taken.values():
+            if place.since + self._limits.crowded_handshake_seconds > trio.current_time():
                 return
-            if not scope.cancel_called:
-                scope.cancel()
+            if not place.crowded_out:
+                place.crowd_out()
                 return  # one place is enough
 
-    def occupy(self, connection: Connection, scope: trio.CancelScope) -> None:
-        self._taken[connection] = (trio.current_time(), scope)
+    def occupy(self, connection: Connection) -> _Place:
+        place = self._taken[connection] = _Place()
+        return place
 
     def release(self, connection: Connection | None) -> None:
         if connection is not None:
@@ -136,6 +153,7 @@ class Listener:
         self._places = _Places(self.limits)
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
+        self._poller: Poller | None = None
         self._shortage_logged = float("-inf")
 
     @property
@@ -155,31 +173,28 @@ class Listener:
 
         Cancelling ends the handlers, each of whose connections is closed with 1001. Raises OSError if it cannot bind.
         """
-        listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
+        ports = await open_ports(self._host, self._port, BACKLOG)
         try:
-            for listener in listeners:  # accepted sockets inherit it
-                for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                    listener.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-            self._addresses = tuple(listener.socket.getsockname()[:2] for listener in listeners)
+            self._addresses = tuple(port.address for port in ports)
             task_status.started(self._addresses)
             async with trio.open_nursery() as handlers:
                 with self._accepting:
                     async with trio.open_nursery() as acceptors:
-                        for listener in listeners:
-                            acceptors.start_soon(self._accept, listener, handlers)
-                await _close(listeners)
+                        for port in ports:
+                            acceptors.start_soon(self._accept, port, handlers)
+                _close(ports)
         finally:
-            await _close(listeners)
+            _close(ports)
 
     def stop_accepting(self) -> None:
         """Close the port. Connections that were accepted go on to their own end."""
         self._accepting.cancel()
 
-    async def _accept(self, listener: trio.SocketListener, handlers: trio.Nursery) -> None:
+    async def _accept(self, port: Port, handlers: trio.Nursery) -> None:
         while True:
             await self._places.acquire()
             try:
-                stream = await listener.accept()
+                accepted = await port.accept()
             except OSError as exc:
                 self._places.release(None)
                 self._log_shortage(exc)
@@ -188,7 +203,7 @@ class Listener:
                 self._places.release(None)
                 raise
             else:
-                handlers.start_soon(self._attend, stream)
+                handlers.start_soon(self._attend, accepted)
 
     def _log_shortage(self, exc: OSError) -> None:
         self.outcomes["accept", "failed"] += 1
@@ -196,24 +211,25 @@ class Listener:
             self._shortage_logged = trio.current_time()
             _LOG.error("accept failed", listener=self.name, error=str(exc))
 
-    async def _attend(self, stream: trio.SocketStream) -> None:
+    async def _attend(self, accepted: Accepted) -> None:
         """One connection, to its end. Whatever goes wrong in it stays in it."""
-        address = ""
-        link: SocketLink | None = None
+        address = accepted.address
         connection: Connection | None = None
         try:
             try:
-                link, address, port = _taken_over(stream)
-                records = TlsRecords(self._tls.context)
-                connection = Connection(link, records, address=(address, port), limits=self.limits, slowed=self._slowed)
+                connection = Connection(
+                    accepted.link,
+                    TlsRecords(self._tls.context),
+                    address=(address, accepted.port),
+                    limits=self.limits,
+                    slowed=self._slowed,
+                )
             finally:
                 if connection is None:
                     self._places.release(None)
             accept = await self._open_in_place(connection, address)
             if accept is not None:
                 await self._hand_over(connection, accept)
-        except _PeerGone:
-            self._report("accept", "closed_by_peer", address)
         except Exception:
             # The only place that may swallow a bug: it belongs to this one connection.
             _LOG.exception("connection failed", listener=self.name, address=address)
@@ -221,33 +237,30 @@ class Listener:
         finally:
             if connection is not None:
                 await connection.aclose(1011)
-            await trio.aclose_forcefully(link or stream)
+            await trio.aclose_forcefully(accepted.link)
 
     async def _open_in_place(self, connection: Connection, address: str) -> Accept | None:
-        with trio.CancelScope() as place:
-            self._places.occupy(connection, place)
-            try:
-                return await self._open(connection, address)
-            finally:
-                self._places.release(connection)
-        self._report("accept", "crowded_out", address)
+        place = self._places.occupy(connection)
+        try:
+            with place.scope:
+                return await self._open(connection, address, place)
+        finally:
+            self._places.release(connection)
+        if place.crowded_out:
+            self._report("accept", "crowded_out", address)
+        else:
+            self._report(place.stage, "deadline", address)
         return None
 
-    async def _open(self, connection: Connection, address: str) -> Accept | None:
-        """TLS, request, admission, answer. None if it came to nothing, which has been reported then."""
-        stage: Stage = "tls"
+    async def _open(self, connection: Connection, address: str, place: _Place) -> Accept | None:
+        """TLS, request, admission, answer. None if it came to nothing, which has been reported then, but for a
+        deadline."""
         try:
-            with trio.move_on_after(self.limits.tls_handshake_seconds) as deadline:
-                peer = await connection.secure()
-            if deadline.cancelled_caught:
-                self._report(stage, "deadline", address)
-                return None
-            stage = "http"
-            with trio.move_on_after(self.limits.upgrade_seconds) as deadline:
-                asked = await connection.request()
-            if deadline.cancelled_caught:
-                self._report(stage, "deadline", address)
-                return None
+            place.begin("tls", self.limits.tls_handshake_seconds)
+            peer = await connection.secure()
+            place.begin("http", self.limits.upgrade_seconds)
+            asked = await connection.request()
+            place.begin("http", math.inf)  # what follows has deadlines of its own
             request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
@@ -256,10 +269,10 @@ class Listener:
                 return None
             await connection.accept(answer.subprotocol)
         except HandshakeFailed as failure:
-            self._report(stage, failure.reason, address, status=failure.status)
+            self._report(place.stage, failure.reason, address, status=failure.status)
             return None
         except ConnectionClosed as closed:
-            self._report(stage, f"closed_by_{closed.initiator}", address)
+            self._report(place.stage, f"closed_by_{closed.initiator}", address)
             return None
         return answer
 
@@ -304,27 +317,6 @@ _TEXTS = {
 """What a refused charger reads. The reason proper is for us: it would tell a stranger what to try next."""
 
 
-class _PeerGone(GatewayError):
-    """The peer reset the connection before we looked at it."""
-
-
-def _taken_over(stream: trio.SocketStream) -> tuple[SocketLink, str, int]:
-    """The stream's socket with keep-alive (TCP_NODELAY is set by SocketStream), and the peer's address.
-
-    Raises _PeerGone.
-    """
-    try:
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE.items():
-            if hasattr(socket, option):  # macOS names them otherwise
-                stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        name = stream.socket.getpeername()
-    except OSError as exc:
-        raise _PeerGone from exc
-    taken = socket.socket(stream.socket.family, stream.socket.type, stream.socket.proto, fileno=stream.socket.detach())
-    return SocketLink(taken), name[0], name[1]
-
-
-async def _close(listeners: list[trio.SocketListener]) -> None:
-    for listener in listeners:
-        await trio.aclose_forcefully(listener)
+def _close(ports: list[Port]) -> None:
+    for port in ports:
+        port.close()
