@@ -10,7 +10,10 @@ import operator
 import socket
 from typing import Final
 
+import outcome
 import trio
+
+from gateway.transport.poller import Poller
 
 READ_BYTES: Final = 64 * 1024
 """The most that ``receive_some`` asks for if it isn't told."""
@@ -24,12 +27,17 @@ class SocketLink(trio.abc.Stream):
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
 
-    __slots__ = ("_fd", "_sending", "_sock")
+    __slots__ = ("_fd", "_poller", "_reader", "_sending", "_sock", "_told")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._sending = False
+        self._poller = poller
+        self._reader: trio.lowlevel.Task | None = None  # who waits for the poller
+        self._told = False  # by the poller, that there is something to read
+        if poller is not None:
+            poller.add(self._fd, self)
 
     def send_nowait(self, data: bytes) -> int:
         """Hand over what the kernel takes at once; how many bytes, 0 if none. Raises BrokenResourceError."""
@@ -71,18 +79,54 @@ class SocketLink(trio.abc.Stream):
         if size < 1:
             raise ValueError("max_bytes is less than 1")
         while True:
-            await trio.lowlevel.wait_readable(self._open())
+            if self._poller is None:
+                await trio.lowlevel.wait_readable(self._open())
+            elif self._told:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._wait()
             try:
-                return self._sock.recv(size)
+                data = self._sock.recv(size)
             except (BlockingIOError, InterruptedError):  # what made it readable is gone: a bad checksum
+                self._told = False
                 continue
             except OSError as error:
                 raise _translated(error) from error
+            if data and len(data) < size:
+                self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
+            return data
+
+    async def _wait(self) -> None:
+        self._open()
+        if self._reader is not None:
+            raise trio.BusyResourceError("another task is reading from this socket")
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def readable(self) -> None:
+        """As ``Reader``: the poller's to call."""
+        self._told = True
+        self._wake(None)
+
+    def _wake(self, error: Exception | None) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            if error is None:
+                trio.lowlevel.reschedule(reader)
+            else:
+                trio.lowlevel.reschedule(reader, outcome.Error(error))
 
     async def aclose(self) -> None:
         """Close the socket; whoever reads or writes gets ClosedResourceError. Repeating it does nothing."""
         if self._fd >= 0:
             trio.lowlevel.notify_closing(self._fd)
+            if self._poller is not None:
+                self._poller.remove(self._fd)
+                self._wake(trio.ClosedResourceError("the socket was closed"))
             self._fd = -1
             self._sock.close()
         await trio.lowlevel.checkpoint()

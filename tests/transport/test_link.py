@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -11,6 +11,23 @@ import trio
 import trio.testing
 
 from gateway.transport.link import SocketLink
+from gateway.transport.poller import Poller
+
+Make = Callable[[socket.socket], SocketLink]
+
+
+@pytest.fixture(params=["by Trio", "by the poller"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """How a link comes to know that there is something to read."""
+    if request.param == "by Trio":
+        yield SocketLink
+        return
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        yield lambda sock: SocketLink(sock, poller)
+        assert not len(poller), "a closed socket is still registered"
+        poller.stop()
 
 
 @contextmanager
@@ -26,9 +43,9 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @asynccontextmanager
-async def linked() -> AsyncIterator[tuple[SocketLink, socket.socket]]:
+async def linked(make: Make) -> AsyncIterator[tuple[SocketLink, socket.socket]]:
     with sockets() as (near, far):
-        link = SocketLink(near)
+        link = make(near)
         yield link, far
         await link.aclose()
 
@@ -41,34 +58,34 @@ def fill(link: SocketLink) -> int:
     return taken
 
 
-async def test_it_is_a_stream_like_any_other() -> None:
+async def test_it_is_a_stream_like_any_other(make: Make) -> None:
     """Trio's own suite for streams."""
 
-    async def make() -> tuple[SocketLink, SocketLink]:
+    async def pair() -> tuple[SocketLink, SocketLink]:
         near, far = socket.socketpair()
         for end in (near, far):
             end.setblocking(False)
-        return SocketLink(near), SocketLink(far)
+        return make(near), make(far)
 
-    async def make_clogged() -> tuple[SocketLink, SocketLink]:
-        ends = await make()
+    async def clogged() -> tuple[SocketLink, SocketLink]:
+        ends = await pair()
         for end in ends:
             fill(end)
         return ends
 
-    await trio.testing.check_two_way_stream(make, make_clogged)
+    await trio.testing.check_two_way_stream(pair, clogged)
 
 
-async def test_what_the_kernel_takes_goes_out_without_waiting() -> None:
+async def test_what_the_kernel_takes_goes_out_without_waiting(make: Make) -> None:
     """No checkpoint: a task that was cancelled meanwhile has sent all of it."""
-    async with linked() as (link, far):
+    async with linked(make) as (link, far):
         assert link.send_nowait(b"hello") == 5
         assert far.recv(100) == b"hello"
 
 
-async def test_a_full_buffer_takes_nothing_and_is_no_error() -> None:
+async def test_a_full_buffer_takes_nothing_and_is_no_error(make: Make) -> None:
     """Whoever has more waits in ``send_all``, which ends when the peer reads."""
-    async with linked() as (link, far):
+    async with linked(make) as (link, far):
         filled = fill(link)
         assert link.send_nowait(b"more") == 0
         async with trio.open_nursery() as nursery:
@@ -79,9 +96,9 @@ async def test_a_full_buffer_takes_nothing_and_is_no_error() -> None:
         assert read.endswith(b"more")
 
 
-async def test_a_reset_is_a_broken_stream_for_both_ways() -> None:
+async def test_a_reset_is_a_broken_stream_for_both_ways(make: Make) -> None:
     """The peer's process died with unread input."""
-    async with linked() as (link, far):
+    async with linked(make) as (link, far):
         link.send_nowait(b"unread")
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         far.close()
@@ -91,9 +108,9 @@ async def test_a_reset_is_a_broken_stream_for_both_ways() -> None:
             link.send_nowait(b"more")
 
 
-async def test_after_closing_nothing_can_be_done() -> None:
+async def test_after_closing_nothing_can_be_done(make: Make) -> None:
     """And closing again does nothing."""
-    async with linked() as (link, _):
+    async with linked(make) as (link, _):
         await link.aclose()
         await link.aclose()
         with pytest.raises(trio.ClosedResourceError):
@@ -102,3 +119,83 @@ async def test_after_closing_nothing_can_be_done() -> None:
             await link.receive_some()
         with pytest.raises(trio.ClosedResourceError):
             await link.send_all(b"x")
+
+
+async def test_what_came_before_anybody_read_is_read(make: Make) -> None:
+    """And what comes in pieces, however much is asked for at once."""
+    async with linked(make) as (link, far):
+        far.sendall(b"one two")
+        await trio.sleep(0.01)
+        assert await link.receive_some(3) == b"one"
+        assert await link.receive_some(100) == b" two"
+        far.sendall(b"three")
+        assert await link.receive_some(100) == b"three"
+        far.close()
+        assert await link.receive_some(100) == b""
+        assert await link.receive_some(100) == b""
+
+
+async def test_a_read_that_was_cancelled_loses_nothing(make: Make) -> None:
+    """What comes after it is the next one's."""
+    async with linked(make) as (link, far):
+        with trio.move_on_after(0.01):
+            await link.receive_some(100)
+        far.sendall(b"late")
+        await trio.sleep(0.01)
+        assert await link.receive_some(100) == b"late"
+
+
+async def test_a_peer_that_never_stops_sending_lets_others_run(make: Make) -> None:
+    """Each read is a checkpoint, also where there is always more."""
+    async with linked(make) as (link, far):
+        far.setblocking(False)
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            for _ in range(50):
+                far.send(b"x" * 100)
+                await link.receive_some(10)
+            nursery.cancel_scope.cancel()
+        assert turns > 25
+
+
+async def test_thousands_of_sockets_are_told_each_of_its_own() -> None:
+    """More than are told at once, and their numbers used again."""
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        for _ in range(2):
+            pairs = [socket.socketpair() for _ in range(700)]
+            links = []
+            for near, _ in pairs:
+                near.setblocking(False)
+                links.append(SocketLink(near, poller))
+            for number, (_, far) in enumerate(pairs):
+                far.sendall(b"%d" % number)
+            for number, link in enumerate(links):
+                assert await link.receive_some() == b"%d" % number
+            for link, (_, far) in zip(links, pairs, strict=True):
+                await link.aclose()
+                far.close()
+            assert not len(poller)
+        poller.stop()
+
+
+async def test_a_link_may_be_closed_after_its_poller_has_stopped() -> None:
+    """In whatever order a listener comes to its end."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    poller = Poller()
+    link = SocketLink(near, poller)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        poller.stop()
+    await link.aclose()
+    far.close()
