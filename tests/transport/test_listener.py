@@ -559,7 +559,7 @@ async def test_a_key_update_in_mid_session_is_survived() -> None:
         assert process.stdout is not None
         async with process.stdin, process.stdout:
             with trio.fail_after(10):
-                await _read_until(process.stdout, b"read R BLOCK")
+                await _read_until(process.stdout, b"NewSessionTicket")
                 await process.stdin.send_all(request.replace(b"\r\n", b"\n"))
                 await _read_until(process.stdout, b"tick")
                 await process.stdin.send_all(b"K\n")  # s_client's command: update keys, and ask for the same
