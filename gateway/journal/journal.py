@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from gateway.errors import StoreError, StoreUnavailable
-from gateway.journal.thread import WriterThread
+from gateway.journal.thread import ReaderThreads, WriterThread
 from gateway.store.api import Appended, Opened, Store, Write, WriteResult
 
 R = TypeVar("R")
@@ -129,6 +129,7 @@ class Journal:
         self._run_sync = run_sync or trio.to_thread.run_sync
         self._read_limit = trio.CapacityLimiter(READERS)
         self._thread = WriterThread() if run_sync is None else None
+        self._readers = ReaderThreads(READERS) if run_sync is None else None
         self._queue: deque[_Handed | _Waiting] = deque()
         self._in_flight: Sequence[_Handed | _Waiting] = ()
         self._begun = 0.0
@@ -195,6 +196,8 @@ class Journal:
         and no close meanwhile, and a disk that hangs without a commit under way would be noticed by nobody.
         """
         with trio.move_on_after(self._deadline):
+            if self._readers is not None:
+                return await self._readers.run(query, *args)
             return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
         raise StoreUnavailable(f"a read took longer than {self._deadline:g} s")
 
@@ -233,6 +236,9 @@ class Journal:
             self._queue.clear()
             if self._thread is not None:
                 self._thread.end()
+            if self._readers is not None:
+                self._readers.end()
+                self._readers = None  # what is still read takes the long way
             self._ended.set()
 
     async def _write_all(self) -> None:

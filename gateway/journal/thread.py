@@ -1,7 +1,8 @@
-"""The writer's thread: one for as long as the journal runs, so that a commit's way to it and back costs little.
+"""The journal's threads: they stay for as long as it runs, so that the way to them and back costs little.
 
 A commit for one message alone, as they come in quiet times and from commands, takes longer on its way through
-``trio.to_thread`` (a limiter, a thread's name, a context) than in the database.
+``trio.to_thread`` (a limiter, a thread's name, a context) than in the database; so does what is read of a charger that
+connects.
 """
 
 import threading
@@ -70,6 +71,78 @@ class WriterThread:
         """The thread ends when it has done what it was given."""
         self._jobs.put(None)
         self._thread = None
+
+
+class ReaderThreads:
+    """Runs at most ``most`` functions at a time, the others in their order. Daemon threads, as the writer's; one more
+    is begun when all are busy."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._begun = 0
+        self._under_way = 0
+        self._ended = False
+
+    async def run(self, function: Callable[..., R], *args: Any) -> R:
+        """Run ``function`` in one of the threads. Cancelled before it begins, it doesn't; later, it is left to itself.
+
+        Raises what it raises, and RuntimeError if the system has no thread to give, or after ``end``.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._ended:
+            raise RuntimeError("the readers' threads have ended")
+        if self._under_way >= self._begun < self._most:
+            self._begin()
+        job = _Read(function, args, self._is_over)
+        self._under_way += 1
+        self._jobs.put(job)
+        result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
+        return result
+
+    def _begin(self) -> None:
+        name = f"journal-reader-{self._begun}"
+        try:
+            threading.Thread(target=_work, args=(self._jobs,), name=name, daemon=True).start()
+        except RuntimeError:
+            if not self._begun:
+                raise
+        else:
+            self._begun += 1
+
+    def _is_over(self) -> None:
+        self._under_way -= 1
+
+    def end(self) -> None:
+        """The threads end when they have done what they were given. Repeating it does nothing."""
+        if not self._ended:
+            self._ended = True
+            for _ in range(self._begun):
+                self._jobs.put(None)
+
+
+class _Read(_Job):
+    """A job that nobody misses when nobody waits for it, and that is counted."""
+
+    __slots__ = ("over",)
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], over: Callable[[], None]) -> None:
+        super().__init__(function, args)
+        self.over = over
+
+    def run(self) -> None:
+        """In the thread."""
+        if self.task is None:
+            self.function, self.args = _nothing, ()
+        super().run()
+
+    def _answer(self, result: outcome.Outcome[Any]) -> None:
+        self.over()
+        super()._answer(result)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _work(jobs: "SimpleQueue[_Job | None]") -> None:

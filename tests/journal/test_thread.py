@@ -1,4 +1,4 @@
-"""The writer's thread, with real threads: order, failures, cancellation, and its end."""
+"""The journal's threads, real ones: order, failures, cancellation, and their end."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 
 import pytest
 import trio
+import trio.testing
 
-from gateway.journal.thread import WriterThread
+from gateway.journal.thread import ReaderThreads, WriterThread
 
 
 async def test_one_thread_does_everything_in_order() -> None:
@@ -94,3 +95,56 @@ async def test_a_system_without_threads_says_so(monkeypatch: pytest.MonkeyPatch)
             await thread.run(int)
     assert await thread.run(int) == 0
     thread.end()
+
+
+async def test_reads_one_after_the_other_share_a_thread() -> None:
+    """Another is begun only when all are busy."""
+    threads = ReaderThreads(8)
+    assert len({await threads.run(threading.get_ident) for _ in range(100)}) == 1
+    threads.end()
+
+
+async def test_reads_at_once_have_so_many_threads_and_no_more() -> None:
+    """The others wait for their turn."""
+    threads, gate, begun = ReaderThreads(3), threading.Event(), []
+
+    def stall(number: int) -> None:
+        begun.append(number)
+        gate.wait(10)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(7):
+            nursery.start_soon(threads.run, stall, number)
+        while len(begun) < 3:
+            await trio.sleep(0.01)
+        await trio.sleep(0.05)
+        assert len(begun) == 3
+        gate.set()
+    assert sorted(begun) == list(range(7))
+    threads.end()
+
+
+async def test_a_read_that_is_cancelled_before_its_turn_is_not_done() -> None:
+    """Nobody would miss it; one under way is left to itself, and both make room for the next."""
+    threads, gate, done = ReaderThreads(1), threading.Event(), []
+    with trio.move_on_after(0.05):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(threads.run, gate.wait, 10)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(threads.run, done.append, "cancelled")
+    gate.set()
+    await threads.run(done.append, "next")
+    assert done == ["next"]
+    threads.end()
+
+
+async def test_what_a_read_raises_is_raised_to_who_asked() -> None:
+    """And the thread goes on; until the end, after which none is begun anew."""
+    threads = ReaderThreads(2)
+    with pytest.raises(ValueError, match="invalid literal"):
+        await threads.run(int, "x")
+    assert await threads.run(int, "1") == 1
+    threads.end()
+    threads.end()
+    with pytest.raises(RuntimeError, match="ended"):
+        await threads.run(int, "1")

@@ -135,21 +135,22 @@ class ReaderPool:
         self._closed = False
 
     @contextmanager
-    def connection(self) -> Iterator[apsw.Connection]:
-        """A connection inside one read transaction: all that is read through it is one moment's state.
+    def connection(self, *, transaction: bool = True) -> Iterator[apsw.Connection]:
+        """A connection inside one read transaction: all that is read through it is one moment's state; or outside of
+        one, for who reads one statement to its end.
 
         Raises ``StoreUnavailable`` when the store is closed, all connections stay taken, or SQLite fails.
         """
         if not self._free.acquire(timeout=READER_WAIT):
             raise StoreUnavailable(f"no read connection to {self._path} became free within {READER_WAIT:g} s")
         try:
-            yield from self._lend()
+            yield from self._lend(transaction)
         except apsw.Error as error:
             raise mapped(error, self._path) from error
         finally:
             self._free.release()
 
-    def _lend(self) -> Iterator[apsw.Connection]:
+    def _lend(self, transaction: bool) -> Iterator[apsw.Connection]:
         if self._is_closed():
             raise StoreUnavailable(f"the database {self._path} is closed")
         try:
@@ -157,9 +158,11 @@ class ReaderPool:
         except queue.Empty:
             cx = open_reader(self._path, self._vfs)
         try:
-            cx.execute("BEGIN")
+            if transaction:
+                cx.execute("BEGIN")
             yield cx
-            cx.execute("COMMIT")
+            if transaction:
+                cx.execute("COMMIT")
         except BaseException:
             cx.close(True)  # Whatever state it is in, the next reader starts on a fresh one.
             raise

@@ -223,7 +223,9 @@ class SqliteStore:
         return self._read(queries.credentials, identity)
 
     def admission(self, identity: str) -> AdmissionRecord | None:
-        return self._read(queries.admission, identity)
+        # One statement is one moment's state by itself; a transaction around it would take longer than it does.
+        with self._readers.connection(transaction=False) as cx:
+            return queries.admission(cx, identity)
 
     def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
         return self._read(queries.overdue_reservations, at, limit)
