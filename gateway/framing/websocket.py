@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from websockets.datastructures import Headers
-from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
+from websockets.exceptions import HeaderLineTooLong, InvalidHandshake, RequestLineTooLong, TooManyHeaders
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side, State
@@ -49,6 +49,15 @@ _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
 
 _FRAGMENT_SEEN, _PING_SEEN, _PONG_SEEN = FragmentSeen(), PingSeen(), PongSeen()
+
+_SWITCHING = (
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: {}\r\n"
+    "{}\r\n"
+)
+"""Put together by the library, with a date that nobody reads, this answer costs as much as reading the request."""
 
 _REFUSAL_REASONS = {
     405: "method_not_allowed",
@@ -95,7 +104,7 @@ class WebSocket:
         self._opening: ServerProtocol | None = ServerProtocol(logger=_LOGGER)
         self._protocol: Protocol = self._opening
         self._head: HeadBuffer | None = HeadBuffer(max_handshake_bytes)
-        self._response: Response | None = None
+        self._response: str | None = None  # Sec-WebSocket-Accept of the request that waits for its answer
         self._offered: tuple[str, ...] = ()
         self._reassembly = Reassembly(max_message_bytes)
         self._boundary = Boundary()
@@ -140,10 +149,9 @@ class WebSocket:
         """
         if subprotocol is not None and subprotocol not in self._offered:
             raise ValueError(f"subprotocol {subprotocol!r} was not offered")
-        response, head = self._take_response()
-        if subprotocol is not None:
-            response.headers["Sec-WebSocket-Protocol"] = subprotocol
-        self._open(response)
+        accept, head = self._take_response()
+        echoed = "" if subprotocol is None else f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
+        self._open(_SWITCHING.format(accept, echoed).encode())
         early = bytes(head.data)
         return self.receive(early) if early else []
 
@@ -231,16 +239,15 @@ class WebSocket:
 
     # Internals.
 
-    def _open(self, response: Response) -> None:
+    def _open(self, response: bytes) -> None:
         opening, self._opening = self._opening, None
         assert opening is not None
-        opening.send_response(response)
         opening.parser.close()
         # The library checks the announced size of a frame before it reads it, against what is left of its limit.
         # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
         limit = self._reassembly.limit + _CONTROL_FRAME_BYTES
         self._protocol = _Frames(Side.SERVER, max_size=limit, logger=_LOGGER)
-        self._protocol.writes.extend(opening.writes)
+        self._protocol.writes.append(response)
         self._offered = ()
 
     def _receive_head(self, head: HeadBuffer, data: bytes) -> list[Event]:
@@ -277,18 +284,18 @@ class WebSocket:
         if "Sec-WebSocket-Protocol" in request.headers:
             del request.headers["Sec-WebSocket-Protocol"]
         assert self._opening is not None
-        response = self._opening.accept(request)
-        if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        try:
+            self._response, _, _ = self._opening.process_request(request)
+        except InvalidHandshake:
+            status = self._opening.accept(request).status_code  # which status that is, the library says
             if self._opening.handshake_exc is not None:
                 # Its frames hold the request, and the request holds it: with them it would stay for the collector.
                 self._opening.handshake_exc.__traceback__ = None
                 self._opening.handshake_exc = None
-            status = response.status_code
             return self._refused(status, _REFUSAL_REASONS.get(status, "malformed_upgrade"))
-        self._response = response
         return [UpgradeRequested(request.path, headers, self._offered)]
 
-    def _take_response(self) -> tuple[Response, HeadBuffer]:
+    def _take_response(self) -> tuple[str, HeadBuffer]:
         if self._response is None or self._head is None:
             raise RuntimeError("no upgrade request waits for an answer")
         taken = self._response, self._head

@@ -108,15 +108,18 @@ async def test_reads_at_once_have_so_many_threads_and_no_more() -> None:
     """The others wait for their turn."""
     threads, gate, begun = ReaderThreads(3), threading.Event(), []
 
+    all_begun = threading.Event()
+
     def stall(number: int) -> None:
         begun.append(number)
+        if len(begun) == 3:
+            all_begun.set()
         gate.wait(10)
 
     async with trio.open_nursery() as nursery:
         for number in range(7):
             nursery.start_soon(threads.run, stall, number)
-        while len(begun) < 3:
-            await trio.sleep(0.01)
+        await trio.to_thread.run_sync(all_begun.wait, 10)
         await trio.sleep(0.05)
         assert len(begun) == 3
         gate.set()

@@ -59,11 +59,13 @@ def events(
     return EventPage(page, page[-1].sequence if len(page) == limit else end)
 
 
+LAST_METER_VALUES = f"""SELECT version, body FROM (SELECT sequence, type, version, body FROM event
+    WHERE charge_point = ?1 ORDER BY sequence DESC LIMIT {NEWEST}) WHERE type = 3 ORDER BY sequence DESC LIMIT 1"""
+
+
 def last_meter_values(cx: Connection, charge_point: int) -> MeterValuesReported | None:
     """A charge point's newest meter values, if they are among its newest events."""
-    sql = """SELECT version, body FROM (SELECT sequence, type, version, body FROM event WHERE charge_point = ?
-        ORDER BY sequence DESC LIMIT ?) WHERE type = 3 ORDER BY sequence DESC LIMIT 1"""
-    row = cx.execute(sql, (charge_point, NEWEST)).fetchone()
+    row = cx.execute(LAST_METER_VALUES, (charge_point,)).fetchone()
     if row is None:
         return None
     try:

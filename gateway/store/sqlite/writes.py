@@ -28,7 +28,7 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
-from gateway.store.sqlite.history import last_meter_values
+from gateway.store.sqlite.history import LAST_METER_VALUES, last_meter_values
 from gateway.store.sqlite.settling import DELETED, REPLACED, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
 from gateway.store.sqlite.values import maybe_micros, to_micros
@@ -89,22 +89,37 @@ def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
     return Opened(owner.epoch, _state(books, owner), settled + connected)
 
 
+_OVERVIEW = f"""SELECT registration, ever_accepted, boot,
+    EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
+    EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM reservation WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key),
+    EXISTS ({LAST_METER_VALUES.replace("?1", "c.key")})
+    FROM charge_point c WHERE key = ?"""  # noqa: S608 - constants
+"""What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
+lock, for which it then has to wait."""
+
+
 def _state(books: Books, owner: Owner) -> ChargePointState:
     cx, key = books.cx, owner.key
-    sql = "SELECT registration, ever_accepted, boot FROM charge_point WHERE key = ?"
-    registration, ever_accepted, boot = rows.one(cx, sql, (key,))
-    readings = last_meter_values(cx, key)
+    registration, ever_accepted, boot, connectors, open_, applied, reserved, configured, said = rows.one(
+        cx, _OVERVIEW, (key,)
+    )
+    readings = last_meter_values(cx, key) if said else None
     return ChargePointState(
         identity=owner.identity,
         epoch=owner.epoch,
         registration=Registration(registration),
         ever_accepted=bool(ever_accepted),
         boot=rows.boot_information(boot),
-        connectors={record.connector: record for record in queries.connectors(cx, key)},
-        open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)},
-        boot_configuration={applied.key: applied for applied in queries.boot_configuration(cx, key)},
-        reservations={record.reservation_id: record for record in queries.reservations(cx, key)},
-        configuration=queries.configuration(cx, key),
+        connectors={record.connector: record for record in queries.connectors(cx, key)} if connectors else {},
+        open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)}
+        if open_
+        else {},
+        boot_configuration={each.key: each for each in queries.boot_configuration(cx, key)} if applied else {},
+        reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
+        configuration=queries.configuration(cx, key) if configured else {},
         last_readings=b"" if readings is None else message_key(readings),
     )
 
