@@ -42,7 +42,7 @@ async def record_last_heard(journal: Journal, router: Router) -> None:
     """Until cancelled. A store that can't write has to do without: the next round tells the same and more."""
     while True:
         await trio.sleep(INTERVAL_SECONDS)
-        heard = iter(router.heard())
+        heard = router.heard()
         while chunk := tuple(islice(heard, CHUNK)):
             try:
                 await journal.commit(RecordLastHeard(chunk))

@@ -89,6 +89,7 @@ class Gateway:
         self._settings = settings
         self._store = store
         self._draining = False
+        self._nursery: trio.Nursery | None = None
         self.metrics = Metrics()
         self.collector = Collector()
         self.metrics.registry.register(self.collector.pauses)
@@ -181,6 +182,7 @@ class Gateway:
         """Start in an order in which nobody is promised anything that isn't there yet; drain in the opposite one."""
         with ExitStack() as stack, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 await nursery.start(self.journal.run)
                 settled = await trio.to_thread.run_sync(self._store.settle, utc_now())
                 if settled:
@@ -264,7 +266,8 @@ class Gateway:
     def _health_changed(self, healthy: bool) -> None:
         if not healthy:
             # Nothing that a charger says could be acknowledged: it keeps its messages and comes back (503 until then).
-            self.router.end_all("store-unavailable", 1011)
+            assert self._nursery is not None, "the journal runs in it"
+            self._nursery.start_soon(self.router.end_all, "store-unavailable", 1011)
         else:
             self.lost_ends.store_is_back()
         self.control.set_ready(healthy and not self._draining)
@@ -298,8 +301,8 @@ class Gateway:
 
     async def _last_word(self, control_ended: trio.Event) -> None:
         """End all sessions at once, which settles their commands; what takes longer is settled at the next start."""
-        self.router.end_all("draining", 1001)
         with trio.move_on_after(LAST_WORD_SECONDS):
+            await self.router.end_all("draining", 1001)
             await self.router.commands_told()
             self.control.drain(CONTROL_GRACE)
             await control_ended.wait()

@@ -24,6 +24,14 @@ from gateway.store.api import Store
 
 log = structlog.get_logger()
 
+AT_ONCE = 200
+"""Sessions that are looked at or ended between two checkpoints, of those that are walked over: some 3 ms at most, while
+there may be tens of thousands."""
+
+CLOSING_SHARE = 0.5
+"""Of the time until a drain's deadline, for ending sessions; the rest is for peers that don't answer a Close, and for
+the books."""
+
 REPEATABLE = (
     RefusalReason.CHARGE_POINT_OFFLINE,
     RefusalReason.CHARGE_POINT_PENDING,
@@ -115,9 +123,12 @@ class Router:
         session = self._sessions.get(identity)
         return None if session is None else LiveConnection(session.epoch, self._wall(session.last_heard))
 
-    def heard(self) -> list[tuple[str, datetime]]:
-        """When each live session was last heard."""
-        return [(identity, self._wall(session.last_heard)) for identity, session in self._sessions.items()]
+    def heard(self) -> Iterator[tuple[str, datetime]]:
+        """When each live session was last heard, as of when it is asked for; whoever takes many may wait in between."""
+        for identity in tuple(self._sessions):
+            session = self._sessions.get(identity)
+            if session is not None:
+                yield identity, self._wall(session.last_heard)
 
     async def call(self, identity: str, command: Command, *, request_id: str, deadline: float) -> CallOutcome:
         """Carry a command to a charge point: the finished record, or why there is none.
@@ -223,25 +234,46 @@ class Router:
 
     async def commands_told(self) -> None:
         """Wait until every command under way has its outcome; after ``stop_commands`` that comes to an end."""
-        for session in list(self._sessions.values()):
-            await session.commands_told()
+        for sessions in self._in_steps():
+            for session in sessions:
+                await session.commands_told()
+            await trio.lowlevel.checkpoint()
 
-    def end_all(self, reason: str, code: int) -> None:
-        """End every session at once: nothing can be promised any more."""
-        for session in tuple(self._sessions.values()):
-            session.end(reason, code=code)
+    async def end_all(self, reason: str, code: int) -> None:
+        """End every session as soon as can be: nothing can be promised any more."""
+        for sessions in self._in_steps():
+            for session in sessions:
+                session.end(reason, code=code)
+            await trio.lowlevel.checkpoint()
 
     async def drain(self, per_second: float, deadline: float) -> None:
-        """End every session, ``per_second`` of them at most so that they don't come back all at once, and wait for
-        them until ``deadline`` (Trio's time); what is left then is the caller's to cancel."""
+        """End every session and wait for them until ``deadline`` (Trio's time); what is left then is the caller's to
+        cancel. ``per_second`` of them at most, so that they don't come back all at once, or as many more as it takes
+        to be through in time."""
         self._draining = True
         with trio.move_on_at(deadline):
-            for session in tuple(self._sessions.values()):
-                session.end("draining", code=1001)
-                await trio.sleep(1 / per_second)
+            await self._end_paced(per_second, deadline)
             if self._sessions or self._arrivals:
                 self._emptied = trio.Event()
                 await self._emptied.wait()
+
+    async def _end_paced(self, per_second: float, deadline: float) -> None:
+        """By the clock: a loop that is busy with those that end catches up."""
+        sessions, began, ended = tuple(self._sessions.values()), trio.current_time(), 0
+        if deadline > began:
+            per_second = max(per_second, len(sessions) / (CLOSING_SHARE * (deadline - began)))
+        while ended < len(sessions):
+            due = max(ended + 1, min(ended + AT_ONCE, int((trio.current_time() - began) * per_second) + 1))
+            for session in sessions[ended:due]:
+                session.end("draining", code=1001)
+            ended = due
+            await trio.sleep_until(began + ended / per_second)
+
+    def _in_steps(self) -> Iterator[tuple[Session, ...]]:
+        """All sessions there are now, so many at a time as may be looked at between two checkpoints."""
+        sessions = tuple(self._sessions.values())
+        for first in range(0, len(sessions), AT_ONCE):
+            yield sessions[first : first + AT_ONCE]
 
     def _wall(self, trio_time: float) -> datetime:
         return self._clock() - timedelta(seconds=trio.current_time() - trio_time)

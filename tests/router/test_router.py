@@ -1,6 +1,7 @@
 """From a charge point's identity to the session that owns it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from gateway.domain.commands import (
 )
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import Registration
+from gateway.router.router import AT_ONCE
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.session.session import Session
@@ -101,7 +103,7 @@ async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, a
         live = harness.router.live("CP1")
         assert live is not None
         assert live.last_heard == at
-        assert harness.router.heard() == [("CP1", at)]
+        assert list(harness.router.heard()) == [("CP1", at)]
 
 
 # --- commands -------------------------------------------------------------------------------------------------
@@ -288,6 +290,99 @@ async def test_draining_is_over_at_its_deadline_whatever_is_left(harness: Harnes
 def _stuck(harness: Harness) -> Session:
     harness.add_charge_point()
     return open_session(harness)
+
+
+class Crowd:
+    """Thousands of sessions of which nobody is served, and how many were ended between two turns of another task."""
+
+    def __init__(self, harness: Harness, count: int = 5 * AT_ONCE) -> None:
+        self.at: list[float] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._router = harness.router
+        for number in range(count):
+            harness.router.install(f"C{number}", cast("Session", self.Idle(self, f"C{number}")))
+
+    class Idle:
+        epoch = 1
+        last_heard = 0.0
+
+        def __init__(self, crowd: "Crowd", identity: str) -> None:
+            self._crowd = crowd
+            self._identity = identity
+
+        def end(self, reason: str, code: int) -> None:
+            crowd = self._crowd
+            crowd.at.append(trio.current_time())
+            self._count()
+            crowd._router.remove(self._identity, cast("Session", self))
+
+        async def commands_told(self) -> None:
+            self._count()
+
+        def _count(self) -> None:
+            self._crowd._at_once += 1
+            self._crowd.most_at_once = max(self._crowd.most_at_once, self._crowd._at_once)
+
+    async def others(self) -> None:
+        while True:
+            self._at_once = 0
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [
+        lambda router: router.end_all("store-unavailable", 1011),
+        lambda router: router.commands_told(),
+        lambda router: router.drain(1e9, trio.current_time() + 60),
+    ],
+)
+async def test_whoever_walks_over_all_sessions_lets_others_run_in_between(
+    harness: Harness, walk: Callable[[Any], Any]
+) -> None:
+    """Tens of thousands at one go would keep everybody else waiting."""
+    crowd = Crowd(harness)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(crowd.others)
+        await walk(harness.router)
+        nursery.cancel_scope.cancel()
+    assert 0 < crowd.most_at_once <= 2 * AT_ONCE  # the other's turn may come before or after
+
+
+async def test_who_was_heard_when_is_told_one_by_one_while_sessions_come_and_go(harness: Harness) -> None:
+    """Whoever asks may wait in between; a session that is gone by then is left out."""
+    Crowd(harness, 3)
+    heard = harness.router.heard()
+    assert next(heard)[0] == "C0"
+    harness.router.disconnect("C1")
+    Crowd(harness, 1)
+    assert [identity for identity, _ in heard] == ["C2"]
+
+
+async def test_a_drain_is_faster_than_told_where_it_would_not_be_through_in_time(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Half the time is left for those that don't answer a Close."""
+    crowd = Crowd(harness, 1000)
+    await harness.router.drain(10, trio.current_time() + 20)
+    assert trio.current_time() == pytest.approx(10, abs=0.1)
+    assert crowd.at[500] == pytest.approx(5, abs=0.1)
+
+
+async def test_a_drain_that_was_held_up_catches_up(harness: Harness, autojump_clock: MockClock) -> None:
+    """It goes by the clock: a loop that is late once, or always, ends as many as are due."""
+    crowd = Crowd(harness, 100)
+    async with trio.open_nursery() as nursery:
+
+        async def hold_up() -> None:
+            await trio.sleep(2.001)
+            autojump_clock.jump(3)
+
+        nursery.start_soon(hold_up)
+        await harness.router.drain(10, trio.current_time() + 60)
+    assert sum(1 for at in crowd.at if at < 5.2) == pytest.approx(52, abs=2)
+    assert trio.current_time() == pytest.approx(10, abs=0.2)
 
 
 async def test_a_gateway_that_stops_takes_no_command(harness: Harness, autojump_clock: MockClock) -> None:

@@ -126,7 +126,7 @@ async def test_a_failing_store_costs_its_sessions_and_nobody_returns_empty_hande
             nursery.start_soon(session, number, nursery)
         await trio.sleep(5)
         harness.journal.failing = True
-        harness.router.end_all("store-unavailable", 1011)
+        await harness.router.end_all("store-unavailable", 1011)
     assert len(outcomes) == 200
     assert sorted({outcome.state for outcome in outcomes}) == ["NOT_SENT", "OUTCOME_UNKNOWN"]
     assert len(harness.router) == 0
