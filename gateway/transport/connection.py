@@ -9,7 +9,8 @@ Reading and writing share two rules:
   slower (``intake``).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 from attrs import frozen
@@ -22,6 +23,8 @@ from gateway.transport.api import ABNORMAL_CLOSURE, ConnectionClosed, Initiator,
 from gateway.transport.intake import Intake, ignored
 from gateway.transport.limits import Limits
 from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
+
+R = TypeVar("R")
 
 MAX_UNSENT_BYTES = 64 * 1024
 """Answers (pongs) that may wait behind another task's write before ``receive`` stops reading: a peer that pings
@@ -91,6 +94,8 @@ class Connection:
         self._peer: Peer | None = None
         self._subprotocol: str | None = None
         self._last_heard = trio.current_time()
+        self._peers_turn_since: float | None = None
+        self._waited = 0.0
         # Bounded by one read: nothing is read while messages wait here, and READ_BYTES hold so many frames. Not a
         # deque: it is nearly always empty, and an empty deque takes 760 bytes.
         self._inbox: list[bytes] = []
@@ -112,7 +117,7 @@ class Connection:
         try:
             while not self._tls.handshake():
                 await self._flush()
-                data = await self._receive_some()
+                data = await self._peers_turn(self._receive_some)
                 if not data:
                     raise HandshakeFailed("tls", "closed_by_peer")
                 self._tls.feed(data)
@@ -129,12 +134,31 @@ class Connection:
         while self._upgrade is None:
             if self._end is not None:
                 raise HandshakeFailed("http", self._end.reason)
-            await self._read()
+            await self._peers_turn(self._read)
         upgrade, self._upgrade = self._upgrade, None
         if isinstance(upgrade, UpgradeRefused):
             await self._finish_refusal()
             raise HandshakeFailed("http", upgrade.reason, upgrade.status)
         return upgrade
+
+    @property
+    def awaits_peer(self) -> bool:
+        """Whether the opening waits for the peer now, and not for us."""
+        return self._peers_turn_since is not None
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the opening has waited for the peer so far, all together."""
+        since = self._peers_turn_since
+        return self._waited if since is None else self._waited + trio.current_time() - since
+
+    async def _peers_turn(self, read: Callable[[], Awaitable[R]]) -> R:
+        self._peers_turn_since = trio.current_time()
+        try:
+            return await read()
+        finally:
+            self._waited = self.waited
+            self._peers_turn_since = None
 
     async def accept(self, subprotocol: str | None) -> None:
         """Answer 101. Raises ConnectionClosed; ValueError for a subprotocol that was not offered."""

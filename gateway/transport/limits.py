@@ -57,5 +57,6 @@ class Limits:
     least 4: each bound address holds one while it waits for a connection.)"""
 
     crowded_handshake_seconds: float = field(default=4.0, validator=gt(0))
-    """When all those places are taken, handshakes older than this give theirs up: silent peers (slow loris, port
-    scanners) must not keep the chargers out for the whole patient deadline."""
+    """When all those places are taken, peers that have let us wait for longer than this, all together, give theirs up:
+    silent ones (slow loris, port scanners) must not keep the chargers out for the whole patient deadline. What a peer
+    waits for us does not count: a gateway that is overloaded would drop those who are nearly through."""

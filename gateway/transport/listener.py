@@ -5,7 +5,7 @@ end. Nothing that happens to one connection ends another or the loop.
 """
 
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -27,6 +27,9 @@ BACKLOG = 1024
 
 ACCEPT_PAUSE_SECONDS = 0.25
 """After an accept that failed for want of descriptors or memory: long enough for some to come back."""
+
+LOOK_AGAIN_SECONDS = 0.1
+"""When all places are taken by peers of which some wait for us: until it may be their turn again."""
 
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
@@ -56,7 +59,6 @@ class Outcome:
 class _Place:
     """One of the bounded places, and how far the connection on it has come."""
 
-    since: float = field(factory=trio.current_time)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     stage: Stage = "tls"
     crowded_out: bool = False
@@ -78,31 +80,37 @@ class _Places:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._free = trio.Semaphore(limits.max_concurrent_handshakes)
-        self._taken: OrderedDict[Connection, _Place] = OrderedDict()  # oldest first
+        self._taken: dict[Connection, _Place] = {}  # oldest first
 
     async def acquire(self) -> None:
-        """Wait for a place; no checkpoint if one is free. Those who have held theirs for too long while others wait,
-        lose it."""
+        """Wait for a place; no checkpoint if one is free. Peers that have let us wait for too long while others wait
+        for a place, lose theirs; those that wait for us don't, for that would help nobody when it is us who are slow.
+        """
         while True:
             try:
                 return self._free.acquire_nowait()
             except trio.WouldBlock:
-                with trio.move_on_after(self._oldest_may_stay()):
+                with trio.move_on_after(self._slowest_may_stay()):
                     await self._free.acquire()
                     return None
             self._evict()
 
-    def _oldest_may_stay(self) -> float:
-        for place in self._taken.values():
-            if not place.crowded_out:
-                return max(0.0, place.since + self._limits.crowded_handshake_seconds - trio.current_time())
-        return float("inf")
+    def _slowest_may_stay(self) -> float:
+        """Seconds until somebody may have to go; until the next look, at least, where it is not the peer's turn."""
+        most = self._limits.crowded_handshake_seconds
+        return min(
+            (
+                max(0.0 if connection.awaits_peer else LOOK_AGAIN_SECONDS, most - connection.waited)
+                for connection, place in self._taken.items()
+                if not place.crowded_out
+            ),
+            default=math.inf,
+        )
 
     def _evict(self) -> None:
-        for place in self._taken.values():
-            if place.since + self._limits.crowded_handshake_seconds > trio.current_time():
-                return
-            if not place.crowded_out:
+        for connection, place in self._taken.items():
+            late = connection.waited >= self._limits.crowded_handshake_seconds
+            if late and connection.awaits_peer and not place.crowded_out:
                 place.crowd_out()
                 return  # one place is enough
 

@@ -288,6 +288,48 @@ async def test_half_open_peers_do_not_keep_chargers_out(autojump_clock: MockCloc
             await stream.aclose()
 
 
+async def test_peers_that_trickle_do_not_keep_chargers_out_either(autojump_clock: MockClock) -> None:
+    """It counts how long they have let us wait altogether, not since their last byte."""
+    limits = Limits(max_concurrent_handshakes=4, tls_handshake_seconds=15, crowded_handshake_seconds=4)
+    async with open_port(limits=limits) as port, trio.open_nursery() as nursery:
+
+        async def trickle(stream: trio.SocketStream) -> None:
+            with suppress(trio.BrokenResourceError):
+                for byte in b"\x16\x03\x01\x02\x00\x01" * 10:
+                    await stream.send_all(bytes([byte]))
+                    await trio.sleep(1)
+
+        for _ in range(4):
+            nursery.start_soon(trickle, await port.raw())
+        await trio.sleep(1)
+        start = trio.current_time()
+        client = await port.client()
+        assert trio.current_time() - start < 5
+        assert ("accept", "crowded_out") in port.seen()
+        await client.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_is_crowded_out_who_waits_for_us(autojump_clock: MockClock) -> None:
+    """When it is the gateway that is slow, dropping those who are nearly through would help nobody."""
+    limits = Limits(max_concurrent_handshakes=4, admission_seconds=10, crowded_handshake_seconds=4)
+
+    async def slow(request: UpgradeRequest) -> Accept:
+        await trio.sleep(8)
+        return Accept("x", "ocpp1.6")
+
+    async with open_port(admit=slow, limits=limits) as port, trio.open_nursery() as nursery:
+
+        async def charger() -> None:
+            await (await port.client()).aclose()
+
+        for _ in range(9):
+            nursery.start_soon(charger)
+        await trio.sleep(7)
+        assert port.listener.opening == 4
+    assert ("accept", "crowded_out") not in port.seen()
+
+
 async def test_handshakes_in_progress_are_bounded(autojump_clock: MockClock) -> None:
     """The others wait in the kernel's queue."""
     limits = Limits(max_concurrent_handshakes=5, crowded_handshake_seconds=1000, tls_handshake_seconds=15)
