@@ -3,6 +3,7 @@
 ``domain.commands`` has the table of states. What goes wrong at the session's end is settled by ``commands.Commands``.
 """
 
+from datetime import datetime
 from functools import partial
 
 import trio
@@ -13,6 +14,7 @@ from gateway.domain.commands import CallOutcome, Command, CommandRecord, Command
 from gateway.domain.consequences import consequences
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import (
+    Body,
     CommandAnswered,
     CommandNotSent,
     CommandOutcomeUnknown,
@@ -113,7 +115,7 @@ class Errand:
             record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
         )
         # One reading of the clock: what a caller is told now is what is told of the command ever after.
-        events: tuple[NewEvent, ...] = (evolve(self._event(queued), received_at=record.created_at),)
+        events: tuple[NewEvent, ...] = (self._event(queued, record.created_at),)
         if sent:
             events += (self._event(CommandSent(record.command_id, record.operation)),)
         result = await self._commit(events, RequestIdUnused(record.request_id))
@@ -184,10 +186,11 @@ class Errand:
     async def _may_still_go(self) -> bool:
         """While SENT was being committed a Boot may have come in: then not before its confirmation (OCPP.md quirk 7).
         Nor after the deadline; "sent" is on the books then, so nobody is told more than that it is unknown."""
-        access = needed_access(self._command)
-        with trio.move_on_at(self._deadline):
-            await self._means.readiness.wait(access)
-        return self._means.readiness.permits(access) and not self._too_late()
+        access, readiness = needed_access(self._command), self._means.readiness
+        if not readiness.permits(access):
+            with trio.move_on_at(self._deadline):
+                await readiness.wait(access)
+        return readiness.permits(access) and not self._too_late()
 
     async def _wait(self, exchange: Exchange, timeout_at: float) -> None:
         with trio.move_on_at(min(timeout_at, self._deadline)):
@@ -220,7 +223,7 @@ class Errand:
                 await self._key_change.decided(answer)
             # Nothing may wait between the look at the state and the commit.
             follow = consequences(self._command, answer, self._means.core.state, answered.received_at)
-            await self._commit((answered, *map(self._event, follow)))
+            await self._means.core.commit((answered, *map(self._event, follow)))
         self.record = evolve(
             record,
             state=CommandState.ANSWERED,
@@ -279,8 +282,8 @@ class Errand:
     def _too_late(self) -> bool:
         return trio.current_time() >= self._deadline
 
-    def _event(self, body: object) -> NewEvent:
-        return NewEvent(body, self._means.core.clock(), cause=f"command:{self.record.command_id}")  # type: ignore[arg-type]
+    def _event(self, body: Body, at: datetime | None = None) -> NewEvent:
+        return NewEvent(body, at or self._means.core.clock(), cause=f"command:{self.record.command_id}")
 
 
 def needed_access(command: Command) -> Access:
