@@ -20,6 +20,8 @@ from gateway.transport import listener
 from gateway.transport.api import ConnectionClosed, Initiator, Peer
 from gateway.transport.connection import HandshakeFailed
 from gateway.transport.limits import Limits
+from gateway.transport.link import SocketLink
+from gateway.transport.port import Accepted
 
 _LOG = structlog.get_logger()
 
@@ -186,15 +188,18 @@ class TrioWebSocketConnection:
 class TrioWebSocketListener(listener.Listener):
     """The gateway's listener, each of whose connections has a nursery for the library's reader."""
 
-    async def _attend(self, stream: trio.SocketStream) -> None:
-        address = ""
+    async def _attend(self, accepted: Accepted) -> None:
         connection: TrioWebSocketConnection | None = None
+        address = accepted.address
         try:
             async with trio.open_nursery() as nursery:
                 try:
-                    address, port = _tuned(stream)
                     connection = TrioWebSocketConnection(
-                        stream, self._tls, address=(address, port), limits=self.limits, nursery=nursery
+                        await _stream(accepted.link),
+                        self._tls,
+                        address=(address, accepted.port),
+                        limits=self.limits,
+                        nursery=nursery,
                     )
                 finally:
                     if connection is None:
@@ -209,16 +214,12 @@ class TrioWebSocketListener(listener.Listener):
         finally:
             if connection is not None:
                 await connection.aclose(1011)
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(accepted.link)
 
 
-def _tuned(stream: trio.SocketStream) -> tuple[str, int]:
-    """The peer's address; keep-alive as the gateway's. Raises OSError if the peer has gone meanwhile."""
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in listener.KEEPALIVE.items():
-        stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    name = stream.socket.getpeername()
-    return name[0], name[1]
+async def _stream(link: SocketLink) -> trio.SocketStream:
+    """The same socket, options and all, as the library takes it."""
+    return trio.SocketStream(trio.socket.fromfd(link._fd, socket.AF_INET, socket.SOCK_STREAM))
 
 
 def main() -> int:

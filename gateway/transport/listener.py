@@ -6,7 +6,8 @@ end. Nothing that happens to one connection ends another or the loop.
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import structlog
@@ -17,7 +18,7 @@ from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refus
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
-from gateway.transport.poller import Poller
+from gateway.transport.poller import AVAILABLE, Poller
 from gateway.transport.port import Accepted, Port, open_ports
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import TlsProvider
@@ -184,8 +185,8 @@ class Listener:
         ports = await open_ports(self._host, self._port, BACKLOG)
         try:
             self._addresses = tuple(port.address for port in ports)
-            task_status.started(self._addresses)
-            async with trio.open_nursery() as handlers:
+            async with self._polling(), trio.open_nursery() as handlers:
+                task_status.started(self._addresses)
                 with self._accepting:
                     async with trio.open_nursery() as acceptors:
                         for port in ports:
@@ -193,6 +194,20 @@ class Listener:
                 _close(ports)
         finally:
             _close(ports)
+
+    @asynccontextmanager
+    async def _polling(self) -> AsyncIterator[None]:
+        """Sockets are told of what has come, for as long as there may be any."""
+        if not AVAILABLE:
+            yield
+            return
+        self._poller = poller = Poller()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            try:
+                yield
+            finally:
+                poller.stop()
 
     def stop_accepting(self) -> None:
         """Close the port. Connections that were accepted go on to their own end."""
@@ -202,7 +217,7 @@ class Listener:
         while True:
             await self._places.acquire()
             try:
-                accepted = await port.accept()
+                accepted = await port.accept(self._poller)
             except OSError as exc:
                 self._places.release(None)
                 self._log_shortage(exc)

@@ -13,6 +13,7 @@ import trio
 from attrs import frozen
 
 from gateway.transport.link import SocketLink
+from gateway.transport.poller import Poller
 
 BUFFER_BYTES: Final = 64 * 1024
 """Of the kernel's memory for each direction of a connection. Left to itself it grows to megabytes for a peer that sends
@@ -75,8 +76,8 @@ class Port:
         host, port = self._sock.getsockname()[:2]
         return host, port
 
-    async def accept(self) -> Accepted:
-        """Wait for the next connection. Cancelling loses none.
+    async def accept(self, poller: Poller | None = None) -> Accepted:
+        """Wait for the next connection, whose reads ``poller`` will tell of. Cancelling loses none.
 
         Raises OSError for want of descriptors or memory, ClosedResourceError once the port is closed.
         """
@@ -97,7 +98,11 @@ class Port:
             except OSError:  # the peer has reset it
                 sock.close()
                 continue
-            return Accepted(SocketLink(sock), name[0], name[1])
+            try:
+                link = SocketLink(sock, poller)
+            except OSError:  # the system's limit of watched sockets: then as Trio waits
+                link = SocketLink(sock)
+            return Accepted(link, name[0], name[1])
 
     def close(self) -> None:
         """Take no more. Repeating it does nothing."""
