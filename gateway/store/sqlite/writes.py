@@ -74,8 +74,11 @@ def _failed(books: Books, owner: Owner, guard: Guard) -> GuardFailed | None:
             ).fetchone()
             return None if used is None else GuardFailed(guard)
         case RequestIdUnused(request_id):
-            existing = queries.command_by_request(books.cx, owner.identity, request_id)
-            return None if existing is None else GuardFailed(guard, existing)
+            # By the index alone: that of a new command is never there, and this is asked of every one.
+            sql = "SELECT 1 FROM command WHERE charge_point = ? AND request_id = ? AND request_id <> ''"
+            if books.cx.execute(sql, (owner.key, request_id)).fetchone() is None:
+                return None
+            return GuardFailed(guard, queries.command_by_request(books.cx, owner.identity, request_id))
 
 
 def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
