@@ -287,7 +287,9 @@ class WebSocket:
         try:
             self._response, _, _ = self._opening.process_request(request)
         except InvalidHandshake:
-            status = self._opening.accept(request).status_code  # which status that is, the library says
+            pass  # asked again below, outside of this block: its exception would hold this one, and the request both
+        if self._response is None:
+            status = self._opening.accept(request).status_code
             if self._opening.handshake_exc is not None:
                 # Its frames hold the request, and the request holds it: with them it would stay for the collector.
                 self._opening.handshake_exc.__traceback__ = None
