@@ -27,7 +27,7 @@ class SocketLink(trio.abc.Stream):
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
 
-    __slots__ = ("_fd", "_poller", "_reader", "_sending", "_sock", "_told")
+    __slots__ = ("_fd", "_over", "_poller", "_reader", "_sending", "_sock", "_told")
 
     def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
         self._sock = sock
@@ -36,6 +36,7 @@ class SocketLink(trio.abc.Stream):
         self._poller = poller
         self._reader: trio.lowlevel.Task | None = None  # who waits for the poller
         self._told = False  # by the poller, that there is something to read
+        self._over = False  # by the poller, that the end comes after it: there will be no further word
         if poller is not None:
             poller.add(self._fd, self)
 
@@ -92,7 +93,7 @@ class SocketLink(trio.abc.Stream):
                 continue
             except OSError as error:
                 raise _translated(error) from error
-            if data and len(data) < size:
+            if data and len(data) < size and not self._over:
                 self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
             return data
 
@@ -107,9 +108,10 @@ class SocketLink(trio.abc.Stream):
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def readable(self) -> None:
+    def readable(self, over: bool) -> None:
         """As ``Reader``: the poller's to call."""
         self._told = True
+        self._over = self._over or over
         self._wake(None)
 
     def _wake(self, error: Exception | None) -> None:

@@ -14,14 +14,18 @@ import trio
 EVENTS_AT_ONCE: Final = 512
 """Sockets told between two checkpoints: waking one costs a microsecond."""
 
+_OVER: Final = 0x2000 | 0x8 | 0x10
+"""EPOLLRDHUP, EPOLLERR, EPOLLHUP."""
+
 AVAILABLE: Final = hasattr(select, "epoll")
 
 
 class Reader(Protocol):
     """What reads a socket."""
 
-    def readable(self) -> None:
-        """Something has come: data, an end or an error. Must not block or raise."""
+    def readable(self, over: bool) -> None:
+        """Something has come: data, an end or an error. ``over``: after what there is to read comes the end, which is
+        not told again. Must not block or raise."""
 
 
 class Poller:
@@ -55,8 +59,8 @@ class Poller:
             with self._scope:
                 while True:
                     await trio.lowlevel.wait_readable(fd)
-                    for each, _ in poll(0, EVENTS_AT_ONCE):
-                        readers[each].readable()
+                    for each, events in poll(0, EVENTS_AT_ONCE):
+                        readers[each].readable(events & _OVER != 0)
         finally:
             self._epoll.close()
 

@@ -199,3 +199,16 @@ async def test_a_link_may_be_closed_after_its_poller_has_stopped() -> None:
         poller.stop()
     await link.aclose()
     far.close()
+
+
+async def test_an_end_that_comes_with_the_last_data_is_read_after_it(make: Make) -> None:
+    """Both in one word of the kernel's: it gives no other."""
+    with sockets() as (near, far):
+        far.sendall(b"last words")
+        far.shutdown(socket.SHUT_WR)
+        link = make(near)
+        with trio.fail_after(5):
+            assert await link.receive_some(100) == b"last words"
+            assert await link.receive_some(100) == b""
+            assert await link.receive_some(100) == b""
+        await link.aclose()
