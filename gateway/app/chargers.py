@@ -12,6 +12,7 @@ from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.router.router import Router
+from gateway.session.endings import Endings
 from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import Journal, Observer
@@ -60,6 +61,7 @@ class Chargers:
         self._observer = observer
         self._recorder = recorder
         self._watch = watch
+        self._endings = Endings()
         self._boot_configuration = boot_configuration
         self.draining = False
 
@@ -126,6 +128,7 @@ class Chargers:
             limits=self._limits,
             observer=self._observer,
             watch=self._watch,
+            endings=self._endings,
             boot_configuration=self._boot_configuration,
         )
 

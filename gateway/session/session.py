@@ -27,6 +27,7 @@ from gateway.messages import rpc
 from gateway.session.calls import Calls
 from gateway.session.commands import Commands
 from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
+from gateway.session.endings import Endings
 from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
 from gateway.session.parts import Parts
@@ -76,6 +77,7 @@ class Session:
         limits: SessionLimits,
         observer: Observer,
         watch: Watch,
+        endings: Endings,
         boot_configuration: tuple[DesiredKey, ...] = (),
     ) -> None:
         self._core = Core(
@@ -99,6 +101,8 @@ class Session:
         self._calls = Calls(self._core)
         self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
         self._watch = watch
+        self._endings = endings
+        self._has_turn = False
         self._bad_messages = 0
         self._faults_logged = 0
         self._provisioned = False
@@ -151,6 +155,8 @@ class Session:
             self._parts.cease()
             with trio.CancelScope(shield=True):
                 await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
+            if self._has_turn:
+                self._endings.over()
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -163,6 +169,8 @@ class Session:
                     await self._until_answered()
                 await self._handle(frame)
         except ConnectionClosed as closed:
+            await self._endings.turn()  # who ends it meanwhile for another reason doesn't wait for that
+            self._has_turn = True
             self._core.end("closed", initiator=closed.initiator, code=closed.code)
         except SessionOver:
             pass  # it has said so to the core

@@ -18,6 +18,7 @@ from gateway.domain.commands import (
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import Registration
 from gateway.router.router import AT_ONCE
+from gateway.session.endings import Endings
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.session.session import Session
@@ -43,6 +44,7 @@ def open_session(harness: Harness, identity: str = "CP1") -> Session:
         limits=harness.limits,
         observer=NoObserver(),
         watch=Watch(),
+        endings=Endings(),
     )
 
 

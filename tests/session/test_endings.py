@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache
+from gateway.session.endings import Endings
 from gateway.session.limits import SessionLimits
 from gateway.session.session import MAX_LOGGED_FAULTS
 from tests.session.test_commands import ready
@@ -191,3 +192,29 @@ def _objects(harness: Harness) -> Counter[str]:
     harness.journal.commits.clear()
     kept = {"CancelScope", "CancelReason", "tuple"}
     return Counter(name for each in gc.get_objects() if (name := type(each).__name__) not in kept)
+
+
+async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness, autojump_clock: MockClock) -> None:
+    """So many at once at most; one that is ended for another reason doesn't wait for its turn."""
+    harness.endings = Endings(at_once=1)
+    for number in range(4):
+        harness.add_charge_point(f"C{number}")
+    await harness.endings.turn()
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(_come_and_go, harness, f"C{number}")
+        await trio.sleep(5)
+        assert len(harness.router) == 4
+        harness.router.disconnect("C2")
+        await trio.sleep(1)
+        assert len(harness.router) == 3
+        harness.endings.over()
+    assert len(harness.router) == 0
+    assert len(harness.bodies("charge_point.disconnected")) == 4
+    with trio.fail_after(1):
+        await harness.endings.turn()
+
+
+async def _come_and_go(harness: Harness, identity: str) -> None:
+    async with harness.connected(identity):
+        await trio.sleep(1)

@@ -15,6 +15,7 @@ from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.handlers.v16.routing import protocol
 from gateway.router.router import Router
+from gateway.session.endings import Endings
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver, Observer
@@ -95,6 +96,7 @@ class Harness:
         self.router = Router(self.journal, self.store, virtual_clock)
         self.protocol = protocol()
         self.observer: Observer = NoObserver()
+        self.endings = Endings()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
         self.facts = FactSource(self.journal, self.store, authorizer, self._number)
@@ -140,6 +142,7 @@ class Harness:
             limits=self.limits,
             observer=self.observer,
             watch=watch,
+            endings=self.endings,
             boot_configuration=self.boot_configuration,
         )
         assert self.router.install(identity, session)
