@@ -91,7 +91,7 @@ class Gateway:
         self._draining = False
         self._nursery: trio.Nursery | None = None
         self.metrics = Metrics()
-        self.collector = Collector()
+        self.collector = Collector(lambda: not self.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
         self.diagnostics = Diagnostics(self.metrics, utc_now, sessions.kept_frames)

@@ -133,6 +133,11 @@ class ControlServer:
 
     # --- from Trio --------------------------------------------------------------------------------------------
 
+    @property
+    def calls(self) -> int:
+        """Calls under way; watches are none."""
+        return self._bridge.calls
+
     async def run(self, *, task_status: Any = None) -> None:
         """Serve until drained or cancelled; a Trio task. Reports the port that it listens on as started.
 

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 from prometheus_client import CollectorRegistry
 
-from gateway.app.collector import LEFT_ALONE, ROUND_SECONDS, YOUNG, YOUNG_PER_STEP, Collector
+from gateway.app.collector import LEFT_ALONE, MOST, ROUND_SECONDS, YOUNG, YOUNG_PER_STEP, Collector
 
 
 class Knot:
@@ -128,3 +128,38 @@ def _metrics(collector: Collector) -> dict[tuple[str, str], float]:
         for sample in metric.samples
         if "le" not in sample.labels
     }
+
+
+async def test_what_messages_replace_does_not_pile_up_unseen(autojump_clock: trio.testing.MockClock) -> None:
+    """As many objects come as go, so that no collection comes by itself: one is made in time."""
+    collector = Collector()
+    with collector.policy():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collector.run)
+            kept: list[list[int]] = [[] for _ in range(4 * YOUNG)]
+            await trio.sleep(2)
+            for turn in range(20):
+                kept[turn::20] = [[] for _ in kept[turn::20]]
+                await trio.sleep(0.3)
+            assert len(gc.get_objects(generation=0)) < YOUNG
+            nursery.cancel_scope.cancel()
+
+
+async def test_freezing_waits_for_a_quiet_moment_but_not_for_ever(autojump_clock: trio.testing.MockClock) -> None:
+    """What a call has under way may become a cycle when it ends, and would never be found."""
+    calls = 1
+    collector = Collector(lambda: not calls)
+    with collector.policy():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collector.run)
+            kept: list[list[int]] = [[] for _ in range(2 * LEFT_ALONE)]
+            await trio.sleep(ROUND_SECONDS + 1)
+            assert not collector.pauses.frozen
+            calls = 0
+            await trio.sleep(ROUND_SECONDS + 1)
+            assert collector.pauses.frozen >= len(kept)
+            calls, before = 1, collector.pauses.frozen
+            more: list[list[int]] = [[] for _ in range(MOST + LEFT_ALONE)]
+            await trio.sleep(ROUND_SECONDS + 1)
+            assert collector.pauses.frozen >= before + len(more)
+            nursery.cancel_scope.cancel()
