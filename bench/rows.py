@@ -13,7 +13,12 @@ from bench.results import Figure, Result
 TOLERANCE = 0.15
 """How much worse than its recorded ratio a row may be."""
 
-SHORT_BECAUSE: Mapping[str, str] = {}
+_ADR = "docs/adr/0008-rows-that-are-short.md"
+SHORT_BECAUSE: Mapping[str, str] = {
+    "durable": f"two threads share one interpreter lock, two hundred sessions one cache ({_ADR})",
+    "connect": f"two commits that at this rate are hardly shared ({_ADR})",
+    "commands_32": f"two commits and two hops between loops for each ({_ADR})",
+}
 """Rows that are short of what was asked: why, and which ADR shows it."""
 
 
