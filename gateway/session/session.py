@@ -153,10 +153,12 @@ class Session:
         finally:
             self._watch.remove(watched)
             self._parts.cease()
-            with trio.CancelScope(shield=True):
-                await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
-            if self._has_turn:
-                self._endings.over()
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
+            finally:
+                if self._has_turn:
+                    self._endings.over()
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -299,13 +301,18 @@ class Session:
     def _committed(self, write: Write, result: WriteResult | Exception) -> None:
         """What the charger said is on disk: tell it so, at once and in the journal's own task. Or the session ends."""
         assert self._under_way is not None
-        if self._core.settled(write, result):
-            try:
-                if not self._core.transport.send_nowait(self._under_way):
-                    self._parts.start(self._flush_answer)  # who doesn't read its answers is not read from
-                    return
-            except ConnectionClosed as closed:
-                self._core.end("closed", initiator=closed.initiator, code=closed.code)
+        core = self._core
+        try:
+            if core.settled(write, result) and not core.transport.send_nowait(self._under_way):
+                self._parts.start(self._flush_answer)  # who doesn't read its answers is not read from
+                return
+        except ConnectionClosed as closed:
+            core.end("closed", initiator=closed.initiator, code=closed.code)
+        except Exception:
+            # This is the journal's task, not the session's: its broad handler can't see a bug in here.
+            log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
+            core.observer.count("session_failures")
+            core.end("internal-error", code=CLOSE_INTERNAL)
         self._is_answered()
 
     async def _flush_answer(self) -> None:

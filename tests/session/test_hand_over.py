@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -103,5 +104,21 @@ async def test_a_bug_of_the_journal_ends_its_session_and_acknowledges_nothing(
     async with harness.connected() as charger:
         await booted(harness, charger)
         harness.journal.submit = lambda write, told: told(write, LookupError("a bug"))  # type: ignore[method-assign]
+        await charger.send(2, "a", "StatusNotification", status("Available"))
+        assert await charger.sees_the_end() == (1011, "internal-error")
+
+
+async def test_a_bug_while_a_message_is_applied_ends_its_session(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows in the journal's task: the reader must not wait for an answer that never goes out."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await booted(harness, charger)
+
+        def fail(*_: object) -> None:
+            raise LookupError("a bug")
+
+        monkeypatch.setattr("gateway.session.core.evolve", fail)
         await charger.send(2, "a", "StatusNotification", status("Available"))
         assert await charger.sees_the_end() == (1011, "internal-error")
