@@ -6,12 +6,16 @@ all sessions: 2 s at 18,000 of them, again and again, for nothing, since a sessi
 survives, and is more than that, is frozen: it is still freed when nobody refers to it any more, but no longer looked
 at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one that was alive and whole when it was frozen
 and fell apart later, which no session does. docs/performance.md has the measurements.
+
+How much the old generation holds is measured by the CPU time that collections take, which is what the policy bounds. It
+is never counted by ``gc.get_objects`` or another list of what is on the heap: such a list refers to tuples that other
+threads are still building, and CPython then fails in those threads with SystemError.
 """
 
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import trio
@@ -36,12 +40,15 @@ the place of what the last one left: objects do not become more, and it is by th
 YOUNG_PER_STEP = 5
 """Young collections to a step of ours, which looks once more at what they left: some 30,000 objects, 10 ms."""
 
-LEFT_ALONE = 30_000
-"""The old generation may hold so many objects, and is frozen when a step or a round finds more: so a round looks at
-some 60,000 at most, 20 ms."""
+LEFT_ALONE = 0.010
+"""Seconds of CPU that a look at the old generation may take: some 30,000 objects. It is looked at when so much may have
+come into it, and frozen if the look really took that long; so a look takes some 20 ms at most."""
 
-MOST = 90_000
-"""So many are frozen although a control call is under way, parts of which may become a cycle: 40 ms."""
+WORTH_A_LOOK = 0.005
+"""Seconds of CPU spent on what may have come into the old generation, before it is looked at again for that."""
+
+MOST = 0.030
+"""If it took that long it is frozen although a control call is under way, parts of which may become a cycle."""
 
 ROUND_SECONDS = 60.0
 """All that isn't frozen is looked at so often. Where nothing came to stay it takes a few milliseconds."""
@@ -59,23 +66,35 @@ class Pauses(Source):
     where somebody reads this.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[], float] = thread_time) -> None:
+        self._work = work
+        self._work_began = 0.0
         self._counts = [[0] * (len(BUCKETS) + 1) for _ in GENERATIONS]
         self._seconds = [0.0 for _ in GENERATIONS]
         self._collected = [0 for _ in GENERATIONS]
         self._began = 0.0
         self.longest = 0.0
         """Seconds, since the start."""
-        self.frozen = 0
-        """Objects frozen since the start; many of them are freed by now."""
+        self.freezes = 0
+        """How often the old generation was frozen since the start."""
+        self.held = 0.0
+        """Seconds of CPU that the last look at the old generation took."""
+        self.came = 0.0
+        """Seconds of CPU spent since then on what may have come into it: at least what that adds to the next look."""
 
     def began(self) -> None:
         """A collection begins."""
         self._began = perf_counter()
+        self._work_began = self._work()
 
     def ended(self, generation: int, collected: int) -> None:
         """It has ended."""
+        work = self._work() - self._work_began
         took = perf_counter() - self._began
+        if generation == 2:
+            self.held, self.came = work, 0.0
+        elif generation == 1:
+            self.came += work  # all that was looked at may have come to stay
         place = 0
         while place < len(BUCKETS) and took > BUCKETS[place]:
             place += 1
@@ -102,18 +121,20 @@ class Pauses(Source):
         yield pauses
         yield found
         yield GaugeMetricFamily("gateway_collector_longest_pause_seconds", "Since the start.", value=self.longest)
-        yield CounterMetricFamily("gateway_collector_frozen", "Objects no longer looked at.", value=self.frozen)
+        yield CounterMetricFamily(
+            "gateway_collector_freezes", "Times that what came to stay was frozen.", value=self.freezes
+        )
 
 
 class Collector:
     """The policy, for the whole process. ``policy`` around the run, ``run`` in it.
 
     ``quiet`` says whether nothing is under way that may leave a cycle behind (gRPC does, for each call): best frozen
-    then.
+    then. ``work`` tells the CPU time of the calling thread, in seconds.
     """
 
-    def __init__(self, quiet: Callable[[], bool] = lambda: True) -> None:
-        self.pauses = Pauses()
+    def __init__(self, quiet: Callable[[], bool] = lambda: True, work: Callable[[], float] = thread_time) -> None:
+        self.pauses = Pauses(work)
         self._quiet = quiet
         self._in_force = False
         self._young = 0
@@ -160,14 +181,17 @@ class Collector:
             self._token = None
 
     def _collect(self, generation: int) -> None:
-        """Collect up to a generation, and freeze the old one if it is too much to be looked at again."""
+        """Collect up to a generation, and freeze the old one if it takes too long to be looked at again."""
         gc.collect(generation)
         self._young = 0
         self._due = trio.Event()
-        left = len(gc.get_objects(generation=2))
-        if left > (LEFT_ALONE if self._quiet() else MOST):
+        pauses = self.pauses
+        if pauses.came > max(LEFT_ALONE - pauses.held, WORTH_A_LOOK):
+            gc.collect(2)  # most of what was looked at may have gone: see what is left
+        if pauses.held > (LEFT_ALONE if self._quiet() else MOST):
             gc.freeze()
-            self.pauses.frozen += left
+            pauses.freezes += 1
+            pauses.held = pauses.came = 0.0
 
     def _told(self, phase: str, info: dict[str, Any]) -> None:
         """By the interpreter, in any thread, at any time."""

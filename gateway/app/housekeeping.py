@@ -14,7 +14,7 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.router.router import Router
 from gateway.session.ports import Journal
-from gateway.store.api import Append, RecordLastHeard, Store
+from gateway.store.api import Append, OverdueReservation, RecordLastHeard, Store
 
 INTERVAL_SECONDS = 300.0
 """How old the stored "last heard" of a connected charger may be after a crash: about one heartbeat."""
@@ -61,11 +61,21 @@ async def end_overdue_reservations(journal: Journal, store: Store, clock: Clock)
         try:
             now = clock()
             for due in await journal.read(store.overdue_reservations, now, CHUNK):
-                end = NewEvent(ended(due.reservation, EXPIRED), now)
-                # Whoever has connected since ends it by itself, and this write is refused.
-                await journal.commit(Append(due.charge_point, due.epoch, (end,)))
+                await _end_reservation(journal, due, now)
         except StoreUnavailable:
             continue
+
+
+async def _end_reservation(journal: Journal, due: OverdueReservation, now: datetime) -> None:
+    """One that can't be ended must not keep those after it."""
+    end = NewEvent(ended(due.reservation, EXPIRED), now)
+    try:
+        # Whoever has connected since ends it by itself, and this write is refused.
+        await journal.commit(Append(due.charge_point, due.epoch, (end,)))
+    except StoreUnavailable:
+        raise
+    except Exception:
+        log.exception("reservation not ended", charge_point=due.charge_point)
 
 
 class LostEnds:
@@ -105,9 +115,19 @@ class LostEnds:
             for charge_point in page:
                 # The look comes after the read: who connects later has a later epoch, and this write is refused.
                 if not self._router.holds(charge_point.identity):
-                    await self._record(charge_point)
-                    count += 1
+                    count += await self._recorded(charge_point)
         return count
+
+    async def _recorded(self, charge_point: ChargePointRecord) -> bool:
+        """One that can't be recorded must not keep those after it."""
+        try:
+            await self._record(charge_point)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("end of a connection not recorded", charge_point=charge_point.identity)
+            return False
+        return True
 
     async def _record(self, charge_point: ChargePointRecord) -> None:
         identity = charge_point.identity

@@ -16,6 +16,10 @@ LEAST_PAUSE = 0.5
 MOST_PAUSE = 10.0
 """Seconds between attempts to resume: quick after a restart, patient in an outage."""
 
+MOST_FAILURES = 5
+"""INTERNAL in a row, each before anything beyond a watch's first response came: then it fails on the next events, and
+another attempt would again."""
+
 STOPPING = "DRAINING"
 """The reason that a gateway gives while it stops."""
 
@@ -30,23 +34,27 @@ def follow(
     interrupted: Callable[[grpc.RpcError | None], None] = lambda error: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Any]:
-    """The responses of a watch, without end. Where the gateway goes away after it has answered once, the watch goes on
-    with the last resume token as soon as it is back; ``interrupted`` is told each time.
+    """The responses of a watch, without end. Where the gateway goes away after it has answered once, or fails on the
+    watch (INTERNAL), the watch goes on with the last resume token; ``interrupted`` is told each time.
 
     Raises grpc.RpcError for anything that a later attempt would not mend.
     """
-    answered, wait = False, LEAST_PAUSE
+    answered, wait, failures = False, LEAST_PAUSE, 0
     while True:
         error: Any = None
         try:
-            for response in call(request):
-                answered, wait = True, LEAST_PAUSE
+            for number, response in enumerate(call(request)):
+                answered, wait = True, wait if failures else LEAST_PAUSE
+                if number:
+                    failures = 0
                 yield response
                 # Only now: what the reader did not deal with comes again.
                 request.resume_token = response.resume_token
         except grpc.RpcError as caught:
             error = caught
-            if not answered or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            failures += error.code() is grpc.StatusCode.INTERNAL
+            resumable = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
+            if not answered or not resumable or failures > MOST_FAILURES:
                 raise
         interrupted(error)
         pause(wait)

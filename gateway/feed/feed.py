@@ -116,9 +116,16 @@ class Feed:
         return self._head
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the ring at the head while anybody subscribes; until cancelled. Raises ``StoreUnavailable`` only
-        before it has started."""
-        self.notify((await self._read(self._store.bounds)).head)
+        """Keep the ring at the head while anybody subscribes; until cancelled. A read that fails, whatever with, is
+        tried again."""
+        while True:
+            try:
+                bounds = await self._read(self._store.bounds)
+            except Exception as error:
+                await self._failed(error)
+            else:
+                break
+        self.notify(bounds.head)
         self._ring.restart(self._head)
         task_status.started()
         while True:
@@ -127,14 +134,18 @@ class Feed:
             end = self._ring.end
             try:
                 page = await self._read(self._store.events, end, READ_EVENTS, EventFilter())
-            except StoreError as error:
-                log.warning("reading new events failed", error=str(error))
-                await trio.sleep(PAUSE)
+            except Exception as error:
+                await self._failed(error)
                 continue
             if self._ring.end == end:  # else it was restarted elsewhere meanwhile
                 self._ring.extend(page)
                 self._extended.unpark_all()
             await trio.sleep(COALESCE)
+
+    async def _failed(self, error: Exception) -> None:
+        """The watchers at the head wait; those behind it read for themselves."""
+        log.warning("reading new events failed", error=str(error) if isinstance(error, StoreError) else repr(error))
+        await trio.sleep(PAUSE)
 
     @asynccontextmanager
     async def subscribe(

@@ -251,7 +251,12 @@ class Journal:
             self._begun = trio.current_time()
             results = await self._commit_in_thread([waiting.write for waiting in batch])
             self._in_flight = ()
-            failure = self._answer(batch, results)
+            try:
+                failure = self._answer(batch, results)
+            except Exception as error:  # a bug of the store's or in here: it costs this batch, and not the gateway
+                log.exception("a batch could not be answered", batch=len(batch))
+                failure = f"a batch could not be answered: {error!r}"
+                self._refuse(batch, failure)
             if failure is not None:
                 await self._recover(failure)
             else:
@@ -261,7 +266,7 @@ class Journal:
     async def _commit_in_thread(self, writes: list[Write]) -> Sequence[WriteResult | Exception]:
         try:
             return await self._run_in_thread(_commit, self._store, writes)
-        except RuntimeError as error:  # the system has no thread to give
+        except Exception as error:  # the system has no thread to give, or there is a bug
             return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
 
     async def _run_in_thread(self, function: Callable[..., R], *args: Any) -> R:
@@ -274,6 +279,8 @@ class Journal:
 
     def _answer(self, batch: Sequence[_Handed | _Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
         """Tell everybody; answers why the store is unavailable, if it is."""
+        if len(results) != len(batch):
+            raise ValueError(f"{len(results)} answers to {len(batch)} writes")
         head = max(map(_newest, results))
         if head:
             _tell(self.on_commit, head)
@@ -301,8 +308,9 @@ class Journal:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             try:
                 await self._run_in_thread(self._store.probe)
-            except (StoreError, RuntimeError) as error:
-                log.warning("store still unavailable", error=str(error), next_probe_seconds=self._pause)
+            except Exception as error:  # whatever it is, the store can't write yet
+                why = str(error) if isinstance(error, StoreError | RuntimeError) else repr(error)
+                log.warning("store still unavailable", error=why, next_probe_seconds=self._pause)
             else:
                 self._set_healthy()
                 return

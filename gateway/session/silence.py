@@ -9,6 +9,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 
+import structlog
 import trio
 from attrs import define
 
@@ -16,10 +17,15 @@ from gateway.session.core import CLOSE_GOING_AWAY, Core
 from gateway.session.parts import Parts
 
 Look: TypeAlias = Callable[[], float]
-"""Looks after something; says when to look again, in Trio's time. Must not raise."""
+"""Looks after something; says when to look again, in Trio's time. One that raises is logged and asked again later."""
 
 LOOKS_AT_ONCE = 100
 """Between two checkpoints: a fraction of a millisecond."""
+
+AFTER_FAILURE = 60.0
+"""Seconds until a look that failed is tried again."""
+
+log = structlog.get_logger()
 
 MAX_LEFT = 1_000
 """Places in the queue of sessions that are over, before the queue is tidied up."""
@@ -79,7 +85,11 @@ class Watch:
         if watched.look is None:
             self._left -= 1
         else:
-            watched.at = watched.look()
+            try:
+                watched.at = watched.look()
+            except Exception:  # a bug of one session's supervision: all the others still have theirs
+                log.exception("look failed")
+                watched.at = trio.current_time() + AFTER_FAILURE
             self._push(watched)
 
     def _push(self, watched: Watched) -> None:

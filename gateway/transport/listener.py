@@ -218,7 +218,7 @@ class Listener:
             await self._places.acquire()
             try:
                 accepted = await port.accept(self._poller)
-            except OSError as exc:
+            except Exception as exc:  # a shortage, or a bug: no reason to accept nobody any more
                 self._places.release(None)
                 self._log_shortage(exc)
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
@@ -228,14 +228,20 @@ class Listener:
             else:
                 handlers.start_soon(self._attend, accepted)
 
-    def _log_shortage(self, exc: OSError) -> None:
+    def _log_shortage(self, exc: Exception) -> None:
         self.outcomes["accept", "failed"] += 1
         if trio.current_time() - self._shortage_logged >= ACCEPT_LOG_SECONDS:
             self._shortage_logged = trio.current_time()
-            _LOG.error("accept failed", listener=self.name, error=str(exc))
+            _LOG.error("accept failed", listener=self.name, error=str(exc) if isinstance(exc, OSError) else repr(exc))
 
     async def _attend(self, accepted: Accepted) -> None:
-        """One connection, to its end. Whatever goes wrong in it stays in it."""
+        """One connection, to its end. Whatever goes wrong in it stays in it, also while it is closed or reported."""
+        try:
+            await self._attend_to(accepted)
+        except* Exception:
+            _LOG.exception("connection failed", listener=self.name, address=accepted.address)
+
+    async def _attend_to(self, accepted: Accepted) -> None:
         address = accepted.address
         connection: Connection | None = None
         try:
@@ -254,7 +260,7 @@ class Listener:
             if accept is not None:
                 await self._hand_over(connection, accept)
         except Exception:
-            # The only place that may swallow a bug: it belongs to this one connection.
+            # A bug belongs to this one connection.
             _LOG.exception("connection failed", listener=self.name, address=address)
             self._report("session", "failed", address)
         finally:

@@ -9,6 +9,7 @@ whoever has no poller, ``SocketLink`` waits as Trio does.
 import select
 from typing import Final, Protocol
 
+import structlog
 import trio
 
 EVENTS_AT_ONCE: Final = 512
@@ -18,6 +19,11 @@ _OVER: Final = 0x2000 | 0x8 | 0x10
 """EPOLLRDHUP, EPOLLERR, EPOLLHUP."""
 
 AVAILABLE: Final = hasattr(select, "epoll")
+
+PAUSE_SECONDS: Final = 0.1
+"""After a failure of the poll itself, which the kernel has no reason for: not a busy loop."""
+
+_LOG = structlog.get_logger()
 
 
 class Reader(Protocol):
@@ -59,8 +65,17 @@ class Poller:
             with self._scope:
                 while True:
                     await trio.lowlevel.wait_readable(fd)
-                    for each, events in poll(0, EVENTS_AT_ONCE):
-                        readers[each].readable(events & _OVER != 0)
+                    try:
+                        polled = poll(0, EVENTS_AT_ONCE)
+                    except Exception:
+                        _LOG.exception("poll failed")
+                        await trio.sleep(PAUSE_SECONDS)
+                        continue
+                    for each, events in polled:
+                        try:
+                            readers[each].readable(events & _OVER != 0)
+                        except Exception:  # a bug of one socket's: the others' word comes once
+                            _LOG.exception("reader failed")
         finally:
             self._epoll.close()
 

@@ -15,7 +15,7 @@ from gateway.api.v1 import charge_point_pb2, common_pb2
 from gateway.api.v1 import event_pb2 as api
 from gateway.api.v1.transaction_pb2 import Transaction
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
-from gateway.cli.following import LEAST_PAUSE, Streams, follow
+from gateway.cli.following import LEAST_PAUSE, MOST_FAILURES, Streams, follow
 from gateway.cli.output import printable
 from gateway.cli.telling import event_line, meter_values
 from gateway.cli.watch import decode_token, encode_token
@@ -162,6 +162,39 @@ def test_pauses_between_attempts_grow_and_end_with_an_answer():
     assert pauses[0] == LEAST_PAUSE
     assert pauses == sorted(pauses)
     assert pauses[-1] == 10.0
+
+
+class Ended(grpc.RpcError):
+    """A watch that ended with a status."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_watch_that_the_gateway_fails_on_is_resumed_a_few_times(progress):
+    """With the last token each time. One that gets on is resumed for ever; one that fails at its place is given up."""
+    tokens: list[bytes] = []
+
+    def call(request):
+        tokens.append(request.resume_token)
+        if len(tokens) > 20:
+            raise StopAsyncIteration
+        yield api.WatchEventsResponse(resume_token=request.resume_token or b"0")
+        if progress or len(tokens) == 1:
+            yield api.WatchEventsResponse(resume_token=b"%d" % len(tokens))
+        raise Ended(grpc.StatusCode.INTERNAL)
+
+    with pytest.raises(StopAsyncIteration if progress else Ended):
+        for _ in follow(call, api.WatchEventsRequest(), pause=lambda _: None):
+            pass
+    if progress:
+        assert tokens == [b"", *(b"%d" % number for number in range(1, 21))]
+    else:
+        assert tokens == [b""] + [b"1"] * MOST_FAILURES
 
 
 @pytest.mark.parametrize("arguments", [["--after", "!!"], ["--after", "AA", "--from-beginning"]])

@@ -12,12 +12,14 @@ from tests.store.builders import T0
 
 
 class FakeHistory:
-    """The part of a store that a feed reads. ``broken``: reads raise; ``seconds``: what each takes, virtually."""
+    """The part of a store that a feed reads. ``broken``: reads of events raise; ``error``: what all reads raise;
+    ``seconds``: what each takes, virtually."""
 
     def __init__(self) -> None:
         self.floor = 0
         self.stored: list[StoredEvent] = []
         self.broken = False
+        self.error: Exception | None = None
         self.seconds = 0.001
         self.reads = 0
 
@@ -39,11 +41,15 @@ class FakeHistory:
         self.floor = floor
 
     def bounds(self) -> Bounds:
+        if self.error is not None:
+            raise self.error
         return Bounds(self.floor, self.head)
 
     def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
         assert 1 <= limit <= 1_000
         self.reads += 1
+        if self.error is not None:
+            raise self.error
         if self.broken:
             raise StoreUnavailable("the disk is gone")
         begin = bisect_right(self.stored, after, key=lambda e: e.sequence)

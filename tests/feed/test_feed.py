@@ -350,3 +350,53 @@ async def test_ten_watchers_of_a_real_store_see_a_thousand_events(tmp_path):
                 pass
         nursery.cancel_scope.cancel()
     store.close()
+
+
+# --- a read that fails in a way nobody expects ------------------------------------------------------------------
+
+
+ERRORS = [SystemError("Objects/tupleobject.c: bad argument to internal function"), KeyError("a bug"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_failing_read_of_the_feed_is_tried_again_and_ends_nothing(autojump_clock, error):
+    """Watchers at the head miss nothing: the ring goes on where it was."""
+    async with running() as each, each.feed.subscribe(ALL, None) as subscription:
+        each.history.error = error
+        each.add(5)
+        await trio.sleep(10)
+        each.history.error = None
+        with trio.fail_after(10):
+            assert await take(subscription, 5) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_failing_read_of_a_subscriber_is_its_own_and_its_place_is_kept(autojump_clock, error):
+    """It ends one watch, which goes on from its token; the others and the feed don't notice."""
+    async with running(ring_events=4) as each:
+        each.add(20)
+        async with each.feed.subscribe(ALL, BEGINNING, max_events=5) as one, each.feed.subscribe(ALL, 3) as other:
+            assert await take(one, 5) == [1, 2, 3, 4, 5]
+            each.history.error = error
+            with pytest.raises(type(error)):
+                await one.next()
+            each.history.error = None
+            assert await take(other, 17) == list(range(4, 21))
+            async with each.feed.subscribe(ALL, one.position) as resumed:
+                assert await take(resumed, 15) == list(range(6, 21))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_feed_that_can_not_read_when_it_starts_starts_when_it_can(autojump_clock, error):
+    """Nothing else that the gateway does waits for it."""
+    history = FakeHistory()
+    history.error = error
+    history.add(3)
+    each = Running(history)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(each.feed.run)
+        await trio.sleep(10)
+        history.error = None
+        await trio.sleep(10)
+        assert each.feed.head() == 3
+        nursery.cancel_scope.cancel()

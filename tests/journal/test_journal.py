@@ -477,3 +477,41 @@ async def test_who_submitted_is_told_when_the_journal_ends(store, disk, autojump
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert told == [StoreUnavailable]
+
+
+# --- bugs -----------------------------------------------------------------------------------------------------
+
+
+ERRORS = [SystemError("Objects/tupleobject.c: bad argument to internal function"), KeyError("a bug"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_probe_that_fails_in_any_way_is_tried_again(journal, store, autojump_clock, error):
+    """The journal goes on probing: only its end would be the gateway's."""
+
+    def probe():
+        raise error
+
+    works, store.probe = store.probe, probe
+    store.broken = True
+    with pytest.raises(StoreUnavailable):
+        await journal.commit(write())
+    await trio.sleep(30)
+    assert not journal.healthy
+    store.probe, store.broken = works, False
+    await journal.wait_healthy()
+    assert await journal.commit(write()) == Appended((1,))
+
+
+@pytest.mark.parametrize("results", [[], [Appended((1,))] * 3], ids=len)
+async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store, autojump_clock, results):
+    """More answers or fewer than writes are a bug: nobody takes them for theirs, and nobody waits for ever."""
+    works, store.commit = store.commit, lambda batch: results
+    outcomes = []
+    with trio.fail_after(60):
+        await outcome_of(journal, write(), outcomes)
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable]
+    store.commit = works
+    with trio.fail_after(60):
+        await journal.wait_healthy()
+        assert isinstance(await journal.commit(write()), Appended)

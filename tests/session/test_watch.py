@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from gateway.session.silence import MAX_LEFT, Watch
+from gateway.session.silence import AFTER_FAILURE, MAX_LEFT, Watch
 
 
 @asynccontextmanager
@@ -91,3 +91,20 @@ async def test_thousands_due_at_once_let_others_run(autojump_clock: MockClock) -
             watch.add(look, 1.0)
         await trio.sleep(2)
         assert all(look.at == [1.0] for look in looks)
+
+
+async def test_a_look_that_fails_harms_no_other_and_is_made_again(autojump_clock: MockClock) -> None:
+    """One session's bug leaves every other session's silence watched, and its own."""
+    async with watching() as watch:
+        tried: list[float] = []
+
+        def fails() -> float:
+            tried.append(trio.current_time())
+            raise KeyError("a bug")
+
+        watch.add(fails, 1.0)
+        often = Seen(every=10)
+        watch.add(often, 1.0)
+        await trio.sleep(3 * AFTER_FAILURE)
+        assert tried == [1.0, 1.0 + AFTER_FAILURE, 1.0 + 2 * AFTER_FAILURE]
+        assert len(often.at) == 18

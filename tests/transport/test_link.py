@@ -212,3 +212,34 @@ async def test_an_end_that_comes_with_the_last_data_is_read_after_it(make: Make)
             assert await link.receive_some(100) == b""
             assert await link.receive_some(100) == b""
         await link.aclose()
+
+
+async def test_a_socket_whose_word_fails_keeps_it_from_no_other() -> None:
+    """The kernel says it once: what is told after the failing one must not be lost."""
+
+    class Fails:
+        def readable(self, over: bool) -> None:
+            raise KeyError("a bug")
+
+    poller = Poller()
+    pairs = [socket.socketpair() for _ in range(20)]
+    links = []
+    for number, (near, _) in enumerate(pairs):
+        near.setblocking(False)
+        if number % 2:
+            links.append(SocketLink(near, poller))
+        else:
+            poller.add(near.fileno(), Fails())
+    for _, far in pairs:
+        far.sendall(b"word")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        with trio.fail_after(5):
+            for link in links:
+                assert await link.receive_some() == b"word"
+        for link in links:
+            await link.aclose()
+        poller.stop()
+    for near, far in pairs:
+        near.close()
+        far.close()

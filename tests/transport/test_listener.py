@@ -25,11 +25,14 @@ from trio_websocket import ConnectionClosed as ClientClosed
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from gateway.framing.websocket import WebSocket
+from gateway.transport import port as transport_port
 from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener, Outcome
+from gateway.transport.poller import Poller
+from gateway.transport.port import Accepted
 from gateway.transport.tls import TlsProvider
 from tests.framing.wire import TEXT, frame, head
 from tests.transport.ends import RawClient, certificates, tls_client
@@ -638,3 +641,51 @@ async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
             assert not [thing for thing in gc.get_objects() if isinstance(thing, Connection | WebSocket)]
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize("where", ["observe", "close", "accept"])
+async def test_a_bug_around_a_connection_keeps_nobody_out(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what is told of it, in closing it, in accepting it: the next charger is served, and those that are go on."""
+    failures = iter(range(1))
+
+    def fail_once() -> None:
+        if next(failures, None) is not None:
+            raise SystemError("a bug")
+
+    async with open_port() as port:
+        staying = await port.client("CP1")
+        if where == "observe":
+            monkeypatch.setattr(port.listener, "_observe", lambda _: fail_once())
+        elif where == "close":
+            aclose = Connection.aclose
+
+            async def failing(self: Connection, code: int = 1000, reason: str = "") -> None:
+                fail_once()
+                await aclose(self, code, reason)
+
+            monkeypatch.setattr(Connection, "aclose", failing)
+        else:
+            accept = transport_port.Port.accept
+
+            async def failing_accept(self: transport_port.Port, poller: Poller | None = None) -> Accepted:
+                accepted = await accept(self, poller)
+                try:
+                    fail_once()
+                except SystemError:
+                    await accepted.link.aclose()
+                    raise
+                return accepted
+
+            monkeypatch.setattr(transport_port.Port, "accept", failing_accept)
+        with capture_logs() as logs:
+            for _ in range(3):
+                with suppress(Exception):
+                    with trio.fail_after(5):
+                        going = await port.client("CP2")
+                        await going.aclose()
+            await wait_for(lambda: any(line["log_level"] == "error" for line in logs))
+        await staying.send_message("hello")
+        assert await staying.get_message() == "hello from CP1"
+        newcomer = await port.client("CP3")
+        await newcomer.send_message("hello")
+        assert await newcomer.get_message() == "hello from CP3"

@@ -55,7 +55,10 @@ class EventServiceServicer:
         """Events as they are recorded, in batches. Order is promised for each charge point; delivery is at least once: who
         keeps the resume token of the last batch dealt with, and starts anew with it, misses nothing. The first message
         comes at once, and carries a resume token whether or not it carries events. A watcher that reads slowly lags
-        behind and is not cut off; one that lags below retention ends with OUT_OF_RANGE, reason BELOW_RETENTION.
+        behind and is not cut off; one that lags below retention ends with OUT_OF_RANGE, reason BELOW_RETENTION. One that
+        ends with UNAVAILABLE or INTERNAL is to be started anew with the last resume token, after a pause: INTERNAL is a
+        failure of the gateway's on this one watch, and nothing is lost by it. A watch that ends with INTERNAL again and
+        again at the same token is to be reported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
