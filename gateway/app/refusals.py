@@ -24,15 +24,15 @@ from gateway.transport.listener import Outcome
 NAMED, NAMELESS = 800, 200
 """Entries of the two shelves: together 0.8 MB, and what a person can still read."""
 
-MAX_IDENTITY, MAX_ADDRESS, MAX_REASON = 48, 64, 64
+MAX_IDENTITY, MAX_ADDRESS, MAX_REASON, MAX_PATH = 48, 64, 64, 100
 """Characters. Identities of more are refused before they are told; the others are guards against a mistake of ours."""
 
 MIN_SERVER_ERROR = 500
 """From this HTTP status on the refusal was no fault of the charger's: the gateway was stopping, or full."""
 
 
-Key: TypeAlias = tuple[str, str, str, str, str, int | None]
-"""Identity, address, listener, stage, reason and status."""
+Key: TypeAlias = tuple[str, str, str, str, str, int | None, str]
+"""Identity, address, listener, stage, reason, status and path."""
 
 
 @define(eq=False)
@@ -96,6 +96,7 @@ class Refusals:
             outcome.stage,
             outcome.result[:MAX_REASON],
             outcome.status,
+            outcome.path[:MAX_PATH],
         )
         ours = outcome.status is not None and outcome.status >= MIN_SERVER_ERROR
         shelf = self._named if outcome.identity and not ours else self._nameless
@@ -112,7 +113,13 @@ class Refusals:
         """All of them, the newest entry first."""
         found = [*self._named.entries.values(), *self._nameless.entries.values()]
         found.sort(key=lambda entry: entry.number, reverse=True)
-        return [RefusedConnection(e.number, *e.key, e.count, e.first_seen, e.last_seen) for e in found]
+        return [_listed(e) for e in found]
+
+
+def _listed(entry: _Entry) -> RefusedConnection:
+    identity, address, listener, stage, reason, status, path = entry.key
+    seen = entry.first_seen, entry.last_seen
+    return RefusedConnection(entry.number, identity, address, listener, stage, reason, status, entry.count, *seen, path)
 
 
 def _network(address: str) -> str:

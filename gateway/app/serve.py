@@ -152,6 +152,7 @@ class Gateway:
             feed=self.feed,
             diagnostics=self.diagnostics,
             vendors=self.vendors,
+            authorizer=authorizer,
             clock=utc_now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))

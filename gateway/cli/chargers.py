@@ -47,6 +47,20 @@ app = typer.Typer(no_args_is_help=True)
 Identity = Annotated[str, typer.Argument(help="The charger's identity: the last part of the URL it connects to.")]
 
 
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        "--key-hex",
+        help="Its AuthorizationKey (8 to 40 bytes) in hexadecimal; - reads it from standard input.",
+    ),
+]
+KeyTextOption = Annotated[
+    str | None,
+    typer.Option("--key-text", help="The same as text, as typed into the charger; - reads it from standard input."),
+]
+
+
 class Registration(StrEnum):
     """The decisions on a charger, as typed on the command line."""
 
@@ -71,13 +85,8 @@ def add(
     registration: Annotated[
         Registration, typer.Option(help="accepted: served; pending: held in waiting; rejected: turned away.")
     ] = Registration.ACCEPTED,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            help="The charger's AuthorizationKey in hexadecimal (8 to 40 bytes); - reads it from standard input. "
-            "Without it the gateway generates one, which is shown once."
-        ),
-    ] = None,
+    key: KeyOption = None,
+    key_text: KeyTextOption = None,
     description: Annotated[str, typer.Option(help="Notes.")] = "",
     assume_subprotocol: Annotated[
         bool, typer.Option("--assume-subprotocol", help="Let it in though it names no subprotocol.")
@@ -85,7 +94,11 @@ def add(
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """Make a charger known, so that it may connect."""
+    """Make a charger known, so that it may connect.
+
+    Without --key or --key-text the gateway generates an AuthorizationKey of 20 letters and digits, which is shown once.
+    """
+    given = read_keys(key, key_text)
     request = CreateChargePointRequest(
         charge_point=ChargePoint(
             identity=identity,
@@ -93,7 +106,7 @@ def add(
             description=description,
             assume_subprotocol=assume_subprotocol,
         ),
-        authorization_key=None if key is None else read_key(key),
+        authorization_key=given,
     )
     with connect(target) as gateway:
         response = gateway.charge_points.CreateChargePoint(request, timeout=READ_SECONDS)
@@ -149,16 +162,16 @@ def update(
         bool | None,
         typer.Option("--assume-subprotocol/--require-subprotocol", help="Whether it may name no subprotocol."),
     ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Another AuthorizationKey in hexadecimal; - reads it from standard input.")
-    ] = None,
+    key: KeyOption = None,
+    key_text: KeyTextOption = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="Generate another AuthorizationKey and show it.")] = False,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """Change what the operator decides about a charger. A new key counts from its next connection on."""
-    if key is not None and new_key:
-        raise typer.BadParameter("--key and --new-key exclude each other")
+    given = read_keys(key, key_text)
+    if given is not None and new_key:
+        raise typer.BadParameter("--new-key excludes --key and --key-text")
     request = UpdateChargePointRequest(charge_point=ChargePoint(identity=identity))
     if registration is not None:
         request.charge_point.registration = registration.value_in_api
@@ -169,12 +182,12 @@ def update(
     if assume_subprotocol is not None:
         request.charge_point.assume_subprotocol = assume_subprotocol
         request.update_mask.paths.append("assume_subprotocol")
-    if key is not None:
-        request.authorization_key = read_key(key)
+    if given is not None:
+        request.authorization_key = given
     if new_key:
         request.generate_authorization_key = True
-    if not request.update_mask.paths and key is None and not new_key:
-        raise typer.BadParameter("nothing to change: give --registration, --description, --key, --new-key ...")
+    if not request.update_mask.paths and given is None and not new_key:
+        raise typer.BadParameter("nothing to change: give --registration, --description, --key-text, --new-key ...")
     with connect(target) as gateway:
         response = gateway.charge_points.UpdateChargePoint(request, timeout=READ_SECONDS)
     _show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} is changed")
@@ -206,6 +219,15 @@ def disconnect(identity: Identity, target: TargetOption = DEFAULT_TARGET) -> Non
     say(f"{identity} is disconnected")
 
 
+def read_keys(digits: str | None, text: str | None) -> bytes | None:
+    """An AuthorizationKey as it was given, None if it was not. Raises BadParameter, which does not repeat the key."""
+    if digits is not None and text is not None:
+        raise typer.BadParameter("--key and --key-text are two ways to give one key")
+    if digits is not None:
+        return read_key(digits)
+    return None if text is None else read_key_text(text)
+
+
 def read_key(text: str) -> bytes:
     """An AuthorizationKey from its hexadecimal digits, or from a line of standard input for ``-``.
 
@@ -215,7 +237,20 @@ def read_key(text: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise typer.BadParameter("expected hexadecimal digits, two for each byte", param_hint="--key") from None
+        raise typer.BadParameter(
+            "expected hexadecimal digits, two for each byte (a password as text: --key-text)", param_hint="--key"
+        ) from None
+
+
+def read_key_text(text: str) -> bytes:
+    """An AuthorizationKey from its text in UTF-8, or from a line of standard input for ``-``.
+
+    Raises BadParameter for text that no page takes as it is: control characters, or spaces at its ends.
+    """
+    given = sys.stdin.readline().rstrip("\r\n") if text == "-" else text
+    if not given.isprintable() or given != given.strip():
+        raise typer.BadParameter("has control characters, or spaces at an end", param_hint="--key-text")
+    return given.encode("utf-8")
 
 
 def registration_word(value: ApiRegistration.ValueType) -> str:
@@ -311,11 +346,21 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
 
 def _show_key(charge_point: ChargePoint, key: bytes, json: bool, done: str) -> None:
     """The result of a change and, this once, a generated key."""
+    text = key.decode("ascii") if key.isascii() else ""
+    typeable = text.isprintable() and bool(text)  # what a gateway of an earlier version generates is not
     if json:
-        answer = {"charge_point": as_dict(charge_point)}
-        print_json(answer | ({"authorization_key_hex": key.hex()} if key else {}))
+        answer: dict[str, Any] = {"charge_point": as_dict(charge_point)}
+        if key:
+            answer["authorization_key_hex"] = key.hex()
+        if typeable:
+            answer["authorization_key_text"] = text
+        print_json(answer)
         return
     say(done)
-    if key:
-        say(f"AuthorizationKey: {key.hex()}", "bold")
-        note("shown this once: the charger needs it (40 hexadecimal digits)")
+    if typeable:
+        say(f"AuthorizationKey: {text}", "bold")
+        note("shown this once: to be typed as it is where the charger asks for its password or AuthorizationKey; where")
+        note(f"it asks for hexadecimal digits, the same key is {key.hex()}")
+    elif key:
+        say(f"AuthorizationKey in hexadecimal: {key.hex()}", "bold")
+        note("shown this once: bytes that can't be typed as text; the charger must ask for hexadecimal digits")

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from gateway.api.v1.command_pb2 import Command, CommandState, GetCommandRequest, ListCommandsRequest
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment, pages
+from gateway.cli.connection import (
+    DEFAULT_TARGET,
+    READ_SECONDS,
+    TargetOption,
+    as_dict,
+    connect,
+    moment,
+    must_exist,
+    pages,
+)
 from gateway.cli.output import JsonOption, facts, local, note, out, print_json, table
 from gateway.cli.transactions import ChargerOption, LimitOption
 
@@ -30,6 +39,8 @@ def list_(
     request = ListCommandsRequest(charge_point=charge_point)
     with connect(target) as gateway:
         found = list(pages(gateway.commands.ListCommands, request, lambda page: page.commands, limit=limit))
+        if charge_point and not found:
+            must_exist(gateway, charge_point)
     if json:
         print_json([as_dict(each) for each in found])
         return

@@ -16,8 +16,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.cli.output import CommandFailed, age
+from gateway.cli.patience import Patience
 from gateway.cli.unreachable import unreachable
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
@@ -67,7 +69,7 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     if not ADDRESS.fullmatch(target):
         raise typer.BadParameter(f"expected host:port, got {target!r}", param_hint="--target")
     TARGET.set(target)
-    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS) as client:
+    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (Patience(),)) as client:
         yield client
 
 
@@ -146,6 +148,12 @@ def pages(
         request.page_token = response.next_page_token
 
 
+def must_exist(gateway: GatewayClient, charge_point: str) -> None:
+    """Raises grpc.RpcError, NOT_FOUND, where there is no such charge point: a list that is empty because its filter is
+    mistyped must not look like one of a charge point that has nothing."""
+    gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=charge_point), timeout=READ_SECONDS)
+
+
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +170,20 @@ def describe(error: grpc.RpcError) -> str:
     line += "".join(f", {name.replace('_', ' ')}: {value}" for name, value in _worth_telling(problem))
     wrong = [f"  {name}: {what}" for name, what in problem.violations if name not in problem.message]
     return "\n".join([line, *wrong])
+
+
+NEVER_CONNECTED = ("failed to connect", "Connection refused", "errors resolving", "security handshaker")
+"""Parts of gRPC's texts for a connection that did not come about: the request never left."""
+
+
+def outcome_lost(problem: Problem) -> bool:
+    """Whether a request may have reached the gateway although nothing of it is known: no answer in time, or a
+    connection that broke under it."""
+    if problem.reason:
+        return False
+    if problem.code is grpc.StatusCode.UNAVAILABLE:
+        return not any(part in problem.message for part in NEVER_CONNECTED)
+    return problem.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def _worth_telling(problem: Problem) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,11 @@
 """`gateway demo`: the main job within a minute, with a gateway and chargers of its own."""
 
 import importlib
+import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,7 @@ def demo(
     """
     stays = sys.stdout.isatty() if stay is None else stay
     with ExitStack() as stack:
+        stack.enter_context(ended_in_order())
         if keep:
             directory = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
             note(f"kept: {directory}")
@@ -31,3 +34,28 @@ def demo(
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
         # Only here: the other commands don't need the simulator, and start faster without it.
         importlib.import_module("gateway.cli.play").show(directory, stays=stays)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """End as on Ctrl-C when the terminal is closed (SIGHUP) or by SIGTERM: what was started is then stopped first.
+
+    A signal that is ignored stays so (``nohup``). A second one while all is being stopped changes nothing.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    ending = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal ending
+        if not ending:
+            ending = True
+            raise SystemExit(128 + number)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

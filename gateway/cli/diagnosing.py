@@ -87,7 +87,7 @@ def refused(
     if json:
         print_json([as_dict(each) for each in shown])
         return
-    columns = ("charger", "~address", "last seen", ">times", "~stage", "~>http", "reason", "~meaning")
+    columns = ("charger", "~address", "last seen", ">times", "~stage", "~>http", "reason", "~path", "~meaning")
     out().print(table(*columns, rows=[*map(_refusal, shown)], empty=NONE_YET))
     if len(found) > limit:
         note(f"the last {limit} of {len(found)}; --limit for more")
@@ -156,6 +156,7 @@ def _refusal(each: RefusedConnection) -> tuple[object, ...]:
         ConnectionStage.Name(each.stage).removeprefix("CONNECTION_STAGE_").lower(),
         each.http_status if each.HasField("http_status") else "",
         each.reason,
+        each.path,
         MEANINGS.get(each.reason, ""),
     )
 

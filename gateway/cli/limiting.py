@@ -7,6 +7,7 @@ wallboxes refuse any other.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,8 @@ from gateway.cli.connection import (
     request_id,
     timestamp,
 )
-from gateway.cli.output import JsonOption, fail, print_json, say
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.output import JsonOption, fail, note, print_json, say
 from gateway.cli.steering import (
     ChargePointArgument,
     RequestIdOption,
@@ -46,6 +48,15 @@ TX_PROFILE_IDS = 3000
 
 CLOCK_SLACK = timedelta(minutes=10)
 """An absolute schedule starts so long ago: a charger whose clock is behind applies it at once (OCPP.md B10.11)."""
+
+TENTH = Decimal("0.1")
+"""What a limit is told in (S §7.14)."""
+
+MAX_RATE = 10_000_000
+"""What the gateway takes at most: no charge point's, in W or A."""
+
+MAX_MINUTES = (2**31 - 1) // 60 - int(CLOCK_SLACK.total_seconds() // 60)
+"""Durations on the wire are seconds in 32 bits."""
 
 Purpose = common.ChargingProfilePurpose
 
@@ -75,17 +86,37 @@ class Place:
         return f"the limit of the transaction on connector {connector_name(self.connector)} (TxProfile)"
 
 
+def rate(text: str) -> Decimal:
+    """A limit as typed, exactly: binary fractions would make more of some. Raises BadParameter."""
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is no number") from None
+    if not value.is_finite() or value < 0:
+        raise typer.BadParameter(f"{text!r} is not a number from 0 on")
+    if value > MAX_RATE:
+        raise typer.BadParameter(f"{text!r} is more than {MAX_RATE}")
+    return value
+
+
 def limit(
     charge_point: ChargePointArgument,
-    amps: Annotated[float | None, typer.Option(min=0, help="The limit in amperes, for each phase.")] = None,
-    watts: Annotated[float | None, typer.Option(min=0, help="The limit in watts, over all phases.")] = None,
+    amps: Annotated[
+        Decimal | None,
+        typer.Option(parser=rate, metavar="NUMBER", help="The limit in amperes, for each phase; rounded down to 0.1."),
+    ] = None,
+    watts: Annotated[
+        Decimal | None,
+        typer.Option(parser=rate, metavar="NUMBER", help="The limit in watts, over all phases; rounded down to 0.1."),
+    ] = None,
     connector_id: Annotated[
         int | None, typer.Option("--connector", min=0, help="Which connector; 0: the whole charge point.")
     ] = None,
     transaction: TransactionOption = None,
     phases: Annotated[int | None, typer.Option(min=1, max=3, help="How many phases may be used.")] = None,
     minutes: Annotated[
-        int | None, typer.Option(min=1, help="How long it holds; without it until cleared, or the transaction's end.")
+        int | None,
+        typer.Option(min=1, max=MAX_MINUTES, help="How long it holds; else until cleared, or the transaction's end."),
     ] = None,
     stack_level: Annotated[int, typer.Option(min=0, help="Higher levels prevail; some wallboxes take only 0.")] = 0,
     clear: Annotated[bool, typer.Option("--clear", help="Take away the limits that this command has set.")] = False,
@@ -107,17 +138,23 @@ def limit(
         return
     if (amps is None) == (watts is None):
         raise typer.BadParameter("give either --amps or --watts (or --clear)")
+    option, unit, asked = ("--watts", "W", watts) if amps is None else ("--amps", "A", amps)
+    assert asked is not None
+    value = rounded_down(asked, option)
     with connect(target) as gateway:
         place = find_place(gateway, charge_point, connector_id, transaction)
         message = api.SetChargingProfileRequest(
             charge_point=charge_point,
             request_id=request_id(request),
             connector=place.connector,
-            charging_profile=profile(place, schedule(amps, watts, phases, minutes), stack_level),
+            charging_profile=profile(place, schedule(value, unit, phases, minutes), stack_level),
         )
-        answered(gateway.commands.SetChargingProfile, message, json, str(place))
+        set_to = {"limit": str(value), "rate_unit": unit, "applies_to": str(place)}
+        answered(gateway.commands.SetChargingProfile, message, json, str(place), set_to)
     if not json:
-        say(f"set: {place}")
+        say(f"set: {place}: {value} {unit}")
+    if value != asked:
+        note(f"{asked} {unit} was rounded down to {value} {unit}: OCPP has one decimal")
 
 
 def find_place(
@@ -130,7 +167,11 @@ def find_place(
     if transaction_id is not None:
         running = [each for each in running if each.transaction_id == transaction_id]
         if not running:
-            fail(f"{charge_point}: transaction {transaction_id} is not running there")
+            fail(
+                f"{charge_point}: transaction {transaction_id} is not running there",
+                ExitCode.NOT_FOUND,
+                "NO_TRANSACTION",
+            )
     if running:
         found = the_only(running, charge_point, "limit")
         return Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_PROFILE, found.connector, found.transaction_id)
@@ -139,17 +180,26 @@ def find_place(
     return Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE, connector(connector_id))
 
 
-def schedule(
-    amps: float | None, watts: float | None, phases: int | None, minutes: int | None
-) -> common.ChargingSchedule:
-    """One limit, from now on."""
-    unit = common.ChargingRateUnit
-    value = amps if amps is not None else watts
-    assert value is not None
+def rounded_down(asked: Decimal, option: str) -> Decimal:
+    """The highest limit that OCPP can tell (one decimal, S §7.14) and that is not above the one asked for.
+
+    Raises BadParameter where that would be 0 and 0 was not asked for: it would stop the charging.
+    """
+    value = asked.quantize(TENTH, rounding=ROUND_DOWN)
+    if value == 0 and asked > 0:
+        raise typer.BadParameter(
+            f"{asked} would become 0, which stops the charging: OCPP has one decimal; the least limit is 0.1",
+            param_hint=option,
+        )
+    return value
+
+
+def schedule(limit: Decimal, unit: str, phases: int | None, minutes: int | None) -> common.ChargingSchedule:
+    """One limit, from now on. ``unit`` is A or W; ``limit`` has one decimal at most."""
+    units = common.ChargingRateUnit
     return common.ChargingSchedule(
-        rate_unit=unit.CHARGING_RATE_UNIT_WATTS if amps is None else unit.CHARGING_RATE_UNIT_AMPERES,
-        # OCPP allows one decimal (S §7.14).
-        periods=[common.ChargingSchedulePeriod(start_period=duration(0), limit=round(value, 1), number_phases=phases)],
+        rate_unit=units.CHARGING_RATE_UNIT_WATTS if unit == "W" else units.CHARGING_RATE_UNIT_AMPERES,
+        periods=[common.ChargingSchedulePeriod(start_period=duration(0), limit=float(limit), number_phases=phases)],
         duration=None if minutes is None else duration(minutes * 60),
     )
 

@@ -6,7 +6,7 @@ visible: a charger must not be able to move an operator's cursor.
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
@@ -29,16 +29,27 @@ PIPE_WIDTH = 5_000
 
 
 class CommandFailed(GatewayError):
-    """A command did not do what it was asked for. The message is one clear line, for standard error."""
+    """A command did not do what it was asked for. The message is one clear line, for standard error.
+
+    ``code`` is an exit code (``exit_codes.ExitCode``); ``reason`` and ``metadata`` are for programs.
+    """
+
+    def __init__(
+        self, message: str, code: int = 1, reason: str = "", metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.metadata = dict(metadata or {})
 
 
 class Interrupted(GatewayError):
     """Ctrl-C while something was under way. The message says what became of it, for standard error; exit code 130."""
 
 
-def fail(message: str) -> NoReturn:
-    """End the command with exit code 1 and this line on standard error."""
-    raise CommandFailed(message)
+def fail(message: str, code: int = 1, reason: str = "", metadata: Mapping[str, str] | None = None) -> NoReturn:
+    """End the command with an exit code and this line on standard error."""
+    raise CommandFailed(message, code, reason, metadata)
 
 
 def out() -> Console:
@@ -70,6 +81,31 @@ def complain(message: str) -> None:
     for line in rest:
         text.append("\n" + printable(line), style="not bold default")
     err().print(text, soft_wrap=True)
+
+
+def complain_json(
+    message: str,
+    code: int,
+    *,
+    status: str = "",
+    reason: str = "",
+    metadata: Mapping[str, str] | None = None,
+    violations: Iterable[tuple[str, str]] = (),
+) -> None:
+    """What went wrong as one JSON object on a line of standard error, with the same keys whatever it was.
+
+    ``status`` is gRPC's name of a status, ``reason`` the gateway's word; both empty where the command line itself
+    failed. ``violations`` are (field, description).
+    """
+    error = {
+        "exit_code": code,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "metadata": dict(metadata or {}),
+        "violations": [{"field": field, "description": description} for field, description in violations],
+    }
+    print(json.dumps({"error": error}, ensure_ascii=False), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:

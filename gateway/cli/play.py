@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def _limit(play: Play, before: float) -> None:
         charge_point="HOME-1",
         request_id=request_id(),
         connector=place.connector,
-        charging_profile=profile(place, schedule(LIMIT_AMPS, None, None, None), 0),
+        charging_profile=profile(place, schedule(Decimal(str(LIMIT_AMPS)), "A", None, None), 0),
     )
     _accepted(play.gateway.commands.SetChargingProfile(request, timeout=READ_SECONDS), "the limit")
     # The charger's word is not taken for it: its meter is. Several values in a row, so that no single one decides.

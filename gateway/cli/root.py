@@ -1,6 +1,7 @@
 """The commands of `gateway`: what there is, and how it ends.
 
-Exit codes: 0 done; 1 refused or failed, with one clear line on standard error; 2 wrong usage; 130 interrupted.
+Each ending has an exit code (``exit_codes``) and one clear line on standard error; with ``--json`` that line is a JSON
+object.
 """
 
 import sys
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 
 import grpc
 import typer
+from typer._click.exceptions import UsageError  # typer exports one of its subclasses only
 from typer.core import TyperGroup
 
 from gateway.cli import (
@@ -29,33 +31,77 @@ from gateway.cli import (
     watch,
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
+from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.fields import by_option
-from gateway.cli.output import Interrupted, complain, note, say
+from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
+from gateway.client import problem_of
 from gateway.errors import GatewayError
+
+JSON_WANTED = "gateway.cli.json"
+"""Where a run's context keeps whether its errors are to be JSON."""
 
 
 class Root(TyperGroup):
     """All commands. Errors that say what went wrong end here, in one line; any other is a bug and shows itself."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the arguments; note first whether errors are to be JSON, since those of reading are errors too."""
+        ctx.meta.setdefault(JSON_WANTED, "--json" in args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
+        in_json = ctx.meta[JSON_WANTED]
         try:
             return super().invoke(ctx)
+        except UsageError as error:
+            if not in_json:
+                raise
+            complain_json(error.format_message(), ExitCode.USAGE)
+            raise typer.Exit(ExitCode.USAGE) from None
         except Interrupted as error:
-            note(str(error))
-            raise typer.Exit(130) from None
+            if in_json:
+                complain_json(str(error), ExitCode.INTERRUPTED)
+            else:
+                note(str(error))
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except CommandFailed as error:
+            if in_json:
+                complain_json(str(error), error.code, reason=error.reason, metadata=error.metadata)
+            else:
+                complain(str(error))
+            raise typer.Exit(error.code) from None
         except GatewayError as error:
-            complain(str(error))
-            raise typer.Exit(1) from None
+            complain_json(str(error), ExitCode.FAILED) if in_json else complain(str(error))
+            raise typer.Exit(ExitCode.FAILED) from None
         except grpc.RpcError as error:
-            complain(by_option(describe(error), ctx.invoked_subcommand))
-            raise typer.Exit(1) from None
+            raise typer.Exit(_complain_of(error, ctx.invoked_subcommand, in_json)) from None
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             # The reader of a pipe (head, less) has gone: nothing more to say, and nothing to say it to.
             sys.stdout = None
             raise typer.Exit(1) from None
+
+
+def _complain_of(error: grpc.RpcError, command: str | None, in_json: bool) -> ExitCode:
+    """Say what the control interface refused; the exit code."""
+    problem = problem_of(error)
+    code = exit_code(problem)
+    text = by_option(describe(error), command)
+    if in_json:
+        message = problem.message if problem.reason else text
+        complain_json(
+            message,
+            code,
+            status=problem.code.name,
+            reason=problem.reason,
+            metadata=problem.metadata,
+            violations=problem.violations,
+        )
+    else:
+        complain(text)
+    return code
 
 
 app = typer.Typer(

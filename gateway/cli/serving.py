@@ -1,6 +1,9 @@
 """`gateway serve`, `gateway check-config`, `gateway example-config`: running the gateway, and its settings file."""
 
 import importlib
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +16,22 @@ from gateway.errors import GatewayError
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
 
 
-def serve(config: ConfigOption = Path("gateway.toml")) -> None:
+def serve(
+    config: ConfigOption = Path("gateway.toml"),
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-closes",
+            help="Stop, as with SIGTERM, when standard input ends: for a process that must not leave it behind.",
+        ),
+    ] = False,
+) -> None:
     """Run the gateway until SIGTERM or SIGINT: then it drains, and exits with 0."""
     from gateway.app.settings import load
 
     settings = load(config)
+    if until_stdin_closes:
+        threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     # Only here: the other commands don't need the server's libraries, and start faster without them.
     server = importlib.import_module("gateway.app.serve")
     try:
@@ -25,6 +39,16 @@ def serve(config: ConfigOption = Path("gateway.toml")) -> None:
     except* GatewayError as errors:  # what nurseries raise is a group, however few there are
         raise CommandFailed("\n".join(str(each) for each in leaves(errors))) from errors
     raise typer.Exit(code)
+
+
+def _stop_at_end_of_input() -> None:
+    """Read standard input to its end, and then signal SIGTERM to this process."""
+    try:
+        while os.read(0, 4096):
+            pass
+    except OSError:
+        pass  # closed, or a terminal that is gone: an end, too
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def leaves(group: BaseExceptionGroup[GatewayError]) -> Iterator[GatewayError]:

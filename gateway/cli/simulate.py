@@ -11,7 +11,7 @@ import grpc
 import typer
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
-from gateway.cli.chargers import read_key
+from gateway.cli.chargers import KeyOption, KeyTextOption, read_keys
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
 from gateway.cli.crowd import Crowd
 from gateway.cli.output import JsonOption, fail, note, print_json_line, say
@@ -29,10 +29,8 @@ def simulate(
         str, typer.Option(help="The identity of the charger; with --count, what its number is appended to.")
     ] = "SIM",
     count: Annotated[int, typer.Option(min=1, max=MAX_CHARGERS, help="How many: SIM-0001, SIM-0002 ...")] = 1,
-    key: Annotated[
-        str | None,
-        typer.Option(help="The AuthorizationKey in hexadecimal; - reads it from standard input. For all of them."),
-    ] = None,
+    key: KeyOption = None,
+    key_text: KeyTextOption = None,
     create: Annotated[
         bool,
         typer.Option(
@@ -56,17 +54,18 @@ def simulate(
 ) -> None:
     """Simulate home wallboxes, until interrupted: they boot, charge along a plausible curve, obey profiles, reconnect.
 
-    Either give their key, or let --create make them known.
+    Either give their key, one for all of them, or let --create make them known.
     """
-    if (key is None) == (not create):
-        raise typer.BadParameter("give either --key or --create")
+    given = read_keys(key, key_text)
+    if (given is None) == (not create):
+        raise typer.BadParameter("give either --key (or --key-text) or --create")
     identities = [identity] if count == 1 else [f"{identity}-{number:04d}" for number in range(1, count + 1)]
     if create:
         with connect(target) as gateway:
             keys = dict(provision(gateway, identities))
     else:
-        assert key is not None
-        keys = dict.fromkeys(identities, read_key(key))
+        assert given is not None
+        keys = dict.fromkeys(identities, given)
     run(keys, trust(ca), url, json, speed=speed, id_tag=tag, phases=phases, seed=seed, plugged=plugged, spread=spread)
 
 

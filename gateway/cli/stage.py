@@ -100,12 +100,13 @@ class GatewayProcess:
 
     @classmethod
     def start(cls, settings: Path) -> "GatewayProcess":
-        """Start it. Its session is its own: Ctrl-C on the terminal is for the demo, which then ends it in order."""
+        """Start it. Its session is its own: Ctrl-C on the terminal is for the demo, which then ends it in order. Its
+        standard input ends with this process, however that ends, and it stops then."""
         log = settings.with_name("gateway.log")
         with log.open("wb") as file:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-                [sys.executable, "-m", "gateway", "serve", "--config", str(settings)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "gateway", "serve", "--config", str(settings), "--until-stdin-closes"],
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -145,6 +146,9 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+        finally:
+            if self.process.stdin is not None:
+                self.process.stdin.close()
 
     def tail(self) -> list[str]:
         """The last lines that it has logged."""

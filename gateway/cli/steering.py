@@ -1,31 +1,37 @@
 """`gateway start|stop|trigger|reset|unlock` and `gateway config get|set`: commands to one charger.
 
-Each waits for the charger's answer. What the charger refuses ends with exit code 1, like any failure.
+Each waits for the charger's answer. What the charger refuses ends with exit code 3 (``exit_codes``).
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
+import grpc
 import typer
 
 from gateway.api.v1 import command_pb2 as api
+from gateway.api.v1.id_tag_pb2 import CheckIdTagRequest
 from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, Transaction, TransactionState
 from gateway.cli.connection import (
     COMMAND_SECONDS,
     DEFAULT_TARGET,
+    READ_SECONDS,
     TargetOption,
     as_dict,
     connect,
     connector,
     connector_name,
     moment,
+    must_exist,
+    outcome_lost,
     pages,
     request_id,
 )
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.output import Interrupted, JsonOption, fail, local, note, out, print_json, say, table
-from gateway.client import GatewayClient
+from gateway.client import GatewayClient, problem_of
 
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
 RequestIdOption = Annotated[
@@ -39,6 +45,14 @@ TransactionOption = Annotated[str | None, typer.Option("--transaction", help="Th
 MAX_OPEN = 50
 """Open transactions of one charger that are looked at: far more than a charger has connectors."""
 
+TAG_REFUSALS = {
+    api.AuthorizationStatus.AUTHORIZATION_STATUS_BLOCKED: "is blocked",
+    api.AuthorizationStatus.AUTHORIZATION_STATUS_EXPIRED: "has expired",
+    api.AuthorizationStatus.AUTHORIZATION_STATUS_INVALID: "is not valid here (gateway tags add makes it known)",
+    api.AuthorizationStatus.AUTHORIZATION_STATUS_CONCURRENT_TX: "is in use",
+}
+"""What keeps a tag from starting a transaction."""
+
 ACCEPTED = ("ACCEPTED", "SCHEDULED", "REBOOT_REQUIRED", "UNLOCKED")
 """Endings of status names that mean yes."""
 
@@ -49,21 +63,52 @@ def start(
     connector_id: Annotated[
         int | None, typer.Option("--connector", min=1, help="Which connector; without it the charger chooses.")
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Send it although the transaction would be refused for its tag.")
+    ] = False,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """Ask a charger to start a transaction. Accepted is not started: `gateway watch` shows when it is."""
+    """Ask a charger to start a transaction. Accepted is not started: `gateway watch` shows when it is.
+
+    Nothing is sent for a tag that the gateway would refuse a transaction for: unknown, blocked, expired, or in use.
+    """
+    address = None if connector_id is None else connector(connector_id)
     message = api.RemoteStartTransactionRequest(
-        charge_point=charge_point,
-        request_id=request_id(request),
-        id_tag=tag,
-        connector=None if connector_id is None else connector(connector_id),
+        charge_point=charge_point, request_id=request_id(request), id_tag=tag, connector=address
     )
     with connect(target) as gateway:
+        # A repeated request is answered by its first outcome, whatever has become of the tag since.
+        if request is None and not anyway:
+            _refuse_tag(gateway, CheckIdTagRequest(charge_point=charge_point, id_tag=tag, connector=address))
         answered(gateway.commands.RemoteStartTransaction, message, json, "the start")
     if not json:
         note(f"accepted is not started: gateway watch {charge_point} shows when it is")
+
+
+def _refuse_tag(gateway: GatewayClient, request: CheckIdTagRequest) -> None:
+    """Raises CommandFailed where a start with this tag would be refused at this moment."""
+    try:
+        found = gateway.id_tags.CheckIdTag(request, timeout=READ_SECONDS)
+    except grpc.RpcError as error:
+        if problem_of(error).code is grpc.StatusCode.UNIMPLEMENTED:  # a gateway of an earlier version
+            return
+        raise
+    why = TAG_REFUSALS.get(found.status)
+    if why is None:
+        return
+    where = ", ".join(
+        f"{each.charge_point} connector {connector_name(each.connector)} ({each.transaction_id})"
+        for each in found.transactions
+    )
+    fail(
+        f"{request.charge_point}: the tag {request.id_tag} {why}{f': {where}' if where else ''}; "
+        "nothing was sent (--anyway sends it)",
+        ExitCode.NOT_SENT,
+        "ID_TAG_NOT_ACCEPTED",
+        {"id_tag": request.id_tag, "status": api.AuthorizationStatus.Name(found.status)},
+    )
 
 
 def stop(
@@ -179,7 +224,7 @@ def config_get(
         ]
         out().print(table("key", "~value", "", rows=rows))
     if response.unknown_keys:
-        fail(f"{charge_point} does not know: {', '.join(response.unknown_keys)}")
+        fail(f"{charge_point} does not know: {', '.join(response.unknown_keys)}", ExitCode.REFUSED, "UNKNOWN_KEYS")
 
 
 @config.command("set")
@@ -208,10 +253,25 @@ def config_set(
 
 
 def ask(call: Callable[..., Any], message: Any) -> Any:
-    """Send a command and return its response. Raises grpc.RpcError, and Interrupted on Ctrl-C: the gateway carries on
-    with a command that nobody waits for."""
+    """Send a command and return its response.
+
+    Raises grpc.RpcError; CommandFailed where the connection broke or no answer came in time, for then the command may
+    have been sent; Interrupted on Ctrl-C, for the gateway goes on with the command.
+    """
     try:
         return call(message, timeout=COMMAND_SECONDS)
+    except grpc.RpcError as error:
+        problem = problem_of(error)
+        if not outcome_lost(problem):
+            raise
+        fail(
+            f"the connection to the gateway broke or no answer came in time ({problem.message}): the command "
+            f"(request id {message.request_id}) may be carried out; what became of it: "
+            f"gateway commands list --charger {message.charge_point}",
+            ExitCode.OUTCOME_UNKNOWN,
+            "OUTCOME_UNKNOWN",
+            {"charge_point": message.charge_point, "request_id": message.request_id},
+        )
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted: the command (request id {message.request_id}) is on its way and may still be carried out; "
@@ -219,14 +279,18 @@ def ask(call: Callable[..., Any], message: Any) -> Any:
         ) from None
 
 
-def answered(call: Callable[..., Any], message: Any, json: bool, what: str) -> Any:
-    """Send a command and show its answer, a status. Raises CommandFailed where the charger refused."""
+def answered(
+    call: Callable[..., Any], message: Any, json: bool, what: str, added: Mapping[str, str] | None = None
+) -> Any:
+    """Send a command and show its answer, a status; in JSON together with ``added``. Raises CommandFailed where the
+    charger refused."""
     response = ask(call, message)
     word = status_word(response)
     if json:
-        print_json(as_dict(response))
+        print_json(as_dict(response) | dict(added or {}))
     if not agreed(response):
-        fail(f"{message.charge_point} refused {what}: {word}")
+        metadata = {"charge_point": message.charge_point, "answer": word}
+        fail(f"{message.charge_point} refused {what}: {word}", ExitCode.REFUSED, "REFUSED", metadata)
     if not json:
         say(f"{message.charge_point} answered: {word}", "green")
     return response
@@ -249,9 +313,12 @@ def _status_name(response: Any) -> str:
 
 
 def open_transactions(gateway: GatewayClient, charge_point: str, connector_id: int | None = None) -> list[Transaction]:
-    """The running transactions of a charger, or of one of its connectors."""
+    """The running transactions of a charger, or of one of its connectors. Raises grpc.RpcError, NOT_FOUND where there
+    is no such charger."""
     request = ListTransactionsRequest(charge_point=charge_point, state=TransactionState.TRANSACTION_STATE_OPEN)
-    found = pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=MAX_OPEN)
+    found = list(pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=MAX_OPEN))
+    if not found:
+        must_exist(gateway, charge_point)
     wanted = None if connector_id is None else connector(connector_id)
     return [each for each in found if wanted is None or each.connector == wanted]
 
@@ -259,12 +326,13 @@ def open_transactions(gateway: GatewayClient, charge_point: str, connector_id: i
 def the_only(running: list[Transaction], charge_point: str, what: str) -> Transaction:
     """The one transaction. Raises CommandFailed if there is none, or more than one."""
     if not running:
-        fail(f"{charge_point}: no transaction is running")
+        fail(f"{charge_point}: no transaction is running", ExitCode.NOT_FOUND, "NO_TRANSACTION")
     if len(running) > 1:
         lines = [
             f"  --transaction {each.transaction_id} (connector {connector_name(each.connector)}, {each.id_tag}, "
             f"since {local(moment(each, 'start_time'))})"
             for each in running
         ]
-        fail("\n".join([f"{charge_point}: {len(running)} transactions are running; which to {what}?", *lines]))
+        choose = f"{charge_point}: {len(running)} transactions are running; which to {what}?"
+        fail("\n".join([choose, *lines]), ExitCode.USAGE, "SEVERAL_TRANSACTIONS")
     return running[0]

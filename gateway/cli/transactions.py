@@ -24,6 +24,7 @@ from gateway.cli.connection import (
     connect,
     connector_name,
     moment,
+    must_exist,
     pages,
     timestamp,
 )
@@ -77,6 +78,8 @@ def list_(
     )
     with connect(target) as gateway:
         found = list(pages(gateway.transactions.ListTransactions, request, lambda page: page.transactions, limit=limit))
+        if charge_point and not found:
+            must_exist(gateway, charge_point)
     if json:
         print_json([as_dict(each) for each in found])
         return
@@ -137,6 +140,8 @@ def orphans(
     request = ListOrphansRequest(charge_point=charge_point)
     with connect(target) as gateway:
         found = list(pages(gateway.transactions.ListOrphans, request, lambda page: page.orphans, limit=limit))
+        if charge_point and not found:
+            must_exist(gateway, charge_point)
     if json:
         print_json([as_dict(each) for each in found])
         return

@@ -1,7 +1,7 @@
 """``GatewayClient``: the services of one gateway over one connection."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -52,20 +52,28 @@ class GatewayClient:
     Everything raises ``grpc.RpcError``; ``problem_of`` and ``describe`` say what it means.
     """
 
-    def __init__(self, target: str, tls: Tls | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        target: str,
+        tls: Tls | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        interceptors: "Sequence[grpc.UnaryUnaryClientInterceptor[Any, Any]]" = (),
+    ) -> None:
         self._timeout = timeout
         if tls is None:
             self.channel = grpc.insecure_channel(target, OPTIONS)
         else:
             credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
             self.channel = grpc.secure_channel(target, credentials, OPTIONS)
-        self.charge_points = ChargePointServiceStub(self.channel)
-        self.commands = CommandServiceStub(self.channel)
-        self.transactions = TransactionServiceStub(self.channel)
-        self.id_tags = IdTagServiceStub(self.channel)
+        # Streams go around the interceptors: those of unary calls would only add a layer to each of their messages.
+        unary = grpc.intercept_channel(self.channel, *interceptors) if interceptors else self.channel
+        self.charge_points = ChargePointServiceStub(unary)
+        self.commands = CommandServiceStub(unary)
+        self.transactions = TransactionServiceStub(unary)
+        self.id_tags = IdTagServiceStub(unary)
         self.events = EventServiceStub(self.channel)
         self.vendor_data = VendorDataServiceStub(self.channel)
-        self.diagnostics = DiagnosticsServiceStub(self.channel)
+        self.diagnostics = DiagnosticsServiceStub(unary)
 
     def __enter__(self) -> "GatewayClient":
         return self

@@ -6,10 +6,11 @@ import attrs
 from attrs import frozen
 
 from gateway.control.failures import already_exists, invalid, not_found, stale
-from gateway.control.ports import Journal
+from gateway.control.ports import Authorizer, Journal
 from gateway.domain.commands import Violation
-from gateway.domain.records import IdTagRecord
-from gateway.domain.values import Clock
+from gateway.domain.records import IdTagRecord, TransactionRecord
+from gateway.domain.transactions import uses_elsewhere
+from gateway.domain.values import Clock, ConnectorAddress
 from gateway.store.api import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag, Store
 
 MAX_TAG = 20
@@ -33,13 +34,29 @@ class TagFields:
     description: str = ""
 
 
+MAX_USES = 20
+"""Open transactions of a tag that are looked at: one elsewhere is enough to refuse it."""
+
+ACCEPTED = "Accepted"
+CONCURRENT = "ConcurrentTx"
+
+
+@frozen
+class Check:
+    """What a start with a tag would be answered (S §7.2), and the transactions that occupy the tag."""
+
+    status: str
+    transactions: tuple[TransactionRecord, ...] = ()
+
+
 class IdTags:
     """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
     whether it happened."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
+    def __init__(self, journal: Journal, store: Store, authorizer: Authorizer, clock: Clock) -> None:
         self._journal = journal
         self._store = store
+        self._authorizer = authorizer
         self._clock = clock
 
     async def create(self, id_tag: str, fields: TagFields) -> IdTagRecord:
@@ -85,6 +102,19 @@ class IdTags:
         """Remove a tag."""
         if isinstance(await self._journal.commit(DeleteIdTag(id_tag)), Missing):
             raise not_found("id tag", id_tag)
+
+    async def check(self, charge_point: str, id_tag: str, connector: ConnectorAddress | None) -> Check:
+        """What a start with this tag would be answered there now. Changes nothing."""
+        if len(id_tag) > MAX_TAG:
+            raise invalid(Violation("id_tag", f"must have at most {MAX_TAG} characters"))
+        if await self._journal.read(self._store.charge_point, charge_point) is None:
+            raise not_found("charge point", charge_point)
+        authorization = await self._authorizer.authorize(charge_point, id_tag)
+        if authorization.status != ACCEPTED or authorization.allow_concurrent:
+            return Check(authorization.status)
+        held = await self._journal.read(self._store.open_transactions_of_tag, id_tag, MAX_USES)
+        uses = uses_elsewhere(held, charge_point, connector)
+        return Check(CONCURRENT if uses else ACCEPTED, tuple(uses))
 
 
 def _tag_violations(id_tag: str) -> list[Violation]:

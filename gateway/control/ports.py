@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.commands import CallOutcome, Command
+from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.values import Registration
 from gateway.feed import Batch
@@ -60,6 +61,14 @@ class Commands(Protocol):
 
     def expel(self, identity: str) -> None:
         """The charge point is deleted; a live session ends."""
+        ...
+
+
+class Authorizer(Protocol):
+    """The standing of tags, as charge points are answered."""
+
+    async def authorize(self, charge_point: str, id_tag: str) -> Authorization:
+        """By the operator's table. Raises ``StoreUnavailable``; cancelling is safe."""
         ...
 
 

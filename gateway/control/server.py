@@ -27,7 +27,7 @@ from gateway.control.commands import CommandCalls
 from gateway.control.diagnosing import Diagnosing
 from gateway.control.fleets import Fleets
 from gateway.control.id_tags import IdTags
-from gateway.control.ports import Commands, Diagnostics, Feed, Journal
+from gateway.control.ports import Authorizer, Commands, Diagnostics, Feed, Journal
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
 from gateway.control.services.diagnostics import DiagnosticsRpcs
@@ -111,6 +111,7 @@ class ControlServer:
         feed: Feed,
         diagnostics: Diagnostics,
         vendors: VendorServices,
+        authorizer: Authorizer,
         clock: Clock,
         bridge: Bridge | None = None,
     ) -> None:
@@ -126,7 +127,7 @@ class ControlServer:
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
-        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, clock))
+        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, authorizer, clock))
         self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle), store.store_id)
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)

@@ -2,8 +2,8 @@
 
 Only salted verifiers are kept (WP A01.FR.08). How slow a check is follows from where the key came from:
 
-* ``GENERATED``: 20 random bytes of ours. Guessing them is hopeless, so one HMAC-SHA-256 does, and thousands of
-  chargers that reconnect at once cost nothing.
+* ``GENERATED``: 20 random letters and digits (116 bits). Guessing them is hopeless, so one HMAC-SHA-256 does, and
+  thousands of chargers that reconnect at once cost nothing.
 * ``IMPORTED``: given by somebody else, of unknown strength, so a stolen database must not give it away: scrypt, tens
   of milliseconds and 16 MiB each. Callers run ``find`` in a worker thread, a bounded number at a time, after
   ``Verifier.recall`` has not recognised the password from the time before.
@@ -22,7 +22,11 @@ from gateway.domain.records import Credential, CredentialKind
 from gateway.domain.values import new_id
 
 GENERATED_KEY_BYTES = 20
-"""The most that an AuthorizationKey may have (WP 7.2): 160 bits, 40 hexadecimal digits."""
+"""The most that an AuthorizationKey may have (WP 7.2): 40 hexadecimal digits."""
+
+KEY_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"
+"""Letters and digits that are not taken for one another in print (no 0, O, 1, I, l, o). A charger's page asks for a
+password, and its bytes are what is typed there: a key of arbitrary bytes could not be typed (J §6.2.2, OCPP.md X3)."""
 
 MIN_KEY_BYTES, MAX_KEY_BYTES = 8, 40
 """What is taken as a key. The standard says 16 to 20 bytes (WP 7.2, OCPP.md A7.6), and what goes out by
@@ -48,8 +52,8 @@ REMEMBERED = 50_000
 
 
 def generate_key() -> bytes:
-    """A new AuthorizationKey: 20 random bytes."""
-    return secrets.token_bytes(GENERATED_KEY_BYTES)
+    """A new AuthorizationKey: 20 random letters and digits in ASCII, which are its bytes and its text at once."""
+    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(GENERATED_KEY_BYTES)).encode("ascii")
 
 
 def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credential:

@@ -24,6 +24,8 @@ class RefusedConnection:
     count: int
     first_seen: datetime
     last_seen: datetime
+    path: str = ""
+    """What an HTTP request asked for that named no identity."""
 
 
 class FrameKind(StrEnum):

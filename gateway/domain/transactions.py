@@ -1,6 +1,7 @@
 """Transactions' identities: how a retried start is recognised, and whose clock can be trusted for that."""
 
 import hashlib
+from collections.abc import Iterable
 
 import orjson
 
@@ -22,6 +23,17 @@ def start_key(connector: ConnectorAddress, id_tag: str, timestamp: str, meter_st
     """
     identity = orjson.dumps([connector.evse, connector.connector, folded(id_tag), timestamp, meter_start])
     return hashlib.blake2b(identity, digest_size=16).hexdigest()
+
+
+def uses_elsewhere(
+    open_transactions: Iterable[TransactionRecord], charge_point: str, connector: ConnectorAddress | None
+) -> list[TransactionRecord]:
+    """Of a tag's open transactions those that another start of it would compete with (S §7.2, ConcurrentTx).
+
+    One on the very connector that it starts on is no other use, but a stop that was lost; ``connector`` None: which one
+    that is will be the charger's choice, so all count.
+    """
+    return [each for each in open_transactions if each.charge_point != charge_point or each.connector != connector]
 
 
 def is_retry(state: ChargePointState, twin: TransactionRecord, message_id: str, clock_suspect: bool) -> bool:

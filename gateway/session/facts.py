@@ -13,6 +13,7 @@ from gateway.domain.decision import (
     TransactionQuery,
     VendorDataQuery,
 )
+from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock
 from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
 from gateway.session.ports import Authorizer, Journal
@@ -91,7 +92,7 @@ class FactSource:
             held = await self._journal.read(
                 self._store.open_transactions_of_tag, query.id_tag, TAG_TRANSACTIONS_CONSIDERED
             )
-            in_use = any(t.charge_point != charge_point or t.connector != query.connector for t in held)
+            in_use = bool(uses_elsewhere(held, charge_point, query.connector))
         number = await self._take_number()
         return Facts(authorization=authorization, transaction=twin, tag_in_use=in_use, number=number)
 

@@ -95,6 +95,26 @@ def _identity(target: str, prefix: str) -> str | Refusal:
     return _decoded(raw)
 
 
+MAX_SHOWN_PATH = 100
+"""Characters of a path that are shown: enough to see where it differs from the right one."""
+
+_SECRET = re.compile(r"(?i)[0-9a-f]{16,}|[^/]*[:;=@][^/]*|[^/]{49,}")
+"""What a path may hold of secrets: keys in hexadecimal, credentials and parameters, and whatever is longer than an
+identity (``gateway.domain.identity``)."""
+
+
+def shown_path(target: str) -> str:
+    """A request's path for its operator to compare with the right one: without host and query, secrets masked, cut.
+
+    It was sent by a stranger: characters that are not printable ASCII are left out, for whatever shows it.
+    """
+    path = _ABSOLUTE_FORM.sub("", target, count=1) if not target.startswith("/") else target
+    path = re.split(r"[?#]", path, maxsplit=1)[0]
+    path = "".join(each for each in path[: 10 * MAX_SHOWN_PATH] if each.isascii() and each.isprintable())
+    shown = _SECRET.sub("(redacted)", path)
+    return shown if len(shown) <= MAX_SHOWN_PATH else shown[: MAX_SHOWN_PATH - 1] + "~"
+
+
 def _decoded(raw: str) -> str | Refusal:
     if _BAD_PERCENT.search(raw) or "#" in raw or not raw.isascii():
         return Refusal(400, "identity_encoding")

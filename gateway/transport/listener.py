@@ -15,6 +15,7 @@ import trio
 from attrs import define, field, frozen
 
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
+from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
@@ -45,7 +46,8 @@ class Outcome:
     """What became of one connection, for metrics and security events.
 
     ``stage`` is where it ended; ``result`` a stable word: ``served``, ``deadline``, a refusal's reason, a TLS alert.
-    ``status`` is what was answered in HTTP where the upgrade was refused.
+    ``status`` is what was answered in HTTP where the upgrade was refused; ``path`` what the request asked for where
+    that named no identity: bounded, and without what may be a secret (``authentication.shown_path``).
     """
 
     listener: str
@@ -54,6 +56,7 @@ class Outcome:
     address: str
     identity: str | None = None
     status: int | None = None
+    path: str = ""
 
 
 @define(eq=False)
@@ -293,7 +296,8 @@ class Listener:
             request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
-                self._report("admission", answer.reason, address, answer.identity, answer.status)
+                path = "" if answer.identity else shown_path(asked.target)
+                self._report("admission", answer.reason, address, answer.identity, answer.status, path)
                 await connection.reject(answer.status, _TEXTS.get(answer.status, "refused"), answer.headers)
                 return None
             await connection.accept(answer.subprotocol)
@@ -326,13 +330,19 @@ class Listener:
         self._report("session", "served", address)
 
     def _report(
-        self, stage: Stage, result: str, address: str, identity: str | None = None, status: int | None = None
+        self,
+        stage: Stage,
+        result: str,
+        address: str,
+        identity: str | None = None,
+        status: int | None = None,
+        path: str = "",
     ) -> None:
         # At DEBUG: ports on the internet see scanners all day, and a refusal must stay cheap (OCPP.md A1.6).
         _LOG.debug("connection ended", listener=self.name, stage=stage, result=result, address=address)
         self.outcomes[stage, result] += 1
         if self._observe is not None:
-            self._observe(Outcome(self.name, stage, result, address, identity, status))
+            self._observe(Outcome(self.name, stage, result, address, identity, status, path))
 
 
 _TEXTS = {

@@ -23,14 +23,15 @@ HOME = api.ChargePoint(
 )
 
 
-def test_a_generated_key_is_shown_once_in_hexadecimal(fake, run):
-    """Adding a charger without a key shows the one that the gateway made."""
+def test_a_generated_key_is_shown_once_as_it_is_typed(fake, run):
+    """Adding a charger without a key shows the one that the gateway made: as text, and as digits."""
     fake.answers["CreateChargePoint"] = api.CreateChargePointResponse(
-        charge_point=HOME, generated_authorization_key=bytes(range(20))
+        charge_point=HOME, generated_authorization_key=b"abcdefghij2345678ABC"
     )
     result = run("chargers", "add", "HOME-1", "--registration", "pending", "--description", "garage")
     assert result.exit_code == 0, result.output
-    assert bytes(range(20)).hex() in result.stdout
+    assert "AuthorizationKey: abcdefghij2345678ABC" in result.stdout.splitlines()
+    assert b"abcdefghij2345678ABC".hex() in result.stderr
     (request,) = fake.asked("CreateChargePoint")
     assert (request.charge_point.identity, request.charge_point.registration) == ("HOME-1", 2)
     assert not request.HasField("authorization_key")
@@ -140,6 +141,47 @@ def test_a_new_key_is_generated_on_request(fake, run):
     fake.answers["UpdateChargePoint"] = api.UpdateChargePointResponse(generated_authorization_key=b"\xab" * 20)
     result = run("chargers", "update", "HOME-1", "--new-key", "--json")
     assert json.loads(result.stdout)["authorization_key_hex"] == "ab" * 20
+    assert "authorization_key_text" not in json.loads(result.stdout)
+
+
+def test_a_key_that_can_not_be_typed_is_said_to_be_hexadecimal(fake, run):
+    """One that a gateway of an earlier version generates: nobody must take its digits for a password."""
+    fake.answers["UpdateChargePoint"] = api.UpdateChargePointResponse(generated_authorization_key=b"\xab" * 20)
+    result = run("chargers", "update", "HOME-1", "--new-key")
+    assert "AuthorizationKey in hexadecimal: " + "ab" * 20 in result.stdout
+
+
+@pytest.mark.parametrize("command", ["add", "update"])
+def test_a_key_is_given_as_digits_or_as_text(fake, run, command):
+    """Which of the two is said by the option and never guessed."""
+    method = {"add": "CreateChargePoint", "update": "UpdateChargePoint"}[command]
+    for arguments, key in [
+        (["--key", "3132333435363738"], b"12345678"),
+        (["--key-hex", "3132333435363738"], b"12345678"),
+        (["--key-text", "3132333435363738"], b"3132333435363738"),
+        (["--key-text", "gr\u00fcner Strom"], "gr\u00fcner Strom".encode()),
+    ]:
+        assert run("chargers", command, "H", *arguments).exit_code == 0
+        assert fake.asked(method)[-1].authorization_key == key
+    assert run("chargers", command, "H", "--key-text", "-", input="from stdin 1\n").exit_code == 0
+    assert fake.asked(method)[-1].authorization_key == b"from stdin 1"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--key", "00", "--key-text", "hunter23"],
+        ["--key-text", " padded"],
+        ["--key-text", "a\tb"],
+        ["--key", "not hex"],
+    ],
+)
+def test_a_key_that_can_not_be_meant_is_wrong_usage(fake, run, arguments):
+    """Nothing is sent, and the key is not repeated."""
+    result = run("chargers", "add", "H", *arguments)
+    assert result.exit_code == 2
+    assert not fake.requests
+    assert arguments[-1] not in result.stderr
 
 
 def test_removing_asks_and_without_anybody_there_refuses(fake, run):
@@ -161,7 +203,7 @@ def test_an_error_is_one_line_with_its_reason_and_metadata(fake, run):
         {"last_seen": "2024-05-01T10:00:00+00:00"},
     )
     result = run("chargers", "disconnect", "HOME-1")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert result.stdout == ""
     assert result.stderr.startswith(
         "error: charge point HOME-1 is not connected [CHARGE_POINT_OFFLINE], last seen: 2024-05-01T10:00:00+00:00 ("
@@ -185,7 +227,7 @@ def test_wrong_fields_are_told_one_by_one(fake, run):
 def test_no_gateway_is_told_plainly(run, monkeypatch):
     """Nothing listens: no traceback, and no riddle."""
     result = run("chargers", "list", "--target", "127.0.0.1:1")
-    assert result.exit_code == 1
+    assert result.exit_code == 7
     assert result.stderr.startswith("error: no gateway answers")
 
 

@@ -1,7 +1,10 @@
 """`gateway demo`: the whole of it for real, and how it fails. These run a gateway process and take seconds each."""
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +72,60 @@ def test_a_demo_that_takes_too_long_has_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(play, "PLAY_SECONDS", 0.0)
     with pytest.raises(DemoFailed, match="longer than 0 seconds"):
         play.show(tmp_path, stays=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_ended_leaves_no_gateway_behind(number):
+    """A terminal that is closed, a kill, and one that can not be handled: its gateway stops, too."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DEMO_WITH_DEFAULT_SIGNALS],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        try:
+            said = ""
+            while "gateway ready" not in said:
+                line = demo.stdout.readline()
+                assert line, f"the demo ended before its gateway was ready: {said}"
+                said += line
+            gateway = int(said.partition("gateway pid ")[2].split()[0])
+            demo.send_signal(number)
+            demo.stdout.read()
+            assert demo.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+            deadline = time.monotonic() + 60
+            while is_running(gateway) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not is_running(gateway)
+        finally:
+            demo.kill()
+
+
+DEMO_WITH_DEFAULT_SIGNALS = """
+import signal, sys
+for number in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)  # whatever the tests are run under (nohup)
+from gateway.cli import stage
+start = stage.GatewayProcess.start.__func__
+def shown(cls, settings):
+    process = start(cls, settings)
+    print("gateway pid", process.process.pid, flush=True)
+    return process
+stage.GatewayProcess.start = classmethod(shown)
+sys.argv = ["gateway", "demo", "--stay"]
+from gateway.cli.main import run
+run()
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is not one that has ended and waits for its parent to look."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_free_ports_differ():

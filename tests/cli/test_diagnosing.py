@@ -134,7 +134,7 @@ def test_no_frames_and_an_error_are_told_apart(fake, run):
         grpc.StatusCode.NOT_FOUND, "there is no charge point X", "UNKNOWN_CHARGE_POINT"
     )
     result = run("frames", "X")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert result.stderr == "error: there is no charge point X [UNKNOWN_CHARGE_POINT]\n"
 
 

@@ -37,7 +37,7 @@ def test_a_gateway_that_does_not_run_is_told_with_its_address(run):
         target = f"127.0.0.1:{taken.getsockname()[1]}"
     result = run(*LIST, "--target", target)
     assert result.stderr == f"error: no gateway answers at {target}: nothing listens there\n"
-    assert result.exit_code == 1
+    assert result.exit_code == 7
 
 
 def test_tls_towards_a_gateway_without_it_says_to_leave_out_the_ca(fake, run, ca):
@@ -94,7 +94,7 @@ def test_a_wrong_field_is_named_by_its_option(fake, run, arguments, method, fiel
     )
     fake.answers[method] = [failure]
     result = run(*arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {option}")
     assert field not in result.stderr.replace("--", "")
 

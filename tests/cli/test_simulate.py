@@ -46,7 +46,7 @@ def test_another_error_of_the_gateway_ends_it(fake, run, simulated):
     """Nothing is simulated with half of the keys."""
     fake.answers["CreateChargePoint"] = Failure(grpc.StatusCode.INVALID_ARGUMENT, "no such identity", "INVALID_REQUEST")
     result = run("simulate", "--create")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no such identity [INVALID_REQUEST]" in result.stderr
     assert not simulated
 

@@ -57,12 +57,12 @@ def test_a_request_id_can_be_given(fake, run):
     assert (request.request_id, request.type) == ("night-1", api.ResetType.RESET_TYPE_HARD)
 
 
-def test_a_chargers_no_is_exit_code_1_with_its_word(fake, run):
+def test_a_chargers_no_is_exit_code_3_with_its_word(fake, run):
     """Rejected is an answer to the API, and a failure to the person."""
     rejected = api.Command(answer=api.CommandAnswer(status=api.StatusAnswer(status="Rejected")))
     fake.answers["RemoteStartTransaction"] = api.RemoteStartTransactionResponse(command=rejected, status=2)
     result = run("start", "HOME-1", "--tag", "TAG")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.stderr == "error: HOME-1 refused the start: Rejected\n"
     assert not fake.asked("RemoteStartTransaction")[0].HasField("connector")
 
@@ -70,10 +70,10 @@ def test_a_chargers_no_is_exit_code_1_with_its_word(fake, run):
 def test_an_unknown_outcome_is_told_as_such(fake, run):
     """The reason and the command's id reach the operator."""
     fake.answers["Reset"] = Failure(
-        grpc.StatusCode.ABORTED, "no answer in time", "OUTCOME_UNKNOWN", {"command_id": "cmd_1"}
+        grpc.StatusCode.UNKNOWN, "no answer in time", "OUTCOME_UNKNOWN", {"command_id": "cmd_1"}
     )
     result = run("reset", "HOME-1")
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert result.stderr == "error: no answer in time [OUTCOME_UNKNOWN], command id: cmd_1\n"
 
 
@@ -90,7 +90,7 @@ def test_a_stop_finds_the_only_running_transaction(fake, run):
 def test_a_stop_of_nothing_says_so(fake, run):
     """Nothing is sent to the charger."""
     result = run("stop", "HOME-1")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "no transaction is running" in result.stderr
 
 
@@ -98,7 +98,7 @@ def test_a_stop_among_several_asks_which(fake, run):
     """The choices are told as they would be typed."""
     fake.answers["ListTransactions"] = running(ONE, TWO)
     result = run("stop", "HOME-1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--transaction tx_1 (connector 1, TAG, since 2024-05-01" in result.stderr
     assert not fake.asked("RemoteStopTransaction")
 
@@ -130,7 +130,7 @@ def test_an_unlocked_connector_is_success(fake, run):
     ]
     assert run("unlock", "HOME-1").exit_code == 0
     result = run("unlock", "HOME-1", "--connector", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "refused connector 1: UnlockFailed" in result.stderr
 
 
@@ -138,7 +138,7 @@ def test_json_is_printed_for_a_refusal_too(fake, run):
     """A machine reads the answer on standard output, and sees the exit code."""
     fake.answers["Reset"] = api.ResetResponse(command=api.Command(command_id="cmd_1"), status=2)
     result = run("reset", "HOME-1", "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert json.loads(result.stdout) == {"command": {"command_id": "cmd_1"}, "status": "RESET_STATUS_REJECTED"}
 
 
@@ -163,7 +163,7 @@ def test_an_unknown_key_is_a_failure(fake, run):
     """What was asked for and isn't there is told."""
     fake.answers["GetConfiguration"] = api.GetConfigurationResponse(unknown_keys=["Nope"])
     result = run("config", "get", "HOME-1", "Nope")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "does not know: Nope" in result.stderr
     assert list(fake.asked("GetConfiguration")[0].keys) == ["Nope"]
 
@@ -263,9 +263,46 @@ def test_a_limit_in_time_ends_by_itself(fake, limited):
     assert schedule.duration.ToTimedelta() == timedelta(minutes=40)
 
 
-def test_a_limit_has_one_decimal(limited):
-    """OCPP allows no more (S §7.14)."""
-    assert limited("--amps", 6.28).charging_profile.schedule.periods[0].limit == 6.3
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("8.05", 8.0),
+        ("6.28", 6.2),
+        ("6.99", 6.9),
+        ("0.19", 0.1),
+        ("8.1", 8.1),
+        ("0", 0.0),
+        ("7.9999999999999999999", 7.9),
+    ],
+)
+@pytest.mark.parametrize("option", ["--amps", "--watts"])
+def test_a_limit_is_never_higher_than_was_asked_for(fake, limited, option, typed, sent):
+    """OCPP has one decimal (S §7.14): rounded down, from the digits as typed."""
+    assert limited(option, typed).charging_profile.schedule.periods[0].limit == sent
+
+
+def test_what_was_set_is_shown(fake, run):
+    """Also where it is less than was asked for; JSON has it as fields."""
+    fake.answers["SetChargingProfile"] = api.SetChargingProfileResponse(command=ACCEPTED, status=1)
+    result = run("limit", "HOME-1", "--amps", "8.05")
+    assert result.stdout.splitlines()[-1].endswith("(ChargePointMaxProfile): 8.0 A")
+    assert "8.05 A was rounded down to 8.0 A" in result.stderr
+    said = json.loads(run("limit", "HOME-1", "--watts", "3700.55", "--json").stdout)
+    assert (said["limit"], said["rate_unit"]) == ("3700.5", "W")
+    exact = run("limit", "HOME-1", "--amps", "8")
+    assert "rounded" not in exact.stderr
+
+
+@pytest.mark.parametrize(
+    "typed", ["0.04", "0.0999", "1e-30", "nan", "inf", "-inf", "1e400", "-1", "8,05", "8 A", "10000001"]
+)
+def test_a_limit_that_can_not_be_told_is_refused(fake, run, typed):
+    """One above 0 that would become 0 stops the charging; what is no number limits nothing."""
+    for option in ("--amps", "--watts"):
+        result = run("limit", "HOME-1", option, typed)
+        assert result.exit_code == 2, result.output
+        assert option in result.stderr
+    assert not fake.requests
 
 
 @pytest.mark.parametrize(
@@ -281,7 +318,7 @@ def test_a_limit_among_several_transactions_asks_which(fake, run):
     """It never guesses."""
     fake.answers["ListTransactions"] = running(ONE, TWO)
     result = run("limit", "HOME-1", "--amps", 6)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--transaction tx_2" in result.stderr
 
 
@@ -289,7 +326,7 @@ def test_a_limit_on_a_transaction_that_is_over_is_refused(fake, run):
     """A TxProfile without its transaction is against the rules."""
     fake.answers["ListTransactions"] = running(ONE)
     result = run("limit", "HOME-1", "--amps", 6, "--transaction", "tx_9")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "tx_9 is not running" in result.stderr
 
 

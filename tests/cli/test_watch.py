@@ -142,7 +142,7 @@ def test_a_watch_that_is_terminated_says_how_to_go_on(fake, run):
 def test_a_gateway_that_never_answered_is_not_waited_for(fake, run):
     """A wrong address is told at once."""
     fake.answers["WatchEvents"] = [[GONE]]
-    assert run("watch").exit_code == 1
+    assert run("watch").exit_code == 7
     assert len(fake.asked("WatchEvents")) == 1
 
 

@@ -17,6 +17,7 @@ from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
+from gateway.session.facts import TableAuthorizer
 from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.sqlite import SqliteStore
 
@@ -156,6 +157,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
         feed=feed,
         diagnostics=diagnostics,
         vendors=vendors,
+        authorizer=TableAuthorizer(journal, store, lambda: datetime.now(UTC)),
         clock=lambda: datetime.now(UTC),
         bridge=bridge,
     )

@@ -1,12 +1,16 @@
 """IdTagService over a real server and client, in front of a real store."""
 
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import grpc
 import pytest
 import trio
 
+from gateway.api.v1 import command_pb2
 from gateway.api.v1 import id_tag_pb2 as pb
+from gateway.domain.events import ChargePointConnected, NewEvent, TransactionStarted
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.api import Append, CreateChargePoint, OpenSession
 from tests.control.fakes import NOW
 
 
@@ -105,3 +109,56 @@ async def test_what_can_not_be_a_tag_is_refused_by_its_field(gateway, failing, r
     problem = await failing(getattr(gateway.client.id_tags, rpc), request_)
     assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
     assert field in [name for name, _ in problem.violations]
+
+
+# --- what a start would be answered ---------------------------------------------------------------------------
+
+
+def started(identity, epoch, transaction_id, number, tag, connector):
+    """A transaction that has started."""
+    body = TransactionStarted(transaction_id, number, connector, tag, "Accepted", 0, f"key-{number}")
+    return Append(identity, epoch, (NewEvent(body, NOW),))
+
+
+async def test_a_check_says_what_a_start_would_be_answered(gateway, failing):
+    """By the table, and ConcurrentTx with the transactions where the tag is in use elsewhere."""
+    stub = gateway.client.id_tags
+    for identity in ("CP1", "CP2"):
+        gateway.store.commit([CreateChargePoint(identity, Registration.ACCEPTED, (), NOW)])
+    for tag, fields in {
+        "OK": {},
+        "OFTEN": {"allow_concurrent": True},
+        "BLOCKED": {"status": pb.ID_TAG_STATUS_BLOCKED},
+        "OLD": {"expire_time": NOW - timedelta(days=1)},
+    }.items():
+        await gateway.call(stub.CreateIdTag, new(tag, **fields))
+
+    async def check(tag, identity="CP1", **where):
+        request = pb.CheckIdTagRequest(charge_point=identity, id_tag=tag, **where)
+        found = await gateway.call(stub.CheckIdTag, request)
+        name = command_pb2.AuthorizationStatus.Name(found.status).removeprefix("AUTHORIZATION_STATUS_")
+        return name, [each.transaction_id for each in found.transactions]
+
+    for tag, status in [("ok", "ACCEPTED"), ("BLOCKED", "BLOCKED"), ("OLD", "EXPIRED"), ("NOBODY", "INVALID")]:
+        assert await check(tag) == (status, [])
+
+    (opened,) = gateway.store.commit([OpenSession("CP2", ChargePointConnected("192.0.2.1", "ocpp1.6", 2), NOW)])
+    one, two = ConnectorAddress(1, 1), ConnectorAddress(2, 1)
+    for number, tag in enumerate(("OK", "OFTEN"), 1):
+        gateway.store.commit([started("CP2", opened.epoch, f"tx_{number}", number, tag, one)])
+    assert await check("OK") == ("CONCURRENT_TX", ["tx_1"])
+    assert await check("OK", "CP2") == ("CONCURRENT_TX", ["tx_1"])
+    assert await check("OK", "CP2", connector={"evse": two.evse, "connector": 1}) == ("CONCURRENT_TX", ["tx_1"])
+    assert await check("OK", "CP2", connector={"evse": one.evse, "connector": 1}) == ("ACCEPTED", [])
+    assert await check("OFTEN") == ("ACCEPTED", [])
+
+    problem = await failing(stub.CheckIdTag, pb.CheckIdTagRequest(charge_point="NOPE", id_tag="OK"))
+    assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CHARGE_POINT")
+    for request, field in [
+        (pb.CheckIdTagRequest(id_tag="OK"), "charge_point"),
+        (pb.CheckIdTagRequest(charge_point="CP1"), "id_tag"),
+        (pb.CheckIdTagRequest(charge_point="CP1", id_tag="x" * 21), "id_tag"),
+    ]:
+        problem = await failing(stub.CheckIdTag, request)
+        assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert [name for name, _ in problem.violations] == [field]

@@ -55,6 +55,7 @@ def test_a_server_for_a_refused_address_can_not_be_made():
             feed=None,
             diagnostics=None,
             vendors=None,
+            authorizer=None,
             clock=None,
         )
 
@@ -75,6 +76,7 @@ def beside(first, settings):
         feed=first.feed,
         diagnostics=first.diagnostics,
         vendors=first.vendors,
+        authorizer=None,
         clock=None,
         bridge=Bridge(),
     )

@@ -144,7 +144,9 @@ async def test_an_update_of_a_tag_gives_up_when_others_always_come_first(autojum
     """ABORTED, after a few attempts."""
     journal = FakeJournal(result=GuardFailed(), record=IdTagRecord("T", "Accepted", NOW, NOW))
     with pytest.raises(Failure) as caught:
-        await IdTags(journal, NoStore(), lambda: NOW).update("T", TagFields("Blocked"), frozenset({"status"}), None)
+        await IdTags(journal, NoStore(), None, lambda: NOW).update(
+            "T", TagFields("Blocked"), frozenset({"status"}), None
+        )
     assert caught.value.status is Status.ABORTED
     assert len(journal.committed) == ATTEMPTS
 

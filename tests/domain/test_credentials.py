@@ -41,10 +41,19 @@ def test_verifiers_of_one_key_differ_and_do_not_show_it():
 
 
 def test_generated_keys_have_twenty_bytes_and_never_repeat():
-    """160 bits, as many as the standard allows."""
+    """As many as the standard allows, and more than a hundred random bits in them."""
     keys = {generate_key() for _ in range(100)}
     assert len(keys) == 100
     assert {len(key) for key in keys} == {20}
+    assert len(set(b"".join(keys))) > 50
+
+
+def test_a_generated_key_can_be_typed_as_it_is_printed():
+    """Letters and digits that are not taken for one another: the text that is typed and the bytes are one."""
+    for key in (generate_key() for _ in range(100)):
+        text = key.decode("ascii")
+        assert text.isalnum()
+        assert not set(text) & set("0O1Il")
 
 
 @pytest.mark.parametrize("length", [0, MIN_KEY_BYTES - 1, MAX_KEY_BYTES + 1])

@@ -71,6 +71,21 @@ async def test_who_was_turned_away_is_listed_with_the_reason(gateway):
     assert "some other key" not in everything
 
 
+async def test_a_wrong_path_is_listed_as_it_was_asked_for(gateway):
+    """Where it differs from the right one can be seen; what may be a secret can't."""
+    for prefix, identity in [("/", "CP1"), ("/steve/websocket/", "CP1"), ("/ocpp/CP1/", "0123456789abcdef0123")]:
+        with pytest.raises(Refused):
+            await Wire.open(gateway, identity, prefix=prefix)
+    with pytest.raises(Refused):
+        await Wire.open(gateway, "?key=hunter2")
+    paths = {each.path for each in refused(gateway) if each.stage == pb.CONNECTION_STAGE_ADMISSION}
+    assert paths == {"/CP1", "/steve/websocket/CP1", "/ocpp/CP1/(redacted)", "/ocpp/"}
+    shown = await in_thread(command_line, gateway, "refused")
+    assert "/steve/websocket/CP1" in shown
+    assert "hunter2" not in shown
+    assert "0123456789abcdef" not in shown
+
+
 def distrusting(gateway: Gateway, stream: socket.socket) -> None:
     """A charger that does not have the CA."""
     context = ssl.create_default_context()

@@ -56,26 +56,32 @@ class Wire:
         *,
         key: bytes = KEY,
         subprotocols: Sequence[str] = ("ocpp1.6",),
+        prefix: str = "/ocpp/",
     ) -> "Wire":
         """Connect as ``identity``. Raises Refused and LinkLost; fails if there is no answer."""
         with trio.fail_after(PATIENCE):
             try:
                 tcp = await trio.open_tcp_stream("127.0.0.1", gateway.port)
                 stream = trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True)
-                return await cls._upgrade(stream, identity, key, subprotocols)
+                return await cls._upgrade(stream, prefix + identity, identity, key, subprotocols)
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise LinkLost from error
 
     @classmethod
     async def _upgrade(
-        cls, stream: trio.SSLStream[trio.SocketStream], identity: str, key: bytes, subprotocols: Sequence[str]
+        cls,
+        stream: trio.SSLStream[trio.SocketStream],
+        target: str,
+        identity: str,
+        key: bytes,
+        subprotocols: Sequence[str],
     ) -> "Wire":
         try:
             protocol = WSConnection(ConnectionType.CLIENT)
             token = base64.b64encode(identity.encode() + b":" + key)
             request = ws.Request(
                 host="localhost",
-                target=f"/ocpp/{identity}",
+                target=target,
                 subprotocols=list(subprotocols),
                 extra_headers=[(b"Authorization", b"Basic " + token)],
             )

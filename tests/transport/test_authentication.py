@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from gateway.domain.identity import MAX_CHARACTERS
 from gateway.transport.api import Peer, Refusal, UpgradeRequest
 from gateway.transport.authentication import (
+    MAX_SHOWN_PATH,
     Claim,
     claim,
     select_subprotocol,
+    shown_path,
     unauthorized,
 )
 
@@ -229,3 +231,33 @@ def test_no_offer_is_refused_unless_the_operator_assumes() -> None:
     """OCPP.md X2, quirk 1: served then, without an echo."""
     assert select_subprotocol([], ["ocpp1.6"]) == Refusal(400, "subprotocol_missing")
     assert select_subprotocol([], ["ocpp1.6"], assume=True) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/steve/websocket/CentralSystemService/CP1", "/steve/websocket/CentralSystemService/CP1"),
+        ("/", "/"),
+        ("/ws/CP1?token=hunter2#x", "/ws/CP1"),
+        ("wss://user:hunter2@host:9443/ws/CP1", "/ws/CP1"),
+        ("https://host", ""),
+        ("/ws/user:hunter2@CP1", "/ws/(redacted)"),
+        ("/ws/CP1;password=hunter2", "/ws/(redacted)"),
+        ("/ocpp/CP1/00112233445566778899AABBCCDDEEFF00112233", "/ocpp/CP1/(redacted)"),
+        ("/ocpp/CP1/" + "k" * 49, "/ocpp/CP1/(redacted)"),
+        ("/a\x1b[2J\x00\x85\u202e/b", "/a[2J/b"),
+        ("/abc" * 1_000, ("/abc" * 1_000)[:99] + "~"),
+    ],
+)
+def test_a_path_is_shown_without_what_may_be_a_secret(target, shown):
+    """An operator compares it with the right one; a stranger has written it."""
+    assert shown_path(target) == shown
+
+
+@given(st.text())
+def test_whatever_a_path_is_what_is_shown_is_short_and_printable(target):
+    """It goes to a terminal."""
+    found = shown_path(target)
+    assert len(found) <= MAX_SHOWN_PATH
+    assert found.isascii()
+    assert found.isprintable()

@@ -394,7 +394,7 @@ class CreateChargePointRequest(_message.Message):
     AUTHORIZATION_KEY_FIELD_NUMBER: _builtins.int
     authorization_key: _builtins.bytes
     """Its AuthorizationKey, 8 to 40 bytes: the password that it presents, as bytes. Without it the gateway generates
-    one of 20 random bytes and returns it.
+    one of 20 random letters and digits and returns it.
     """
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
@@ -427,8 +427,8 @@ class CreateChargePointResponse(_message.Message):
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     GENERATED_AUTHORIZATION_KEY_FIELD_NUMBER: _builtins.int
     generated_authorization_key: _builtins.bytes
-    """The generated AuthorizationKey, shown this once; empty if the caller gave one. A charger's user interface usually
-    takes it as 40 hexadecimal digits.
+    """The generated AuthorizationKey, shown this once; empty if the caller gave one. It is printable ASCII: typed as it
+    is where a charger asks for its password, and as the 40 hexadecimal digits of its bytes where it asks for those.
     """
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
@@ -835,7 +835,7 @@ class UpdateChargePointRequest(_message.Message):
     authorization_key: _builtins.bytes
     """The key, 8 to 40 bytes."""
     generate_authorization_key: _builtins.bool
-    """True: generate one of 20 random bytes and return it."""
+    """True: generate one of 20 random letters and digits and return it."""
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
         """The charge point: identity (required), the fields that the mask names and, optionally, the etag."""

@@ -25,35 +25,35 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/diagnostics.proto\x12\x0egateway.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x02\n\x11RefusedConnection\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08listener\x18\x03 \x01(\t\x12.\n\x05stage\x18\x04 \x01(\x0e\x32\x1f.gateway.api.v1.ConnectionStage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x0bhttp_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0e\n\x0c_http_status\"m\n\x1dListRefusedConnectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"y\n\x1eListRefusedConnectionsResponse\x12>\n\x13refused_connections\x18\x01 \x03(\x0b\x32!.gateway.api.v1.RefusedConnection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x05\x46rame\x12.\n\nframe_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.gateway.api.v1.FrameKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x08\x12\x10\n\x08redacted\x18\x06 \x01(\x08\")\n\x11ListFramesRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\";\n\x12ListFramesResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Frame\"\xea\x01\n\tDeviation\x12\x11\n\tdeviation\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_charge_point\x18\x08 \x01(\t\"w\n\x15ListDeviationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\"`\n\x16ListDeviationsResponse\x12-\n\ndeviations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Deviation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa5\x01\n\x0f\x43onnectionStage\x12 \n\x1c\x43ONNECTION_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_STAGE_ACCEPT\x10\x01\x12\x18\n\x14\x43ONNECTION_STAGE_TLS\x10\x02\x12\x19\n\x15\x43ONNECTION_STAGE_HTTP\x10\x03\x12\x1e\n\x1a\x43ONNECTION_STAGE_ADMISSION\x10\x04*\x86\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_KIND_RECEIVED\x10\x01\x12\x13\n\x0f\x46RAME_KIND_SENT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CONNECTED\x10\x03\x12\x15\n\x11\x46RAME_KIND_CLOSED\x10\x04\x32\xc3\x02\n\x12\x44iagnosticsService\x12w\n\x16ListRefusedConnections\x12-.gateway.api.v1.ListRefusedConnectionsRequest\x1a..gateway.api.v1.ListRefusedConnectionsResponse\x12S\n\nListFrames\x12!.gateway.api.v1.ListFramesRequest\x1a\".gateway.api.v1.ListFramesResponse\x12_\n\x0eListDeviations\x12%.gateway.api.v1.ListDeviationsRequest\x1a&.gateway.api.v1.ListDeviationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/diagnostics.proto\x12\x0egateway.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x11RefusedConnection\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08listener\x18\x03 \x01(\t\x12.\n\x05stage\x18\x04 \x01(\x0e\x32\x1f.gateway.api.v1.ConnectionStage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x0bhttp_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04path\x18\n \x01(\tB\x0e\n\x0c_http_status\"m\n\x1dListRefusedConnectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"y\n\x1eListRefusedConnectionsResponse\x12>\n\x13refused_connections\x18\x01 \x03(\x0b\x32!.gateway.api.v1.RefusedConnection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x05\x46rame\x12.\n\nframe_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.gateway.api.v1.FrameKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x08\x12\x10\n\x08redacted\x18\x06 \x01(\x08\")\n\x11ListFramesRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\";\n\x12ListFramesResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Frame\"\xea\x01\n\tDeviation\x12\x11\n\tdeviation\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_charge_point\x18\x08 \x01(\t\"w\n\x15ListDeviationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\"`\n\x16ListDeviationsResponse\x12-\n\ndeviations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Deviation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa5\x01\n\x0f\x43onnectionStage\x12 \n\x1c\x43ONNECTION_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_STAGE_ACCEPT\x10\x01\x12\x18\n\x14\x43ONNECTION_STAGE_TLS\x10\x02\x12\x19\n\x15\x43ONNECTION_STAGE_HTTP\x10\x03\x12\x1e\n\x1a\x43ONNECTION_STAGE_ADMISSION\x10\x04*\x86\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_KIND_RECEIVED\x10\x01\x12\x13\n\x0f\x46RAME_KIND_SENT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CONNECTED\x10\x03\x12\x15\n\x11\x46RAME_KIND_CLOSED\x10\x04\x32\xc3\x02\n\x12\x44iagnosticsService\x12w\n\x16ListRefusedConnections\x12-.gateway.api.v1.ListRefusedConnectionsRequest\x1a..gateway.api.v1.ListRefusedConnectionsResponse\x12S\n\nListFrames\x12!.gateway.api.v1.ListFramesRequest\x1a\".gateway.api.v1.ListFramesResponse\x12_\n\x0eListDeviations\x12%.gateway.api.v1.ListDeviationsRequest\x1a&.gateway.api.v1.ListDeviationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.diagnostics_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONNECTIONSTAGE']._serialized_start=1349
-  _globals['_CONNECTIONSTAGE']._serialized_end=1514
-  _globals['_FRAMEKIND']._serialized_start=1517
-  _globals['_FRAMEKIND']._serialized_end=1651
+  _globals['_CONNECTIONSTAGE']._serialized_start=1363
+  _globals['_CONNECTIONSTAGE']._serialized_end=1528
+  _globals['_FRAMEKIND']._serialized_start=1531
+  _globals['_FRAMEKIND']._serialized_end=1665
   _globals['_REFUSEDCONNECTION']._serialized_start=86
-  _globals['_REFUSEDCONNECTION']._serialized_end=388
-  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_start=390
-  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_end=499
-  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_start=501
-  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_end=622
-  _globals['_FRAME']._serialized_start=625
-  _globals['_FRAME']._serialized_end=786
-  _globals['_LISTFRAMESREQUEST']._serialized_start=788
-  _globals['_LISTFRAMESREQUEST']._serialized_end=829
-  _globals['_LISTFRAMESRESPONSE']._serialized_start=831
-  _globals['_LISTFRAMESRESPONSE']._serialized_end=890
-  _globals['_DEVIATION']._serialized_start=893
-  _globals['_DEVIATION']._serialized_end=1127
-  _globals['_LISTDEVIATIONSREQUEST']._serialized_start=1129
-  _globals['_LISTDEVIATIONSREQUEST']._serialized_end=1248
-  _globals['_LISTDEVIATIONSRESPONSE']._serialized_start=1250
-  _globals['_LISTDEVIATIONSRESPONSE']._serialized_end=1346
-  _globals['_DIAGNOSTICSSERVICE']._serialized_start=1654
-  _globals['_DIAGNOSTICSSERVICE']._serialized_end=1977
+  _globals['_REFUSEDCONNECTION']._serialized_end=402
+  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_start=404
+  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_end=513
+  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_start=515
+  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_end=636
+  _globals['_FRAME']._serialized_start=639
+  _globals['_FRAME']._serialized_end=800
+  _globals['_LISTFRAMESREQUEST']._serialized_start=802
+  _globals['_LISTFRAMESREQUEST']._serialized_end=843
+  _globals['_LISTFRAMESRESPONSE']._serialized_start=845
+  _globals['_LISTFRAMESRESPONSE']._serialized_end=904
+  _globals['_DEVIATION']._serialized_start=907
+  _globals['_DEVIATION']._serialized_end=1141
+  _globals['_LISTDEVIATIONSREQUEST']._serialized_start=1143
+  _globals['_LISTDEVIATIONSREQUEST']._serialized_end=1262
+  _globals['_LISTDEVIATIONSRESPONSE']._serialized_start=1264
+  _globals['_LISTDEVIATIONSRESPONSE']._serialized_end=1360
+  _globals['_DIAGNOSTICSSERVICE']._serialized_start=1668
+  _globals['_DIAGNOSTICSSERVICE']._serialized_end=1991
 # @@protoc_insertion_point(module_scope)

@@ -99,6 +99,7 @@ class RefusedConnection(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
     LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """The identity that the peer named: nothing of it is proven. Empty if it ended before one was named, or what was named
     can't be one.
@@ -115,6 +116,10 @@ class RefusedConnection(_message.Message):
     """What was answered in HTTP; unset if nothing was."""
     count: _builtins.int
     """How many."""
+    path: _builtins.str
+    """The path that its HTTP request asked for, where that named no identity: without query, cut at 100 characters, and
+    with "(redacted)" in the place of what may be a secret.
+    """
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """When the first one ended."""
@@ -135,10 +140,11 @@ class RefusedConnection(_message.Message):
         count: _builtins.int = ...,
         first_seen_time: _timestamp_pb2.Timestamp | None = ...,
         last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_http_status", b"_http_status", "first_seen_time", b"first_seen_time", "http_status", b"http_status", "last_seen_time", b"last_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_http_status", b"_http_status", "address", b"address", "charge_point", b"charge_point", "count", b"count", "first_seen_time", b"first_seen_time", "http_status", b"http_status", "last_seen_time", b"last_seen_time", "listener", b"listener", "reason", b"reason", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_http_status", b"_http_status", "address", b"address", "charge_point", b"charge_point", "count", b"count", "first_seen_time", b"first_seen_time", "http_status", b"http_status", "last_seen_time", b"last_seen_time", "listener", b"listener", "path", b"path", "reason", b"reason", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__http_status: _TypeAlias = _typing.Literal["http_status"]  # noqa: Y015
     _WhichOneofArgType__http_status: _TypeAlias = _typing.Literal["_http_status", b"_http_status"]  # noqa: Y015

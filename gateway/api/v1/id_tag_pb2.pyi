@@ -4,6 +4,8 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gateway.api.v1 import command_pb2 as _command_pb2
+from gateway.api.v1 import common_pb2 as _common_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
@@ -353,3 +355,99 @@ class DeleteIdTagResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteIdTagResponse: _TypeAlias = DeleteIdTagResponse  # noqa: Y015
+
+@_typing.final
+class CheckIdTagRequest(_message.Message):
+    """Request of CheckIdTag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    ID_TAG_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point that it would start on. Required."""
+    id_tag: _builtins.str
+    """The tag, which need not be in the table: at most 20 characters. Required."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector. Unset: the charge point chooses, and an open transaction of the tag on any of its connectors counts
+        as another use.
+        """
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        id_tag: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "id_tag", b"id_tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckIdTagRequest: _TypeAlias = CheckIdTagRequest  # noqa: Y015
+
+@_typing.final
+class IdTagUse(_message.Message):
+    """An open transaction that occupies a tag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The transaction, by the gateway's id."""
+    charge_point: _builtins.str
+    """Identity of its charge point."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """Its connector."""
+
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        charge_point: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdTagUse: _TypeAlias = IdTagUse  # noqa: Y015
+
+@_typing.final
+class CheckIdTagResponse(_message.Message):
+    """Response of CheckIdTag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    status: _command_pb2.AuthorizationStatus.ValueType
+    """What the charge point would be answered. A tag that is not in the table has the status that
+    authorization.unknown_tags in the gateway's settings gives it.
+    """
+    @_builtins.property
+    def transactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdTagUse]:
+        """With CONCURRENT_TX: the transactions that occupy it, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        status: _command_pb2.AuthorizationStatus.ValueType = ...,
+        transactions: _abc.Iterable[Global___IdTagUse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status", "transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckIdTagResponse: _TypeAlias = CheckIdTagResponse  # noqa: Y015

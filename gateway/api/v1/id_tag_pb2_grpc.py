@@ -60,6 +60,11 @@ class IdTagServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagResponse.FromString,
                 _registered_method=True)
+        self.CheckIdTag = channel.unary_unary(
+                '/gateway.api.v1.IdTagService/CheckIdTag',
+                request_serializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagResponse.FromString,
+                _registered_method=True)
 
 
 class IdTagServiceServicer:
@@ -101,6 +106,14 @@ class IdTagServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckIdTag(self, request, context):
+        """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
+        reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdTagServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +141,11 @@ def add_IdTagServiceServicer_to_server(servicer, server):
                     servicer.DeleteIdTag,
                     request_deserializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagResponse.SerializeToString,
+            ),
+            'CheckIdTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckIdTag,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +284,33 @@ class IdTagService:
             '/gateway.api.v1.IdTagService/DeleteIdTag',
             gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_id__tag__pb2.DeleteIdTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckIdTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.IdTagService/CheckIdTag',
+            gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_id__tag__pb2.CheckIdTagResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class IdTagServiceStub:
     """Changes what the mask names. ABORTED with reason ETAG_MISMATCH if an etag was given and the tag has changed since."""
     DeleteIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.DeleteIdTagRequest, _id_tag_pb2.DeleteIdTagResponse]
     """Removes a tag. Transactions that it started stay."""
+    CheckIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.CheckIdTagRequest, _id_tag_pb2.CheckIdTagResponse]
+    """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
+    reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+    """
 
 @_typing.type_check_only
 class IdTagServiceAsyncStub(IdTagServiceStub):
@@ -59,6 +63,10 @@ class IdTagServiceAsyncStub(IdTagServiceStub):
     """Changes what the mask names. ABORTED with reason ETAG_MISMATCH if an etag was given and the tag has changed since."""
     DeleteIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.DeleteIdTagRequest, _id_tag_pb2.DeleteIdTagResponse]  # type: ignore[assignment]
     """Removes a tag. Transactions that it started stay."""
+    CheckIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.CheckIdTagRequest, _id_tag_pb2.CheckIdTagResponse]  # type: ignore[assignment]
+    """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
+    reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+    """
 
 class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
     """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting."""
@@ -102,5 +110,15 @@ class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_id_tag_pb2.DeleteIdTagResponse, _abc.Awaitable[_id_tag_pb2.DeleteIdTagResponse]]:
         """Removes a tag. Transactions that it started stay."""
+
+    @_abc_1.abstractmethod
+    def CheckIdTag(
+        self,
+        request: _id_tag_pb2.CheckIdTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_id_tag_pb2.CheckIdTagResponse, _abc.Awaitable[_id_tag_pb2.CheckIdTagResponse]]:
+        """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
+        reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+        """
 
 def add_IdTagServiceServicer_to_server(servicer: IdTagServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,6 +18,7 @@ def refused_connection(entry: RefusedConnection) -> pb.RefusedConnection:
         count=entry.count,
         first_seen_time=timestamp(entry.first_seen),
         last_seen_time=timestamp(entry.last_seen),
+        path=entry.path,
     )
 
 

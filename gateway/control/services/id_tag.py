@@ -4,7 +4,8 @@ from gateway.api.v1 import id_tag_pb2 as pb
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.id_tags import IdTags, TagFields
-from gateway.control.messages.enums import ID_TAG_STATUS
+from gateway.control.messages.common import connector
+from gateway.control.messages.enums import AUTHORIZATION, ID_TAG_STATUS
 from gateway.control.messages.reading import Fields
 from gateway.control.messages.resources import id_tag
 from gateway.control.services.charge_point import read_etag
@@ -73,6 +74,24 @@ class IdTagRpcs(Service, IdTagServiceServicer):
     async def DeleteIdTag(self, request: pb.DeleteIdTagRequest, context: Context) -> pb.DeleteIdTagResponse:
         await self.call(context, self._id_tags.delete, _tag(request.id_tag))
         return pb.DeleteIdTagResponse()
+
+    @unary
+    async def CheckIdTag(self, request: pb.CheckIdTagRequest, context: Context) -> pb.CheckIdTagResponse:
+        fields = Fields()
+        fields.text("charge_point", request.charge_point)
+        fields.text("id_tag", request.id_tag)
+        where = fields.optional_connector(request)
+        fields.check()
+        found = await self.call(context, self._id_tags.check, request.charge_point, request.id_tag, where)
+        uses = [
+            pb.IdTagUse(
+                transaction_id=each.transaction_id,
+                charge_point=each.charge_point,
+                connector=connector(each.connector),
+            )
+            for each in found.transactions
+        ]
+        return pb.CheckIdTagResponse(status=AUTHORIZATION.number(found.status), transactions=uses)
 
 
 def _tag(id_tag: str) -> str:

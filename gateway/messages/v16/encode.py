@@ -6,7 +6,7 @@ the number of a transaction.
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
 from gateway.domain import commands as c
@@ -15,6 +15,8 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.times import format_time
 from gateway.domain.values import JSON, ConnectorAddress
 from gateway.messages.v16.addresses import to_connector_id
+
+TENTH: Final = Decimal("0.1")
 
 
 def encode_command(command: c.Command, state: ChargePointState) -> tuple[str, dict[str, Any]]:
@@ -36,7 +38,8 @@ def _connector(address: ConnectorAddress | None) -> int | None:
 
 
 def _limit(value: Decimal | None) -> float | None:
-    return None if value is None else float(round(value, 1))
+    """A rate with OCPP's one decimal (S §7.14). Commands with more are refused before; never more than was asked."""
+    return None if value is None else float(value.quantize(TENTH, rounding=ROUND_DOWN))
 
 
 def _number(transaction_id: str | None, state: ChargePointState) -> int | None:

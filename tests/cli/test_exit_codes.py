@@ -1,0 +1,287 @@
+"""How commands end: exit codes that scripts can tell apart, errors in JSON, and notes while something is waited for."""
+
+import json
+import re
+import socket
+import threading
+
+import grpc
+import pytest
+
+from gateway.api.v1 import command_pb2 as api
+from gateway.api.v1 import id_tag_pb2
+from gateway.cli import patience
+from gateway.cli.exit_codes import ExitCode
+from tests.cli.fakes import Failure
+from tests.support.named_tests import REPOSITORY
+
+CODE = grpc.StatusCode
+SENT = {"charge_point": "H", "command_id": "cmd_1"}
+ACCEPTED = api.Command(answer=api.CommandAnswer(status=api.StatusAnswer(status="Accepted")))
+
+FAILURES = [
+    (Failure(CODE.NOT_FOUND, "there is no charge point H", "UNKNOWN_CHARGE_POINT"), 4),
+    (Failure(CODE.NOT_FOUND, "there is no transaction", "UNKNOWN_TRANSACTION"), 4),
+    (Failure(CODE.FAILED_PRECONDITION, "offline", "CHARGE_POINT_OFFLINE"), 5),
+    (Failure(CODE.FAILED_PRECONDITION, "pending", "CHARGE_POINT_PENDING"), 5),
+    (Failure(CODE.RESOURCE_EXHAUSTED, "full", "QUEUE_FULL"), 5),
+    (Failure(CODE.DEADLINE_EXCEEDED, "not sent", "NOT_SENT"), 5),
+    (Failure(CODE.UNKNOWN, "no answer", "OUTCOME_UNKNOWN", SENT), 6),
+    (Failure(CODE.ABORTED, "no answer", "OUTCOME_UNKNOWN", SENT), 6),
+    (Failure(CODE.FAILED_PRECONDITION, "said no", "GenericError", {**SENT, "code": "GenericError"}), 3),
+    (Failure(CODE.UNIMPLEMENTED, "not known", "NotImplemented", {**SENT, "code": "NotImplemented"}), 3),
+    (Failure(CODE.UNAVAILABLE, "draining", "DRAINING"), 7),
+    (Failure(CODE.UNAVAILABLE, "not sent", "NOT_SENT"), 7),
+    (Failure(CODE.UNAVAILABLE, "disk", "STORE_UNAVAILABLE"), 7),
+    (Failure(CODE.INVALID_ARGUMENT, "wrong", "INVALID_COMMAND"), 2),
+    (Failure(CODE.ALREADY_EXISTS, "taken", "CHARGE_POINT_EXISTS"), 1),
+    (Failure(CODE.INTERNAL, "a bug", "INTERNAL"), 1),
+    (Failure(CODE.UNAVAILABLE, "Socket closed"), 6),
+    (Failure(CODE.DEADLINE_EXCEEDED, "Deadline Exceeded"), 6),
+]
+
+
+@pytest.mark.parametrize(("failure", "code"), FAILURES, ids=[f"{f.code.name}-{f.reason}" for f, _ in FAILURES])
+def test_what_became_of_a_command_is_its_exit_code(fake, run, failure, code):
+    """Also in JSON, where the error says it with the same keys whatever it was."""
+    fake.answers["Reset"] = [failure, failure]
+    plain = run("reset", "H")
+    assert (plain.exit_code, plain.stdout) == (code, "")
+    assert plain.stderr.startswith("error: ")
+    result = run("reset", "H", "--json")
+    assert (result.exit_code, result.stdout) == (code, "")
+    error = json.loads(result.stderr)["error"]
+    assert set(error) == {"exit_code", "status", "reason", "message", "metadata", "violations"}
+    assert error["exit_code"] == code
+    assert failure.message in error["message"]
+    if failure.reason:
+        assert (error["status"], error["reason"]) == (failure.code.name, failure.reason)
+        assert error["metadata"] == failure.metadata
+
+
+def test_a_connection_that_breaks_under_a_command_leaves_its_outcome_unknown(run):
+    """The peer hangs up after the request: it may have been carried out, and where to look is said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def hang_up() -> None:
+            while not done.is_set():
+                try:
+                    peer, _ = server.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.sendall(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")  # an empty SETTINGS frame: HTTP/2 is spoken
+                    peer.recv(65536)
+                    peer.sendall(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")
+                    peer.recv(65536)
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        result = run("reset", "H", "--target", f"127.0.0.1:{server.getsockname()[1]}")
+        done.set()
+        server.close()
+    assert result.exit_code == ExitCode.OUTCOME_UNKNOWN, result.output
+    assert "may be carried out" in result.stderr
+    assert "gateway commands list --charger H" in result.stderr
+
+
+def test_a_gateway_that_is_not_there_was_sent_nothing(run):
+    """Exit code 7, also for commands: the request never left."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+    result = run("reset", "H", "--target", target, "--json")
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert json.loads(result.stderr)["error"]["status"] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["limit", "H", "--amps", "0.04", "--json"], "--amps"),
+        (["limit", "H", "--json"], "--amps"),
+        (["reset", "--json"], "CHARGER"),
+        (["chargers", "add", "H", "--key", "xyz", "--json"], "--key"),
+        (["chargers", "list", "--limit", "0", "--json"], "--limit"),
+        (["chargers", "list", "--no-such-option", "--json"], "--no-such-option"),
+        (["chargers", "list", "--target", "nonsense", "--json"], "--target"),
+        (["transactions", "list", "--since", "yesterday", "--json"], "--since"),
+    ],
+)
+def test_wrong_usage_is_json_too(fake, run, arguments, named):
+    """A program that asked for JSON gets no prose."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = json.loads(result.stderr)["error"]
+    assert error["exit_code"] == 2
+    assert named in error["message"]
+    assert not fake.requests
+
+
+def test_a_refusal_in_json_is_the_answer_and_an_error(fake, run):
+    """The answer on standard output, as without a refusal; the error on standard error."""
+    rejected = api.Command(answer=api.CommandAnswer(status=api.StatusAnswer(status="Rejected")))
+    fake.answers["Reset"] = api.ResetResponse(command=rejected, status=2)
+    result = run("reset", "H", "--json")
+    assert result.exit_code == ExitCode.REFUSED
+    assert json.loads(result.stdout)["status"] == "RESET_STATUS_REJECTED"
+    error = json.loads(result.stderr)["error"]
+    assert (error["reason"], error["metadata"]) == ("REFUSED", {"charge_point": "H", "answer": "Rejected"})
+
+
+UNKNOWN = Failure(CODE.NOT_FOUND, "there is no charge point NOPE", "UNKNOWN_CHARGE_POINT")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stop", "NOPE"],
+        ["stop", "NOPE", "--connector", "1"],
+        ["limit", "NOPE", "--amps", "6"],
+        ["limit", "NOPE", "--amps", "6", "--transaction", "tx_1"],
+        ["limit", "NOPE", "--clear"],
+        ["start", "NOPE", "--tag", "T"],
+        ["reset", "NOPE"],
+        ["unlock", "NOPE"],
+        ["trigger", "NOPE", "Heartbeat"],
+        ["config", "get", "NOPE"],
+        ["config", "set", "NOPE", "K", "V"],
+        ["chargers", "show", "NOPE"],
+        ["chargers", "disconnect", "NOPE"],
+        ["chargers", "remove", "NOPE", "--yes"],
+        ["chargers", "update", "NOPE", "--registration", "accepted"],
+        ["frames", "NOPE"],
+        ["transactions", "list", "--charger", "NOPE"],
+        ["transactions", "orphans", "--charger", "NOPE"],
+        ["commands", "list", "--charger", "NOPE"],
+    ],
+    ids=" ".join,
+)
+def test_a_charger_that_is_not_known_is_the_same_error_everywhere(fake, run, arguments):
+    """A mistyped identity looks like nothing else: not like a charger that has nothing to show."""
+    for method in (
+        *("GetChargePoint", "DeleteChargePoint", "UpdateChargePoint", "DisconnectChargePoint", "ListFrames", "Reset"),
+        *("RemoteStartTransaction", "SetChargingProfile", "UnlockConnector", "TriggerMessage", "GetConfiguration"),
+        *("ChangeConfiguration", "CheckIdTag"),
+    ):
+        fake.answers[method] = UNKNOWN
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.NOT_FOUND
+    assert result.stderr == "error: there is no charge point NOPE [UNKNOWN_CHARGE_POINT]\n"
+
+
+def test_a_charger_without_transactions_is_an_empty_list(fake, run):
+    """And exit code 0."""
+    for arguments in (["transactions", "list"], ["transactions", "orphans"], ["commands", "list"]):
+        assert run(*arguments, "--charger", "H").exit_code == 0
+    assert len(fake.asked("GetChargePoint")) == 3
+
+
+# --- a tag that would be refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("INVALID", "is not valid"),
+        ("BLOCKED", "is blocked"),
+        ("EXPIRED", "has expired"),
+        ("CONCURRENT_TX", "in use"),
+    ],
+)
+def test_a_start_with_a_tag_that_would_be_refused_sends_nothing(fake, run, status, words):
+    """What is known beforehand is said beforehand; --anyway sends it all the same."""
+    number = api.AuthorizationStatus.Value(f"AUTHORIZATION_STATUS_{status}")
+    use = id_tag_pb2.IdTagUse(transaction_id="tx_7", charge_point="OTHER", connector={"evse": 2, "connector": 1})
+    fake.answers["CheckIdTag"] = id_tag_pb2.CheckIdTagResponse(
+        status=number, transactions=[use] if status == "CONCURRENT_TX" else []
+    )
+    fake.answers["RemoteStartTransaction"] = api.RemoteStartTransactionResponse(command=ACCEPTED, status=1)
+    result = run("start", "H", "--tag", "T", "--connector", "1")
+    assert result.exit_code == ExitCode.NOT_SENT
+    assert words in result.stderr
+    assert "nothing was sent" in result.stderr
+    assert ("OTHER connector 2 (tx_7)" in result.stderr) == (status == "CONCURRENT_TX")
+    assert not fake.asked("RemoteStartTransaction")
+    (asked,) = fake.asked("CheckIdTag")
+    assert (asked.charge_point, asked.id_tag, asked.connector.evse) == ("H", "T", 1)
+    assert run("start", "H", "--tag", "T", "--anyway").exit_code == 0
+    assert len(fake.asked("RemoteStartTransaction")) == 1
+
+
+def test_a_tag_is_not_checked_again_for_a_repeated_request(fake, run):
+    """Its first outcome is asked for: since then the tag is in use by the very transaction that it started."""
+    fake.answers["CheckIdTag"] = id_tag_pb2.CheckIdTagResponse(status=api.AUTHORIZATION_STATUS_CONCURRENT_TX)
+    fake.answers["RemoteStartTransaction"] = api.RemoteStartTransactionResponse(command=ACCEPTED, status=1)
+    assert run("start", "H", "--tag", "T", "--request-id", "r1").exit_code == 0
+
+
+def test_a_gateway_that_can_not_check_tags_is_sent_the_start(fake, run):
+    """One of an earlier version."""
+    fake.answers["CheckIdTag"] = Failure(CODE.UNIMPLEMENTED, "Method not found!")
+    fake.answers["RemoteStartTransaction"] = api.RemoteStartTransactionResponse(command=ACCEPTED, status=1)
+    assert run("start", "H", "--tag", "T").exit_code == 0
+
+
+# --- waiting --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_waited_for_is_said(fake, run, monkeypatch):
+    """Until the charger answers there is a note now and then, on standard error; none of it in the output."""
+    noted = threading.Event()
+    monkeypatch.setattr(patience, "FIRST_NOTE_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "NOTE_SECONDS", 0.01)
+    note = patience.note
+
+    def heard(text: str) -> None:
+        note(text)
+        noted.set()
+
+    monkeypatch.setattr(patience.Patience.__init__, "__defaults__", (heard,))
+
+    def late(request, context):
+        assert noted.wait(30)
+        return api.ResetResponse(command=ACCEPTED, status=1)
+
+    fake.answers["Reset"] = late
+    result = run("reset", "H")
+    assert result.exit_code == 0, result.output
+    assert "waiting for H's answer" in result.stderr
+    assert result.stdout == "H answered: Accepted\n"
+
+
+def test_no_note_outlives_its_call(fake, run):
+    """The thread ends with the call, whether it succeeds or fails."""
+    before = threading.active_count()
+    for _ in range(5):
+        run("reset", "H")
+    names = [each for each in threading.enumerate() if each.name.startswith("Thread-") and "_note" in each.name]
+    assert not names
+    assert threading.active_count() <= before + 2  # gRPC's own
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "subject"),
+    [
+        ("/gateway.api.v1.CommandService/Reset", api.ResetRequest(charge_point="H"), "H's answer"),
+        (
+            "/gateway.api.v1.CommandService/ListCommands",
+            api.ListCommandsRequest(charge_point="H"),
+            "the gateway's answer",
+        ),
+        ("/gateway.api.v1.IdTagService/GetIdTag", id_tag_pb2.GetIdTagRequest(id_tag="T"), "the gateway's answer"),
+    ],
+)
+def test_a_note_names_the_one_that_is_waited_for(method, request_, subject):
+    """A command waits for its charger, everything else for the gateway."""
+    assert patience.subject(method, request_).startswith(subject)
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_lists_the_exit_codes_that_there_are():
+    """docs/cli.md is what scripts are written by."""
+    page = (REPOSITORY / "docs" / "cli.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert listed == {int(each) for each in ExitCode}
