@@ -22,13 +22,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     package: frozenset(allowed.split())
     for package, allowed in {
         "errors": "",
+        "openssl": "",
         "domain": "errors",
         "store": "domain errors",
         "journal": "store domain errors",
         "feed": "store domain errors",
         "messages": "domain errors",
         "framing": "errors",
-        "transport": "framing domain errors",
+        "transport": "framing domain openssl errors",
         "handlers": "messages journal feed store domain errors",
         "session": "transport framing messages journal feed store domain errors",
         "router": "session handlers journal feed store domain errors",
@@ -38,7 +39,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "app": "control bridge router session handlers transport framing messages journal feed store domain errors",
         "simulator": "",
         "client": "api",
-        "cli": "app client api simulator errors",
+        "cli": "app client api simulator openssl errors",
         "__main__": "cli",
     }.items()
 }

@@ -37,6 +37,7 @@ from gateway.session.silence import Watch
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
+from gateway.transport.probe import require_cheap_groups
 from gateway.transport.tls import CertificateFiles, Fault, TlsConfigurationError, TlsProvider, pair_faults
 
 log = structlog.get_logger()
@@ -58,6 +59,7 @@ def serve(settings: Settings) -> int:
     raise_file_limit()
     with opened(settings) as store:
         gateway = Gateway(settings, store)
+        gateway.try_groups()
         with gateway.collector.policy():
             trio.run(gateway.run, strict_exception_groups=True)
     log.info("gateway stopped")
@@ -160,6 +162,11 @@ class Gateway:
         self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
         self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(journal.healthy))
+
+    def try_groups(self) -> None:
+        """See that no stranger's handshake is dear. Raises ``ExpensiveGroups``."""
+        for tls in self._tls.values():
+            require_cheap_groups(tls.context)
 
     def _handshakes(self) -> float:
         return sum(listener.opening for listener in self.listeners)

@@ -1,3 +1,8 @@
 """The commands for people: run a gateway, prepare its files, and steer chargers over gRPC."""
 
-import gateway.client  # noqa: F401 - before any other import of grpc: it sets gRPC's own logging, which is read once
+# The order matters: OpenSSL reads its configuration when ``ssl`` is first imported, which gRPC does.
+from gateway.openssl import arrange
+
+arrange()
+
+import gateway.client  # noqa: E402, F401 - before any other import of grpc: it sets gRPC's own logging, which is read once

@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli.output import CommandFailed, out, say, table
 from gateway.errors import GatewayError
+from gateway.openssl import restart_if_late
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
 
@@ -29,6 +30,7 @@ def serve(
     """Run the gateway until SIGTERM or SIGINT: then it drains, and exits with 0."""
     from gateway.app.settings import load
 
+    restart_if_late()
     settings = load(config)
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()

@@ -16,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.errors import GatewayError
+from gateway.openssl import GROUPS
 
 SUITES = (
     # Forward secrecy first: the order is the server's preference.
@@ -184,6 +185,8 @@ def _bare_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(_CIPHER_STRING)
     context.num_tickets = TICKETS
+    if hasattr(context, "set_groups"):  # from Python 3.15 on; before, OpenSSL's configuration does it (gateway.openssl)
+        context.set_groups(GROUPS)
     return context
 
 

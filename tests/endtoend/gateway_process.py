@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,15 +116,18 @@ class Gateway:
         assert self._process is not None, "the gateway is not running"
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it and wait until it serves."""
+    def start(
+        self, launcher: Sequence[str] = (sys.executable, "-m", "gateway"), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start it and wait until it serves. ``environment`` is added to this process's own."""
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
+                [*launcher, "serve", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **(environment or {})},
             )
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{self.control_port}",

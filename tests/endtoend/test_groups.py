@@ -1,0 +1,174 @@
+"""Which groups a handshake may use, on a gateway that was started in each of the ways there are."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.openssl import MARK, VARIABLE
+from gateway.transport.probe import GROUPS, client_hello
+from tests.endtoend.gateway_process import Gateway
+
+CHEAP = {"X25519": "X25519", "P-256": "prime256v1", "P-384": "secp384r1"}
+"""What chargers may use, and OpenSSL's older names of it."""
+
+DEAR = sorted(set(GROUPS) - set(CHEAP))
+
+TLS_1_2 = 0x0303
+DHE_SUITES = (0x009E, 0x009F, 0x0033, 0x0039, 0x0067, 0x006B, 0xCCAA, 0x009C + 0x4000)
+"""TLS 1.2 over finite fields (DHE-RSA-…), and one number that is no suite."""
+
+ALERT, HANDSHAKE = 21, 22
+SERVER_HELLO = 2
+FATAL_HANDSHAKE_FAILURE = b"\x02\x28"
+
+OPERATORS = """
+openssl_conf = mine
+[mine]
+ssl_conf = my_tls
+[my_tls]
+system_default = my_defaults
+[my_defaults]
+MaxProtocol = TLSv1.2
+Groups = ffdhe2048:P-521
+"""
+"""An operator's own configuration: its limit to TLS 1.2 shows that it is read."""
+
+
+def answer(gateway: Gateway, hello: bytes) -> tuple[int, bytes]:
+    """Kind and content of the first record that comes back."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as link:
+        link.sendall(hello)
+        head = exactly(link, 5)
+        return head[0], exactly(link, int.from_bytes(head[3:], "big"))
+
+
+def exactly(link: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = link.recv(size - len(data))
+        assert part, f"ended after {data!r}"
+        data += part
+    return data
+
+
+def refused(gateway: Gateway, hello: bytes) -> bool:
+    kind, content = answer(gateway, hello)
+    if kind == ALERT:
+        assert content == FATAL_HANDSHAKE_FAILURE
+        return True
+    assert (kind, content[0]) == (HANDSHAKE, SERVER_HELLO)
+    return False
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory, certificates):
+    """A gateway that serves, for all that only look at the door."""
+    gateway = Gateway(tmp_path_factory.mktemp("groups"), certificates)
+    gateway.start()
+    try:
+        yield gateway
+        gateway.finish()
+    finally:
+        gateway.reap()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", CHEAP)
+def test_a_charger_that_knows_one_cheap_group_gets_in(door, name, version):
+    """Each of X25519, P-256 and P-384, in both versions of TLS: a whole handshake."""
+    client = ssl.create_default_context(cafile=str(door.ca))
+    client.minimum_version = client.maximum_version = version
+    client.set_ciphers("ECDHE")
+    client.set_ecdh_curve(CHEAP[name])
+    with (
+        socket.create_connection(("127.0.0.1", door.port), timeout=10) as link,
+        client.wrap_socket(link, server_hostname="localhost") as tls,
+    ):
+        assert tls.version() == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
+
+
+@pytest.mark.parametrize("name", DEAR)
+def test_no_other_group_is_agreed_to(door, name):
+    """Offered alone, with a share of random bytes and without one: an alert, no ServerHello and no request to retry."""
+    group = GROUPS[name]
+    assert refused(door, client_hello([group]))
+    assert refused(door, client_hello([group], [(group, os.urandom(1024))]))
+    assert refused(door, client_hello([group], version=TLS_1_2, suites=(0xC02F, 0xC02B)))
+
+
+def test_an_allowed_group_is_chosen_over_a_dear_one_that_came_first(door):
+    """The client's order and its ready-made share decide nothing: it is asked for a share of X25519."""
+    dear, cheap = GROUPS["ffdhe8192"], GROUPS["X25519"]
+    kind, content = answer(door, client_hello([dear, cheap], [(dear, os.urandom(1024))]))
+    assert (kind, content[0]) == (HANDSHAKE, SERVER_HELLO)
+    assert content.endswith(b"\x00\x33\x00\x02" + cheap.to_bytes(2, "big"))  # key_share of a HelloRetryRequest
+
+
+def test_no_finite_field_suite_of_tls_1_2_is_agreed_to(door):
+    """RFC 7919 offers none of its groups there either; old DHE would be OpenSSL's own choice of size."""
+    assert refused(door, client_hello([GROUPS["X25519"]], version=TLS_1_2, suites=DHE_SUITES))
+    assert refused(door, client_hello([GROUPS["ffdhe2048"]], version=TLS_1_2, suites=DHE_SUITES))
+
+
+LAUNCHERS = {
+    "console script": (str(Path(sys.executable).with_name("gateway")),),
+    "module": (sys.executable, "-m", "gateway"),
+    "wrapped by what has loaded OpenSSL": (
+        sys.executable,
+        "-c",
+        "import hashlib, ssl\nfrom gateway.cli.main import run\nrun()",
+    ),
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_however_it_is_started_the_groups_are_restricted(make_gateway, launcher):
+    """By hand, by a service manager, or by a tool that wraps it."""
+    gateway = make_gateway()
+    gateway.start(LAUNCHERS[launcher])
+    assert refused(gateway, client_hello([GROUPS["ffdhe8192"]]))
+    assert not refused(gateway, client_hello([GROUPS["P-384"]]))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_an_operators_own_configuration_stays_in_force(make_gateway, tmp_path, launcher):
+    """Its groups are replaced; the rest of it goes on to hold, here its limit to TLS 1.2."""
+    own = tmp_path / "openssl.cnf"
+    own.write_text(OPERATORS)
+    gateway = make_gateway()
+    gateway.start(LAUNCHERS[launcher], {VARIABLE: str(own)})
+    for name in ("ffdhe2048", "P-521"):
+        assert refused(gateway, client_hello([GROUPS[name]], version=TLS_1_2, suites=(0xC02F, 0xC02B)))
+    assert not refused(gateway, client_hello([GROUPS["P-256"]], version=TLS_1_2, suites=(0xC02F, 0xC02B)))
+    kind, content = answer(gateway, client_hello([GROUPS["P-256"]]))
+    assert (kind, content) == (ALERT, b"\x02\x46")  # protocol_version
+
+
+def test_a_configuration_that_is_not_there_hinders_nothing(make_gateway, tmp_path):
+    """As OpenSSL itself goes on without it."""
+    gateway = make_gateway()
+    gateway.start(environment={VARIABLE: str(tmp_path / "none.cnf")})
+    assert refused(gateway, client_hello([GROUPS["ffdhe2048"]]))
+
+
+def test_it_refuses_to_start_where_a_dear_group_would_be_accepted(make_gateway):
+    """The restriction is tried, not believed: here a process that takes its configuration for read, and it was not."""
+    gateway = make_gateway()
+    gateway.log.touch()
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve", "--config", gateway.config],
+        env={**environment, MARK: "none"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "ffdhe8192" in ended.stderr
+    assert "Groups = X25519:P-256:P-384" in ended.stderr
+    assert "Traceback" not in ended.stderr
