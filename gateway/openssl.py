@@ -28,7 +28,7 @@ MAX_BYTES = 1024 * 1024
 """Of the configuration that the list is added to; Debian's has 12 kB. A larger one is taken as none."""
 
 _LATE = ("_ssl", "_hashlib")
-"""With one of these modules OpenSSL has read its configuration."""
+"""With one of these modules OpenSSL may have read its configuration."""
 
 _arranged = False
 
@@ -51,7 +51,7 @@ def arrange() -> bool:
     path, file = _written(with_groups(_present(before)))
     os.environ[VARIABLE] = path
     try:
-        import ssl  # noqa: F401 - this is what makes OpenSSL read it
+        _start()
     finally:
         _set(before)
         _discard(path, file)
@@ -139,10 +139,16 @@ def _written(configuration: str) -> tuple[str, int]:
     return path, file
 
 
+def _start() -> None:
+    """Make OpenSSL read its configuration, unless it has. Before Python 3.12 the import does, later a first context."""
+    import ssl
+
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
 def _restore() -> None:
     """In the process that was started again: read the configuration, and put the environment back."""
-    import ssl  # noqa: F401 - reads it, unless that has been done
-
+    _start()
     number, colon, before = os.environ.pop(MARK).partition(":")
     path = os.environ.get(VARIABLE, "")
     _set(before if colon else None)
