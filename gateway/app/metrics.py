@@ -40,6 +40,10 @@ class Metrics:
         """Show a value that is read, in another thread, whenever somebody asks."""
         self.registry.register(_Gauge(name, help_, read))
 
+    def counter(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        """The same for a value that only grows; shown with ``_total`` after its name."""
+        self.registry.register(_Gauge(name, help_, read, CounterMetricFamily))
+
     def serve(self, host: str, port: int) -> WSGIServer:
         """Serve on a thread of its own; ``shutdown()`` what is returned. Raises OSError."""
         server, _ = start_http_server(port, host, self.registry)
@@ -66,11 +70,17 @@ class _Happenings(Collector):
 
 
 class _Gauge(Collector):
-    def __init__(self, name: str, help_: str, read: Callable[[], float]) -> None:
-        self._name, self._help, self._read = name, help_, read
+    def __init__(
+        self,
+        name: str,
+        help_: str,
+        read: Callable[[], float],
+        family: type[GaugeMetricFamily | CounterMetricFamily] = GaugeMetricFamily,
+    ) -> None:
+        self._name, self._help, self._read, self._family = name, help_, read, family
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(self._name, self._help, value=self._read())
+        yield self._family(self._name, self._help, value=self._read())
 
     def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(self._name, self._help)]
+        return [self._family(self._name, self._help)]

@@ -56,13 +56,16 @@ CONTROL_GRACE = 1.0
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
     logs.configure(settings.logging)
-    raise_file_limit()
-    with opened(settings) as store:
-        gateway = Gateway(settings, store)
-        gateway.try_groups()
-        with gateway.collector.policy():
-            trio.run(gateway.run, strict_exception_groups=True)
-    log.info("gateway stopped")
+    try:
+        raise_file_limit()
+        with opened(settings) as store:
+            gateway = Gateway(settings, store)
+            gateway.try_groups()
+            with gateway.collector.policy():
+                trio.run(gateway.run, strict_exception_groups=True)
+        log.info("gateway stopped")
+    finally:
+        logs.close()
     return 0
 
 
@@ -161,6 +164,7 @@ class Gateway:
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
         self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
         self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
+        self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(journal.healthy))
 
     def try_groups(self) -> None:

@@ -117,22 +117,40 @@ class Gateway:
         return self._process.pid
 
     def start(
-        self, launcher: Sequence[str] = (sys.executable, "-m", "gateway"), environment: Mapping[str, str] | None = None
+        self,
+        launcher: Sequence[str] = (sys.executable, "-m", "gateway"),
+        environment: Mapping[str, str] | None = None,
+        stderr: int | None = None,
     ) -> None:
-        """Start it and wait until it serves. ``environment`` is added to this process's own."""
+        """Start it and wait until it serves. ``environment`` is added to this process's own; ``stderr``: a descriptor
+        that takes its log instead of the file."""
+        self.begin(launcher, environment, stderr)
+        self.wait_until_it_serves()
+
+    def begin(
+        self,
+        launcher: Sequence[str] = (sys.executable, "-m", "gateway"),
+        environment: Mapping[str, str] | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        """Start it, and return at once."""
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*launcher, "serve", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 env={**os.environ, **(environment or {})},
             )
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{self.control_port}",
             options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)],
         )
+
+    def wait_until_it_serves(self) -> None:
+        """Return when it does; fails if it ends, or takes too long."""
+        assert self._process is not None
         until = time.monotonic() + START_SECONDS
         while not self._serves():
             if self._process.poll() is not None:
