@@ -414,6 +414,9 @@ class NewEvent:
     flags: tuple[Flag, ...] = ()
     cause: str = ""
     """The OCPP message id (``message:<id>``) or the command (``command:<id>``) behind it; empty: the gateway."""
+    repeat_key: bytes = b""
+    """What identifies the charger's message if it sends it again (``gateway.domain.memory``); empty: nothing does. Kept
+    with the charge point, not with the event."""
 
 
 @frozen

@@ -3,7 +3,6 @@
 Reading never fails and never drops a neighbour: what can't be read stays as sent, without a value (B6.7, E11, E26).
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -11,10 +10,8 @@ from decimal import Decimal
 from math import sqrt
 from typing import Any, Final
 
-import orjson
 from attrs import frozen
 
-from gateway.domain.events import MeterValuesReported
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, Flag
 
@@ -26,9 +23,6 @@ POWER_FACTOR: Final = "Power.Factor"
 
 PHASES: Final = ("L1", "L2", "L3")
 PHASES_TO_NEUTRAL: Final = ("L1-N", "L2-N", "L3-N")
-
-MAX_TIME: Final = 40
-"""Characters of a time in a ``message_key``: as many as the longest spelling in use has."""
 
 MAX_TEXT: Final = 500
 """Characters kept of a name or a value; signed data (E26) is longer and is read from the event, where it is whole."""
@@ -314,21 +308,3 @@ def _voltages(sent: Mapping[str | None, float]) -> dict[str, float]:
         elif phase in ("L1-L2", "L2-L3", "L3-L1"):
             found.setdefault(phase, volts / sqrt(3))
     return found
-
-
-def message_key(body: MeterValuesReported) -> bytes:
-    """What identifies a MeterValues among its charge point's, to know the one that is sent again: its connector, the
-    charger's number and the values to the letter. At most some 60 bytes."""
-    said = orjson.dumps([body.connector.evse, body.connector.connector, body.number, body.meter_value])
-    return _first_time(body) + hashlib.blake2b(said, digest_size=16).digest()
-
-
-def repeats(body: MeterValuesReported, key: bytes) -> bool:
-    """Whether this is the message of that ``message_key``. Nearly all aren't, by their time alone."""
-    return key.startswith(_first_time(body)) and message_key(body) == key
-
-
-def _first_time(body: MeterValuesReported) -> bytes:
-    first = body.meter_value[0] if body.meter_value else None
-    time = first.get("timestamp") if isinstance(first, dict) else None
-    return time[:MAX_TIME].encode(errors="replace") if isinstance(time, str) else b""

@@ -10,7 +10,7 @@ from attrs import define, field
 from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
-from gateway.domain.readings import message_key
+from gateway.domain.memory import Memory
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -22,6 +22,9 @@ from gateway.domain.values import ConnectorAddress, Registration
 
 MAX_REMEMBERED_STARTS = 16
 """A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
+
+MAX_HEARD = 16
+"""As many as ``Memory`` holds."""
 
 MAX_CONFIGURATION_KEYS = 1_000
 """The largest chargers have some 300; one that makes up keys with every answer fills no memory."""
@@ -52,10 +55,13 @@ class ChargePointState:
     """What the charger told of its local list on this connection, since its last boot; -1: it has none (S §5.10)."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
-
-    last_readings: bytes = b""
-    """``message_key`` of the newest meter values, also of an earlier connection: a charger whose answer was lost sends
-    them again, as its next ones."""
+    memory: Memory = field(factory=Memory)
+    """What it said last, also on an earlier connection: a charger whose answer was lost sends that again."""
+    heard: dict[bytes, str] = field(factory=dict)
+    """``repeat_key`` of the last security events that came on this connection, to their message ids: at most
+    MAX_HEARD."""
+    booted_at: datetime | None = None
+    """When its last BootNotification was received, also on an earlier connection."""
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -88,10 +94,12 @@ def event_time(event: NewEvent) -> datetime:
 def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
     """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
     body = event.body
+    state.memory = state.memory.after(event)
     match body:
         case e.ChargePointBooted():
             state.boot = body.boot
             state.booted = True
+            state.booted_at = event.received_at
             state.boot_answer = body.registration
             state.local_list_version = None  # its firmware, or its configuration, may be another one now
             if body.registration is Registration.ACCEPTED:
@@ -113,8 +121,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.boot_configuration[body.key] = AppliedConfiguration(
                 body.key, body.value, body.status, body.firmware_version, event.received_at
             )
-        case e.MeterValuesReported():
-            state.last_readings = message_key(body)
+        case e.SecurityEventReported():
+            _remember_heard(state, event)
         case e.CommandAnswered(answer=LocalListVersionAnswer(version)):
             state.local_list_version = version
         case e.ConfigurationReported():
@@ -123,6 +131,12 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
                     state.configuration[each.key] = each.value
         case _:
             pass
+
+
+def _remember_heard(state: ChargePointState, event: NewEvent) -> None:
+    state.heard[event.repeat_key] = event.cause.removeprefix("message:")
+    if len(state.heard) > MAX_HEARD:
+        del state.heard[next(iter(state.heard))]
 
 
 def _remember_start(state: ChargePointState, cause: str, transaction_id: str) -> None:

@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
 
 import orjson
 
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
+from gateway.domain.times import ReportedTime
 from gateway.domain.values import ConnectorAddress
 
 
@@ -36,12 +39,27 @@ def uses_elsewhere(
     return [each for each in open_transactions if each.charge_point != charge_point or each.connector != connector]
 
 
-def is_retry(state: ChargePointState, twin: TransactionRecord, message_id: str, clock_suspect: bool) -> bool:
-    """Whether a start with ``twin``'s key is that start again.
+NEVER_SET_AFTER: Final = timedelta(days=7)
+"""A start whose time is further than this from its first arrival was stamped by a clock that was not set, or comes from
+a charger that was offline for so long. Nobody can tell which, but only the first begins anew with a Boot."""
 
-    A clock that begins anew in 1970 at every power-up can give two transactions one key, so with a suspect clock a
+
+def is_retry(state: ChargePointState, twin: TransactionRecord, message_id: str, time: ReportedTime) -> bool:
+    """Whether a start of that time, with ``twin``'s key, is that start again.
+
+    A clock that begins anew at every power-up can give two transactions one key. Where it may be such a clock, a
     finished twin is taken for another transaction, unless its start came by the same message on this connection.
     """
-    if not clock_suspect or twin.state is TransactionState.OPEN:
+    if twin.state is TransactionState.OPEN or _identifies(state, twin, time):
         return True
     return state.starts.get(message_id) == twin.transaction_id
+
+
+def _identifies(state: ChargePointState, twin: TransactionRecord, time: ReportedTime) -> bool:
+    """Whether one time of this clock is one moment: it has been set once and has not been seen to run backwards; and it
+    was right about the twin's time, or has not begun anew since the twin ended, for there was no Boot."""
+    if not time.identifies or state.memory.ran_back:
+        return False
+    booted = state.booted_at is not None and state.booted_at > (twin.stop_received_at or twin.start_received_at)
+    far = time.value is not None and abs(twin.start_received_at - time.value) > NEVER_SET_AFTER
+    return not (booted and far)

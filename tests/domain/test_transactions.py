@@ -1,6 +1,6 @@
 """The identity of a start across retries."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
@@ -9,6 +9,7 @@ from gateway.domain.events import NewEvent, TransactionStarted
 from gateway.domain.records import TransactionState
 from gateway.domain.state import MAX_REMEMBERED_STARTS, ChargePointState, started_record
 from gateway.domain.state import evolve as apply
+from gateway.domain.times import read_time
 from gateway.domain.transactions import folded, is_retry, start_key
 from gateway.domain.values import ConnectorAddress, Registration
 
@@ -64,7 +65,24 @@ def test_a_finished_twin_is_trusted_as_far_as_the_clock(finished, suspect, messa
     twin = started(state, "m1", "tx_1")
     if finished:
         twin = evolve(twin, state=TransactionState.STOPPED)
-    assert is_retry(state, twin, message_id, suspect) is retry
+    time = read_time("1970-01-01T00:00:09Z" if suspect else "2024-05-01T00:00:00Z", AT)
+    assert is_retry(state, twin, message_id, time) is retry
+
+
+@pytest.mark.parametrize(
+    ("booted", "told_after", "retry"),
+    [
+        (True, timedelta(days=8), False),
+        (True, timedelta(days=6), True),
+        (False, timedelta(days=8), True),
+    ],
+)
+def test_a_time_that_came_weeks_late_identifies_nothing_beyond_a_boot(booted, told_after, retry):
+    """A build date, or a charger that was offline for long: the one begins anew with a Boot, the other doesn't."""
+    state = ChargePointState("CP", 1, Registration.ACCEPTED)
+    twin = evolve(started(state, "m1", "tx_1"), state=TransactionState.STOPPED, stop_received_at=AT)
+    state.booted_at = AT + timedelta(seconds=1 if booted else -1)
+    assert is_retry(state, twin, "new", read_time((AT - told_after).isoformat())) is retry
 
 
 def test_only_the_last_starts_of_a_connection_are_remembered():

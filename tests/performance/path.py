@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.domain.decision import Authorization, Context, Decision, Facts, Request
+from gateway.domain.memory import MAX_READINGS
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Registration
 from gateway.framing.events import Event, Message
@@ -47,8 +48,8 @@ class Path:
         self.protocol = protocol()
         self.state = ChargePointState("CP1", 1, Registration.ACCEPTED)
         self.text = meter_values(1)
-        # The same message once more would be the one whose answer was lost, and make no event.
-        self._frames = itertools.cycle([frame(TEXT, meter_values(minute)) for minute in (1, 2)])
+        # One of the last messages once more would be one whose answer was lost, and make no event.
+        self._frames = itertools.cycle([frame(TEXT, meter_values(1 + n)) for n in range(MAX_READINGS + 1)])
         self._sequence = 0
         reply = self._decided(rpc.Call("1", "StartTransaction", START)).reply
         assert reply["transactionId"] == 7

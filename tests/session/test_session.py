@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from gateway.domain import events as e
 from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
+from gateway.store.sqlite import SqliteStore
 from tests.support.harness import BOOT, EPOCH, Harness, boot
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -348,6 +349,24 @@ async def test_meter_values_whose_answer_was_lost_are_recorded_once(
         later = {**READINGS, "meterValue": [{**READINGS["meterValue"][0], "timestamp": "2026-03-01T12:06:00Z"}]}  # type: ignore[dict-item,index]
         assert await charger.call("MeterValues", later) == {}
     assert len(harness.events(e.MeterValuesReported.TYPE)) == 2
+
+
+async def test_meter_values_are_recorded_once_though_much_was_recorded_in_between(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """B6.8: nine connections that say nothing, and a gateway that starts anew on the same store."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.call("MeterValues", READINGS)
+    for _ in range(9):
+        async with harness.connected():
+            pass
+    harness.store.close()
+    harness.store = harness.journal.store = SqliteStore(harness.path / "gateway.db")
+    async with harness.connected() as charger:
+        assert await charger.call("MeterValues", READINGS) == {}
+    assert len(harness.events(e.MeterValuesReported.TYPE)) == 1
 
 
 async def test_equal_readings_without_a_time_are_two(harness: Harness, autojump_clock: MockClock) -> None:

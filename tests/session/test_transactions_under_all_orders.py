@@ -208,7 +208,9 @@ async def test_any_number_is_confirmed_kept_and_ends_nothing(
         assert await station.stops(number, 10) == {}
         assert station.transaction(mine).state is OPEN
         why = "unknown-number" if number > 0 else "no-number"
-        assert orphans(harness) == [("CP1", why)] * 3
+        assert orphans(harness) == [("CP1", why)]  # one stop, three times
+        assert await station.stops(number, 11) == {}
+        assert orphans(harness) == [("CP1", why)] * 2
         kept = harness.bodies(e.MeterValuesReported.TYPE)
         assert [(getattr(body, "number", None), getattr(body, "transaction_id", "")) for body in kept] == [
             (number, None)

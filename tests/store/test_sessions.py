@@ -1,16 +1,31 @@
 """Owners of charge points: what a new one takes over, what an old one left, what a crash left."""
 
+import pytest
+
 from gateway.domain.commands import CommandState, ConfigurationKey
 from gateway.domain.events import (
     BootConfigurationApplied,
     BootInformation,
     ChargePointBooted,
     ConfigurationReported,
+    SecurityEventReported,
 )
+from gateway.domain.memory import Memory
 from gateway.domain.records import TransactionState
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import Append, Appended, DeleteChargePoint, Fenced, Missing, Opened, OpenSession, RecordLastHeard
+from gateway.errors import StoreError
+from gateway.store.api import (
+    AllocateNumbers,
+    Append,
+    Appended,
+    DeleteChargePoint,
+    Fenced,
+    Missing,
+    Opened,
+    OpenSession,
+    RecordLastHeard,
+)
 from tests.store.builders import (
     ALL,
     CONNECTED,
@@ -66,10 +81,14 @@ def test_the_loaded_state_is_what_the_events_made_of_it(store):
         BootConfigurationApplied("MeterValueSampleInterval", "60", "Accepted", "1.0"),
     ]
     events = [event(body, n) for n, body in enumerate(bodies)]
+    events.append(event(meter(1), 20, reported_at=at(20), repeat_key=b"k" * 16))
     result = one(store, Append("CP1", 1, tuple(events)))
     for new, sequence in zip(events, result.sequences, strict=True):
         evolve(state, new, sequence)
     loaded = connect(store).state
+    assert loaded.memory == state.memory
+    assert (loaded.memory.readings, loaded.memory.clock) == (b"k" * 16, at(20))
+    assert loaded.booted_at == state.booted_at == at(0)
     assert loaded.epoch == 2
     assert not loaded.booted
     for field in ("registration", "ever_accepted", "boot", "connectors", "boot_configuration", "configuration"):
@@ -236,3 +255,45 @@ def test_in_one_batch_a_charge_point_that_comes_and_goes_is_what_it_was_last(sto
     assert [*types(store)].count("charge_point.disconnected") == 4, "every end is in the history"
     create(store, "DELETED")
     assert store.charge_point("DELETED").connection.since is None
+
+
+def test_what_a_charge_point_said_last_is_known_however_much_lies_between(place):
+    """It is kept with the charge point, through restarts and other chargers' batches; not with a deleted one."""
+    store = place.open()
+    connect(store)
+    connect(store, "CP2")
+    key = b"\x01" + b"k" * 15
+    said = event(meter(), reported_at=at(), repeat_key=key)
+    for identity in ("CP1", "CP2"):
+        one(store, Append(identity, 1, (said, event(SecurityEventReported("A"), repeat_key=bytes(16)))))
+    for number in range(40):
+        append(store, queued(number), identity="CP1")
+    store = place.open()
+    assert connect(store).state.memory == Memory(key, bytes(16), at())
+    one(store, DeleteChargePoint("CP1", at(9)))
+    assert connect(store).state.memory == Memory()
+    assert connect(store, "CP2").state.memory.readings == key
+
+
+def test_a_batch_that_was_rolled_back_leaves_nothing_in_the_memory(store):
+    """What the writer remembers of it is forgotten."""
+    connect(store)
+    said = Append("CP1", 1, (event(meter(), reported_at=at(), repeat_key=b"k" * 16),))
+    with pytest.raises(StoreError):
+        store.commit([said, AllocateNumbers(-1)])
+    assert connect(store).state.memory == Memory()
+
+
+def test_many_memories_in_one_batch_are_all_kept(store):
+    """More than one statement takes at once."""
+    identities = [f"CP{n}" for n in range(75)]
+    for identity in identities:
+        connect(store, identity)
+    store.commit(
+        [
+            Append(identity, 1, (event(meter(), reported_at=at(n), repeat_key=bytes([1, n]) * 8),))
+            for n, identity in enumerate(identities)
+        ]
+    )
+    for n, identity in enumerate(identities):
+        assert connect(store, identity).state.memory == Memory(bytes([1, n]) * 8, b"", at(n))

@@ -90,6 +90,7 @@ class Harness:
     """A store with charge point CP1 (accepted unless told otherwise) and a router for its sessions."""
 
     def __init__(self, path: Path, *, limits: SessionLimits | None = None, unknown_tags: str = "Invalid") -> None:
+        self.path = path
         self.store = SqliteStore(path / "gateway.db")
         self.journal = DirectJournal(self.store)
         self.limits = limits or SessionLimits()

@@ -19,12 +19,13 @@ def event(
     time: ReportedTime = NO_TIME,
     raw: str | None = None,
     flags: tuple[Flag, ...] = (),
+    repeat_key: bytes = b"",
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
     doubts = (*request.flags, *time.flags, *flags)
     if len(doubts) > 1:
         doubts = tuple(dict.fromkeys(doubts))
-    return NewEvent(body, context.now, time.trusted, raw, doubts, f"message:{request.message_id}")
+    return NewEvent(body, context.now, time.trusted, raw, doubts, f"message:{request.message_id}", repeat_key)
 
 
 def id_tag_info(authorization: Authorization, status: str | None = None) -> dict[str, JSON]:

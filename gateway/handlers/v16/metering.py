@@ -4,7 +4,7 @@ from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
-from gateway.domain.readings import repeats
+from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
@@ -25,14 +25,19 @@ def query_meter_values(state: ChargePointState, request: Request) -> Transaction
 def decide_meter_values(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """One event with the values as sent; reading them is ``gateway.domain.readings``' (a bad one spoils no other).
 
-    The last message once more is the one whose answer was lost: confirmed, and recorded once (OCPP.md B6.8). It must
-    carry a time: two equal readings without one may be two.
+    One of the last messages once more is one whose answer was lost: confirmed, and recorded once (OCPP.md B6.8). It
+    must carry a time: two equal readings without one may be two.
     """
     payload = request.payload
     assert isinstance(payload, call.MeterValues)
     connector = to_address(payload.connector_id)
     values = as_sent(request, "meterValue")
     raw, time = _newest_time(values, context)
+    key = b""
+    if raw is not None:
+        key = repeat_key(request.action, (payload.connector_id, payload.transaction_id, values), time)
+        if state.memory.knows(key):
+            return Decision({})
     transaction, inferred = _transaction_of(state, facts, payload.transaction_id, connector, time)
     flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
     if inferred:
@@ -40,9 +45,7 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     body = MeterValuesReported(
         connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
     )
-    if raw is not None and state.last_readings and repeats(body, state.last_readings):
-        return Decision({})
-    return Decision({}, (event(request, context, body, time, raw, flags),))
+    return Decision({}, (event(request, context, body, time, raw, flags, key),))
 
 
 def as_sent(request: Request, field: str) -> tuple[JSON, ...]:

@@ -4,18 +4,28 @@ from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request
 from gateway.domain.events import FirmwareStatusReported, LogStatusReported, SecurityEventReported
+from gateway.domain.memory import repeat_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import read_time
 from gateway.handlers.v16.common import event
 
 
-def decide_security_event(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
-    """SecurityEventNotification, of a known type or not, old and in bursts (WP A04.FR.02/03, OCPP.md B11.4)."""
+def decide_security_event(state: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+    """SecurityEventNotification, of a known type or not, old and in bursts (WP A04.FR.02/03, OCPP.md B11.4).
+
+    One whose answer was lost comes once more, by the same message or on another connection, and is recorded once. Two
+    messages of one connection are two events, also where they say the same: a second is long for an attack.
+    """
     payload = request.payload
     assert isinstance(payload, call.SecurityEventNotification)
     time = read_time(payload.timestamp, context.now)
     body = SecurityEventReported(payload.type, payload.tech_info)
-    return Decision({}, (event(request, context, body, time, payload.timestamp),))
+    key = b""
+    if payload.timestamp.strip():
+        key = repeat_key(request.action, (payload.type, payload.timestamp, payload.tech_info), time)
+    if state.memory.knows(key) and state.heard.get(key, request.message_id) == request.message_id:
+        return Decision({})
+    return Decision({}, (event(request, context, body, time, payload.timestamp, repeat_key=key),))
 
 
 def decide_log_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:

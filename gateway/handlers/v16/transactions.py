@@ -7,6 +7,7 @@ from ocpp.v16 import call
 
 from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
+from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.reservations import used
 from gateway.domain.state import ChargePointState
@@ -49,14 +50,14 @@ def query_start(_: ChargePointState, request: Request) -> StartQuery:
 
 def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """A transaction with a number of its own, whatever the tag's standing (OCPP.md B4.1, B4.5), or the one that this
-    start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9); the reservation
-    that it names is used up (B4.11)."""
+    start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9) by a clock that
+    tells; the reservation that it names is used up (B4.11)."""
     payload = request.payload
     assert isinstance(payload, call.StartTransaction)
     authorization = facts.authorization or UNKNOWN
     time = read_time(payload.timestamp, context.now)
     twin = facts.transaction
-    if twin is not None and is_retry(state, twin, request.message_id, clock_suspect=not time.identifies):
+    if twin is not None and is_retry(state, twin, request.message_id, time):
         return Decision(_start_reply(twin.number, authorization, twin.status))
 
     connector = to_address(payload.connector_id)
@@ -75,7 +76,8 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
         start_key=_key(payload),
         reservation_id=payload.reservation_id,
     )
-    lost = _lost_to(state, connector, time.trusted or context.now)
+    tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
+    lost = _lost_to(state, connector, time.trusted if tells and time.trusted is not None else context.now)
     events = (
         *(event(request, context, TransactionLost(t.transaction_id, t.connector)) for t in lost),
         event(request, context, started, time, payload.timestamp, flags),
@@ -119,7 +121,7 @@ def query_stop(state: ChargePointState, request: Request) -> StopQuery:
 
 def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """Always confirmed (OCPP.md B5.1). Ends the charger's own transaction once (B5.6), also one that was taken for
-    lost; anything else is kept as an orphan and touches no transaction (B5.4, B5.5, B5.7)."""
+    lost; anything else is kept as an orphan, once, and touches no transaction (B5.4, B5.5, B5.7)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     reply: dict[str, JSON] = {}
@@ -128,21 +130,33 @@ def decide_stop(state: ChargePointState, request: Request, facts: Facts, context
 
     number = payload.transaction_id
     transaction = state.by_number(number) or facts.transaction
+    # What named no transaction can't be told from its transaction when it comes once more: it would be another orphan,
+    # or end the next transaction.
+    repeated = state.memory.knows(_stop_key(payload))
     if transaction is None:
-        transaction = _only_candidate(state, payload)
+        transaction = None if repeated else _only_candidate(state, payload)
         if transaction is None:
             why = "unknown-number" if number > 0 else "no-number"
-            return Decision(reply if number == NO_TRANSACTION else {}, (_orphan(request, context, why),))
+            orphans = () if repeated else (_orphan(request, context, why),)
+            return Decision(reply if number == NO_TRANSACTION else {}, orphans)
         inferred: tuple[Flag, ...] = (Flag.TRANSACTION_INFERRED,)
         return Decision(reply, (_stopped(transaction, request, facts, context, inferred),))
     if transaction.charge_point != state.identity:
-        return Decision({}, (_orphan(request, context, "other-charge-point"),))
+        return Decision({}, () if repeated else (_orphan(request, context, "other-charge-point"),))
     if transaction.state is not TransactionState.STOPPED:
         return Decision(reply, (_stopped(transaction, request, facts, context),))
     if (transaction.stop_raw, transaction.meter_stop) == (payload.timestamp, payload.meter_stop):
         return Decision(reply)
     # Another stop under a number that is used up: one of another system's numbers, most likely (quirk 47).
-    return Decision(reply, (_orphan(request, context, "already-stopped"),))
+    return Decision(reply, () if repeated else (_orphan(request, context, "already-stopped"),))
+
+
+def _stop_key(payload: call.StopTransaction) -> bytes:
+    """What identifies a stop if it comes once more; nothing does where it has no time."""
+    if not payload.timestamp.strip():
+        return b""
+    said = (payload.transaction_id, payload.timestamp, payload.meter_stop, payload.id_tag, payload.reason)
+    return repeat_key("StopTransaction", said, read_time(payload.timestamp))
 
 
 def _only_candidate(state: ChargePointState, payload: call.StopTransaction) -> TransactionRecord | None:
@@ -190,7 +204,7 @@ def _stopped(
         id_tag_status=None if payload.id_tag is None else authorization.status,
         meter_value=as_sent(request, "transactionData"),
     )
-    return event(request, context, body, time, payload.timestamp, flags)
+    return event(request, context, body, time, payload.timestamp, flags, _stop_key(payload))
 
 
 def _energy(
@@ -233,4 +247,4 @@ def _orphan(request: Request, context: Context, why: str) -> NewEvent:
     assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
     body = TransactionOrphaned(payload.transaction_id, why, request.raw)
-    return event(request, context, body, time, payload.timestamp)
+    return event(request, context, body, time, payload.timestamp, repeat_key=_stop_key(payload))

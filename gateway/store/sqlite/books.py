@@ -1,9 +1,9 @@
 """The writer's books: one database transaction at a time, and what it need not ask the database twice.
 
-A batch's events are gathered and inserted together at its end, so that a message costs one row and no query: who owns
-a charge point and which transactions are open is remembered. Ends of connections are gathered, too, for they come by
-the thousand. That is sound because nobody else writes (``ownership``) and everything remembered is forgotten when a
-batch is rolled back.
+A batch's events are gathered and inserted together at its end, so that a message costs one row, and one of its charge
+point's memory, and no query: who owns a charge point and which transactions are open is remembered. Ends of connections
+are gathered, too, for they come by the thousand. That is sound because nobody else writes (``ownership``) and
+everything remembered is forgotten when a batch is rolled back.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from attrs import define, field
 
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
+from gateway.domain.memory import Memory, concerns
 from gateway.store.sqlite.history import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
-from gateway.store.sqlite.rows import UNKNOWN_TRANSACTION, fetch
+from gateway.store.sqlite.rows import MEMORY, UNKNOWN_TRANSACTION, fetch, memory, memory_row
 from gateway.store.sqlite.values import maybe_micros, to_micros, to_words
 
 MAX_REMEMBERED = 100_000
@@ -30,6 +31,7 @@ _COLUMNS = """sequence, charge_point, epoch, type, version, txn, received_at, re
     body"""
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERTS = {n: f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join([_ROW] * n)}" for n in (64, 8, 1)}  # noqa: S608
+_MEMORIES = {n: f"INSERT OR REPLACE INTO memory VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * n)}" for n in (64, 8, 1)}  # noqa: S608
 """By the number of rows. Each step of a statement lets go of the interpreter's lock and has to wait for it again, up to
 a switch interval where Trio's thread is busy: a batch of hundreds takes a few steps instead of hundreds."""
 
@@ -44,6 +46,8 @@ class Owner:
     present: bool
     open: dict[str, int] = field(factory=dict)
     """Open transactions to their keys, as far as they were looked up."""
+    memory: Memory | None = None
+    """None: not read yet."""
 
 
 class Books:
@@ -55,6 +59,7 @@ class Books:
         self._types: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
         self._owners: dict[str, Owner] = {}
         self._rows: list[tuple[Any, ...]] = []
+        self._memories: dict[int, Memory] = {}
         self._ends: dict[int, End] = {}
 
     # --- one transaction ---
@@ -69,12 +74,17 @@ class Books:
     def flush(self) -> None:
         """Write the events and ends of connections gathered so far, for a write that reads or changes them itself."""
         self._flush_ends()
-        rows, at = self._rows, 0
-        for size, sql in _INSERTS.items():
+        self._insert(_INSERTS, self._rows)
+        self._insert(_MEMORIES, [memory_row(key, memory) for key, memory in self._memories.items()])
+        self._rows.clear()
+        self._memories.clear()
+
+    def _insert(self, statements: dict[int, str], rows: list[tuple[Any, ...]]) -> None:
+        at = 0
+        for size, sql in statements.items():
             while len(rows) - at >= size:
                 self.cx.execute(sql, tuple(chain.from_iterable(rows[at : at + size])))
                 at += size
-        rows.clear()
 
     def _flush_ends(self) -> None:
         if self._ends:
@@ -90,6 +100,7 @@ class Books:
     def roll_back(self) -> None:
         """Undo the transaction and forget what was remembered. Raises apsw's errors: then the connection is done."""
         self._rows.clear()
+        self._memories.clear()
         self._ends.clear()
         self._owners.clear()
         if self.cx.in_transaction:  # SQLite itself rolls back on some errors.
@@ -115,6 +126,19 @@ class Books:
         owner.epoch += 1
         self.cx.execute("UPDATE charge_point SET epoch = ? WHERE key = ?", (owner.epoch, owner.key))
 
+    def memory(self, owner: Owner) -> Memory:
+        """What the charge point said last, with the events gathered so far."""
+        if owner.memory is None:
+            row = self.cx.execute(f"SELECT {MEMORY} FROM memory WHERE charge_point = ?", (owner.key,)).fetchone()  # noqa: S608
+            owner.memory = Memory() if row is None else memory(row)
+        return owner.memory
+
+    def forget_memory(self, owner: Owner) -> None:
+        """The charge point is deleted: what comes under its identity later may be another unit."""
+        self._memories.pop(owner.key, None)
+        self.cx.execute("DELETE FROM memory WHERE charge_point = ?", (owner.key,))
+        owner.memory = Memory()
+
     # --- events ---
 
     def append(self, owner: Owner, epoch: int, events: Sequence[NewEvent]) -> tuple[int, ...]:
@@ -130,6 +154,11 @@ class Books:
         sequence = self.head = self.head + 1
         if owner.key in self._ends:
             self._flush_ends()
+        if concerns(event):
+            before = self.memory(owner)
+            after = before.after(event)
+            if after is not before:
+                owner.memory = self._memories[owner.key] = after
         project = PROJECTIONS.get(body.TYPE)
         if isinstance(body, ChargePointDisconnected):
             self._ends[owner.key] = End.of(owner.key, event, body)

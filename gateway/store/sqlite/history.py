@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 import orjson
 from apsw import Connection
 
-from gateway.domain.codec import UnreadableBody, decode
-from gateway.domain.events import MeterValuesReported, StoredEvent
+from gateway.domain.events import StoredEvent
 from gateway.store.api import Bounds, EventFilter, EventPage
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.queries import bounded
@@ -19,10 +18,6 @@ STRETCH = 20_000
 
 MAX_INDEXED = 16
 """Up to so many charge points are looked up by index; with more of them reading everything is as quick."""
-
-NEWEST = 16
-"""How far back a charge point's last meter values are looked for when it connects: its own end, the commands that were
-settled with it and some statuses lie between; a charger that has said more since has sent them long ago."""
 
 _EVENT = f"SELECT {rows.EVENT} FROM {rows.EVENT_TABLES}"
 
@@ -57,23 +52,6 @@ def events(
     sql = f"{_EVENT} WHERE e.sequence > ? AND e.sequence <= ? {types} {condition} ORDER BY e.sequence LIMIT ?"
     page = tuple(rows.event(row, id_prefix) for row in cx.execute(sql, (after, end, *given, limit)))
     return EventPage(page, page[-1].sequence if len(page) == limit else end)
-
-
-LAST_METER_VALUES = f"""SELECT version, body FROM (SELECT sequence, type, version, body FROM event
-    WHERE charge_point = ?1 ORDER BY sequence DESC LIMIT {NEWEST}) WHERE type = 3 ORDER BY sequence DESC LIMIT 1"""
-
-
-def last_meter_values(cx: Connection, charge_point: int) -> MeterValuesReported | None:
-    """A charge point's newest meter values, if they are among its newest events."""
-    row = cx.execute(LAST_METER_VALUES, (charge_point,)).fetchone()
-    if row is None:
-        return None
-    try:
-        body = decode(MeterValuesReported.TYPE, *row)
-    except UnreadableBody:
-        return None  # one damaged body must not keep its charge point out
-    assert isinstance(body, MeterValuesReported)
-    return body
 
 
 def _types(names: frozenset[str], codes: Mapping[str, int]) -> str:

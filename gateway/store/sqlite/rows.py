@@ -9,6 +9,7 @@ import orjson
 from gateway.domain.codec import decode_answer, decode_error
 from gateway.domain.commands import CommandRecord, CommandState
 from gateway.domain.events import BootInformation, StoredEvent
+from gateway.domain.memory import Memory
 from gateway.domain.records import (
     AppliedConfiguration,
     ChargePointRecord,
@@ -22,7 +23,7 @@ from gateway.domain.records import (
     TransactionState,
 )
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.sqlite.values import maybe_time, to_flags, to_time
+from gateway.store.sqlite.values import maybe_micros, maybe_time, to_flags, to_time
 
 Row = tuple[Any, ...]
 
@@ -145,6 +146,26 @@ def reservation(row: Row) -> ReservationRecord:
     reservation_id, evse, number, id_tag, expires, made, parent = row
     return ReservationRecord(
         reservation_id, ConnectorAddress(evse, number), id_tag, to_time(expires), to_time(made), parent
+    )
+
+
+MEMORY = "readings, messages, clock, clock_before_boot, ran_back"
+
+
+def memory(row: Row) -> Memory:
+    readings, messages, clock, before, ran_back = row
+    return Memory(readings, messages, maybe_time(clock), maybe_time(before), bool(ran_back))
+
+
+def memory_row(key: int, said: Memory) -> Row:
+    """The row of the charge point with that key."""
+    return (
+        key,
+        said.readings,
+        said.messages,
+        maybe_micros(said.clock),
+        maybe_micros(said.clock_before_boot),
+        int(said.ran_back),
     )
 
 

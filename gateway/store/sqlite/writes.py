@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
 from gateway.domain.events import ChargePointCreated, ChargePointDeleted, ChargePointUpdated, NewEvent
-from gateway.domain.readings import message_key
 from gateway.domain.records import Credential
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
@@ -28,10 +27,9 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
-from gateway.store.sqlite.history import LAST_METER_VALUES, last_meter_values
 from gateway.store.sqlite.settling import DELETED, REPLACED, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
-from gateway.store.sqlite.values import maybe_micros, to_micros
+from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros
 
 MAX_NUMBER = 2**31 - 1
 """The largest transaction number that every charger can hold (OCPP.md B4.4)."""
@@ -92,24 +90,22 @@ def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
     return Opened(owner.epoch, _state(books, owner), settled + connected)
 
 
-_OVERVIEW = f"""SELECT registration, ever_accepted, boot,
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at,
     EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM reservation WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key),
-    EXISTS ({LAST_METER_VALUES.replace("?1", "c.key")})
-    FROM charge_point c WHERE key = ?"""  # noqa: S608 - constants
+    EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key)
+    FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
 
 
 def _state(books: Books, owner: Owner) -> ChargePointState:
     cx, key = books.cx, owner.key
-    registration, ever_accepted, boot, connectors, open_, applied, reserved, configured, said = rows.one(
+    registration, ever_accepted, boot, booted, connectors, open_, applied, reserved, configured = rows.one(
         cx, _OVERVIEW, (key,)
     )
-    readings = last_meter_values(cx, key) if said else None
     return ChargePointState(
         identity=owner.identity,
         epoch=owner.epoch,
@@ -123,7 +119,8 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
         boot_configuration={each.key: each for each in queries.boot_configuration(cx, key)} if applied else {},
         reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
         configuration=queries.configuration(cx, key) if configured else {},
-        last_readings=b"" if readings is None else message_key(readings),
+        memory=books.memory(owner),
+        booted_at=maybe_time(booted),
     )
 
 
@@ -219,6 +216,7 @@ def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended 
     sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
     for table in ("credential", "connector", "boot_configuration", "configuration"):
         books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
+    books.forget_memory(owner)
     books.cx.execute(
         """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
         boot = NULL, booted_at = NULL, connection_since = NULL, remote_address = '', security_profile = 0,

@@ -119,6 +119,7 @@ class Books:
                     state=TransactionState.STOPPED,
                     meter_stop=body.meter_stop,
                     stopped_at=event_time(event),
+                    stop_received_at=event.received_at,
                     stop_raw=event.reported_raw,
                     energy=body.energy,
                 )
@@ -199,7 +200,14 @@ class Charger:
             dict(kept.connectors),
             dict(kept.open_transactions),
             dict(kept.reservations),
+            memory=kept.memory,
+            booted_at=kept.booted_at,
         )
+
+    def boot(self) -> None:
+        """A power cycle: the charger comes back on a new connection and boots."""
+        self.reconnect()
+        self.call("BootNotification", chargePointVendor="V", chargePointModel="M")
 
     def reserve(self, reservation_id: int = 7, connector: int = 1, made: float = 0, minutes: float = 60) -> None:
         """The charger accepts a reservation, so many seconds from NOW."""
