@@ -1,0 +1,792 @@
+"""Every setting, at a value other than its default, followed to where it acts.
+
+A setting that is read and handed to nobody looks like any other: the file loads, the example shows it. So each has a
+row here, and one that has none fails the last test. Limits of sessions and connections are followed in virtual time,
+from the settings through ``session_limits`` and ``connection_limits``; the rest, and that the gateway hands these
+limits on, on a whole gateway in real time.
+"""
+
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import attrs
+import grpc
+import pytest
+import trio
+from cryptography import x509
+from structlog.testing import capture_logs
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from gateway.api.v1 import command_pb2, command_pb2_grpc
+from gateway.app.admission import Principal
+from gateway.app.serve import Gateway, connection_limits, opened, session_limits, utc_now
+from gateway.app.settings import BootConfigurationSetting, CertificateFiles, SessionSettings, Settings, load
+from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
+from gateway.domain.credentials import make_credential
+from gateway.domain.events import ConnectorStatusChanged, NewEvent
+from gateway.domain.records import CredentialKind
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.errors import SettingsError, StoreUnavailable
+from gateway.store.api import Append, CreateChargePoint, RecordLastHeard
+from gateway.transport.api import Accept, ConnectionClosed, UpgradeRequest
+from tests.app.running import Disk, Running, running, settings, until
+from tests.app.test_serve import ask
+from tests.endtoend.asking import failure
+from tests.endtoend.gateway_process import development_certificates, free_port
+from tests.framing.wire import TEXT, frame, head
+from tests.session.test_commands import ready
+from tests.support.harness import BOOT, Harness, boot
+from tests.support.wire import FakeTransport
+from tests.transport.ends import RawClient, authority, open_raw
+from tests.transport.test_connection import open_gated
+from tests.transport.test_listener import authorization, open_port, wait_for
+
+KEY = bytes(range(20))
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted"}
+START = {"connectorId": 1, "idTag": "STRANGER", "meterStart": 0, "timestamp": "2026-03-01T12:00:00Z"}
+
+VIRTUAL: dict[str, tuple[Any, Callable[..., Awaitable[None]]]] = {}
+"""Setting of [sessions] → a value and what is to be seen of it, in virtual time."""
+
+REAL: dict[str, tuple[Any, Callable[..., Awaitable[None]]]] = {}
+"""The same of any setting, on a whole gateway."""
+
+NO_OTHER_VALUE = {"listeners.security_profiles": [[1], [3], [1, 2]]}
+"""Settings that have one value so far, and the others, which are refused."""
+
+
+def virtually(name: str, value: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    def row(check: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        VIRTUAL[f"sessions.{name}"] = value, check
+        return check
+
+    return row
+
+
+def really(name: str, value: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    def row(check: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        REAL[name] = value, check
+        return check
+
+    return row
+
+
+# --- sessions, in virtual time --------------------------------------------------------------------------------
+
+
+@virtually("retry_interval", 88)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point(registration=Registration.PENDING)
+    async with harness.connected() as charger:
+        assert (await charger.call("BootNotification", BOOT))["interval"] == 88
+
+
+@virtually("silence_seconds", 50.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    transport = FakeTransport()
+    async with harness.connected(transport=transport) as charger:
+        await boot(charger)
+        await trio.sleep(49.9)
+        assert transport.pings == 0
+        await trio.sleep(0.2)
+        assert transport.pings == 1
+
+
+@virtually("ping_grace_seconds", 7.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    async with harness.connected(transport=FakeTransport(answers_pings=False)) as charger:
+        await boot(charger)
+        assert await charger.sees_the_end() == (1001, "silent")
+        assert trio.current_time() == pytest.approx(sessions.silence_seconds + 7)
+
+
+@virtually("call_timeout_seconds", 11.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with ready(harness) as (charger, asked):
+        outcome = asked.ask(ClearCache(), seconds=3600)
+        await charger.next_call("ClearCache")
+        asked_at = trio.current_time()
+        record = await outcome()
+        assert (record.state, record.reason) == (CommandState.OUTCOME_UNKNOWN, "timeout")
+        assert trio.current_time() - asked_at == pytest.approx(11)
+
+
+@virtually("call_queue_limit", 2)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with ready(harness) as (_charger, asked):
+        for _ in range(2):
+            asked.ask(ClearCache())
+            await wait_all_tasks_blocked()
+        refused = await asked.ask(ClearCache())()
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.metadata) == (RefusalReason.QUEUE_FULL, {"limit": "2"})
+
+
+@virtually("settle_delay_seconds", 9.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        await boot(charger)
+        nursery.start_soon(ask_in_harness, harness)
+        await charger.hears_nothing(8.9)
+        with trio.fail_after(0.2):
+            message_id, _, _ = await charger.next_call("ClearCache")
+        await charger.answer(message_id, {"status": "Accepted"})
+
+
+@virtually("ready_after_silence_seconds", 13.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        nursery.start_soon(ask_in_harness, harness)
+        await charger.hears_nothing(12.9)
+        with trio.fail_after(0.2):
+            for _ in range(2):  # the command, and the question for its statuses
+                message_id, _, _ = await charger.next_call()
+                await charger.answer(message_id, {"status": "Accepted"})
+
+
+@virtually("max_bad_messages", 3)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        for _ in range(2):
+            await charger.send_raw("not json")
+        await charger.call("Heartbeat", {})
+        for _ in range(3):
+            await charger.send_raw("not json")
+        assert await charger.sees_the_end() == (1008, "protocol")
+
+
+@virtually("end_seconds", 4.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point()
+    with capture_logs() as logs:
+        async with harness.connected() as charger:
+            await boot(charger)
+            harness.journal.stall_seconds = 100
+            lost_at = trio.current_time()
+            await charger.lose_link()
+        assert trio.current_time() - lost_at == pytest.approx(4)
+    assert [line["recorded"] for line in logs if line["event"] == "session ended"] == [False]
+
+
+# --- connections, in virtual time -----------------------------------------------------------------------------
+
+
+@virtually("tls_handshake_seconds", 6.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with open_port(limits=connection_limits(sessions)) as port:
+        start = trio.current_time()
+        assert await (await port.raw()).receive_some() == b""
+        assert trio.current_time() - start == pytest.approx(6, abs=0.01)
+        assert port.seen() == [("tls", "deadline")]
+
+
+@virtually("upgrade_seconds", 5.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with open_port(limits=connection_limits(sessions)) as port:
+        client = RawClient(await port.raw())
+        await client.send(head()[:1])
+        start = trio.current_time()
+        await wait_long_for(port.seen)
+        assert trio.current_time() - start == pytest.approx(5, abs=0.1)
+        assert port.seen() == [("http", "deadline")]
+
+
+@virtually("admission_seconds", 4.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async def never(_: UpgradeRequest) -> Accept:
+        await trio.sleep_forever()
+
+    async with open_port(admit=never, limits=connection_limits(sessions)) as port:
+        client = RawClient(await port.raw())
+        await client.send(head())
+        start = trio.current_time()
+        assert (await client.read_until(b"try again later\n")).startswith(b"HTTP/1.1 503 ")
+        assert trio.current_time() - start == pytest.approx(4, abs=0.1)
+
+
+@virtually("write_seconds", 8.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    connection, _, gate = await open_gated(connection_limits(sessions))
+    gate.shut = True
+    start = trio.current_time()
+    with pytest.raises(ConnectionClosed):
+        await connection.send(b"x")
+    assert trio.current_time() - start == pytest.approx(8)
+
+
+@virtually("close_seconds", 9.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with open_raw(connection_limits(sessions)) as (connection, _client):
+        start = trio.current_time()
+        await connection.aclose(1000)
+        assert trio.current_time() - start == pytest.approx(9, abs=0.1)
+
+
+@virtually("max_concurrent_handshakes", 5)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with open_port(limits=connection_limits(sessions)) as port:
+        for _ in range(9):
+            await port.raw()
+        await wait_for(lambda: port.listener.opening >= 5)
+        await trio.sleep(0.5)
+        assert port.listener.opening == 5
+
+
+@virtually("max_message_bytes", 4_096)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    async with open_raw(connection_limits(sessions)) as (connection, client), trio.open_nursery() as nursery:
+        await client.send(frame(TEXT, b"x" * 4_096))
+        assert len(await connection.receive()) == 4_096
+        nursery.start_soon(client.send, frame(TEXT, b"x" * 4_097))
+        with pytest.raises(ConnectionClosed) as caught:
+            await connection.receive()
+        assert caught.value.code == 1009
+
+
+@virtually("message_burst", 3)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    """The last message of a burst is given out before its price is known, and so is the next one."""
+    assert await free_messages(sessions, 6) == 4
+
+
+@virtually("max_messages_per_second", 0.1)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    sessions = attrs.evolve(sessions, message_burst=1)
+    async with open_raw(connection_limits(sessions)) as (connection, client):
+        for _ in range(3):
+            await client.send(frame(TEXT, b"x"))
+        await connection.receive()
+        await connection.receive()
+        start = trio.current_time()
+        await connection.receive()
+        assert trio.current_time() - start == pytest.approx(10)
+
+
+async def free_messages(sessions: SessionSettings, sent: int) -> int:
+    """How many of the messages sent are read without a pause."""
+    async with open_raw(connection_limits(sessions)) as (connection, client):
+        for _ in range(sent):
+            await client.send(frame(TEXT, b"x"))
+        start, free = trio.current_time(), 0
+        for _ in range(sent):
+            await connection.receive()
+            free += trio.current_time() - start < 0.001
+        return free
+
+
+async def wait_long_for(condition: Callable[[], object]) -> None:
+    with trio.fail_after(100):
+        while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a socket
+            await trio.sleep(0.01)
+
+
+async def ask_in_harness(harness: Harness) -> None:
+    deadline = trio.current_time() + 1000
+    await harness.router.call("CP1", ClearCache(), request_id="r", deadline=deadline)
+
+
+@pytest.mark.parametrize("name", VIRTUAL)
+async def test_a_limit_acts(tmp_path: Path, autojump_clock: MockClock, name: str) -> None:
+    """At its value, to the fraction of a virtual second."""
+    value, check = VIRTUAL[name]
+    sessions = SessionSettings(**{name.removeprefix("sessions."): value})
+    assert value != getattr(SessionSettings(), name.removeprefix("sessions."))
+    harness = Harness(tmp_path, limits=session_limits(sessions))
+    try:
+        await check(harness, sessions)
+    finally:
+        harness.store.close()
+
+
+# --- a whole gateway ------------------------------------------------------------------------------------------
+
+
+class Whole:
+    """What a row needs to build a gateway with its setting."""
+
+    def __init__(self, folder: Path, certificates: Path, name: str, value: Any) -> None:
+        self.folder, self.certificates = folder, certificates
+        self._path = name.split(".")
+        self.value = value
+
+    def settings(self, **others: Any) -> Settings:
+        """Settings with the row's value; ``others`` by names with ``__`` for dots."""
+        made = settings(self.folder, self.certificates)
+        made = _with(made, ["metrics", "address"], "off")
+        for name, value in others.items():
+            made = _with(made, name.split("__"), value)
+        return _with(made, self._path, self.value)
+
+    def files(self, kind: str = "ecdsa") -> CertificateFiles:
+        return CertificateFiles(self.certificates / f"server-{kind}.pem", self.certificates / f"server-{kind}.key")
+
+    def client_tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+
+
+def _with(settings: Any, path: list[str], value: Any) -> Any:
+    first, *rest = path
+    if rest:
+        inner = getattr(settings, first)
+        value = (_with(inner[0], rest, value),) if isinstance(inner, tuple) else _with(inner, rest, value)
+    return attrs.evolve(settings, **{first: value})
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return development_certificates(tmp_path_factory.mktemp("settings") / "certs")
+
+
+def known(serving: Running, identity: str = "CP2") -> None:
+    """A charge point with the key KEY."""
+    credential = make_credential(KEY, CredentialKind.GENERATED, utc_now())
+    serving.disk.commit([CreateChargePoint(identity, Registration.ACCEPTED, (credential,), utc_now())])
+
+
+@asynccontextmanager
+async def upgraded(
+    whole: Whole, port: int, path: str = "/ocpp/CP2"
+) -> AsyncIterator[tuple[bytes, trio.SSLStream[trio.SocketStream]]]:
+    """A connection of CP2, or of another charge point with its key, and the status line that answers its upgrade."""
+    identity = path.rpartition("/")[2]
+    tcp = await trio.open_tcp_stream("127.0.0.1", port)
+    async with trio.SSLStream(tcp, whole.client_tls(), server_hostname="localhost", https_compatible=True) as stream:
+        await stream.send_all(head(path, authorization(identity, KEY), ("Sec-WebSocket-Protocol", "ocpp1.6")))
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += await stream.receive_some()
+        yield received.partition(b"\r\n")[0], stream
+
+
+async def upgrade(whole: Whole, port: int, path: str = "/ocpp/CP2") -> tuple[bytes, x509.Certificate]:
+    """The status line, and the server's certificate."""
+    async with upgraded(whole, port, path) as (answer, stream):
+        return answer, x509.load_der_x509_certificate(stream.getpeercert(binary_form=True))
+
+
+@really("sessions.heartbeat_interval", 77)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        assert (await serving.connect().call("BootNotification", BOOT))["interval"] == 77
+
+
+@really("sessions.vendor_data_seconds", 0.25)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        charger = await serving.booted()
+        async with aclosing(serving.gateway.vendors.serve({"v": frozenset()})) as stream:
+            await anext(stream)  # its link
+            await charger.send(2, "d", "DataTransfer", {"vendorId": "V", "data": "x"})
+            asked = await anext(stream)
+            assert asked.answer_by - asked.received_at == timedelta(seconds=0.25)
+            assert (await charger.next_answer())[2]["status"] == "Rejected"
+
+
+@really("sessions.max_sessions", 1)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        known(serving)
+        known(serving, "CP3")
+        port = serving.gateway.listeners[0].addresses[0][1]
+        async with upgraded(whole, port) as (first, _stream):
+            assert first.startswith(b"HTTP/1.1 101 ")
+            assert (await upgrade(whole, port, "/ocpp/CP3"))[0].startswith(b"HTTP/1.1 503 ")
+
+
+@really("sessions.kept_frames", 3)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        charger = await serving.booted()
+        for _ in range(5):
+            await charger.call("Heartbeat", {})
+        frames = serving.gateway.diagnostics.frames("CP1")
+        assert frames is not None
+        assert len(frames) == 3
+
+
+@really("authorization.unknown_tags", "Accepted")
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        charger = await serving.booted()
+        assert (await charger.call("StartTransaction", START))["idTagInfo"]["status"] == "Accepted"
+
+
+@really("boot_configuration.key", "OwnKey")
+async def _(whole: Whole) -> None:
+    made = whole.settings(boot_configuration=(BootConfigurationSetting("x", ("1",)),))
+    async with running(made) as serving:
+        charger = await serving.booted()
+        _, _, payload = await charger.next_call("ChangeConfiguration")
+        assert payload == {"key": "OwnKey", "value": "1"}
+
+
+@really("boot_configuration.values", ("first", "second"))
+async def _(whole: Whole) -> None:
+    made = whole.settings(boot_configuration=(BootConfigurationSetting("x", ("1",)),))
+    async with running(made) as serving:
+        charger = await serving.booted()
+        for value in ("first", "second"):
+            message_id, _, payload = await charger.next_call("ChangeConfiguration")
+            assert payload == {"key": "x", "value": value}
+            await charger.answer(message_id, {"status": "Rejected"})
+
+
+@really("listeners.certificates", "rsa")
+async def _(whole: Whole) -> None:
+    whole.value = (whole.files("rsa"),)
+    await shows_rsa(whole, whole.settings())
+
+
+@really("listeners.certificates.certificate", "rsa")
+async def _(whole: Whole) -> None:
+    whole.value = whole.files("rsa").certificate
+    await shows_rsa(whole, whole.settings(listeners__certificates__key=whole.files("rsa").key))
+
+
+@really("listeners.certificates.key", "rsa")
+async def _(whole: Whole) -> None:
+    whole.value = whole.files("rsa").key
+    with pytest.raises(SettingsError, match=r"listeners\[0\].certificates\[0\]"):
+        Gateway(whole.settings(), None)  # type: ignore[arg-type] - it doesn't fit the certificate
+    await shows_rsa(whole, whole.settings(listeners__certificates__certificate=whole.files("rsa").certificate))
+
+
+async def shows_rsa(whole: Whole, made: Settings) -> None:
+    async with running(made) as serving:
+        known(serving)
+        _, shown = await upgrade(whole, serving.gateway.listeners[0].addresses[0][1])
+    assert shown == x509.load_pem_x509_certificate(whole.files("rsa").certificate.read_bytes())
+
+
+@really("listeners.name", "front")
+async def _(whole: Whole) -> None:
+    with capture_logs() as logs:
+        async with running(whole.settings()) as serving:
+            known(serving)
+            port = serving.gateway.listeners[0].addresses[0][1]
+            assert (await upgrade(whole, port, "/elsewhere"))[0].startswith(b"HTTP/1.1 404 ")
+            [refused] = serving.gateway.diagnostics.refused_connections()
+    assert refused.listener == "front"
+    assert [line["listener"] for line in logs if line["event"] == "listening for chargers"] == ["front"]
+
+
+@really("listeners.host", "127.0.0.1")
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        assert [host for host, _ in serving.gateway.listeners[0].addresses] == ["127.0.0.1"]
+
+
+@really("listeners.port", "free")
+async def _(whole: Whole) -> None:
+    whole.value = free_port()
+    async with running(whole.settings()) as serving:
+        known(serving)
+        assert (await upgrade(whole, whole.value))[0].startswith(b"HTTP/1.1 101 ")
+
+
+@really("listeners.path_prefix", "/chargers/here/")
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        known(serving)
+        port = serving.gateway.listeners[0].addresses[0][1]
+        assert (await upgrade(whole, port, "/ocpp/CP2"))[0].startswith(b"HTTP/1.1 404 ")
+        assert (await upgrade(whole, port, "/chargers/here/CP2"))[0].startswith(b"HTTP/1.1 101 ")
+
+
+# --- the control interface
+
+
+async def answers(channel: grpc.Channel) -> str:
+    """The status of a question that the gateway can answer: NOT_FOUND if it was let in."""
+    stub = command_pb2_grpc.CommandServiceStub(channel)
+
+    def get() -> str:
+        try:
+            stub.GetCommand(command_pb2.GetCommandRequest(command_id="cmd_none"), timeout=5)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+        return "OK"
+
+    return await trio.to_thread.run_sync(get)
+
+
+@really("control.address", "free")
+async def _(whole: Whole) -> None:
+    whole.value = f"127.0.0.1:{free_port()}"
+    async with running(whole.settings()):
+        with grpc.insecure_channel(whole.value) as channel:
+            assert await answers(channel) == "NOT_FOUND"
+
+
+async def control_over_tls(whole: Whole, **others: Any) -> tuple[str, str]:
+    """What a client is told without a certificate of its own, and with one of the tests' CA."""
+    address = f"127.0.0.1:{free_port()}"
+    own = authority().issue_cert("service")
+    roots = (whole.certificates / "ca.pem").read_bytes()
+    alone = grpc.ssl_channel_credentials(roots)
+    with_one = grpc.ssl_channel_credentials(roots, own.private_key_pem.bytes(), own.cert_chain_pems[0].bytes())
+    name = (("grpc.ssl_target_name_override", "localhost"),)
+    async with running(whole.settings(control__address=address, **others)):
+        with grpc.secure_channel(address, alone, name) as one, grpc.secure_channel(address, with_one, name) as two:
+            return await answers(one), await answers(two)
+
+
+@really("control.certificate", "ecdsa")
+async def _(whole: Whole) -> None:
+    whole.value = whole.files().certificate
+    assert await control_over_tls(whole, control__key=whole.files().key) == ("NOT_FOUND", "NOT_FOUND")
+
+
+@really("control.key", "ecdsa")
+async def _(whole: Whole) -> None:
+    whole.value = whole.files().key
+    assert await control_over_tls(whole, control__certificate=whole.files().certificate) == ("NOT_FOUND", "NOT_FOUND")
+
+
+@really("control.client_ca", "ca")
+async def _(whole: Whole) -> None:
+    whole.value = whole.folder / "clients.pem"
+    authority().cert_pem.write_to_path(str(whole.value))
+    files = whole.files()
+    got_in = await control_over_tls(whole, control__certificate=files.certificate, control__key=files.key)
+    assert got_in == ("UNAVAILABLE", "NOT_FOUND")
+
+
+@really("control.allow_insecure", True)
+async def _(whole: Whole) -> None:
+    """Only built: nothing listens."""
+    made = whole.settings(control__address="0.0.0.0:0")
+    disk = Disk(whole.folder / "gateway.db", clock=utc_now)
+    try:
+        Gateway(made, disk)
+        with pytest.raises(SettingsError):
+            Gateway(_with(made, ["control", "allow_insecure"], False), disk)
+    finally:
+        disk.close()
+
+
+@really("control.default_timeout_seconds", 1.0)
+async def _(whole: Whole) -> None:
+    """Of a command whose charger says nothing for as long as it may: the default would outlast the test."""
+    address = f"127.0.0.1:{free_port()}"
+    async with running(whole.settings(control__address=address, sessions__call_timeout_seconds=600)) as serving:
+        await serving.booted()
+        with grpc.insecure_channel(address) as channel:
+            stub = command_pb2_grpc.CommandServiceStub(channel)
+            request = command_pb2.ClearCacheRequest(
+                charge_point="CP1", request_id="3f0e4c1e-0000-4000-8000-000000000001"
+            )
+            _, reason, _ = await trio.to_thread.run_sync(failure, stub.ClearCache, request)
+    assert reason == "OUTCOME_UNKNOWN"
+
+
+# --- the store
+
+
+@really("store.path", "elsewhere.db")
+async def _(whole: Whole) -> None:
+    whole.value = whole.folder / "elsewhere.db"
+    with opened(whole.settings()) as store:
+        store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
+    assert whole.value.stat().st_size > 0
+    assert not (whole.folder / "gateway.db").exists()
+
+
+@really("store.commit_deadline_seconds", 0.3)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        serving.disk.slow, serving.disk.gate = (RecordLastHeard,), threading.Event()
+        try:
+            with pytest.raises(StoreUnavailable, match=r"0\.3 s"):
+                await serving.gateway.journal.commit(RecordLastHeard(()))
+        finally:
+            serving.disk.gate.set()
+
+
+@really("store.retention.max_age_days", 2.0)
+async def _(whole: Whole) -> None:
+    """Of what was before the gateway began, what is three days old goes, and what is an hour old stays."""
+    old = old_events(whole, timedelta(days=3), timedelta(hours=1))
+    async with running(whole.settings()) as serving:
+        await until(lambda: serving.disk.bounds().floor == old)
+
+
+@really("store.retention.max_bytes", 1)
+async def _(whole: Whole) -> None:
+    old_events(whole, timedelta(hours=1))
+    async with running(whole.settings()) as serving:
+        await until(lambda: serving.disk.bounds().floor > 0)
+
+
+def old_events(whole: Whole, *ages: timedelta) -> int:
+    """Charge points that came into being so long ago; answers the sequence of the first one's last event."""
+    disk = Disk(whole.folder / "gateway.db", clock=utc_now)
+    body = ConnectorStatusChanged(ConnectorAddress(1, 1), "Available", "NoError")
+    heads = []
+    for number, age in enumerate(ages):
+        at = utc_now() - age
+        disk.commit([CreateChargePoint(f"OLD{number}", Registration.ACCEPTED, (), at)])
+        disk.commit([Append(f"OLD{number}", None, (NewEvent(body, at),))])
+        heads.append(disk.bounds().head)
+    disk.close()
+    return heads[0]
+
+
+# --- logs, metrics, the end
+
+
+def logged(whole: Whole) -> str:
+    """What a gateway writes that can't start: its metrics' port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config = whole.folder / "gateway.toml"
+        values = json.dumps(whole.value)
+        config.write_text(
+            f'[logging]\n{whole._path[-1]} = {values}\n[metrics]\naddress = "127.0.0.1:{taken.getsockname()[1]}"\n'
+            f'[control]\naddress = "127.0.0.1:0"\n[[listeners]]\nhost = "127.0.0.1"\nport = 0\n'
+            f'certificates = [{{ certificate = "{whole.files().certificate}", key = "{whole.files().key}" }}]\n'
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode != 0
+    assert "metrics.address" in done.stderr
+    return done.stderr
+
+
+@really("logging.level", "error")
+async def _(whole: Whole) -> None:
+    written = await trio.to_thread.run_sync(logged, whole)
+    assert "control interface listens" not in written
+    whole.value = "info"
+    assert "control interface listens" in await trio.to_thread.run_sync(logged, whole)
+
+
+@really("logging.format", "console")
+async def _(whole: Whole) -> None:
+    line = await trio.to_thread.run_sync(a_line, whole)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(line)
+    whole.value = "json"
+    assert json.loads(await trio.to_thread.run_sync(a_line, whole))["event"] == "control interface listens"
+
+
+def a_line(whole: Whole) -> str:
+    """Of the log, the one of the control interface."""
+    [line] = [line for line in logged(whole).splitlines() if "control interface listens" in line]
+    return line
+
+
+@really("metrics.address", "free")
+async def _(whole: Whole) -> None:
+    whole.value = f"127.0.0.1:{free_port()}"
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://{whole.value}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    async with running(whole.settings()):
+        assert "gateway_store_healthy 1.0" in await trio.to_thread.run_sync(read)
+
+
+@really("drain.deadline_seconds", 0.5)
+async def _(whole: Whole) -> None:
+    """A command under way would be waited for three fifths of the deadline: of the default, fifteen seconds."""
+    async with running(whole.settings()) as serving:
+        charger = await serving.booted()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, serving)
+            await charger.next_call("ClearCache")
+            serving.terminate()
+            with trio.fail_after(10):
+                await serving.over.wait()
+
+
+@really("drain.closes_per_second", 0.1)
+async def _(whole: Whole) -> None:
+    """So the second of two is closed ten seconds after the first, unless somebody insists."""
+    async with running(whole.settings(drain__deadline_seconds=1000.0)) as serving:
+        serving.disk.commit([CreateChargePoint("CP2", Registration.ACCEPTED, (), utc_now())])
+        first = await serving.booted()
+        second = serving.connect(Principal("CP2", "ocpp1.6", 2))
+        await second.call("BootNotification", BOOT)
+        serving.terminate()
+        assert await first.sees_the_end() == (1001, "draining")
+        assert second._transport.closed_with is None
+        signal.raise_signal(signal.SIGTERM)
+        with trio.fail_after(10):
+            await serving.over.wait()
+
+
+@pytest.mark.parametrize("name", REAL)
+async def test_a_setting_acts(tmp_path: Path, certificates: Path, name: str) -> None:
+    """On a gateway that is whole."""
+    value, check = REAL[name]
+    await check(Whole(tmp_path, certificates, name, value))
+
+
+# --- none is left out -----------------------------------------------------------------------------------------
+
+
+def all_settings(section: type = Settings, prefix: str = "") -> list[str]:
+    """The full names of all settings."""
+    found = []
+    for name, type_ in get_type_hints(section).items():
+        inner = next((each for each in (type_, *get_args(type_)) if attrs.has(each)), None)
+        if inner is None:
+            found.append(prefix + name)
+        else:
+            found += all_settings(inner, f"{prefix}{name}.")
+    return found
+
+
+@pytest.mark.parametrize("name", all_settings())
+def test_every_setting_has_a_row(name: str) -> None:
+    """A new one that is handed to nobody fails here until it is followed."""
+    assert (name in VIRTUAL) + (name in REAL) + (name in NO_OTHER_VALUE) == 1
+
+
+@pytest.mark.parametrize(("name", "values"), NO_OTHER_VALUE.items())
+def test_a_setting_with_one_value_takes_no_other(tmp_path: Path, name: str, values: list[Any]) -> None:
+    """So there is nothing to follow."""
+    section, key = name.split(".")
+    for value in values:
+        path = tmp_path / "gateway.toml"
+        path.write_text(f"[[{section}]]\n{key} = {json.dumps(value)}\ncertificates = [{{certificate='a', key='b'}}]\n")
+        with pytest.raises(SettingsError, match=name.replace(".", r"\[0\].")):
+            load(path)
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if REAL[name][0] not in ("free", "rsa", "ecdsa", "ca")])
+def test_a_row_is_not_the_default(name: str) -> None:
+    """Else it would show nothing."""
+    made: Any = Settings(listeners=())
+    fields, (value, _) = name.split("."), REAL[name]
+    for each in fields[:-1]:
+        made = getattr(made, each)
+        if isinstance(made, tuple):
+            return  # one without a default of its own
+    assert getattr(made, fields[-1]) != value
