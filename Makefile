@@ -120,7 +120,12 @@ fuzz: setup ## Look for inputs that break a parser (make fuzz FUZZ_SECONDS=60)
 soak: setup ## Churn of everything at once for ten minutes (make soak ARGS="--seconds 60")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
+# Which test runs which line is noted once for a version of the code, in .mutants/.
+.PHONY: mutants
+mutants: setup ## Put faults into the code, one at a time: does a test notice? (make mutants ARGS="--seed 7 --count 300")
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what tools leave behind (not .venv, not node_modules)
-	@rm -rf build dist bench/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
+	@rm -rf build dist bench/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .mutants
 	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

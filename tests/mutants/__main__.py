@@ -1,0 +1,141 @@
+"""``python -m tests.mutants``: draws faults by a seed, tries them, and says which no test noticed."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import count as counting
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.known import KNOWN
+from tests.mutants.operators import Mutant, find
+from tests.mutants.running import Profile, Project, Run, Tried, draw
+
+ROOT = Path(__file__).parents[2]
+
+GATEWAY = Project(
+    root=ROOT,
+    targets=(
+        "gateway/journal",
+        "gateway/session",
+        "gateway/store",
+        "gateway/handlers",
+        "gateway/transport/authentication.py",
+        "gateway/app/admission.py",
+        "gateway/domain/credentials.py",
+    ),
+    tests=("tests",),
+    left_out=(
+        "tests/bench",
+        "tests/endtoend",
+        "tests/mutants",
+        "tests/peers",
+        "tests/performance",
+        "tests/soak",
+        "tests/cli/test_demo.py",
+        "tests/cli/test_serving.py",
+        "tests/test_found.py",
+        "tests/test_layering.py",
+        "tests/test_promises.py",
+        "tests/test_repository.py",
+        "tests/test_rules.py",
+    ),
+    kept=ROOT / ".mutants",
+)
+
+ENOUGH = 97.0
+"""Percent of the faults that must be noticed, of those not known to change nothing."""
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make mutants ARGS=...", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="which faults are drawn (default: 1)")
+    parser.add_argument("--count", type=int, default=300, help="how many (default: 300)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="faults whose identity contains TEXT, all of them")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    chosen = options(arguments)
+    begun = time.monotonic()
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - begun:4.0f} s] {line}", file=out)
+
+    def choose(mutants: list[Mutant]) -> Iterable[Mutant]:
+        if chosen.only:
+            return [mutant for mutant in mutants if chosen.only in mutant.identity]
+        return draw(mutants, chosen.count, chosen.seed)
+
+    project = Project(**{**vars(GATEWAY), "workers": chosen.workers})
+    run = Run(project, choose, say)
+    say(f"seed {chosen.seed}, {chosen.count} faults")
+    status = try_all(project, run)
+    if status != pytest.ExitCode.OK:
+        print(f"the tests can't be collected: {status!r}", file=out)
+        return 2
+    lines = list(report(run.tried, run.not_counted, verbose=chosen.verbose))
+    print("\n".join(lines), file=out)
+    return 0 if share(run.tried) >= ENOUGH else 1
+
+
+def try_all(project: Project, run: Run) -> int:
+    arguments = ["-q", "-s", "-o", "timeout=0", *(f"--ignore={project.root / each}" for each in project.left_out)]
+    return pytest.main([*arguments, *(str(project.root / each) for each in project.tests)], plugins=[Profile(), run])
+
+
+def share(tried: list[Tried]) -> float:
+    """Percent noticed of those that are not known to change nothing."""
+    counted = [each for each in tried if each.killed_by is not None or each.mutant.identity not in KNOWN]
+    return 100 * sum(each.killed_by is not None for each in counted) / max(1, len(counted))
+
+
+def stale(root: Path, known: dict[str, str]) -> list[str]:
+    """Known faults that can't be made any more, since their statement has changed."""
+    files = {identity.split("::")[0] for identity in known}
+    sources = {file: (root / file).read_text() for file in files if (root / file).exists()}
+    possible = {each.identity for file, source in sources.items() for each in find(source, file)}
+    return sorted(set(known) - possible)
+
+
+def report(tried: list[Tried], not_counted: list[str], *, verbose: bool = False) -> Iterator[str]:
+    killed = [each for each in tried if each.killed_by is not None]
+    survivors = [each for each in tried if each.killed_by is None]
+    for title, key in (("file", lambda each: each.mutant.file), ("operator", lambda each: each.mutant.operator)):
+        yield f"\n{title:44} faults  noticed"
+        every, noticed = Counter(map(key, tried)), Counter(map(key, killed))
+        for name in sorted(every):
+            yield f"{name:44} {every[name]:6}  {noticed[name]:7}"
+    if not_counted:
+        yield f"\n{len(set(not_counted))} tests fail without a fault or alone, and are not counted:"
+        yield from (f"  {test}" for test in sorted(set(not_counted)))
+    if verbose:
+        yield "\nNoticed:"
+        yield from (f"  {each.mutant.identity}\n      {each.how}: {each.killed_by}" for each in killed)
+    yield f"\n{len(survivors)} not noticed:"
+    for number, each in zip(counting(1), sorted(survivors, key=lambda each: each.mutant.identity), strict=False):
+        mutant = each.mutant
+        yield f"\n{number}. {mutant.file}:{mutant.lines[0]} in {mutant.qualname or 'the module'} ({mutant.operator})"
+        yield f"     {mutant.statement}"
+        yield f"     {mutant.change}"
+        yield f"     {len(each.tests)} tests run it; {KNOWN.get(mutant.identity, 'not known to change nothing')}"
+        yield f"     {mutant.identity}"
+    if old := stale(ROOT, KNOWN):
+        yield "\nIn the list of known faults, and not possible any more:"
+        yield from (f"  {identity}" for identity in old)
+    known = sum(each.mutant.identity in KNOWN for each in survivors)
+    yield (
+        f"\n{len(tried)} faults, {len(killed)} noticed: {100 * len(killed) / max(1, len(tried)):.1f} %;"
+        f" {known} of the rest are known to change nothing; without these {share(tried):.1f} % ({ENOUGH:g} % needed)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,441 @@
+"""Carries faults through the tests that could notice them.
+
+One process imports everything and collects the tests once. Each fault gets a child of it (a fork), which exchanges the
+code of one function and runs the tests that run the fault's line, the quickest first, until one fails. A fault in what
+is run at import (a constant, a default, a decorator) gets a new interpreter instead. A test that fails, an interpreter
+that dies and a test that takes many times as long as ever are all noticed faults. A test that notices one is run alone
+without any fault first, once: if it fails then too, it counts for nothing.
+"""
+
+import ast
+import gc
+import hashlib
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.mutants import applying, children
+from tests.mutants.children import Job, Message, Report
+from tests.mutants.covering import Coverage, Kept, Seen, Tracer, digest
+from tests.mutants.operators import Mutant, apply, find
+
+PATIENCE, PATIENCE_TIMES = 10.0, 10.0
+"""A test hangs that says nothing for so many seconds and so many times as long as it took before: on a busy machine
+a test may take several times as long as it took alone."""
+
+TRACE_PATIENCE = 240.0
+"""Seconds for one test while its lines are noted."""
+
+IMPORT_PATIENCE = 120.0
+"""Seconds for a new interpreter to import and collect, on a busy machine."""
+
+IMPORT_SECONDS = 120.0
+"""A fault in what is run at import is tried by tests that take so long together (traced): a constant may be read
+wherever its module is used, and the rest of the tests would be thousands."""
+
+MEMORY = 6 * 1024**3
+"""Bytes of address space of a child: a fault that fills memory ends its own process."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is changed, and what tests it. Paths are relative to ``root``."""
+
+    root: Path
+    targets: tuple[str, ...]
+    """Files and folders whose lines are changed."""
+    tests: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Folders and files of tests that start processes: no line of theirs is seen in this one."""
+    kept: Path
+    workers: int = 2
+
+    def files(self) -> list[Path]:
+        """The target files, in order."""
+        found: list[Path] = []
+        for target in self.targets:
+            path = self.root / target
+            found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        return found
+
+
+@dataclass
+class Tried:
+    """A fault and what became of it."""
+
+    mutant: Mutant
+    tests: list[str]
+    killed_by: str | None = None
+    how: str = ""
+    untrusted: set[str] = field(default_factory=set)
+
+
+def draw(mutants: Sequence[Mutant], count: int, seed: int) -> Iterator[Mutant]:
+    """``count`` of them by ``seed``: lines are drawn first, then one fault of each, so that no line with many operators
+    stands for the rest. More faults than lines: another round."""
+    chance = random.Random(seed)
+    by_line: defaultdict[tuple[str, int], list[Mutant]] = defaultdict(list)
+    for mutant in mutants:
+        by_line[mutant.file, mutant.lines[0]].append(mutant)
+    drawn = 0
+    while drawn < count and by_line:
+        for line in chance.sample(sorted(by_line), len(by_line)):
+            left = by_line[line]
+            yield left.pop(chance.randrange(len(left)))
+            drawn += 1
+            if not left:
+                del by_line[line]
+            if drawn == count:
+                return
+
+
+class Profile:
+    """Hypothesis as a repeatable run needs it: the same examples every time, and no search for a smaller one."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        import hypothesis  # after pytest has prepared for it
+
+        hypothesis.settings.register_profile(
+            "mutants",
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        hypothesis.settings.load_profile("mutants")
+
+
+class Run:
+    """A plugin of pytest's that runs faults instead of the tests."""
+
+    def __init__(
+        self, project: Project, choose: Callable[[list[Mutant]], Iterable[Mutant]], say: Callable[[str], None]
+    ) -> None:
+        self.tried: list[Tried] = []
+        self.not_counted: list[str] = []
+        """Tests that fail without a fault, or fail alone."""
+        self._project = project
+        self._choose = choose
+        self._say = say
+        self._sources: dict[str, str] = {}
+        self._items: dict[str, pytest.Item] = {}
+        self._coverage = Coverage()
+        self._trusted: set[str] = set()
+        self._folder = Path()
+        self._setup_lines: dict[str, list[int]] = {}
+        self._tracer: Tracer | None = None
+
+    # --- hooks ------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:
+            raise session.Interrupted("a file of tests can't be imported")
+        self._items = {item.nodeid: item for item in session.items}
+        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        try:
+            self._run()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        if self._tracer is not None:
+            self._setup_lines = self._tracer.taken()
+
+    # --- the whole --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        files = {str(path.relative_to(self._project.root)): path for path in self._project.files()}
+        self._sources = {name: path.read_text() for name, path in files.items()}
+        functions = applying.loaded_functions(frozenset(map(str, files.values())))
+        gc.collect()
+        gc.freeze()
+        self._trace_all([str(path) for path in files.values()])
+        mutants = [mutant for name, source in self._sources.items() for mutant in find(source, name)]
+        self._say(f"{len(mutants)} faults can be made in {len(files)} files; {len(self._items)} tests")
+        chosen = [Tried(mutant, self._tests_for(mutant)) for mutant in self._compilable(self._choose(mutants))]
+        self.tried = chosen
+        waiting = deque(chosen)
+
+        def jobs() -> Iterator[Job]:
+            while waiting:
+                tried = waiting.popleft()
+                if tried.killed_by is not None and tried.killed_by in self._items:
+                    yield self._alone(tried, waiting)
+                elif tried.tests:
+                    yield self._job(tried, waiting, functions)
+
+        begun = time.monotonic()
+        children.run(jobs(), self._project.workers)
+        self._say(f"{len(chosen)} faults tried in {time.monotonic() - begun:.0f} s")
+
+    def _compilable(self, mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+        for mutant in mutants:
+            try:
+                compile(apply(self._sources[mutant.file], mutant), mutant.file, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError):
+                continue
+            yield mutant
+
+    # --- which tests run which lines --------------------------------------------------------------------------
+
+    def _trace_all(self, targets: list[str]) -> None:
+        root = self._project.root
+        kept = Kept(self._project.kept)
+        sources = digest(path for each in self._project.targets for path in (root / each.split("/")[0]).rglob("*.py"))
+        shared = digest(path for each in self._project.tests for path in (root / each).rglob("*.py")
+                        if not path.name.startswith("test_") and "mutants" not in path.parts)  # fmt: skip
+        by_file: defaultdict[Path, list[pytest.Item]] = defaultdict(list)
+        for item in self._items.values():
+            by_file[item.path].append(item)
+        missing: list[tuple[str, list[pytest.Item]]] = []
+        keys = []
+        for path, items in by_file.items():
+            names = "\n".join(item.nodeid for item in items)
+            key = digest([path])[:16] + _hashed(f"{path}{sources}{shared}{names}")
+            keys.append(key)
+            if kept.get(key) is None:
+                missing.append((key, items))
+        if missing:
+            self._say(f"noting which lines the tests of {len(missing)} files run")
+
+        def job(key: str, items: list[pytest.Item]) -> Job:
+            return Job(
+                work=lambda report: self._trace(key, items, targets, kept, report),
+                heard=lambda message: self._say(f"  {message['failed']}") if "failed" in message else None,
+                over=lambda silent: self._say(f"  {items[0].path.name} hangs while traced") if silent else None,
+                patience=lambda: TRACE_PATIENCE,
+            )
+
+        missing.sort(key=lambda each: -len(each[1]))
+        children.run((job(key, items) for key, items in missing), self._project.workers)
+        for key in keys:
+            for test, seen in (kept.get(key) or {}).items():
+                self._coverage.add(test, seen)
+        failed = self._coverage.failed()
+        self.not_counted += failed
+
+    def _trace(self, key: str, items: list[pytest.Item], targets: list[str], kept: Kept, report: Report) -> None:
+        self._prepare_child()
+        tracer = self._tracer = Tracer(targets)
+        seen: dict[str, Seen] = {}
+        shared: defaultdict[str, set[int]] = defaultdict(set)
+        tracer.start()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            report({"at": item.nodeid})
+            begun = time.monotonic()
+            passed = not _failed(item, following)
+            lines = tracer.taken()
+            if _has_wide_fixtures(item):
+                for file, numbers in self._setup_lines.items():
+                    shared[file] |= set(numbers)
+            for source in (self._setup_lines, shared if _has_wide_fixtures(item) else {}):
+                for file, numbers in source.items():
+                    lines[file] = sorted({*lines.get(file, ()), *numbers})
+            seen[item.nodeid] = Seen(time.monotonic() - begun, passed, lines)
+        tracer.stop()
+        kept.put(key, seen)
+
+    def _tests_for(self, mutant: Mutant) -> list[str]:
+        path = str(self._project.root / mutant.file)
+        if mutant.function is not None:
+            return self._in_order(self._coverage.tests_of(path, *mutant.lines))
+        return self._at_import(mutant, path)
+
+    def _at_import(self, mutant: Mutant, path: str) -> list[str]:
+        """Tests of the functions that read the name which the statement sets, or of the class that it is in."""
+        names, inside = applying.names_set_at(self._sources[mutant.file], mutant)
+        wanted = names | ({inside} if inside else set())
+        found: set[str] = set()
+        for file, source in self._sources.items():
+            for node in ast.walk(ast.parse(source)):
+                named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+                    any(_mentions(each, wanted) for each in node.body) or (file == mutant.file and node.name in names)
+                )
+                if named:
+                    first, last = node.body[0].lineno, node.body[-1].end_lineno or 0  # type: ignore[attr-defined]
+                    found |= self._coverage.tests_of(str(self._project.root / file), first, last)
+        words = re.compile(rf"\b({'|'.join(map(re.escape, wanted))})\b") if wanted else None
+        texts: dict[Path, bool] = {}
+        for test, item in self._items.items():
+            if words is not None and item.path not in texts:
+                texts[item.path] = words.search(item.path.read_text()) is not None
+            if texts.get(item.path):
+                found.add(test)
+        if not found:
+            found = self._coverage.tests_of(path, 1, 10**6)
+        chosen, seconds = [], 0.0
+        for test in self._in_order(found):
+            seconds += self._coverage.seen[test].seconds
+            if seconds > IMPORT_SECONDS:
+                break
+            chosen.append(test)
+        return chosen
+
+    def _in_order(self, tests: Iterable[str]) -> list[str]:
+        """The quick ones first, and of one test's many parameters one first and the rest late."""
+        ranked: Counter[str] = Counter()
+        keys = {}
+        for test in sorted(tests):
+            if test not in self._items or not self._coverage.seen[test].passed:
+                continue
+            name = test.split("[")[0]
+            rank = ranked[name]
+            ranked[name] += 1
+            keys[test] = (min(rank, 1) + (rank > 3), self._coverage.seen[test].seconds, test)
+        return sorted(keys, key=keys.__getitem__)
+
+    # --- one fault --------------------------------------------------------------------------------------------
+
+    def _job(self, tried: Tried, waiting: deque[Tried], functions: applying.Functions) -> Job:
+        tests = [test for test in tried.tests if test not in tried.untrusted]
+        at = ""
+        finished = False
+
+        def heard(message: Message) -> None:
+            nonlocal at, finished
+            at = message.get("at", at)
+            finished = finished or "done" in message
+            if "killed" in message:
+                tried.killed_by, tried.how = message["killed"], "failed"
+            elif "failed" in message:
+                tried.killed_by, tried.how = at or "import", message["failed"].strip().split("\n")[-1]
+
+        def over(silent: bool) -> None:
+            if tried.killed_by is None and (silent or not finished):
+                tried.killed_by, tried.how = at or "import", "hangs" if silent else "died"
+            if tried.killed_by in self._items and tried.killed_by not in self._trusted:
+                waiting.appendleft(tried)
+            self._progress()
+
+        def patience() -> float:
+            if at in self._coverage.seen:
+                return PATIENCE + PATIENCE_TIMES * self._coverage.seen[at].seconds
+            return IMPORT_PATIENCE
+
+        def work(report: Report) -> None:
+            path = self._project.root / tried.mutant.file
+            if tried.mutant.function is not None:
+                try:
+                    applying.exchange(path, self._sources[tried.mutant.file], tried.mutant, functions)
+                except applying.CannotBeExchanged:
+                    pass
+                else:
+                    self._prepare_child()
+                    self._run_until_one_fails(tests, report)
+                    return
+            self._become_new(tried.mutant, tests, report)
+
+        return Job(work, heard, over, patience)
+
+    def _alone(self, tried: Tried, waiting: deque[Tried]) -> Job:
+        """Whether the test that noticed the fault passes alone, without one."""
+        test = tried.killed_by
+        assert test is not None
+        passed = False
+
+        def heard(message: Message) -> None:
+            nonlocal passed
+            passed = passed or "done" in message
+
+        def over(silent: bool) -> None:
+            if passed and not silent:
+                self._trusted.add(test)
+            else:
+                self.not_counted.append(test)
+                tried.untrusted.add(test)
+                tried.killed_by = None
+                waiting.appendleft(tried)
+
+        def work(report: Report) -> None:
+            self._prepare_child()
+            self._run_until_one_fails([test], report)
+
+        return Job(work, heard, over, lambda: PATIENCE + PATIENCE_TIMES * self._coverage.seen[test].seconds)
+
+    def _run_until_one_fails(self, tests: list[str], report: Report) -> None:
+        items = [self._items[test] for test in tests]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            report({"at": item.nodeid})
+            if _failed(item, following):
+                report({"killed": item.nodeid})
+                return
+        report({"done": True})
+
+    def _become_new(self, mutant: Mutant, tests: list[str], report: Report) -> None:
+        """The fault acts at import: a new interpreter, of which the pipe to report by is all that is left."""
+        self._prepare_child()
+        order = self._folder / f"{os.getpid()}.json"
+        pipe = report.__closure__[0].cell_contents  # type: ignore[attr-defined]
+        order.write_text(
+            json.dumps(
+                {
+                    "root": str(self._project.root),
+                    "file": mutant.file,
+                    "identity": mutant.identity,
+                    "tests": tests,
+                    "pipe": pipe,
+                }
+            )
+        )
+        os.set_inheritable(pipe, True)
+        os.chdir(self._project.root)
+        os.execv(sys.executable, [sys.executable, "-m", "tests.mutants.imported", str(order)])
+
+    def _prepare_child(self) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        folder = self._folder / str(os.getpid())
+        folder.mkdir(exist_ok=True)
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+
+    def _progress(self) -> None:
+        done = sum(each.killed_by is not None for each in self.tried)
+        if done and done % 50 == 0:
+            self._say(f"  {done} killed so far")
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _failed(item: pytest.Item, following: pytest.Item | None) -> bool:
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+
+
+def _has_wide_fixtures(item: pytest.Item) -> bool:
+    """Whether a fixture of the tests' own outlives the test: what it runs is run for others, too."""
+    info: Any = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return False
+    return any(
+        each.scope != "function" and each.func.__module__.startswith("tests")
+        for definitions in info.name2fixturedefs.values()
+        for each in definitions
+    )
+
+
+def _mentions(node: ast.AST, names: set[str]) -> bool:
+    return any(
+        (isinstance(each, ast.Name) and each.id in names)
+        or (isinstance(each, ast.Attribute) and each.attr in names)
+        or (isinstance(each, ast.keyword) and each.arg in names)
+        for each in ast.walk(node)
+    )

@@ -1,0 +1,194 @@
+"""Faults in a small project of their own: what is noticed, what is not, and what the report says."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+from tests.mutants import applying
+from tests.mutants.__main__ import ENOUGH, report, share, stale
+from tests.mutants.children import Job, Message, run
+from tests.mutants.covering import Coverage, Kept, Seen, Tracer
+from tests.mutants.known import KNOWN
+from tests.mutants.operators import Mutant, find
+from tests.mutants.running import Tried, draw
+
+SOURCE = """\
+def larger(a, b):
+    if a > b:
+        return a
+    return b
+
+
+def twice(a):
+    def inner(b):
+        return b * 2
+    return inner(a)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A module of its own, its path and source."""
+    path = tmp_path / "small_for_mutants.py"
+    path.write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import small_for_mutants  # type: ignore[import-not-found]
+
+    yield small_for_mutants, path
+    del sys.modules["small_for_mutants"]
+
+
+def fault(operator: str, change: str) -> Mutant:
+    [mutant] = [
+        each for each in find(SOURCE, "small_for_mutants.py") if (each.operator, each.change) == (operator, change)
+    ]
+    return mutant
+
+
+# --- applying -------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_acts_in_functions_that_are_loaded_already(module) -> None:
+    """Also for who has the function under a name of its own, and inside of a nested function."""
+    small, path = module
+    larger = small.larger
+    functions = applying.loaded_functions(frozenset({str(path)}))
+    applying.exchange(path, SOURCE, fault("negate", "a > b -> a <= b"), functions)
+    assert larger(1, 2) == 1
+    applying.exchange(path, SOURCE, fault("arithmetic", "b * 2 -> b + 2"), functions)
+    assert small.twice(5) == 7
+
+
+def test_a_function_that_is_not_loaded_cannot_be_exchanged(module) -> None:
+    """Then the fault takes a new interpreter."""
+    _, path = module
+    nothing: dict[applying.Place, list[FunctionType]] = {}
+    with pytest.raises(applying.CannotBeExchanged):
+        applying.exchange(path, SOURCE, fault("negate", "a > b -> a <= b"), nothing)
+
+
+def test_names_that_a_statement_sets_are_known() -> None:
+    """By them the tests of a fault at import are found."""
+    source = "A, B = 1, 2\n\n\nclass C:\n    size: int = 3\n"
+    found = {each.lines[0]: applying.names_set_at(source, each) for each in find(source, "x.py")}
+    assert found == {1: ({"A", "B"}, None), 5: ({"size"}, "C")}
+
+
+# --- covering -------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_that_are_run_are_noted(module) -> None:
+    """Of the files asked for, and of no others."""
+    small, path = module
+    tracer = Tracer([str(path)])
+    before = sys.gettrace()
+    tracer.start()
+    try:
+        small.larger(2, 1)
+    finally:
+        tracer.stop()
+        sys.settrace(before)
+    assert tracer.taken() == {str(path): [1, 2, 3]}
+    assert tracer.taken() == {}
+
+
+def test_what_was_noted_is_kept_and_read_again(tmp_path: Path) -> None:
+    """A damaged file counts as none."""
+    kept = Kept(tmp_path / "kept")
+    assert kept.get("a") is None
+    kept.put("a", {"t": Seen(0.5, True, {"f.py": [1, 2]})})
+    again = kept.get("a")
+    assert again == {"t": Seen(0.5, True, {"f.py": [1, 2]})}
+    (tmp_path / "kept" / "a.json").write_text("{")
+    assert kept.get("a") is None
+
+
+def test_a_test_that_fails_without_a_fault_notices_none() -> None:
+    """It would notice every one."""
+    coverage = Coverage()
+    coverage.add("good", Seen(0.1, True, {"f.py": [1, 2]}))
+    coverage.add("bad", Seen(0.1, False, {"f.py": [1, 2]}))
+    assert coverage.tests_of("f.py", 2, 5) == {"good"}
+    assert coverage.failed() == ["bad"]
+
+
+# --- children -------------------------------------------------------------------------------------------------
+
+
+def ran(*works, patience: float = 30.0) -> list[list[Message]]:
+    """What each work said, and whether it was ended for its silence."""
+    said: list[list[Message]] = [[] for _ in works]
+    jobs = (
+        Job(work, said[at].append, lambda silent, at=at: said[at].append({"silent": silent}), lambda: patience)
+        for at, work in enumerate(works)
+    )
+    run(iter(list(jobs)), 2)
+    return said
+
+
+def test_children_report_and_end() -> None:
+    """One that raises says so; one that dies says nothing."""
+
+    def dies(_) -> None:
+        import os
+
+        os._exit(3)
+
+    def raises(_) -> None:
+        raise ValueError("a bug")
+
+    spoken, raised, dead = ran(lambda report: report({"a": 1}), raises, dies)
+    assert spoken == [{"a": 1}, {"silent": False}]
+    assert "ValueError: a bug" in raised[0]["failed"]
+    assert dead == [{"silent": False}]
+
+
+def test_a_child_that_says_nothing_is_ended() -> None:
+    """A fault may well make a loop endless."""
+
+    def hangs(report) -> None:
+        report({"at": 1})
+        while True:
+            pass
+
+    assert ran(hangs, patience=0.3) == [[{"at": 1}, {"silent": True}]]
+
+
+# --- the draw and the report ----------------------------------------------------------------------------------
+
+
+def test_a_seed_draws_the_same_faults_and_another_others() -> None:
+    """Line by line, so that none stands for all."""
+    mutants = find(SOURCE * 20, "x.py")
+    first = list(draw(mutants, 30, 1))
+    assert first == list(draw(mutants, 30, 1))
+    assert first != list(draw(mutants, 30, 2))
+    assert max(Counter(each.lines[0] for each in first).values()) == 1
+    assert len(list(draw(mutants, 10**6, 1))) == len(mutants)
+
+
+def test_the_report_lists_what_was_not_noticed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And counts those known to change nothing apart."""
+    mutants = find(SOURCE, "x.py")[:4]
+    monkeypatch.setitem(KNOWN, mutants[1].identity, "nobody sees it")
+    tried = [Tried(each, ["t"], killed_by="t") for each in mutants]
+    tried[1].killed_by = None
+    assert share(tried) == 100
+    tried[2].killed_by = None
+    assert 66 < share(tried) < 67 < ENOUGH
+    text = "\n".join(report(tried, []))
+    assert "2 not noticed" in text
+    assert "nobody sees it" in text
+    assert mutants[2].identity in text
+    assert "4 faults, 2 noticed: 50.0 %; 1 of the rest are known" in text
+
+
+def test_what_is_known_of_a_statement_that_has_changed_is_named() -> None:
+    """It is no reason for anything any more."""
+    root = Path(__file__).parents[2]
+    known = {"gateway/journal/numbers.py::x::drop::no such statement::-": "a reason"}
+    assert stale(root, known) == list(known)
+    assert all(len(reason) > 20 for reason in KNOWN.values())
