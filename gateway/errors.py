@@ -14,6 +14,11 @@ from this tree means that something is out of anybody's hands at that point:
 A foreign exception (``OSError``, ``ssl.SSLError``, ``apsw.Error``) is mapped once, at the edge where it arises.
 """
 
+from collections.abc import Iterator
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
+
 
 class GatewayError(Exception):
     """Root of all errors that the gateway raises on purpose."""
@@ -37,3 +42,12 @@ class StoreInUse(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database is damaged, or written by a version that this one can't read. The message says what to do."""
+
+
+def leaves(group: BaseExceptionGroup[_Error]) -> Iterator[_Error]:
+    """The errors in a group, and in the groups in it, in order."""
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from leaves(each)
+        else:
+            yield each

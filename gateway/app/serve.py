@@ -23,7 +23,7 @@ from gateway.control.address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
-from gateway.errors import SettingsError, StoreUnavailable
+from gateway.errors import SettingsError, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.handlers.v16.routing import protocol as protocol_16
 from gateway.journal.journal import Journal
@@ -225,6 +225,8 @@ class Gateway:
             ended.set()
 
     async def _listen(self, index: int, listener: Listener, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve a listener to its end. Raises SettingsError, named by its place, where nobody can listen there."""
+        failed: BaseExceptionGroup[OSError] | None = None
         try:
             async with trio.open_nursery() as nursery:
                 addresses = await nursery.start(listener.serve)
@@ -232,11 +234,12 @@ class Gateway:
                     log.info("listening for chargers", listener=listener.name, host=host, port=port)
                 task_status.started()
         except* OSError as errors:
+            failed = errors  # raised in here it would come in one more group before Python 3.11.4
+        if failed is not None:
             section = self._settings.listeners[index]
             address = listening_address(section.host, section.port)
-            raise SettingsError(
-                f"listeners[{index}]: can't listen on {address}: {why_not(errors.exceptions[0])}"
-            ) from errors
+            reason = why_not(next(leaves(failed)))
+            raise SettingsError(f"listeners[{index}]: can't listen on {address}: {reason}") from failed
 
     def _serve_metrics(self, stack: ExitStack) -> None:
         address = self._settings.metrics.host_and_port

@@ -4,14 +4,13 @@ import importlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.output import CommandFailed, out, say, table
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, leaves
 from gateway.openssl import restart_if_late
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
@@ -36,10 +35,14 @@ def serve(
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     # Only here: the other commands don't need the server's libraries, and start faster without them.
     server = importlib.import_module("gateway.app.serve")
+    failed: BaseExceptionGroup[GatewayError] | None = None
+    code = 0
     try:
         code = server.serve(settings)
     except* GatewayError as errors:  # what nurseries raise is a group, however few there are
-        raise CommandFailed("\n".join(str(each) for each in leaves(errors))) from errors
+        failed = errors  # raised in here it would be in a group itself before Python 3.11.4
+    if failed is not None:
+        raise CommandFailed("\n".join(str(each) for each in leaves(failed))) from failed
     raise typer.Exit(code)
 
 
@@ -51,15 +54,6 @@ def _stop_at_end_of_input() -> None:
     except OSError:
         pass  # closed, or a terminal that is gone: an end, too
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def leaves(group: BaseExceptionGroup[GatewayError]) -> Iterator[GatewayError]:
-    """The errors in a group, and in the groups in it."""
-    for each in group.exceptions:
-        if isinstance(each, BaseExceptionGroup):
-            yield from leaves(each)
-        else:
-            yield each
 
 
 def check_config(config: ConfigOption = Path("gateway.toml")) -> None:

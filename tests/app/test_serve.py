@@ -7,10 +7,9 @@ import pytest
 import trio
 
 from gateway.app.serve import Gateway, utc_now
-from gateway.cli.serving import leaves
 from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError, SettingsError, leaves
 from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
 from tests.app.running import Disk, Running, running, settings, until
 from tests.endtoend.gateway_process import development_certificates

@@ -13,8 +13,7 @@ from gateway.app.checking import check
 from gateway.app.settings import load
 from gateway.cli.certificates import Issuing, development_set, write
 from gateway.cli.main import app
-from gateway.cli.serving import leaves
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, leaves
 
 runner = CliRunner()
 
@@ -198,23 +197,29 @@ def test_the_module_runs_as_the_console_script_does():
     assert "check-config" in done.stdout
 
 
-def test_a_port_that_is_taken_ends_serving_with_one_line(config, free):
-    """What nurseries wrap in groups reaches the operator as a sentence, not as a traceback."""
+TAKEN = {
+    "listeners[0]": ('host = "127.0.0.1"\nport = {taken}\n[control]\naddress = "127.0.0.1:{free}"\n', "off"),
+    "control.address": ('host = "127.0.0.1"\nport = 0\n[control]\naddress = "127.0.0.1:{taken}"\n', "off"),
+    "metrics.address": (
+        'host = "127.0.0.1"\nport = 0\n[control]\naddress = "127.0.0.1:{free}"\n',
+        "127.0.0.1:{taken}",
+    ),
+}
+"""Where a port is taken → the rest of the listener and the control interface, and the address for metrics."""
+
+
+@pytest.mark.parametrize("place", TAKEN)
+def test_a_port_that_is_taken_ends_serving_with_one_line(config, free, place):
+    """What nurseries wrap in groups reaches the operator as a sentence, not as a traceback, on every Python."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        host_and_port = f'host = "127.0.0.1"\nport = {port}\n'
-        others = f'[control]\naddress = "127.0.0.1:{free}"\n[metrics]\naddress = "off"\n'
-        config.write_text(config.read_text() + host_and_port + others)
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert errors == [f"error: listeners[0]: can't listen on 127.0.0.1:{port}: the address is in use"]
-    assert "Traceback" not in done.stderr
+        others, metrics = (each.format(taken=port, free=free) for each in TAKEN[place])
+        config.write_text(config.read_text() + others + f'[metrics]\naddress = "{metrics}"\n')
+        code, said = run("serve", config)
+    assert code == 1
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert errors == [f"error: {place}: can't listen on 127.0.0.1:{port}: the address is in use"]
+    assert "Traceback" not in said
 
 
 @pytest.fixture
