@@ -19,7 +19,13 @@ LOCK ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What installs into .venv, with the options that follow: its own pip, or uv where it was made without one.
+HAS_UV = command -v uv >/dev/null
+INSTALL = if $(BIN)/python -m pip --version >/dev/null 2>&1; \
+  then set -- $(BIN)/python -m pip install --quiet --disable-pip-version-check; \
+  else set -- uv pip install --quiet --python $(BIN)/python; fi; "$$@"
 
 .PHONY: setup
 setup: $(INSTALLED) ## Install everything into .venv, by hash (once, and again when the lock changes)
@@ -31,11 +37,14 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is" \
 	  "$$($(PYTHON) --version 2>&1). The gateway needs Python 3.11 or later: install it, or name it:" \
 	  "make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(BIN)/python -c '' 2>/dev/null && $(HAS_UV); } \
+	  || { $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null && $(PYTHON) -m venv --clear $(VENV); } \
+	  || { $(HAS_UV) && uv venv --quiet --clear --python $(PYTHON) $(VENV); } \
+	  || { echo "error: '$(PYTHON)' can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv" \
+	  "(or install uv), then again: make $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing the locked packages into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-	  --requirement requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes --only-binary :all: --requirement requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Packages from npm: a linter for the protos and a charger for the peer tests. Without npm both are left out, and said so.
@@ -62,9 +71,18 @@ gateway.toml: | $(INSTALLED)
 	@$(BIN)/gateway example-config >$@
 	@echo "gateway.toml and certs/ were made for trying the gateway out: chargers need certs/ca.pem to trust it"
 
+# Of the test that counts instructions. Installed where that takes no password; else the test is skipped, and says so.
+.PHONY: valgrind
+valgrind:
+	@command -v valgrind >/dev/null || scripts/install-valgrind
+
 .PHONY: test
-test: setup peers ## Run the tests (make test ARGS="tests/session -x")
+test: setup peers valgrind ## Run the tests (make test ARGS="tests/session -x")
 	@$(BIN)/python -m pytest -q -rs --durations=10 $(ARGS)
+
+.PHONY: test-pythons
+test-pythons: setup peers valgrind ## Run the tests on the lowest supported Python and a newer one (ARGS="--only 3.13")
+	@$(BIN)/python scripts/pythons.py $(ARGS)
 
 .PHONY: lint
 lint: setup peers ## Check the code (ruff, mypy strict) and the protos (buf)
@@ -103,16 +121,14 @@ lock: setup ## Pin all packages anew (make lock LOCK=--upgrade for the newest)
 
 .PHONY: bench
 bench: setup peers ## Measure the gateway under load, and others beside it (make bench ARGS=--help, ARGS=check)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-	  --requirement requirements-bench.lock
+	@$(INSTALL) --require-hashes --only-binary :all: --requirement requirements-bench.lock
 	@$(BIN)/python -m bench $(ARGS)
 
 # Found inputs are kept between runs; what breaks a target is written to its corpus.
 FUZZ_SECONDS ?= 300
 .PHONY: fuzz
 fuzz: setup ## Look for inputs that break a parser (make fuzz FUZZ_SECONDS=60)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-	  --requirement requirements-fuzz.lock
+	@$(INSTALL) --require-hashes --only-binary :all: --requirement requirements-fuzz.lock
 	@for target in framing handshake messages; do \
 	  $(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) --found .fuzz/$$target; done
 
@@ -126,6 +142,6 @@ mutants: setup ## Put faults into the code, one at a time: does a test notice? (
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what tools leave behind (not .venv, not node_modules)
+clean: ## Remove what tools leave behind (not .venv, .pythons, node_modules)
 	@rm -rf build dist bench/cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .mutants
-	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.pythons/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

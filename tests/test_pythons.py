@@ -1,0 +1,182 @@
+"""`make setup` on a machine without what it needs, and `make test-pythons` where a version can't be had."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import pythons
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make(folder: Path, *arguments: str, programs: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run make in a copy of what `make setup` reads, with these programs in front of the machine's own."""
+    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, folder)
+    first = folder / "bin"
+    first.mkdir()
+    for name, text in programs.items():
+        (first / name).write_text(f"#!/bin/sh\n{text}\n")
+        (first / name).chmod(0o755)
+    for name in ("bash", "sh", "awk", "make", "touch", "cat"):  # and no others: neither npm nor uv
+        (first / name).exists() or (first / name).symlink_to(shutil.which(name) or name)
+    return subprocess.run(
+        [first / "make", *arguments], cwd=folder, env={"PATH": str(first)}, capture_output=True, text=True, timeout=60
+    )
+
+
+WITHOUT_VENV = f"""
+case "$*" in
+  *ensurepip*) echo "ModuleNotFoundError: No module named 'ensurepip'" >&2; exit 1;;
+  *venv*) echo "The virtual environment was not created successfully because ensurepip is not available." >&2; exit 1;;
+esac
+exec {sys.executable} "$@"
+"""
+"""A python3 of a Debian that has no python3-venv."""
+
+
+@pytest.mark.parametrize("target", ["demo", "setup", "test", "run"])
+def test_a_bare_debian_is_answered_with_the_package_that_it_lacks(tmp_path, target):
+    """One line that names the command to run, not a page of Debian's words about environments."""
+    done = make(tmp_path, target, programs={"python3": WITHOUT_VENV})
+    assert done.returncode != 0
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert line.startswith("error: 'python3' can't make a virtual environment.")
+    assert "apt install python3-venv" in line
+    assert f"make {target}" in line
+    assert done.stdout == ""
+
+
+def test_a_bare_debian_with_uv_needs_no_venv_package(tmp_path):
+    """Where uv is there it makes the environment and installs into it, by hash as pip does."""
+    uv = f"""
+echo "uv $*" >>{tmp_path}/asked
+if [ "$1" = venv ]; then for last; do :; done; {sys.executable} -m venv --without-pip "$last"; fi
+"""
+    done = make(tmp_path, "setup", programs={"python3": WITHOUT_VENV, "uv": uv})
+    assert done.returncode == 0, done.stderr
+    made, locked, project = (tmp_path / "asked").read_text().splitlines()
+    assert made == "uv venv --quiet --clear --python python3 .venv"
+    assert locked.startswith("uv pip install --quiet --python .venv/bin/python --require-hashes --only-binary :all:")
+    assert project.endswith("--no-deps --no-build-isolation --editable .")
+
+
+@pytest.mark.parametrize("said", ["Python 3.10.2", "Python 3.9.9"])
+def test_a_python_below_the_floor_is_named(tmp_path, said):
+    """Before anything is installed."""
+    old = f'case "$*" in *version_info*) exit 1;; *--version*) echo "{said}"; exit 0;; esac; exit 1'
+    done = make(tmp_path, "setup", programs={"python3": old})
+    assert done.returncode != 0
+    assert f"'python3' is {said}. The gateway needs Python 3.11 or later" in done.stderr
+
+
+def test_the_readme_names_the_package_that_a_bare_debian_lacks():
+    """Before the first command that needs it."""
+    before, _, _ = (ROOT / "README.md").read_text(encoding="utf-8").partition("make demo")
+    assert "python3-venv" in before
+
+
+# --- make test-pythons -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_here(monkeypatch, tmp_path):
+    """A machine without Debian's tools, and with no interpreter but the running one."""
+    monkeypatch.setattr(pythons, "FOLDER", tmp_path / ".pythons")
+    monkeypatch.setattr(pythons, "fits", lambda wanted, python: False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def run_all(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["pythons.py", *arguments])
+    return pythons.main()
+
+
+@pytest.mark.usefixtures("nothing_here")
+@pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
+def test_a_version_that_cannot_be_had_fails_in_ci_and_is_named_elsewhere(monkeypatch, capsys, ci, code):
+    """A skipped version would say that the floor holds."""
+    monkeypatch.setenv("CI", ci)
+    assert run_all(monkeypatch) == code
+    said = capsys.readouterr().out
+    for version in ("3.11.2", "3.14", "3.13"):
+        assert f"Python {version} was left out: apt-get was not found" in said
+
+
+@pytest.mark.usefixtures("nothing_here")
+def test_a_newer_python_stands_in_for_one_that_no_suite_has_any_more(monkeypatch):
+    """3.13 runs where 3.14 is gone; the floor has no stand-in."""
+
+    def only(version: str):
+        def interpreter(wanted):
+            if wanted.version == version:
+                return Path("python")
+            raise pythons.Missing("gone")
+
+        monkeypatch.setattr(pythons, "interpreter", interpreter)
+        monkeypatch.setattr(pythons, "environment_for", lambda wanted, python: python)
+        return pythons.choose([[pythons.FLOOR], list(pythons.NEWER)])
+
+    chosen, left_out, complete = only("3.13")
+    assert [wanted.version for wanted, _ in chosen] == ["3.13"]
+    assert left_out == ["Python 3.11.2 was left out: gone", "Python 3.14 was left out: gone"]
+    assert not complete
+
+
+@pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((0, 1), 1), ((5, 0), 1)])
+def test_each_version_that_ran_is_printed_and_one_that_failed_or_ran_nothing_fails_the_run(
+    monkeypatch, tmp_path, capsys, codes, code
+):
+    """Its output is shown; pytest ends with 5 where no test was collected."""
+    monkeypatch.setenv("CI", "true")
+    log = tmp_path / "log"
+    log.write_text("....\n1.0s call tests/a.py\n4 passed, 1 skipped in 2.50s (0:00:02)\n")
+    runs = [pythons.Run(version, each, 2.5, log) for version, each in zip(("3.11.2", "3.14.10"), codes, strict=True)]
+    assert pythons.report(runs, [], True) == code
+    said = capsys.readouterr().out
+    words = {0: "passed"}
+    for version, each in zip(("3.11.2", "3.14.10"), codes, strict=True):
+        verdict = words.get(each, "FAILED")
+        assert f"Python {version}: {verdict} in 2 s: 4 passed, 1 skipped in 2.50s (0:00:02)\n" in said
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n",
+        "# a comment\ndeb [signed-by=/x.gpg] http://mirror.example/debian bookworm main\n",
+        "deb http://mirror.example/debian/ bookworm main\n",
+    ],
+)
+def test_the_mirror_is_the_one_that_the_machines_own_sources_name(sources):
+    """In either format; no host stands in the project's own files."""
+    assert re.search(pythons.MIRROR, sources, re.MULTILINE)[1] == "http://mirror.example/debian"
+
+
+def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path):
+    """A folder with a blank in its name changes nothing, and the environment stays as it is."""
+    folder = tmp_path / "a folder"
+    python = folder / "usr" / "bin" / "python3.99"
+    python.parent.mkdir(parents=True)
+    (folder / "usr" / "lib" / "some-linux-gnu").mkdir(parents=True)
+    loader = folder / "usr" / "lib64" / "ld-linux-some.so.2"
+    loader.parent.mkdir()
+    loader.write_text('#!/bin/sh\nprintf "%s\\n" "$@" "${LD_LIBRARY_PATH-unset}"\n')
+    loader.chmod(0o755)
+    python.write_text("the real one")
+    pythons.wrap(folder, python)
+    said = subprocess.run([python, "-c", "a b"], capture_output=True, text=True, check=True).stdout.splitlines()
+    libraries = str(folder / "usr" / "lib" / "some-linux-gnu")
+    inherited = os.environ.get("LD_LIBRARY_PATH", "unset")
+    assert said == ["--argv0", str(python), "--library-path", libraries, f"{python}.real", "-c", "a b", inherited]
+
+
+def test_ci_runs_the_other_pythons_too():
+    """After the tests themselves, and with the code's checks before."""
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make ")] == ["make lint", "make test", "make test-pythons"]
