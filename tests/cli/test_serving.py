@@ -70,8 +70,8 @@ def test_a_wrong_file_is_told_on_standard_error(config):
 
 def test_no_file_is_told(tmp_path):
     """The usual first mistake."""
-    result, text = invoke("serve", "--config", tmp_path / "none.toml")
-    assert result.exit_code == 1
+    code, text = run("serve", tmp_path / "none.toml")
+    assert code == 1
     assert "none.toml: can't be read: No such file or directory" in text
 
 
