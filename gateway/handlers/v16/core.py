@@ -1,5 +1,6 @@
 """Boot, heartbeat, status, authorization, vendors' data (S §4.1-§4.3, §4.6, §4.9)."""
 
+from datetime import datetime
 from typing import Final
 
 from ocpp.v16 import call
@@ -15,7 +16,7 @@ from gateway.domain.events import (
 from gateway.domain.records import ConnectorRecord
 from gateway.domain.reservations import unavailable
 from gateway.domain.state import ChargePointState
-from gateway.domain.times import ReportedTime, format_time, read_time
+from gateway.domain.times import format_time, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.domain.vendor_data import UNKNOWN_VENDOR
 from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present
@@ -111,7 +112,8 @@ def decide_authorize(_: ChargePointState, request: Request, facts: Facts, contex
 def decide_status(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
     """Always confirmed, whatever came before it (OCPP.md B7.1); an event where something changed (B7.4).
 
-    A status that was queued and is older than the known one says nothing of the present and makes no event (B7.3).
+    What is said last is the status, whatever its time, which is at most flagged (B7.3): a queue is delivered in order,
+    so one that is replayed ends with the present, and some chargers stamp a status with the beginning of its condition.
     Nothing follows for transactions (B7.5), nor from connector 0 for the others' statuses (B7.6); what is reserved ends
     where it is Faulted or Unavailable (B9.10).
     """
@@ -129,8 +131,6 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         present(payload.vendor_id),
         present(payload.vendor_error_code),
     )
-    if known is not None and _outdated(known, time):
-        return Decision({})
     ends = tuple(event(request, context, end) for end in unavailable(state, connector, reported.status, time.queued))
     nothing_new = len(state.connectors) >= MAX_CONNECTORS if known is None else _same(known, reported)
     if nothing_new:
@@ -144,7 +144,9 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         reported.vendor_id,
         reported.vendor_error_code,
     )
-    return Decision({}, (event(request, context, body, time, payload.timestamp, _doubts(state, reported)), *ends))
+    return Decision(
+        {}, (event(request, context, body, time, payload.timestamp, _doubts(state, reported, time.queued)), *ends)
+    )
 
 
 def _same(known: ConnectorRecord, reported: ConnectorRecord) -> bool:
@@ -157,12 +159,7 @@ def _same(known: ConnectorRecord, reported: ConnectorRecord) -> bool:
     )
 
 
-def _outdated(known: ConnectorRecord, time: ReportedTime) -> bool:
-    """Older than what is known, and queued: the known time may be one of receipt, with a clock of its own."""
-    return Flag.LATE in time.flags and time.trusted is not None and time.trusted < known.reported_at
-
-
-def _doubts(state: ChargePointState, reported: ConnectorRecord) -> tuple[Flag, ...]:
+def _doubts(state: ChargePointState, reported: ConnectorRecord, queued_since: datetime | None) -> tuple[Flag, ...]:
     flags: list[Flag] = []
     if reported.status != "Faulted" and reported.error_code != "NoError":
         flags.append(Flag.STATUS_ERROR_MISMATCH)  # OCPP.md B7.2
@@ -171,13 +168,15 @@ def _doubts(state: ChargePointState, reported: ConnectorRecord) -> tuple[Flag, .
             flags.append(Flag.UNKNOWN_CONNECTOR)
         return tuple(flags)
     flags.extend(doubts_of(state, reported.connector))
-    if reported.status == "Available" and _runs_on(state, reported.connector):
+    if reported.status == "Available" and _runs_on(state, reported.connector, queued_since):
         flags.append(Flag.TRANSACTION_OPEN)  # OCPP.md B7.5
     return tuple(flags)
 
 
-def _runs_on(state: ChargePointState, connector: ConnectorAddress) -> bool:
-    return state.open_on(connector) is not None
+def _runs_on(state: ChargePointState, connector: ConnectorAddress, queued_since: datetime | None) -> bool:
+    """Whether a transaction is open there that was so when the status was said, if that was long ago."""
+    found = state.open_on(connector)
+    return found is not None and (queued_since is None or queued_since >= found.started_at)
 
 
 # --- DataTransfer ---------------------------------------------------------------------------------------------

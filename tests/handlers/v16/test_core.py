@@ -167,21 +167,38 @@ def test_an_unchanged_status_is_confirmed_and_not_recorded():
     assert len(status(one, "Available", info="changed")) == 1
 
 
-def test_an_older_status_does_not_overwrite_a_newer_one():
-    """B7.3, quirk 26: history that is replayed."""
+@pytest.mark.parametrize("seconds", [-86_400, -601, -600, -599, -60])
+@pytest.mark.parametrize("before", [-600, -60, None])
+def test_what_is_said_last_is_the_status_whatever_its_time(before, seconds):
+    """B7.3: the time of a fault that has gone is later than that of the charging which goes on."""
     one = charger()
-    status(one, "Charging", timestamp=at(-600))
-    assert status(one, "Available", timestamp=at(-86_400)) == []
-    assert one.state.connectors[ConnectorAddress(1, 1)].status == "Charging"
+    status(one, "Faulted", errorCode="GroundFailure", **({} if before is None else {"timestamp": at(before)}))
+    (event,) = status(one, "Charging", timestamp=at(seconds))
+    assert has(event, *([Flag.LATE] if seconds < -300 else []))
+    assert (event.body.status, event.body.previous_status) == ("Charging", "Faulted")
+    known = one.state.connectors[ConnectorAddress(1, 1)]
+    assert (known.status, known.error_code) == ("Charging", "NoError")
+    assert known.reported_at == NOW + timedelta(seconds=seconds)
 
 
-def test_an_equally_old_or_newer_status_counts_however_late():
-    """A queue is delivered in order."""
+def test_a_replayed_queue_ends_with_the_present_status():
+    """Quirk 26: each change is an event, what comes twice in a row is none, and the last one holds."""
     one = charger()
-    status(one, "Preparing", timestamp=at(-600))
-    assert len(status(one, "Charging", timestamp=at(-600))) == 1
-    (event,) = status(one, "Finishing", timestamp=at(-599))
-    assert has(event, Flag.LATE)
+    status(one, "Available", timestamp=at(-30))
+    words = ["Available", "Preparing", "Charging", "Charging", "Finishing", "Available"]
+    found = [status(one, word, timestamp=at(-9000 + 60 * n)) for n, word in enumerate(words)]
+    assert [len(each) for each in found] == [0, 1, 1, 0, 1, 1]
+    assert one.state.connectors[ConnectorAddress(1, 1)].status == "Available"
+
+
+@pytest.mark.parametrize("connector", [0, 2])
+def test_an_older_status_of_any_connector_counts(connector):
+    """The charge point as a whole, too, and what differs in its error or vendor's information only."""
+    one = charger()
+    status(one, "Unavailable", connector=connector, timestamp=at(-10))
+    for more in ({"errorCode": "HighTemperature"}, {"info": "fan"}, {"vendorErrorCode": "7"}):
+        (event,) = status(one, "Unavailable", connector=connector, timestamp=at(-700), **more)
+        assert Flag.LATE in event.flags
 
 
 def test_a_charger_whose_clock_lags_a_little_is_heard():
@@ -224,6 +241,17 @@ def test_available_while_a_transaction_is_open_is_flagged_and_ends_nothing():
     (event,) = status(one, "Available")
     assert has(event, Flag.TRANSACTION_OPEN)
     assert len(one.state.open_transactions) == 1
+
+
+def test_available_of_before_the_transaction_is_no_doubt_about_it():
+    """Replayed from a queue."""
+    one = charger()
+    one.start(time=at(-500))
+    (event,) = status(one, "Available", timestamp=at(-600))
+    assert has(event, Flag.LATE)
+    status(one, "Charging")
+    (event,) = status(one, "Available", timestamp=at(-400))
+    assert has(event, Flag.LATE, Flag.TRANSACTION_OPEN)
 
 
 def test_connector_zero_is_the_charge_point_and_no_other_connector():
