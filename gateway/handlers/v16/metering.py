@@ -5,7 +5,7 @@ from ocpp.v16 import call
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
 from gateway.domain.memory import repeat_key
-from gateway.domain.records import TransactionRecord
+from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
@@ -73,16 +73,17 @@ def _transaction_of(
 ) -> tuple[TransactionRecord | None, bool]:
     """The transaction that the values belong to, and whether that was inferred.
 
-    Connector 0 is the main meter, and no transaction's (OCPP.md B6.2). A named transaction has its values also after
-    its stop (B6.4, E24), unless one that began later was running by then: some chargers keep an old number (quirk 35).
-    One that began earlier only seems to run: its stop is still in the charger's queue (B4.8).
+    Connector 0 is the main meter, and no transaction's (OCPP.md B6.2). The number that a charger names decides, also of
+    one that a later start has made a lost one: it goes on where the charger says so. After its stop it still
+    has its values (B6.4, E24), unless one that began later was running by then: some chargers keep an old number
+    (quirk 35). One that began earlier only seems to run: its stop is still in the charger's queue (B4.8).
     """
     if connector == WHOLE_CHARGE_POINT:
         return None, False
     named = None if number is None else state.by_number(number) or facts.transaction
     if named is not None and named.charge_point != state.identity:
         named = None
-    if named is not None and (named.transaction_id in state.open_transactions or not _over_by(named, time)):
+    if named is not None and (named.state is not TransactionState.STOPPED or not _over_by(named, time)):
         return named, False
     running = _running_on(state, connector, time)
     if named is not None and (running is None or running.started_at <= named.started_at):

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.domain.events import MeterValuesReported
+from gateway.domain.records import TransactionState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from tests.handlers.v16.charger import Books, at, charger, has
 
@@ -106,6 +107,31 @@ def test_an_old_number_does_not_take_the_samples_of_the_running_transaction():
     assert event.body.number == old
     assert has(event, Flag.TRANSACTION_INFERRED)
     assert values(one, number=old, time=at(-60)).body.transaction_id == "tx_CP-1_1"
+
+
+@pytest.mark.parametrize("time", [at(-130), at(-110), at(-1), "1970-01-01T00:00:01Z", "never"])
+@pytest.mark.parametrize("ends_in", ["", "stop of b"])
+def test_the_number_that_a_charger_names_decides(time, ends_in):
+    """Two starts on one connector, and readings of the first after the second: it is the one that runs."""
+    one = charger("OTHER")
+    a, b = one.start(time=at(-240), meter=1000), one.start("OTHER", time=at(-120), meter=1000)
+    assert one.books.by_number(a).state is TransactionState.LOST
+    if ends_in:
+        one.stop(b, 1000, time=at(-119))
+    event = values(one, number=a, time=time)
+    assert (event.body.transaction_id, event.body.number) == ("tx_CP-1_1", a)
+    assert Flag.TRANSACTION_INFERRED not in event.flags
+    (stopped, *_) = one.stop(a, 3000, time=at())
+    assert (stopped.body.transaction_id, stopped.body.energy) == ("tx_CP-1_1", 2000)
+
+
+@pytest.mark.parametrize("connector", [1, 2, 9])
+def test_a_number_decides_whatever_the_connector(connector):
+    """Each of two open ones by its own; also under a connector that is not the transaction's."""
+    one = charger("OTHER")
+    first, second = one.start(), one.start("OTHER", connector=2)
+    assert values(one, connector=connector, number=first).body.transaction_id == "tx_CP-1_1"
+    assert values(one, connector=connector, number=second).body.transaction_id == "tx_CP-1_2"
 
 
 @pytest.mark.parametrize("number", [0, -1, 4711])
