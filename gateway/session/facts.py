@@ -101,6 +101,8 @@ class FactSource:
         if query.id_tag is None:
             return Facts(transaction=transaction)
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)
-        starting = query.starting_tag or (transaction.id_tag if transaction is not None else None)
-        starting_tag = await self._journal.read(self._store.id_tag, starting) if starting else None
+        starting = query.starting_tag
+        if starting is None and transaction is not None:
+            starting = transaction.id_tag
+        starting_tag = None if starting is None else await self._journal.read(self._store.id_tag, starting)
         return Facts(authorization=authorization, transaction=transaction, starting_tag=starting_tag)

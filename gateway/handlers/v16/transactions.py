@@ -14,7 +14,7 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime, read_time
 from gateway.domain.transactions import folded, is_retry, start_key
 from gateway.domain.values import JSON, ConnectorAddress, Flag
-from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info
+from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present
 from gateway.handlers.v16.metering import as_sent
 from gateway.messages.v16.addresses import to_address
 
@@ -116,7 +116,9 @@ def query_stop(state: ChargePointState, request: Request) -> StopQuery:
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     transaction = state.by_number(payload.transaction_id) or _only_candidate(state, payload)
-    return StopQuery(payload.transaction_id, payload.id_tag, None if transaction is None else transaction.id_tag)
+    return StopQuery(
+        payload.transaction_id, present(payload.id_tag), None if transaction is None else transaction.id_tag
+    )
 
 
 def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
@@ -125,7 +127,7 @@ def decide_stop(state: ChargePointState, request: Request, facts: Facts, context
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     reply: dict[str, JSON] = {}
-    if payload.id_tag is not None:
+    if present(payload.id_tag) is not None:
         reply["idTagInfo"] = id_tag_info(facts.authorization or UNKNOWN)
 
     number = payload.transaction_id
@@ -164,11 +166,11 @@ def _only_candidate(state: ChargePointState, payload: call.StopTransaction) -> T
     agree, and no other's do. None where there is any doubt."""
     if payload.transaction_id != NO_TRANSACTION:
         return None
-    at = read_time(payload.timestamp).trusted
+    at, tag = read_time(payload.timestamp).trusted, present(payload.id_tag)
     found = [
         t
         for t in state.open_transactions.values()
-        if (payload.id_tag is None or folded(payload.id_tag) == folded(t.id_tag))
+        if (tag is None or folded(tag) == folded(t.id_tag))
         and payload.meter_stop >= t.meter_start
         and (at is None or at >= t.started_at)
     ]
@@ -191,7 +193,8 @@ def _stopped(
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     if started is not None and time.trusted is not None and time.trusted < started:
         flags = (*flags, Flag.STOP_BEFORE_START)
-    if _unrelated(transaction, payload.id_tag, facts):
+    tag = present(payload.id_tag)  # an empty one is no tag: nobody else stopped it
+    if _unrelated(transaction, tag, facts):
         flags = (*flags, Flag.ID_TAG_UNRELATED)
     authorization = facts.authorization or UNKNOWN
     body = TransactionStopped(
@@ -200,8 +203,8 @@ def _stopped(
         meter_stop=payload.meter_stop,
         reason=str(payload.reason) if payload.reason else "Local",  # OCPP.md B5.3
         energy=energy,
-        id_tag=payload.id_tag,
-        id_tag_status=None if payload.id_tag is None else authorization.status,
+        id_tag=tag,
+        id_tag_status=None if tag is None else authorization.status,
         meter_value=as_sent(request, "transactionData"),
     )
     return event(request, context, body, time, payload.timestamp, flags, _stop_key(payload))
@@ -239,7 +242,7 @@ def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Fa
         return False
     parent = facts.authorization.parent_id_tag if facts.authorization else None
     starting = facts.starting_tag.parent_id_tag if facts.starting_tag else None
-    return parent is None or starting is None or folded(parent) != folded(starting)
+    return not parent or not starting or folded(parent) != folded(starting)
 
 
 def _orphan(request: Request, context: Context, why: str) -> NewEvent:

@@ -508,3 +508,48 @@ def test_a_start_that_came_with_its_stop_is_doubted_and_its_energy_kept(meter_st
     (event,) = one.stop(number, meter_stop, at(seconds))
     assert event.body.energy == meter_stop - meter_start
     assert has(event, *([Flag.METER_IMPLAUSIBLE] if doubted else []))
+
+
+@pytest.mark.parametrize("empty", ["", " ", "null"])
+def test_an_empty_tag_in_a_stop_is_no_tag(empty):
+    """Nobody else stopped it: no doubt, no tag, and no idTagInfo (B5.2)."""
+    one = charger()
+    number = one.start(meter=1_660_000, time=at(-600))
+    stop = {
+        "transactionId": number,
+        "meterStop": 1_669_871,
+        "timestamp": at(),
+        "idTag": empty,
+        "reason": "PowerLoss",
+    }
+    assert one.call("StopTransaction", **stop) == {}
+    event = one.events[-1]
+    assert isinstance(event.body, TransactionStopped)
+    assert (event.body.id_tag, event.body.id_tag_status, event.body.energy) == (None, None, 9871)
+    assert has(event)
+
+
+def test_an_empty_tag_in_a_stop_with_minus_one_excludes_no_transaction():
+    """B5.4: as if there were none."""
+    one = charger()
+    one.start(meter=100)
+    (event,) = one.stop(-1, 200, idTag="")
+    assert isinstance(event.body, TransactionStopped)
+
+
+def test_an_empty_tag_in_a_start_is_the_tag_of_its_transaction():
+    """Quirk 73: kept as sent, and a stop without a tag, or with an empty one, is nobody else's."""
+    one = charger()
+    number = one.start("")
+    assert one.events[-1].body.id_tag == ""
+    (event,) = one.stop(number, idTag="")
+    assert has(event)
+
+
+def test_empty_parents_make_no_group():
+    """B3.4: two tags without a parent are no relatives."""
+    one = charger("A", "B")
+    for tag in ("A", "B"):
+        one.books.add_tag(tag, parent="")
+    (event,) = one.stop(one.start("A"), idTag="B")
+    assert has(event, Flag.ID_TAG_UNRELATED)
