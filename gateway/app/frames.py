@@ -16,8 +16,8 @@ from typing import TypeAlias
 import trio
 from attrs import define, field
 
-from gateway.domain.commands import REDACTED
 from gateway.domain.diagnostics import FrameKind, KeptFrame
+from gateway.domain.secrets import REDACTED
 from gateway.domain.values import Clock
 from gateway.messages.redaction import names_a_key, redact, without
 from gateway.transport.api import ConnectionClosed, Initiator, Peer, Transport

@@ -13,6 +13,7 @@ from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
 from gateway.domain.commands import Command, Violation
 from gateway.domain.profile_checks import check_profile, connector_of_profile
+from gateway.domain.secrets import is_authorization_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
@@ -139,7 +140,7 @@ def _change_configuration(command: c.ChangeConfiguration) -> Findings:
     yield from _text("key", command.key, KEY)
     yield from _text("value", command.value, VALUE, needed=False)
     key = command.key.strip().casefold()
-    if key == "authorizationkey" and not _is_authorization_key(command.value):
+    if is_authorization_key(key) and not _is_authorization_key(command.value):
         yield Violation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
     if key == "websocketpinginterval" and _digits(command.value) is None:
         yield Violation("value", "must be a number of seconds, 0 or more")  # OCPP.md A6.2

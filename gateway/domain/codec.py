@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 import cattrs
@@ -22,13 +21,13 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.orjson import make_converter
 
 from gateway.domain.commands import (
-    REDACTED,
     Answer,
     ChangeConfiguration,
     ChargerError,
     Command,
     CompositeScheduleAnswer,
     ConfigurationAnswer,
+    DataTransfer,
     DataTransferAnswer,
     DiagnosticsAnswer,
     EmptyAnswer,
@@ -36,9 +35,9 @@ from gateway.domain.commands import (
     LocalListVersionAnswer,
     StatusAnswer,
     UpdateFirmware,
-    is_secret,
 )
 from gateway.domain.events import BODIES, Body
+from gateway.domain.secrets import names_secret, secrets_in_location, shown_data, shown_location, shown_setting
 from gateway.domain.values import JSON
 from gateway.errors import StoreCorrupt
 
@@ -121,27 +120,36 @@ def decode_error(data: bytes) -> ChargerError:
         raise UnreadableBody(f"a stored error can't be read: {error!r}") from error
 
 
-def without_password(location: str) -> str:
-    """A URL for showing: its password, if it has one, is redacted; what can't be taken apart goes altogether."""
-    try:
-        parts = urlsplit(location)
-        password = parts.password
-    except ValueError:
-        return REDACTED
-    if password is None:
-        return location
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{REDACTED}@{host}"))
-
-
 def _redacted(command: Command) -> Command:
     match command:
-        case ChangeConfiguration(key=key) if is_secret(key):
-            return evolve(command, value=REDACTED)
+        case ChangeConfiguration(key=key, value=value):
+            return evolve(command, value=shown_setting(key, value))
         case GetDiagnostics() | UpdateFirmware():
-            return evolve(command, location=without_password(command.location))
+            return evolve(command, location=shown_location(command.location))
+        case DataTransfer(data=str() as data):
+            return evolve(command, data=_shown_transfer(command.message_id, data))
         case _:
             return command
+
+
+def secrets_of(command: Command) -> tuple[str, ...]:
+    """What of a command must not be shown, should the charger repeat it."""
+    match command:
+        case ChangeConfiguration(key=key, value=value) if names_secret(key):
+            return (value,) if value else ()
+        case ChangeConfiguration(value=value):
+            return secrets_in_location(value) if "://" in value else ()
+        case GetDiagnostics(location=location) | UpdateFirmware(location=location):
+            return secrets_in_location(location)
+        case DataTransfer(message_id=str() as name, data=str() as data) if names_secret(name):
+            return (data,) if data else ()
+        case _:
+            return ()
+
+
+def _shown_transfer(message_id: str | None, data: str) -> str:
+    shown: str = shown_data(data, message_id or "")
+    return shown
 
 
 def _unstructure_answer(answer: Answer) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class ChangeAvailability:
 
 @frozen
 class ChangeConfiguration:
-    """``value`` of a secret key (AuthorizationKey) is never shown: not in a repr, a record, a log or an event."""
+    """``value`` of a key that names a secret (``gateway.domain.secrets``) is never shown: not in a repr, a record, a
+    log or an event."""
 
     key: str
     value: str = field(repr=False)
@@ -217,17 +218,6 @@ COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__arg
 
 REMOTE_CONTROL = (RemoteStartTransaction, RemoteStopTransaction)
 """What must never go to a charger whose registration is Pending (S §4.2, OCPP.md B1.3)."""
-
-SECRET_CONFIGURATION_KEYS = frozenset({"authorizationkey"})
-"""Configuration keys, folded, whose values are secrets (WP A01.FR.09)."""
-
-REDACTED = "(redacted)"
-
-
-def is_secret(key: str) -> bool:
-    """Whether a configuration key's value must never be shown. Keys compare without regard to case (S §9)."""
-    return key.strip().casefold() in SECRET_CONFIGURATION_KEYS
-
 
 # --- what the charger answers ---------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ from gateway.domain.commands import (
     ChargerError,
     Command,
     StatusAnswer,
-    is_secret,
 )
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
+from gateway.domain.secrets import is_authorization_key
 from gateway.session.core import Core
 from gateway.store.api import AddCredential, RemoveCredentials
 
@@ -35,7 +35,7 @@ class KeyChange:
     @staticmethod
     def is_one(command: Command) -> bool:
         """Whether this command changes the key."""
-        return isinstance(command, ChangeConfiguration) and is_secret(command.key)
+        return isinstance(command, ChangeConfiguration) and is_authorization_key(command.key)
 
     @classmethod
     async def begin(cls, command: Command, core: Core) -> "KeyChange":

@@ -15,6 +15,7 @@ from gateway.domain.commands import (
     TriggerMessage,
 )
 from gateway.domain.events import BootConfigurationApplied, NewEvent
+from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.session.commands import Commands
 from gateway.session.core import Core
@@ -59,9 +60,10 @@ def _settled(state: ChargePointState, desired: DesiredKey) -> bool:
     """Whether asking again could change nothing: this firmware took one of the choices, or refused the last one."""
     done = state.boot_configuration.get(desired.key)
     firmware = state.boot.firmware_version if state.boot is not None else None
-    if done is None or done.firmware_version != firmware or done.value not in desired.values:
+    values = [shown_setting(desired.key, each) for each in desired.values]  # as they are recorded
+    if done is None or done.firmware_version != firmware or done.value not in values:
         return False
-    return done.status in TAKEN or (done.status in REFUSED and done.value == desired.values[-1])
+    return done.status in TAKEN or (done.status in REFUSED and done.value == values[-1])
 
 
 async def _ask(core: Core, commands: Commands, key: str, value: str) -> str:
@@ -74,5 +76,6 @@ async def _ask(core: Core, commands: Commands, key: str, value: str) -> str:
         case _:
             outcome = NO_ANSWER
     firmware = core.state.boot.firmware_version if core.state.boot is not None else None
-    await core.commit((NewEvent(BootConfigurationApplied(key, value, outcome, firmware), core.clock()),))
+    applied = BootConfigurationApplied(key, shown_setting(key, value), outcome, firmware)
+    await core.commit((NewEvent(applied, core.clock()),))
     return outcome

@@ -31,6 +31,15 @@ BOOT = {"chargePointVendor": "Vendor", "chargePointModel": "Model", "firmwareVer
 _ids = itertools.count(1)
 
 
+@define
+class ErrorAnswer:
+    """As an answer: a CALLERROR."""
+
+    code: str
+    description: str = ""
+    details: Any = field(factory=dict)
+
+
 class CallError(Exception):
     """The gateway answered CALLERROR."""
 
@@ -132,7 +141,10 @@ class Charger:
         if answer is SILENT:
             self.unanswered.append((action, message_id))
             return
-        reply = [4, message_id, "NotImplemented", "", {}] if answer is None else [3, message_id, answer]
+        if isinstance(answer, ErrorAnswer):
+            reply = [4, message_id, answer.code, answer.description, answer.details]
+        else:
+            reply = [4, message_id, "NotImplemented", "", {}] if answer is None else [3, message_id, answer]
         await self.wire.send(json.dumps(reply))
 
     def _tell(self) -> None:

@@ -1154,7 +1154,9 @@ class ChangeConfigurationRequest(_message.Message):
     key: _builtins.str
     """The key; 1 to 50 characters. Required."""
     value: _builtins.str
-    """Its value; at most 500 characters. Secret keys (AuthorizationKey) are never shown again."""
+    """Its value; at most 500 characters. Values of keys that name a secret (AuthorizationKey,
+    WifiPSK, AdminPin) are never shown again.
+    """
     def __init__(
         self,
         *,

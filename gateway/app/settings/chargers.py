@@ -23,6 +23,7 @@ from gateway.app.settings.expectations import (
     texts,
     whole,
 )
+from gateway.domain.secrets import is_authorization_key
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
 """Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""
@@ -30,9 +31,6 @@ Problems: TypeAlias = Iterator[tuple[str, str]]
 SILENCE_SLACK_SECONDS = 30
 """By how much the silence limit must exceed the longest interval a charger was told: its timer is late and its link
 slow now and then. A limit equal to the interval makes connections flap (OCPP.md A6.5)."""
-
-SECRET_KEYS = frozenset({"authorizationkey"})
-"""Configuration keys, folded, that belong to single chargers and must not stand in a file for all of them."""
 
 
 @frozen
@@ -289,7 +287,7 @@ class BootConfigurationSetting:
 
     def problems(self) -> Problems:
         """A password is one charger's own."""
-        if self.key.casefold() in SECRET_KEYS:
+        if is_authorization_key(self.key):
             yield "key", f"{self.key} is one charger's own and is not set from here: use its credentials"
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from gateway.domain.decision import Authorization, Context, Request
 from gateway.domain.events import Body, NewEvent
+from gateway.domain.secrets import shown_text
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, format_time
 from gateway.domain.values import JSON, ConnectorAddress, Flag
@@ -43,6 +44,11 @@ def present(text: str | None) -> str | None:
     if text is None or text.strip().lower() in ("", "null"):
         return None
     return text
+
+
+def shown(text: str | None) -> str | None:
+    """A charger's words as they are kept: without what they repeat of secrets."""
+    return None if text is None else shown_text(text)
 
 
 def doubts_of(state: ChargePointState, connector: ConnectorAddress) -> tuple[Flag, ...]:

@@ -15,11 +15,12 @@ from gateway.domain.events import (
 )
 from gateway.domain.records import ConnectorRecord
 from gateway.domain.reservations import unavailable
+from gateway.domain.secrets import shown_data
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import format_time, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.domain.vendor_data import UNKNOWN_VENDOR
-from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present
+from gateway.handlers.v16.common import UNKNOWN, doubts_of, event, id_tag_info, present, shown
 from gateway.messages.v16.addresses import to_address
 
 MAX_CONNECTORS: Final = 256
@@ -127,9 +128,9 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         str(payload.status),
         str(payload.error_code),
         time.trusted or context.now,
-        present(payload.info),
+        shown(present(payload.info)),
         present(payload.vendor_id),
-        present(payload.vendor_error_code),
+        shown(present(payload.vendor_error_code)),
     )
     ends = tuple(event(request, context, end) for end in unavailable(state, connector, reported.status, time.queued))
     nothing_new = len(state.connectors) >= MAX_CONNECTORS if known is None else _same(known, reported)
@@ -190,11 +191,13 @@ def query_data_transfer(_: ChargePointState, request: Request) -> VendorDataQuer
 
 def decide_data_transfer(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """What the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId, without
-    data (OCPP.md X12, B8.1). What the charger said is kept, with the status that it was told."""
+    data (OCPP.md X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
     payload = request.payload
     assert isinstance(payload, call.DataTransfer)
     answer = facts.vendor_answer or UNKNOWN_VENDOR
-    body = VendorDataReceived(payload.vendor_id, answer.status.value, present(payload.message_id), payload.data)
+    message_id = present(payload.message_id)
+    data = shown_data(payload.data, message_id or "")
+    body = VendorDataReceived(payload.vendor_id, answer.status.value, message_id, data)
     reply: dict[str, JSON] = {"status": answer.status.value}
     if answer.data is not None:
         reply["data"] = answer.data

@@ -7,7 +7,7 @@ from gateway.domain.events import FirmwareStatusReported, LogStatusReported, Sec
 from gateway.domain.memory import repeat_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import read_time
-from gateway.handlers.v16.common import event
+from gateway.handlers.v16.common import event, shown
 
 
 def decide_security_event(state: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
@@ -19,7 +19,7 @@ def decide_security_event(state: ChargePointState, request: Request, __: Facts, 
     payload = request.payload
     assert isinstance(payload, call.SecurityEventNotification)
     time = read_time(payload.timestamp, context.now)
-    body = SecurityEventReported(payload.type, payload.tech_info)
+    body = SecurityEventReported(payload.type, shown(payload.tech_info))
     key = b""
     if payload.timestamp.strip():
         key = repeat_key(request.action, (payload.type, payload.timestamp, payload.tech_info), time)

@@ -12,6 +12,8 @@ import orjson
 
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, SchedulePeriod
+from gateway.domain.codec import secrets_of
+from gateway.domain.secrets import REDACTED, shown_data, shown_location, shown_setting, shown_text
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 from gateway.messages.v16.addresses import to_address
@@ -26,6 +28,9 @@ MAX_CODE: Final = 60
 
 MAX_DESCRIPTION: Final = 255
 MAX_DETAILS: Final = 1000
+
+MAX_SEARCHED: Final = 4096
+"""Characters of a description that are searched for secrets before it is cut: a cut may hide what names one."""
 
 
 def decode_answer(command: c.Command, payload: JSON) -> c.Answer | c.ChargerError:
@@ -46,17 +51,18 @@ def decode_answer(command: c.Command, payload: JSON) -> c.Answer | c.ChargerErro
 
 
 def decode_error(command: c.Command, code: str, description: str, details: JSON) -> c.ChargerError:
-    """A CALLERROR cut to its bounds. A secret that the command carried is redacted should the charger repeat it."""
-    text = orjson.dumps(details).decode()
-    if isinstance(command, c.ChangeConfiguration) and c.is_secret(command.key) and command.value:
-        code, description, text = (_without(part, command.value) for part in (code, description, text))
+    """A CALLERROR cut to its bounds, without secrets: those of the command too, should the charger repeat them."""
+    text = orjson.dumps(shown_data(details)).decode()
+    description = shown_text(description[:MAX_SEARCHED])
+    for secret in secrets_of(command):
+        code, description, text = (_without(part, secret) for part in (code, description, text))
     return c.ChargerError(code[:MAX_CODE], description[:MAX_DESCRIPTION], text[:MAX_DETAILS])
 
 
 def _without(text: str, secret: str) -> str:
-    """Without the secret, in whichever case its hex digits come back."""
+    """The text, or none of it where it holds the secret, in whichever case its hex digits come back."""
     at = text.casefold().find(secret.casefold())
-    return text if at < 0 else c.REDACTED
+    return text if at < 0 else REDACTED
 
 
 # --- one function per shape of confirmation -------------------------------------------------------------------
@@ -72,8 +78,9 @@ def _empty(_: dict[str, Any]) -> c.EmptyAnswer:
 
 def _data_transfer(payload: dict[str, Any]) -> c.DataTransferAnswer:
     data = payload.get("data")
+    shown = shown_data(data)
     return c.DataTransferAnswer(
-        payload["status"], data if data is None or isinstance(data, str) else orjson.dumps(data).decode()
+        payload["status"], shown if shown is None or isinstance(shown, str) else orjson.dumps(shown).decode()
     )
 
 
@@ -111,13 +118,13 @@ def _configuration(payload: dict[str, Any]) -> c.ConfigurationAnswer:
 def _key(entry: dict[str, Any]) -> c.ConfigurationKey:
     value = entry.get("value")
     return c.ConfigurationKey(
-        entry["key"], entry["readonly"], c.REDACTED if value is not None and c.is_secret(entry["key"]) else value
+        entry["key"], entry["readonly"], None if value is None else shown_setting(entry["key"], value)
     )
 
 
 def _diagnostics(payload: dict[str, Any]) -> c.DiagnosticsAnswer:
     """An empty name is none: there is nothing to upload (S §5.9, OCPP.md B9.16)."""
-    return c.DiagnosticsAnswer(payload.get("fileName") or None)
+    return c.DiagnosticsAnswer(shown_location(payload.get("fileName") or "") or None)
 
 
 def _local_list_version(payload: dict[str, Any]) -> c.LocalListVersionAnswer:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, ProfileKind, ProfilePurpose
+from gateway.domain.secrets import REDACTED
 from gateway.domain.values import ConnectorAddress
 from gateway.messages.rpc import CallResult, parse
 from gateway.messages.v16.decode import INVALID_CONFIRMATION, decode_answer, decode_error
@@ -142,7 +143,7 @@ def test_a_reported_secret_is_redacted():
     """WP A01.FR.09: a charger must not show it, and some do."""
     keys = [{"key": "authorizationKey", "readonly": False, "value": "deadbeef"}]
     answer = decode_answer(c.GetConfiguration(), {"configurationKey": keys})
-    assert answer == c.ConfigurationAnswer((c.ConfigurationKey("authorizationKey", False, c.REDACTED),))
+    assert answer == c.ConfigurationAnswer((c.ConfigurationKey("authorizationKey", False, REDACTED),))
 
 
 def test_vendors_data_may_be_an_object():

@@ -1,0 +1,189 @@
+"""The one table of what must not be shown: which names are secrets, which stay readable, and what of values goes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.secrets import (
+    REDACTED,
+    is_authorization_key,
+    names_secret,
+    searched,
+    secrets_in_location,
+    shown_data,
+    shown_location,
+    shown_setting,
+    shown_text,
+    words,
+)
+
+
+def listed(text: str) -> list[str]:
+    """The names of a list."""
+    return text.split()
+
+
+HIDDEN = listed("""
+StationPassword WifiPSK AdminPin BasicAuthPassword AuthorizationKey authorizationkey AUTHORIZATIONKEY
+authorization_key AuthorisationKey WiFiPassword wifi_password wifi-psk wlan.psk WPA2Key WPA2Passphrase WepKey PSK
+Psk1 PSK2 psk PIN Pin pin pin1 PINCode SimPIN sim_pin UserPin PUK1 ApnPassword apn.pwd FTPPass ftp_pass DBPass
+Passcode PassWord passWord PASSWORD stationpassword wifipassword adminpin simpin userpassword APIKEY ApiKey api_key
+X-Api-Key AccessToken access_token Token token authtoken RefreshToken BearerToken OAuthToken ClientSecret
+client-secret secret SecretKey PrivateKey private-key privatekey PreSharedKey SharedAccessKey EncryptionKey
+SigningKey HMACKey MasterKey Credentials credential Authorization Proxy-Authorization X-Amz-Signature
+X-Amz-Credential X-Amz-Security-Token sig Passwort wlan_passwort OCPPPassword OcppAuthKey AuthKey
+CentralSystemPassword InstallerPIN ServicePIN NewPassword OldPassword Password2 MqttPassword VpnPsk HttpAuthPassword
+networkkey WifiKey
+""")
+
+READABLE = listed("""
+WebSocketPingInterval GetConfigurationMaxKeys AuthorizeRemoteTxRequests AllowOfflineTxForUnknownId
+AuthorizationCacheEnabled BlinkRepeat ClockAlignedDataInterval ConnectionTimeOut ConnectorPhaseRotation
+ConnectorPhaseRotationMaxLength HeartbeatInterval LightIntensity LocalAuthorizeOffline LocalPreAuthorize
+MaxEnergyOnInvalidId MeterValuesAlignedData MeterValuesAlignedDataMaxLength MeterValuesSampledData
+MeterValuesSampledDataMaxLength MeterValueSampleInterval MinimumStatusDuration NumberOfConnectors ResetRetries
+StopTransactionOnEVSideDisconnect StopTransactionOnInvalidId StopTxnAlignedData StopTxnSampledData
+SupportedFeatureProfiles SupportedFeatureProfilesMaxLength TransactionMessageAttempts
+TransactionMessageRetryInterval UnlockConnectorOnEVSideDisconnect LocalAuthListEnabled LocalAuthListMaxLength
+SendLocalListMaxLength ReserveConnectorZeroSupported ChargeProfileMaxStackLevel
+ChargingScheduleAllowedChargingRateUnit ChargingScheduleMaxPeriods ConnectorSwitch3to1PhaseSupported
+MaxChargingProfilesInstalled AdditionalRootCertificateCheck CertificateSignedMaxChainSize CertificateStoreMaxLength
+CpoName SecurityProfile SupportedFileTransferProtocols websocketpinginterval getconfigurationmaxkeys
+authorizeremotetxrequests authorizationcacheenabled idTag IdToken idtoken parentIdTag PlugAndChargeIdentifier
+SpinUpDelay ShippingMode PingTimeout pings Compass Passenger BypassMode PassThrough passthrough Keyboard KeyLock
+MonkeyMode Turnkey Tokenizer StackLevel Opinion Pinnacle PasswordMinLength PinEnabled PinRequired TokenExpiry
+TokenType PasswordPolicy secretariat SpecialPhase url location fileName firmwareVersion chargePointSerialNumber
+meterSerialNumber iccid imsi
+""")
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_the_values_of_these_names_are_hidden(name):
+    """By the words of a name, in whichever way it is written."""
+    assert names_secret(name)
+    assert shown_setting(name, "hunter2") == REDACTED
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_the_values_of_these_names_stay_readable(name):
+    """The standard's own configuration keys among them: never by a part of a word."""
+    assert not names_secret(name)
+    assert shown_setting(name, "300") == "300"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("WifiPSK", ("wifi", "psk")),
+        ("WPA2Key", ("wpa", "key")),
+        ("PINCode", ("pin", "code")),
+        ("wlan.psk_2", ("wlan", "psk")),
+        ("stationpassword", ("station", "password")),
+        ("HTTPSProxyURL", ("https", "proxy", "url")),
+        ("ünïcode", ("n", "code")),
+        ("", ()),
+        ("123", ()),
+    ],
+)
+def test_a_name_is_split_at_case_digits_and_punctuation(name, expected):
+    """And, where it has none of them, into words that are known."""
+    assert words(name) == expected
+
+
+def test_only_the_authorization_key_is_one_to_be_rotated():
+    """Whatever else is hidden: another password is no credential of the connection."""
+    assert is_authorization_key(" authorizationKEY ")
+    for name in HIDDEN:
+        assert is_authorization_key(name) == (name.lower() == "authorizationkey")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"StationPassword": "S3cret"},
+        {"key": "WifiPSK", "value": "S3cret"},
+        {"value": "S3cret", "name": "AdminPin"},
+        [{"deep": [{"access_token": "S3cret"}]}],
+        '{"wifiPassword":"S3cret"}',
+        '{"inner":"{\\"pin\\":\\"S3cret\\"}"}',
+        "ssid=home;psk=S3cret",
+        "Pin: S3cret",
+        "upload to ftp://user:S3cret@host/dir",
+        "https://bucket/x?X-Amz-Signature=S3cret",
+        {"url": "wss://u:S3cret@host/ocpp"},
+        {"token": ["S3cret"]},
+        {"pin": {"a": "S3cret"}},
+    ],
+)
+def test_a_secret_is_hidden_wherever_it_stands(data):
+    """As a field, beside its name, in a text of JSON, in an assignment, in a URL."""
+    assert "S3cret" not in json.dumps(shown_data(data))
+    if isinstance(data, str):
+        assert "S3cret" not in shown_text(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        "",
+        True,
+        7,
+        "plain words",
+        {"key": "WebSocketPingInterval", "value": "300"},
+        '{"a" : 1.50, "pinned":"x"}',
+        "ping=5, spin=7",
+        "wss://host:8443/ocpp/",
+        {"pin": True, "password": None, "token": ""},
+        [1, "two", {"three": [4.0]}],
+        "mail to a@b.example",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(data):
+    """To the last space."""
+    assert shown_data(data) == data
+
+
+def test_what_a_message_id_names_is_hidden_whole():
+    """Data without a name in it, of a message that says what it is."""
+    assert shown_data("S3cret", "SetWifiPassword") == REDACTED
+    assert shown_data({"a": 1}, "GetToken") == REDACTED
+    assert shown_data("x", "GetStatus") == "x"
+    assert shown_data(None, "SetPassword") is None
+
+
+@pytest.mark.parametrize(
+    ("location", "secrets"),
+    [
+        ("ftp://user:hunter2@host/dir", ("hunter2",)),
+        ("https://host/x?sig=hunter2", ("sig=hunter2",)),
+        ("https://tokenish@host/x", ("tokenish",)),
+        ("ftp://host/x;password=hunter2", ("hunter2",)),
+        ("https://host/plain", ()),
+    ],
+)
+def test_what_a_location_hides_is_known_for_looking_for_it_elsewhere(location, secrets):
+    """A charger may repeat it in an error."""
+    assert secrets_in_location(location) == secrets
+    for secret in secrets:
+        assert secret not in shown_location(location)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_shown_without_an_error(text):
+    """And what is hidden once stays so: showing it again changes nothing that was readable."""
+    for show in (shown_text, shown_location, searched):
+        assert isinstance(show(text), str)
+    names_secret(text)
+    secrets_in_location(text)
+
+
+@given(st.sampled_from(HIDDEN), st.sampled_from(["", "wifi_", "My", "x."]), st.sampled_from(["", "1", "_2", "-new"]))
+def test_words_around_a_secret_do_not_uncover_it(name, before, after):
+    """A vendor's own prefix, a number behind it."""
+    if name.lower() in ("authorization", "sig"):
+        return  # secrets only as a whole
+    joint = name[:1].upper() + name[1:] if before == "My" else name
+    assert names_secret(before + joint + after)
