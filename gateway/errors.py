@@ -9,6 +9,7 @@ from this tree means that something is out of anybody's hands at that point:
         * ``StoreUnavailable`` - a commit or read failed (full disk, I/O error, time-out). Nothing may be acknowledged.
         * ``StoreInUse`` - another process serves this database.
         * ``StoreCorrupt`` - the database is damaged or of an unknown version.
+        * ``StoreReplaced`` - the database is not the one that was last served here.
     * ``ConnectionClosed`` (in ``gateway.transport.api``) - the connection to a charger is over, and by whom.
 
 A foreign exception (``OSError``, ``ssl.SSLError``, ``apsw.Error``) is mapped once, at the edge where it arises.
@@ -42,6 +43,11 @@ class StoreInUse(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database is damaged, or written by a version that this one can't read. The message says what to do."""
+
+
+class StoreReplaced(StoreError):
+    """The database is not the one that was last served at this place: restored, copied, or gone. The message says what
+    differs and what to do."""
 
 
 def leaves(group: BaseExceptionGroup[_Error]) -> Iterator[_Error]:

@@ -35,6 +35,9 @@ which settles theirs."""
 EXPIRY_SECONDS = 60.0
 """How late the end of a reservation may be recorded that expires while its charger is not connected."""
 
+MARK_SECONDS = 60.0
+"""An older state of the store that is put in its place is noticed if it is older than this."""
+
 log = structlog.get_logger()
 
 
@@ -48,6 +51,17 @@ async def record_last_heard(journal: Journal, router: Router) -> None:
                 await journal.commit(RecordLastHeard(chunk))
             except StoreUnavailable:
                 break
+
+
+async def mark_store(journal: Journal, store: Store) -> None:
+    """Until cancelled: write down beside the store how far it has come. A store that does not answer in time is marked
+    in the next round."""
+    while True:
+        await trio.sleep(MARK_SECONDS)
+        try:
+            await journal.read(store.mark)
+        except StoreUnavailable:
+            continue
 
 
 async def end_overdue_reservations(journal: Journal, store: Store, clock: Clock) -> None:

@@ -15,7 +15,8 @@ from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit
 from gateway.app.chargers import Chargers
 from gateway.app.collector import Collector
 from gateway.app.diagnostics import Diagnostics
-from gateway.app.housekeeping import LostEnds, end_overdue_reservations, record_last_heard
+from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
+from gateway.app.lives import OtherLives
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
@@ -108,6 +109,7 @@ class Gateway:
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
+        self.other_lives = OtherLives(journal, store, self.metrics, utc_now)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
@@ -117,7 +119,7 @@ class Gateway:
             router=self.router,
             journal=journal,
             store=store,
-            facts=FactSource(journal, store, authorizer, Numbers(journal).take, self.vendors),
+            facts=FactSource(journal, store, authorizer, Numbers(journal).take, self.vendors, self.other_lives.number),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
@@ -159,6 +161,7 @@ class Gateway:
             vendors=self.vendors,
             authorizer=authorizer,
             clock=utc_now,
+            from_another_life=self.other_lives.seen,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
@@ -205,6 +208,7 @@ class Gateway:
                 nursery.start_soon(self.collector.run)
                 nursery.start_soon(record_last_heard, self.journal, self.router)
                 nursery.start_soon(self.lost_ends.run)
+                nursery.start_soon(mark_store, self.journal, self._store)
                 nursery.start_soon(end_overdue_reservations, self.journal, self._store, utc_now)
                 control_ended = trio.Event()
                 await nursery.start(partial(self._run_control, control_ended))

@@ -22,6 +22,7 @@ from gateway.cli import (
     diagnosing,
     importing,
     limiting,
+    recovering,
     serving,
     simulate,
     steering,
@@ -143,6 +144,7 @@ SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out
 
 app.command("serve", rich_help_panel=SERVER)(serving.serve)
 app.command("check-config", rich_help_panel=SERVER)(serving.check_config)
+app.command("recover", rich_help_panel=SERVER)(recovering.recover)
 app.command("example-config", rich_help_panel=SERVER)(serving.example_config)
 chargers.app.command("import")(importing.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)

@@ -16,8 +16,11 @@ from gateway.openssl import restart_if_late
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
 
 
+DEFAULT_CONFIG = Path("gateway.toml")
+
+
 def serve(
-    config: ConfigOption = Path("gateway.toml"),
+    config: ConfigOption = DEFAULT_CONFIG,
     until_stdin_closes: Annotated[
         bool,
         typer.Option(
@@ -56,7 +59,7 @@ def _stop_at_end_of_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def check_config(config: ConfigOption = Path("gateway.toml")) -> None:
+def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Check a settings file, and the certificates and folders that it names, without serving."""
     from gateway.app.checking import check
     from gateway.app.settings import load

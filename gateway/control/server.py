@@ -4,6 +4,7 @@ This module is asyncio's, and knows no Trio: what Trio sees of it is awaited thr
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -27,6 +28,7 @@ from gateway.control.commands import CommandCalls
 from gateway.control.diagnosing import Diagnosing
 from gateway.control.fleets import Fleets
 from gateway.control.id_tags import IdTags
+from gateway.control.messages.batches import BatchMessages
 from gateway.control.ports import Authorizer, Commands, Diagnostics, Feed, Journal
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
@@ -38,7 +40,7 @@ from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServices
-from gateway.control.watching import IDLE_SECONDS, Watching
+from gateway.control.watching import IDLE_SECONDS, Watching, unnoticed
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
 from gateway.store.api import Store
@@ -113,6 +115,7 @@ class ControlServer:
         vendors: VendorServices,
         authorizer: Authorizer,
         clock: Clock,
+        from_another_life: Callable[[str, str], None] = unnoticed,
         bridge: Bridge | None = None,
     ) -> None:
         check_address(settings.host, settings.tls is not None, settings.allow_insecure)
@@ -128,7 +131,9 @@ class ControlServer:
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, authorizer, clock))
-        self._events = EventRpcs(self._bridge, timeout, Watching(feed, store.store_id, settings.idle), store.store_id)
+        watching = Watching(feed, store.store_id, settings.idle, store.generations, from_another_life)
+        messages = BatchMessages(store.store_id, store.generations)
+        self._events = EventRpcs(self._bridge, timeout, watching, messages)
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
 

@@ -1,13 +1,13 @@
 """Watching events, from any point of the history to its moving end (Trio's side)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, TypeAlias
 
 from gateway.control.failures import Failure, Status, invalid
 from gateway.control.ports import Feed
 from gateway.domain.commands import Violation
 from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode
-from gateway.store.api import EventFilter
+from gateway.store.api import EventFilter, Generation, generation_at
 
 BATCH_EVENTS, BATCH_BYTES = 100, 256 * 1024
 """Of one message. A written message costs the same whatever it holds, and beyond 50 events that cost is nothing; more
@@ -21,13 +21,26 @@ Start: TypeAlias = Literal["beginning", "now"] | bytes
 """Where to begin; bytes are a resume token."""
 
 
+def unnoticed(what: str, which: str) -> None:
+    """Does nothing with what another life of the store gave out."""
+
+
 class Watching:
     """What watchers watch. Holds nothing for them: a slow one lags in the store."""
 
-    def __init__(self, feed: Feed, store_id: str, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        store_id: str,
+        idle: float = IDLE_SECONDS,
+        generations: Sequence[Generation] = (),
+        from_another_life: Callable[[str, str], None] = unnoticed,
+    ) -> None:
         self._feed = feed
         self._store_id = store_id
         self._idle = idle
+        self._generations = generations
+        self._from_another_life = from_another_life
 
     async def watch(self, where: EventFilter, start: Start) -> AsyncGenerator[Batch, None]:
         """Batches without end; the first comes at once and has no events, and others have none at times: their
@@ -35,11 +48,14 @@ class Watching:
 
         To be closed when it is no longer read. Cancelling is safe: a watch with the last token misses nothing.
         """
-        after = self._position(start)
+        after, known = self._position(start)
         try:
             async with self._feed.subscribe(
                 where, after, idle=self._idle, max_events=BATCH_EVENTS, max_bytes=BATCH_BYTES
             ) as subscription:
+                if not known:  # and not below retention, where nothing can be known
+                    assert after is not None
+                    raise BeyondHead(after)
                 yield Batch((), subscription.position)
                 while True:
                     yield await subscription.next()
@@ -51,20 +67,22 @@ class Watching:
                 {"floor": str(error.floor)},
             ) from None
         except BeyondHead:
+            self._from_another_life("resume_token", f"position {after}")
             raise Failure(
                 Status.OUT_OF_RANGE,
                 "BEYOND_HEAD",
-                "the store has not come as far as this resume token: it was restored from a backup. What came after "
-                "the backup is gone; begin anew at the beginning",
+                "this store has never been where the resume token is: an older state of it was restored, or it is a "
+                "copy. What the token's events were can't be known here; begin anew at the beginning",
             ) from None
 
-    def _position(self, start: Start) -> int | None:
+    def _position(self, start: Start) -> tuple[int | None, bool]:
+        """Where to begin, and whether this store has been there: a copy of it has other events at the same place."""
         if start == "now":
-            return None
+            return None, True
         if start == "beginning":
-            return BEGINNING
+            return BEGINNING, True
         assert isinstance(start, bytes)
         position = decode(start, self._store_id)
         if isinstance(position, BadToken):
             raise invalid(Violation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
-        return position
+        return position.sequence, generation_at(self._generations, position.sequence) == position.generation

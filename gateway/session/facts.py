@@ -13,6 +13,7 @@ from gateway.domain.decision import (
     TransactionQuery,
     VendorDataQuery,
 )
+from gateway.domain.records import TransactionRecord
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock
 from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
@@ -56,11 +57,13 @@ class FactSource:
         authorizer: Authorizer,
         take_number: Callable[[], Awaitable[int]],
         vendors: VendorServices | None = None,
+        unknown_number: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._authorizer = authorizer
         self._take_number = take_number
+        self._unknown_number = unknown_number
         self._vendors = NoVendorServices() if vendors is None else vendors
 
     def at_once(self, query: VendorDataQuery) -> Facts | None:
@@ -78,8 +81,7 @@ class FactSource:
             case StopQuery():
                 return await self._stop(charge_point, query)
             case TransactionQuery():
-                found = await self._journal.read(self._store.transaction_by_number, query.number)
-                return Facts(transaction=found)
+                return Facts(transaction=await self._by_number(charge_point, query.number))
             case VendorDataQuery():
                 data = VendorData(charge_point, query.vendor_id, query.message_id, query.data)
                 return Facts(vendor_answer=await self._vendors.ask(data))
@@ -96,8 +98,14 @@ class FactSource:
         number = await self._take_number()
         return Facts(authorization=authorization, transaction=twin, tag_in_use=in_use, number=number)
 
+    async def _by_number(self, charge_point: str, number: int) -> TransactionRecord | None:
+        found = await self._journal.read(self._store.transaction_by_number, number)
+        if found is None and number > 0 and self._unknown_number is not None:
+            await self._unknown_number(charge_point, number)
+        return found
+
     async def _stop(self, charge_point: str, query: StopQuery) -> Facts:
-        transaction = await self._journal.read(self._store.transaction_by_number, query.number)
+        transaction = await self._by_number(charge_point, query.number)
         if query.id_tag is None:
             return Facts(transaction=transaction)
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)

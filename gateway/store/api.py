@@ -10,8 +10,10 @@ the batch alone. Any implementation passes the one suite in ``tests/store``. Rea
 in any thread, several at once.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 from attrs import frozen
@@ -278,6 +280,21 @@ class Bounds:
 
 
 @frozen
+class Generation:
+    """One run of a gateway on a store. ``token``: random, 1 to 2^63 - 1. Its events begin at ``first_sequence`` and end
+    before that of the next generation."""
+
+    token: int
+    first_sequence: int
+
+
+def generation_at(generations: Sequence[Generation], sequence: int) -> int:
+    """The token of the generation that an event of this sequence belongs to; 0: it comes before the first."""
+    index = bisect_right(generations, sequence, key=attrgetter("first_sequence"))
+    return generations[index - 1].token if index else 0
+
+
+@frozen
 class TransactionFilter:
     """Empty means all. ``started_from`` <= start < ``started_before``."""
 
@@ -307,13 +324,28 @@ class AdmissionRecord:
 
 
 class Store(Protocol):
-    """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse`` and
-    ``StoreCorrupt``. Lists are in a stable order and take ``after`` (the last key of the page before, "" or None for
-    the first) and ``limit`` (1 to 1,000)."""
+    """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse``,
+    ``StoreCorrupt`` and ``StoreReplaced``. Lists are in a stable order and take ``after`` (the last key of the page
+    before, "" or None for the first) and ``limit`` (1 to 1,000)."""
 
     @property
     def store_id(self) -> str:
         """Identifies this store for ever: resume tokens and event ids carry it."""
+        ...
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Those that events above the floor can be of, the first one first; the last is this run's. What comes before
+        the first is of versions that kept none. The same for as long as the store is open."""
+        ...
+
+    def next_number(self) -> int:
+        """The first transaction number that was never given out."""
+        ...
+
+    def mark(self) -> None:
+        """Write down beside the data how far it has come, so that an older state put in its place is noticed. Never
+        raises; to be called now and then, and done by ``close``."""
         ...
 
     def commit(self, batch: Sequence[Write]) -> list[WriteResult]: ...

@@ -18,7 +18,7 @@ from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
-from gateway.store.api import Trim
+from gateway.store.api import Trim, generation_at
 from tests.control.fakes import NOW, Live, control
 
 BEGINNING = {"start_at": pb.WATCH_START_BEGINNING}
@@ -226,7 +226,9 @@ async def test_watchers_of_the_same_are_told_the_same_with_a_slow_one_and_others
     quick = [watch(**FROM_NOW) for _ in range(10)]
     for each in (slow, odd, *quick):
         await each.response()
-    token, seen, wanted = tokens.encode(gateway.store.store_id, gateway.store.bounds().head), [], []
+    head = gateway.store.bounds().head
+    generation = generation_at(gateway.store.generations, head)
+    token, seen, wanted = tokens.encode(gateway.store.store_id, head, generation), [], []
 
     async def commit():
         for block in range(40):

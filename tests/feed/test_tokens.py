@@ -1,20 +1,29 @@
 """Resume tokens: theirs and ours come back, everything else is refused with a reason."""
 
+import hashlib
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feed import BadToken, decode, encode
+from gateway.feed import BadToken, Position, decode, encode
 from gateway.feed.tokens import LENGTH, MAX_SEQUENCE
 
 STORE = "store_0123456789abcdef0123456789abcdef"
 sequences = st.integers(min_value=0, max_value=MAX_SEQUENCE)
 
 
-@given(sequence=sequences, store_id=st.text())
-def test_a_token_gives_back_its_position(sequence, store_id):
+@given(sequence=sequences, generation=sequences, store_id=st.text())
+def test_a_token_gives_back_its_position(sequence, generation, store_id):
     """In the store it was made for."""
-    assert decode(encode(store_id, sequence), store_id) == sequence
+    assert decode(encode(store_id, sequence, generation), store_id) == Position(sequence, generation)
+
+
+def test_a_token_of_the_first_version_has_no_generation():
+    """It is read for as long as watchers may hold one."""
+    token = bytes.fromhex("01") + hashlib.blake2b(STORE.encode(), digest_size=16).digest() + (4711).to_bytes(8, "big")
+    assert decode(token + zlib.crc32(token).to_bytes(4, "big"), STORE) == Position(4711, 0)
 
 
 @given(token=st.binary(max_size=2 * LENGTH))

@@ -5,13 +5,14 @@ A message of protobuf's is the concatenation of its parts: those of a repeated f
 them. So an event is kept as a response that holds nothing else, and a batch is those, joined.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from gateway.api.v1 import event_pb2 as pb
 from gateway.control.messages.events import event
 from gateway.control.messages.samples import meter_samples
 from gateway.domain.events import StoredEvent
 from gateway.feed import Batch, encode
+from gateway.store.api import Generation, generation_at
 
 KEPT_EVENTS, KEPT_BYTES = 2_000, 4 * 1024 * 1024
 """Serialised events that are kept for other watchers: a second's worth at the head. Watchers with different filters are
@@ -45,15 +46,16 @@ class SerialisedEvents:
 class BatchMessages:
     """Batches of one store's events as messages. Belongs to the loop that writes them."""
 
-    def __init__(self, store_id: str) -> None:
+    def __init__(self, store_id: str, generations: Sequence[Generation] = ()) -> None:
         self._store_id = store_id
+        self._generations = generations
         self._events = SerialisedEvents()
 
     def events(self, batch: Batch) -> bytes:
         """A ``WatchEventsResponse``."""
         made = batch.forms.get(_WHOLE)
         if made is None:
-            token = pb.WatchEventsResponse(resume_token=encode(self._store_id, batch.position)).SerializeToString()
+            token = pb.WatchEventsResponse(resume_token=self._token(batch)).SerializeToString()
             made = batch.forms[_WHOLE] = b"".join([*map(self._events.of, batch.events), token])
         return made
 
@@ -67,4 +69,7 @@ class BatchMessages:
 
     def samples_token(self, batch: Batch) -> bytes:
         """What follows the samples: the resume token of a ``WatchMeterValuesResponse``."""
-        return pb.WatchMeterValuesResponse(resume_token=encode(self._store_id, batch.position)).SerializeToString()
+        return pb.WatchMeterValuesResponse(resume_token=self._token(batch)).SerializeToString()
+
+    def _token(self, batch: Batch) -> bytes:
+        return encode(self._store_id, batch.position, generation_at(self._generations, batch.position))

@@ -36,10 +36,10 @@ STARTS: dict[int, Start] = {pb.WATCH_START_BEGINNING: "beginning", pb.WATCH_STAR
 class EventRpcs(Service):
     """All that happens, as it is recorded."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, watching: Watching, store_id: str) -> None:
+    def __init__(self, bridge: Bridge, default_timeout: float, watching: Watching, messages: BatchMessages) -> None:
         super().__init__(bridge, default_timeout)
         self._watching = watching
-        self._messages = BatchMessages(store_id)
+        self._messages = messages
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register every method of the service, as generated code does, but with responses that are bytes already."""

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from gateway.errors import GatewayError, StoreCorrupt, StoreError
 from gateway.store.sqlite.connections import mapped, open_writer
+from gateway.store.sqlite.lives import CLEAR
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.ownership import Ownership
 from gateway.store.sqlite.rows import fetch, one
@@ -26,9 +27,6 @@ from gateway.store.sqlite.values import INT64_MAX
 
 CHUNK = 1_000
 """Rows read at once."""
-
-CLEAR = 1_000_000
-"""Transaction numbers left out: more than were given out since the oldest row that could be lost."""
 
 Row = tuple[Any, ...]
 
@@ -175,11 +173,13 @@ def _by_key(source: apsw.Connection, table: Table) -> Iterator[Sequence[Row]]:
 
 
 def _begin_anew(target: apsw.Connection) -> None:
-    """Another store, whose numbers and sequences are behind everything that can have been given out."""
+    """Another store, whose numbers and epochs are beyond everything that can have been given out."""
     (given,) = one(target, "SELECT coalesce(max(number), 0) FROM txn")
     (known,) = one(target, "SELECT value FROM meta WHERE name = 'next_number'")
     target.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (max(given + 1, known) + CLEAR,))
     target.execute("UPDATE meta SET value = ? WHERE name = 'store_id'", (f"store_{uuid.uuid4().hex}",))
+    target.execute("UPDATE charge_point SET epoch = epoch + ?", (CLEAR,))
+    target.execute("DELETE FROM generation")
 
 
 def main(arguments: Sequence[str]) -> int:

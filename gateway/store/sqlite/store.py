@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -13,12 +13,13 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Clock, Registration
-from gateway.errors import StoreCorrupt, StoreUnavailable
+from gateway.errors import StoreCorrupt, StoreError, StoreReplaced, StoreUnavailable
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
     EventFilter,
     EventPage,
+    Generation,
     OverdueReservation,
     TransactionFilter,
     Write,
@@ -28,11 +29,14 @@ from gateway.store.sqlite import history, queries
 from gateway.store.sqlite.books import Books
 from gateway.store.sqlite.checking import check_files, check_pages
 from gateway.store.sqlite.checkpoints import Checkpoints
+from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
+from gateway.store.sqlite.lives import alone, begin, check_presence, keep_log, read_state, verify, verify_log
 from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.ownership import Ownership
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.settling import RESTARTED, settle_some
+from gateway.store.sqlite.values import utc_now
 from gateway.store.sqlite.writes import apply
 
 P = ParamSpec("P")
@@ -55,19 +59,16 @@ _FOUND_DAMAGED = (
 log = structlog.get_logger()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SqliteStore:
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
-    program's or of a newer version, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
+    program's or of a newer version, ``StoreReplaced`` when it is not the one
+    that was last served here, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
     from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
     """
 
-    def __init__(self, path: Path | str, *, clock: Clock = _now, vfs: str | None = None) -> None:
+    def __init__(self, path: Path | str, *, clock: Clock = utc_now, vfs: str | None = None) -> None:
         self._path = Path(path).resolve()
         self._clock = clock
         self._vfs = vfs
@@ -76,6 +77,8 @@ class SqliteStore:
         self._books: Books | None = None
         self._closed = False
         self._damage: str | None = None
+        self._marking = threading.Lock()
+        self._marked: Companion | None = None
         self._ownership = Ownership(self._path)
         try:
             self._open()
@@ -87,14 +90,21 @@ class SqliteStore:
     def _open(self) -> None:
         try:
             check_files(self._path)
+            check_presence(self._path)
+            without_log = alone(self._path, self._vfs)
             cx = open_writer(self._path, self._vfs)
             try:
+                verify_log(cx, self._path, without_log)
                 check_pages(cx, self._path)
+                verify(cx, self._path)
                 migrate(cx, self._path, self._clock())
+                self._generations = begin(cx, self._path, self._vfs)
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
                 self._codes: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
                 self._use(cx)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, StoreReplaced):
+                    keep_log(cx)
                 cx.close(True)
                 raise
         except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -107,9 +117,14 @@ class SqliteStore:
     def store_id(self) -> str:
         return self._store_id
 
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        return self._generations
+
     def close(self) -> None:
         """Wait for a commit that is under way, close everything, let others have the file. Repeating it does
         nothing."""
+        self.mark()
         with self._lock:
             if self._closed:
                 return
@@ -132,6 +147,20 @@ class SqliteStore:
     def probe(self) -> None:
         sql = f"UPDATE meta SET value = randomblob({PROBE_BYTES}) WHERE name = 'probe'"  # noqa: S608
         self._write(lambda books: books.cx.execute(sql))
+
+    def mark(self) -> None:
+        with self._marking:
+            if self._closed:
+                return
+            try:
+                with self._readers.connection() as cx:
+                    state = read_state(cx)
+                # Where the last generation had to go on, the companion says so as well.
+                if state is not None and state != self._marked:
+                    write_companion(self._path, state, self._vfs)
+                    self._marked = state
+            except (apsw.Error, StoreError) as error:
+                log.warning("companion not written", path=str(self._path), error=str(error))
 
     def _write(self, work: Callable[[Books], R]) -> R:
         """One transaction: ``work``, then COMMIT, or nothing."""
@@ -203,6 +232,9 @@ class SqliteStore:
         except FileNotFoundError:
             log_bytes = 0
         return self._read(used) + log_bytes
+
+    def next_number(self) -> int:
+        return int(self._read(one, "SELECT value FROM meta WHERE name = 'next_number'")[0])
 
     def charge_point(self, identity: str) -> ChargePointRecord | None:
         return self._read(queries.charge_point, identity)

@@ -11,6 +11,11 @@ _KNOWN_FLAGS = frozenset(Flag)
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970 of an aware time, exactly (a float would lose the last digits)."""
     since = at - _EPOCH

@@ -27,12 +27,10 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
+from gateway.store.sqlite.lives import MAX_NUMBER
 from gateway.store.sqlite.settling import DELETED, REPLACED, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
 from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros
-
-MAX_NUMBER = 2**31 - 1
-"""The largest transaction number that every charger can hold (OCPP.md B4.4)."""
 
 
 def apply(books: Books, write: Write) -> WriteResult:

@@ -1,0 +1,53 @@
+"""Signs that another life of this store was served: what it gave out, and this one never did.
+
+A restored snapshot of the whole folder, or a copy that is served on another machine, shows by nothing at the start. It
+shows when somebody brings what the other life gave out: a resume token, or a transaction number.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.domain.values import Clock
+from gateway.journal.journal import Journal
+from gateway.session.ports import Observer
+from gateway.store.api import Store
+
+LINE_EVERY = timedelta(hours=1)
+"""Of each kind one line in the log; a fleet repeats what it holds with every message. All are counted."""
+
+NUMBERS_AHEAD = 1_000_000
+"""A transaction number further ahead than this is another system's, which chargers bring along when they move here; no
+life of this store has come so far since a backup that anybody would restore."""
+
+log = structlog.get_logger()
+
+
+class OtherLives:
+    """Counts what another life gave out (``from_another_life``, by kind) and logs it. Refuses nothing."""
+
+    def __init__(self, journal: Journal, store: Store, observer: Observer, clock: Clock) -> None:
+        self._journal = journal
+        self._store = store
+        self._observer = observer
+        self._clock = clock
+        self._told: dict[str, datetime] = {}
+
+    def seen(self, what: str, which: str) -> None:
+        """``what``: ``resume_token`` or ``transaction_number``; ``which``: words for the log. Never waits."""
+        self._observer.count("from_another_life", what)
+        now = self._clock()
+        if what not in self._told or not timedelta(0) <= now - self._told[what] < LINE_EVERY:
+            self._told[what] = now
+            log.error(
+                "another life of this store gave this out",
+                what=what,
+                which=which,
+                meaning="an older snapshot was restored, or a copy is served elsewhere: see docs/store.md, Restoring",
+            )
+
+    async def number(self, charge_point: str, number: int) -> None:
+        """A charge point named a transaction number that the store does not hold. Raises ``StoreUnavailable``."""
+        first = await self._journal.read(self._store.next_number)
+        if first <= number < first + NUMBERS_AHEAD:
+            self.seen("transaction_number", f"{number} of {charge_point}")

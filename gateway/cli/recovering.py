@@ -1,0 +1,37 @@
+"""`gateway recover`: taking over a database that was restored or copied."""
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import say
+from gateway.cli.serving import DEFAULT_CONFIG, ConfigOption
+
+
+def recover(
+    config: ConfigOption = DEFAULT_CONFIG,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="The whole folder was put back, so that nothing shows a difference.")
+    ] = False,
+    with_log: Annotated[
+        bool, typer.Option("--with-log", help="The -wal file was copied together with the database, and belongs to it.")
+    ] = False,
+) -> None:
+    """Make a restored or copied database safe to serve: with it stopped, before the first start.
+
+    It becomes another store: resume tokens of before are refused, and transaction numbers and epochs keep clear of
+    those that were given out.
+    """
+    from gateway.app.settings import load
+
+    settings = load(config)
+    recovering = importlib.import_module("gateway.app.recovering")  # as `gateway serve` does
+    done = recovering.recover_store(settings, snapshot=snapshot, with_log=with_log)
+    if done is None:
+        say(f"{settings.store.path}: nothing to do, it is the database that was last served here")
+        say("If the whole folder was put back from a snapshot, run it again with --snapshot")
+        return
+    for line in recovering.describe(done):
+        say(line)
+    say(f"{settings.store.path}: recovered", "green")

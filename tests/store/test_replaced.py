@@ -1,0 +1,462 @@
+"""A database that was restored, copied or taken away under its companion is refused until it is recovered; a kill, the
+power, a missing companion and an upgrade never lead to that."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from gateway.errors import GatewayError, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
+from gateway.feed.tokens import BadToken, decode, encode
+from gateway.store.api import AllocateNumbers, Trim, generation_at
+from gateway.store.sqlite import SqliteStore, lives, migrate
+from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
+from gateway.store.sqlite.lives import CLEAR, recover
+from tests.store.builders import ALL, append, connect, one, status
+from tests.store.test_sqlite_files import of_version_1
+from tests.support.disk import Disk, broken, full, read_only
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    """A database that has served: CP1 has an epoch, some events and numbers."""
+    (tmp_path / "here").mkdir()
+    path = tmp_path / "here" / "gateway.db"
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        append(store, status())
+        one(store, AllocateNumbers(100))
+    return path
+
+
+def backed_up(path: Path, to: Path) -> Path:
+    """As docs/store.md has it, while the gateway runs or not."""
+    cx = apsw.Connection(str(path))
+    cx.execute("VACUUM INTO ?", (str(to),))
+    cx.close()
+    return to
+
+
+def put_back(backup: Path, path: Path, *, log: bool = False) -> None:
+    shutil.copyfile(backup, path)
+    if not log:
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def refused(path: Path, why: str) -> None:
+    """By name, again and again, and with everything left as it is."""
+    for _ in range(2):
+        before = path.read_bytes()[100:] if path.exists() else b""
+        companion = companion_path(path).read_bytes()
+        with pytest.raises(StoreReplaced, match=rf"(?s)gateway\.db.*{why}.*gateway recover"):
+            SqliteStore(path)
+        assert (path.read_bytes()[100:] if path.exists() else b"") == before
+        assert companion_path(path).read_bytes() == companion
+
+
+def serves(path: Path) -> None:
+    """It opens, and nothing that it gives out was given out before."""
+    with closing(SqliteStore(path)) as store:
+        assert one(store, AllocateNumbers(1)).first > 100
+        assert connect(store).epoch > 1
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+
+def test_a_backup_of_an_earlier_run_is_refused_until_it_is_recovered(path, tmp_path):
+    """Also where nothing has happened since."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    SqliteStore(path).close()
+    put_back(backup, path)
+    refused(path, "older state of it")
+    assert recover(path) is not None
+    serves(path)
+
+
+@pytest.mark.parametrize("since", ["event", "numbers"])
+def test_a_backup_of_the_same_run_is_refused_once_more_has_been_seen(path, tmp_path, since):
+    """Its generation is the right one; what it has given out is not all."""
+    with closing(SqliteStore(path)) as store:
+        backup = backed_up(path, tmp_path / "backup.db")
+        if since == "event":
+            append(store, status())
+        else:
+            one(store, AllocateNumbers(100))
+        store.mark()
+    put_back(backup, path)
+    refused(path, "history ends at" if since == "event" else "next transaction number")
+    recover(path)
+    serves(path)
+
+
+def test_a_backup_of_now_is_the_same_database(path, tmp_path):
+    """Nothing has been given out since: nothing is to be refused."""
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        store.mark()
+        backup = backed_up(path, tmp_path / "backup.db")
+    put_back(backup, path)
+    serves(path)
+
+
+def test_another_database_under_this_companion_is_refused(path, tmp_path):
+    """By both ids."""
+    with closing(SqliteStore(tmp_path / "other.db")) as store:
+        theirs = store.store_id
+    shutil.copyfile(tmp_path / "other.db", path)
+    refused(path, f"it is {theirs}, and store_")
+
+
+def test_a_copy_that_was_served_elsewhere_and_comes_back_is_refused(path, tmp_path):
+    """It has more history, not less; but its own."""
+    shutil.copyfile(path, tmp_path / "gateway.db")
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        append(store, status())
+    shutil.copyfile(tmp_path / "gateway.db", path)
+    refused(path, "served elsewhere")
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_database_that_is_gone_is_not_begun_anew(path, left):
+    """An empty one would give out numbers from 1 again. With the companion removed, that is what is wanted."""
+    path.unlink()
+    if left != "nothing":
+        path.touch()
+    refused(path, "is not there")
+    with pytest.raises(StoreError, match="no database to recover"):
+        recover(path)
+    companion_path(path).unlink()
+    SqliteStore(path).close()
+
+
+def test_a_backup_of_an_older_version_is_refused_as_it_is(path):
+    """It is not lifted before it is known to be the right one."""
+    (store_id,) = {read_companion(path).store_id}
+    path.unlink()
+    of_version_1(path)
+    cx = apsw.Connection(str(path))
+    cx.execute("UPDATE meta SET value = ? WHERE name = 'store_id'", (store_id,))
+    cx.close()
+    refused(path, "older state of it")
+    cx = apsw.Connection(str(path))
+    assert cx.pragma("user_version") == 1
+    cx.close()
+    assert recover(path).next_number == 101 + CLEAR
+
+
+# --- a log of another -----------------------------------------------------------------------------------------
+
+_SERVE_AND_DIE = """
+import os, signal, sys
+from gateway.store.sqlite import SqliteStore
+from tests.store.builders import append, connect, status
+store = SqliteStore(sys.argv[1])
+connect(store)
+append(store, status())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(path: Path) -> None:
+    """Served, and killed: with a log that is not in the database yet."""
+    done = subprocess.run([sys.executable, "-c", _SERVE_AND_DIE, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.with_name("gateway.db-wal").stat().st_size > 0
+
+
+def test_a_pair_that_was_copied_together_is_recovered_with_its_log(path, tmp_path):
+    """The operator says so; what the log holds is there."""
+    killed(path)
+    for end in ("", "-wal"):
+        shutil.copyfile(f"{path}{end}", f"{tmp_path / 'copy.db'}{end}")
+    with pytest.raises(StoreReplaced, match="--with-log"):
+        recover(tmp_path / "copy.db")
+    assert recover(tmp_path / "copy.db", with_log=True) is not None
+    with closing(SqliteStore(tmp_path / "copy.db")) as store:
+        assert store.bounds().head == 6
+
+
+@pytest.mark.parametrize("how", ["VACUUM INTO", "cp"])
+def test_a_database_beside_the_log_of_another_is_refused(path, tmp_path, how):
+    """SQLite would mix them. Neither is touched; recovering refuses too, until the log is away."""
+    backup = tmp_path / "b.db"
+    if how == "cp":
+        shutil.copyfile(path, backup)
+    else:
+        backed_up(path, backup)
+    killed(path)
+    put_back(backup, path, log=True)
+    log = path.with_name("gateway.db-wal").read_bytes()
+    refused(path, "older state of it" if how == "cp" else "gateway.db-wal beside it belongs to the one before")
+    with pytest.raises(StoreReplaced, match=r"remove gateway\.db-wal"):
+        recover(path)
+    assert path.with_name("gateway.db-wal").read_bytes() == log
+    path.with_name("gateway.db-wal").unlink()
+    path.with_name("gateway.db-shm").unlink(missing_ok=True)
+    refused(path, "older state of it")
+    recover(path)
+    serves(path)
+
+
+def test_a_killed_gateway_finds_its_own_log(path):
+    """Again and again."""
+    for _ in range(3):
+        killed(path)
+    serves(path)
+
+
+def test_the_folder_of_a_killed_gateway_may_move(path, tmp_path):
+    """All of its files together."""
+    killed(path)
+    path.parent.rename(tmp_path / "there")
+    serves(tmp_path / "there" / "gateway.db")
+
+
+# --- what never leads to a refusal ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("companion", [None, b"", b"x", b"x" * 2 * SLOT, bytes(2 * SLOT)])
+def test_a_companion_that_is_missing_or_unreadable_refuses_nothing(path, companion):
+    """It is written anew."""
+    companion_path(path).unlink()
+    if companion is not None:
+        companion_path(path).write_bytes(companion)
+    serves(path)
+    assert read_companion(path) is not None
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_slot_that_was_torn_leaves_the_other(path, slot):
+    """Whichever byte of it is wrong, the database fits what the other says."""
+    whole, database = companion_path(path).read_bytes(), path.read_bytes()
+    for at in range(0, 100, 9):
+        data = bytearray(whole)
+        data[slot * SLOT + at] ^= 0xFF
+        companion_path(path).write_bytes(data)
+        path.write_bytes(database)
+        assert read_companion(path) is not None
+        SqliteStore(path).close()
+
+
+def test_a_database_of_an_older_version_is_lifted_without_a_companion(tmp_path):
+    """Its events are of no generation; those that follow are of this one."""
+    path = tmp_path / "gateway.db"
+    of_version_1(path)
+    for starts in (1, 2, 3):
+        with closing(SqliteStore(path)) as store:
+            connect(store)
+            assert len(store.generations) == starts
+            assert store.generations[0].first_sequence == 1
+
+
+_KILLED_AT_EACH_STEP = """
+import itertools, os, shutil, signal, sys
+from pathlib import Path
+from gateway.store.sqlite import SqliteStore
+from tests.store.builders import connect
+from tests.support.disk import Disk
+start, folder = Path(sys.argv[1]), Path(sys.argv[2])
+for step in itertools.count():
+    here = folder / str(step)
+    shutil.copytree(start, here)
+    child = os.fork()
+    if not child:
+        done = 0
+        def stop(_):
+            global done
+            if done == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+        disk = Disk(here)
+        disk.write_trouble = disk.sync_trouble = stop
+        store = SqliteStore(here / "gateway.db", vfs="disk")
+        store.probe()
+        store.mark()
+        store.close()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    for _ in range(2):
+        store = SqliteStore(here / "gateway.db")
+        connect(store)
+        store.close()
+    if os.WIFEXITED(status):
+        assert os.WEXITSTATUS(status) == 0
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL
+print(step)
+"""
+
+
+@pytest.mark.parametrize("kind", ["new", "old version", "without companion", "served"])
+def test_a_kill_at_any_step_of_a_start_leads_to_no_refusal(path, tmp_path, kind):
+    """Before each write and each sync of the opening, of a commit, of a mark and of the close."""
+    start, folder = tmp_path / "start", tmp_path / "killed"
+    folder.mkdir()
+    if kind in ("new", "old version"):
+        start.mkdir()
+    else:
+        path.parent.rename(start)
+    if kind == "old version":
+        of_version_1(start / "gateway.db")
+    elif kind == "without companion":
+        companion_path(start / "gateway.db").unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED_AT_EACH_STEP, str(start), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 12
+
+
+@pytest.mark.parametrize("trouble", [full, read_only, broken])
+def test_a_companion_that_can_not_be_written_refuses_nothing(path, trouble):
+    """The last generation goes on, and the pair fits the next time."""
+    disk = Disk(path.parent)
+    try:
+        for _ in range(3):
+            disk.write_trouble = lambda name: trouble(name) if name.endswith("-id") else None
+            with closing(SqliteStore(path, vfs=disk.vfs)) as store:
+                append(store, status())
+                store.mark()
+                assert len(store.generations) == 1
+            disk.heal()
+        with closing(SqliteStore(path, vfs=disk.vfs)) as store:
+            assert len(store.generations) == 2
+            append(store, status())
+    finally:
+        disk.unregister()
+    serves(path)
+
+
+# --- recovering -----------------------------------------------------------------------------------------------
+
+
+def test_a_recovered_backup_is_another_store_beyond_all_that_was_given_out(path, tmp_path):
+    """Tokens of before are refused, numbers and epochs keep clear, what is in it stays."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        numbers = one(store, AllocateNumbers(5_000))
+        old_id = store.store_id
+    put_back(backup, path)
+    done = recover(path)
+    assert done is not None
+    assert done.old_id == old_id
+    with closing(SqliteStore(path)) as store:
+        assert store.store_id == done.store_id != old_id
+        assert one(store, AllocateNumbers(1)).first == done.next_number == numbers.first + numbers.count + CLEAR
+        assert connect(store).epoch == 1 + CLEAR + 1
+        assert [e.type for e in store.events(0, 3, ALL).events][-1] == "connector.status_changed"
+        token = encode(store.store_id, 1, store.generations[0].token)
+        assert isinstance(decode(encode(old_id, 1), store.store_id), BadToken)
+        assert not isinstance(decode(token, store.store_id), BadToken)
+
+
+def test_recovering_twice_changes_nothing_the_second_time(path, tmp_path):
+    """Unless the whole folder was put back, which nobody but the operator can know."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    SqliteStore(path).close()
+    put_back(backup, path)
+    first = recover(path)
+    assert recover(path) is None
+    again = recover(path, snapshot=True)
+    assert first is not None
+    assert again is not None
+    assert again.next_number == first.next_number + CLEAR
+    serves(path)
+
+
+def test_a_database_that_fits_needs_no_recovering(path):
+    """Served before and after."""
+    before = companion_path(path).read_bytes()
+    assert recover(path) is None
+    assert companion_path(path).read_bytes() == before
+
+
+def test_a_database_without_companion_is_recovered(path, tmp_path):
+    """Restored on another machine."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    done = recover(backup)
+    assert done is not None
+    assert "no backup.db-id beside it" in done.why
+    SqliteStore(backup).close()
+
+
+def test_a_database_that_is_served_is_not_recovered(path):
+    """By the lock."""
+    with closing(SqliteStore(path)), pytest.raises(StoreInUse, match="is served by this process"):
+        recover(path)
+
+
+def test_recovering_where_nothing_can_be_written_changes_nothing(path, tmp_path, monkeypatch):
+    """It says so; afterwards it can be run again."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    SqliteStore(path).close()
+    put_back(backup, path)
+
+    def unwritable(*_):
+        raise apsw.ReadOnlyError("read-only file system")
+
+    monkeypatch.setattr(lives, "write_companion", unwritable)
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        recover(path)
+    monkeypatch.undo()
+    with pytest.raises(StoreReplaced):
+        SqliteStore(path)
+    assert recover(path) is not None
+    serves(path)
+
+
+def test_numbers_that_are_used_up_are_not_cleared(path):
+    """Rather refused than begun anew."""
+    cx = apsw.Connection(str(path))
+    cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (2**31 - 1000,))
+    cx.close()
+    with pytest.raises(GatewayError, match="no transaction numbers are left"):
+        recover(path, snapshot=True)
+
+
+# --- generations ----------------------------------------------------------------------------------------------
+
+
+def test_generations_without_events_are_left_out(path):
+    """However often a gateway starts in vain, what tokens can name stays."""
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        (first, second) = store.generations
+    for _ in range(20):
+        SqliteStore(path).close()
+    with closing(SqliteStore(path)) as store:
+        assert store.generations[:2] == (first, second)
+        assert len(store.generations) <= 4
+
+
+def test_the_generation_of_what_retention_has_left_is_kept(path):
+    """A token at the floor is good for as long as nothing behind it has gone."""
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        floor = one(store, Trim(None, 2)).floor
+        before = generation_at(store.generations, floor)
+    with closing(SqliteStore(path)) as store:
+        assert generation_at(store.generations, floor) == before
+        one(store, Trim(None, 2))
+    SqliteStore(path).close()
+    with closing(SqliteStore(path)) as store:
+        assert before not in [each.token for each in store.generations]
+
+
+def test_a_store_of_a_later_version_is_left_to_it(path, monkeypatch):
+    """The companion of a version that is no longer run refuses nothing either."""
+    further = [*migrate.scripts(), "CREATE TABLE later (key INTEGER PRIMARY KEY) STRICT;"]
+    monkeypatch.setattr(migrate, "scripts", lambda: further)
+    SqliteStore(path).close()
+    serves(path)
