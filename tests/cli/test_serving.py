@@ -1,8 +1,10 @@
 """`gateway serve`, `check-config` and `example-config`: settings are checked before anything starts."""
 
+import re
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from gateway.app.settings import load
 from gateway.cli.certificates import Issuing, development_set, write
 from gateway.cli.main import app
 from gateway.errors import GatewayError, leaves
+from gateway.store.sqlite import SqliteStore
 
 runner = CliRunner()
 
@@ -233,3 +236,32 @@ def test_errors_in_groups_are_told_each_in_its_line():
     """However deep the groups are."""
     group = ExceptionGroup("", [GatewayError("a"), ExceptionGroup("", [GatewayError("b"), GatewayError("c")])])
     assert [str(each) for each in leaves(group)] == ["a", "b", "c"]
+
+
+def test_a_database_that_was_replaced_is_refused_until_it_is_recovered(config):
+    """By name, with the command that helps; which says what it has done, and the second time that there is nothing."""
+    path = load(config).store.path
+    with closing(SqliteStore(path)) as store:
+        old = store.store_id
+    path.unlink()
+    with closing(SqliteStore(path.with_name("other.db"))):
+        pass
+    path.with_name("other.db").rename(path)
+    code, errors = run("serve", config)
+    assert code == 1
+    assert re.search(rf"error: the database \S+ is not the one .*and {old} was.*`gateway recover`", errors), errors
+    result, text = invoke("recover", "--config", config)
+    assert result.exit_code == 0, text
+    assert "transaction numbers: from 1000001 on" in text
+    result, text = invoke("recover", "--config", config)
+    assert (result.exit_code, "nothing to do" in text) == (0, True)
+    result, text = invoke("recover", "--snapshot", "--config", config)
+    assert (result.exit_code, "transaction numbers: from 2000001 on" in text) == (0, True)
+
+
+def test_recovering_a_database_that_is_served_is_refused(config):
+    """By the process that has it."""
+    with closing(SqliteStore(load(config).store.path)):
+        result, text = invoke("recover", "--config", config)
+    assert result.exit_code == 1
+    assert "is served by this process" in text

@@ -16,7 +16,7 @@ from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.feed import Batch, BelowFloor, tokens
-from gateway.store.api import Appended, EventFilter, GuardFailed
+from gateway.store.api import Appended, EventFilter, Generation, GuardFailed
 from tests.control.fakes import NOW, FakeCommands, answered
 
 RESET = Reset(ResetType.SOFT)
@@ -198,3 +198,28 @@ async def test_a_watch_that_is_closed_gives_its_place_back():
     assert feed.subscribers == 1
     await watch.aclose()
     assert feed.subscribers == 0
+
+
+@pytest.mark.parametrize("generation", [0, 7, 8])
+async def test_a_token_of_another_life_is_refused_though_this_one_has_come_as_far(generation):
+    """A snapshot was restored, or there are two copies: the same sequences are other events. It is counted."""
+    feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
+    generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
+    watching = Watching(feed, "store", 10, generations, lambda *what: seen.append(what))
+    async with aclosing(watching.watch(EventFilter(), tokens.encode("store", 9, generation))) as watch:
+        with pytest.raises(Failure) as caught:
+            await anext(watch)
+    assert (caught.value.status, caught.value.reason) == (Status.OUT_OF_RANGE, "BEYOND_HEAD")
+    assert seen == [("resume_token", "position 9")]
+    assert feed.subscribers == 0
+
+
+@pytest.mark.parametrize(("sequence", "generation"), [(4, 7), (7, 8), (8, 9), (0, 0)])
+async def test_a_token_of_this_life_is_good_in_its_own_generation(sequence, generation):
+    """At either end of it."""
+    feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
+    generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
+    watching = Watching(feed, "store", 10, generations, lambda *what: seen.append(what))
+    async with aclosing(watching.watch(EventFilter(), tokens.encode("store", sequence, generation))) as watch:
+        assert (await anext(watch)).position == 10
+    assert seen == []

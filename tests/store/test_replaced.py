@@ -460,3 +460,18 @@ def test_a_store_of_a_later_version_is_left_to_it(path, monkeypatch):
     monkeypatch.setattr(migrate, "scripts", lambda: further)
     SqliteStore(path).close()
     serves(path)
+
+
+def test_a_restored_snapshot_has_generations_of_its_own(path, tmp_path):
+    """The whole folder is put back: nothing shows at the start. What the other life recorded since has another
+    generation at the same sequence."""
+    shutil.copytree(path.parent, tmp_path / "snapshot")
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        head = store.bounds().head
+        then = generation_at(store.generations, head)
+    with closing(SqliteStore(tmp_path / "snapshot" / "gateway.db")) as store:
+        append(store, status())
+        append(store, status())
+        assert store.bounds().head > head
+        assert generation_at(store.generations, head) != then

@@ -1,0 +1,67 @@
+"""What another life of the store gave out is counted and logged, and refuses nobody."""
+
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from gateway.app.housekeeping import MARK_SECONDS, mark_store
+from gateway.app.lives import NUMBERS_AHEAD, OtherLives
+from gateway.app.metrics import Metrics
+from gateway.store.api import AllocateNumbers
+from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.companion import read_companion
+from tests.store.builders import T0, connect, one
+
+
+class Direct:
+    """Reads at once."""
+
+    async def read(self, query, *args):
+        await trio.lowlevel.checkpoint()
+        return query(*args)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        one(store, AllocateNumbers(100))
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("number", "counted"), [(1, 0), (100, 0), (101, 1), (100 + NUMBERS_AHEAD, 1), (101 + NUMBERS_AHEAD, 0), (2**31, 0)]
+)
+async def test_a_number_that_was_not_given_out_yet_is_a_sign_of_another_life(store, number, counted):
+    """One that is far ahead is another system's."""
+    metrics = Metrics()
+    with capture_logs() as logs:
+        await OtherLives(Direct(), store, metrics, lambda: T0).number("CP1", number)
+    labels = {"what": "from_another_life", "label": "transaction_number"}
+    assert (metrics.registry.get_sample_value("gateway_happenings_total", labels) or 0) == counted
+    assert [(line["log_level"], line["which"]) for line in logs] == [("error", f"{number} of CP1")] * counted
+
+
+def test_all_are_counted_and_one_line_an_hour_is_logged(store):
+    """Also where the clock goes back."""
+    metrics, now = Metrics(), T0
+    lives = OtherLives(Direct(), store, metrics, lambda: now)
+    with capture_logs() as logs:
+        for minutes in (0, 1, 59, 61, 30, 89):
+            now = T0 + timedelta(minutes=minutes)
+            lives.seen("resume_token", "position 7")
+    labels = {"what": "from_another_life", "label": "resume_token"}
+    assert metrics.registry.get_sample_value("gateway_happenings_total", labels) == 6
+    assert len(logs) == 3
+
+
+async def test_how_far_the_store_has_come_is_written_down_every_minute(store, tmp_path, autojump_clock):
+    """So that an older state in its place is noticed."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mark_store, Direct(), store)
+        connect(store)
+        await trio.sleep(MARK_SECONDS + 1)
+        assert read_companion(tmp_path / "gateway.db").head == store.bounds().head == 2
+        nursery.cancel_scope.cancel()
