@@ -1,17 +1,22 @@
 """Whether the gateway could serve with its settings: files, certificates and folders, looked at without serving."""
 
+import errno
 import os
+import socket
 import ssl
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context, pair_faults
+from gateway.app.settings.expectations import Place
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context, pair_faults, validity_faults
 
 EXPIRY_WARNING = timedelta(days=14)
 """Long enough before a certificate's end to replace it in working hours."""
@@ -35,7 +40,8 @@ def check(settings: Settings, now: datetime | None = None) -> list[Finding]:
     for index, listener in enumerate(settings.listeners):
         findings += _listener(f"listeners[{index}]", listener, moment)
     findings += _control(settings.control, moment)
-    findings += _store(settings.store.path)
+    findings += _places(settings)
+    findings += _store(settings)
     return findings
 
 
@@ -53,9 +59,9 @@ def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[F
         place = f"certificates[{index}]"
         if any(fault.startswith(place) for fault in faulty):
             continue
-        certificate = _leaf(each.certificate)
-        kinds.add(_kind(certificate))
-        yield from _expiry(f"{key}.{place}.certificate", each.certificate, certificate, now)
+        kinds.add(_kind(_leaf(each.certificate)))
+        yield from _validity(f"{key}.{place}.certificate", each.certificate, now)
+        yield from _openness(f"{key}.{place}.key", each.key)
     for kind in () if faulty else sorted({"ECDSA", "RSA"} - kinds):
         yield Finding(
             f"{key}.certificates", f"no {kind} certificate: chargers that know no other kind can't connect", fatal=False
@@ -69,7 +75,8 @@ def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
     for fault in faults:
         yield Finding(f"control.{fault.place}", fault.reason)
     if not faults:
-        yield from _expiry("control.certificate", control.certificate, _leaf(control.certificate), now)
+        yield from _validity("control.certificate", control.certificate, now)
+        yield from _openness("control.key", control.key)
     if control.client_ca is not None:
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=control.client_ca)
@@ -77,23 +84,92 @@ def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
             yield Finding("control.client_ca", f"{control.client_ca}: {_why(error)}")
 
 
-def _store(path: Path) -> Iterator[Finding]:
+def _places(settings: Settings) -> Iterator[Finding]:
+    """Hosts that nothing can listen on here, and names that stand for an address which is listened on already.
+
+    A port that is in use is no finding: the gateway that runs has it.
+    """
+    resolved: list[tuple[Place, list[Place]]] = []
+    for place in settings.places():
+        try:
+            infos = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, UnicodeError) as error:  # the latter of a label that no name can have
+            reason = error.strerror if isinstance(error, OSError) else "no name of a host"
+            yield Finding(place.key, f"the host {place.host} can't be resolved: {reason}")
+            continue
+        reasons = [_why_not_bound(info) for info in infos]
+        if None not in reasons:
+            yield Finding(place.key, f"can't listen on {place}: {reasons[0]}")
+        mine = [evolve(place, host=str(info[4][0])) for info in infos]
+        for other, others in resolved:
+            written = place.clashes(other)  # then it was found when the settings were read
+            if not written and any(one.clashes(two) for one in mine for two in others):
+                text = f"{place} is taken by {other.key} ({other}): only one of them can listen there"
+                yield Finding(place.key, text)
+                break
+        resolved.append((place, mine))
+
+
+def _why_not_bound(info: tuple[Any, ...]) -> str | None:
+    """Why nothing can be bound to the address; None if it can, or something is."""
+    family, kind, protocol, _, address = info
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return None
+        if error.errno == errno.EADDRNOTAVAIL:
+            return "it is no address of this machine"
+        return error.strerror or str(error)
+    return None
+
+
+SQLITE_START = b"SQLite format 3\0"
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    path, key = settings.store.path, "store.path"
     folder = path.parent
     if not folder.is_dir():
-        yield Finding("store.path", f"{folder}: no such folder")
+        yield Finding(key, f"{folder}: {'is no folder' if folder.exists() else 'no such folder'}")
     elif path.is_dir():
-        yield Finding("store.path", f"{path}: is a folder")
+        yield Finding(key, f"{path}: is a folder")
+    elif path.exists() and not path.is_file():
+        yield Finding(key, f"{path}: is no file")
     elif not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
-        yield Finding("store.path", f"{path}: this user can't write there")
+        yield Finding(key, f"{path}: this user can't write there")
+    elif path.exists():
+        try:
+            with path.open("rb") as file:
+                start = file.read(len(SQLITE_START))
+        except OSError as error:
+            yield Finding(key, f"{path}: {_why(error)}")
+            return
+        if start not in (b"", SQLITE_START):
+            yield Finding(key, f"{path}: is no database")
+        yield from _openness(key, path)
 
 
-def _expiry(key: str, path: Path, certificate: x509.Certificate, now: datetime) -> Iterator[Finding]:
-    if certificate.not_valid_after_utc <= now:
-        yield Finding(key, f"{path}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
-    elif certificate.not_valid_before_utc > now:
-        yield Finding(key, f"{path}: not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
-    elif certificate.not_valid_after_utc <= now + EXPIRY_WARNING:
-        yield Finding(key, f"{path}: expires on {certificate.not_valid_after_utc:%Y-%m-%d}", fatal=False)
+def _openness(key: str, path: Path) -> Iterator[Finding]:
+    """A warning of a secret that others on the machine can read. No error: containers mount secrets like that."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        yield Finding(key, f"{path}: other users of this machine can read it (chmod 600)", fatal=False)
+
+
+def _validity(key: str, path: Path, now: datetime) -> Iterator[Finding]:
+    """What is wrong is what a reload refuses as well; a certificate's near end is said in time."""
+    faults = tuple(validity_faults(path, now))
+    for fault in faults:
+        yield Finding(key, fault.reason)
+    ends = _leaf(path).not_valid_after_utc
+    if not faults and ends <= now + EXPIRY_WARNING:
+        yield Finding(key, f"{path}: expires on {ends:%Y-%m-%d}", fatal=False)
 
 
 def _leaf(path: Path) -> x509.Certificate:

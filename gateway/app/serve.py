@@ -215,6 +215,7 @@ class Gateway:
                 self._serve_metrics(stack)
                 room = self.capacity.room
                 log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
+                self._look_at_certificates()
                 for index, listener in enumerate(self.listeners):
                     await nursery.start(self._listen, index, listener)
                 log.info("gateway ready")
@@ -266,11 +267,19 @@ class Gateway:
                 return
             self._reload_certificates()
 
+    def _look_at_certificates(self) -> None:
+        """Say which certificates chargers will refuse. At a start there are no others to keep, and chargers that have
+        no clock do not mind: serving those is better than serving none."""
+        for name, tls in self._tls.items():
+            for fault in tls.validity(utc_now()):
+                log.error("chargers that check this certificate will refuse it", listener=name, error=fault.reason)
+
     def _reload_certificates(self) -> None:
-        """New certificates for new connections; the present ones go on (OCPP.md A7.22)."""
+        """New certificates for new connections; the present ones go on (OCPP.md A7.22). What `gateway check-config`
+        would refuse is not taken: the listener keeps what it has."""
         for name, tls in self._tls.items():
             try:
-                tls.reload()
+                tls.reload(utc_now())
                 log.info("certificates reloaded", listener=name)
             except TlsConfigurationError as error:
                 log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))

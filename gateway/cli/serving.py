@@ -33,6 +33,7 @@ def serve(
     from gateway.app.settings import load
 
     restart_if_late()
+    os.umask(0o077)  # what this process makes holds verifiers of keys, and who charged when
     settings = load(config)
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
@@ -61,18 +62,18 @@ def _stop_at_end_of_input() -> None:
 
 def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Check a settings file, and the certificates and folders that it names, without serving."""
-    from gateway.app.checking import check
-    from gateway.app.settings import load
+    from gateway.app.checking import Finding, check
+    from gateway.app.settings import examine
 
-    settings = load(config)
-    findings = check(settings)
+    settings, problems = examine(config)
+    findings = [*(Finding(problem.key, problem.text) for problem in problems), *check(settings)]
     for finding in findings:
         if not finding.fatal:
             say(f"warning: {finding.key}: {finding.text}", "yellow")
     fatal = [finding for finding in findings if finding.fatal]
     if fatal:
         lines = [f"  {finding.key}: {finding.text}" for finding in fatal]
-        raise CommandFailed("\n".join([f"{config}: the gateway could not serve with it:", *lines]))
+        raise CommandFailed("\n".join([f"{config}: the gateway could not serve chargers with it:", *lines]))
     out().print(
         table(
             "listens for",

@@ -7,12 +7,13 @@ Both an ECDSA and an RSA certificate belong into one context: the four suites th
 import ssl
 import stat
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.errors import GatewayError
@@ -51,6 +52,9 @@ _CIPHER_STRING = ":".join(SUITES) + ":@SECLEVEL=2"
 TICKETS: Final = 1
 """Session tickets for a TLS 1.3 client. OpenSSL sends two, for clients that open several connections at once, and each
 takes 15 µs. One saves a small charger that kept it the check of our certificate when it comes back."""
+
+FIRST_ISSUER: Final = 2
+"""Which certificate of a file issued the server's own: without that one being valid, nobody trusts the server."""
 
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of a key that is another certificate's; the last where the two are of different types."""
@@ -127,9 +131,55 @@ class TlsProvider:
     def context(self) -> ssl.SSLContext:
         return self._context
 
-    def reload(self) -> None:
-        """Read the files again. Raises TlsConfigurationError, and then keeps serving the previous certificates."""
-        self._context = build_context(self._certificates, client_authority=self._client_authority)
+    def reload(self, now: datetime) -> None:
+        """Read the files again. Raises TlsConfigurationError, and then keeps serving the previous certificates.
+
+        What is taken is held against ``now`` too: an expired certificate would turn away every charger that checks it.
+        """
+        context = build_context(self._certificates, client_authority=self._client_authority)
+        faults = tuple(self.validity(now))
+        if faults:
+            raise TlsConfigurationError(faults)
+        self._context = context
+
+    def validity(self, now: datetime) -> Iterator[Fault]:
+        """Why a client that checks them would refuse the certificates in the files, as ``validity_faults``."""
+        for index, files in enumerate(self._certificates):
+            for fault in validity_faults(files.certificate, now):
+                yield Fault(f"certificates[{index}].{fault.place}", fault.reason)
+
+
+def validity_faults(certificate: Path, now: datetime) -> Iterator[Fault]:
+    """Why a client that checks it would refuse the certificate: out of its time, or a chain that does not lead on from
+    it. The place is ``certificate``. Nothing is said of a file that ``pair_faults`` finds fault with."""
+    try:
+        leaf, *chain = x509.load_pem_x509_certificates(_read(certificate))
+    except (_Unusable, ValueError):
+        return
+    if leaf.not_valid_after_utc <= now:
+        yield Fault("certificate", f"{certificate}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
+    elif leaf.not_valid_before_utc > now:
+        yield Fault("certificate", f"{certificate}: not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
+    issued = leaf
+    for number, issuer in enumerate(chain, 2):
+        if not _issued(issued, issuer):
+            reason = f"the chain is broken: its certificate {number} did not issue the one before it"
+            yield Fault("certificate", f"{certificate}: {reason}")
+            return
+        # A later one may be expired on purpose, for old clients that look no further than their own root.
+        if number == FIRST_ISSUER and not issuer.not_valid_before_utc <= now < issuer.not_valid_after_utc:
+            yield Fault(
+                "certificate", f"{certificate}: the issuer's certificate in its chain is expired or not valid yet"
+            )
+        issued = issuer
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def pair_faults(files: CertificateFiles) -> Iterator[Fault]:

@@ -184,7 +184,7 @@ WRONG = {
     ),
     "hardly any space": ("[store.retention]\nmax_bytes = 1000", "store.retention.max_bytes: expected 0 (no limit) or"),
     "a listener's name twice": (LISTENER + LISTENER + "port = 1", 'the name "chargers" is used twice'),
-    "a port twice": (LISTENER + LISTENER + "name = 'b'", "two of them listen on 0.0.0.0 port 9443"),
+    "a port twice": (LISTENER + LISTENER + "name = 'b'", "listeners[1]: 0.0.0.0:9443 is taken by listeners[0]"),
     "a configuration key twice": (
         "[[boot_configuration]]\nkey='A'\nvalues=['1']\n[[boot_configuration]]\nkey='a'\nvalues=['2']",
         'the key "a" is there twice',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,7 @@ def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
     second.certificate.replace(files.certificate)
     second.key.replace(files.key)
     assert served_name(provider) == "first"
-    provider.reload()
+    provider.reload(datetime.now(UTC))
     assert served_name(provider) == "second"
     assert provider.context is not old
 
@@ -157,7 +158,7 @@ def test_a_bad_reload_says_why_and_keeps_the_old_certificate(tmp_path: Path) -> 
     provider = TlsProvider([files])
     files.certificate.write_text("garbage")
     with pytest.raises(TlsConfigurationError, match=r"good\.pem holds no certificate in PEM"):
-        provider.reload()
+        provider.reload(datetime.now(UTC))
     assert served_name(provider) == "good"
 
 

@@ -13,7 +13,7 @@ from gateway.app.settings.chargers import (
     SessionSettings,
 )
 from gateway.app.settings.example import render_example
-from gateway.app.settings.loading import load
+from gateway.app.settings.loading import examine, load
 from gateway.app.settings.sections import (
     ControlSettings,
     DrainSettings,
@@ -37,6 +37,7 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "StoreSettings",
+    "examine",
     "load",
     "render_example",
 ]

@@ -4,7 +4,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
@@ -165,6 +165,50 @@ def is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
+
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@frozen
+class Place:
+    """Where something listens. ``key`` is its setting; ``both_families``: it takes ``::`` for IPv4, too."""
+
+    key: str
+    host: str
+    port: int
+    both_families: bool = False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def clashes(self, other: "Place") -> bool:
+        """Whether the two can't both be listened on: one port, and a host in common. Port 0 is another one each time.
+
+        Names other than ``localhost`` are compared as they are written.
+        """
+        if self.port != other.port or self.port == 0:
+            return False
+        mine, others = _addresses(self.host), _addresses(other.host)
+        if not mine or not others:
+            return self.host.casefold().rstrip(".") == other.host.casefold().rstrip(".")
+        return any(self._covers(one, two) or other._covers(two, one) for one in mine for two in others)
+
+    def _covers(self, mine: IpAddress, other: IpAddress) -> bool:
+        if mine == other:
+            return True
+        return mine.is_unspecified and (mine.version == other.version or (mine.version == 6 and self.both_families))
+
+
+def _addresses(host: str) -> tuple[IpAddress, ...]:
+    """What the host stands for; nothing where only a look-up could say."""
+    if host.casefold() == "localhost":
+        return ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return ()
+    return (getattr(found, "ipv4_mapped", None) or found,)
 
 
 def twice(values: Iterable[str]) -> list[str]:

@@ -60,11 +60,12 @@ class _Wrong(ValueError):
 
 
 class _Problems(ValueError):
-    """What a section found wrong between its fields."""
+    """What a section found wrong between its fields, each of which is sound."""
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    def __init__(self, problems: list[tuple[str, str]], section: Any) -> None:
         super().__init__(problems)
         self.problems = problems
+        self.section = section
 
 
 def load(path: Path) -> Settings:
@@ -73,6 +74,15 @@ def load(path: Path) -> Settings:
     Raises SettingsError that names the file and every wrong key, with what was expected. Nothing but the file itself
     is read: whether certificates and folders exist is not checked here.
     """
+    settings, found = examine(path)
+    if found:
+        raise SettingsError(_message(path, found))
+    return settings
+
+
+def examine(path: Path) -> tuple[Settings, list[Problem]]:
+    """As ``load``, but what is wrong between sections is returned beside the settings, so that the files they name can
+    be looked at as well. Raises SettingsError where there are no settings to speak of."""
     text = _read(path)
     try:
         table = tomllib.loads(text)
@@ -80,21 +90,22 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"{path}: not a settings file: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
-    found: list[Problem] = []
     try:
         return _structure(table, path.resolve().parent)
     except BaseValidationError as error:
-        found.extend(_problems(error, "", Settings))
+        raise SettingsError(_message(path, list(_problems(error, "", Settings)))) from None
+
+
+def _structure(table: dict[str, Any], folder: Path) -> tuple[Settings, list[Problem]]:
+    """A parsed TOML table to settings, and what is wrong between its sections. Raises cattrs' BaseValidationError."""
+    found: list[Problem] = []
+    try:
+        settings = _converter(folder).structure(table, Settings)
     except _Problems as error:
-        found.extend(Problem(key, what) for key, what in error.problems)
-    raise SettingsError(_message(path, found))
-
-
-def _structure(table: dict[str, Any], folder: Path) -> Settings:
-    """A parsed TOML table to settings. Raises cattrs' BaseValidationError or ValueError."""
-    settings = _converter(folder).structure(table, Settings)
+        settings = error.section
+        found = [Problem(key, what) for key, what in error.problems]
     # A default is relative to the file like anything in it.
-    return attrs.evolve(settings, store=attrs.evolve(settings.store, path=folder / settings.store.path))
+    return attrs.evolve(settings, store=attrs.evolve(settings.store, path=folder / settings.store.path)), found
 
 
 def _read(path: Path) -> str:
@@ -201,7 +212,7 @@ def _section_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         section = build(value, cls)
         problems = list(section.problems()) if hasattr(section, "problems") else []
         if problems:
-            raise _Problems(problems)
+            raise _Problems(problems, section)
         return section
 
     return read

@@ -3,6 +3,7 @@
 Fields, defaults and ``problems`` are as in ``gateway.app.settings.chargers``.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from gateway.app.settings.chargers import (
 )
 from gateway.app.settings.expectations import (
     OFF,
+    Place,
     about,
     address,
     at_most,
@@ -208,12 +210,20 @@ class Settings:
     metrics: MetricsSettings = field(factory=MetricsSettings)
     drain: DrainSettings = field(factory=DrainSettings)
 
+    def places(self) -> list[Place]:
+        """Everything that listens, in the order in which a clash is blamed on the later one."""
+        found = [Place(f"listeners[{index}]", each.host, each.port) for index, each in enumerate(self.listeners)]
+        found.append(Place("control.address", *self.control.host_and_port, both_families=True))
+        if (metrics := self.metrics.host_and_port) is not None:
+            found.append(Place("metrics.address", *metrics, both_families=True))
+        return found
+
     def problems(self) -> Problems:
         """What lies between sections: names and addresses that are used twice, deadlines that contradict."""
         for name in twice(listener.name for listener in self.listeners):
             yield "listeners", f'the name "{name}" is used twice: logs and metrics could not tell them apart'
-        for place in twice(f"{each.host} port {each.port}" for each in self.listeners if each.port):
-            yield "listeners", f"two of them listen on {place}"
+        for place, other in clashes(self.places()):
+            yield place.key, f"{place} is taken by {other.key} ({other}): only one of them can listen there"
         for key in twice(each.key.casefold() for each in self.boot_configuration):
             yield "boot_configuration", f'the key "{key}" is there twice; give its fallbacks as further values'
         if self.control.default_timeout_seconds < self.sessions.call_timeout_seconds:
@@ -222,3 +232,24 @@ class Settings:
                 f"expected at least sessions.call_timeout_seconds ({self.sessions.call_timeout_seconds:g}), found "
                 f"{self.control.default_timeout_seconds:g}: commands would be given up before the charger's time is up",
             )
+        if self.sessions.settle_delay_seconds >= self.control.default_timeout_seconds:
+            yield (
+                "sessions.settle_delay_seconds",
+                f"expected less than control.default_timeout_seconds ({self.control.default_timeout_seconds:g}), found "
+                f"{self.sessions.settle_delay_seconds:g}: no command after a boot would go out in time",
+            )
+        if 0 < self.drain.deadline_seconds < self.sessions.close_seconds:
+            yield (
+                "drain.deadline_seconds",
+                f"expected 0 or at least sessions.close_seconds ({self.sessions.close_seconds:g}), found "
+                f"{self.drain.deadline_seconds:g}: no connection could be closed in time",
+            )
+
+
+def clashes(places: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
+    """Each place that can't be listened on beside an earlier one, with the first such."""
+    for index, place in enumerate(places):
+        for other in places[:index]:
+            if place.clashes(other):
+                yield place, other
+                break

@@ -5,6 +5,7 @@ is left out, however long it is. The new database is another store: what was los
 on behind it, and transaction numbers keep clear of those that chargers may still hold.
 """
 
+import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m gateway.store.sqlite.recovering DAMAGED.db RECOVERED.db", file=sys.stderr)
         return 2
     try:
+        os.umask(0o077)  # the copy is no more for others to read than the database is
         counts = recover(Path(arguments[0]), Path(arguments[1]))
     except GatewayError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,188 @@
+"""SIGHUP: new certificates are taken where chargers would take them; else the old ones stay, and the log says why."""
+
+import shutil
+import signal
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.app.checking import check
+from tests.app.running import Running, running, settings, until
+from tests.app.test_serve import certificates  # noqa: F401 - a fixture
+
+DAY = timedelta(days=1)
+
+
+class Authority:
+    """Issues certificates with any validity."""
+
+    def __init__(self, name: str = "an authority", *, begin: timedelta = -DAY, end: timedelta = 300 * DAY) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = self._sign(self.name, self.key.public_key(), begin, end, authority=True)
+
+    def issue(self, name: str, *, begin: timedelta = -DAY, end: timedelta = 300 * DAY) -> tuple[bytes, bytes]:
+        """A server's certificate and key, in PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._sign(subject, key.public_key(), begin, end, authority=False)
+        return _pem(certificate), key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        public: ec.EllipticCurvePublicKey,
+        begin: timedelta,
+        end: timedelta,
+        *,
+        authority: bool,
+    ) -> x509.Certificate:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + begin)
+            .not_valid_after(now + end)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+GOOD = Authority()
+Pair = tuple[bytes, bytes]
+
+
+def chained(pair: Pair, *authorities: Authority) -> Pair:
+    """The certificate followed by others in its file."""
+    return b"".join((pair[0], *(_pem(each.certificate) for each in authorities))), pair[1]
+
+
+REFUSED: dict[str, tuple[Callable[[], Pair], str]] = {
+    "expired": (lambda: GOOD.issue("new", begin=-9 * DAY, end=-DAY), "expired on"),
+    "expired a second ago": (lambda: GOOD.issue("new", end=-timedelta(seconds=1)), "expired on"),
+    "not valid yet": (lambda: GOOD.issue("new", begin=DAY), "not valid before"),
+    "another's key": (lambda: (GOOD.issue("new")[0], GOOD.issue("other")[1]), "does not belong to"),
+    "another's issuer": (lambda: chained(GOOD.issue("new"), Authority("another")), "the chain is broken"),
+    "another's issuer of the same name": (lambda: chained(GOOD.issue("new"), Authority()), "the chain is broken"),
+    "the issuer first": (lambda: chained((_pem(GOOD.certificate), GOOD.issue("new")[1])), "does not belong to"),
+    "an expired issuer": (lambda: _of_expired_issuer(), "the issuer's certificate in its chain is expired"),
+    "a damaged chain": (lambda: (GOOD.issue("new")[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n", b""), "no private key"),
+    "empty": (lambda: (b"", b""), "holds no certificate in PEM"),
+}
+
+
+def _of_expired_issuer() -> Pair:
+    issuer = Authority("old", begin=-9 * DAY, end=-DAY)
+    return chained(issuer.issue("new"), issuer)
+
+
+async def common_name(serving: Running) -> str:
+    """Of the certificate that the next connection is served."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    port = serving.gateway.listeners[0].addresses[0][1]
+    stream = trio.SSLStream(await trio.open_tcp_stream("127.0.0.1", port), context, server_hostname="localhost")
+    await stream.do_handshake()
+    served = x509.load_der_x509_certificate(stream.getpeercert(binary_form=True))
+    await trio.aclose_forcefully(stream)
+    (attribute,) = served.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attribute.value)
+
+
+async def serves(serving: Running, name: str) -> None:
+    """Wait until a certificate of that name is served."""
+    with trio.fail_after(10):
+        while await common_name(serving) != name:  # noqa: ASYNC110 - what is waited for is at the other end of a socket
+            await trio.sleep(0.01)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, certificates: Path) -> Path:  # noqa: F811
+    """Certificates that may be replaced."""
+    return Path(shutil.copytree(certificates, tmp_path / "certs"))
+
+
+def put(folder: Path, pair: Pair) -> None:
+    (folder / "server-ecdsa.pem").write_bytes(pair[0])
+    (folder / "server-ecdsa.key").write_bytes(pair[1])
+
+
+@pytest.mark.parametrize("how", REFUSED)
+async def test_a_certificate_that_chargers_would_refuse_is_not_taken_at_sighup(
+    tmp_path: Path, folder: Path, how: str
+) -> None:
+    """The old one is served on, and the log names listener, file and reason."""
+    make, reason = REFUSED[how]
+    put(folder, GOOD.issue("old"))
+    async with running(settings(tmp_path, folder)) as serving:
+        assert await common_name(serving) == "old"
+        put(folder, make())
+        with structlog.testing.capture_logs() as logged:
+            signal.raise_signal(signal.SIGHUP)
+            await until(lambda: any("reloaded" in each["event"] for each in logged))
+        assert await common_name(serving) == "old"
+        [line] = [each for each in logged if "reloaded" in each["event"]]
+        assert (line["event"], line["log_level"]) == ("certificates not reloaded, the old ones stay", "error")
+        assert line["listener"] == "chargers"
+        assert reason in line["error"]
+        assert "server-ecdsa" in line["error"]
+        # Put right, it is taken: a refusal is not remembered.
+        put(folder, GOOD.issue("right"))
+        signal.raise_signal(signal.SIGHUP)
+        await serves(serving, "right")
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_check_config_finds_what_a_reload_refuses(tmp_path: Path, folder: Path, how: str) -> None:
+    """So that it can be asked before the signal is sent."""
+    make, reason = REFUSED[how]
+    put(folder, make())
+    texts = [each.text for each in check(settings(tmp_path, folder)) if each.fatal]
+    assert any(reason in text for text in texts), texts
+
+
+TAKEN: dict[str, Callable[[], Pair]] = {
+    "with its issuer": lambda: chained(GOOD.issue("new"), GOOD),
+    "that ends soon": lambda: GOOD.issue("new", end=timedelta(minutes=5)),
+    "that has just begun": lambda: GOOD.issue("new", begin=timedelta(seconds=-1)),
+}
+
+
+@pytest.mark.parametrize("how", TAKEN)
+async def test_a_sound_certificate_is_taken_at_sighup(tmp_path: Path, folder: Path, how: str) -> None:
+    """For the next connection."""
+    put(folder, GOOD.issue("old"))
+    async with running(settings(tmp_path, folder)) as serving:
+        assert await common_name(serving) == "old"
+        put(folder, TAKEN[how]())
+        signal.raise_signal(signal.SIGHUP)
+        await serves(serving, "new")
+
+
+async def test_a_start_with_an_expired_certificate_serves_and_says_so(tmp_path: Path, folder: Path) -> None:
+    """There is no other one to keep, and chargers without a clock do not mind."""
+    put(folder, GOOD.issue("old", begin=-9 * DAY, end=-DAY))
+    with structlog.testing.capture_logs() as logged:
+        async with running(settings(tmp_path, folder)) as serving:
+            assert await common_name(serving) == "old"
+    [line] = [each for each in logged if "will refuse it" in each["event"]]
+    assert line["log_level"] == "error"
+    assert "expired on" in line["error"]
