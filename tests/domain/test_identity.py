@@ -42,4 +42,5 @@ def test_what_could_never_connect_is_none(identity: str, reason: str) -> None:
 def test_a_fault_never_shows_what_was_given(identity: str) -> None:
     """A key in the wrong column must not end up in an error."""
     wrong = fault(identity)
-    assert wrong is None or len(identity) < 4 or identity not in wrong.description
+    if wrong is not None and len(identity) >= 4:  # a few letters may be a word of the description's own
+        assert identity not in wrong.description

@@ -71,7 +71,8 @@ def test_any_chunking_gives_the_same_events_and_answers(data: bytes, sizes: list
     one, each, other = (read(pieces, end) for pieces in ([data], by_frame(data), chunks))
     assert one[0] == each[0] == other[0]
     assert one[2] == each[2] == other[2]
-    assert one[1] == each[1] == other[1] or judged_late(one[0])
+    if not judged_late(one[0]):
+        assert one[1] == each[1] == other[1]
 
 
 def judged_late(events: list[Event]) -> bool:
@@ -106,5 +107,6 @@ def test_the_upgrade_and_what_follows_may_share_reads(data: bytes, cuts: list[in
     assert response.startswith(b"HTTP/1.1 101 ")
     expected = read([data], False)
     assert events[1:] == expected[0]
-    assert answers == expected[1] or judged_late(events)
+    if not judged_late(events):
+        assert answers == expected[1]
     websocket.release()

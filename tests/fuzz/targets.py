@@ -161,16 +161,16 @@ def messages(data: bytes) -> None:
             for command in COMMANDS:
                 error = PROTOCOL.decode_error(command, frame.code, frame.description, frame.details)
                 codec.encode_error(error)
-        elif isinstance(frame, rpc.Malformed):
-            assert not frame.answerable or frame.message_id is not None
-            if frame.answerable and frame.message_id is not None:
-                rpc.encode_call_error(frame.message_id, frame.code, frame.reason)
+        elif isinstance(frame, rpc.Malformed) and frame.answerable:
+            assert frame.message_id is not None
+            rpc.encode_call_error(frame.message_id, frame.code, frame.reason)
 
 
 def _decide(state: ChargePointState, call: rpc.Call) -> Decision | None:
     request = PROTOCOL.decode_call(call.message_id, call.action, call.payload)
     if isinstance(request, CallRefused):
-        assert not PROTOCOL.is_transaction_message(call.action) or not isinstance(call.payload, dict)
+        if isinstance(call.payload, dict):
+            assert not PROTOCOL.is_transaction_message(call.action)
         orjson.loads(rpc.encode_call_error(request.message_id, request.code, request.description))
         return None
     query = PROTOCOL.query(state, request)

@@ -50,8 +50,9 @@ def made(source: str, operator: str | None = None) -> list[str]:
 )
 def test_an_operator_makes_its_fault(source: str, operator: str, becomes: list[str]) -> None:
     """Each at every place that there is."""
-    assert made(source, operator)[: len(becomes)] == becomes
-    assert made(source, operator) or not becomes
+    found = made(source, operator)
+    assert found[: len(becomes)] == becomes
+    assert bool(found) is bool(becomes)
 
 
 def test_conditions_are_turned_round_and_fixed() -> None:
@@ -87,7 +88,7 @@ def test_functions_lose_decorators_and_answers() -> None:
         '"""A docstring."""',
         "def f():\n    '''A docstring.'''",
         "log.info('a line', number=1)",
-        "def f(a: 'int' = b) -> 'str': ...",
+        "def f(a: 'int' = b) -> 'str':\n    pass",
         "assert a == 1, 'text'",
         "Name: TypeAlias = 'int | str'",
         "T = TypeVar('T')",
@@ -99,7 +100,7 @@ def test_functions_lose_decorators_and_answers() -> None:
 )
 def test_what_is_no_behaviour_is_left_alone(source: str) -> None:
     """Text for people, types, and what only the log shows."""
-    assert made(source) == [] or made(source) == ["def f(a: 'int'=b) -> 'str':\n    pass"]
+    assert made(source) == []
 
 
 def test_the_texts_of_errors_are_left_alone_and_words_are_not() -> None:

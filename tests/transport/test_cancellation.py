@@ -180,7 +180,7 @@ async def test_a_receive_cancelled_at_any_moment_loses_nothing(
         assert end == (1000, "bye", "peer")
         answers = attempt.answers()
         everything = [(PONG, b"p1"), (PONG, b"p2"), (PONG, b"p3"), (CLOSE, b"\x03\xe8bye")]
-        assert answers == everything or (kind is not PromptWire and answers == everything[: len(answers)])
+        assert answers == (everything if kind is PromptWire else everything[: len(answers)])
 
 
 LONG = b"x" * 40_000
@@ -285,7 +285,8 @@ async def test_a_close_cancelled_at_any_moment_is_done_all_the_same(
             assert attempt.wire.closed
         assert ends == ([([], (1001, "restart", "local"))] if reading else [])
         assert attempt.answers() == [(CLOSE, b"\x03\xe9restart")]
-        assert attempt.charger.told or not polite
+        if polite:
+            assert attempt.charger.told
 
 
 MINE = [b"mine %d" % i for i in range(4)]
@@ -353,4 +354,5 @@ async def test_a_session_cancelled_at_any_moment_closes_behind_itself(
             answers = attempt.answers()
             texts = [payload for opcode, payload in answers if opcode == TEXT]
             assert texts == [b"re:[1]", b"re:[2]", b"re:[3]"][: len(texts)]
-            assert kind is not PromptWire or answers[-1] == (CLOSE, b"\x03\xe8")
+            if kind is PromptWire:
+                assert answers[-1] == (CLOSE, b"\x03\xe8")

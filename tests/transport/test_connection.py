@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import ssl
 
 import pytest
@@ -174,14 +175,14 @@ async def test_an_end_without_a_close_comes_from_the_network() -> None:
     async def garbage(client: RawClient) -> None:
         await client.raw.send_all(b"\x17\x03\x03\x00\x20" + b"x" * 32)
 
-    for end, reason in ((eof, "closed_by_peer"), (close_notify, ""), (garbage, "TLS: ")):
+    for end, reason in ((eof, ""), (close_notify, ""), (garbage, r"TLS: \w+")):
         async with open_raw() as (connection, client):
             await client.send(frame(TEXT, b"last") + frame(TEXT, b"half")[:-1])
             await end(client)
             assert await connection.receive() == b"last"
             code, why, initiator = await ended(connection)
             assert (code, initiator) == (1006, "network")
-            assert reason in why or why == ""
+            assert re.fullmatch(reason, why)
             with pytest.raises(ConnectionClosed):
                 await connection.send(b"x")
             await connection.aclose()
@@ -514,7 +515,7 @@ async def test_tls_1_2_works_too() -> None:
         await client.send(head())
         await client.read_until(b"\r\n\r\n")
     assert connection.peer.tls_version == "TLSv1.2"
-    assert connection.peer.cipher == "ECDHE-ECDSA-AES256-GCM-SHA384" or "GCM" in connection.peer.cipher
+    assert connection.peer.cipher == "ECDHE-ECDSA-AES128-GCM-SHA256"
 
 
 async def _connect_and_end(how: str) -> None:

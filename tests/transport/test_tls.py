@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 
 from gateway.transport.records import TlsFailure, TlsRecords
 from gateway.transport.tls import SUITES, CertificateFiles, TlsConfigurationError, TlsProvider, build_context
+from tests.support import promised
 from tests.transport.ends import authority, certificates, client_context
 
 
@@ -57,11 +64,80 @@ def tls12(suite: str) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", promised.SUITES)
 def test_every_suite_that_chargers_were_promised_is_granted(suite: str) -> None:
     """OCPP.md X11, A7.15 and ELBSecurityPolicy-TLS-1-2-Ext-2018-06, static RSA included, on this OpenSSL."""
     records, _ = handshake(build_context(certificates()), tls12(suite))
     assert (records.version, records.cipher) == ("TLSv1.2", suite)
+
+
+def test_the_suites_of_the_policy_are_the_promised_ones() -> None:
+    """None less, and none more."""
+    assert sorted(SUITES) == sorted(promised.SUITES)
+    granted = {each["name"] for each in build_context(certificates()).get_ciphers() if each["protocol"] != "TLSv1.3"}
+    assert granted == set(promised.SUITES)
+
+
+@pytest.mark.parametrize("suite", promised.REFUSED_SUITES)
+def test_a_suite_that_was_not_promised_is_refused(suite: str) -> None:
+    """A client that has nothing else gets no connection."""
+    client = client_context()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        client.set_ciphers(f"{suite}:@SECLEVEL=0")
+    except ssl.SSLError:
+        return  # this OpenSSL doesn't have it, so nobody has
+    with pytest.raises(TlsFailure):
+        handshake(build_context(certificates()), client)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_promised_version_is_spoken(version: str) -> None:
+    """By a client that knows no other."""
+    client = client_context()
+    client.minimum_version = client.maximum_version = ssl.TLSVersion[version]
+    records, _ = handshake(build_context(certificates()), client)
+    assert records.version == version.replace("_", ".")
+    if version == "TLSv1_3":
+        assert records.cipher in promised.TLS_1_3_SUITES
+
+
+class StartsLow(ssl.SSLContext):
+    """A context of an OpenSSL that was built with security level 0."""
+
+    def __new__(cls, protocol: int) -> StartsLow:
+        context = super().__new__(cls, protocol)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        return context
+
+
+@pytest.mark.parametrize("bits", [1024, 2048])
+def test_the_security_level_is_the_policys_and_not_the_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    """A key of 1024 bits is refused where OpenSSL would take it, and one of 2048 is taken."""
+    monkeypatch.setattr("gateway.transport.tls.ssl", SimpleNamespace(**(vars(ssl) | {"SSLContext": StartsLow})))
+    low = StartsLow(ssl.PROTOCOL_TLS_SERVER)
+    files = self_signed(tmp_path, bits)
+    low.load_cert_chain(files.certificate, files.key)
+    if bits < 2048:
+        with pytest.raises(TlsConfigurationError):
+            build_context([files])
+    else:
+        assert build_context([files])
+
+
+def self_signed(folder: Path, bits: int) -> CertificateFiles:
+    """An RSA certificate whose key has so many bits."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    files = CertificateFiles(folder / "own.pem", folder / "own.key")
+    files.certificate.write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
 
 
 def test_forward_secrecy_is_preferred() -> None:

@@ -156,6 +156,7 @@ async def test_a_bit_changed_anywhere_is_never_taken_for_what_was_said(
         assert wire.closed
         assert story.messages == MESSAGES[: len(story.messages)]
         assert story.end[0] in ("tls", "http", 1006, 1000)
-        assert story.end == (1000, "bye", "peer") or story.end[0] != 1000
+        if story.end[0] == 1000:
+            assert story.end == (1000, "bye", "peer")
         whole += story.end[0] == 1000
     assert whole < length / 20

@@ -1,0 +1,141 @@
+"""What chargers and services were promised, written down by hand: from the specifications, not from the gateway.
+
+A test that takes its list from the code that it tests agrees with whatever the code says. These lists are changed only
+with the promise.
+"""
+
+MANDATORY_SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+)
+"""What a central system shall support (OCPP security whitepaper, A00.FR.317; OCPP.md A7.15), in OpenSSL's names."""
+
+OTHER_SUITES = (
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-SHA256",
+    "ECDHE-RSA-AES128-SHA256",
+    "ECDHE-ECDSA-AES256-SHA384",
+    "ECDHE-RSA-AES256-SHA384",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-SHA256",
+    "AES256-SHA256",
+    "AES128-SHA",
+    "AES256-SHA",
+)
+"""The rest of ELBSecurityPolicy-TLS-1-2-Ext-2018-06, which chargers of the platform were told to expect."""
+
+SUITES = MANDATORY_SUITES + OTHER_SUITES
+
+REFUSED_SUITES = (
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "DHE-RSA-AES128-GCM-SHA256",
+    "DHE-RSA-AES256-SHA",
+    "AECDH-AES128-SHA",
+    "ADH-AES128-SHA",
+    "NULL-SHA256",
+    "CAMELLIA128-SHA",
+    "ARIA128-GCM-SHA256",
+)
+"""Some that OpenSSL has and that were not promised: without a certificate, without a cipher, over a finite field."""
+
+TLS_1_3_SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+"""RFC 8446 §9.1: the first must be there, the others should."""
+
+CALLS_OF_CHARGERS = {
+    "Authorize": {"idTag": "TAG"},
+    "BootNotification": {"chargePointVendor": "V", "chargePointModel": "M"},
+    "DataTransfer": {"vendorId": "V"},
+    "DiagnosticsStatusNotification": {"status": "Idle"},
+    "FirmwareStatusNotification": {"status": "Idle"},
+    "Heartbeat": {},
+    "MeterValues": {
+        "connectorId": 1,
+        "meterValue": [{"timestamp": "2026-03-01T12:00:00Z", "sampledValue": [{"value": "1"}]}],
+    },
+    "StartTransaction": {"connectorId": 1, "idTag": "TAG", "meterStart": 0, "timestamp": "2026-03-01T12:00:00Z"},
+    "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Available"},
+    "StopTransaction": {"transactionId": 1, "meterStop": 1, "timestamp": "2026-03-01T12:00:00Z"},
+    # OCPP 1.6 security whitepaper
+    "LogStatusNotification": {"status": "Idle"},
+    "SecurityEventNotification": {"type": "FirmwareUpdated", "timestamp": "2026-03-01T12:00:00Z"},
+    "SignedFirmwareStatusNotification": {"status": "Idle"},
+}
+"""S §4 and the whitepaper: what a charge point may send, with the smallest payload of each."""
+
+OPERATIONS = (
+    "CancelReservation",
+    "ChangeAvailability",
+    "ChangeConfiguration",
+    "ClearCache",
+    "ClearChargingProfile",
+    "DataTransfer",
+    "GetCompositeSchedule",
+    "GetConfiguration",
+    "GetDiagnostics",
+    "GetLocalListVersion",
+    "RemoteStartTransaction",
+    "RemoteStopTransaction",
+    "ReserveNow",
+    "Reset",
+    "SendLocalList",
+    "SetChargingProfile",
+    "TriggerMessage",
+    "UnlockConnector",
+    "UpdateFirmware",
+)
+"""S §5: what a central system may ask of a charge point."""
+
+KEPT_UNTIL_CONFIRMED = ("MeterValues", "StartTransaction", "StopTransaction")
+"""S §3.7.1: what a charger queues, and what a CALLERROR makes it send again for ever (OCPP.md A4.2)."""
+
+CALLERROR_CODES = (
+    "NotImplemented",
+    "NotSupported",
+    "InternalError",
+    "ProtocolError",
+    "SecurityError",
+    "FormationViolation",
+    "PropertyConstraintViolation",
+    "OccurenceConstraintViolation",
+    "TypeConstraintViolation",
+    "GenericError",
+)
+"""J §4.2.3, in the spelling of its table (one r in Occurence)."""
+
+EVENTS = (
+    "charge_point.created",
+    "charge_point.updated",
+    "charge_point.deleted",
+    "charge_point.connected",
+    "charge_point.disconnected",
+    "charge_point.booted",
+    "connector.status_changed",
+    "id_tag.presented",
+    "transaction.started",
+    "transaction.stopped",
+    "transaction.lost",
+    "transaction.orphaned",
+    "meter_values.reported",
+    "reservation.made",
+    "reservation.ended",
+    "firmware.status_reported",
+    "diagnostics.status_reported",
+    "log.status_reported",
+    "security.event_reported",
+    "vendor_data.received",
+    "configuration.reported",
+    "configuration.applied",
+    "command.queued",
+    "command.sent",
+    "command.answered",
+    "command.not_sent",
+    "command.outcome_unknown",
+)
+"""The types that are in stored histories, and therefore are read for ever."""
