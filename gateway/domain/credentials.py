@@ -42,6 +42,10 @@ _LOG2_N, _R, _P = 14, 8, 1
 """scrypt's usual parameters for a log-in (RFC 7914 §2): 16 MiB and about 50 ms. They are stored with each verifier, so
 that they can be raised later."""
 
+_COUNTED = 1
+"""The fourth byte of a verifier whose salt has the password's length behind it. scrypt begins with an HMAC, which takes
+a key and the key with zeros behind it for the same; verifiers of before, which have no such byte, still do."""
+
 _MAX_LOG2_N, _MAX_R, _MAX_P = 17, 8, 4
 """A stored verifier that asks for more is taken for damaged: checking it would be a denial of service."""
 
@@ -67,7 +71,7 @@ def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credenti
     if kind is CredentialKind.GENERATED:
         verifier = _hmac(salt, key)
     else:
-        verifier = bytes((_LOG2_N, _R, _P)) + _scrypt(salt, key, _LOG2_N, _R, _P)
+        verifier = bytes((_LOG2_N, _R, _P, _COUNTED)) + _scrypt(_counted(salt, key), key, _LOG2_N, _R, _P)
     return Credential(new_id("cred"), kind, salt, verifier, not_before=now)
 
 
@@ -167,12 +171,18 @@ def _forms(password: bytes, accept_hex: bool) -> list[bytes]:
 def _verify(credential: Credential, password: bytes) -> bool:
     if credential.kind is CredentialKind.GENERATED:
         return hmac.compare_digest(credential.verifier, _hmac(credential.salt, password))
-    if len(credential.verifier) != 3 + _DIGEST_BYTES:
+    head, digest = credential.verifier[:-_DIGEST_BYTES], credential.verifier[-_DIGEST_BYTES:]
+    if len(head) < 3 or head[3:] not in (b"", bytes((_COUNTED,))):
         return False
-    log2_n, r, p = credential.verifier[:3]
+    log2_n, r, p = head[:3]
     if not (1 <= log2_n <= _MAX_LOG2_N and 1 <= r <= _MAX_R and 1 <= p <= _MAX_P):
         return False
-    return hmac.compare_digest(credential.verifier[3:], _scrypt(credential.salt, password, log2_n, r, p))
+    salt = _counted(credential.salt, password) if head[3:] else credential.salt
+    return hmac.compare_digest(digest, _scrypt(salt, password, log2_n, r, p))
+
+
+def _counted(salt: bytes, password: bytes) -> bytes:
+    return salt + bytes((len(password),))
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:

@@ -1,0 +1,111 @@
+"""A tag that may run one transaction at a time: where it runs says whether a start is one too many (S §7.2).
+
+On the same connector a start shows that the stop before it was lost: that is no second transaction. On a real store,
+so that the decision and the guard of its commit are held against each other.
+"""
+
+import pytest
+from trio.testing import MockClock
+
+from gateway.domain import events as e
+from gateway.domain.decision import IdTagFree
+from gateway.domain.values import ConnectorAddress
+from gateway.store.api import Append, Appended, GuardFailed
+from tests.support.harness import Harness, boot, virtual_clock
+
+START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}
+LATER = START | {"meterStart": 300, "timestamp": "2026-03-01T12:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        ({"connectorId": 1, "idTag": "TAG"}, "Accepted"),
+        ({"connectorId": 1, "idTag": "tag"}, "Accepted"),
+        ({"connectorId": 2, "idTag": "TAG"}, "ConcurrentTx"),
+        ({"connectorId": 2, "idTag": "tAg"}, "ConcurrentTx"),
+        ({"connectorId": 2, "idTag": "OTHER"}, "Accepted"),
+    ],
+)
+async def test_a_second_start_of_a_charge_point_is_judged_by_its_connector(
+    harness: Harness, autojump_clock: MockClock, second: dict[str, object], status: str
+) -> None:
+    """The one on the same connector ends the first, and is told so by nobody's stop."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=False)
+    harness.add_tag("OTHER", allow_concurrent=False)
+    async with harness.connected() as charger:
+        await boot(charger)
+        first = await charger.call("StartTransaction", START)
+        answer = await charger.call("StartTransaction", LATER | second)
+    assert first["idTagInfo"]["status"] == "Accepted"
+    assert answer["idTagInfo"]["status"] == status
+    assert answer["transactionId"] != first["transactionId"]
+    [*_, started] = harness.bodies(e.TransactionStarted.TYPE)
+    assert isinstance(started, e.TransactionStarted)
+    assert started.status == status
+    lost = harness.bodies(e.TransactionLost.TYPE)
+    assert len(lost) == (second["connectorId"] == 1)
+
+
+@pytest.mark.parametrize(("connector", "status"), [(1, "ConcurrentTx"), (2, "ConcurrentTx")])
+async def test_the_same_connector_of_another_charge_point_is_another(
+    harness: Harness, autojump_clock: MockClock, connector: int, status: str
+) -> None:
+    """Its number says nothing."""
+    for identity in ("CP1", "CP2"):
+        harness.add_charge_point(identity)
+    harness.add_tag("TAG", allow_concurrent=False)
+    async with harness.connected("CP1") as one, harness.connected("CP2") as two:
+        await boot(one)
+        await boot(two)
+        await one.call("StartTransaction", START)
+        answer = await two.call("StartTransaction", LATER | {"connectorId": connector})
+    assert answer["idTagInfo"]["status"] == status
+
+
+async def test_a_tag_that_may_run_several_runs_several(harness: Harness, autojump_clock: MockClock) -> None:
+    """On either connector."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=True)
+    async with harness.connected() as charger:
+        await boot(charger)
+        for connector in (1, 2):
+            answer = await charger.call("StartTransaction", LATER | {"connectorId": connector})
+            assert answer["idTagInfo"]["status"] == "Accepted"
+
+
+async def test_after_its_stop_a_tag_is_free_everywhere(harness: Harness, autojump_clock: MockClock) -> None:
+    """Nothing is remembered of a transaction that is over."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=False)
+    async with harness.connected() as charger:
+        await boot(charger)
+        number = (await charger.call("StartTransaction", START))["transactionId"]
+        await charger.call(
+            "StopTransaction", {"transactionId": number, "meterStop": 200, "timestamp": LATER["timestamp"]}
+        )
+        answer = await charger.call("StartTransaction", LATER | {"connectorId": 2})
+    assert answer["idTagInfo"]["status"] == "Accepted"
+
+
+@pytest.mark.parametrize(
+    ("identity", "place", "free"),
+    [
+        ("CP1", ConnectorAddress(1, 1), True),
+        ("CP1", ConnectorAddress(2, 1), False),
+        ("CP1", ConnectorAddress(1, 2), False),
+        ("CP2", ConnectorAddress(1, 1), False),
+    ],
+)
+async def test_the_guard_of_a_start_says_the_same(
+    harness: Harness, autojump_clock: MockClock, identity: str, place: ConnectorAddress, free: bool
+) -> None:
+    """It is what decides where two start at the same moment."""
+    for each in ("CP1", "CP2"):
+        harness.add_charge_point(each)
+    body = e.TransactionStarted("tx_1", 1, ConnectorAddress(1, 1), "TAG", "Accepted", 100, "key")
+    [begun] = harness.store.commit([Append("CP1", None, (e.NewEvent(body, virtual_clock()),))])
+    assert isinstance(begun, Appended)
+    [result] = harness.store.commit([Append(identity, None, (), (IdTagFree("tag", place),))])
+    assert isinstance(result, Appended if free else GuardFailed)
