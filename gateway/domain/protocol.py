@@ -2,10 +2,20 @@
 
 from typing import Protocol
 
+from attrs import frozen
+
 from gateway.domain.commands import Answer, ChargerError, Command
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON
+
+
+@frozen
+class ReadAnswer:
+    """A charger's confirmation as read, and the names of the repairs that took, for counting by make and firmware."""
+
+    answer: Answer | ChargerError
+    deviations: tuple[str, ...] = ()
 
 
 class ProtocolVersion(Protocol):
@@ -44,10 +54,11 @@ class ProtocolVersion(Protocol):
         """
         ...
 
-    def decode_answer(self, command: Command, payload: JSON) -> Answer | ChargerError:
-        """Read a confirmation; ``ChargerError("InvalidConfirmation")`` if it can't be read (OCPP.md B9.19)."""
+    def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
+        """Read a confirmation, leniently where its schema is broken; ``ChargerError("InvalidConfirmation")`` if it
+        can't be read (OCPP.md B9.19)."""
         ...
 
     def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:
-        """A CALLERROR in answer to ``command``: cut to its bounds, and free of the command's secrets."""
+        """A CALLERROR in answer to ``command``: within its bounds, and free of the command's secrets."""
         ...

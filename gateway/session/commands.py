@@ -95,7 +95,9 @@ class Commands:
                 answered = calls.finish()
                 if answered is not None:
                     answered.settled.set()
-        return None if answered is None or answered.answer is None else self._means.decode(command, answered.answer)
+        if answered is None or answered.answer is None:
+            return None
+        return self._means.decode(command, answered.answer).answer
 
     async def all_told(self) -> None:
         """Wait until every command under way now has an outcome. Cancelling is safe."""

@@ -22,6 +22,8 @@ from gateway.domain.events import (
     CommandSent,
     NewEvent,
 )
+from gateway.domain.protocol import ReadAnswer
+from gateway.domain.values import Flag
 from gateway.messages.rpc import CallError
 from gateway.session.calls import Answered, Calls, Exchange
 from gateway.session.core import Core
@@ -47,13 +49,17 @@ class Means:
         if isinstance(command, c.TriggerMessage):
             self.solicited.add(command.requested.value)
 
-    def decode(self, command: Command, frame: Answered) -> c.Answer | c.ChargerError:
-        """The charger's word, cut to size, with no secret in it even if the charger echoes one."""
+    def decode(self, command: Command, frame: Answered) -> ReadAnswer:
+        """What the charger answered, within bounds, with no secret in it even if the charger echoes one."""
         if isinstance(frame, c.ChargerError):
-            return frame
+            return ReadAnswer(frame)
+        protocol = self.core.protocol
         if isinstance(frame, CallError):
-            return self.core.protocol.decode_error(command, frame.code, frame.description, frame.details)
-        return self.core.protocol.decode_answer(command, frame.payload)
+            return ReadAnswer(protocol.decode_error(command, frame.code, frame.description, frame.details))
+        read = protocol.decode_answer(command, frame.payload)
+        if read.deviations:
+            self.core.observer.deviated(self.core.identity, self.core.state.boot, read.deviations)
+        return read
 
 
 class Errand:
@@ -211,7 +217,8 @@ class Errand:
         finally:
             exchange.settled.set()
 
-    async def _record(self, answer: c.Answer | c.ChargerError) -> None:
+    async def _record(self, read: ReadAnswer) -> None:
+        answer = read.answer
         late = self.record.state is CommandState.OUTCOME_UNKNOWN
         error = answer if isinstance(answer, c.ChargerError) else None
         given = None if isinstance(answer, c.ChargerError) else answer
@@ -223,7 +230,10 @@ class Errand:
                 await self._key_change.decided(answer)
             # Nothing may wait between the look at the state and the commit.
             follow = consequences(self._command, answer, self._means.core.state, answered.received_at)
-            await self._means.core.commit((answered, *map(self._event, follow)))
+            events: tuple[NewEvent, ...] = (answered, *map(self._event, follow))
+            if read.deviations:
+                events = tuple(evolve(each, flags=(*each.flags, Flag.DEVIATES)) for each in events)
+            await self._means.core.commit(events)
         self.record = evolve(
             record,
             state=CommandState.ANSWERED,

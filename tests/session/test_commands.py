@@ -16,6 +16,8 @@ from gateway.domain.commands import (
     Command,
     CommandRecord,
     CommandState,
+    ConfigurationAnswer,
+    ConfigurationKey,
     GetConfiguration,
     RefusalReason,
     Refused,
@@ -25,7 +27,7 @@ from gateway.domain.commands import (
     ResetType,
     StatusAnswer,
 )
-from gateway.domain.values import Registration
+from gateway.domain.values import Flag, Registration
 from gateway.session.limits import SessionLimits
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport, ScriptedCharger
@@ -109,6 +111,24 @@ async def test_a_charger_that_answers_and_hangs_up_has_answered(harness: Harness
     assert isinstance(record, CommandRecord)
     assert record.state is CommandState.ANSWERED
     assert states(harness) == ["queued", "sent", "answered"]
+
+
+async def test_a_confirmation_that_deviates_is_kept_whole_and_flagged(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A value of 1,349 characters where the schema allows 500: whole in the answer and its events, which say so."""
+    value = "Energy.Active.Import.Register," * 45
+    async with ready(harness) as (charger, asked):
+        outcome = asked.ask(GetConfiguration())
+        message_id, *_ = await charger.next_call("GetConfiguration")
+        keys = [{"key": "K" * 61, "readonly": False, "value": value}]
+        await charger.answer(message_id, {"configurationKey": keys})
+        record = await outcome()
+    assert isinstance(record, CommandRecord)
+    assert isinstance(record.answer, ConfigurationAnswer)
+    assert record.answer.keys[0] == ConfigurationKey("K" * 61, False, value)
+    found = harness.events("command.answered", "configuration.reported")
+    assert [each.flags for each in found] == [(Flag.DEVIATES,)] * 2
 
 
 async def test_one_call_at_a_time_first_come_first_served(harness: Harness, autojump_clock: MockClock) -> None:

@@ -27,6 +27,9 @@ MAX_CONNECTORS: Final = 256
 """Connectors of which a status is kept. The largest posts have a dozen; a charger that counts on is confirmed, and no
 longer recorded."""
 
+MAX_SERIAL: Final = 25
+"""Characters of a serial number in the schema (S §6.5)."""
+
 OF_THE_WHOLE: Final = frozenset({"Available", "Unavailable", "Faulted"})
 """All that connector 0 may be (S §4.9)."""
 
@@ -80,7 +83,12 @@ def _another_serial(before: BootInformation | None, now: BootInformation) -> boo
         (before.charge_point_serial_number, now.charge_point_serial_number),
         (before.charge_box_serial_number, now.charge_box_serial_number),
     )
-    return any(old is not None and new is not None and old != new for old, new in pairs)
+    return any(old is not None and new is not None and not _same_serial(old, new) for old, new in pairs)
+
+
+def _same_serial(old: str, new: str) -> bool:
+    """Whether two serial numbers are one. Before longer ones were kept whole, they were recorded cut to the schema."""
+    return new == old or (len(old) == MAX_SERIAL and new.startswith(old))
 
 
 # --- Heartbeat ------------------------------------------------------------------------------------------------

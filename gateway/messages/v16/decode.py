@@ -13,6 +13,7 @@ import orjson
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, SchedulePeriod
 from gateway.domain.codec import secrets_of
+from gateway.domain.protocol import ReadAnswer
 from gateway.domain.secrets import REDACTED, shown_data, shown_location, shown_setting, shown_text
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
@@ -28,26 +29,32 @@ MAX_CODE: Final = 60
 
 MAX_DESCRIPTION: Final = 255
 MAX_DETAILS: Final = 1000
+"""Characters of a CALLERROR's details that are kept as JSON; of longer ones as many are kept as a JSON text."""
 
 MAX_SEARCHED: Final = 4096
 """Characters of a description that are searched for secrets before it is cut: a cut may hide what names one."""
 
 
-def decode_answer(command: c.Command, payload: JSON) -> c.Answer | c.ChargerError:
-    """The answer, or why it can't be read. Never raises."""
+def decode_answer(command: c.Command, payload: JSON) -> ReadAnswer:
+    """The answer, or why it can't be read, and what had to be mended. Never raises."""
     operation = type(command).__name__
     if not isinstance(payload, dict):
-        return c.ChargerError(INVALID_CONFIRMATION, "the payload is not an object")
+        return _invalid("the payload is not an object")
+    deviations: tuple[str, ...] = ()
     validator = CONFIRMATIONS[operation]
     if not validator.is_valid(payload):
         mended = mend(operation, payload, validator)
         if isinstance(mended, Fault):
-            return c.ChargerError(INVALID_CONFIRMATION, f"{mended.name} breaks its schema ({mended.kind})")
+            return _invalid(f"{mended.name} breaks its schema ({mended.kind})")
         if payload and not mended.payload:
             # Nothing of it belongs here: the request echoed, or another message's confirmation (mh#424).
-            return c.ChargerError(INVALID_CONFIRMATION, "no field of this confirmation is in the payload")
-        payload = mended.payload
-    return _DECODERS.get(operation, _status)(payload)
+            return _invalid("no field of this confirmation is in the payload")
+        payload, deviations = mended.payload, mended.deviations
+    return ReadAnswer(_DECODERS.get(operation, _status)(payload), deviations)
+
+
+def _invalid(why: str) -> ReadAnswer:
+    return ReadAnswer(c.ChargerError(INVALID_CONFIRMATION, why))
 
 
 def decode_error(command: c.Command, code: str, description: str, details: JSON) -> c.ChargerError:
@@ -56,7 +63,9 @@ def decode_error(command: c.Command, code: str, description: str, details: JSON)
     description = shown_text(description[:MAX_SEARCHED])
     for secret in secrets_of(command):
         code, description, text = (_without(part, secret) for part in (code, description, text))
-    return c.ChargerError(code[:MAX_CODE], description[:MAX_DESCRIPTION], text[:MAX_DETAILS])
+    if len(text) > MAX_DETAILS:
+        text = orjson.dumps(text[:MAX_DETAILS]).decode()  # JSON that is cut can't be read: its beginning, as a text
+    return c.ChargerError(code[:MAX_CODE], description[:MAX_DESCRIPTION], text)
 
 
 def _without(text: str, secret: str) -> str:

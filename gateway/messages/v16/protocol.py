@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
-from gateway.domain.commands import Answer, ChargerError, Command
+from gateway.domain.commands import ChargerError, Command
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.protocol import ReadAnswer
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON
 from gateway.messages.v16 import calls, decode, encode
@@ -52,7 +53,7 @@ class Protocol16:
         """Raises LookupError if the command names a transaction that isn't open any more."""
         return encode.encode_command(command, state)
 
-    def decode_answer(self, command: Command, payload: JSON) -> Answer | ChargerError:
+    def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
         return decode.decode_answer(command, payload)
 
     def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:

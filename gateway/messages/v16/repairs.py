@@ -217,8 +217,16 @@ def _signed_firmware(fault: Fault) -> Any:
     return Mend.KEEP if fault.value in _SIGNED_FIRMWARE else Mend.PASS
 
 
-def _cut(fault: Fault) -> Any:
-    return fault.value[: fault.limit]
+def kept_length(limit: int) -> int:
+    """How much of a text is kept whose schema allows ``limit`` characters: what chargers in the field send beyond it is
+    a serial number, a list of measurands or a model's variant, and cut it is another one. Bounded, since it is stored:
+    five times as much, and 255 at least."""
+    return max(MAX_KEPT_TEXT, 5 * limit)
+
+
+def _kept_text(fault: Fault) -> Any:
+    length = kept_length(fault.limit)
+    return Mend.KEEP if len(fault.value) <= length else fault.value[:length]
 
 
 def _kept_tag(fault: Fault) -> Any:
@@ -266,7 +274,7 @@ REPAIRS: Final[Sequence[Repair]] = (
     # Lengths and extras. A tag is never cut to somebody else's: too long to authorize, kept where it must be.
     Repair("id-tag-too-long", _of("maxLength"), _kept_tag, NEVER_REFUSED, _TAGS),  # B3.5
     Repair("id-tag-too-long", _of("maxLength"), _refuse, fields=_TAGS),
-    Repair("text-too-long", _of("maxLength"), _cut),
+    Repair("text-too-long", _of("maxLength"), _kept_text),
     Repair("extra-property", _of("additionalProperties"), _drop),
     Repair("imprecise-limit", _of("multipleOf"), _keep),
     # A confirmation's list of keys is read as far as it goes (quirk 31).

@@ -89,6 +89,27 @@ def test_another_serial_number_is_flagged_and_not_fatal(field):
     assert has(event, Flag.SERIAL_CHANGED)
 
 
+LONG_AND_ANOTHER = (Flag.DEVIATES, Flag.SERIAL_CHANGED)
+
+
+@pytest.mark.parametrize("field", ["chargePointSerialNumber", "chargeBoxSerialNumber"])
+def test_a_swapped_unit_is_noticed_by_the_end_of_a_long_serial_number(field):
+    """Two units of one series differ behind the 25 characters of the schema."""
+    one = charger()
+    one.new_event("BootNotification", **BOOT, **{field: "3N123456789F2S1B1234567890-1"})
+    assert has(one.new_event("BootNotification", **BOOT, **{field: "3N123456789F2S1B1234567890-2"}), *LONG_AND_ANOTHER)
+
+
+@pytest.mark.parametrize("field", ["chargePointSerialNumber", "chargeBoxSerialNumber"])
+def test_a_serial_number_that_was_recorded_cut_is_the_same(field):
+    """Recorded by a version that cut it to the schema; the unit has not been swapped."""
+    serial = "3N123456789F2S1B1234567890"
+    one = charger()
+    one.new_event("BootNotification", **BOOT, **{field: serial[:25]})
+    assert has(one.new_event("BootNotification", **BOOT, **{field: serial}), Flag.DEVIATES)
+    assert has(one.new_event("BootNotification", **BOOT, **{field: "X" + serial}), *LONG_AND_ANOTHER)
+
+
 def test_a_boot_ends_no_transaction_and_clears_no_status():
     """B1.8: the StopTransaction may follow; B7.6: Unavailable stays."""
     one = charger()

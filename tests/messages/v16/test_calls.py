@@ -138,6 +138,10 @@ def test_a_refusal_never_repeats_what_was_sent():
     assert "secret" not in refusal.description
 
 
+SERIAL = "EVB1A22P2KI3N12345678901234567890"
+"""33 characters, as a wallbox in the field has them."""
+
+
 @pytest.mark.parametrize(
     ("action", "change", "deviation", "field", "value"),
     [
@@ -147,10 +151,29 @@ def test_a_refusal_never_repeats_what_was_sent():
         ("StatusNotification", {"status": "SUSPENDED_EV"}, "spelling", "status", "SuspendedEV"),
         ("StatusNotification", {"errorCode": "Error"}, "unknown-error-code", "error_code", "Error"),
         ("StatusNotification", {"info": None}, "null-field", "info", None),
-        ("StatusNotification", {"info": "x" * 60}, "text-too-long", "info", "x" * 50),
+        ("StatusNotification", {"info": "x" * 56}, "text-too-long", "info", "x" * 56),
         ("StatusNotification", {"vendorErrorCode": 17}, "number-for-text", "vendor_error_code", "17"),
         ("StatusNotification", {"extra": {"a": 1}}, "extra-property", "connector_id", 1),
-        ("BootNotification", {"firmwareVersion": "v" * 51}, "text-too-long", "firmware_version", "v" * 50),
+        ("StatusNotification", {"info": "x" * 999}, "text-too-long", "info", "x" * 255),
+        ("BootNotification", {"firmwareVersion": "v" * 51}, "text-too-long", "firmware_version", "v" * 51),
+        (
+            "BootNotification",
+            {"chargePointSerialNumber": "s" * 26},
+            "text-too-long",
+            "charge_point_serial_number",
+            "s" * 26,
+        ),
+        (
+            "BootNotification",
+            {"chargeBoxSerialNumber": "s" * 33},
+            "text-too-long",
+            "charge_box_serial_number",
+            "s" * 33,
+        ),
+        ("BootNotification", {"chargePointModel": "m" * 40}, "text-too-long", "charge_point_model", "m" * 40),
+        ("BootNotification", {"meterSerialNumber": "m" * 300}, "text-too-long", "meter_serial_number", "m" * 255),
+        ("SecurityEventNotification", {"techInfo": "t" * 400}, "text-too-long", "tech_info", "t" * 400),
+        ("SecurityEventNotification", {"techInfo": "t" * 4000}, "text-too-long", "tech_info", "t" * 1275),
         ("BootNotification", {"iccid": False}, "boolean-for-text", "iccid", "false"),
         ("DataTransfer", {"data": {"a": [1]}}, "object-for-text", "data", {"a": [1]}),
         ("LogStatusNotification", {"status": "UploadFailed"}, "spelling", "status", "UploadFailure"),

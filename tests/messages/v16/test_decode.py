@@ -12,7 +12,8 @@ from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingS
 from gateway.domain.secrets import REDACTED
 from gateway.domain.values import ConnectorAddress
 from gateway.messages.rpc import CallResult, parse
-from gateway.messages.v16.decode import INVALID_CONFIRMATION, decode_answer, decode_error
+from gateway.messages.v16 import decode
+from gateway.messages.v16.decode import INVALID_CONFIRMATION, decode_error
 from tests.messages.test_rpc import JSON_VALUES
 
 ONE = ConnectorAddress(1, 1)
@@ -41,6 +42,11 @@ EXAMPLES = [
     c.TriggerMessage(c.TriggeredMessage.HEARTBEAT),
     c.UnlockConnector(ONE),
 ]
+
+
+def decode_answer(command, payload):
+    """The answer alone, without what had to be mended."""
+    return decode.decode_answer(command, payload).answer
 
 
 def failed(command, payload):
@@ -130,7 +136,7 @@ def test_a_composite_schedule_is_read():
         ({"key": "A"}, c.ConfigurationKey("A", False)),
         ({"key": "A", "readonly": None, "value": None}, c.ConfigurationKey("A", False)),
         ({"key": "A", "readonly": False, "value": ["W", "A"]}, c.ConfigurationKey("A", False, "W,A")),
-        ({"key": "A", "readonly": False, "value": "x" * 600}, c.ConfigurationKey("A", False, "x" * 500)),
+        ({"key": "A", "readonly": False, "value": "x" * 600}, c.ConfigurationKey("A", False, "x" * 600)),
     ],
 )
 def test_a_configuration_key_is_coerced(entry, key):
@@ -156,7 +162,7 @@ def test_vendors_data_may_be_an_object():
 def test_an_error_is_cut_to_its_bounds():
     """Nothing a charger sends grows a record without bound."""
     error = decode_error(c.ClearCache(), "C" * 999, "d" * 999, {"x": "y" * 9999})
-    assert (len(error.code), len(error.description), len(error.details)) == (60, 255, 1000)
+    assert (len(error.code), len(error.description), len(json.loads(error.details))) == (60, 255, 1000)
 
 
 def test_an_error_does_not_repeat_the_secret_of_its_command():
@@ -188,3 +194,27 @@ def test_any_values_of_its_own_fields_are_an_answer_or_an_invalid_one(command, p
     frame = parse(json.dumps([3, "1", payload]).encode())
     assert isinstance(frame, CallResult)
     decode_answer(command, frame.payload)
+
+
+def test_what_is_longer_than_its_schema_is_kept_and_said_to_deviate():
+    """A list of measurands that is cut within a word is another list; keys of 61 characters are keys."""
+    keys = [
+        {"key": "K" * 61, "readonly": False, "value": "v" * 643},
+        {"key": "MeterValuesSampledData", "readonly": False, "value": "v" * 1349},
+        {"key": "Endless", "readonly": True, "value": "v" * 9999},
+    ]
+    read = decode.decode_answer(c.GetConfiguration(), {"configurationKey": keys})
+    assert read.deviations == ("text-too-long",)
+    assert [(each.key, len(each.value)) for each in read.answer.keys] == [
+        ("K" * 61, 643),
+        ("MeterValuesSampledData", 1349),
+        ("Endless", 2500),
+    ]
+    plain = decode.decode_answer(c.GetConfiguration(), {"configurationKey": [keys[1] | {"value": "v"}]})
+    assert plain.deviations == ()
+
+
+def test_details_that_are_too_long_are_still_json():
+    """Their beginning, as a text: JSON that is cut can't be read."""
+    error = decode_error(c.ClearCache(), "GenericError", "", {"a": "x" * 5000})
+    assert json.loads(error.details) == '{"a":"' + "x" * 994
