@@ -7,6 +7,7 @@ from this tree means that something is out of anybody's hands at that point:
     * ``SettingsError`` - the configuration can't be used; names the key, the file and what was expected.
     * ``StoreError`` - the store can't keep or give what was asked.
         * ``StoreUnavailable`` - a commit or read failed (full disk, I/O error, time-out). Nothing may be acknowledged.
+            * ``CommitUnknown`` - the write reached the store, and whether it is kept is not known.
         * ``StoreInUse`` - another process serves this database.
         * ``StoreCorrupt`` - the database is damaged or of an unknown version.
         * ``StoreReplaced`` - the database is not the one that was last served here.
@@ -35,6 +36,13 @@ class StoreError(GatewayError):
 
 class StoreUnavailable(StoreError):
     """A commit or a read failed or timed out; what was to be kept must not be acknowledged."""
+
+
+class CommitUnknown(StoreUnavailable):
+    """A commit was begun and its result is not known: it must not be acknowledged, and may yet be found on the disk.
+
+    A plain ``StoreUnavailable`` of a commit says that nothing of it was kept.
+    """
 
 
 class StoreInUse(StoreError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.app.admission import Principal
 from gateway.app.frames import Frames
@@ -110,7 +110,12 @@ class Chargers:
         peer = transport.peer
         address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
         connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
-        opened = await self._journal.commit(OpenSession(principal.identity, connected, self._clock()))
+        left = self._router.unrecorded(principal.identity)
+        opening = OpenSession(principal.identity, connected, self._clock())
+        if left is not None:
+            # What callers were answered then is what is recorded now.
+            opening = evolve(opening, left=left.reason, commands_left=left.commands)
+        opened = await self._journal.commit(opening)
         if not isinstance(opened, Opened):
             return None
         log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)

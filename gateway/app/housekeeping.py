@@ -145,13 +145,16 @@ class LostEnds:
 
     async def _record(self, charge_point: ChargePointRecord) -> None:
         identity = charge_point.identity
+        left = self._router.unrecorded(identity)
+        reason, commands = (LOST, LOST) if left is None else (left.reason, left.commands)
         latest = await self._journal.read(self._store.commands, identity, None, LATEST_COMMANDS)
         now = self._clock()
-        events = [_end(command, now) for command in reversed(latest) if not command.state.final]
-        events.append(NewEvent(ChargePointDisconnected(LOST, "local"), now))
+        events = [_end(command, commands, now) for command in reversed(latest) if not command.state.final]
+        events.append(NewEvent(ChargePointDisconnected(reason, "local"), now))
         await self._journal.commit(Append(identity, charge_point.connection.epoch, tuple(events)))
+        self._router.is_recorded(identity, left)
 
 
-def _end(command: CommandRecord, now: datetime) -> NewEvent:
+def _end(command: CommandRecord, reason: str, now: datetime) -> NewEvent:
     kind = CommandNotSent if command.state is CommandState.QUEUED else CommandOutcomeUnknown
-    return NewEvent(kind(command.command_id, command.operation, LOST), now, cause=f"command:{command.command_id}")
+    return NewEvent(kind(command.command_id, command.operation, reason), now, cause=f"command:{command.command_id}")

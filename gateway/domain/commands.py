@@ -345,7 +345,7 @@ class CommandRecord:
 
 
 class RefusalReason(StrEnum):
-    """Why no command came into being. Nothing was recorded and nothing was sent."""
+    """Why no command came into being. Nothing was recorded and nothing was sent, now or earlier under its request id."""
 
     UNKNOWN_CHARGE_POINT = "UNKNOWN_CHARGE_POINT"
     UNKNOWN_TRANSACTION = "UNKNOWN_TRANSACTION"
@@ -357,6 +357,8 @@ class RefusalReason(StrEnum):
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     DRAINING = "DRAINING"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    NOT_SENT = "NOT_SENT"
+    """Its deadline leaves no time to send anything."""
 
 
 @frozen
@@ -369,7 +371,7 @@ class Violation:
 
 @frozen
 class Refused:
-    """The gateway itself said no before anything was recorded or sent."""
+    """The gateway itself said no before anything was recorded or sent. Its request id is free: that was looked up."""
 
     reason: RefusalReason
     message: str
@@ -377,5 +379,15 @@ class Refused:
     metadata: dict[str, str] = field(factory=dict)
 
 
-CallOutcome: TypeAlias = CommandRecord | Refused
-"""What a caller of the router gets: the finished record (state final), or why there is none."""
+@frozen
+class Unknown:
+    """It is not known whether there is a command under the request id, nor what became of it. ``reason`` as in
+    ``CommandRecord``."""
+
+    request_id: str
+    reason: str
+    message: str
+
+
+CallOutcome: TypeAlias = CommandRecord | Refused | Unknown
+"""What a caller of the router gets: the finished record (state final), why there is none, or that it is not known."""

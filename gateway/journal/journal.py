@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import structlog
 import trio
 
-from gateway.errors import StoreError, StoreUnavailable
+from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
 from gateway.journal.thread import ReaderThreads, WriterThread
 from gateway.store.api import Appended, Opened, Store, Write, WriteResult
 
@@ -153,9 +153,10 @@ class Journal:
         this waiter was cancelled meanwhile: what it does to a state in memory is in step with the disk. It must not
         block; if it raises, that is this commit's error.
 
-        Raises ``StoreUnavailable`` when it could not be kept, or the transaction hangs beyond the deadline: nothing may
-        be acknowledged (though what missed the deadline may yet reach the disk). Raises what the store raises for a
-        write that can't be, which is a bug of the caller.
+        Raises ``StoreUnavailable`` when it was not kept, and ``CommitUnknown`` when it was begun and is not known to
+        be kept: the transaction hangs beyond the deadline, or failed so late that it may yet be found on the disk.
+        Nothing may be acknowledged after either. Raises what the store raises for a write that can't be, which is a
+        bug of the caller.
 
         Handing over is the point of no return: cancelling the wait withdraws nothing. A caller that is cancelled
         already when it calls hands nothing over.
@@ -232,7 +233,8 @@ class Journal:
                 nursery.cancel_scope.cancel()
         finally:
             self._closing.set()
-            self._refuse((*self._in_flight, *self._queue), "the journal is closed")
+            self._refuse(self._in_flight, "the journal is closed", CommitUnknown)
+            self._refuse(self._queue, "the journal is closed")
             self._queue.clear()
             if self._thread is not None:
                 self._thread.end()
@@ -288,13 +290,18 @@ class Journal:
         for waiting, result in zip(batch, results, strict=True):
             if isinstance(result, StoreUnavailable):
                 failure = str(result)
-                result = StoreUnavailable(failure)  # noqa: PLW2901 - one each: a raised exception holds its frames
+                result = type(result)(failure)  # noqa: PLW2901 - one each: a raised exception holds its frames
             waiting.answer(result)
         return failure
 
-    def _refuse(self, waiting: Iterable[_Handed | _Waiting], why: str) -> None:
+    def _refuse(
+        self,
+        waiting: Iterable[_Handed | _Waiting],
+        why: str,
+        kind: type[StoreUnavailable] = StoreUnavailable,
+    ) -> None:
         for each in waiting:
-            each.answer(StoreUnavailable(why))
+            each.answer(kind(why))
 
     # --- health ---
 
@@ -345,7 +352,7 @@ class Journal:
                 # The writer sets this right when its thread comes back.
                 self._stalled = True
                 why = f"a commit took longer than {self._deadline:g} s"
-                self._refuse(self._in_flight, why)
+                self._refuse(self._in_flight, why, CommitUnknown)
                 self._set_unhealthy(why)
 
 
@@ -364,7 +371,8 @@ def _commit(store: Store, batch: list[Write]) -> list[WriteResult | Exception]:
     for write in batch:
         results += _commit(store, [write])
         if isinstance(results[-1], StoreUnavailable):
-            return results + [results[-1]] * (len(batch) - len(results))
+            # The rest was not begun, whatever became of this one.
+            return results + [StoreUnavailable(str(results[-1]))] * (len(batch) - len(results))
     return results
 
 

@@ -5,9 +5,10 @@ displaces is told to go. It is the one implementation of ``call`` now; another w
 """
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import structlog
 import trio
@@ -15,12 +16,15 @@ from attrs import define, evolve, frozen
 
 from gateway.domain.checks import check
 from gateway.domain.codec import canonical_bytes
-from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
+from gateway.session.commands import reused
 from gateway.session.ports import Journal
-from gateway.session.session import Session
+from gateway.session.session import Session, Unrecorded
 from gateway.store.api import Store
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -32,15 +36,12 @@ CLOSING_SHARE = 0.5
 """Of the time until a drain's deadline, for ending sessions; the rest is for peers that don't answer a Close, and for
 the books."""
 
-REPEATABLE = (
-    RefusalReason.CHARGE_POINT_OFFLINE,
-    RefusalReason.CHARGE_POINT_PENDING,
-    RefusalReason.CHARGE_POINT_REJECTED,
-    RefusalReason.UNKNOWN_TRANSACTION,
-    RefusalReason.INVALID_COMMAND,
-    RefusalReason.QUEUE_FULL,
-)
-"""Refusals before which a repeated request is looked for: it gets its first outcome, whatever holds by now."""
+ANSWER_SECONDS = 0.125
+"""After its deadline a command is settled by commits; a caller waits so much longer for them. Half of the margin that
+the control interface keeps, so that its answer arrives in time."""
+
+
+NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is not connected; nothing was sent")
 
 
 @frozen
@@ -68,6 +69,9 @@ class Router:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
+        self._unrecorded: dict[str, Unrecorded] = {}
+        """Of sessions that are over. At most as many as were connected when the store failed: while it fails, nobody is
+        let in."""
         self._draining = False
         self._emptied: trio.Event | None = None
 
@@ -104,12 +108,15 @@ class Router:
                 return False
             present.end("replaced", code=1008)
         self._sessions[identity] = session
+        self._unrecorded.pop(identity, None)  # its opening has settled that
         if self._draining:
             session.end("draining", code=1001)
         return True
 
     def remove(self, identity: str, session: Session) -> None:
         """A session is over. Removes it only if it still is the owner (OCPP.md A6.8)."""
+        if session.unrecorded is not None and self._sessions.get(identity) is session:
+            self._unrecorded[identity] = session.unrecorded
         if self._sessions.get(identity) is session:
             del self._sessions[identity]
             self._left()
@@ -130,54 +137,92 @@ class Router:
             if session is not None:
                 yield identity, self._wall(session.last_heard)
 
-    async def call(self, identity: str, command: Command, *, request_id: str, deadline: float) -> CallOutcome:
+    async def call(
+        self, identity: str, command: Command, *, request_id: str, deadline: float, answer_by: float | None = None
+    ) -> CallOutcome:
         """Carry a command to a charge point: the finished record, or why there is none.
 
-        ``deadline`` in Trio's time. The same ``request_id`` again gives the first outcome and sends nothing.
-        Cancelling ends the waiting, not the command.
+        ``deadline`` in Trio's time; one that has passed begins no new command. Returns by ``answer_by``, by default a
+        little after the deadline. The same ``request_id`` again gives the first outcome and sends nothing, whatever
+        would be refused by now: no refusal comes without a look for it, and where that can't be, the outcome is
+        ``Unknown``. Cancelling ends the waiting, not the command.
         """
-        fingerprint = self._fingerprint(command)
-        outcome = await self._call(identity, command, request_id, fingerprint, deadline)
-        if isinstance(outcome, Refused) and outcome.reason in REPEATABLE:
-            earlier = await self._earlier(identity, request_id, fingerprint)
-            if isinstance(earlier, CommandRecord) and not earlier.state.final:
-                # It was begun since, and is joined; or its session is over and could not say so.
-                again = await self._call(identity, command, request_id, fingerprint, deadline)
-                earlier = again if isinstance(again, CommandRecord) else earlier
-            outcome = earlier or outcome
-        if isinstance(outcome, CommandRecord) and not outcome.state.final:
-            return _abandoned(outcome)
-        return outcome
+        wanted = _Wanted(
+            identity,
+            command,
+            request_id,
+            self._fingerprint(command),
+            deadline,
+            deadline + ANSWER_SECONDS if answer_by is None else answer_by,
+        )
+        try:
+            return await self._call(wanted)
+        except trio.TooSlowError:
+            reason, why = "deadline", "the store gave no answer before the deadline"
+        except StoreUnavailable:
+            reason, why = "store-unavailable", "the store can't be read"
+        return Unknown(request_id, reason, f"{why}, so it is not known whether there is a command with this request_id")
 
-    async def _call(
-        self, identity: str, command: Command, request_id: str, fingerprint: str, deadline: float
-    ) -> CallOutcome:
-        if self._draining:
-            return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent")
-        violations = check(command)
-        if violations:
-            return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
-        session = self._sessions.get(identity)
+    async def _call(self, wanted: "_Wanted") -> CallOutcome:
+        """Raises ``StoreUnavailable`` and ``TooSlowError`` where it can't be looked up whether the request is a
+        repeated one."""
+        outcome = await self._submit(wanted)
+        for _ in range(2):
+            if not isinstance(outcome, Refused) or outcome.reason is RefusalReason.REQUEST_ID_REUSED:
+                return outcome
+            earlier = await self._read(wanted, self._store.command_by_request, wanted.identity, wanted.request_id)
+            left = self._unrecorded.get(wanted.identity)
+            if earlier is None:
+                if left is not None and wanted.request_id in left.doubtful:
+                    return Unknown(wanted.request_id, left.commands, "the store failed while it was to be recorded")
+                return await self._refused(outcome, wanted)
+            if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
+                return reused(earlier)
+            if earlier.state.final:
+                return earlier
+            if left is not None:
+                return _abandoned(earlier, left)
+            # It was begun since, and is joined; or its session is over by now, and the books say how it ended.
+            outcome = await self._submit(wanted)
+        return Unknown(wanted.request_id, "disconnected", "the command's session has ended")
+
+    async def _submit(self, wanted: "_Wanted") -> CallOutcome:
+        refused = self._why_nothing_new(wanted)
+        session = self._sessions.get(wanted.identity)
         if session is None:
-            return await self._not_connected(identity)
-        outcome = await session.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+            return refused or NOT_CONNECTED
+        outcome = await session.submit(
+            wanted.command,
+            request_id=wanted.request_id,
+            fingerprint=wanted.fingerprint,
+            deadline=wanted.deadline,
+            answer_by=wanted.answer_by,
+            refused=refused,
+        )
         if isinstance(outcome, Refused) and outcome.reason is RefusalReason.CHARGE_POINT_OFFLINE:
             return evolve(outcome, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
         return outcome
 
-    async def _earlier(self, identity: str, request_id: str, fingerprint: str) -> CallOutcome | None:
-        """What became of the command that has this request id, as far as the store knows."""
-        try:
-            earlier = await self._journal.read(self._store.command_by_request, identity, request_id)
-        except StoreUnavailable:
-            return None
-        return None if earlier is None else self._repeated(earlier, fingerprint)
+    def _why_nothing_new(self, wanted: "_Wanted") -> Refused | None:
+        violations = check(wanted.command)
+        if violations:
+            return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
+        if self._draining:
+            return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent")
+        if wanted.deadline < trio.current_time():
+            return Refused(RefusalReason.NOT_SENT, "the deadline leaves no time to send anything; nothing was sent")
+        return None
 
-    async def _not_connected(self, identity: str) -> Refused:
-        try:
-            record = await self._journal.read(self._store.charge_point, identity)
-        except StoreUnavailable:
-            return Refused(RefusalReason.STORE_UNAVAILABLE, "the store can't be read; nothing was sent")
+    async def _read(self, wanted: "_Wanted", query: Callable[..., T], *args: Any) -> T:
+        with trio.fail_at(wanted.answer_by):
+            return await self._journal.read(query, *args)
+
+    async def _refused(self, refusal: Refused, wanted: "_Wanted") -> Refused:
+        """A refusal of a request that is new; with what the store knows of a charge point that isn't connected."""
+        if refusal is not NOT_CONNECTED:
+            return refusal
+        identity = wanted.identity
+        record = await self._read(wanted, self._store.charge_point, identity)
         if record is None:
             return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
         heard = record.connection.last_heard or record.connection.since
@@ -187,19 +232,18 @@ class Router:
             metadata={"last_seen": heard.isoformat() if heard is not None else "never"},
         )
 
-    @staticmethod
-    def _repeated(earlier: CommandRecord, fingerprint: str) -> CallOutcome:
-        if hmac.compare_digest(earlier.fingerprint, fingerprint):
-            return earlier
-        return Refused(
-            RefusalReason.REQUEST_ID_REUSED,
-            f"request_id {earlier.request_id} was used for another command of this charge point",
-            metadata={"command_id": earlier.command_id, "operation": earlier.operation},
-        )
-
     def _fingerprint(self, command: Command) -> str:
         """Tells commands apart without keeping their secrets: keyed by the store, so of no use beside it."""
         return hmac.digest(self._store.store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
+
+    def unrecorded(self, identity: str) -> Unrecorded | None:
+        """How the charge point's last session here ended, where that is not on the books."""
+        return self._unrecorded.get(identity)
+
+    def is_recorded(self, identity: str, unrecorded: Unrecorded | None) -> None:
+        """That end is on the books now."""
+        if unrecorded is not None and self._unrecorded.get(identity) is unrecorded:
+            del self._unrecorded[identity]
 
     # --- the operator's hand ----------------------------------------------------------------------------------
 
@@ -279,7 +323,20 @@ class Router:
         return self._clock() - timedelta(seconds=trio.current_time() - trio_time)
 
 
-def _abandoned(record: CommandRecord) -> CommandRecord:
+@frozen
+class _Wanted:
+    """A call, with its command's fingerprint; times are Trio's."""
+
+    identity: str
+    command: Command
+    request_id: str
+    fingerprint: str
+    deadline: float
+    answer_by: float
+
+
+def _abandoned(record: CommandRecord, left: Unrecorded) -> CommandRecord:
     """The command of a session that is over and could not record its end: as the store will settle it."""
-    state = CommandState.NOT_SENT if record.state is CommandState.QUEUED else CommandState.OUTCOME_UNKNOWN
-    return evolve(record, state=state, reason="disconnected")
+    never = record.state is CommandState.QUEUED and record.request_id not in left.doubtful
+    state = CommandState.NOT_SENT if never else CommandState.OUTCOME_UNKNOWN
+    return evolve(record, state=state, reason=left.commands)

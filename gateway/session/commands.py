@@ -14,19 +14,22 @@ from gateway.domain import commands as c
 from gateway.domain.checks import check_against
 from gateway.domain.codec import encode_command
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
-from gateway.domain.events import NewEvent
 from gateway.domain.values import Registration, new_id
 from gateway.session.calls import Calls
 from gateway.session.core import Core
 from gateway.session.errand import Errand, Means, needed_access
 from gateway.session.parts import Parts
+from gateway.session.ports import Journal
 from gateway.session.readiness import Readiness
+from gateway.store.api import Store
 
 NOTHING_SENT = {
     "store-unavailable": Refused(RefusalReason.STORE_UNAVAILABLE, "the store can't keep a command; nothing was sent"),
     "draining": Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent"),
+    "deleted": Refused(RefusalReason.UNKNOWN_CHARGE_POINT, "the charge point was deleted; nothing was sent"),
 }
-"""What callers are told of commands that were not recorded when their session ended, by the reason of the end."""
+"""Answers to callers of commands that were not recorded when their session ended, by the reason of the end. The same
+reasons are those of its recorded commands; of other ends that is ``disconnected``."""
 
 OFFLINE = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending; nothing was sent")
 
@@ -45,16 +48,27 @@ class Commands:
         """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
         return self._means.solicited
 
-    async def submit(self, command: Command, *, request_id: str, fingerprint: str, deadline: float) -> CallOutcome:
+    async def submit(
+        self,
+        command: Command,
+        *,
+        request_id: str,
+        fingerprint: str,
+        deadline: float,
+        answer_by: float,
+        refused: Refused | None = None,
+    ) -> CallOutcome:
         """Carry a command; returns its final record, or why there is none.
 
-        ``deadline``: Trio's time; not sent by then it never will be, and unanswered by then the outcome is told as
-        unknown. A request id that is under way already joins that command. Cancelling only ends the waiting.
+        ``deadline``: Trio's time; not sent by then it never will be, and unanswered by then the outcome is unknown.
+        ``answer_by``, a little later: returns by then what holds whatever becomes of the commits under way. A request
+        id that is under way already joins that command. ``refused``: why no new command may be begun, if none may.
+        Cancelling only ends the waiting.
         """
         first = self._under_way.get(request_id)
         if first is not None:
             return await self._join(first, fingerprint, deadline)
-        refusal = self._refusal(command)
+        refusal = refused or self._refusal(command)
         if refusal is not None:
             return refusal
         record = CommandRecord(
@@ -70,8 +84,9 @@ class Commands:
         # From the look above to here nothing waits: one request id is one errand, and errands queue as they come.
         errand = self._under_way[request_id] = Errand(self._means, record, command, deadline)
         self._means.parts.start(self._carry, errand)
-        await errand.done.wait()
-        return _told(errand, fingerprint)
+        with trio.move_on_at(answer_by):
+            await errand.done.wait()
+        return _told(errand, fingerprint) if errand.over else errand.at_the_deadline()
 
     async def ask(self, command: Command) -> c.Answer | c.ChargerError | None:
         """A CALL of the gateway's own, in the same queue but not recorded. None: no answer in time.
@@ -155,22 +170,42 @@ class Commands:
 
     # --- the end of the session -------------------------------------------------------------------------------
 
-    def unfinished(self, ending: str) -> tuple[list[NewEvent], Callable[[], None]]:
-        """What the end of the session makes of the commands under way: events to commit, and how to tell callers.
+    def unfinished(self, ending: str) -> "Unfinished":
+        """What the end of the session makes of the commands under way.
 
-        If they can't be committed, the store settles them in the same way when it is back, when the charge point is
-        next opened, or at the next start; so telling is right either way.
+        If that can't be committed, the store settles them in the same way when it is back, when the charge point is
+        next opened, or at the next start; so what callers are answered is right either way.
         """
-        reason = ending if ending in NOTHING_SENT else "disconnected"
         left = [errand for errand in self._under_way.values() if not errand.over]
-        events = [event for errand in left if (event := errand.ended(reason)) is not None]
+        return Unfinished(left, ending, self._under_way.clear)
 
-        def tell() -> None:
-            for errand in left:
-                errand.tell(errand.record if errand.recorded else NOTHING_SENT.get(ending, OFFLINE))
-            self._under_way.clear()
 
-        return events, tell
+class Unfinished:
+    """The commands that are under way when their session ends: events to commit, and answers to their callers."""
+
+    def __init__(self, left: list[Errand], ending: str, cleared: Callable[[], None]) -> None:
+        self._left = left
+        self._ending = ending
+        self._cleared = cleared
+        self.reason = ending if ending in NOTHING_SENT else "disconnected"
+        self.doubtful = frozenset(errand.record.request_id for errand in left if errand.doubtful)
+        """Request ids of commands of which the disk may come to hold more than is known."""
+        self.events = [event for errand in left if (event := errand.ended(self.reason)) is not None]
+
+    async def read_back(self, journal: Journal, store: Store) -> None:
+        """Where the store has settled them already, take what it recorded. Raises ``StoreUnavailable``."""
+        for errand in self._left:
+            if errand.recorded:
+                record = await journal.read(store.command, errand.record.command_id)
+                if record is not None and record.state.final:
+                    errand.record = record
+
+    def tell(self) -> None:
+        """Answer the callers."""
+        for errand in self._left:
+            known = errand.recorded or errand.record.request_id in self.doubtful
+            errand.tell(errand.record if known else NOTHING_SENT.get(self._ending, OFFLINE))
+        self._cleared()
 
 
 def _told(errand: Errand, fingerprint: str) -> CallOutcome:

@@ -16,7 +16,7 @@ from gateway.domain.events import NewEvent
 from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import Journal, Observer
 from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Write, WriteResult
@@ -31,7 +31,13 @@ CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_POLICY, CLOSE_INTERNAL = 1000, 1001, 1008,
 
 
 class SessionOver(GatewayError):
-    """The session has lost its charge point or its store; whatever was being done for it stops here."""
+    """The session has lost its charge point or its store; whatever was being done for it stops here.
+
+    ``doubtful``: what was being committed may yet be found on the disk."""
+
+    def __init__(self, reason: str, *, doubtful: bool = False) -> None:
+        super().__init__(reason)
+        self.doubtful = doubtful
 
 
 @frozen
@@ -89,7 +95,8 @@ class Core:
         try:
             result = await self.journal.commit(Append(state.identity, state.epoch, events, guards), self._apply)
         except StoreUnavailable as error:
-            raise self._over("store-unavailable", CLOSE_INTERNAL) from error
+            doubtful = isinstance(error, CommitUnknown)
+            raise self._over("store-unavailable", CLOSE_INTERNAL, doubtful=doubtful) from error
         if isinstance(result, Appended | GuardFailed):
             return result
         if isinstance(result, Fenced):
@@ -142,6 +149,6 @@ class Core:
         except StoreUnavailable as error:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 
-    def _over(self, reason: str, code: int) -> SessionOver:
+    def _over(self, reason: str, code: int, *, doubtful: bool = False) -> SessionOver:
         self.end(reason, code=code)
-        return SessionOver(reason)
+        return SessionOver(reason, doubtful=doubtful)

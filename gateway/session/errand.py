@@ -26,7 +26,7 @@ from gateway.domain.protocol import ReadAnswer
 from gateway.domain.values import Flag
 from gateway.messages.rpc import CallError
 from gateway.session.calls import Answered, Calls, Exchange
-from gateway.session.core import Core
+from gateway.session.core import Core, SessionOver
 from gateway.session.keys import KeyChange
 from gateway.session.parts import Parts
 from gateway.session.readiness import Access, Readiness
@@ -74,6 +74,8 @@ class Errand:
         self.outcome: CallOutcome | None = None
         self.recorded = False
         """Whether the command is known to be on disk. Nothing of one that isn't has been sent."""
+        self.handed_over: CommandState | None = None
+        """The furthest state that the disk has been given and may therefore have, QUEUED or SENT; None: nothing."""
         self.repeats: CommandRecord | None = None
         """The command that has this one's request id already; this one was not recorded and is not carried."""
         self._means = means
@@ -124,7 +126,8 @@ class Errand:
         events: tuple[NewEvent, ...] = (self._event(queued, record.created_at),)
         if sent:
             events += (self._event(CommandSent(record.command_id, record.operation)),)
-        result = await self._commit(events, RequestIdUnused(record.request_id))
+        state = CommandState.SENT if sent else CommandState.QUEUED
+        result = await self._hand_over(state, events, RequestIdUnused(record.request_id))
         if isinstance(result, GuardFailed):
             assert result.existing is not None, "the guard that failed is the request id's"
             self.repeats = result.existing
@@ -153,7 +156,7 @@ class Errand:
             return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
         event = self._event(CommandSent(self.record.command_id, self.record.operation))
-        await self._commit((event,))
+        await self._hand_over(CommandState.SENT, (event,))
         self._is_sent(event)
         return True
 
@@ -247,13 +250,26 @@ class Errand:
 
     # --- without an answer ------------------------------------------------------------------------------------
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the disk may hold more of it than is known."""
+        known = self.record.state if self.recorded else None
+        return known in (None, CommandState.QUEUED) and self.handed_over is not known
+
     def ended(self, reason: str) -> NewEvent | None:
-        """What the end of the session makes of it, to be committed; None if nothing of it is on disk."""
-        if not self.recorded:
-            return None
-        sent = self.record.state is CommandState.SENT
+        """What the end of the session makes of it, to be committed; None if it is not known to be on disk."""
+        sent = self.handed_over is CommandState.SENT or not self.recorded
         event, self.record = self._end(CommandState.OUTCOME_UNKNOWN if sent else CommandState.NOT_SENT, reason)
-        return event
+        return event if self.recorded else None
+
+    def at_the_deadline(self) -> CommandRecord:
+        """What holds whatever the disk has kept by now and keeps later, for a caller who can't wait for it any longer.
+
+        Its deadline has passed: a command whose SENT has not been handed over never will be sent.
+        """
+        never = self.recorded and self.handed_over is CommandState.QUEUED
+        state = CommandState.NOT_SENT if never else CommandState.OUTCOME_UNKNOWN
+        return evolve(self.record, state=state, reason="deadline")
 
     async def _settle(self, state: CommandState, reason: str) -> None:
         """Record that there is no answer (yet), then tell it."""
@@ -268,6 +284,18 @@ class Errand:
         return event, evolve(self.record, state=state, reason=reason, finished_at=event.received_at)
 
     # --- small parts ------------------------------------------------------------------------------------------
+
+    async def _hand_over(
+        self, state: CommandState, events: tuple[NewEvent, ...], *guards: Guard
+    ) -> Appended | GuardFailed:
+        """Commit that the command is in ``state``, and remember that the disk may have it while that is not known."""
+        before, self.handed_over = self.handed_over, state
+        try:
+            return await self._commit(events, *guards)
+        except SessionOver as over:
+            if not over.doubtful:
+                self.handed_over = before
+            raise
 
     async def _commit(self, events: tuple[NewEvent, ...], *guards: Guard) -> Appended | GuardFailed:
         """Commit and know it. A charger that answers and hangs up at once (Reset) must not have its answer recorded

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 import structlog
 import trio
+from attrs import frozen
 
 from gateway.domain.commands import (
     CallOutcome,
     Command,
+    Refused,
     TriggeredMessage,
     TriggerMessage,
 )
@@ -25,7 +27,7 @@ from gateway.domain.vendor_data import REJECTED
 from gateway.errors import StoreUnavailable
 from gateway.messages import rpc
 from gateway.session.calls import Calls
-from gateway.session.commands import Commands
+from gateway.session.commands import Commands, Unfinished
 from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource
@@ -56,6 +58,19 @@ decides how many there are."""
 
 SETTLED_ALREADY = ("replaced", "deleted")
 """Ends that the store has settled in the same transaction that brought them about."""
+
+
+@frozen
+class Unrecorded:
+    """The end of a session that is not on the books: of its connection, and of the commands that it left.
+
+    ``doubtful``: request ids of commands of which the disk may come to hold more than is known.
+    """
+
+    epoch: int
+    reason: str
+    commands: str
+    doubtful: frozenset[str] = frozenset()
 
 
 class Session:
@@ -103,6 +118,8 @@ class Session:
         self._watch = watch
         self._endings = endings
         self._has_turn = False
+        self.unrecorded: Unrecorded | None = None
+        """Once it is over: what of its end is not on the books."""
         self._bad_messages = 0
         self._faults_logged = 0
         self._provisioned = False
@@ -124,9 +141,25 @@ class Session:
         """Ask the session to end; ``run`` returns when its end is recorded."""
         self._core.end(reason, code=code)
 
-    async def submit(self, command: Command, *, request_id: str, fingerprint: str, deadline: float) -> CallOutcome:
+    async def submit(
+        self,
+        command: Command,
+        *,
+        request_id: str,
+        fingerprint: str,
+        deadline: float,
+        answer_by: float,
+        refused: Refused | None = None,
+    ) -> CallOutcome:
         """As ``Commands.submit``."""
-        return await self._commands.submit(command, request_id=request_id, fingerprint=fingerprint, deadline=deadline)
+        return await self._commands.submit(
+            command,
+            request_id=request_id,
+            fingerprint=fingerprint,
+            deadline=deadline,
+            answer_by=answer_by,
+            refused=refused,
+        )
 
     async def commands_told(self) -> None:
         """As ``Commands.all_told``."""
@@ -390,16 +423,22 @@ class Session:
     async def _finish(self, ending: Ending) -> None:
         """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""
         core = self._core
-        recorded = ending.reason in SETTLED_ALREADY
-        settled, tell = self._commands.unfinished(ending.reason)
+        recorded = False
+        unfinished = self._commands.unfinished(ending.reason)
         self._calls.forget()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
                 try:
-                    recorded = recorded or await self._record_end(ending, settled)
+                    if ending.reason in SETTLED_ALREADY:
+                        recorded = True
+                        await self._read_back(unfinished)
+                    else:
+                        recorded = await self._record_end(ending, unfinished.events)
                 finally:
-                    tell()
+                    if not recorded or unfinished.doubtful:
+                        self.unrecorded = Unrecorded(self.epoch, ending.reason, unfinished.reason, unfinished.doubtful)
+                    unfinished.tell()
         except* Exception:
             log.exception("session ended badly", charge_point=core.identity, epoch=self.epoch)
         log.info(
@@ -411,6 +450,15 @@ class Session:
             code=ending.code,
             recorded=recorded,
         )
+
+    async def _read_back(self, unfinished: Unfinished) -> None:
+        """Callers are answered as it is recorded, by whom and why ever it was."""
+        core = self._core
+        with trio.move_on_after(core.limits.end_deadline):
+            try:
+                await unfinished.read_back(core.journal, core.store)
+            except StoreUnavailable:
+                pass  # then as it can be expected to be
 
     async def _record_end(self, ending: Ending, settled: list[NewEvent]) -> bool:
         """Whether it is on disk. If not, the store is told when it is back (``app.housekeeping``), or settles it

@@ -1,9 +1,10 @@
 """The store's contract: batch-shaped writes, plain reads. Synchronous; callers bring their own threads.
 
 ``commit`` is the only way to write. A batch is one database transaction: when it returns, every write in it that
-answered is on disk (fsync'd); if it raises, none is, as far as anybody can tell (a commit whose fsync failed may yet
-be there). ``StoreUnavailable`` says that the store can't, now; any other exception says that one of the writes can't
-be, and a caller that commits several sessions' writes together then tries them one by one.
+answered is on disk (fsync'd); if it raises ``CommitUnknown``, all or none of them may yet be found there (a commit
+whose fsync failed); after any other exception none is. ``StoreUnavailable`` says that the store can't, now; an
+exception that is none says that one of the writes can't be, and a caller that commits several sessions' writes together
+then tries them one by one.
 
 One write's refusal (``Fenced``, ``GuardFailed``, ``Exists``, ``Missing``) is its answer and leaves its neighbours in
 the batch alone. Any implementation passes the one suite in ``tests/store``. Reads see committed data only, and may run
@@ -52,12 +53,17 @@ class Append:
 @frozen
 class OpenSession:
     """A new owner: raises the epoch, settles what the previous owner left (QUEUED commands become NOT_SENT, SENT
-    ones OUTCOME_UNKNOWN, and a ``charge_point.disconnected`` with reason ``replaced`` if it had not said so itself),
-    appends ``connected``, and answers ``Opened`` with the state to start from; or ``Missing``."""
+    ones OUTCOME_UNKNOWN, and a ``charge_point.disconnected`` if it is not recorded yet), appends ``connected``, and
+    answers ``Opened`` with the state to start from; or ``Missing``.
+
+    ``left`` is why the previous connection ended, ``commands_left`` why its commands did, for what is settled: other
+    than a takeover only where the previous owner could not record its own end."""
 
     charge_point: str
     connected: ChargePointConnected
     at: datetime
+    left: str = "replaced"
+    commands_left: str = "disconnected"
 
 
 @frozen

@@ -308,6 +308,7 @@ class Crowd:
     class Idle:
         epoch = 1
         last_heard = 0.0
+        unrecorded = None
 
         def __init__(self, crowd: "Crowd", identity: str) -> None:
             self._crowd = crowd

@@ -25,7 +25,6 @@ class Cause:
     commands: str
 
 
-REPLACED = Cause("replaced", "disconnected")
 RESTARTED = Cause("gateway-restarted", "gateway-restarted")
 DELETED = Cause("deleted", "deleted")
 

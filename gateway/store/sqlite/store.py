@@ -13,7 +13,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Clock, Registration
-from gateway.errors import StoreCorrupt, StoreError, StoreReplaced, StoreUnavailable
+from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreReplaced, StoreUnavailable
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
@@ -47,6 +47,10 @@ SETTLE_STEP = 200
 
 PROBE_BYTES = 64 * 1024
 """What a probe writes: enough that a disk with room for it has room for a batch too."""
+
+NOTHING_WRITTEN = (apsw.FullError, apsw.ReadOnlyError, apsw.BusyError)
+"""Errors of COMMIT after which nothing of the transaction is found again. After others it may be: the log may hold all
+of a commit whose sync failed, and be read so after a crash."""
 
 _WAY_OUT = (
     "Keep a copy of it with its -wal file, then restore a backup, or recover what can be read; docs/store.md says how"
@@ -164,11 +168,14 @@ class SqliteStore:
 
     def _write(self, work: Callable[[Books], R]) -> R:
         """One transaction: ``work``, then COMMIT, or nothing."""
+        sealing = False
         with self._lock:
             try:
                 books = self._writer()
                 books.begin()
                 result = work(books)
+                books.flush()
+                sealing = True
                 books.commit()
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 # Writing on would spread the damage, and could promise nothing.
@@ -178,7 +185,10 @@ class SqliteStore:
                 raise StoreUnavailable(self._damage) from error
             except apsw.Error as error:
                 self._undo()
-                raise mapped(error, self._path) from error
+                why = mapped(error, self._path)
+                if sealing and not isinstance(error, NOTHING_WRITTEN):
+                    raise CommitUnknown(str(why)) from error
+                raise why from error
             except BaseException:
                 self._undo()
                 raise

@@ -28,7 +28,7 @@ from gateway.store.api import (
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
 from gateway.store.sqlite.lives import MAX_NUMBER
-from gateway.store.sqlite.settling import DELETED, REPLACED, end_reservations, lose_transactions, settle
+from gateway.store.sqlite.settling import DELETED, Cause, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import trim
 from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros
 
@@ -81,7 +81,7 @@ def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
     owner = _present(books, write.charge_point)
     if owner is None:
         return Missing()
-    settled = settle(books, owner, REPLACED, write.at)
+    settled = settle(books, owner, Cause(write.left, write.commands_left), write.at)
     books.raise_epoch(owner)
     books.flush()  # what the previous owner said last may be in this very batch
     connected = books.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
