@@ -5,8 +5,8 @@ Trio side starts that loop, ends it and joins its thread.
 """
 
 from gateway.bridge.bridge import Bridge
-from gateway.bridge.errors import BridgeError, Overloaded, Unavailable
+from gateway.bridge.errors import BridgeError, Interrupted, Overloaded, Unavailable
 from gateway.bridge.stream import Stream
 from gateway.bridge.thread import Started
 
-__all__ = ["Bridge", "BridgeError", "Overloaded", "Started", "Stream", "Unavailable"]
+__all__ = ["Bridge", "BridgeError", "Interrupted", "Overloaded", "Started", "Stream", "Unavailable"]

@@ -2,8 +2,8 @@
 
 A call becomes a task in the bridge's Trio nursery; a stream a task that advances an asynchronous generator as far as
 its reader has given it credit. Cancellation goes both ways: an asyncio task that is cancelled cancels the Trio scope
-of what it waits for; a bridge that is cancelled in Trio ends its calls with ``Unavailable`` and cancels the asyncio
-main function.
+of what it waits for; a bridge that is cancelled in Trio ends its calls with ``Interrupted`` and cancels the asyncio
+main function. ``Unavailable`` says that nothing was begun, ``Interrupted`` that what was begun has an unknown end.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from gateway.bridge.call import Call
-from gateway.bridge.errors import Overloaded
+from gateway.bridge.errors import Overloaded, Unavailable
 from gateway.bridge.lanes import Lanes
 from gateway.bridge.mailbox import Callback, Mailbox
 from gateway.bridge.stream import Stream
@@ -48,6 +48,8 @@ class Bridge:
         self._max_streams = max_streams
         # asyncio's
         self._calls = 0
+        self._waiting: set[Call[Any]] = set()
+        self._interrupted = False
         self._streams = 0
 
     # --- in Trio ----------------------------------------------------------------------------------------------
@@ -104,15 +106,18 @@ class Bridge:
     async def call(self, fn: Callable[[*Ts], Awaitable[T]], *args: *Ts, timeout: float | None = None) -> T:
         """Run ``fn(*args)`` in Trio and return what it returns or raise what it raises.
 
-        ``timeout`` in seconds: the function is cancelled then and TimeoutError raised. Raises Overloaded and
-        Unavailable. Cancelling cancels the function, and does not wait for it to end; until then it counts.
+        ``timeout`` in seconds: the function is cancelled then and TimeoutError raised. Raises Overloaded, Unavailable
+        and Interrupted. Cancelling cancels the function, and does not wait for it to end; until then it counts.
         """
+        if self._interrupted:
+            raise Unavailable("the gateway is stopping")
         if self._calls >= self._max_calls:
             raise Overloaded(f"{self._calls} calls are under way already")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = Call(self._lanes, fn, args, timeout, future, self._call_ended)
         self._lanes.to_trio(call.start)
         self._calls += 1
+        self._waiting.add(call)
         try:
             return await future
         except asyncio.CancelledError:
@@ -121,7 +126,15 @@ class Bridge:
                 future.exception()  # it came too late to be raised; without this asyncio would complain
             raise
         finally:
+            self._waiting.discard(call)
             del future  # whose exception would know this frame, and this frame it
+
+    def interrupt(self) -> None:
+        """End all calls under way, with ``Interrupted``; what runs of them in Trio is cancelled. No call is begun after
+        this."""
+        self._interrupted = True
+        for call in tuple(self._waiting):
+            call.interrupt()
 
     def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts, depth: int = STREAM_DEPTH) -> Stream[T]:
         """The items of the asynchronous generator ``fn(*args)``, which runs in Trio; to be used with ``async with``.

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from gateway.bridge.errors import Unavailable
+from gateway.bridge.errors import Interrupted, Unavailable
 from gateway.bridge.lanes import Lanes
 
 T = TypeVar("T")
@@ -44,6 +44,12 @@ class Call(Generic[T]):
         if self._future is not None:
             self._lanes.request(self._scope.cancel)
 
+    def interrupt(self) -> None:
+        """End the waiting with ``Interrupted`` and cancel what runs in Trio. Repeating it does nothing."""
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(Interrupted("the gateway is stopping"))
+            self.withdraw()
+
     def _settle(self, result: T | None, error: BaseException | None) -> None:
         self._ended()
         future, self._future = self._future, None
@@ -75,7 +81,7 @@ class Call(Generic[T]):
             error = raised
         except BaseException:
             # The bridge is cancelled, or the whole program is being interrupted.
-            self._tell(None, Unavailable("the gateway is stopping"))
+            self._tell(None, Interrupted("the gateway is stopping"))
             raise
         try:
             self._tell(result, error)

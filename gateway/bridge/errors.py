@@ -8,7 +8,11 @@ class BridgeError(GatewayError):
 
 
 class Unavailable(BridgeError):
-    """The other loop is not there, no longer there, or ended while it was at it."""
+    """The other loop is not there, or no longer: nothing was begun, unless it is an ``Interrupted``."""
+
+
+class Interrupted(Unavailable):
+    """The other loop ended while it was at it, or nobody waits for it any longer: what it did is not known."""
 
 
 class Overloaded(BridgeError):

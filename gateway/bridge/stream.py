@@ -10,7 +10,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import trio
 
-from gateway.bridge.errors import Unavailable
+from gateway.bridge.errors import Interrupted, Unavailable
 from gateway.bridge.lanes import Lanes
 
 T = TypeVar("T")
@@ -47,6 +47,8 @@ class Stream(Generic[T]):
         self._taken = 0
         self._items: deque[T] = deque()
         self._ended = False
+        self.finished = False
+        """Whether the generator came to its end, by itself or by raising, and ``close`` did not come before that."""
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
         # Trio's
@@ -112,7 +114,7 @@ class Stream(Generic[T]):
     def _end(self, error: BaseException | None) -> None:
         self._report_ended()
         if not self._ended:
-            self._ended = True
+            self._ended = self.finished = True
             self._error = error
             self._wake()
 
@@ -135,7 +137,7 @@ class Stream(Generic[T]):
         except Exception as raised:
             error = raised
         except BaseException:
-            self._tell_end(Unavailable("the gateway is stopping"))
+            self._tell_end(Interrupted("the gateway is stopping"))
             raise
         try:
             self._tell_end(error)

@@ -4,6 +4,7 @@ import trio
 from attrs import evolve, field, frozen
 
 from gateway.control.failures import Failure, Status, already_exists, invalid, not_found, stale
+from gateway.control.handover import changing, nothing_changed
 from gateway.control.ports import Commands, Journal
 from gateway.domain import identity as identity_rule
 from gateway.domain.commands import Violation
@@ -136,8 +137,10 @@ class ChargePoints:
 
     async def disconnect(self, identity: str) -> None:
         """End its session; it may come back."""
+        changing()
         if self._commands.disconnect(identity):
             return
+        nothing_changed()
         record = await self.get(identity)
         seen = record.connection.last_heard or record.connection.since
         raise Failure(

@@ -4,7 +4,7 @@ import re
 
 import trio
 
-from gateway.control.failures import Failure, Status, invalid, not_found
+from gateway.control.failures import Failure, Status, invalid, not_found, outcome_unknown
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import (
     ChargerError,
@@ -13,6 +13,7 @@ from gateway.domain.commands import (
     CommandState,
     RefusalReason,
     Refused,
+    Unknown,
     Violation,
 )
 from gateway.domain.values import Clock
@@ -38,6 +39,7 @@ _REFUSALS = {
     RefusalReason.REQUEST_ID_REUSED: Status.INVALID_ARGUMENT,
     RefusalReason.DRAINING: Status.UNAVAILABLE,
     RefusalReason.STORE_UNAVAILABLE: Status.UNAVAILABLE,
+    RefusalReason.NOT_SENT: Status.DEADLINE_EXCEEDED,
 }
 
 STOPPED = frozenset({"draining", "store-unavailable", "gateway-restarted"})
@@ -45,7 +47,7 @@ STOPPED = frozenset({"draining", "store-unavailable", "gateway-restarted"})
 
 
 class CommandCalls:
-    """Raises ``Failure`` for every outcome but a confirmation, and ``StoreUnavailable``."""
+    """``carry`` raises ``Failure`` for every outcome but a confirmation; the others also ``StoreUnavailable``."""
 
     def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
         self._journal = journal
@@ -53,21 +55,30 @@ class CommandCalls:
         self._commands = commands
         self._clock = clock
 
-    async def carry(self, identity: str, command: Command, request_id: str, timeout: float) -> CommandRecord:
+    async def carry(
+        self, identity: str, command: Command, request_id: str, timeout: float, patience: float | None = None
+    ) -> CommandRecord:
         """Carry a command to its charger: the record, answered with a confirmation.
 
-        ``timeout`` in seconds. Cancelling ends the waiting only: the command goes its way.
+        ``timeout`` in seconds: not sent by then it never will be; 0 and less begins nothing, but an earlier command
+        with the same request id is found. ``patience`` in seconds, more than that: returns or raises by then, by
+        default a little later. Cancelling ends the waiting only: the command goes its way.
         """
         violations = _violations(identity, request_id)
         if violations:
             raise invalid(*violations)
-        if timeout <= 0:
-            raise Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", "the deadline leaves no time to send anything")
-        begun = self._clock()
-        deadline = trio.current_time() + timeout
-        outcome = await self._commands.call(identity, command, request_id=request_id, deadline=deadline)
+        begun, now = self._clock(), trio.current_time()
+        outcome = await self._commands.call(
+            identity,
+            command,
+            request_id=request_id,
+            deadline=now + timeout,
+            answer_by=None if patience is None else now + patience,
+        )
         if isinstance(outcome, Refused):
-            raise _refused(outcome, identity)
+            raise _refused(outcome, identity, request_id)
+        if isinstance(outcome, Unknown):
+            raise unknown(identity, request_id, outcome.reason, outcome.message)
         return _confirmed(outcome, repeated=outcome.created_at < begun)
 
     async def get(self, command_id: str) -> CommandRecord:
@@ -93,17 +104,30 @@ def _violations(identity: str, request_id: str) -> list[Violation]:
     return found
 
 
-def _refused(refusal: Refused, identity: str) -> Failure:
+def unknown(identity: str, request_id: str, cause: str, message: str) -> Failure:
+    """The outcome of a command that can't even be looked up."""
+    return outcome_unknown(
+        f"{message}; repeat it with the same request_id to learn its outcome",
+        cause,
+        {"charge_point": identity, "request_id": request_id},
+    )
+
+
+def _refused(refusal: Refused, identity: str, request_id: str) -> Failure:
     violations = refusal.violations
     if refusal.reason is RefusalReason.REQUEST_ID_REUSED:
         violations = (Violation("request_id", refusal.message),)
-    metadata = {"charge_point": identity, **refusal.metadata}
+    metadata = {"charge_point": identity, "request_id": request_id, **refusal.metadata}
     return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, violations)
 
 
 def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
     """The record if it holds a confirmation; raises what else became of the command."""
-    metadata = {"charge_point": record.charge_point, "command_id": record.command_id}
+    metadata = {
+        "charge_point": record.charge_point,
+        "request_id": record.request_id,
+        "command_id": record.command_id,
+    }
     match record.state:
         case CommandState.ANSWERED if record.error is not None:
             raise _charger_error(record.error, metadata)
@@ -112,12 +136,11 @@ def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
         case CommandState.NOT_SENT:
             raise _not_sent(record, metadata, repeated)
         case _:
-            raise Failure(
-                Status.ABORTED,
-                "OUTCOME_UNKNOWN",
-                f"{record.operation} was sent, and there is no answer ({record.reason}): it may have been carried "
-                "out. A late answer becomes an event and the command's outcome",
-                {**metadata, "cause": record.reason},
+            raise outcome_unknown(
+                f"there is no answer to {record.operation} ({record.reason}), and it may have been carried out. A late "
+                "answer becomes an event and the command's outcome",
+                record.reason,
+                metadata,
             )
 
 
@@ -129,7 +152,7 @@ def _charger_error(error: ChargerError, metadata: dict[str, str]) -> Failure:
 
 
 def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -> Failure:
-    """Nothing went out. UNAVAILABLE invites to repeat blindly, so it is not told to who already does: the same
+    """Nothing went out. UNAVAILABLE invites to repeat blindly, so a repeated request does not get it: the same
     request id gives this outcome for ever."""
     metadata = {**metadata, "cause": record.reason}
     message = f"{record.operation} was not sent ({record.reason})"
@@ -142,7 +165,8 @@ def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -
     if record.reason in STOPPED:
         if repeated:
             message += "; that is this request_id's outcome, so ask with another one"
-        return Failure(Status.ABORTED if repeated else Status.UNAVAILABLE, "NOT_SENT", message, metadata)
+        status = Status.FAILED_PRECONDITION if repeated else Status.UNAVAILABLE
+        return Failure(status, "NOT_SENT", message, metadata)
     seen = record.finished_at.isoformat() if record.finished_at is not None else "unknown"
     return Failure(
         Status.FAILED_PRECONDITION,

@@ -18,9 +18,11 @@ class Status(StrEnum):
     ALREADY_EXISTS = "ALREADY_EXISTS"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     ABORTED = "ABORTED"
+    """For a stale etag alone: generic layers repeat it, and that changes nothing."""
     OUT_OF_RANGE = "OUT_OF_RANGE"
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
     UNIMPLEMENTED = "UNIMPLEMENTED"
+    UNKNOWN = "UNKNOWN"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
@@ -43,6 +45,13 @@ class Failure(GatewayError):
         self.message = message
         self.metadata = metadata or {}
         self.violations = violations
+
+
+def outcome_unknown(message: str, cause: str, metadata: dict[str, str]) -> Failure:
+    """It may have been done, or not. ``cause`` is why that isn't known, as in a command's ``reason``.
+
+    UNKNOWN, because generic layers repeat ABORTED and UNAVAILABLE."""
+    return Failure(Status.UNKNOWN, "OUTCOME_UNKNOWN", message, {**metadata, "cause": cause})
 
 
 def invalid(*violations: Violation, reason: str = "INVALID_REQUEST") -> Failure:

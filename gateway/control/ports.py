@@ -40,8 +40,11 @@ class LiveConnection(Protocol):
 class Commands(Protocol):
     """The way to live sessions: the router."""
 
-    async def call(self, identity: str, command: Command, *, request_id: str, deadline: float) -> CallOutcome:
-        """Carry a command: the finished record, or why there is none. ``deadline`` in Trio's time.
+    async def call(
+        self, identity: str, command: Command, *, request_id: str, deadline: float, answer_by: float | None = None
+    ) -> CallOutcome:
+        """Carry a command: the finished record, or why there is none. ``deadline`` in Trio's time; one that has passed
+        begins no new command. Returns by ``answer_by``, by default a little after the deadline.
 
         The same ``request_id`` again gives the first outcome and sends nothing. Cancelling ends the waiting only.
         """

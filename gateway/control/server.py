@@ -27,6 +27,7 @@ from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.diagnosing import Diagnosing
 from gateway.control.fleets import Fleets
+from gateway.control.handover import ChangingJournal
 from gateway.control.id_tags import IdTags
 from gateway.control.messages.batches import BatchMessages
 from gateway.control.ports import Authorizer, Commands, Diagnostics, Feed, Journal
@@ -58,6 +59,9 @@ MAX_RPCS = 8192
 
 MAX_STREAMS_PER_CONNECTION = 1000
 """A client library opens one connection, and multiplexes its calls on it."""
+
+LAST_ANSWER_SECONDS = 0.5
+"""For the answers to calls that are ended when the server stops: they are ready, and have to be written."""
 
 SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics", "VendorData")
 """What there is, as health and reflection name it."""
@@ -125,12 +129,13 @@ class ControlServer:
         self._grace: float | None = None
         self._changed: asyncio.Event | None = None
         timeout = settings.default_timeout
+        changes = ChangingJournal(journal)
         self._charge_points = ChargePointRpcs(
-            self._bridge, timeout, ChargePoints(journal, store, commands, clock), Fleets(journal, store, clock)
+            self._bridge, timeout, ChargePoints(changes, store, commands, clock), Fleets(changes, store, clock)
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
-        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(journal, store, authorizer, clock))
+        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
         watching = Watching(feed, store.store_id, settings.idle, store.generations, from_another_life)
         messages = BatchMessages(store.store_id, store.generations)
         self._events = EventRpcs(self._bridge, timeout, watching, messages)
@@ -147,7 +152,8 @@ class ControlServer:
     async def run(self, *, task_status: Any = None) -> None:
         """Serve until drained or cancelled; a Trio task. Reports the port that it listens on as started.
 
-        Raises SettingsError if it can't listen. Cancelling ends calls under way with UNAVAILABLE.
+        Raises SettingsError if it can't listen. Cancelling ends calls under way: reads with UNAVAILABLE, and with
+        OUTCOME_UNKNOWN what may have changed something.
         """
         if task_status is None:
             await self._bridge.run(self._serve)
@@ -186,19 +192,27 @@ class ControlServer:
         await server.start()
         log.info("control interface listens", host=self._settings.host, port=port, tls=self._settings.tls is not None)
         started(port)
-        grace: float | None = 0.0
+        grace = 0.0
         try:
             while self._grace is None:
                 self._changed.clear()
                 await _set_health(servicer, names, self._ready)
                 await self._changed.wait()
-            grace = self._grace
+            grace = self._grace or 0.0
             await servicer.enter_graceful_shutdown()
         finally:
             for service in self._services:
                 service.stop()
-            await server.stop(grace)
+            await self._stop(server, grace)
             log.info("control interface stopped")
+
+    async def _stop(self, server: grpc.aio.Server, grace: float) -> None:
+        """Calls may finish for ``grace`` seconds. What is left then is answered that its outcome is not known: gRPC
+        would end it without a reason."""
+        stopping = asyncio.ensure_future(server.stop(grace + LAST_ANSWER_SECONDS))
+        await asyncio.wait((stopping,), timeout=grace)
+        self._bridge.interrupt()
+        await stopping
 
     @property
     def _services(self) -> tuple[Service, ...]:

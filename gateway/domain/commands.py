@@ -345,7 +345,7 @@ class CommandRecord:
 
 
 class RefusalReason(StrEnum):
-    """Why no command came into being. Nothing was recorded and nothing was sent, now or earlier under its request id."""
+    """Why no command came into being. Nothing was recorded or sent, now or earlier under its request id."""
 
     UNKNOWN_CHARGE_POINT = "UNKNOWN_CHARGE_POINT"
     UNKNOWN_TRANSACTION = "UNKNOWN_TRANSACTION"

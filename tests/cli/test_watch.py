@@ -23,7 +23,7 @@ from gateway.cli.watch import decode_token, encode_token
 from tests.cli.fakes import Failure, at
 
 ONE = common_pb2.ConnectorAddress(evse=1, connector=1)
-GONE = Failure(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping; nothing was sent", "DRAINING")
+GONE = Failure(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping; nothing was done", "DRAINING")
 TOO_OLD = Failure(grpc.StatusCode.OUT_OF_RANGE, "below retention", "BELOW_RETENTION")
 
 

@@ -57,7 +57,7 @@ class FakeCommands:
     connections: dict = field(factory=dict)
     told: list = field(factory=list)
 
-    async def call(self, identity, command, *, request_id, deadline):
+    async def call(self, identity, command, *, request_id, deadline, answer_by=None):
         self.calls.append((identity, command, request_id, deadline - trio.current_time()))
         self.begun.set()
         try:

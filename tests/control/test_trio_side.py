@@ -11,7 +11,7 @@ from gateway.control.commands import CommandCalls
 from gateway.control.failures import Failure, Status
 from gateway.control.id_tags import ATTEMPTS, IdTags, TagFields
 from gateway.control.watching import Watching
-from gateway.domain.commands import CommandState, Reset, ResetType
+from gateway.domain.commands import CommandState, RefusalReason, Refused, Reset, ResetType
 from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
@@ -67,21 +67,21 @@ async def test_the_router_is_given_the_deadline_in_trio_s_time(autojump_clock):
     assert (identity, command, request_id, left) == ("CP1", RESET, "r1", 5.0)
 
 
-async def test_no_time_left_means_not_sent_without_asking(autojump_clock):
-    """The caller is told at once."""
-    commands = FakeCommands()
+async def test_the_router_is_asked_also_where_no_time_is_left_to_send(autojump_clock):
+    """Only it knows whether the request is a repeated one, whose command was sent."""
+    commands = FakeCommands(outcome=Refused(RefusalReason.NOT_SENT, "nothing was sent"))
     for timeout in (0.0, -3.0):
         with pytest.raises(Failure) as caught:
-            await calls(commands).carry("CP1", RESET, "r1", timeout)
+            await calls(commands).carry("CP1", RESET, "r1", timeout, 0.1)
         assert (caught.value.status, caught.value.reason) == (Status.DEADLINE_EXCEEDED, "NOT_SENT")
-    assert commands.calls == []
+    assert [left for *_, left in commands.calls] == [0.0, -3.0]
 
 
 async def test_unavailable_is_told_for_a_new_command_only(autojump_clock):
     """Repeating blindly with the same id would give the first outcome for ever."""
     fresh = answered(state=CommandState.NOT_SENT, answer=None, reason="draining", created_at=NOW)
     old = answered(state=CommandState.NOT_SENT, answer=None, reason="draining", created_at=NOW.replace(year=2025))
-    for record, status in [(fresh, Status.UNAVAILABLE), (old, Status.ABORTED)]:
+    for record, status in [(fresh, Status.UNAVAILABLE), (old, Status.FAILED_PRECONDITION)]:
         with pytest.raises(Failure) as caught:
             await calls(FakeCommands(outcome=record)).carry("CP1", RESET, "r1", 5.0)
         assert (caught.value.status, caught.value.reason) == (status, "NOT_SENT")

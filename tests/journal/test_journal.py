@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.journal import Journal, Numbers
 from gateway.journal import journal as constants
 from gateway.store.api import Append, Appended, RecordLastHeard
@@ -452,7 +452,7 @@ async def test_who_submits_to_a_disk_that_hangs_is_told_once(journal, store, dis
     disk.gate.set()
     await journal.wait_healthy()
     await trio.sleep(1)
-    assert told == [StoreUnavailable]
+    assert told == [CommitUnknown]
 
 
 async def test_a_bug_in_who_is_told_is_nobody_else_s(journal, autojump_clock):
@@ -476,7 +476,7 @@ async def test_who_submitted_is_told_when_the_journal_ends(store, disk, autojump
         journal.submit(write(), lambda _, result: told.append(type(result)))
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert told == [StoreUnavailable]
+    assert told == [CommitUnknown]
 
 
 # --- bugs -----------------------------------------------------------------------------------------------------

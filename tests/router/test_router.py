@@ -14,6 +14,7 @@ from gateway.domain.commands import (
     RefusalReason,
     Refused,
     RemoteStopTransaction,
+    Unknown,
 )
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import Registration
@@ -138,12 +139,14 @@ async def test_a_session_that_is_not_running_yet_is_offline(harness: Harness, au
     assert "last_seen" in refused.metadata
 
 
-async def test_a_store_that_cannot_be_read_leaves_open_whether_there_is_such_a_charge_point(
+async def test_a_store_that_cannot_be_read_leaves_open_whether_the_request_is_a_repeated_one(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Nothing was sent; the client may repeat."""
+    """Unknown: a command with its id may have been sent long ago."""
     harness.journal.failing = True
-    assert (await refusal(harness)).reason is RefusalReason.STORE_UNAVAILABLE
+    outcome = await call(harness)
+    assert isinstance(outcome, Unknown)
+    assert (outcome.request_id, outcome.reason) == ("r", "store-unavailable")
 
 
 async def test_a_repeated_request_is_answered_from_the_books_also_when_it_would_be_refused_now(

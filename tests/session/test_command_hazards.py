@@ -159,7 +159,7 @@ async def test_a_request_repeated_after_an_end_that_was_not_recorded_is_told_wha
 async def test_a_command_that_could_not_be_recorded_is_refused(harness: Harness, autojump_clock: MockClock) -> None:
     """Nothing was sent, and there is no command to ask for."""
     async with ready(harness) as (_charger, asked):
-        harness.journal.failing = True
+        harness.journal.failing = harness.journal.readable = True
         outcome = await asked.ask(ClearCache())()
         assert isinstance(outcome, Refused)
         assert outcome.reason is RefusalReason.STORE_UNAVAILABLE

@@ -49,7 +49,7 @@ SETTINGS = {
 OUTCOMES = frozenset(
     {
         (grpc.StatusCode.FAILED_PRECONDITION, "CHARGE_POINT_OFFLINE"),
-        (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN"),
+        (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "NOT_SENT"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     }

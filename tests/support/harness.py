@@ -12,7 +12,7 @@ from gateway.domain import codec
 from gateway.domain.events import Body, ChargePointConnected, StoredEvent
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
-from gateway.errors import StoreUnavailable
+from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.handlers.v16.routing import protocol
 from gateway.router.router import Router
 from gateway.session.endings import Endings
@@ -45,11 +45,17 @@ def virtual_clock() -> datetime:
 
 
 class DirectJournal:
-    """Commits in the calling task, without a thread, so that virtual time works. Can be told to fail or to stall."""
+    """Commits in the calling task, without a thread, so that virtual time works. Can be told to fail or to stall.
+
+    ``failing``: writes are refused, and reads too unless ``readable``. ``doubt``: a write ends in ``CommitUnknown``
+    after the stall, and is "kept" or "lost"."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self.failing = False
+        self.readable = False
+        self.read_seconds = 0.0
+        self.doubt = ""
         self.stall_seconds = 0.0
         self.commits: list[Write] = []
 
@@ -58,6 +64,12 @@ class DirectJournal:
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable("the disk is full")
         self.commits.append(write)
+        if self.doubt:
+            if self.doubt == "kept":
+                self.store.commit([write])
+            self.failing = True
+            await trio.sleep(self.stall_seconds)
+            raise CommitUnknown("a commit took too long")
         # Handing over is the point of no return: committed first, so that a cancelled waiter withdraws nothing.
         result = self.store.commit([write])[0]
         try:
@@ -80,8 +92,8 @@ class DirectJournal:
         trio.lowlevel.spawn_system_task(tell)
 
     async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
-        await trio.lowlevel.checkpoint()
-        if self.failing:
+        await trio.sleep(self.read_seconds)
+        if self.failing and not self.readable:
             raise StoreUnavailable("the disk can't be read")
         return fn(*args)
 

@@ -1,5 +1,6 @@
 """ChargePointService."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from gateway.api.v1 import charge_point_pb2 as pb
@@ -14,7 +15,7 @@ from gateway.control.messages.resources import charge_point
 from gateway.control.services.importing import receive, running
 from gateway.control.services.incoming import Incoming
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, streaming, unary
+from gateway.control.services.rpc import Context, Service, changing, streaming, unary
 from gateway.domain.values import Registration
 
 
@@ -27,11 +28,12 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         self._fleets = fleets
         self._importing = False
 
-    @unary
+    @changing
     async def CreateChargePoint(
         self, request: pb.CreateChargePointRequest, context: Context
     ) -> pb.CreateChargePointResponse:
-        made = await self.call(context, self._charge_points.create, _new(request))
+        new = _new(request)
+        made = await self.change(context, {"charge_point": new.identity}, self._charge_points.create, new)
         return pb.CreateChargePointResponse(
             charge_point=charge_point(made.record), generated_authorization_key=made.generated_key
         )
@@ -44,8 +46,9 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
             raise running()
         self._importing = True
         try:
-            fleet, validate_only = await receive(Incoming(requests, self.stopped))
-            async for news in self.stream(self._fleets.run, fleet, validate_only):
+            async with asyncio.timeout_at(self.until(context)):
+                fleet, validate_only = await receive(Incoming(requests, self.stopped))
+            async for news in self.stream_of_change(context, self._fleets.run, fleet, validate_only):
                 yield import_news(news)
         finally:
             self._importing = False
@@ -70,27 +73,30 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         messages, token = wanted.cut(records, lambda record: record.identity, charge_point)
         return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token)
 
-    @unary
+    @changing
     async def UpdateChargePoint(
         self, request: pb.UpdateChargePointRequest, context: Context
     ) -> pb.UpdateChargePointResponse:
-        changed = await self.call(context, self._charge_points.update, _change(request))
+        change = _change(request)
+        changed = await self.change(context, {"charge_point": change.identity}, self._charge_points.update, change)
         return pb.UpdateChargePointResponse(
             charge_point=charge_point(changed.record), generated_authorization_key=changed.generated_key
         )
 
-    @unary
+    @changing
     async def DeleteChargePoint(
         self, request: pb.DeleteChargePointRequest, context: Context
     ) -> pb.DeleteChargePointResponse:
-        await self.call(context, self._charge_points.delete, _identity(request.identity))
+        identity = _identity(request.identity)
+        await self.change(context, {"charge_point": identity}, self._charge_points.delete, identity)
         return pb.DeleteChargePointResponse()
 
-    @unary
+    @changing
     async def DisconnectChargePoint(
         self, request: pb.DisconnectChargePointRequest, context: Context
     ) -> pb.DisconnectChargePointResponse:
-        await self.call(context, self._charge_points.disconnect, _identity(request.identity))
+        identity = _identity(request.identity)
+        await self.change(context, {"charge_point": identity}, self._charge_points.disconnect, identity)
         return pb.DisconnectChargePointResponse()
 
 

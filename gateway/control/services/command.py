@@ -1,19 +1,24 @@
 """CommandService: an operation is how its request is read and what its result looks like."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, cast
 
+import structlog
+
 from gateway.api.v1 import command_pb2 as pb
 from gateway.api.v1.command_pb2_grpc import CommandServiceServicer
-from gateway.bridge import Bridge
-from gateway.control.commands import CommandCalls
-from gateway.control.failures import Failure
+from gateway.bridge import Bridge, Overloaded
+from gateway.control.commands import CommandCalls, unknown
+from gateway.control.failures import Failure, Status
 from gateway.control.messages import arguments as a
 from gateway.control.messages import commands as m
 from gateway.control.messages.reading import Fields
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, unary
+from gateway.control.services.rpc import Context, Service, cause_of, changing, unary
 from gateway.domain.commands import Command
+
+log = structlog.get_logger()
 
 Q = TypeVar("Q")
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -28,7 +33,7 @@ class Rpc(Protocol[Q_contra, M_co]):
 
 
 def _operation(read: Callable[[Q, Fields], Command], result: m.Result[M]) -> Rpc[Q, M]:
-    @unary
+    @changing
     async def carried(self: "CommandRpcs", request: Q, context: Context) -> M:
         return result(await self.carry(request, context, read))
 
@@ -45,21 +50,34 @@ class CommandRpcs(Service, CommandServiceServicer):
     async def carry(self, request: Any, context: Context, read: Callable[[Any, Fields], Command]) -> Any:
         """Read the request, carry the command; answers its record. What it must hold and didn't is told at once.
 
-        The bridge sets no deadline of its own: the outcome at the deadline is the session's to tell, because only it
-        knows whether anything was sent.
+        The outcome at the deadline is the session's to say, because only it knows whether anything was sent. Where
+        it can't be asked, no other word is true than that the outcome is unknown: an earlier call with the same
+        request id may have sent the command.
         """
         fields = Fields()
         fields.text("charge_point", request.charge_point)
         fields.text("request_id", request.request_id)
         command = read(request, fields)
         fields.check()
+        identity, request_id = request.charge_point, request.request_id
+        times = self.times(context)
         try:
-            return await self._bridge.call(
-                self._commands.carry, request.charge_point, command, request.request_id, self.timeout(context)
-            )
+            async with asyncio.timeout(times.last):
+                return await self._bridge.call(
+                    self._commands.carry, identity, command, request_id, times.work, times.answer
+                )
         except Failure as failure:
             failure.violations = tuple(map(a.in_request, failure.violations))
             raise
+        except Overloaded as error:
+            message = f"{error}; this call did nothing, and did not look for an earlier one with its request_id"
+            about = {"charge_point": identity, "request_id": request_id}
+            raise Failure(Status.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", message, about) from error
+        except Exception as error:
+            cause = cause_of(error)
+            if cause == "internal-error":
+                log.error("rpc failed", rpc=type(command).__name__, exc_info=error)
+            raise unknown(identity, request_id, cause, "the gateway can't say what became of it") from error
 
     CancelReservation = _operation(
         a.cancel_reservation,

@@ -10,7 +10,7 @@ from gateway.control.messages.reading import Fields
 from gateway.control.messages.resources import id_tag
 from gateway.control.services.charge_point import read_etag
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, unary
+from gateway.control.services.rpc import Context, Service, changing, unary
 
 CHANGEABLE = {
     "status": "status",
@@ -29,7 +29,7 @@ class IdTagRpcs(Service, IdTagServiceServicer):
         super().__init__(bridge, default_timeout)
         self._id_tags = id_tags
 
-    @unary
+    @changing
     async def CreateIdTag(self, request: pb.CreateIdTagRequest, context: Context) -> pb.CreateIdTagResponse:
         fields = Fields()
         fields.present("id_tag", request, "id_tag")
@@ -38,7 +38,8 @@ class IdTagRpcs(Service, IdTagServiceServicer):
                 fields.wrong(f"id_tag.{descriptor.name}", "is the gateway's to set")
         given = _fields(request.id_tag, fields, frozenset(CHANGEABLE))
         fields.check()
-        record = await self.call(context, self._id_tags.create, request.id_tag.id_tag, given)
+        about = {"id_tag": request.id_tag.id_tag}
+        record = await self.change(context, about, self._id_tags.create, request.id_tag.id_tag, given)
         return pb.CreateIdTagResponse(id_tag=id_tag(record))
 
     @unary
@@ -53,7 +54,7 @@ class IdTagRpcs(Service, IdTagServiceServicer):
         messages, token = wanted.cut(records, lambda record: record.id_tag, id_tag)
         return pb.ListIdTagsResponse(id_tags=messages, next_page_token=token)
 
-    @unary
+    @changing
     async def UpdateIdTag(self, request: pb.UpdateIdTagRequest, context: Context) -> pb.UpdateIdTagResponse:
         fields = Fields()
         given = request.id_tag
@@ -67,12 +68,14 @@ class IdTagRpcs(Service, IdTagServiceServicer):
         changed = _fields(given, fields, paths)
         fields.check()
         names = frozenset(CHANGEABLE[path] for path in paths)
-        record = await self.call(context, self._id_tags.update, given.id_tag, changed, names, revision)
+        about = {"id_tag": given.id_tag}
+        record = await self.change(context, about, self._id_tags.update, given.id_tag, changed, names, revision)
         return pb.UpdateIdTagResponse(id_tag=id_tag(record))
 
-    @unary
+    @changing
     async def DeleteIdTag(self, request: pb.DeleteIdTagRequest, context: Context) -> pb.DeleteIdTagResponse:
-        await self.call(context, self._id_tags.delete, _tag(request.id_tag))
+        tag = _tag(request.id_tag)
+        await self.change(context, {"id_tag": tag}, self._id_tags.delete, tag)
         return pb.DeleteIdTagResponse()
 
     @unary

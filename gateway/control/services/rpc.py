@@ -6,16 +6,19 @@ one place of the control plane where an exception of any kind is caught: a bug e
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
 import grpc
 import structlog
+from attrs import frozen
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
-from gateway.control.failures import Failure, Status
+from gateway.control.failures import Failure, Status, outcome_unknown
+from gateway.control.handover import Handover
 from gateway.control.messages.reading import MAX_VIOLATIONS
 from gateway.errors import StoreUnavailable
 
@@ -32,12 +35,41 @@ ERROR_DOMAIN = "gateway.api.v1"
 MARGIN_SECONDS = 0.25
 """The gateway answers so long before the caller's deadline: a client whose deadline passes never sees the reason."""
 
+LAST_SECONDS = 0.05
+"""So long before the caller's deadline a command is answered in any case, from asyncio's side alone: also where Trio's
+loop is held up. Time enough for the answer's way to a client near by."""
+
 MAX_TEXT = 1000
 """Characters of a text in a status. All of them travel in trailing metadata, of which gRPC takes 16 kB."""
 
 DETAILS_KEY = "grpc-status-details-bin"
 
-STOPPING = Failure(Status.UNAVAILABLE, "DRAINING", "the gateway is stopping; nothing was sent")
+STOPPING = Failure(Status.UNAVAILABLE, "DRAINING", "the gateway is stopping; nothing was done")
+
+TOO_LATE = Failure(
+    Status.DEADLINE_EXCEEDED, "DEADLINE", "the gateway could not do it before the deadline; nothing was done"
+)
+
+
+@frozen
+class Times:
+    """What a caller's deadline leaves, in seconds from now.
+
+    ``work``: to begin and do what is asked; may be negative. ``answer``: to answer what is known by then; always less
+    than the caller has. ``last``: to answer without waiting for Trio's loop.
+    """
+
+    work: float
+    answer: float
+    last: float
+
+    @classmethod
+    def of(cls, remaining: float) -> "Times":
+        """Below the margin nothing is begun, but a command may still be looked up."""
+        if remaining >= MARGIN_SECONDS:
+            return cls(remaining - MARGIN_SECONDS, remaining - MARGIN_SECONDS / 2, remaining - LAST_SECONDS)
+        share = LAST_SECONDS / MARGIN_SECONDS
+        return cls(remaining - MARGIN_SECONDS, remaining / 2, remaining * (1 - share))
 
 
 class Service:
@@ -55,30 +87,92 @@ class Service:
         for stream in tuple(self._open):
             stream.close()
 
-    def timeout(self, context: "grpc.aio.ServicerContext[Any, Any]") -> float:
-        """Seconds that are left for the work; may be negative."""
+    def times(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Times:
+        """What the caller's deadline leaves."""
         remaining: float | None = context.time_remaining()
-        return self._default_timeout if remaining is None else remaining - MARGIN_SECONDS
+        return Times.of(self._default_timeout + MARGIN_SECONDS if remaining is None else remaining)
 
     async def call(
         self, context: "grpc.aio.ServicerContext[Any, Any]", fn: Callable[[*Ts], Awaitable[T]], *args: *Ts
     ) -> T:
-        """Run ``fn(*args)`` in Trio, within the caller's deadline."""
-        return await self._bridge.call(fn, *args, timeout=max(0.0, self.timeout(context)))
+        """Run ``fn(*args)``, which changes nothing, in Trio, within the caller's deadline."""
+        async with self.in_time(context):
+            return await self._bridge.call(fn, *args)
+
+    async def change(
+        self,
+        context: "grpc.aio.ServicerContext[Any, Any]",
+        about: dict[str, str],
+        fn: Callable[[*Ts], Awaitable[T]],
+        *args: *Ts,
+    ) -> T:
+        """The same for what changes something. ``Failure`` says that nothing was done, or OUTCOME_UNKNOWN with
+        ``about`` in the metadata where that can't be known."""
+        handover = Handover()
+        try:
+            async with self.in_time(context):
+                return await self._bridge.call(handover.run, fn, *args)
+        except Exception as error:
+            raise given_up(error, handover, about, fn.__qualname__) from error
+
+    @asynccontextmanager
+    async def in_time(self, context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncGenerator[None, None]:
+        """TimeoutError where the caller's deadline leaves no (more) time."""
+        seconds = self.times(context).work
+        if seconds <= 0:
+            raise TimeoutError
+        async with asyncio.timeout(seconds):
+            yield
+
+    def until(self, context: "grpc.aio.ServicerContext[Any, Any]") -> float | None:
+        """When work for the caller must end, in the loop's time; None: it set no deadline, and no default holds for
+        what may take as long as its size demands."""
+        if context.time_remaining() is None:
+            return None
+        return asyncio.get_running_loop().time() + self.times(context).work
+
+    async def stream_of_change(
+        self,
+        context: "grpc.aio.ServicerContext[Any, Any]",
+        fn: Callable[[*Ts], AsyncGenerator[T, None]],
+        *args: *Ts,
+    ) -> AsyncGenerator[T, None]:
+        """As ``stream``, of a generator that changes something and ends when it has; within the caller's deadline."""
+        handover = Handover()
+        over = self.until(context)
+        try:
+            async with self._opened(handover.stream, fn, *args) as items:
+                while True:
+                    try:
+                        async with asyncio.timeout_at(over):
+                            item = await anext(items)
+                    except StopAsyncIteration:
+                        break
+                    yield item
+            if not items.finished:
+                raise STOPPING
+        except Exception as error:
+            raise given_up(error, handover, {}, fn.__qualname__) from error
 
     async def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncGenerator[T, None]:
         """The items of a generator in Trio, until the gateway stops (then Failure)."""
+        async with self._opened(fn, *args) as items:
+            async for item in items:
+                yield item
+        if self.stopped.is_set():
+            raise STOPPING
+
+    @asynccontextmanager
+    async def _opened(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncIterator[Stream[T]]:
+        """A stream over the bridge that ends when the gateway stops. Raises Failure if it has."""
         if self.stopped.is_set():
             raise STOPPING
         async with self._bridge.stream(fn, *args) as stream:
             self._open.add(stream)
             try:
-                async for item in stream:
-                    yield item
+                yield stream
             finally:
                 self._open.discard(stream)
-        if self.stopped.is_set():
-            raise STOPPING
 
 
 Context = Any
@@ -90,12 +184,25 @@ def unary(
 ) -> Callable[Concatenate[S, P], Awaitable[T]]:
     """A method ``(self, request, context)`` whose failures become statuses."""
 
+    return _answered(method, failure_of)
+
+
+def changing(
+    method: Callable[Concatenate[S, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Awaitable[T]]:
+    """The same for a method that changes something: after a bug it is not known what it did."""
+    return _answered(method, _failure_of_change)
+
+
+def _answered(
+    method: Callable[Concatenate[S, P], Awaitable[T]], failure: Callable[[Exception, str], Failure]
+) -> Callable[Concatenate[S, P], Awaitable[T]]:
     @wraps(method)
     async def answered(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await method(self, *args, **kwargs)
         except Exception as error:
-            refuse(args[1], failure_of(error, method.__name__))
+            refuse(args[1], failure(error, method.__name__))
         return None  # type: ignore[return-value]  # gRPC sends no message where the status isn't OK
 
     return answered
@@ -123,16 +230,50 @@ def failure_of(error: Exception, rpc: str) -> Failure:
         case Failure():
             return error
         case TimeoutError():
-            return Failure(Status.DEADLINE_EXCEEDED, "DEADLINE", "the gateway could not do it before the deadline")
+            return TOO_LATE
         case Unavailable():
             return STOPPING
         case Overloaded():
             return Failure(Status.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", str(error))
         case StoreUnavailable():
-            return Failure(Status.UNAVAILABLE, "STORE_UNAVAILABLE", "the store is unavailable")
+            return Failure(Status.UNAVAILABLE, "STORE_UNAVAILABLE", "the store is unavailable; nothing was done")
         case _:
             log.error("rpc failed", rpc=rpc, exc_info=error)
             return Failure(Status.INTERNAL, "INTERNAL", "a bug in the gateway; its log has more")
+
+
+def _failure_of_change(error: Exception, rpc: str) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    log.error("rpc failed", rpc=rpc, exc_info=error)
+    return outcome_unknown(MAYBE_DONE, cause_of(error), {})
+
+
+def given_up(error: Exception, handover: Handover, about: dict[str, str], rpc: str) -> Failure:
+    """What the caller of a change is answered that ended in ``error``."""
+    if handover.withdraw():
+        return failure_of(error, rpc)
+    if cause_of(error) == "internal-error" and not isinstance(error, Failure):
+        log.error("rpc failed", rpc=rpc, exc_info=error)
+    return outcome_unknown(MAYBE_DONE, cause_of(error), about)
+
+
+MAYBE_DONE = "it may have been done: read before it is asked for again"
+
+
+def cause_of(error: Exception) -> str:
+    """Why an outcome is not known, in the words of a command's ``reason``."""
+    match error:
+        case TimeoutError():
+            return "deadline"
+        case Unavailable():
+            return "draining"
+        case StoreUnavailable():
+            return "store-unavailable"
+        case Failure():  # another one has changed or removed it since
+            return "changed-since"
+        case _:
+            return "internal-error"
 
 
 def refuse(context: Context, failure: Failure) -> None:
