@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import structlog
-from attrs import evolve, frozen
+from attrs import frozen
 
 from gateway.app.admission import Principal
 from gateway.app.frames import Frames
@@ -19,7 +19,7 @@ from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
 from gateway.session.silence import Watch
-from gateway.store.api import Opened, OpenSession, RemoveCredentials, Store
+from gateway.store.api import Opened, RemoveCredentials, Store
 from gateway.transport.api import Transport
 
 log = structlog.get_logger()
@@ -110,12 +110,7 @@ class Chargers:
         peer = transport.peer
         address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
         connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
-        left = self._router.unrecorded(principal.identity)
-        opening = OpenSession(principal.identity, connected, self._clock())
-        if left is not None:
-            # What callers were answered then is what is recorded now.
-            opening = evolve(opening, left=left.reason, commands_left=left.commands)
-        opened = await self._journal.commit(opening)
+        opened = await self._journal.commit(self._router.opening(principal.identity, connected, self._clock()))
         if not isinstance(opened, Opened):
             return None
         log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)

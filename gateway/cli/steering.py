@@ -37,7 +37,8 @@ ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity
 RequestIdOption = Annotated[
     str | None,
     typer.Option(
-        "--request-id", help="Your id for this request: repeated, it returns the first outcome and sends nothing."
+        "--request-id",
+        help="Your id for this request: repeated, it sends nothing and returns what is known of that command.",
     ),
 ]
 TransactionOption = Annotated[str | None, typer.Option("--transaction", help="The transaction, by the gateway's id.")]

@@ -17,12 +17,13 @@ from attrs import define, evolve, frozen
 from gateway.domain.checks import check
 from gateway.domain.codec import canonical_bytes
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
+from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.session.commands import reused
 from gateway.session.ports import Journal
 from gateway.session.session import Session, Unrecorded
-from gateway.store.api import Store
+from gateway.store.api import OpenSession, Store
 
 T = TypeVar("T")
 
@@ -235,6 +236,14 @@ class Router:
     def _fingerprint(self, command: Command) -> str:
         """Tells commands apart without keeping their secrets: keyed by the store, so of no use beside it."""
         return hmac.digest(self._store.store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
+
+    def opening(self, identity: str, connected: ChargePointConnected, at: datetime) -> OpenSession:
+        """The write that opens a connection. It records the end of the one before, where that is not on the books, as
+        callers of its commands were answered."""
+        left = self._unrecorded.get(identity)
+        if left is None:
+            return OpenSession(identity, connected, at)
+        return OpenSession(identity, connected, at, left.reason, left.commands)
 
     def unrecorded(self, identity: str) -> Unrecorded | None:
         """How the charge point's last session here ended, where that is not on the books."""

@@ -277,3 +277,24 @@ async def test_callers_are_told_though_the_end_cannot_be_written(harness: Harnes
             record = await result()
         assert isinstance(record, CommandRecord)
         assert record.state is CommandState.OUTCOME_UNKNOWN
+
+
+async def test_a_request_repeated_after_a_late_answer_returns_that_answer(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The first outcome was unknown; what is known by now is the better answer, and nothing is sent again."""
+    async with ready(harness) as (charger, asked):
+        first = asked.ask(Reset(ResetType.SOFT), request_id="same", seconds=5)
+        message_id, _, _ = await charger.next_call("Reset")
+        assert (await first()).state is CommandState.OUTCOME_UNKNOWN
+        unknown = await asked.ask(Reset(ResetType.SOFT), request_id="same", seconds=5)()
+        assert unknown.state is CommandState.OUTCOME_UNKNOWN
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        second = await asked.ask(Reset(ResetType.SOFT), request_id="same")()
+        assert (second.state, second.late, second.answer) == (
+            CommandState.ANSWERED,
+            True,
+            StatusAnswer("Accepted"),
+        )
+        await charger.hears_nothing(60)

@@ -24,11 +24,11 @@ from gateway.session.session import Session
 from gateway.session.silence import Watch
 from gateway.store.api import (
     AllocateNumbers,
+    Append,
     CreateChargePoint,
     EventFilter,
     Numbers,
     Opened,
-    OpenSession,
     PutIdTag,
     Write,
     WriteResult,
@@ -48,7 +48,7 @@ class DirectJournal:
     """Commits in the calling task, without a thread, so that virtual time works. Can be told to fail or to stall.
 
     ``failing``: writes are refused, and reads too unless ``readable``. ``doubt``: a write ends in ``CommitUnknown``
-    after the stall, and is "kept" or "lost"."""
+    after the stall, and is "kept" or "lost"; ``doubt_of`` an event's type: only one with such an event."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
@@ -56,6 +56,7 @@ class DirectJournal:
         self.readable = False
         self.read_seconds = 0.0
         self.doubt = ""
+        self.doubt_of = ""
         self.stall_seconds = 0.0
         self.commits: list[Write] = []
 
@@ -64,7 +65,7 @@ class DirectJournal:
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable("the disk is full")
         self.commits.append(write)
-        if self.doubt:
+        if self.doubt and self._is_doubted(write):
             if self.doubt == "kept":
                 self.store.commit([write])
             self.failing = True
@@ -78,6 +79,10 @@ class DirectJournal:
             if applied is not None:
                 applied(write, result)
         return result
+
+    def _is_doubted(self, write: Write) -> bool:
+        events = write.events if isinstance(write, Append) else ()
+        return not self.doubt_of or any(self.doubt_of == event.body.TYPE for event in events)
 
     def submit(self, write: Write, told: Callable[[Write, WriteResult | Exception], None]) -> None:
         if self.failing:
@@ -141,7 +146,7 @@ class Harness:
 
     async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:
         connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
-        opened = await self.journal.commit(OpenSession(identity, connected, virtual_clock()))
+        opened = await self.journal.commit(self.router.opening(identity, connected, virtual_clock()))
         assert isinstance(opened, Opened)
         watch = Watch()
         session = Session(

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class ChargePointServiceStub:
     """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     def __init__(self, channel):
@@ -74,6 +77,9 @@ class ChargePointServiceStub:
 
 class ChargePointServiceServicer:
     """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     def CreateChargePoint(self, request, context):
@@ -90,7 +96,7 @@ class ChargePointServiceServicer:
         told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
         with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
         FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
-        happened, whole; repeated, it is told.
+        happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +188,9 @@ def add_ChargePointServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ChargePointService:
     """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     @staticmethod

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ChargePointServiceStub:
-    """Which chargers may connect, what is known of them, and whether they are there."""
+    """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,7 +46,7 @@ class ChargePointServiceStub:
     told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
     with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
     FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
-    happened, whole; repeated, it is told.
+    happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
     """
     GetChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]
     """One charge point. NOT_FOUND if there is none."""
@@ -62,7 +66,11 @@ class ChargePointServiceStub:
 
 @_typing.type_check_only
 class ChargePointServiceAsyncStub(ChargePointServiceStub):
-    """Which chargers may connect, what is known of them, and whether they are there."""
+    """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]  # type: ignore[assignment]
@@ -74,7 +82,7 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
     told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
     with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
     FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
-    happened, whole; repeated, it is told.
+    happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
     """
     GetChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]  # type: ignore[assignment]
     """One charge point. NOT_FOUND if there is none."""
@@ -93,7 +101,11 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
     """
 
 class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Which chargers may connect, what is known of them, and whether they are there."""
+    """Which chargers may connect, what is known of them, and whether they are there.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     @_abc_1.abstractmethod
     def CreateChargePoint(
@@ -115,7 +127,7 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
         with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
         FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
-        happened, whole; repeated, it is told.
+        happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
         """
 
     @_abc_1.abstractmethod

@@ -651,7 +651,7 @@ class Command(_message.Message):
     """Whether the answer came after its caller had been told that the outcome is unknown."""
     reason: _builtins.str
     """Why it was not sent or its outcome is unknown: "deadline", "timeout", "disconnected", "transaction-ended",
-    "draining", "deleted", "gateway-restarted"; more may come.
+    "draining", "deleted", "store-unavailable", "gateway-restarted"; more may come.
     """
     arguments_json: _builtins.str
     """What was asked, as JSON; secrets are redacted."""
@@ -1022,7 +1022,7 @@ class CancelReservationRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     reservation_id: _builtins.int
     """The caller's number of the reservation."""
@@ -1083,7 +1083,7 @@ class ChangeAvailabilityRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     type: Global___AvailabilityType.ValueType
     """Into or out of use. Required."""
@@ -1149,7 +1149,7 @@ class ChangeConfigurationRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     key: _builtins.str
     """The key; 1 to 50 characters. Required."""
@@ -1213,7 +1213,7 @@ class ClearCacheRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     def __init__(
         self,
@@ -1273,7 +1273,7 @@ class ClearChargingProfileRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     charging_profile_id: _builtins.int
     """The profile's number; then no other criterion may be set."""
@@ -1353,7 +1353,7 @@ class DataTransferRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     vendor_id: _builtins.str
     """Whose data; 1 to 255 characters. Required."""
@@ -1434,7 +1434,7 @@ class GetCompositeScheduleRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     rate_unit: _common_pb2.ChargingRateUnit.ValueType
     """The unit wanted. Unspecified: the charger chooses."""
@@ -1522,7 +1522,7 @@ class GetConfigurationRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1596,7 +1596,7 @@ class GetDiagnosticsRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     location: _builtins.str
     """Where to upload to: a URL of the directory. Required."""
@@ -1677,7 +1677,7 @@ class GetLocalListVersionRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     def __init__(
         self,
@@ -1736,7 +1736,7 @@ class RemoteStartTransactionRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     id_tag: _builtins.str
     """The tag to charge on; 1 to 20 characters. Required."""
@@ -1806,7 +1806,7 @@ class RemoteStopTransactionRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     transaction_id: _builtins.str
     """The gateway's id of the transaction. Required."""
@@ -1870,7 +1870,7 @@ class ReserveNowRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     id_tag: _builtins.str
     """For whom; 1 to 20 characters. Required."""
@@ -1948,7 +1948,7 @@ class ResetRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     type: Global___ResetType.ValueType
     """How. Required."""
@@ -2048,7 +2048,7 @@ class SendLocalListRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     list_version: _builtins.int
     """The version that the list will then have; above 0. Required."""
@@ -2117,7 +2117,7 @@ class SetChargingProfileRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
@@ -2187,7 +2187,7 @@ class TriggerMessageRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     requested_message: Global___TriggeredMessage.ValueType
     """Which message. Required."""
@@ -2252,7 +2252,7 @@ class UnlockConnectorRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
@@ -2317,7 +2317,7 @@ class UpdateFirmwareRequest(_message.Message):
     """Identity of the charge point. Required."""
     request_id: _builtins.str
     """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
-    the first outcome.
+    the outcome of that command, as known by then.
     """
     location: _builtins.str
     """Where the firmware is: a URL. Required."""

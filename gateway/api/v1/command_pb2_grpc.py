@@ -28,15 +28,21 @@ if _version_not_supported:
 class CommandServiceStub:
     """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
-    sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
+    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
+    metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
-    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
-    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
+    to a request that repeats that one): nothing was sent;
+    DRAINING, STORE_UNAVAILABLE (UNAVAILABLE): nothing was sent, and there is no command with this request_id;
+    OUTCOME_UNKNOWN (UNKNOWN): it may have been carried out, now or by an earlier request with this request_id;
     or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
     description and details in the metadata.
-    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
+    docs/outcomes.md lists every way to end. An error without ErrorInfo comes from gRPC and says nothing of the command.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was; with
+    less than that it sends nothing new.
     """
 
     def __init__(self, channel):
@@ -155,15 +161,21 @@ class CommandServiceStub:
 class CommandServiceServicer:
     """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
-    sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
+    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
+    metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
-    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
-    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
+    to a request that repeats that one): nothing was sent;
+    DRAINING, STORE_UNAVAILABLE (UNAVAILABLE): nothing was sent, and there is no command with this request_id;
+    OUTCOME_UNKNOWN (UNKNOWN): it may have been carried out, now or by an earlier request with this request_id;
     or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
     description and details in the metadata.
-    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
+    docs/outcomes.md lists every way to end. An error without ErrorInfo comes from gRPC and says nothing of the command.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was; with
+    less than that it sends nothing new.
     """
 
     def CancelReservation(self, request, context):
@@ -432,15 +444,21 @@ def add_CommandServiceServicer_to_server(servicer, server):
 class CommandService:
     """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it returns the first outcome and
-    sends nothing. The charger's "Rejected" is a response. A command whose outcome is not a confirmation ends in an
-    error; the reason in its google.rpc.ErrorInfo, with command_id in the metadata where there is one, is
+    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
+    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
+    metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
-    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping): nothing was sent;
-    OUTCOME_UNKNOWN (ABORTED): it may have been carried out;
+    NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
+    to a request that repeats that one): nothing was sent;
+    DRAINING, STORE_UNAVAILABLE (UNAVAILABLE): nothing was sent, and there is no command with this request_id;
+    OUTCOME_UNKNOWN (UNKNOWN): it may have been carried out, now or by an earlier request with this request_id;
     or the charger's own error code, e.g. NotSupported (UNIMPLEMENTED, FAILED_PRECONDITION), with its code,
     description and details in the metadata.
-    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was.
+    docs/outcomes.md lists every way to end. An error without ErrorInfo comes from gRPC and says nothing of the command.
+    The gateway answers a quarter of a second before the caller's deadline, so that the caller sees which it was; with
+    less than that it sends nothing new.
     """
 
     @staticmethod

@@ -1271,7 +1271,9 @@ class CommandNotSent(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     reason: _builtins.str
-    """Why: "deadline", "disconnected", "transaction-ended", "draining", "deleted", "gateway-restarted"; more may come."""
+    """Why: "deadline", "disconnected", "transaction-ended", "draining", "deleted", "store-unavailable",
+    "gateway-restarted"; more may come.
+    """
     def __init__(
         self,
         *,
@@ -1301,7 +1303,9 @@ class CommandOutcomeUnknown(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     reason: _builtins.str
-    """Why: "timeout", "deadline", "disconnected", "draining", "deleted", "gateway-restarted"; more may come."""
+    """Why: "timeout", "deadline", "disconnected", "draining", "deleted", "store-unavailable", "gateway-restarted"; more
+    may come.
+    """
     def __init__(
         self,
         *,

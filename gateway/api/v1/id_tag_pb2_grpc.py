@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class IdTagServiceStub:
     """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     def __init__(self, channel):
@@ -69,6 +72,9 @@ class IdTagServiceStub:
 
 class IdTagServiceServicer:
     """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     def CreateIdTag(self, request, context):
@@ -157,6 +163,9 @@ def add_IdTagServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class IdTagService:
     """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
     """
 
     @staticmethod

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IdTagServiceStub:
-    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting."""
+    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -50,7 +54,11 @@ class IdTagServiceStub:
 
 @_typing.type_check_only
 class IdTagServiceAsyncStub(IdTagServiceStub):
-    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting."""
+    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.CreateIdTagRequest, _id_tag_pb2.CreateIdTagResponse]  # type: ignore[assignment]
@@ -69,7 +77,11 @@ class IdTagServiceAsyncStub(IdTagServiceStub):
     """
 
 class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting."""
+    """The operator's table of idTags: who may charge. What happens to tags that are not in it is the gateway's setting.
+
+    A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done: read before it is asked for again. After every
+    other reason it was not. docs/outcomes.md lists every way to end.
+    """
 
     @_abc_1.abstractmethod
     def CreateIdTag(

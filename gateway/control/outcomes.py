@@ -1,0 +1,227 @@
+"""Every way in which an RPC can end, with what its caller is answered and what a client does then: one table, as data.
+
+``docs/outcomes.md`` shows it, and a test walks it with a charger's log, or the store, beside it.
+"""
+
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Kind(StrEnum):
+    """What an RPC is for."""
+
+    COMMAND = "command"
+    """The operations of CommandService."""
+    CHANGE = "change"
+    """Creating, changing and deleting charge points and tags, importing a fleet, closing a connection."""
+    READ = "read"
+    """Getting and listing."""
+
+
+class Effect(StrEnum):
+    """What has happened: a command's CALL to the charger, or the change."""
+
+    NOTHING = "nothing"
+    MAYBE = "not known"
+    DONE = "done"
+
+
+class Then(StrEnum):
+    """What a client does."""
+
+    NOTHING = "nothing: it is done"
+    SAME_ID = "repeat it with the same request_id"
+    NEW_ID = "ask anew, with a new request_id"
+    READ = "read whether it was done, then decide"
+    REPEAT = "repeat it as it is"
+    READ_AND_CHANGE = "read it again, and change what is there now"
+    MEND = "do not repeat it as it is"
+    WAIT = "wait until the reason is gone, then repeat it as it is"
+    CHARGER = "as the charger's word demands"
+
+
+@frozen
+class Outcome:
+    """One way to end. ``reason`` empty: without ErrorInfo, because not the gateway but gRPC answers. ``metadata``: keys
+    that are always there. ``cause``: that key's value, where there is one."""
+
+    name: str
+    kind: Kind
+    when: str
+    status: str
+    reason: str
+    effect: Effect
+    then: Then
+    metadata: tuple[str, ...] = ()
+    cause: str = ""
+
+
+_ID = ("charge_point", "request_id")
+_RECORD = ("charge_point", "request_id", "command_id", "cause")
+
+
+def _refused(name: str, when: str, status: str, reason: str, then: Then) -> Outcome:
+    return Outcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _ID)
+
+
+def _not_sent(name: str, when: str, status: str, reason: str, cause: str, then: Then = Then.NEW_ID) -> Outcome:
+    return Outcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _RECORD, cause)
+
+
+def _unknown(name: str, when: str, cause: str, metadata: tuple[str, ...] = _RECORD) -> Outcome:
+    return Outcome(name, Kind.COMMAND, when, "UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE, Then.SAME_ID, metadata, cause)
+
+
+COMMANDS: tuple[Outcome, ...] = (
+    Outcome("confirmed", Kind.COMMAND, "the charger confirmed, also with a refusal such as Rejected", "OK", "",
+            Effect.DONE, Then.NOTHING),
+    Outcome("charger-error", Kind.COMMAND, "the charger answered with an error; the reason is the charger's code",
+            "FAILED_PRECONDITION", "GenericError", Effect.DONE, Then.CHARGER,
+            (*_ID, "command_id", "code", "description", "details")),
+    Outcome("charger-knows-no-such-operation", Kind.COMMAND, "the same, with NotImplemented or NotSupported",
+            "UNIMPLEMENTED", "NotSupported", Effect.DONE, Then.MEND,
+            (*_ID, "command_id", "code", "description", "details")),
+    _refused("bad-request", "the request is malformed, or this charge point can't be sent that", "INVALID_ARGUMENT",
+             "INVALID_COMMAND", Then.MEND),
+    _refused("request-id-reused", "another command of this charge point has the request_id", "INVALID_ARGUMENT",
+             "REQUEST_ID_REUSED", Then.NEW_ID),
+    _refused("unknown-charge-point", "there is no such charge point", "NOT_FOUND", "UNKNOWN_CHARGE_POINT", Then.MEND),
+    _refused("unknown-transaction", "the charge point has no such open transaction", "NOT_FOUND",
+             "UNKNOWN_TRANSACTION", Then.MEND),
+    _refused("offline", "the charge point is not connected", "FAILED_PRECONDITION", "CHARGE_POINT_OFFLINE", Then.WAIT),
+    _refused("pending", "its registration is Pending, and it was to be started or stopped", "FAILED_PRECONDITION",
+             "CHARGE_POINT_PENDING", Then.WAIT),
+    _refused("rejected", "its registration is Rejected", "FAILED_PRECONDITION", "CHARGE_POINT_REJECTED", Then.WAIT),
+    _refused("queue-full", "too many commands wait for the charge point", "RESOURCE_EXHAUSTED", "QUEUE_FULL",
+             Then.WAIT),
+    Outcome("too-many-calls", Kind.COMMAND, "too many calls are under way; an earlier call was not looked for",
+            "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", Effect.MAYBE, Then.SAME_ID, _ID),
+    _refused("no-time-to-send", "the caller's deadline is nearer than the margin", "DEADLINE_EXCEEDED", "NOT_SENT",
+             Then.SAME_ID),
+    _not_sent("deadline-before-sent", "the caller's deadline came while the command waited for its turn",
+              "DEADLINE_EXCEEDED", "NOT_SENT", "deadline"),
+    _unknown("deadline-after-sent", "the caller's deadline came while the charger had not answered yet", "deadline"),
+    _unknown("deadline-of-a-repeat", "a repeated request's deadline came while its command was under way", "deadline"),
+    _unknown("charger-silent", "the charger did not answer within the call time-out", "timeout"),
+    _not_sent("transaction-ended", "its transaction was over before its turn", "NOT_FOUND", "UNKNOWN_TRANSACTION",
+              "transaction-ended"),
+    _not_sent("link-lost-before-sent", "the connection ended before its turn", "FAILED_PRECONDITION",
+              "CHARGE_POINT_OFFLINE", "disconnected"),
+    _unknown("link-lost-after-sent", "the connection ended before the answer", "disconnected"),
+    _not_sent("takeover-before-sent", "a newer connection of the charge point came before its turn",
+              "FAILED_PRECONDITION", "CHARGE_POINT_OFFLINE", "disconnected"),
+    _unknown("takeover-after-sent", "a newer connection of the charge point came before the answer", "disconnected"),
+    _not_sent("deleted-before-sent", "the charge point was deleted before its turn", "NOT_FOUND",
+              "UNKNOWN_CHARGE_POINT", "deleted"),
+    _unknown("deleted-after-sent", "the charge point was deleted before the answer", "deleted"),
+    _not_sent("registration-changed-before-sent", "the operator stopped accepting the charge point before its turn",
+              "FAILED_PRECONDITION", "CHARGE_POINT_OFFLINE", "disconnected"),
+    _unknown("registration-changed-after-sent", "the operator stopped accepting it before the answer",
+             "disconnected"),
+    _refused("draining", "the gateway is stopping, and takes no new command", "UNAVAILABLE", "DRAINING", Then.SAME_ID),
+    _not_sent("drained-before-sent", "the gateway stopped before its turn", "UNAVAILABLE", "NOT_SENT", "draining"),
+    _not_sent("drained-before-sent-repeated", "the same, to a request that repeats it", "FAILED_PRECONDITION",
+              "NOT_SENT", "draining"),
+    _unknown("drained-after-sent", "the gateway stopped before the answer, at the drain's deadline or by a second "
+             "signal", "draining"),
+    _unknown("ended-while-the-disk-stalls", "the gateway ended, by a second signal, before its disk had answered",
+             "draining", (*_ID, "cause")),
+    _not_sent("restarted-before-sent", "a repeated request: the gateway was killed before its turn",
+              "FAILED_PRECONDITION", "NOT_SENT", "gateway-restarted"),
+    _unknown("restarted-after-sent", "a repeated request: the gateway was killed before the answer",
+             "gateway-restarted"),
+    _refused("store-refuses", "the store can't keep a command, and took nothing", "UNAVAILABLE", "STORE_UNAVAILABLE",
+             Then.SAME_ID),
+    _unknown("store-in-doubt", "the store failed while it was recording the command", "store-unavailable"),
+    _unknown("store-in-doubt-repeated", "the same, to a request that repeats it before the store is back",
+             "store-unavailable", (*_ID, "cause")),
+    _not_sent("store-fails-before-sent", "the store failed before the command's turn", "UNAVAILABLE", "NOT_SENT",
+              "store-unavailable"),
+    _unknown("store-fails-after-sent", "the store failed while the sending or the answer was recorded",
+             "store-unavailable"),
+    _unknown("store-stalls", "the disk had not answered by the caller's deadline", "deadline"),
+    _not_sent("store-stalls-before-sent", "the same, of a command that was recorded and waited for its turn",
+              "DEADLINE_EXCEEDED", "NOT_SENT", "deadline"),
+    _unknown("store-unreadable", "the store can't be read: whether the request repeats another is not known",
+             "store-unavailable", (*_ID, "cause")),
+    _unknown("store-reads-too-slowly", "the same, and it had not answered by the caller's deadline", "deadline",
+             (*_ID, "cause")),
+    _unknown("bug", "a bug in the gateway; its log has more", "internal-error", (*_ID, "cause")),
+)  # fmt: skip
+
+
+def _change(name: str, when: str, status: str, reason: str, effect: Effect, then: Then, cause: str = "") -> Outcome:
+    return Outcome(name, Kind.CHANGE, when, status, reason, effect, then, ("cause",) if cause else (), cause)
+
+
+def _unknown_change(name: str, when: str, cause: str) -> Outcome:
+    return _change(name, when, "UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE, Then.READ, cause)
+
+
+CHANGES: tuple[Outcome, ...] = (
+    _change("changed", "it is on disk", "OK", "", Effect.DONE, Then.NOTHING),
+    _change("malformed", "a field can't be as it is", "INVALID_ARGUMENT", "INVALID_REQUEST", Effect.NOTHING,
+            Then.MEND),
+    _change("no-such-thing", "there is no such charge point or tag; the reason names which", "NOT_FOUND",
+            "UNKNOWN_CHARGE_POINT", Effect.NOTHING, Then.MEND),
+    _change("taken", "there is one of that name already; the reason names which", "ALREADY_EXISTS",
+            "CHARGE_POINT_EXISTS", Effect.NOTHING, Then.MEND),
+    _change("changed-by-another", "the etag is not that of the present revision", "ABORTED", "ETAG_MISMATCH",
+            Effect.NOTHING, Then.READ_AND_CHANGE),
+    _change("not-connected", "the connection to be closed is not there", "FAILED_PRECONDITION",
+            "CHARGE_POINT_OFFLINE", Effect.NOTHING, Then.MEND),
+    _change("no-room-for-a-change", "too many calls are under way", "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS",
+            Effect.NOTHING, Then.REPEAT),
+    _change("no-time-to-change", "the caller's deadline came before anything was handed to the disk",
+            "DEADLINE_EXCEEDED", "DEADLINE", Effect.NOTHING, Then.REPEAT),
+    _unknown_change("deadline-while-changing", "the disk had not answered by the caller's deadline", "deadline"),
+    _change("store-takes-no-change", "the store can't keep it, and took nothing", "UNAVAILABLE", "STORE_UNAVAILABLE",
+            Effect.NOTHING, Then.REPEAT),
+    _unknown_change("store-fails-while-changing", "the store failed while it was recording the change",
+                    "store-unavailable"),
+    _unknown_change("store-fails-after-the-change", "it is on disk, and can't be read back", "store-unavailable"),
+    _change("stopped-before-the-change", "the gateway stopped before anything was handed to the disk", "UNAVAILABLE",
+            "DRAINING", Effect.NOTHING, Then.REPEAT),
+    _unknown_change("stopped-while-changing", "the gateway stopped before the disk had answered", "draining"),
+    _change("bug-before-the-change", "a bug in the gateway before anything was handed to the disk; its log has more",
+            "INTERNAL", "INTERNAL", Effect.NOTHING, Then.MEND),
+    _unknown_change("bug-after-the-change", "a bug in the gateway after that", "internal-error"),
+)  # fmt: skip
+
+
+def _read(name: str, when: str, status: str, reason: str, then: Then) -> Outcome:
+    return Outcome(name, Kind.READ, when, status, reason, Effect.NOTHING, then)
+
+
+READS: tuple[Outcome, ...] = (
+    _read("nothing-to-read", "there is no such thing; the reason names what", "NOT_FOUND", "UNKNOWN_CHARGE_POINT",
+          Then.MEND),
+    _read("no-time-to-read", "the store had not answered by the caller's deadline", "DEADLINE_EXCEEDED", "DEADLINE",
+          Then.REPEAT),
+    _read("store-gives-nothing", "the store can't be read", "UNAVAILABLE", "STORE_UNAVAILABLE", Then.REPEAT),
+    _read("stopped-while-reading", "the gateway stopped", "UNAVAILABLE", "DRAINING", Then.REPEAT),
+    _read("bug-while-reading", "a bug in the gateway; its log has more", "INTERNAL", "INTERNAL", Then.MEND),
+)  # fmt: skip
+
+
+@frozen
+class Bare:
+    """A way to end in which gRPC answers, on either side, without ErrorInfo. ``never_begun``: nothing was done, now or
+    later; otherwise it says nothing of what was."""
+
+    name: str
+    when: str
+    status: str
+    never_begun: bool
+
+
+BARE: tuple[Bare, ...] = (
+    Bare("cancelled", "the caller cancelled it; a command goes its way all the same", "CANCELLED", False),
+    Bare("deadline-passed", "the caller's clock ran out before an answer reached it", "DEADLINE_EXCEEDED", False),
+    Bare("connection-lost", "the connection to the gateway broke, or there is none", "UNAVAILABLE", False),
+    Bare("too-large", "the request has more than 4 MiB", "RESOURCE_EXHAUSTED", True),
+    Bare("unreadable", "the request's bytes are no such message", "INTERNAL", True),
+)
+
+ALL: tuple[Outcome, ...] = COMMANDS + CHANGES + READS

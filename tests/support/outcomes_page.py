@@ -1,0 +1,94 @@
+"""``docs/outcomes.md``, made from the table in ``gateway.control.outcomes``. Run as a module it writes the page."""
+
+from pathlib import Path
+
+from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, Outcome
+
+PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
+
+HEAD = """# How an RPC can end, and what a client does then
+
+Every way in which an RPC can end, with what its caller is answered. The tables are made from
+`gateway/control/outcomes.py` (`python -m tests.support.outcomes_page` writes this page), and
+`tests/control/test_outcomes.py` and `tests/control/test_outcomes_over_grpc.py` bring each row about, with the charger's
+log or the store beside it.
+
+- **Status and reason.** The reason is in `google.rpc.ErrorInfo`, domain `gateway.api.v1`. Only `UNAVAILABLE` *with* a
+  reason may be repeated blindly: nothing was done. `OUTCOME_UNKNOWN` is always gRPC's `UNKNOWN`, which generic layers
+  do not repeat. `ABORTED` is used for a stale etag alone: nothing was done, and a blind repeat is refused again.
+- **Done** is what had happened, or what may have, when the caller was answered.
+- **Metadata.** Errors of commands have `charge_point` and `request_id`, and `command_id` where there is a command.
+  `cause` says why it was not sent or is not known, in the words of a command's `reason`. What is recorded has the same
+  state and reason, but: an outcome that was unknown may be known later (`GetCommand`, the events, or a repeat say so),
+  and where the gateway ended before it could record a reason, the record says `gateway-restarted`.
+- **The deadline.** The gateway answers a quarter of a second before it, so that the client sees the reason. With less
+  than that left, a command that is new is not sent, but one that repeats another is still looked up, in half the time
+  that is left. Where the disk does not answer, the caller is answered all the same, with what holds whatever the disk
+  keeps.
+
+"""
+
+COMMANDS_HEAD = """## Commands
+
+A request id is looked up before any refusal: "nothing" in the column *done* holds for every earlier request with the
+same `request_id` too. Where it can't be looked up, the outcome is unknown. Repeating a command with the same
+`request_id` is always safe: it is never sent twice. It returns the first outcome or, where that was unknown and the
+charger has answered since, the later one.
+
+"""
+
+CHANGES_HEAD = """## Changes
+
+Creating, changing and deleting charge points and tags, importing a fleet, closing a connection. What decides is whether
+the change had been handed to the disk. A key that was generated, and whose answer did not arrive, can't be read again:
+generate another one.
+
+"""
+
+READS_HEAD = """## Reads
+
+"""
+
+BARE_HEAD = """## Without a reason
+
+gRPC itself answers, at the client or at the server, and there is no ErrorInfo. The status alone says nothing of a
+command or a change, not even `UNAVAILABLE`: repeat a command with the same `request_id`, and read before a change is
+repeated.
+
+| when | status | was it begun |
+| --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    bare = "".join(
+        f"| {each.when} | {each.status} | {'no' if each.never_begun else 'it may have been'} |\n" for each in BARE
+    )
+    return (
+        HEAD
+        + COMMANDS_HEAD
+        + _table(COMMANDS)
+        + "\n"
+        + CHANGES_HEAD
+        + _table(CHANGES)
+        + "\n"
+        + READS_HEAD
+        + _table(READS)
+        + "\n"
+        + BARE_HEAD
+        + bare
+    )
+
+
+def _table(rows: tuple[Outcome, ...]) -> str:
+    lines = ["| when | status | reason | cause | done | what a client does |", "| --- | --- | --- | --- | --- | --- |"]
+    for row in rows:
+        reason = f"`{row.reason}`" if row.reason else "-"
+        cause = f"`{row.cause}`" if row.cause else "-"
+        lines.append(f"| {row.when} | {row.status} | {reason} | {cause} | {row.effect} | {row.then} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
