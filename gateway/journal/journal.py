@@ -258,7 +258,7 @@ class Journal:
             except Exception as error:  # a bug of the store's or in here: it costs this batch, and not the gateway
                 log.exception("a batch could not be answered", batch=len(batch))
                 failure = f"a batch could not be answered: {error!r}"
-                self._refuse(batch, failure)
+                self._refuse(batch, failure, CommitUnknown)
             if failure is not None:
                 await self._recover(failure)
             else:
@@ -268,8 +268,10 @@ class Journal:
     async def _commit_in_thread(self, writes: list[Write]) -> Sequence[WriteResult | Exception]:
         try:
             return await self._run_in_thread(_commit, self._store, writes)
-        except Exception as error:  # the system has no thread to give, or there is a bug
+        except RuntimeError as error:  # the system has no thread to give
             return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
+        except Exception as error:  # a bug
+            return [CommitUnknown(f"a commit failed: {error!r}")] * len(writes)
 
     async def _run_in_thread(self, function: Callable[..., R], *args: Any) -> R:
         if self._thread is not None:

@@ -510,7 +510,7 @@ async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store,
     outcomes = []
     with trio.fail_after(60):
         await outcome_of(journal, write(), outcomes)
-    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable]
+    assert [type(outcome) for outcome in outcomes] == [CommitUnknown]
     store.commit = works
     with trio.fail_after(60):
         await journal.wait_healthy()
