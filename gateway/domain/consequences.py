@@ -16,6 +16,7 @@ from gateway.domain.events import Body, ConfigurationReported
 from gateway.domain.state import ChargePointState
 
 ACCEPTED = StatusAnswer("Accepted")
+REJECTED = StatusAnswer("Rejected")
 
 
 def consequences(
@@ -29,5 +30,7 @@ def consequences(
             return reservations.accepted(command, state, now)
         case CancelReservation(reservation_id), StatusAnswer() if answer == ACCEPTED:
             return reservations.cancelled(reservation_id, state)
+        case CancelReservation(reservation_id), StatusAnswer() if answer == REJECTED:
+            return reservations.unknown(reservation_id, state)
         case _:
             return ()

@@ -83,6 +83,9 @@ class ReservationRecord:
     made_at: datetime
     """When the charger's acceptance was received."""
     parent_id_tag: str | None = None
+    shown: bool = False
+    """Whether a status has shown that the charger holds it, or that it is being used: Available after that, and it is
+    gone."""
 
 
 @frozen

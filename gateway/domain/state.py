@@ -5,6 +5,7 @@
 
 from datetime import datetime
 
+import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
@@ -18,13 +19,19 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
-from gateway.domain.values import ConnectorAddress, Registration
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 
 MAX_REMEMBERED_STARTS = 16
 """A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
 
 MAX_HEARD = 16
 """As many as ``Memory`` holds."""
+
+SHOWS_ALL = "Reserved"
+"""The status that shows that a reservation is held, also one of any connector."""
+
+SHOWING = frozenset({SHOWS_ALL, "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
+"""Statuses of a reserved connector that show that its reservation is held, or is being used."""
 
 MAX_CONFIGURATION_KEYS = 1_000
 """The largest chargers have some 300; one that makes up keys with every answer fills no memory."""
@@ -91,6 +98,11 @@ def event_time(event: NewEvent) -> datetime:
     return event.reported_at or event.received_at
 
 
+def queued_since(event: NewEvent) -> datetime | None:
+    """When it was said, if it came late; None: just now, as far as can be told."""
+    return event.reported_at if Flag.LATE in event.flags else None
+
+
 def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
     """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
     body = event.body
@@ -108,13 +120,17 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.registration = body.registration
         case e.ConnectorStatusChanged():
             state.connectors[body.connector] = connector_record(event, body)
+            _show_reservations(state, event, body)
         case e.TransactionStarted():
             state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
             _remember_start(state, event.cause, body.transaction_id)
         case e.TransactionStopped() | e.TransactionLost():
             state.open_transactions.pop(body.transaction_id, None)
         case e.ReservationMade():
-            state.reservations[body.reservation_id] = reservation_record(event, body)
+            known = state.connectors.get(body.connector)
+            record = reservation_record(event, body)
+            shown = known is not None and known.status == SHOWS_ALL
+            state.reservations[body.reservation_id] = attrs.evolve(record, shown=shown)
         case e.ReservationEnded():
             state.reservations.pop(body.reservation_id, None)
         case e.BootConfigurationApplied():
@@ -131,6 +147,16 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
                     state.configuration[each.key] = each.value
         case _:
             pass
+
+
+def _show_reservations(state: ChargePointState, event: NewEvent, body: e.ConnectorStatusChanged) -> None:
+    if body.status not in SHOWING:
+        return
+    queued = queued_since(event)
+    for number, each in state.reservations.items():
+        anywhere = each.connector == WHOLE_CHARGE_POINT and body.status == SHOWS_ALL
+        if (anywhere or each.connector == body.connector) and (queued is None or queued >= each.made_at):
+            state.reservations[number] = attrs.evolve(each, shown=True)
 
 
 def _remember_heard(state: ChargePointState, event: NewEvent) -> None:

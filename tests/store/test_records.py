@@ -17,6 +17,7 @@ from gateway.domain.events import (
     TransactionLost,
 )
 from gateway.domain.records import ReservationRecord, TransactionState
+from gateway.domain.state import evolve as evolve_state
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.store.api import (
     AddCredential,
@@ -52,6 +53,7 @@ from tests.store.builders import (
     queued,
     sent,
     started,
+    status,
     stopped,
     types,
 )
@@ -363,6 +365,32 @@ def test_the_end_of_a_used_reservation_is_an_event_of_its_transaction_and_no_rea
     assert [e.type for e in store.readings("tx_1", 0, 10)] == ["transaction.started", "meter_values.reported"]
     (end,) = store.events(0, 10, EventFilter(types=frozenset({"reservation.ended"}))).events
     assert end.transaction_id == "tx_1"
+
+
+@pytest.mark.parametrize(
+    ("said", "flags", "reported", "shown"),
+    [
+        (status("Reserved"), (), None, {7, 9}),
+        (status("Charging"), (), None, {7}),
+        (status("Preparing"), (), None, set()),
+        (status("Reserved", ConnectorAddress(2, 1)), (), None, {8, 9}),
+        (status("Reserved"), (Flag.LATE,), -3600, set()),
+        (status("Reserved"), (Flag.LATE,), 1, {7, 9}),
+    ],
+)
+def test_what_a_status_shows_of_reservations_is_loaded_as_it_was_evolved(store, said, flags, reported, shown):
+    """The store and the session make the same of it, also of one that is made after it."""
+    state = connect(store).state
+    bodies = [made(7), made(8, connector=ConnectorAddress(2, 1)), made(9, connector=WHOLE_CHARGE_POINT)]
+    at_ = None if reported is None else at(reported)
+    events = [event(body) for body in bodies] + [event(said, reported_at=at_, flags=flags), event(made(7, 90))]
+    result = one(store, Append("CP1", 1, tuple(events)))
+    for new, sequence in zip(events, result.sequences, strict=True):
+        evolve_state(state, new, sequence)
+    loaded = connect(store).state.reservations
+    assert loaded == state.reservations
+    again = {7} if said == status("Reserved") else set()
+    assert {number for number, each in loaded.items() if each.shown} == (shown - {7}) | again
 
 
 def test_overdue_reservations_are_those_of_the_disconnected(store):

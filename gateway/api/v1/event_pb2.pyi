@@ -924,7 +924,9 @@ class ReservationEnded(_message.Message):
     reservation_id: _builtins.int
     """The caller's number for it."""
     why: _builtins.str
-    """Why: "used", "expired", "cancelled", "replaced", "connector-unavailable", "deleted"; more may come."""
+    """Why: "used", "expired", "cancelled", "replaced", "connector-unavailable", "gone", "deleted"; more may
+    come.
+    """
     transaction_id: _builtins.str
     """The transaction that used it; empty if none did."""
     @_builtins.property

@@ -14,7 +14,7 @@ from gateway.domain.events import (
     VendorDataReceived,
 )
 from gateway.domain.records import ConnectorRecord
-from gateway.domain.reservations import unavailable
+from gateway.domain.reservations import forgotten, shown_by
 from gateway.domain.secrets import shown_data
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import format_time, read_time
@@ -42,7 +42,7 @@ def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Co
 
     A Boot is an event, unless it repeats, word for word and with the same answer, the last one on this connection:
     some chargers repeat it every few seconds (B1.8, quirk 43), and a charger that has really booted connects anew.
-    It ends no transaction and clears no status (B1.8, B7.6).
+    It ends no transaction and clears no status (B1.8, B7.6). Another unit, by its serial numbers, holds no reservation.
     """
     assert isinstance(request.payload, call.BootNotification)
     boot = _boot_information(request.payload)
@@ -55,9 +55,15 @@ def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Co
     }
     if boot == state.boot and state.boot_answer is state.registration:
         return Decision(reply)
-    flags = (Flag.SERIAL_CHANGED,) if _another_serial(state.boot, boot) else ()
+    another = _another_serial(state.boot, boot)
+    booted = ChargePointBooted(boot, state.registration, interval)
+    ends = forgotten(state) if another else ()
     return Decision(
-        reply, (event(request, context, ChargePointBooted(boot, state.registration, interval), flags=flags),)
+        reply,
+        (
+            event(request, context, booted, flags=(Flag.SERIAL_CHANGED,) if another else ()),
+            *(event(request, context, end) for end in ends),
+        ),
     )
 
 
@@ -124,7 +130,7 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
     What is said last is the status, whatever its time, which is at most flagged (B7.3): a queue is delivered in order,
     so one that is replayed ends with the present, and some chargers stamp a status with the beginning of its condition.
     Nothing follows for transactions (B7.5), nor from connector 0 for the others' statuses (B7.6); what is reserved ends
-    where it is Faulted or Unavailable (B9.10).
+    where the connector is Faulted or Unavailable, or Available after it was shown to be held (B9.10).
     """
     payload = request.payload
     assert isinstance(payload, call.StatusNotification)
@@ -140,7 +146,9 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         present(payload.vendor_id),
         shown(present(payload.vendor_error_code)),
     )
-    ends = tuple(event(request, context, end) for end in unavailable(state, connector, reported.status, time.queued))
+    ends = tuple(
+        event(request, context, end) for end in shown_by(state, connector, reported.status, time.queued, context.now)
+    )
     nothing_new = len(state.connectors) >= MAX_CONNECTORS if known is None else _same(known, reported)
     if nothing_new:
         return Decision({}, ends)

@@ -51,7 +51,7 @@ def query_start(_: ChargePointState, request: Request) -> StartQuery:
 def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """A transaction with a number of its own, whatever the tag's standing (OCPP.md B4.1, B4.5), or the one that this
     start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9) by a clock that
-    tells; the reservation that it names is used up (B4.11)."""
+    tells; the reservation that it names, or that is its tag's, is used up (B4.11)."""
     payload = request.payload
     assert isinstance(payload, call.StartTransaction)
     authorization = facts.authorization or UNKNOWN
@@ -81,10 +81,7 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
     events = (
         *(event(request, context, TransactionLost(t.transaction_id, t.connector)) for t in lost),
         event(request, context, started, time, payload.timestamp, flags),
-        *(
-            event(request, context, end)
-            for end in used(state, payload.reservation_id, started.transaction_id, time.queued)
-        ),
+        *(event(request, context, end) for end in used(state, started, authorization.parent_id_tag, time.queued)),
     )
     # Accepted on the ground that the tag is free: it must still be when this is committed.
     guards = (IdTagFree(payload.id_tag, connector),) if single and status == ACCEPTED else ()

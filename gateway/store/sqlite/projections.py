@@ -14,11 +14,19 @@ from apsw import Connection
 from gateway.domain import events as e
 from gateway.domain.codec import encode_answer, encode_error
 from gateway.domain.events import NewEvent
-from gateway.domain.state import connector_record, event_time, reservation_record, started_record
+from gateway.domain.state import (
+    SHOWING,
+    SHOWS_ALL,
+    connector_record,
+    event_time,
+    queued_since,
+    reservation_record,
+    started_record,
+)
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite.rows import boot_bytes, one
-from gateway.store.sqlite.values import clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
+from gateway.store.sqlite.values import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 
 Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, int], None]
 
@@ -95,6 +103,20 @@ def status_changed(cx: Connection, key: int, identity: str, event: NewEvent, seq
             record.vendor_id,
             record.vendor_error_code,
         ),
+    )
+    if body.status in SHOWING:
+        _show_reservations(cx, address, event, body)
+
+
+def _show_reservations(
+    cx: Connection, address: tuple[int, int, int], event: NewEvent, body: e.ConnectorStatusChanged
+) -> None:
+    """As the state does it (``gateway.domain.state``)."""
+    queued = queued_since(event)
+    cx.execute(
+        """UPDATE reservation SET shown = 1 WHERE charge_point = ? AND ((evse = ? AND connector = ?)
+        OR (evse = 0 AND connector = 0 AND ?)) AND made_at <= ?""",
+        (*address, int(body.status == SHOWS_ALL), INT64_MAX if queued is None else to_micros(queued)),
     )
 
 
@@ -175,7 +197,9 @@ def reservation_made(cx: Connection, key: int, identity: str, event: NewEvent, s
     assert isinstance(body, e.ReservationMade)
     record = reservation_record(event, body)
     cx.execute(
-        "INSERT OR REPLACE INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        """INSERT OR REPLACE INTO reservation (charge_point, reservation_id, evse, connector, id_tag, parent_id_tag,
+        expires_at, made_at, shown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, EXISTS (SELECT 1 FROM connector
+        WHERE charge_point = ?1 AND evse = ?3 AND connector = ?4 AND status = ?9))""",
         (
             key,
             clamped(record.reservation_id),
@@ -185,6 +209,7 @@ def reservation_made(cx: Connection, key: int, identity: str, event: NewEvent, s
             record.parent_id_tag,
             to_micros(record.expires_at),
             to_micros(record.made_at),
+            SHOWS_ALL,
         ),
     )
 

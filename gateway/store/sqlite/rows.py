@@ -139,13 +139,14 @@ def applied(row: Row) -> AppliedConfiguration:
     return AppliedConfiguration(name, value, status, firmware_version, to_time(at))
 
 
-RESERVATION = "r.reservation_id, r.evse, r.connector, r.id_tag, r.expires_at, r.made_at, r.parent_id_tag"
+RESERVATION = """r.reservation_id, r.evse, r.connector, r.id_tag, r.expires_at, r.made_at, r.parent_id_tag,
+    r.shown"""
 
 
 def reservation(row: Row) -> ReservationRecord:
-    reservation_id, evse, number, id_tag, expires, made, parent = row
+    reservation_id, evse, number, id_tag, expires, made, parent, shown = row
     return ReservationRecord(
-        reservation_id, ConnectorAddress(evse, number), id_tag, to_time(expires), to_time(made), parent
+        reservation_id, ConnectorAddress(evse, number), id_tag, to_time(expires), to_time(made), parent, bool(shown)
     )
 
 

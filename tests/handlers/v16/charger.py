@@ -209,11 +209,18 @@ class Charger:
         self.reconnect()
         self.call("BootNotification", chargePointVendor="V", chargePointModel="M")
 
-    def reserve(self, reservation_id: int = 7, connector: int = 1, made: float = 0, minutes: float = 60) -> None:
+    def reserve(
+        self,
+        reservation_id: int = 7,
+        connector: int = 1,
+        made: float = 0,
+        minutes: float = 60,
+        parent: str | None = None,
+    ) -> None:
         """The charger accepts a reservation, so many seconds from NOW."""
         made_at = NOW + timedelta(seconds=made)
         address = to_address(connector)
-        body = ReservationMade(reservation_id, address, "TAG", made_at + timedelta(minutes=minutes))
+        body = ReservationMade(reservation_id, address, "TAG", made_at + timedelta(minutes=minutes), parent)
         apply(self.state, NewEvent(body, made_at), 0)
 
     def update(self, registration: Registration) -> None:

@@ -326,6 +326,30 @@ def test_a_status_of_before_the_reservation_ends_none():
     assert list(one.state.reservations) == [7]
 
 
+def test_available_after_reserved_ends_the_reservation():
+    """S §5.13: with the status, in its commit."""
+    one = charger()
+    one.reserve(7)
+    assert len(status(one, "Reserved")) == 1
+    one.reconnect()
+    changed, ended = status(one, "Available")
+    assert ended.body == ReservationEnded(7, ConnectorAddress(1, 1), "gone")
+    assert ended.cause == changed.cause
+
+
+def test_another_unit_under_the_identity_holds_no_reservation():
+    """By its serial number; a Boot of the same one ends none."""
+    one = charger()
+    one.call("BootNotification", **BOOT, chargePointSerialNumber="A")
+    one.reserve(7)
+    one.reconnect()
+    assert len(one.new_events("BootNotification", **BOOT, chargePointSerialNumber="A")) == 1
+    assert list(one.state.reservations) == [7]
+    booted, ended = one.new_events("BootNotification", **BOOT, chargePointSerialNumber="B")
+    assert has(booted, Flag.SERIAL_CHANGED)
+    assert ended.body == ReservationEnded(7, ConnectorAddress(1, 1), "gone")
+
+
 def test_connector_zero_can_not_be_charging():
     """S §4.9: recorded and flagged."""
     (event,) = status(charger(), "Charging", connector=0)

@@ -240,11 +240,33 @@ def test_a_start_uses_up_the_reservation_that_it_names():
 
 
 @pytest.mark.parametrize("named", [{}, {"reservationId": 0}, {"reservationId": -1}, {"reservationId": 8}])
-def test_a_start_without_its_reservation_uses_none(named):
-    """B4.11: unknown, 0 and stale ids are taken along and end nothing."""
+def test_a_start_by_the_reserved_tag_uses_its_reservation_whatever_it_names(named):
+    """S §5.13, B4.11: unknown, 0 and stale ids are taken along, and the tag and the connector say which one it was."""
     one = charger()
     one.reserve(7)
-    assert len(one.new_events("StartTransaction", **START | named)) == 1
+    one.reserve(8 if named != {"reservationId": 8} else 9, connector=2)
+    started, ended = one.new_events("StartTransaction", **START | named)
+    assert ended.body == ReservationEnded(7, ONE, "used", started.body.transaction_id)
+    assert started.body.reservation_id == named.get("reservationId")
+    assert 7 not in one.state.reservations
+    assert len(one.state.reservations) == 1
+
+
+def test_a_start_by_a_member_of_the_group_uses_the_groups_reservation():
+    """S §5.13: its parent is the one that was reserved for; another group's start shows that it is gone."""
+    for parent, why in (("GROUP", "used"), ("OTHERS", "gone")):
+        one = charger()
+        one.books.add_tag("MEMBER", parent=parent)
+        one.reserve(7, parent="group")
+        _, ended = one.new_events("StartTransaction", **START | {"idTag": "MEMBER"})
+        assert (ended.body.reservation_id, ended.body.why) == (7, why)
+
+
+def test_a_start_elsewhere_uses_no_reservation():
+    """Of a tag that is reserved for on another connector."""
+    one = charger()
+    one.reserve(7)
+    assert len(one.new_events("StartTransaction", **START | {"connectorId": 2, "idTag": "TAG"})) == 1
     assert list(one.state.reservations) == [7]
 
 
