@@ -8,6 +8,7 @@ from this tree means that something is out of anybody's hands at that point:
     * ``StoreError`` - the store can't keep or give what was asked.
         * ``StoreUnavailable`` - a commit or read failed (full disk, I/O error, time-out). Nothing may be acknowledged.
             * ``CommitUnknown`` - the write reached the store, and whether it is kept is not known.
+            * ``StoreMisplaced`` - there is no such folder, or no permission: waiting mends nothing.
         * ``StoreInUse`` - another process serves this database.
         * ``StoreCorrupt`` - the database is damaged or of an unknown version.
         * ``StoreReplaced`` - the database is not the one that was last served here.
@@ -43,6 +44,11 @@ class CommitUnknown(StoreUnavailable):
 
     A plain ``StoreUnavailable`` of a commit says that nothing of it was kept.
     """
+
+
+class StoreMisplaced(StoreUnavailable):
+    """The database can't be at the path that the settings name: no such folder, no permission, no file. The message
+    names it; it is the operator's to mend, and no disk's."""
 
 
 class StoreInUse(StoreError):

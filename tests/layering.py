@@ -23,6 +23,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     for package, allowed in {
         "errors": "",
         "openssl": "",
+        "signals": "",
         "domain": "errors",
         "store": "domain errors",
         "journal": "store domain errors",
@@ -36,10 +37,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "bridge": "session handlers journal feed store domain errors",
         "api": "",
         "control": "api bridge router journal feed store domain errors",
-        "app": "control bridge router session handlers transport framing messages journal feed store domain errors",
+        "app": "signals control bridge router session handlers transport framing messages journal feed store domain "
+        "errors",
         "simulator": "",
         "client": "api",
-        "cli": "app client api simulator openssl errors",
+        "cli": "app client api simulator openssl signals errors",
         "__main__": "cli",
     }.items()
 }

@@ -1,6 +1,7 @@
 """The composition root: everything is made here, introduced to each other, started in order, and drained."""
 
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from functools import partial
 import structlog
 import trio
 
+from gateway import signals
 from gateway.app import logs
 from gateway.app.admission import Admission
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
@@ -20,11 +22,12 @@ from gateway.app.lives import OtherLives
 from gateway.app.metrics import Metrics
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
+from gateway.app.supervision import Supervisor
 from gateway.control.address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
-from gateway.errors import SettingsError, StoreUnavailable, leaves
+from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.handlers.v16.routing import protocol as protocol_16
 from gateway.journal.journal import Journal
@@ -54,6 +57,19 @@ CONTROL_GRACE = 1.0
 """Seconds for control calls to hand out their last answers, once all sessions are over."""
 
 
+CLOSE_SECONDS = 5.0
+"""For closing the store, once all is over: a disk that hangs must not keep the process from ending."""
+
+DOOR_SECONDS = 3.0
+"""A store that takes longer than this to be opened lets chargers be told when to come back meanwhile; a sound one takes
+two seconds at most, but for the first start of a new version."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between attempts to open a store whose disk is in trouble, and to begin a control interface anew."""
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
     logs.configure(settings.logging)
@@ -67,20 +83,28 @@ def serve(settings: Settings) -> int:
         log.info("gateway stopped")
     finally:
         logs.close()
+        signals.ignore()
     return 0
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[SqliteStore]:
-    """The store, closed at the end. Raises ``StoreError``; one that can't be opened is told with its setting."""
-    try:
-        store = SqliteStore(settings.store.path, clock=utc_now)
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"store.path: {error}") from error
+    """The store, to be opened by the run, closed at the end."""
+    store = SqliteStore(settings.store.path, clock=utc_now, opened=False)
     try:
         yield store
     finally:
-        store.close()
+        close(store)
+
+
+def close(store: SqliteStore, seconds: float = CLOSE_SECONDS) -> bool:
+    """Close the store, whose last commit may hang on its disk; False if that takes too long, and is left behind."""
+    closing = threading.Thread(target=store.close, name="store-close", daemon=True)
+    closing.start()
+    closing.join(seconds)
+    if closing.is_alive():
+        log.warning("store not closed in time; the next start opens it as after a crash", seconds=seconds)
+    return not closing.is_alive()
 
 
 def utc_now() -> datetime:
@@ -95,8 +119,16 @@ class Gateway:
         self._settings = settings
         self._store = store
         self._draining = False
+        self._serving = False
+        """Whether chargers are let in: the store is open, and what the last run left is settled."""
+        self._door_open = False
+        self._opening = trio.Lock()
+        self._stopping = trio.Event()
+        self._control_ended = trio.Event()
+        self._control_ended.set()
         self._nursery: trio.Nursery | None = None
         self.metrics = Metrics()
+        self._supervisor = Supervisor(self.metrics)
         self.collector = Collector(lambda: not self.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
@@ -151,7 +183,8 @@ class Gateway:
             max_age_days=settings.store.retention.max_age_days,
             max_bytes=settings.store.retention.max_bytes,
         )
-        self.control = ControlServer(
+        self._new_control = partial(
+            ControlServer,
             control_settings(settings.control),
             journal=journal,
             store=store,
@@ -163,12 +196,13 @@ class Gateway:
             clock=utc_now,
             from_another_life=self.other_lives.seen,
         )
+        self.control = self._new_control()
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
         self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
         self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
         self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
-        self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(journal.healthy))
+        self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 
     def try_groups(self) -> None:
         """See that no stranger's handshake is dear. Raises ``ExpensiveGroups``."""
@@ -194,57 +228,159 @@ class Gateway:
     # --- the run ----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Start in an order in which nobody is promised anything that isn't there yet; drain in the opposite one."""
-        with ExitStack() as stack, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        """Start in an order in which nobody is promised anything that isn't there yet; drain in the opposite one.
+
+        A signal is heeded at any time, and ends a start as well.
+        """
+        with ExitStack() as stack, trio.open_signal_receiver(*HANDLED) as received:
+            earlier = signals.take()
+            if any(number in signals.STOPPING for number in earlier):
+                log.info("told to stop before the start")
+                return
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 await nursery.start(self.journal.run)
-                settled = await trio.to_thread.run_sync(self._store.settle, utc_now())
-                if settled:
-                    log.info("settled what the last run left open", charge_points=settled)
-                await nursery.start(self.feed.run)
-                await nursery.start(self.retention.run)
-                await nursery.start(self.watch.run)
-                nursery.start_soon(self.collector.run)
-                nursery.start_soon(record_last_heard, self.journal, self.router)
-                nursery.start_soon(self.lost_ends.run)
-                nursery.start_soon(mark_store, self.journal, self._store)
-                nursery.start_soon(end_overdue_reservations, self.journal, self._store, utc_now)
-                control_ended = trio.Event()
-                await nursery.start(partial(self._run_control, control_ended))
-                self._serve_metrics(stack)
-                room = self.capacity.room
-                log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
-                self._look_at_certificates()
-                for index, listener in enumerate(self.listeners):
-                    await nursery.start(self._listen, index, listener)
-                log.info("gateway ready")
-                await self._until_told(signals)
-                await self._drain(signals, control_ended)
+                starting = trio.CancelScope()
+                nursery.start_soon(self._start, nursery, stack, starting)
+                if earlier:
+                    self._reload_certificates()
+                await self._until_told(received)
+                starting.cancel()
+                await self._drain(received)
                 nursery.cancel_scope.cancel()
 
-    async def _run_control(self, ended: trio.Event, *, task_status: trio.TaskStatus[int]) -> None:
-        try:
-            await self.control.run(task_status=task_status)
-        finally:
-            ended.set()
+    async def _start(self, nursery: trio.Nursery, stack: ExitStack, scope: trio.CancelScope) -> None:
+        """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
+        keep = self._supervisor.keep
+        with scope:
+            await self._open_books(nursery, stack)
+            nursery.start_soon(keep, "feed", self.feed.run)
+            nursery.start_soon(keep, "retention", self.retention.run)
+            nursery.start_soon(keep, "silence", self.watch.run)
+            nursery.start_soon(keep, "collector", self.collector.run)
+            nursery.start_soon(keep, "last-heard", record_last_heard, self.journal, self.router)
+            nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
+            nursery.start_soon(keep, "mark", mark_store, self.journal, self._store)
+            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._store, utc_now)
+            await self._open_door(nursery, stack)
+            self._serving = True
+            self._tell_readiness()
+            log.info("gateway ready")
 
-    async def _listen(self, index: int, listener: Listener, *, task_status: trio.TaskStatus[None]) -> None:
-        """Serve a listener to its end. Raises SettingsError, named by its place, where nobody can listen there."""
-        failed: BaseExceptionGroup[OSError] | None = None
+    async def _open_books(self, nursery: trio.Nursery, stack: ExitStack) -> None:
+        """Open the store and settle what the last run left open, however long the disk takes. While it is in trouble
+        the door is open, so that chargers are told when to come back and operators what is wrong."""
+        opened = trio.Event()
+
+        async def late() -> None:
+            with trio.move_on_after(DOOR_SECONDS):
+                await opened.wait()
+                return
+            log.warning("the store is not open yet", seconds=DOOR_SECONDS)
+            await self._open_door(nursery, stack)
+
+        pause = FIRST_PAUSE
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(late)
+            while not await self._books_opened(pause):
+                await self._open_door(nursery, stack)
+                await trio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            opened.set()
+
+    async def _books_opened(self, pause: float) -> bool:
+        """Try once; False where the disk is in trouble. A thread that hangs on it is left behind when all is over."""
         try:
-            async with trio.open_nursery() as nursery:
-                addresses = await nursery.start(listener.serve)
-                for host, port in addresses:
-                    log.info("listening for chargers", listener=listener.name, host=host, port=port)
-                task_status.started()
-        except* OSError as errors:
-            failed = errors  # raised in here it would come in one more group before Python 3.11.4
-        if failed is not None:
-            section = self._settings.listeners[index]
-            address = listening_address(section.host, section.port)
-            reason = why_not(next(leaves(failed)))
-            raise SettingsError(f"listeners[{index}]: can't listen on {address}: {reason}") from failed
+            settled = await trio.to_thread.run_sync(self._settled, abandon_on_cancel=True)
+        except StoreMisplaced as error:
+            raise StoreMisplaced(f"store.path: {error}") from error
+        except StoreUnavailable as error:
+            log.error("store unavailable at start", error=str(error), next_try_seconds=pause)
+            return False
+        if settled:
+            log.info("settled what the last run left open", charge_points=settled)
+        return True
+
+    def _settled(self) -> int:
+        """In a thread: how many charge points were left open."""
+        self._store.open()
+        return self._store.settle(utc_now())
+
+    async def _open_door(self, nursery: trio.Nursery, stack: ExitStack) -> None:
+        """Control interface, metrics, listeners. Repeating it waits until they are there."""
+        async with self._opening:
+            if self._door_open:
+                return
+            self.control.set_ready(False)
+            await nursery.start(self._run_control)
+            self._serve_metrics(stack)
+            room = self.capacity.room
+            log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
+            self._look_at_certificates()
+            for index in range(len(self.listeners)):
+                await nursery.start(self._run_listener, index)
+            self._door_open = True
+
+    async def _run_control(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The control interface, begun anew if it fails: chargers don't need it. Raises ``SettingsError`` where it
+        can't listen at first."""
+        self._control_ended = trio.Event()
+        started, pause = False, FIRST_PAUSE
+        try:
+            while not self._stopping.is_set():
+                failed: BaseExceptionGroup[Exception] | None = None
+                try:
+                    async with trio.open_nursery() as nursery:
+                        await nursery.start(self.control.run)
+                        if not started:
+                            started = True
+                            task_status.started()
+                except* Exception as errors:
+                    failed = errors
+                if failed is None:
+                    return
+                if not started:
+                    raise failed
+                log.error("control interface failed", exc_info=failed, again_in_seconds=pause)
+                self.metrics.count("task_failures", "control")
+                with trio.move_on_after(pause):
+                    await self._stopping.wait()
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self.control = self._new_control()
+                self._tell_readiness()
+        finally:
+            self._control_ended.set()
+
+    async def _run_listener(self, index: int, *, task_status: trio.TaskStatus[None]) -> None:
+        """One listener, begun anew if it fails. Raises ``SettingsError`` where it can't listen at first."""
+        started = False
+        while True:
+            failed: BaseExceptionGroup[Exception] | None = None
+            listener = self.listeners[index]
+            try:
+                async with trio.open_nursery() as nursery:
+                    addresses = await nursery.start(listener.serve)
+                    for host, port in addresses:
+                        log.info("listening for chargers", listener=listener.name, host=host, port=port)
+                    if not started:
+                        started = True
+                        task_status.started()
+            except* Exception as errors:
+                failed = errors
+            if failed is None or self._stopping.is_set():
+                return
+            first = next(leaves(failed))
+            if not started and isinstance(first, OSError):
+                section = self._settings.listeners[index]
+                address = listening_address(section.host, section.port)
+                raise SettingsError(f"listeners[{index}]: can't listen on {address}: {why_not(first)}") from failed
+            if not started:
+                raise failed
+            log.error("listener failed", listener=listener.name, exc_info=failed)
+            self.metrics.count("task_failures", "listener")
+            with trio.move_on_after(LONGEST_PAUSE):
+                await self._stopping.wait()
+            self.listeners[index] = self._listener(self._settings.listeners[index])
 
     def _serve_metrics(self, stack: ExitStack) -> None:
         address = self._settings.metrics.host_and_port
@@ -260,8 +396,8 @@ class Gateway:
         stack.callback(server.shutdown)
         log.info("metrics served", host=server.server_address[0], port=server.server_port)
 
-    async def _until_told(self, signals: AsyncIterator[int]) -> None:
-        async for number in signals:
+    async def _until_told(self, received: AsyncIterator[int]) -> None:
+        async for number in received:
             if number != signal.SIGHUP:
                 log.info("told to stop", signal=signal.Signals(number).name)
                 return
@@ -283,60 +419,71 @@ class Gateway:
                 log.info("certificates reloaded", listener=name)
             except TlsConfigurationError as error:
                 log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
+            except Exception:  # a file in a state that nobody thought of: no reason to end
+                log.exception("certificates not reloaded, the old ones stay", listener=name)
 
     # --- readiness and the end --------------------------------------------------------------------------------
 
     def _why_refusing(self) -> str | None:
         if self._draining:
             return "draining"
-        return None if self.journal.healthy else "store-unavailable"
+        return None if self._store_is_well else "store-unavailable"
+
+    @property
+    def _store_is_well(self) -> bool:
+        return self._serving and self.journal.healthy
 
     def _health_changed(self, healthy: bool) -> None:
         if not healthy:
             # Nothing that a charger says could be acknowledged: it keeps its messages and comes back (503 until then).
             assert self._nursery is not None, "the journal runs in it"
-            self._nursery.start_soon(self.router.end_all, "store-unavailable", 1011)
+            end_all = self._supervisor.once
+            self._nursery.start_soon(end_all, "end-all", self.router.end_all, "store-unavailable", 1011)
         else:
             self.lost_ends.store_is_back()
-        self.control.set_ready(healthy and not self._draining)
+        self._tell_readiness()
 
-    async def _drain(self, signals: AsyncIterator[int], control_ended: trio.Event) -> None:
+    def _tell_readiness(self) -> None:
+        self.control.set_ready(self._store_is_well and not self._draining)
+
+    async def _drain(self, received: AsyncIterator[int]) -> None:
         """Finish what is in flight, close sessions paced, then the control interface and the journal; a second signal
         or the deadline cuts it short. What is cut off is settled at the next start."""
         seconds = self._settings.drain.deadline_seconds
         deadline = trio.current_time() + seconds
         self._draining = self.chargers.draining = True
+        self._stopping.set()
         self.router.stop_commands()
         self.control.set_ready(False)
         log.info("draining", sessions=len(self.router), deadline_seconds=seconds)
         with trio.move_on_at(deadline) as cut_short:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cut_short_when_told, signals, cut_short)
+                nursery.start_soon(self._cut_short_when_told, received, cut_short)
                 for listener in self.listeners:
                     listener.stop_accepting()
                 with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
                     await self.router.commands_told()
                 await self.router.drain(self._settings.drain.closes_per_second, deadline)
                 self.control.drain(CONTROL_GRACE)
-                await control_ended.wait()
+                await self._control_ended.wait()
                 await self.journal.aclose()
                 nursery.cancel_scope.cancel()
         if cut_short.cancelled_caught:
             log.warning("drain cut short", sessions=len(self.router))
-            await self._last_word(control_ended)
+            await self._last_word()
         else:
             log.info("drained")
 
-    async def _last_word(self, control_ended: trio.Event) -> None:
+    async def _last_word(self) -> None:
         """End all sessions at once, which settles their commands; what takes longer is settled at the next start."""
         with trio.move_on_after(LAST_WORD_SECONDS):
             await self.router.end_all("draining", 1001)
             await self.router.commands_told()
             self.control.drain(CONTROL_GRACE)
-            await control_ended.wait()
+            await self._control_ended.wait()
 
-    async def _cut_short_when_told(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        async for number in signals:
+    async def _cut_short_when_told(self, received: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        async for number in received:
             if number != signal.SIGHUP:
                 scope.cancel()
 

@@ -1,7 +1,11 @@
 """The commands for people: run a gateway, prepare its files, and steer chargers over gRPC."""
 
+from gateway.signals import hold_if_serving
+
+hold_if_serving()
+
 # The order matters: OpenSSL reads its configuration when ``ssl`` is first imported, which gRPC does.
-from gateway.openssl import arrange
+from gateway.openssl import arrange  # noqa: E402
 
 arrange()
 

@@ -4,6 +4,8 @@ import errno
 import os
 import sys
 
+from gateway.signals import ignore, stop_noted
+
 INTERRUPTED = 130
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -19,6 +21,9 @@ __all__ = ["app", "run"]
 
 def run() -> None:
     """Run the command that the arguments name. Raises SystemExit."""
+    if stop_noted():  # `gateway serve` was stopped while it loaded: nothing has begun
+        ignore()
+        raise SystemExit(0)
     try:
         try:
             app(prog_name="gateway")
@@ -36,3 +41,5 @@ def run() -> None:
         sys.stdout = None
         print(f"error: can't write the output: {os.strerror(error.errno)}", file=sys.stderr)
         raise SystemExit(1) from None
+    finally:
+        ignore()

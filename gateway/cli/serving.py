@@ -12,6 +12,7 @@ import typer
 from gateway.cli.output import CommandFailed, out, say, table
 from gateway.errors import GatewayError, leaves
 from gateway.openssl import restart_if_late
+from gateway.signals import stop_noted
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The settings file.")]
 
@@ -32,6 +33,8 @@ def serve(
     """Run the gateway until SIGTERM or SIGINT: then it drains, and exits with 0."""
     from gateway.app.settings import load
 
+    if stop_noted():
+        raise typer.Exit(0)
     restart_if_late()
     os.umask(0o077)  # what this process makes holds verifiers of keys, and who charged when
     settings = load(config)

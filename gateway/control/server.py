@@ -136,9 +136,12 @@ class ControlServer:
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
-        watching = Watching(feed, store.store_id, settings.idle, store.generations, from_another_life)
-        messages = BatchMessages(store.store_id, store.generations)
-        self._events = EventRpcs(self._bridge, timeout, watching, messages)
+        self._events = EventRpcs(
+            self._bridge,
+            timeout,
+            lambda: Watching(feed, store.store_id, settings.idle, store.generations, from_another_life),
+            lambda: BatchMessages(store.store_id, store.generations),
+        )
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
 

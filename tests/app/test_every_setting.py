@@ -606,6 +606,7 @@ async def _(whole: Whole) -> None:
 async def _(whole: Whole) -> None:
     whole.value = whole.folder / "elsewhere.db"
     with opened(whole.settings()) as store:
+        store.open()
         store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
     assert whole.value.stat().st_size > 0
     assert not (whole.folder / "gateway.db").exists()

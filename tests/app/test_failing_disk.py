@@ -8,23 +8,30 @@ import base64
 import json
 import signal
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import grpc
 import pytest
 import trio
 from attrs import frozen
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.app.serve import Gateway, utc_now
-from gateway.app.settings import load
+from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc, event_pb2, event_pb2_grpc
+from gateway.app import serve
+from gateway.app.serve import Gateway, close, utc_now
+from gateway.app.settings import Settings, load
+from gateway.client import problem_of
 from gateway.domain.credentials import make_credential
+from gateway.domain.events import ChargePointConnected
 from gateway.domain.records import CredentialKind, TransactionState
 from gateway.domain.values import Registration
-from gateway.store.api import CreateChargePoint, TransactionFilter
+from gateway.errors import GatewayError, StoreCorrupt, StoreInUse, StoreUnavailable, leaves
+from gateway.store.api import CreateChargePoint, Opened, OpenSession, TransactionFilter
 from gateway.store.sqlite import SqliteStore
 from tests.endtoend.charger import CallError, Charger, connect, now
 from tests.endtoend.gateway_process import QUICK, development_certificates, free_port
@@ -100,9 +107,8 @@ def disk(tmp_path):
     disk.unregister()
 
 
-@asynccontextmanager
-async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
-    """A gateway with the charge points CP1 and CP2, from its first word to its drained end."""
+def configured(disk: Disk, certificates: Path) -> tuple[Settings, int, int]:
+    """The settings, the port for chargers, that of the control interface."""
     port, control = free_port(), free_port()
     sessions = "".join(f"{name} = {json.dumps(value)}\n" for name, value in QUICK["sessions"].items())
     config = disk.folder.parent / "gateway.toml"
@@ -113,11 +119,22 @@ async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
         f'[authorization]\nunknown_tags = "Accepted"\n[drain]\ndeadline_seconds = 5\n'
         f'[store]\npath = "{disk.folder}/gateway.db"\ncommit_deadline_seconds = {COMMIT_DEADLINE}\n'
     )
-    settings = load(config)
-    store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs)
+    return load(config), port, control
+
+
+def create_charge_points(store: SqliteStore) -> None:
+    """CP1 and CP2."""
     for identity in ("CP1", "CP2"):
         credential = make_credential(KEY, CredentialKind.GENERATED, utc_now())
         store.commit([CreateChargePoint(identity, Registration.ACCEPTED, (credential,), utc_now())])
+
+
+@asynccontextmanager
+async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
+    """A gateway with the charge points CP1 and CP2, from its first word to its drained end."""
+    settings, port, control = configured(disk, certificates)
+    store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs)
+    create_charge_points(store)
     tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     try:
         with grpc.insecure_channel(f"127.0.0.1:{control}") as channel, trio.fail_after(2 * SECONDS):
@@ -257,3 +274,156 @@ async def test_a_disk_that_fails_now_and_then_loses_and_doubles_nothing(disk: Di
         ]
         assert served.store.orphans("CP1", 0, 10) == []
         nursery.cancel_scope.cancel()
+
+
+# --- starting on a disk in trouble ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def starting(
+    disk: Disk, certificates: Path, begin_trouble: Callable[[], None], *, new: bool = False
+) -> AsyncIterator[Served]:
+    """A gateway whose disk is in trouble before it starts; with ``new`` there is no database yet, else one that was
+    left by a crash with CP1 connected."""
+    settings, port, control = configured(disk, certificates)
+    if not new:
+        before = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs)
+        create_charge_points(before)
+        opening = OpenSession("CP1", ChargePointConnected("[::1]:1", "ocpp1.6", 2, "TLSv1.3"), utc_now())
+        assert isinstance(before.commit([opening])[0], Opened)
+        before.close()
+    begin_trouble()
+    store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs, opened=False)
+    tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{control}") as channel, trio.fail_after(2 * SECONDS):
+            served = Served(port, tls, disk, store, channel)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Gateway(settings, store).run)
+                yield served
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        disk.heal()
+        store.close()
+
+
+@pytest.mark.parametrize("trouble", [full, read_only, broken], ids=["full", "read-only", "broken"])
+@pytest.mark.parametrize("new", [True, False], ids=["new", "left by a crash"])
+async def test_a_start_on_a_disk_in_trouble_serves_503_and_is_got_over(
+    disk: Disk, certificates: Path, trouble: Trouble, new: bool
+) -> None:
+    """Chargers are told when to come back, operators that it is the store; without a restart it goes on when it can."""
+    async with starting(disk, certificates, lambda: setattr(disk, "write_trouble", trouble), new=new) as served:
+        await served.becomes(NOT_SERVING)
+        head = await served.upgrade()
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 30\r\n" in head.lower()
+        if new:
+            await tells_of_no_store(served)
+
+        disk.heal()
+        await served.becomes(SERVING)
+        if new:
+            await trio.to_thread.run_sync(create_charge_points, served.store)
+        else:
+            record = served.store.charge_point("CP1")
+            assert record is not None
+            assert not record.connection.connected, "what the crash left open is settled before anybody is let in"
+        async with trio.open_nursery() as nursery:
+            charger = await arrive(nursery, served)
+            assert await charger.call("StartTransaction", start())
+            nursery.cancel_scope.cancel()
+
+
+async def tells_of_no_store(served: Served) -> None:
+    """A call and a watch end with a reason for programs."""
+    points = charge_point_pb2_grpc.ChargePointServiceStub(served.channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        await trio.to_thread.run_sync(
+            lambda: points.GetChargePoint(charge_point_pb2.GetChargePointRequest(identity="CP1"), timeout=5)
+        )
+    assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"
+    watches = event_pb2_grpc.EventServiceStub(served.channel)
+    request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
+    with pytest.raises(grpc.RpcError) as caught:
+        await trio.to_thread.run_sync(lambda: next(watches.WatchEvents(request, timeout=5)))
+    assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"
+
+
+async def test_a_start_on_a_disk_that_hangs_serves_503_meanwhile(
+    disk: Disk, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is kept out without a word, and the gateway goes on when the disk does."""
+    monkeypatch.setattr(serve, "DOOR_SECONDS", 0.1)
+    async with starting(disk, certificates, lambda: setattr(disk, "sync_seconds", 0.7)) as served:
+        await served.becomes(NOT_SERVING)
+        assert (await served.upgrade()).startswith(b"HTTP/1.1 503 ")
+        disk.heal()
+        await served.becomes(SERVING)
+
+
+@pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "full"])
+async def test_a_gateway_that_waits_for_its_disk_can_be_stopped(disk: Disk, certificates: Path, hangs: bool) -> None:
+    """SIGTERM is heeded while the store is not open, whatever its disk does; closing it is not waited for either."""
+    gate = threading.Event()
+
+    def trouble(name: str) -> Exception | None:
+        if hangs:
+            gate.wait(SECONDS)
+        return None if hangs else full(name)
+
+    settings, _, _ = configured(disk, certificates)
+    store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs, opened=False)
+    disk.sync_trouble = trouble
+    try:
+        with trio.fail_after(SECONDS / 2):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Gateway(settings, store).run)
+                await trio.sleep(0.5)
+                signal.raise_signal(signal.SIGTERM)
+        assert close(store, 0.1) is not hangs
+    finally:
+        gate.set()
+        disk.heal()
+        store.close()
+
+
+@pytest.mark.parametrize("found", ["foreign", "damaged", "served by another"])
+async def test_what_is_found_when_the_disk_is_well_is_refused_by_name(
+    disk: Disk, certificates: Path, found: str
+) -> None:
+    """Waiting mends a disk. It mends no database of another program, no damage, and no second gateway."""
+    settings, _, _ = configured(disk, certificates)
+    path = settings.store.path
+    other = None
+    if found == "foreign":
+        foreign = apsw.Connection(str(path))
+        foreign.execute("CREATE TABLE theirs (x); PRAGMA user_version = 7")
+        foreign.close()
+    elif found == "damaged":
+        path.write_bytes(b"no database at all" * 1000)
+    else:
+        other = SqliteStore(path, clock=utc_now)
+    failures = iter(range(1))
+
+    class Unwell(SqliteStore):
+        def open(self) -> None:
+            if next(failures, None) is not None:
+                raise StoreUnavailable("the disk is full")
+            super().open()
+
+    store = Unwell(path, clock=utc_now, opened=False)
+    refusals: list[GatewayError] = []
+    try:
+        with trio.fail_after(SECONDS):
+            try:
+                await Gateway(settings, store).run()
+            except* GatewayError as errors:
+                refusals = list(leaves(errors))
+    finally:
+        store.close()
+        if other is not None:
+            other.close()
+    [refusal] = refusals
+    assert isinstance(refusal, StoreInUse if found == "served by another" else StoreCorrupt)
+    assert str(path) in str(refusal)

@@ -1,18 +1,31 @@
 """Starting and ending the whole: in every phase, with a store that fails, with somebody at the door."""
 
+import signal
 import socket
 import threading
 
+import grpc
 import pytest
 import trio
+from attrs import evolve
 
+from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
+from gateway.app import serve
+from gateway.app.collector import Collector
+from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
+from gateway.app.settings import ControlSettings
+from gateway.control import server
 from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration
 from gateway.errors import GatewayError, SettingsError, leaves
+from gateway.feed import Feed
+from gateway.journal import Retention
+from gateway.session.silence import Watch
 from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
+from gateway.transport.tls import TlsProvider
 from tests.app.running import Disk, Running, running, settings, until
-from tests.endtoend.gateway_process import development_certificates
+from tests.endtoend.gateway_process import development_certificates, free_port
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
@@ -230,3 +243,93 @@ async def test_a_registration_changed_while_a_charger_connects_is_its_registrati
             serving.disk.gate.set()
         kind, code, *_ = await charger.call_frame("StatusNotification", STATUS)
         assert (kind, code) == (4, "SecurityError")
+
+
+# --- bugs in what serves everybody ------------------------------------------------------------------------------
+
+
+async def fails(*_: object, **__: object) -> None:
+    raise SystemError("Objects/tupleobject.c: bad argument to internal function")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "task"),
+    [
+        (Feed, "run", "feed"),
+        (Retention, "run", "retention"),
+        (Watch, "run", "silence"),
+        (Collector, "run", "collector"),
+        (LostEnds, "run", "lost-ends"),
+        (serve, "record_last_heard", "last-heard"),
+        (serve, "end_overdue_reservations", "reservations"),
+    ],
+    ids=["feed", "retention", "silence", "collector", "lost-ends", "last-heard", "reservations"],
+)
+async def test_a_bug_in_a_long_lived_task_ends_no_session(tmp_path, certificates, monkeypatch, where, name, task):
+    """It is counted by the task's name; chargers come, are answered, and stay."""
+    monkeypatch.setattr(where, name, fails)
+    async with running(settings(tmp_path, certificates)) as serving:
+        charger = await serving.booted()
+        counts = serving.gateway.metrics._counts
+        await until(lambda: counts.get(("task_failures", task), 0) >= 2)
+        assert await charger.call("Heartbeat", {})
+
+
+async def test_a_control_interface_that_fails_is_begun_anew_and_chargers_stay(tmp_path, certificates, monkeypatch):
+    """Operators and services reach it again at the same address; the sessions don't notice."""
+    port = free_port()
+    configured = evolve(settings(tmp_path, certificates), control=ControlSettings(address=f"127.0.0.1:{port}"))
+    async with running(configured) as serving:
+        charger = await serving.booted()
+        failing = serving.gateway.control
+
+        async def set_health(*_: object) -> None:
+            if serving.gateway.control is failing:
+                raise SystemError("a bug")
+
+        monkeypatch.setattr(server, "_set_health", set_health)
+        failing.set_ready(True)
+        await until(lambda: serving.gateway.control is not failing)
+        assert await charger.call("Heartbeat", {})
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            points = charge_point_pb2_grpc.ChargePointServiceStub(channel)
+            request = charge_point_pb2.GetChargePointRequest(identity="CP1")
+            answer = await trio.to_thread.run_sync(
+                lambda: points.GetChargePoint(request, timeout=10, wait_for_ready=True)
+            )
+        assert answer.charge_point.connection.connected
+        assert serving.gateway.metrics._counts["task_failures", "control"] == 1
+        serving.terminate()
+        assert await charger.sees_the_end() == (1001, "draining")
+        with trio.fail_after(5):
+            await serving.over.wait()
+
+
+async def test_a_listener_that_fails_is_begun_anew(tmp_path, certificates, monkeypatch):
+    """At the same port; the sessions of other listeners, and the gateway, go on."""
+    monkeypatch.setattr(serve, "LONGEST_PAUSE", 0.05)
+    async with running(settings(tmp_path, certificates, port=free_port())) as serving:
+        charger = await serving.booted()
+        failing = serving.gateway.listeners[0]
+        monkeypatch.setattr(failing, "_places", None)
+        with socket.create_connection(failing.addresses[0]):
+            await until(lambda: serving.gateway.listeners[0] is not failing)
+        await until(lambda: serving.gateway.listeners[0].addresses)
+        assert serving.gateway.listeners[0].addresses == failing.addresses
+        assert await charger.call("Heartbeat", {})
+        assert serving.gateway.metrics._counts["task_failures", "listener"] == 1
+
+
+@pytest.mark.parametrize("error", [PermissionError("no"), ValueError("a bug"), SystemError("a bug")], ids=repr)
+async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(tmp_path, certificates, monkeypatch, error):
+    """SIGHUP at the wrong moment: the certificates that there are stay."""
+
+    def reload(_: object) -> None:
+        raise error
+
+    async with running(settings(tmp_path, certificates)) as serving:
+        charger = await serving.booted()
+        monkeypatch.setattr(TlsProvider, "reload", reload)
+        signal.raise_signal(signal.SIGHUP)
+        await trio.sleep(0.1)
+        assert await charger.call("Heartbeat", {})

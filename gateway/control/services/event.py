@@ -4,7 +4,8 @@ Responses are bytes here: they are serialised once for all who watch the same, w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import cached_property
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
@@ -36,10 +37,26 @@ STARTS: dict[int, Start] = {pb.WATCH_START_BEGINNING: "beginning", pb.WATCH_STAR
 class EventRpcs(Service):
     """All that happens, as it is recorded."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, watching: Watching, messages: BatchMessages) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        default_timeout: float,
+        watching: Callable[[], Watching],
+        messages: Callable[[], BatchMessages],
+    ) -> None:
         super().__init__(bridge, default_timeout)
-        self._watching = watching
-        self._messages = messages
+        self._make_watching = watching
+        self._make_messages = messages
+
+    @cached_property
+    def _watching(self) -> Watching:
+        """Raises ``StoreUnavailable`` while the store has not been opened: it has no id then."""
+        return self._make_watching()
+
+    @cached_property
+    def _messages(self) -> BatchMessages:
+        """The same."""
+        return self._make_messages()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register every method of the service, as generated code does, but with responses that are bytes already."""

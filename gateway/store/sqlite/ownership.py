@@ -5,20 +5,33 @@ SQLite itself would let a second gateway in, and both would be right in turns. T
 process. The file stays: removing it would let two processes hold locks on two files of one name.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
-from gateway.errors import StoreInUse, StoreUnavailable
+from gateway.errors import StoreInUse, StoreMisplaced, StoreUnavailable
 
 _NOTE_BYTES = 128
+
+MISPLACED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""What opening a file answers that no waiting mends. A full, read-only or failing disk is none of these."""
+
+
+def check_place(path: Path) -> None:
+    """Raise ``StoreMisplaced`` for a database file that is there and may not be opened for writing, ever."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in MISPLACED:
+            raise StoreMisplaced(f"the database {path} can't be opened: {error.strerror}") from error
 
 
 class Ownership:
     """Exclusive ownership of the database at ``path``, from construction to ``release``.
 
-    Raises ``StoreInUse``, naming the file and the process that holds it, and ``StoreUnavailable`` where the
-    folder isn't there or the lock file can't be made.
+    Raises ``StoreInUse``, naming the file and the process that holds it, ``StoreMisplaced`` where the folder isn't
+    there or nothing may be made in it, and ``StoreUnavailable`` where the disk can't make the lock file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,9 +39,10 @@ class Ownership:
         try:
             self._fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise StoreUnavailable(f"{path.parent}: no such folder") from error
+            raise StoreMisplaced(f"{path.parent}: no such folder") from error
         except OSError as error:
-            raise StoreUnavailable(f"the lock file {self._lock} can't be opened: {error.strerror}") from error
+            kind = StoreMisplaced if error.errno in MISPLACED else StoreUnavailable
+            raise kind(f"the lock file {self._lock} can't be opened: {error.strerror}") from error
         try:
             self._acquire(path)
         except BaseException:

@@ -33,7 +33,7 @@ from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
 from gateway.store.sqlite.lives import alone, begin, check_presence, keep_log, read_state, verify, verify_log
 from gateway.store.sqlite.migrate import migrate
-from gateway.store.sqlite.ownership import Ownership
+from gateway.store.sqlite.ownership import Ownership, check_place
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.settling import RESTARTED, settle_some
 from gateway.store.sqlite.values import utc_now
@@ -70,9 +70,14 @@ class SqliteStore:
     program's or of a newer version, ``StoreReplaced`` when it is not the one
     that was last served here, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
     from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
+
+    With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise
+    ``StoreUnavailable``.
     """
 
-    def __init__(self, path: Path | str, *, clock: Clock = utc_now, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: Path | str, *, clock: Clock = utc_now, vfs: str | None = None, opened: bool = True
+    ) -> None:
         self._path = Path(path).resolve()
         self._clock = clock
         self._vfs = vfs
@@ -83,13 +88,34 @@ class SqliteStore:
         self._damage: str | None = None
         self._marking = threading.Lock()
         self._marked: Companion | None = None
-        self._ownership = Ownership(self._path)
-        try:
-            self._open()
-        except BaseException:
-            self._ownership.release()
-            raise
         self._readers = ReaderPool(self._path, vfs)
+        self._ownership: Ownership | None = None
+        self._store_id = self._event_ids = ""
+        self._codes: dict[str, int] = {}
+        self._generations: tuple[Generation, ...] = ()
+        if opened:
+            self.open()
+
+    def open(self) -> None:
+        """Open the database, if it isn't open yet. Raises as the constructor does; after ``StoreUnavailable`` (and not
+        ``StoreMisplaced``) it is worth trying again."""
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable(f"the database {self._path} is closed")
+            if self._ownership is not None:
+                return
+            ownership = Ownership(self._path)
+            try:
+                check_place(self._path)
+                self._open()
+            except BaseException:
+                ownership.release()
+                raise
+            self._ownership = ownership
+
+    def _require_open(self) -> None:
+        if self._ownership is None:
+            raise StoreUnavailable(f"the database {self._path} is not open yet")
 
     def _open(self) -> None:
         try:
@@ -104,7 +130,7 @@ class SqliteStore:
                 migrate(cx, self._path, self._clock())
                 self._generations = begin(cx, self._path, self._vfs)
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
-                self._codes: dict[str, int] = dict(fetch(cx, "SELECT name, code FROM event_type"))
+                self._codes = dict(fetch(cx, "SELECT name, code FROM event_type"))
                 self._use(cx)
             except BaseException as error:
                 if isinstance(error, StoreReplaced):
@@ -119,10 +145,12 @@ class SqliteStore:
 
     @property
     def store_id(self) -> str:
+        self._require_open()
         return self._store_id
 
     @property
     def generations(self) -> tuple[Generation, ...]:
+        self._require_open()
         return self._generations
 
     def close(self) -> None:
@@ -135,7 +163,8 @@ class SqliteStore:
             self._closed = True
             self._readers.close()
             self._abandon_writer()
-            self._ownership.release()
+            if self._ownership is not None:
+                self._ownership.release()
 
     # --- writing ---
 
@@ -154,7 +183,7 @@ class SqliteStore:
 
     def mark(self) -> None:
         with self._marking:
-            if self._closed:
+            if self._closed or self._ownership is None:
                 return
             try:
                 with self._readers.connection() as cx:
@@ -198,6 +227,7 @@ class SqliteStore:
     def _writer(self) -> Books:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
+        self._require_open()
         if self._damage is not None:
             raise StoreUnavailable(self._damage)
         if self._books is None:
@@ -230,6 +260,7 @@ class SqliteStore:
     # --- reading ---
 
     def _read(self, query: Callable[Concatenate[apsw.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self._require_open()
         with self._readers.connection() as cx:
             return query(cx, *args, **kwargs)
 
@@ -265,6 +296,7 @@ class SqliteStore:
         return self._read(queries.credentials, identity)
 
     def admission(self, identity: str) -> AdmissionRecord | None:
+        self._require_open()
         # One statement is one moment's state by itself; a transaction around it would take longer than it does.
         with self._readers.connection(transaction=False) as cx:
             return queries.admission(cx, identity)
