@@ -148,15 +148,15 @@ class Router:
         would be refused by now: no refusal comes without a look for it, and where that can't be, the outcome is
         ``Unknown``. Cancelling ends the waiting, not the command.
         """
-        wanted = _Wanted(
-            identity,
-            command,
-            request_id,
-            self._fingerprint(command),
-            deadline,
-            deadline + ANSWER_SECONDS if answer_by is None else answer_by,
-        )
         try:
+            wanted = _Wanted(
+                identity,
+                command,
+                request_id,
+                self._fingerprint(command),
+                deadline,
+                deadline + ANSWER_SECONDS if answer_by is None else answer_by,
+            )
             return await self._call(wanted)
         except trio.TooSlowError:
             reason, why = "deadline", "the store gave no answer before the deadline"

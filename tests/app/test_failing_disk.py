@@ -21,7 +21,14 @@ import trio
 from attrs import frozen
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc, event_pb2, event_pb2_grpc
+from gateway.api.v1 import (
+    charge_point_pb2,
+    charge_point_pb2_grpc,
+    command_pb2,
+    command_pb2_grpc,
+    event_pb2,
+    event_pb2_grpc,
+)
 from gateway.app import serve
 from gateway.app.serve import Gateway, close, utc_now
 from gateway.app.settings import Settings, load
@@ -343,6 +350,13 @@ async def tells_of_no_store(served: Served) -> None:
             lambda: points.GetChargePoint(charge_point_pb2.GetChargePointRequest(identity="CP1"), timeout=5)
         )
     assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"
+    commands = command_pb2_grpc.CommandServiceStub(served.channel)
+    asked = command_pb2.ClearCacheRequest(charge_point="CP1", request_id="r")
+    with pytest.raises(grpc.RpcError) as caught:
+        await trio.to_thread.run_sync(lambda: commands.ClearCache(asked, timeout=5))
+    problem = problem_of(caught.value)
+    # Whether the id was used before can't be looked up: UNAVAILABLE would invite to send it blindly.
+    assert (problem.code, problem.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
     watches = event_pb2_grpc.EventServiceStub(served.channel)
     request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
     with pytest.raises(grpc.RpcError) as caught:
