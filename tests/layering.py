@@ -5,7 +5,7 @@ Imports are read, not executed: one under `if TYPE_CHECKING`, inside a function,
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -59,6 +59,32 @@ IN_ONE_MODULE = ("websockets",)
 
 SANS_IO = ("gateway.domain", "gateway.messages", "gateway.framing")
 INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selectors", "subprocess", "threading", "time")
+
+# Who reads a clock of the machine's; everybody else is given the time, so that tests decide what it is. Trio's clock,
+# which tests control, is for all who may import Trio.
+CLOCK_HOMES = (
+    "gateway.app.serve",  # makes the clock that the others are given
+    "gateway.app.checking",  # a command of its own
+    "gateway.app.collector",  # processor time of the collector's pauses
+    "gateway.app.logwriter",  # a thread's waits, outside Trio
+    "gateway.cli",
+    "gateway.simulator",
+    "gateway.store.sqlite",  # threads' waits; its clock for what nobody gave a time
+)
+CLOCK_EXCEPTIONS = frozenset({("gateway.framing.websocket", "email.utils.formatdate")})
+"""HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""
+
+PURE = (*SANS_IO, "gateway.handlers")
+CLOCK_LIBRARIES = ("time",)
+CLOCK_FUNCTIONS = (
+    "uuid.uuid1",
+    "uuid.uuid6",
+    "uuid.uuid7",
+    "os.times",
+    "email.utils.localtime",
+    "email.utils.formatdate",
+)
+TRIO_CLOCK = ("trio.current_time", "trio.lowlevel.current_clock", "trio.current_effective_deadline")
 CLOCK_CLASSES = ("datetime", "date")
 CLOCK_METHODS = ("now", "utcnow", "today")
 
@@ -117,7 +143,9 @@ def violations_in(modules: Iterable[Module]) -> list[Violation]:
         imports = list(_imports(tree, module))
         found.update(_wrong_packages(module, imports), _wrong_libraries(module, imports), _two_loops(module, imports))
         if _is_in(module.name, SANS_IO):
-            found.update(_input_output(module, imports), _clock_reads(module, tree))
+            found.update(_input_output(module, imports))
+        if not _is_in(module.name, CLOCK_HOMES):
+            found.update(_clock_reads(module, tree))
         for each in imports:
             library = each.name.partition(".")[0]
             if library in IN_ONE_MODULE and users.setdefault(library, module.name) != module.name:
@@ -195,16 +223,62 @@ def _input_output(module: Module, imports: Iterable[Import]) -> Iterator[Violati
 
 
 def _clock_reads(module: Module, tree: ast.Module) -> Iterator[Violation]:
-    """Reads of the wall clock through datetime, under whatever name the module imported it."""
-    clocks: set[str] = set()
+    """Reads of a clock, under whatever name the module imported or gave it; in a pure module of Trio's clock too."""
+    forbidden = CLOCK_FUNCTIONS + (TRIO_CLOCK if _is_in(module.name, PURE) else ())
+    names = _full_names(tree, module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name | ast.Call) and not isinstance(
+            getattr(node, "ctx", None), ast.Store
+        ):
+            name = _resolved(node, names)
+            if _clock_read(name, forbidden) and (module.name, name) not in CLOCK_EXCEPTIONS:
+                yield Violation(module.name, node.lineno, f"{ast.unparse(node)}: the clock is injected")
+    for each in _imports(tree, module):
+        if _is_in(each.name, CLOCK_LIBRARIES) and not _is_in(module.name, SANS_IO):  # there it is input
+            yield Violation(module.name, each.line, f"{each.name}: the clock is injected")
+
+
+def _clock_read(name: str, forbidden: Sequence[str]) -> bool:
+    *_, owner, last = ("", *name.split("."))
+    return name in forbidden or (last in CLOCK_METHODS and owner in CLOCK_CLASSES)
+
+
+def _full_names(tree: ast.Module, module: Module) -> dict[str, str]:
+    """Names in the module → what they stand for: imports, and plain assignments of what was imported."""
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         match node:
-            case ast.Import(names=names):
-                libraries = (each.asname or each.name for each in names if each.name == "datetime")
-                clocks.update(f"{library}.{clock}" for library in libraries for clock in CLOCK_CLASSES)
-            case ast.ImportFrom(module="datetime", names=names):
-                clocks.update(each.asname or each.name for each in names if each.name in CLOCK_CLASSES)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in CLOCK_METHODS and ast.unparse(node.value) in clocks:
-            reason = f"{ast.unparse(node)}: the clock of a sans-I/O module is injected"
-            yield Violation(module.name, node.lineno, reason)
+            case ast.Import(names=aliases):
+                names.update({each.asname: each.name for each in aliases if each.asname})
+            case ast.ImportFrom(names=aliases):
+                base = _base(node, module)
+                names.update({each.asname or each.name: f"{base}.{each.name}" for each in aliases})
+    for _ in range(ALIAS_DEPTH):
+        for node in ast.walk(tree):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.NamedExpr(target=ast.Name(id=name), value=value)
+                ):
+                    full = _resolved(value, names)
+                    if full and full != name:
+                        names[name] = full
+    return names
+
+
+ALIAS_DEPTH = 3
+"""How many names an alias may go through; nobody writes more by accident."""
+
+
+def _resolved(node: ast.AST, names: Mapping[str, str]) -> str:
+    """A dotted name in full, `getattr` with a literal included; empty for anything else."""
+    match node:
+        case ast.Name(id=name):
+            return names.get(name, name)
+        case ast.Attribute(value=value, attr=attr):
+            base = _resolved(value, names)
+            return f"{base}.{attr}" if base else ""
+        case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(attr)), *_]):
+            base = _resolved(value, names)
+            return f"{base}.{attr}" if base else ""
+    return ""

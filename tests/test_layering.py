@@ -83,6 +83,66 @@ BROKEN = {
         "at.now: the clock",
     ),
     "the wall clock by its library": ("domain.state", "import datetime\ndatetime.date.today()", "datetime.date.today"),
+    "time in a handler": ("handlers.v16.core", "import time\nNOW = time.time()", "time: the clock"),
+    "time in a session": ("session.reader", "from time import time\nNOW = time()", "time.time: the clock"),
+    "time under another name": ("session.reader", "import time as t\nNOW = t.time()", "time: the clock"),
+    "a function of it under another name": (
+        "handlers.v16.core",
+        "from time import time as now\nnow()",
+        "time.time: the",
+    ),
+    "time by name": ("session.reader", "import importlib\nimportlib.import_module('time').time()", "time: the clock"),
+    "a monotonic clock in a journal": ("journal.writer", "import time\nBEGAN = time.monotonic()", "time: the clock"),
+    "a clock in a function": ("feed.feed", "def f():\n    from time import monotonic", "time.monotonic: the clock"),
+    "the wall clock in a handler": (
+        "handlers.v16.core",
+        "from datetime import datetime\ndatetime.now()",
+        "datetime.now:",
+    ),
+    "the wall clock in a session": (
+        "session.reader",
+        "import datetime as d\nd.datetime.utcnow()",
+        "d.datetime.utcnow:",
+    ),
+    "the wall clock in a router": ("router.router", "from datetime import date as day\nday.today()", "day.today: the"),
+    "the wall clock in the control interface": (
+        "control.server",
+        "from datetime import datetime\nf(datetime.now)",
+        "now:",
+    ),
+    "the wall clock by another name": (
+        "session.reader",
+        "from datetime import datetime\nat = datetime\nread = at.now\n",
+        "at.now: the clock",
+    ),
+    "the wall clock out of another module": (
+        "session.reader",
+        "from gateway.domain.values import datetime\ndatetime.now()",
+        "datetime.now: the clock",
+    ),
+    "the wall clock by getattr": (
+        "handlers.v16.core",
+        "from datetime import datetime\ngetattr(datetime, 'now')()",
+        "the clock is injected",
+    ),
+    "an identifier made of the time": ("handlers.v16.core", "import uuid\nuuid.uuid1()", "uuid.uuid1: the clock"),
+    "another such": ("session.reader", "from uuid import uuid7 as new\nnew()", "new: the clock"),
+    "the process's times": ("session.reader", "import os\nos.times()", "os.times: the clock"),
+    "Trio's clock in a handler": (
+        "handlers.v16.core",
+        "import trio\nNOW = trio.current_time()",
+        "trio.current_time: the",
+    ),
+    "Trio's clock in a handler by itself": (
+        "handlers.v16.core",
+        "from trio import current_time as t\nt()",
+        "t: the clock",
+    ),
+    "a clock in the composition root": (
+        "app.admission",
+        "from datetime import datetime\ndatetime.now()",
+        "datetime.now",
+    ),
 }
 
 
@@ -105,6 +165,14 @@ KEPT = {
         "domain.state",
         "from datetime import datetime\n\ndef age(now, at: datetime):\n    return now() - at, facts.now",
     ),
+    "an injected clock in a handler": (
+        "handlers.v16.core",
+        "def decide(facts):\n    return facts.now, facts.clock.now()",
+    ),
+    "Trio's clock in a session": ("session.reader", "import trio\nNOW = trio.current_time()"),
+    "the clock where it is made": ("app.serve", "from datetime import UTC, datetime\nNOW = datetime.now(UTC)"),
+    "a time out of a number": ("handlers.v16.core", "from datetime import datetime\ndatetime.fromtimestamp(0)"),
+    "a random identifier": ("session.reader", "import uuid\nuuid.uuid4()"),
 }
 
 
