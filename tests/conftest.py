@@ -1,14 +1,23 @@
 """Settings that all tests share."""
 
 import os
+import signal
 from typing import NoReturn
 
+import pytest
 from hypothesis import settings
+
+from tests.support import named_runs
 
 # A deadline for a single example measures how busy the machine is, not the code. All else is as Hypothesis chooses:
 # with CI set, its own profile makes the examples the same in every run.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
+
+# A job in the background (`nohup make test &`, some CI runners) ignores SIGINT, and so would every process that a test
+# starts and interrupts. Tests begin with what a terminal gives them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _refuse(*command: object) -> NoReturn:
@@ -18,3 +27,8 @@ def _refuse(*command: object) -> NoReturn:
 # `gateway serve` starts its process again where OpenSSL was loaded too early. In here that is pytest's process, and the
 # second run's output would go where the first one captured it: such a test has to run the command in its own process.
 os.execv = os.execve = _refuse
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that the documents name are watched: one that was skipped shows nothing."""
+    named_runs.watch(config)

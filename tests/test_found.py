@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.named_tests import REPOSITORY, missing
+from tests.support.named_tests import REPOSITORY, unfit
 
 PAGES = {"found.md": 3, "field-cases.md": 4}
 """Page → columns of its tables; the last column names the tests."""
@@ -32,4 +32,4 @@ def test_a_row_is_whole_and_shown_by_tests_that_exist(page: str, section: str, c
     assert all(cells)
     tests = tuple(re.findall(r"`(tests/.*?::.*?)`", cells[-1]))
     assert tests, f"{page}, {section}: no test is named"
-    assert missing(tests) == []
+    assert unfit(tests) == []

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.named_tests import REPOSITORY, missing
+from tests.support.named_tests import REPOSITORY, unfit
 
 LINES = (REPOSITORY / "docs" / "promises.md").read_text().splitlines()
 ROWS = [line for line in LINES if line.startswith("| ") and not line.startswith(("| promise ", "| --- "))]
@@ -23,4 +23,4 @@ def test_a_promise_is_shown_by_tests_that_exist(row: str) -> None:
     assert promise.endswith(".")
     assert fault.endswith(".")
     assert tests
-    assert missing(tests) == []
+    assert unfit(tests) == []

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from attrs import frozen
 
-from tests.support.named_tests import REPOSITORY, missing, names_in
+from tests.support.named_tests import REPOSITORY, names_in, unfit
 
 PAGE = REPOSITORY / "docs" / "rules.md"
 
@@ -88,7 +88,7 @@ def test_a_rule_has_a_level_a_claim_and_tests_that_exist(row: Row) -> None:
     """A binding rule without a test is one about something that isn't served; a free one says what was chosen."""
     assert row.level in BINDING | {"R", "?"}
     assert row.holds.endswith(".")
-    assert missing(row.tests) == []
+    assert unfit(row.tests) == []
     if row.level in BINDING:
         if not row.remarks.startswith(NOT_SERVED):
             assert row.tests
@@ -106,7 +106,7 @@ def test_every_certification_case_has_one_row() -> None:
 def test_a_certification_case_has_a_test_that_exists(case: str) -> None:
     """Or says that it is not served."""
     (remarks,) = (row[2] for row in lines(3) if row[0] == case)
-    assert missing(CASES[case]) == []
+    assert unfit(CASES[case]) == []
     if not remarks.startswith(NOT_SERVED):
         assert CASES[case]
 

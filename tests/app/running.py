@@ -100,13 +100,18 @@ class Running:
         return list(page.events)
 
 
+GUARD_SECONDS = 100
+"""For one gateway in a test, which takes a second or two: a guard against hanging, below pytest's own, and no measure
+of how fast the machine is."""
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """Serve while the block runs; the block (or SIGTERM) ends it. Bounded in time."""
+async def running(settings: Settings, seconds: float = GUARD_SECONDS) -> AsyncIterator[Running]:
+    """Serve while the block runs; the block (or SIGTERM) ends it. ``seconds`` is a guard against hanging."""
     disk = Disk(settings.store.path, clock=utc_now)
     try:
         disk.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
-        with trio.fail_after(40):
+        with trio.fail_after(seconds):
             async with trio.open_nursery() as nursery:
                 running = Running(Gateway(settings, disk), disk, nursery)
                 nursery.start_soon(running.run)

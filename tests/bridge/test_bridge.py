@@ -431,7 +431,7 @@ async def test_a_thousand_calls_cancelled_at_random_each_have_one_outcome():
 
     started = time.monotonic()
     outcomes = await cross(main)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     assert entered == left
     for wanted, outcome in outcomes:
         if isinstance(outcome, LookupError):

@@ -15,7 +15,7 @@ from tests.framing.wire import TEXT, frame, head
 from tests.hostile.conftest import DEADLINE
 from tests.hostile.link import OFFER, UPGRADE, Link, authorization, upgrade
 
-SLACK = 2.5
+SLACK = 15.0
 
 
 def request(target: str = "/ocpp/CP1", *lines: tuple[str, str], **changes: str) -> bytes:

@@ -1,0 +1,100 @@
+"""A pytest plugin: a test that the documents name has to run. One that was skipped, or never collected, fails the run.
+
+A page that names a test says: this shows it. So a named test may be skipped only where a peer is absent that the
+project does without (``ABSENT``), and a run of everything has to have run every named test.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.named_tests import named
+
+ABSENT = (
+    r"node was not found: no charger from npm",
+    r"ocpp-rpc is not installed",
+    r"matplotlib comes with make bench",
+    r"this SQLite has no dbstat",
+    r"no device that is always full",
+    r"needs the openssl command as a client",
+    r"needs the prlimit command",
+    r"valgrind is not installed",
+    r"the ratio was recorded on CPython 3\.11",
+    r"not a git checkout",
+)
+"""Reasons for which a named test may be skipped: what the machine lacks, or another version's figures. Where CI has to
+have it all the same, the test itself fails there instead of skipping (valgrind)."""
+
+_ABSENT = re.compile("|".join(ABSENT))
+
+
+class NamedRuns:
+    """Watches what becomes of named tests. ``whole``: everything was asked for, so that each has to be there."""
+
+    def __init__(self, tests: frozenset[str], *, whole: bool) -> None:
+        self._tests = tests
+        self._whole = whole
+        self._passed: set[str] = set()
+        self._skipped: defaultdict[str, set[str]] = defaultdict(set)
+
+    def saw(self, test: str, outcome: str, reason: str = "") -> None:
+        """Note a phase of a test: its node id (parameters and all), what became of it, and why it was skipped."""
+        name = test.partition("[")[0]
+        if name not in self._tests:
+            return
+        if outcome == "skipped":
+            self._skipped[name].add(reason)
+        elif outcome == "passed":
+            self._passed.add(name)
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong, a line for each test."""
+        for name, reasons in sorted(self._skipped.items()):
+            for reason in sorted(reasons):
+                if not _ABSENT.search(reason):
+                    yield f"{name}: a document names it, and it was skipped: {reason}"
+        if self._whole:
+            for name in sorted(self._tests - self._passed - self._skipped.keys()):
+                yield f"{name}: a document names it, and it did not run"
+
+    # --- pytest's hooks ---------------------------------------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            # Of an expected failure too, which shows nothing either.
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+            self.saw(report.nodeid, "skipped", why)
+        elif report.when == "call":
+            self.saw(report.nodeid, report.outcome)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:  # a whole module
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            for name in self._tests:
+                if name.startswith(f"{report.nodeid}::"):
+                    self.saw(name, "skipped", why)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if session.shouldstop or session.shouldfail:
+            self._whole = False
+        if session.exitstatus == pytest.ExitCode.OK and any(True for _ in self.faults()):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        faults = list(self.faults())
+        if faults:
+            terminalreporter.section("tests that documents name")
+            for fault in faults:
+                terminalreporter.write_line(fault)
+
+
+def watch(config: pytest.Config) -> None:
+    """Begin to watch a run."""
+    option = config.option
+    narrowed = option.keyword or option.markexpr or option.deselect or option.collectonly
+    cut = option.ignore or option.ignore_glob or option.maxfail
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (narrowed or cut)
+    config.pluginmanager.register(NamedRuns(named(), whole=whole), "named-runs")
