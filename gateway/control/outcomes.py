@@ -221,7 +221,7 @@ BARE: tuple[Bare, ...] = (
     Bare("deadline-passed", "the caller's clock ran out before an answer reached it", "DEADLINE_EXCEEDED", False),
     Bare("connection-lost", "the connection to the gateway broke, or there is none", "UNAVAILABLE", False),
     Bare("too-large", "the request has more than 4 MiB", "RESOURCE_EXHAUSTED", True),
-    Bare("unreadable", "the request's bytes are no such message", "INTERNAL", True),
+    Bare("unreadable", "the request's bytes are no such message", "UNKNOWN", True),
 )
 
 ALL: tuple[Outcome, ...] = COMMANDS + CHANGES + READS

@@ -139,8 +139,9 @@ class Control:
 
 
 @asynccontextmanager
-async def control(path, settings=None, client_tls=None, **bridge_options):
-    """A control interface on a port of its own, until the block is left."""
+async def control(path, settings=None, client_tls=None, journal_seen=lambda journal: journal, **bridge_options):
+    """A control interface on a port of its own, until the block is left. ``journal_seen`` makes the journal that it is
+    given of the real one."""
     store = SqliteStore(path / "gateway.db")
     journal = Journal(store)
     feed = Feed(store, journal.read)
@@ -151,7 +152,7 @@ async def control(path, settings=None, client_tls=None, **bridge_options):
     bridge = Bridge(**bridge_options)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
-        journal=journal,
+        journal=journal_seen(journal),
         store=store,
         commands=commands,
         feed=feed,

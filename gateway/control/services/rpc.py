@@ -266,7 +266,7 @@ def cause_of(error: Exception) -> str:
     match error:
         case TimeoutError():
             return "deadline"
-        case Unavailable():
+        case Unavailable() | Failure(reason="DRAINING"):
             return "draining"
         case StoreUnavailable():
             return "store-unavailable"
