@@ -32,7 +32,7 @@ from gateway.api.v1 import (
 from gateway.app import serve
 from gateway.app.serve import Gateway, close, utc_now
 from gateway.app.settings import Settings, load
-from gateway.client import problem_of
+from gateway.client import Problem, problem_of
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.records import CredentialKind, TransactionState
@@ -40,7 +40,7 @@ from gateway.domain.values import Registration
 from gateway.errors import GatewayError, StoreCorrupt, StoreInUse, StoreUnavailable, leaves
 from gateway.store.api import CreateChargePoint, Opened, OpenSession, TransactionFilter
 from gateway.store.sqlite import SqliteStore
-from tests.endtoend.charger import CallError, Charger, connect, now
+from tests.endtoend.charger import SILENT, CallError, Charger, connect, now
 from tests.endtoend.gateway_process import QUICK, development_certificates, free_port
 from tests.endtoend.wire import Closed, LinkLost, Refused
 from tests.support.disk import Disk, Trouble, broken, full, read_only
@@ -95,6 +95,21 @@ class Served:
                 received += await stream.receive_some()
             return received
 
+    async def reset(self, request_id: str, seconds: float) -> "tuple[Problem | None, float]":
+        """How a Reset of CP1 ends, and after how long."""
+        request = command_pb2.ResetRequest(charge_point="CP1", request_id=request_id, type=command_pb2.RESET_TYPE_HARD)
+
+        def call() -> Problem | None:
+            try:
+                command_pb2_grpc.CommandServiceStub(self.channel).Reset(request, timeout=seconds)
+            except grpc.RpcError as error:
+                return problem_of(error)
+            return None
+
+        began = trio.current_time()
+        problem = await trio.to_thread.run_sync(call)
+        return problem, trio.current_time() - began
+
     def transactions(self) -> list[tuple[TransactionState, int, int | None]]:
         """State, register at the start, energy."""
         found = self.store.transactions(TransactionFilter(charge_point="CP1"), None, 100)
@@ -114,7 +129,9 @@ def disk(tmp_path):
     disk.unregister()
 
 
-def configured(disk: Disk, certificates: Path) -> tuple[Settings, int, int]:
+def configured(
+    disk: Disk, certificates: Path, commit_deadline: float = COMMIT_DEADLINE, drain: float = 5
+) -> tuple[Settings, int, int]:
     """The settings, the port for chargers, that of the control interface."""
     port, control = free_port(), free_port()
     sessions = "".join(f"{name} = {json.dumps(value)}\n" for name, value in QUICK["sessions"].items())
@@ -123,8 +140,8 @@ def configured(disk: Disk, certificates: Path) -> tuple[Settings, int, int]:
         f'[[listeners]]\ncertificates = [{{ certificate = "{certificates}/server-ecdsa.pem", '
         f'key = "{certificates}/server-ecdsa.key" }}]\nhost = "127.0.0.1"\nport = {port}\n'
         f'[control]\naddress = "127.0.0.1:{control}"\n[metrics]\naddress = "off"\n[sessions]\n{sessions}'
-        f'[authorization]\nunknown_tags = "Accepted"\n[drain]\ndeadline_seconds = 5\n'
-        f'[store]\npath = "{disk.folder}/gateway.db"\ncommit_deadline_seconds = {COMMIT_DEADLINE}\n'
+        f'[authorization]\nunknown_tags = "Accepted"\n[drain]\ndeadline_seconds = {drain}\n'
+        f'[store]\npath = "{disk.folder}/gateway.db"\ncommit_deadline_seconds = {commit_deadline}\n'
     )
     return load(config), port, control
 
@@ -137,9 +154,12 @@ def create_charge_points(store: SqliteStore) -> None:
 
 
 @asynccontextmanager
-async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
-    """A gateway with the charge points CP1 and CP2, from its first word to its drained end."""
-    settings, port, control = configured(disk, certificates)
+async def serving(
+    disk: Disk, certificates: Path, *, commit_deadline: float = COMMIT_DEADLINE, stopped: bool = False
+) -> AsyncIterator[Served]:
+    """A gateway with the charge points CP1 and CP2, from its first word to its drained end. ``stopped``: the test stops
+    it itself."""
+    settings, port, control = configured(disk, certificates, commit_deadline, 60 if stopped else 5)
     store = SqliteStore(settings.store.path, clock=utc_now, vfs=disk.vfs)
     create_charge_points(store)
     tls = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
@@ -150,7 +170,8 @@ async def serving(disk: Disk, certificates: Path) -> AsyncIterator[Served]:
                 nursery.start_soon(Gateway(settings, store).run)
                 await served.becomes(SERVING)
                 yield served
-                signal.raise_signal(signal.SIGTERM)
+                if not stopped:
+                    signal.raise_signal(signal.SIGTERM)
     finally:
         store.close()
 
@@ -441,3 +462,93 @@ async def test_what_is_found_when_the_disk_is_well_is_refused_by_name(
     [refusal] = refusals
     assert isinstance(refusal, StoreInUse if found == "served by another" else StoreCorrupt)
     assert str(path) in str(refusal)
+
+
+# --- callers while the disk stalls --------------------------------------------------------------------------------
+
+STALL = 8.0
+"""Seconds: longer than callers wait, and shorter than the journal does."""
+
+
+def unknown(problem: Problem | None, cause: str, request_id: str) -> bool:
+    assert problem is not None
+    return (problem.code, problem.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN") and (
+        problem.metadata["cause"],
+        problem.metadata["request_id"],
+    ) == (cause, request_id)
+
+
+async def test_callers_with_three_seconds_are_answered_the_truth_while_the_disk_stalls(
+    disk: Disk, certificates: Path
+) -> None:
+    """A new command, and repeats of one that was sent and of one that was answered: with a reason, in time."""
+    async with serving(disk, certificates, commit_deadline=30) as served, trio.open_nursery() as nursery:
+        charger = await arrive(nursery, served)
+        charger.answers["Reset"] = {"status": "Accepted"}
+        problem, _ = await served.reset("answered", 10)
+        assert problem is None
+        charger.answers["Reset"] = SILENT
+        sent, _ = await served.reset("sent", 1.5)
+        assert unknown(sent, "deadline", "sent")
+        received = [name for name, _ in charger.asked].count("Reset")
+        assert received == 2
+
+        disk.sync_seconds = STALL
+        nursery.start_soon(charger.status, "Faulted")  # a commit that is under way, and stalls
+        await trio.sleep(0.2)
+        ended: dict[str, tuple[Problem | None, float]] = {}
+
+        async def ask(request_id: str, seconds: float) -> None:
+            ended[request_id + str(seconds)] = await served.reset(request_id, seconds)
+
+        async with trio.open_nursery() as asking:
+            for request_id in ("new", "sent", "answered"):
+                for seconds in (3.0, 0.2):
+                    asking.start_soon(ask, request_id, seconds)
+        for name, (problem, took) in ended.items():
+            assert took < float(name[-3:]), name
+            assert problem is None or problem.reason, f"{name}: without a reason"
+        assert unknown(ended["new3.0"][0], "deadline", "new")
+        short = ended["new0.2"][0]
+        assert short is not None
+        assert short.reason in ("NOT_SENT", "OUTCOME_UNKNOWN")
+        for name in ("sent3.0", "sent0.2"):
+            assert unknown(ended[name][0], "deadline", "sent")
+        for name in ("answered3.0", "answered0.2"):
+            problem = ended[name][0]
+            assert problem is None or unknown(problem, "deadline", "answered")
+        disk.heal()
+        await trio.sleep(STALL / 4)
+        assert [name for name, _ in charger.asked].count("Reset") == received
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_gateway_that_is_stopped_twice_while_its_disk_stalls_answers_the_truth(
+    disk: Disk, certificates: Path
+) -> None:
+    """The first caller of a command that was sent was answered DRAINING, "nothing was sent"."""
+    ended: list[Problem | None] = []
+    over = trio.Event()
+    async with serving(disk, certificates, commit_deadline=30, stopped=True) as served, trio.open_nursery() as nursery:
+        charger = await arrive(nursery, served)
+        charger.answers["Reset"] = SILENT
+
+        async def ask() -> None:
+            problem, _ = await served.reset("r1", 30)
+            ended.append(problem)
+            over.set()
+
+        nursery.start_soon(ask)
+        await charger.is_asked("Reset")
+        disk.sync_seconds = STALL
+        await charger.answer_last("Reset", {"status": "Accepted"})
+        await trio.sleep(0.3)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+            await trio.sleep(0.5)
+        with trio.fail_after(SECONDS):
+            await over.wait()
+        disk.heal()
+        assert unknown(ended[0], "draining", "r1")
+        assert [name for name, _ in charger.asked].count("Reset") == 0, "besides the one that was heard"
+        nursery.cancel_scope.cancel()

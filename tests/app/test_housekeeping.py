@@ -17,6 +17,8 @@ from gateway.app.housekeeping import (
     end_overdue_reservations,
     record_last_heard,
 )
+from gateway.domain import codec
+from gateway.domain.commands import CommandState, Reset, ResetType
 from gateway.domain.events import ChargePointConnected, NewEvent, ReservationEnded, ReservationMade
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import Append, OpenSession
@@ -86,6 +88,39 @@ async def test_lost_ends_are_recorded_a_while_after_the_stores_return(
         nursery.cancel_scope.cancel()
     told = [(event.charge_point, event.epoch) for event in harness.events("charge_point.disconnected")]
     assert sorted(told) == [("BACK", 1), ("BACK", 2), ("GONE", 1)], "exactly one for each connection"
+
+
+async def test_a_lost_end_is_recorded_with_the_reasons_that_callers_were_answered(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Whether the charger is back or not: it was its link that was lost, and not for want of a store."""
+    outcomes: dict[str, Any] = {}
+
+    async def reset(identity: str) -> None:
+        deadline = trio.current_time() + 60
+        command = Reset(ResetType.HARD)
+        outcomes[identity] = await harness.router.call(identity, command, request_id="r", deadline=deadline)
+
+    async with trio.open_nursery() as nursery:
+        for identity in ("GONE", "BACK"):
+            harness.add_charge_point(identity)
+            async with harness.connected(identity) as charger:
+                await boot(charger)
+                nursery.start_soon(reset, identity)
+                await charger.next_call("Reset")
+                harness.journal.failing = True
+            harness.journal.failing = False
+    async with harness.connected("BACK"):
+        await lost_ends(harness).record()
+    for identity, told in outcomes.items():
+        assert (told.state, told.reason) == (CommandState.OUTCOME_UNKNOWN, "disconnected")
+        record = harness.store.command(told.command_id)
+        assert record is not None
+        assert (record.state, record.reason) == (told.state, told.reason)
+        ends = [event for event in harness.events("charge_point.disconnected") if event.charge_point == identity]
+        bodies = [codec.decode(each.type, each.version, each.body_json) for each in ends]
+        assert getattr(bodies[0], "reason", None) == "closed"
+        assert harness.router.unrecorded(identity) is None
 
 
 async def test_a_lost_end_that_nobody_reported_is_found_in_time(harness: Harness, autojump_clock: MockClock) -> None:

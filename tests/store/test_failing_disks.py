@@ -10,7 +10,7 @@ import random
 import pytest
 import structlog
 
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.store.api import Write, WriteResult
 from gateway.store.sqlite import SqliteStore, checkpoints, connections
 from tests.store.builders import ALL, append, connect, meter, status, types
@@ -117,6 +117,23 @@ def fail_a_sync(disk: Disk, store: SqliteStore, pages: int = 5) -> None:
     with pytest.raises(StoreUnavailable, match="failed"):
         large(store, pages)
     disk.heal()
+
+
+def test_a_commit_that_was_not_synced_is_in_doubt_and_one_without_room_is_not(disk):
+    """A log whose sync failed may be read whole after a crash; callers of what it holds must not be answered "not
+    done"."""
+    store = opened(disk)
+    connect(store)
+    disk.write_trouble = full
+    with pytest.raises(StoreUnavailable) as refused:
+        large(store)
+    assert not isinstance(refused.value, CommitUnknown)
+    disk.heal()
+    disk.sync_trouble = broken
+    with pytest.raises(CommitUnknown):
+        append(store, status("lost"), epoch=1)
+    disk.heal()
+    store.close()
 
 
 def test_a_sync_that_fails_acknowledges_nothing(disk):
