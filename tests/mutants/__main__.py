@@ -56,7 +56,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which faults are drawn (default: 1)")
     parser.add_argument("--count", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose identity contains TEXT, all of them")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
+    parser.add_argument("--seconds", type=float, default=90.0, help="of tests for each fault, traced (default: 90)")
     parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
     return parser.parse_args(arguments)
 
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
             return [mutant for mutant in mutants if chosen.only in mutant.identity]
         return draw(mutants, chosen.count, chosen.seed)
 
-    project = Project(**{**vars(GATEWAY), "workers": chosen.workers})
+    project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds})
     run = Run(project, choose, say)
     say(f"seed {chosen.seed}, {chosen.count} faults")
     status = try_all(project, run)
@@ -118,7 +119,8 @@ def report(tried: list[Tried], not_counted: list[str], *, verbose: bool = False)
         yield from (f"  {test}" for test in sorted(set(not_counted)))
     if verbose:
         yield "\nNoticed:"
-        yield from (f"  {each.mutant.identity}\n      {each.how}: {each.killed_by}" for each in killed)
+        for each in killed:
+            yield f"  {each.mutant.identity}\n      {each.how} after {each.seconds:.0f} s: {each.killed_by}"
     yield f"\n{len(survivors)} not noticed:"
     for number, each in zip(counting(1), sorted(survivors, key=lambda each: each.mutant.identity), strict=False):
         mutant = each.mutant

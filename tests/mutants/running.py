@@ -43,9 +43,10 @@ TRACE_PATIENCE = 240.0
 IMPORT_PATIENCE = 120.0
 """Seconds for a new interpreter to import and collect, on a busy machine."""
 
-IMPORT_SECONDS = 120.0
-"""A fault in what is run at import is tried by tests that take so long together (traced): a constant may be read
-wherever its module is used, and the rest of the tests would be thousands."""
+ENOUGH_SECONDS = 90.0
+"""A fault is tried by tests that take so long together (while traced, which takes three times as long): a line of the
+store's is run by thousands of them, and what a few hundred quick ones of all folders don't notice the rest seldom does.
+More are run on demand (``--seconds``)."""
 
 MEMORY = 6 * 1024**3
 """Bytes of address space of a child: a fault that fills memory ends its own process."""
@@ -63,6 +64,7 @@ class Project:
     """Folders and files of tests that start processes: no line of theirs is seen in this one."""
     kept: Path
     workers: int = 2
+    seconds: float = ENOUGH_SECONDS
 
     def files(self) -> list[Path]:
         """The target files, in order."""
@@ -81,6 +83,7 @@ class Tried:
     tests: list[str]
     killed_by: str | None = None
     how: str = ""
+    seconds: float = 0.0
     untrusted: set[str] = field(default_factory=set)
 
 
@@ -137,7 +140,10 @@ class Run:
         self._items: dict[str, pytest.Item] = {}
         self._coverage = Coverage()
         self._trusted: set[str] = set()
+        self._killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By file: the tests that have noticed faults in it. They are the first to be asked about the next one."""
         self._folder = Path()
+        self._over = 0
         self._setup_lines: dict[str, list[int]] = {}
         self._tracer: Tracer | None = None
 
@@ -282,10 +288,16 @@ class Run:
                 found.add(test)
         if not found:
             found = self._coverage.tests_of(path, 1, 10**6)
+        return self._in_order(found)
+
+    def _for_now(self, tried: Tried) -> list[str]:
+        """The tests that the fault is tried by: those that noticed others of its file first, as many as time allows."""
+        killers = self._killers[tried.mutant.file]
+        usable = [test for test in tried.tests if test not in tried.untrusted]
         chosen, seconds = [], 0.0
-        for test in self._in_order(found):
+        for test in sorted(usable, key=lambda each: -killers[each]):
             seconds += self._coverage.seen[test].seconds
-            if seconds > IMPORT_SECONDS:
+            if chosen and seconds > self._project.seconds:
                 break
             chosen.append(test)
         return chosen
@@ -306,7 +318,8 @@ class Run:
     # --- one fault --------------------------------------------------------------------------------------------
 
     def _job(self, tried: Tried, waiting: deque[Tried], functions: applying.Functions) -> Job:
-        tests = [test for test in tried.tests if test not in tried.untrusted]
+        tests = self._for_now(tried)
+        begun = time.monotonic()
         at = ""
         finished = False
 
@@ -320,11 +333,17 @@ class Run:
                 tried.killed_by, tried.how = at or "import", message["failed"].strip().split("\n")[-1]
 
         def over(silent: bool) -> None:
+            tried.seconds += time.monotonic() - begun
             if tried.killed_by is None and (silent or not finished):
                 tried.killed_by, tried.how = at or "import", "hangs" if silent else "died"
+            if tried.killed_by is not None:
+                self._killers[tried.mutant.file][tried.killed_by] += 1
             if tried.killed_by in self._items and tried.killed_by not in self._trusted:
                 waiting.appendleft(tried)
-            self._progress()
+            self._over += 1
+            if self._over % 25 == 0:
+                noticed = sum(each.killed_by is not None for each in self.tried)
+                self._say(f"  {self._over} of {len(self.tried)} tried, {noticed} noticed")
 
         def patience() -> float:
             if at in self._coverage.seen:
@@ -405,11 +424,6 @@ class Run:
         folder = self._folder / str(os.getpid())
         folder.mkdir(exist_ok=True)
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
-
-    def _progress(self) -> None:
-        done = sum(each.killed_by is not None for each in self.tried)
-        if done and done % 50 == 0:
-            self._say(f"  {done} killed so far")
 
 
 def _hashed(text: str) -> str:
