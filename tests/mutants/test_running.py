@@ -1,5 +1,7 @@
 """Faults in a small project of their own: what is noticed, what is not, and what the report says."""
 
+import json
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,7 +11,6 @@ import pytest
 
 from tests.mutants import applying
 from tests.mutants.__main__ import ENOUGH, report, share, stale
-from tests.mutants.children import Job, Message, run
 from tests.mutants.covering import Coverage, Kept, Seen, Tracer
 from tests.mutants.known import KNOWN
 from tests.mutants.operators import Mutant, find
@@ -118,43 +119,55 @@ def test_a_test_that_fails_without_a_fault_notices_none() -> None:
 # --- children -------------------------------------------------------------------------------------------------
 
 
-def ran(*works, patience: float = 30.0) -> list[list[Message]]:
-    """What each work said, and whether it was ended for its silence."""
-    said: list[list[Message]] = [[] for _ in works]
-    jobs = (
-        Job(work, said[at].append, lambda silent, at=at: said[at].append({"silent": silent}), lambda: patience)
-        for at, work in enumerate(works)
-    )
-    run(iter(list(jobs)), 2)
-    return said
+SCRIPT = """
+import json, os, sys
+from tests.mutants.children import Job, run
+
+
+def speaks(report):
+    report({"a": 1})
+
+
+def raises(report):
+    raise ValueError("a bug")
+
+
+def dies(report):
+    os._exit(3)
+
+
+def hangs(report):
+    report({"at": 1})
+    while True:
+        pass
+
+
+said = {}
+
+
+def job(work, patience):
+    heard = said.setdefault(work.__name__, [])
+    return Job(work, heard.append, lambda silent: heard.append({"silent": silent}), lambda: patience)
+
+
+run(iter([job(speaks, 60), job(raises, 60), job(dies, 60), job(hangs, 1)]), 2)
+print(json.dumps(said))
+"""
 
 
 def test_children_report_and_end() -> None:
-    """One that raises says so; one that dies says nothing."""
-
-    def dies(_) -> None:
-        import os
-
-        os._exit(3)
-
-    def raises(_) -> None:
-        raise ValueError("a bug")
-
-    spoken, raised, dead = ran(lambda report: report({"a": 1}), raises, dies)
-    assert spoken == [{"a": 1}, {"silent": False}]
-    assert "ValueError: a bug" in raised[0]["failed"]
-    assert dead == [{"silent": False}]
-
-
-def test_a_child_that_says_nothing_is_ended() -> None:
-    """A fault may well make a loop endless."""
-
-    def hangs(report) -> None:
-        report({"at": 1})
-        while True:
-            pass
-
-    assert ran(hangs, patience=0.3) == [[{"at": 1}, {"silent": True}]]
+    """One that raises says so, one that dies says nothing, and one that says nothing more is ended. In a process of its
+    own: this one has threads, and forks should have none."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, timeout=100)
+    said = json.loads(done.stdout)
+    assert "ValueError: a bug" in said["raises"][0].pop("failed")
+    assert said == {
+        "speaks": [{"a": 1}, {"silent": False}],
+        "raises": [{}, {"silent": False}],
+        "dies": [{"silent": False}],
+        "hangs": [{"at": 1}, {"silent": True}],
+    }
 
 
 # --- the draw and the report ----------------------------------------------------------------------------------

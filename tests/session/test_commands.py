@@ -452,3 +452,25 @@ async def test_nothing_is_sent_between_a_boot_and_its_confirmation(harness: Harn
         message_id, *_ = await charger.next_call("ClearCache")
         await charger.answer(message_id, {"status": "Accepted"})
         assert (await outcome()).state is CommandState.ANSWERED
+
+
+async def test_what_is_said_while_a_charger_settles_does_not_make_it_ready(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Quirk 7: its statuses follow its boot at once, also on a connection of one that was accepted before."""
+    harness.limits = SessionLimits(settle_delay=5.0)
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+    async with trio.open_nursery() as nursery, harness.connected() as charger:
+        asked = Asked(harness, nursery)
+        outcome = asked.ask(ClearCache())
+        await boot(charger)
+        booted_at = trio.current_time()
+        for word in ("Available", "Preparing"):
+            await charger.call("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": word})
+        await charger.hears_nothing(4.9)
+        message_id, *_ = await charger.next_call("ClearCache")
+        assert trio.current_time() - booted_at == pytest.approx(5.0)
+        await charger.answer(message_id, {"status": "Accepted"})
+        await outcome()
