@@ -13,7 +13,7 @@ import pytest
 
 from tests.mutants.known import KNOWN
 from tests.mutants.operators import Mutant, find
-from tests.mutants.running import Profile, Project, Run, Tried, draw
+from tests.mutants.running import ENOUGH_SECONDS, Profile, Project, Run, Tried, draw
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose identity contains TEXT, all of them")
     parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
-    parser.add_argument("--seconds", type=float, default=90.0, help="of tests for each fault, traced (default: 90)")
+    parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 100)")
     parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
     return parser.parse_args(arguments)
 

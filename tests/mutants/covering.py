@@ -18,11 +18,18 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """What one test did: how long it took, whether it passed, and the lines that it ran by file."""
+    """What one test did: how long it took by the wall and of the processor, whether it passed, and the lines that it
+    ran by file."""
 
     seconds: float
+    work: float
     passed: bool
     lines: dict[str, list[int]]
+
+    @property
+    def cost(self) -> float:
+        """What makes a test come late: its work and, less so, its waiting."""
+        return self.work + self.seconds / 10
 
 
 class Tracer:
@@ -103,9 +110,9 @@ class Kept:
     def get(self, key: str) -> dict[str, Seen] | None:
         try:
             stored = json.loads((self._folder / f"{key}.json").read_text())
-        except (FileNotFoundError, ValueError):
+            return {test: Seen(**seen) for test, seen in stored.items()}
+        except (FileNotFoundError, ValueError, TypeError):  # none, damaged, or of another form
             return None
-        return {test: Seen(**seen) for test, seen in stored.items()}
 
     def put(self, key: str, seen: dict[str, Seen]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -43,10 +43,10 @@ TRACE_PATIENCE = 240.0
 IMPORT_PATIENCE = 120.0
 """Seconds for a new interpreter to import and collect, on a busy machine."""
 
-ENOUGH_SECONDS = 90.0
-"""A fault is tried by tests that take so long together (while traced, which takes three times as long): a line of the
-store's is run by thousands of them, and what a few hundred quick ones of all folders don't notice the rest seldom does.
-More are run on demand (``--seconds``)."""
+ENOUGH_SECONDS = 100.0
+"""A fault is tried by tests that take so long together, of the processor and while traced, which is three times as long
+as without: a line of the store's is run by thousands of them, and what the quick ones of all folders don't notice the
+rest seldom does. More are run on demand (``--seconds``)."""
 
 MEMORY = 6 * 1024**3
 """Bytes of address space of a child: a fault that fills memory ends its own process."""
@@ -247,7 +247,7 @@ class Run:
         tracer.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
             report({"at": item.nodeid})
-            begun = time.monotonic()
+            begun, work = time.monotonic(), time.process_time()
             passed = not _failed(item, following)
             lines = tracer.taken()
             if _has_wide_fixtures(item):
@@ -256,7 +256,7 @@ class Run:
             for source in (self._setup_lines, shared if _has_wide_fixtures(item) else {}):
                 for file, numbers in source.items():
                     lines[file] = sorted({*lines.get(file, ()), *numbers})
-            seen[item.nodeid] = Seen(time.monotonic() - begun, passed, lines)
+            seen[item.nodeid] = Seen(time.monotonic() - begun, time.process_time() - work, passed, lines)
         tracer.stop()
         kept.put(key, seen)
 
@@ -296,7 +296,7 @@ class Run:
         usable = [test for test in tried.tests if test not in tried.untrusted]
         chosen, seconds = [], 0.0
         for test in sorted(usable, key=lambda each: -killers[each]):
-            seconds += self._coverage.seen[test].seconds
+            seconds += self._coverage.seen[test].work
             if chosen and seconds > self._project.seconds:
                 break
             chosen.append(test)
@@ -312,7 +312,7 @@ class Run:
             name = test.split("[")[0]
             rank = ranked[name]
             ranked[name] += 1
-            keys[test] = (min(rank, 1) + (rank > 3), self._coverage.seen[test].seconds, test)
+            keys[test] = (min(rank, 1) + (rank > 3), self._coverage.seen[test].cost, test)
         return sorted(keys, key=keys.__getitem__)
 
     # --- one fault --------------------------------------------------------------------------------------------
@@ -341,6 +341,8 @@ class Run:
             if tried.killed_by in self._items and tried.killed_by not in self._trusted:
                 waiting.appendleft(tried)
             self._over += 1
+            if tried.killed_by is None:
+                self._say(f"  not noticed: {tried.mutant.identity}")
             if self._over % 25 == 0:
                 noticed = sum(each.killed_by is not None for each in self.tried)
                 self._say(f"  {self._over} of {len(self.tried)} tried, {noticed} noticed")

@@ -100,9 +100,9 @@ def test_what_was_noted_is_kept_and_read_again(tmp_path: Path) -> None:
     """A damaged file counts as none."""
     kept = Kept(tmp_path / "kept")
     assert kept.get("a") is None
-    kept.put("a", {"t": Seen(0.5, True, {"f.py": [1, 2]})})
+    kept.put("a", {"t": Seen(0.5, 0.4, True, {"f.py": [1, 2]})})
     again = kept.get("a")
-    assert again == {"t": Seen(0.5, True, {"f.py": [1, 2]})}
+    assert again == {"t": Seen(0.5, 0.4, True, {"f.py": [1, 2]})}
     (tmp_path / "kept" / "a.json").write_text("{")
     assert kept.get("a") is None
 
@@ -110,8 +110,8 @@ def test_what_was_noted_is_kept_and_read_again(tmp_path: Path) -> None:
 def test_a_test_that_fails_without_a_fault_notices_none() -> None:
     """It would notice every one."""
     coverage = Coverage()
-    coverage.add("good", Seen(0.1, True, {"f.py": [1, 2]}))
-    coverage.add("bad", Seen(0.1, False, {"f.py": [1, 2]}))
+    coverage.add("good", Seen(0.1, 0.1, True, {"f.py": [1, 2]}))
+    coverage.add("bad", Seen(0.1, 0.1, False, {"f.py": [1, 2]}))
     assert coverage.tests_of("f.py", 2, 5) == {"good"}
     assert coverage.failed() == ["bad"]
 
