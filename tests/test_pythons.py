@@ -81,6 +81,47 @@ def test_the_readme_names_the_package_that_a_bare_debian_lacks():
     assert "python3-venv" in before
 
 
+# --- valgrind ---------------------------------------------------------------------------------------------------
+
+FETCHED_FIRST = 'test "$1" = update && touch "$0.fetched"; test -e "$0.fetched" || exit 100'
+"""An apt-get that knows no packages until their list is fetched."""
+
+
+@pytest.mark.parametrize(
+    ("user", "apt", "asked", "said"),
+    [
+        ("0", "exit 0", ["install"], "Installing valgrind"),
+        ("0", FETCHED_FIRST, ["install", "update", "install"], "Installing valgrind"),
+        ("0", "exit 100", ["install", "update"], "could not be installed"),
+        ("1000", "exit 0", [], "valgrind was not found: instructions are not counted"),
+        ("0", None, [], "valgrind was not found: instructions are not counted"),
+    ],
+    ids=["root", "an old list of packages", "no network", "no root", "no apt"],
+)
+def test_valgrind_is_installed_where_that_takes_no_password(tmp_path, user, apt, asked, said):
+    """Elsewhere one line says what is missing; the tests run all the same."""
+    programs = {"id": f"echo {user}", "mktemp": f"echo {tmp_path}/said", "rm": "exit 0", "tail": "exit 0"}
+    if apt is not None:
+        programs["apt-get"] = f'echo "$1" >>{tmp_path}/asked\n{apt}'
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    (folder / "touch").symlink_to(shutil.which("touch") or "touch")
+    done = subprocess.run(
+        ["/bin/sh", ROOT / "scripts" / "install-valgrind"],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert said in done.stdout
+    log = tmp_path / "asked"
+    assert (log.read_text().split() if log.exists() else []) == asked
+
+
 # --- make test-pythons -----------------------------------------------------------------------------------------
 
 
