@@ -15,6 +15,7 @@ from gateway.app import logs
 from gateway.app.admission import Admission
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
+from gateway.app.clock import PatientClock
 from gateway.app.collector import Collector
 from gateway.app.diagnostics import Diagnostics
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
@@ -79,7 +80,7 @@ def serve(settings: Settings) -> int:
             gateway = Gateway(settings, store)
             gateway.try_groups()
             with gateway.collector.policy():
-                trio.run(gateway.run, strict_exception_groups=True)
+                trio.run(gateway.run, clock=gateway.clock, strict_exception_groups=True)
         log.info("gateway stopped")
     finally:
         logs.close()
@@ -118,6 +119,8 @@ class Gateway:
     def __init__(self, settings: Settings, store: SqliteStore) -> None:
         self._settings = settings
         self._store = store
+        self.clock = PatientClock()
+        """For the run: what the process sleeps through counts for no deadline."""
         self._draining = False
         self._serving = False
         """Whether chargers are let in: the store is open, and what the last run left is settled."""
@@ -201,6 +204,8 @@ class Gateway:
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
         self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
         self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
+        self.metrics.counter("gateway_stalls", "Times that the loop stood still.", lambda: self.clock.stalls)
+        self.metrics.counter("gateway_stalled_seconds", "How long, in all.", lambda: self.clock.stalled)
         self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 

@@ -31,6 +31,9 @@ answer."""
 READERS = 8
 """Threads that read for sessions and watchers, as many as the store lends connections."""
 
+HEAR = 0.05
+"""Seconds for the loop to hear of a commit that its thread has done, before it is looked at again."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between probes of a store that failed; doubled each time, also across relapses."""
 
@@ -196,10 +199,13 @@ class Journal:
         Raises ``StoreUnavailable`` also when it has no answer within the deadline: a session that reads hears no ping
         and no close meanwhile, and a disk that hangs without a commit under way would be noticed by nobody.
         """
-        with trio.move_on_after(self._deadline):
+        try:
             if self._readers is not None:
-                return await self._readers.run(query, *args)
-            return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
+                return await self._readers.run(query, *args, seconds=self._deadline)
+            with trio.fail_after(self._deadline):
+                return await self._run_sync(query, *args, limiter=self._read_limit, abandon_on_cancel=True)
+        except trio.TooSlowError:
+            pass
         raise StoreUnavailable(f"a read took longer than {self._deadline:g} s")
 
     @property
@@ -350,6 +356,8 @@ class Journal:
                 await trio.sleep(self._deadline)
             elif self._begun + self._deadline > trio.current_time():
                 await trio.sleep_until(self._begun + self._deadline)
+            elif self._thread is not None and not self._thread.busy:
+                await trio.sleep(HEAR)  # its thread has done it: this loop is late, and the disk is not
             else:
                 # The writer sets this right when its thread comes back.
                 self._stalled = True

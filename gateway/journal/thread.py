@@ -5,6 +5,7 @@ A commit for one message alone, as they come in quiet times and from commands, t
 connects.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -19,17 +20,22 @@ R = TypeVar("R")
 class _Job:
     """A call, and who waits for it: None once that is cancelled."""
 
-    __slots__ = ("args", "function", "task", "token")
+    __slots__ = ("args", "done", "function", "result", "task", "token")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.function = function
         self.args = args
         self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self.token = trio.lowlevel.current_trio_token()
+        self.done = False
+        """Set in the thread when it has come to the end, however late the loop is that waits for it."""
+        self.result: outcome.Outcome[Any] | None = None
+        """The same; to be let go of by whoever waited: an exception knows the frame that knows this."""
 
     def run(self) -> None:
         """In the thread."""
-        result = outcome.capture(self.function, *self.args)
+        result = self.result = outcome.capture(self.function, *self.args)
+        self.done = True
         try:
             self.token.run_sync_soon(self._answer, result)
         except trio.RunFinishedError:
@@ -51,6 +57,13 @@ class WriterThread:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._latest: _Job | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread has not come to the end of what it was last given. False as soon as it has, though the
+        loop may not have heard of it: a loop that is late doesn't make a function slow."""
+        return self._latest is not None and not self._latest.done
 
     async def run(self, function: Callable[..., R], *args: Any) -> R:
         """Run ``function`` in the thread, after what was given to it before; cancelling leaves it to itself.
@@ -62,9 +75,12 @@ class WriterThread:
             thread = threading.Thread(target=_work, args=(self._jobs,), name="journal-writer", daemon=True)
             thread.start()
             self._thread = thread
-        job = _Job(function, args)
+        job = self._latest = _Job(function, args)
         self._jobs.put(job)
-        result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
+        try:
+            result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
+        finally:
+            job.result = None
         return result
 
     def end(self) -> None:
@@ -84,10 +100,12 @@ class ReaderThreads:
         self._under_way = 0
         self._ended = False
 
-    async def run(self, function: Callable[..., R], *args: Any) -> R:
+    async def run(self, function: Callable[..., R], *args: Any, seconds: float = math.inf) -> R:
         """Run ``function`` in one of the threads. Cancelled before it begins, it doesn't; later, it is left to itself.
 
-        Raises what it raises, and RuntimeError if the system has no thread to give, or after ``end``.
+        Raises TooSlowError where it has not come to its end in the thread within ``seconds``: what has is given,
+        however late this loop is to hear of it. Raises what it raises, and RuntimeError if the system has no thread to
+        give, or after ``end``.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._ended:
@@ -97,8 +115,17 @@ class ReaderThreads:
         job = _Read(function, args, self._is_over)
         self._under_way += 1
         self._jobs.put(job)
-        result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
-        return result
+        try:
+            with trio.move_on_after(seconds):
+                result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
+                return result
+            late = job.result
+        finally:
+            job.result = None
+        if late is None:
+            raise trio.TooSlowError
+        in_time: R = late.unwrap()
+        return in_time
 
     def _begin(self) -> None:
         name = f"journal-reader-{self._begun}"

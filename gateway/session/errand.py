@@ -30,6 +30,7 @@ from gateway.session.core import Core, SessionOver
 from gateway.session.keys import KeyChange
 from gateway.session.parts import Parts
 from gateway.session.readiness import Access, Readiness
+from gateway.session.stalls import stalled
 from gateway.store.api import Appended, GuardFailed
 
 
@@ -81,6 +82,7 @@ class Errand:
         self._means = means
         self._command = command
         self._deadline = deadline
+        self._stalled_before = stalled()
         self._turn = means.calls.line.ask()
         self._encoded: tuple[str, object] | None = None
         self._key_change: KeyChange | None = None
@@ -318,7 +320,8 @@ class Errand:
         return True
 
     def _too_late(self) -> bool:
-        return trio.current_time() >= self._deadline
+        """In real time: the caller's clock went on while this process stood still."""
+        return trio.current_time() + stalled() - self._stalled_before >= self._deadline
 
     def _event(self, body: Body, at: datetime | None = None) -> NewEvent:
         return NewEvent(body, at or self._means.core.clock(), cause=f"command:{self.record.command_id}")

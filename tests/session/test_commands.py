@@ -223,6 +223,23 @@ async def test_what_could_not_be_sent_before_its_deadline_never_is(harness: Harn
         await charger.hears_nothing(30)
 
 
+async def test_a_deadline_that_passed_while_the_process_stood_still_has_passed(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The gateway's clock leaves a stall out; the caller's did not, and who gave up must not start a charger."""
+    async with ready(harness) as (charger, asked):
+        first = asked.ask(ClearCache(), seconds=1000)
+        message_id, *_ = await charger.next_call("ClearCache")
+        second = asked.ask(GetConfiguration(), seconds=30)
+        await trio.testing.wait_all_tasks_blocked()
+        autojump_clock.stalled = 60.0  # type: ignore[attr-defined]
+        await charger.answer(message_id, {"status": "Accepted"})
+        record = await second()
+        assert (record.state, record.reason) == (CommandState.NOT_SENT, "deadline")
+        assert (await first()).state is CommandState.ANSWERED
+        await charger.hears_nothing(30)
+
+
 async def test_a_lost_link_settles_every_command_at_once(harness: Harness, autojump_clock: MockClock) -> None:
     """A5.6: unknown for the one on the wire, not sent for the others."""
     async with ready(harness) as (charger, asked):
