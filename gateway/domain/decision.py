@@ -16,6 +16,7 @@ from attrs import frozen
 
 from gateway.domain.events import NewEvent
 from gateway.domain.records import IdTagRecord, TransactionRecord
+from gateway.domain.registers import RegisterReading
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.domain.vendor_data import VendorAnswer
 
@@ -59,6 +60,8 @@ class StopQuery:
     number: int
     id_tag: str | None
     starting_tag: str | None = None
+    transaction_id: str | None = None
+    """The open transaction that it ends; None: the one with the number, if there is one."""
 
 
 @frozen
@@ -102,6 +105,8 @@ class Facts:
     """The transaction found: a start's twin, or the one with the number asked for."""
     tag_in_use: bool = False
     """Whether the tag has an open transaction anywhere but on the connector that the query names."""
+    readings: tuple[RegisterReading, ...] = ()
+    """For a stop: the registers of the transaction's first and last meter values, in their order."""
     number: int = 0
     """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
     vendor_answer: VendorAnswer | None = None

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from math import sqrt
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, Flag
@@ -23,6 +24,10 @@ POWER_FACTOR: Final = "Power.Factor"
 
 PHASES: Final = ("L1", "L2", "L3")
 PHASES_TO_NEUTRAL: Final = ("L1-N", "L2-N", "L3-N")
+NEUTRAL: Final = "N"
+
+_ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACTOR})
+"""What a connector's power can be told from."""
 
 MAX_TEXT: Final = 500
 """Characters kept of a name or a value; signed data (E26) is longer and is read from the event, where it is whole."""
@@ -70,6 +75,9 @@ _UNIT_SPELLINGS: Final[Mapping[str, str]] = {
     "%": "Percent",
 }
 
+_MOST: Final = {"Wh": Decimal(2**32 - 1), "W": Decimal(1_000_000), "A": Decimal(2_000), "V": Decimal(1_500)}
+"""What no charger's meter shows (E28): a register beyond 32 bits, and what no vehicle takes."""
+
 _SCALES: Final = {"Wh": 1, "kWh": 1000, "W": 1, "kW": 1000, "A": 1, "V": 1}
 
 
@@ -98,13 +106,27 @@ class Sample:
         return self.timestamp or self.received_at
 
 
+class PowerSource(StrEnum):
+    """Where a connector's power comes from, the best first."""
+
+    MEASURED = "measured"
+    """Power.Active.Import over all phases, as sent."""
+    PHASES = "phases"
+    """The sum of Power.Active.Import by phase."""
+    CURRENT_VOLTAGE = "current-voltage"
+    """Worked out from Current.Import and Voltage."""
+
+
 @frozen
 class Power:
-    """Live power. ``estimated``: not measured as such but worked out on an assumption (E3, E5, E6)."""
+    """The power of a connector at one moment. ``estimated``: it rests on an assumption (E3, E5, E6)."""
 
     watts: float
     at: datetime
     estimated: bool = False
+    source: PowerSource = PowerSource.MEASURED
+    context: str = "Sample.Periodic"
+    location: str = "Outlet"
 
 
 def samples(meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
@@ -145,20 +167,46 @@ def register_wh(found: Iterable[Sample]) -> Decimal | None:
     return None
 
 
+def powers(found: Iterable[Sample]) -> list[Power]:
+    """The power that flows into the vehicle at each moment of a message, the oldest first; at most one for each.
+
+    As measured (E1, E2), else from currents and voltages of that moment (E3 to E5): of one context and place, or, where
+    no place has both, of several, which is an estimate. Limits are no measurements (E7), export is no import (E8); a
+    power value that can't be read is none.
+    """
+    by_moment: dict[datetime, list[Sample]] = {}
+    for sample in found:
+        if sample.measurand in _ELECTRICAL and _scaled(sample) is not None:
+            by_moment.setdefault(sample.at, []).append(sample)
+    return [power for at in sorted(by_moment) if (power := _power_at(by_moment[at])) is not None]
+
+
 def live_power_w(found: Iterable[Sample]) -> Power | None:
-    """The power that flows into the vehicle: as measured (E1, E2), else from currents and voltages (E3-E5). Limits are
-    no measurements (E7), export is no import (E8). None if it can't be told."""
-    usable = [s for s in found if _scaled(s) is not None]
-    for group in _groups([s for s in usable if s.measurand == POWER_IMPORT and s.unit in ("W", "kW")]):
+    """The power at the newest moment that has one; None if it can't be told."""
+    return next(reversed(powers(found)), None)
+
+
+def _power_at(found: list[Sample]) -> Power | None:
+    for group in _groups([s for s in found if s.measurand == POWER_IMPORT and s.unit in ("W", "kW")]):
         power = _measured_power(group)
         if power is not None:
             return power
-    electrical = [s for s in usable if s.measurand in (CURRENT_IMPORT, VOLTAGE, POWER_FACTOR)]
-    for group in _groups(electrical):
+    electrical = [s for s in found if s.measurand != POWER_IMPORT]
+    groups = list(_groups(electrical))
+    for group in groups:
         power = _worked_out_power(group)
         if power is not None:
             return power
-    return None
+    return _power_of_several_places(groups)
+
+
+def _power_of_several_places(groups: list[list[Sample]]) -> Power | None:
+    """From the best currents and the best voltages of a moment that no context and place has both of."""
+    best: list[Sample] = []
+    for measurand in (CURRENT_IMPORT, VOLTAGE, POWER_FACTOR):
+        best += next((part for group in groups if (part := [s for s in group if s.measurand == measurand])), [])
+    power = _worked_out_power(best)
+    return None if power is None else evolve(power, estimated=True)
 
 
 # --- one sample -----------------------------------------------------------------------------------------------
@@ -166,9 +214,10 @@ def live_power_w(found: Iterable[Sample]) -> Power | None:
 
 def _sample(sent: dict[str, Any], timestamp_raw: str | None, time: ReportedTime, received_at: datetime) -> Sample:
     measurand = _text(sent.get("measurand")) or ENERGY_IMPORT_REGISTER
+    unit = _unit(_text(sent.get("unit")), measurand)
     form = _text(sent.get("format")) or "Raw"
     raw = sent.get("value")
-    value = None if form == "SignedData" else _number(raw)
+    value = None if form == "SignedData" else read_number(raw)
     return Sample(
         timestamp_raw,
         time.trusted,
@@ -176,13 +225,20 @@ def _sample(sent: dict[str, Any], timestamp_raw: str | None, time: ReportedTime,
         measurand,
         "" if raw is None else str(raw)[:MAX_TEXT],
         value,
-        _unit(_text(sent.get("unit")), measurand),
+        unit,
         _text(sent.get("phase")),
         _text(sent.get("context")) or "Sample.Periodic",
         _text(sent.get("location")) or "Outlet",
         form,
-        time.flags,
+        (*time.flags, Flag.METER_IMPLAUSIBLE) if _is_implausible(value, unit) else time.flags,
     )
+
+
+def _is_implausible(value: Decimal | None, unit: str) -> bool:
+    scale = _SCALES.get(unit)
+    if value is None or scale is None:
+        return False
+    return abs(value * scale) > _MOST[unit.removeprefix("k")]
 
 
 def _text(value: JSON) -> str | None:
@@ -193,7 +249,8 @@ def _text(value: JSON) -> str | None:
     return None if text in ("", "null") else text
 
 
-def _number(raw: JSON) -> Decimal | None:
+def read_number(raw: JSON) -> Decimal | None:
+    """A value as sent, a number or its text (E11); None for what is neither, or beyond anything that is measured."""
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     text = str(raw)
@@ -262,24 +319,34 @@ def _measured_power(group: list[Sample]) -> Power | None:
     bound, and so an estimate: nothing says whether the unit has them (E6)."""
     powers = _by_phase(group, POWER_IMPORT)
     if None in powers:
-        return Power(powers[None], group[0].at)
+        return _power(powers[None], group, False, PowerSource.MEASURED)
     for names in (PHASES, PHASES_TO_NEUTRAL):
         parts = [powers[name] for name in names if name in powers]
         if parts:
-            return Power(sum(parts), group[0].at, estimated=len(parts) < 3)
+            return _power(sum(parts), group, len(parts) < 3, PowerSource.PHASES)
     return None
 
 
 def _worked_out_power(group: list[Sample]) -> Power | None:
     """E3: the sum of I times V over live phases, times the power factor if it is given."""
     currents = _by_phase(group, CURRENT_IMPORT)
-    voltages = _voltages(_by_phase(group, VOLTAGE))
-    if not currents or not voltages:
+    sent_voltages = _by_phase(group, VOLTAGE)
+    if not currents or not sent_voltages:
+        return None
+    if _is_direct(currents, sent_voltages):
+        amperes = currents[None]
+        watts = 0.0 if abs(amperes) < NOISE else amperes * sent_voltages[None]
+        return _power(watts, group, True, PowerSource.CURRENT_VOLTAGE)
+    voltages = _voltages(sent_voltages)
+    if not voltages:
         return None
     average = sum(voltages.values()) / len(voltages)
-    factors = _by_phase(group, POWER_FACTOR)
+    factors = {phase: factor for phase, sent in _by_phase(group, POWER_FACTOR).items() if (factor := _factor(sent))}
     mean_factor = sum(factors.values()) / len(factors) if factors else 1.0
     phased = {n: currents[n] for n in (*PHASES, *PHASES_TO_NEUTRAL) if n in currents}
+    if not phased and None not in currents and len(voltages) == 1 and NEUTRAL in currents:
+        # All there is: in a unit of one phase the neutral carries the same current (E2 leaves it out beside others).
+        currents = {None: currents[NEUTRAL]}
     watts, estimated = 0.0, False
     if phased:
         for name, current in {name[:2]: current for name, current in reversed(phased.items())}.items():
@@ -294,7 +361,25 @@ def _worked_out_power(group: list[Sample]) -> Power | None:
         watts = 0.0 if abs(currents[None]) < NOISE else currents[None] * average * mean_factor
     else:
         return None  # a lone N
-    return Power(watts, group[0].at, estimated)
+    return _power(watts, group, estimated, PowerSource.CURRENT_VOLTAGE)
+
+
+def _power(watts: float, group: list[Sample], estimated: bool, source: PowerSource) -> Power:
+    first = group[0]
+    return Power(watts, first.at, estimated, source, first.context, first.location)
+
+
+def _is_direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, float]) -> bool:
+    """Direct current: one current and one voltage, neither of a phase, above what a phase can have (E5)."""
+    return currents.keys() == voltages.keys() == {None} and voltages[None] > LINE_TO_LINE
+
+
+def _factor(sent: float) -> float:
+    """A power factor from 0 to 1. Its sign tells leading from lagging; some tell it in percent. 0 for what is none."""
+    factor = abs(sent)
+    if factor > 1:
+        factor /= 100
+    return factor if factor <= 1 else 0.0
 
 
 def _voltages(sent: Mapping[str | None, float]) -> dict[str, float]:

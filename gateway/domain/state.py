@@ -4,6 +4,7 @@
 """
 
 from datetime import datetime
+from decimal import Decimal
 
 import attrs
 from attrs import define, field
@@ -67,6 +68,9 @@ class ChargePointState:
     heard: dict[bytes, str] = field(factory=dict)
     """``repeat_key`` of the last security events that came on this connection, to their message ids: at most
     MAX_HEARD."""
+    registers: dict[tuple[ConnectorAddress, str], tuple[Decimal, datetime | None]] = field(factory=dict)
+    """The last import register (Wh) of each connector and location since this connection and its last transaction
+    began, with its time: at most MAX_REGISTERS."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
 
@@ -91,6 +95,31 @@ class ChargePointState:
     def accepted(self) -> bool:
         """Whether the charge point may be served: accepted now, and told so once (X5, OCPP.md B1.10)."""
         return self.registration is Registration.ACCEPTED and self.ever_accepted
+
+
+MAX_REGISTERS = 512
+"""Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
+
+
+def _remember_registers(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported) -> None:
+    for location, wh in event.registers:
+        key = (body.connector, location)
+        known = state.registers.get(key)
+        if known is None and len(state.registers) >= MAX_REGISTERS:
+            continue
+        if known is None or not is_older(event.reported_at, known[1]):
+            state.registers[key] = (wh, event.reported_at)
+
+
+def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> None:
+    """Some registers count a session and begin anew with each (OCPP.md E15)."""
+    for key in [key for key in state.registers if key[0] == connector]:
+        del state.registers[key]
+
+
+def is_older(at: datetime | None, known: datetime | None) -> bool:
+    """Whether a reading was taken before another, as far as is known: a queued one says nothing of the present."""
+    return at is not None and known is not None and at < known
 
 
 def event_time(event: NewEvent) -> datetime:
@@ -118,12 +147,15 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
                 state.ever_accepted = True
         case e.ChargePointUpdated():
             state.registration = body.registration
+        case e.MeterValuesReported():
+            _remember_registers(state, event, body)
         case e.ConnectorStatusChanged():
             state.connectors[body.connector] = connector_record(event, body)
             _show_reservations(state, event, body)
         case e.TransactionStarted():
             state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
             _remember_start(state, event.cause, body.transaction_id)
+            _forget_registers(state, body.connector)
         case e.TransactionStopped() | e.TransactionLost():
             state.open_transactions.pop(body.transaction_id, None)
         case e.ReservationMade():

@@ -3,6 +3,7 @@ say."""
 
 from collections.abc import Awaitable, Callable
 
+from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.decision import (
     Authorization,
     AuthorizeQuery,
@@ -13,7 +14,9 @@ from gateway.domain.decision import (
     TransactionQuery,
     VendorDataQuery,
 )
+from gateway.domain.events import MeterValuesReported
 from gateway.domain.records import TransactionRecord
+from gateway.domain.registers import RegisterReading, register_readings
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock
 from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
@@ -23,6 +26,9 @@ from gateway.store.api import Store
 TAG_TRANSACTIONS_CONSIDERED = 20
 """Open transactions of one tag that are looked at for ConcurrentTx: one elsewhere is enough, and a tag that may not
 run several never has many."""
+
+EDGE_READINGS = 3
+"""Meter values at either end of a transaction that its stop is held against."""
 
 LOCAL_AUTHORIZATION = "Accepted"
 
@@ -106,11 +112,25 @@ class FactSource:
 
     async def _stop(self, charge_point: str, query: StopQuery) -> Facts:
         transaction = await self._by_number(charge_point, query.number)
+        stopped = query.transaction_id or (None if transaction is None else transaction.transaction_id)
+        readings = () if stopped is None else await self._journal.read(self._readings, stopped)
         if query.id_tag is None:
-            return Facts(transaction=transaction)
+            return Facts(transaction=transaction, readings=readings)
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)
         starting = query.starting_tag
         if starting is None and transaction is not None:
             starting = transaction.id_tag
         starting_tag = None if starting is None else await self._journal.read(self._store.id_tag, starting)
-        return Facts(authorization=authorization, transaction=transaction, starting_tag=starting_tag)
+        return Facts(authorization=authorization, transaction=transaction, starting_tag=starting_tag, readings=readings)
+
+    def _readings(self, transaction_id: str) -> tuple[RegisterReading, ...]:
+        """The registers of a transaction's first and last meter values; in a worker thread."""
+        found: list[RegisterReading] = []
+        for stored in self._store.edge_readings(transaction_id, EDGE_READINGS):
+            try:
+                body = decode(stored.type, stored.version, stored.body_json)
+            except UnreadableBody:
+                continue  # of a later version: what it says is not known
+            if isinstance(body, MeterValuesReported):
+                found += register_readings(body.meter_value, stored.received_at)
+        return tuple(found)

@@ -417,6 +417,10 @@ class Store(Protocol):
         """The events that hold a transaction's readings (started, meter values, stopped), by sequence."""
         ...
 
+    def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
+        """The first ``count`` and the last ``count`` meter values of a transaction, by sequence, each once."""
+        ...
+
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]: ...
 
     # idTags

@@ -385,6 +385,37 @@ async def test_power_is_worked_out_where_only_current_and_voltage_are_sent(gatew
     ]
 
 
+async def test_each_moment_has_one_power_that_says_where_it_comes_from(gateway, watch_meters):
+    """Sent as one value, summed over phases, worked out; and whether that is an estimate."""
+    epoch = await gateway.charge_point()
+    power, amps, volts = "Power.Active.Import", "Current.Import", "Voltage"
+
+    def element(second, *sampled):
+        names = ("measurand", "value", "phase", "context")
+        values = [{n: v for n, v in zip(names, each, strict=False) if v is not None} for each in sampled]
+        return {"timestamp": f"2026-03-01T12:00:{second:02}Z", "sampledValue": values}
+
+    body = e.MeterValuesReported(
+        ONE,
+        [
+            element(10, (power, "1000", "L1"), (power, "2000", "L2"), (power, "3000", "L3")),
+            element(20, (amps, "10", "L1", "Trigger"), (volts, "230", "L1")),
+            element(30, (power, "700")),
+        ],
+    )
+    await gateway.append("CP1", epoch, body)
+    samples, _ = await watch_meters(measurands=[power], **BEGINNING).read(6, "samples")
+    totals = [each for each in samples if not each.phase]
+    assert {
+        (each.sample_time.seconds % 60, each.power_watts, each.power_source, each.estimated) for each in totals
+    } == {
+        (10, 6000.0, common_pb2.POWER_SOURCE_PHASES, False),
+        (20, 2300.0, common_pb2.POWER_SOURCE_CURRENT_VOLTAGE, True),
+        (30, 700.0, common_pb2.POWER_SOURCE_MEASURED, False),
+    }
+    assert [each.power_source for each in samples if each.phase] == [0, 0, 0]
+
+
 BODIES = [
     e.ChargePointCreated(Registration.PENDING),
     e.ChargePointUpdated(Registration.ACCEPTED, ("registration",)),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.readings import energy_mwh, live_power_w, register_wh, samples
+from gateway.domain.readings import PowerSource, energy_mwh, live_power_w, powers, register_wh, samples
 from gateway.domain.values import Flag
 from tests.domain.values import SENT
 
@@ -295,10 +295,87 @@ def test_noise_on_idle_phases_is_no_current():
     assert power(*currents(16, 0.1, 0.2), *voltages(230, 230, 230)) == (3680, False)
 
 
-def test_the_neutrals_current_does_not_count():
-    """E2."""
+def test_the_neutrals_current_does_not_count_beside_others():
+    """E2. Where it is all there is, of a unit with one phase, the phase's current is the same: an estimate."""
     assert power(*currents(16, 16, names=("L1", "N")), *voltages(230)) == (3680, False)
-    assert power(*currents(16, names=("N",)), *voltages(230)) is None
+    assert power(*currents(15.6, names=("N",)), *voltages(231.1)) == (3605.16, True)
+    assert power(*currents(16, names=("N",)), *voltages(230, 230, 230)) is None
+
+
+def test_direct_current_is_current_times_voltage():
+    """E5: no phase on either side and a voltage that no phase has; an inference, so an estimate."""
+    found = live_power_w(read(sample("37.3", CURRENT), sample("587.2", VOLTAGE)))
+    assert (round(found.watts, 2), found.estimated, found.source) == (21902.56, True, PowerSource.CURRENT_VOLTAGE)
+    assert power(sample("16", CURRENT), sample("230", VOLTAGE)) == (3680, True)
+    assert power(sample("0.1", CURRENT), sample("587.2", VOLTAGE)) == (0, True)
+    assert power(sample("16", CURRENT), sample("400", VOLTAGE, "L1-L2")) == (round(16 * 400 / 3**0.5, 3), True)
+
+
+def test_the_sign_of_a_power_factor_is_no_direction():
+    """It tells leading from lagging; some chargers tell it in percent, and what is no factor is none."""
+    three = [*currents(16, 16, 16), *voltages(241.87, 242.29, 241.5)]
+    for sent, factor in [("-0.98", 0.98), ("0.98", 0.98), ("98", 0.98), ("0", 1), ("500", 1)]:
+        assert power(*three, sample(sent, "Power.Factor")) == (round(factor * 16 * 725.66, 3), False)
+
+
+def test_current_and_voltage_of_one_moment_are_put_together_across_contexts_and_places():
+    """What no context and place has both of is an estimate; where one has both, no other is asked."""
+    volts = {**sample("230", VOLTAGE, "L1-N"), "context": "Trigger", "location": "Inlet"}
+    amps = sample("10", CURRENT, "L1")
+    assert power(amps, volts) == (2300, True)
+    assert power(amps, volts, sample("240", VOLTAGE, "L1-N")) == (2400, False)
+    offered = {**sample("32", "Current.Offered"), "context": "Trigger"}
+    assert power(offered, volts) is None
+
+
+@pytest.mark.parametrize("value", ["", " ", "NaN", "null", None])
+def test_an_empty_power_value_is_no_power(value):
+    """It is worked out, as if it were not there."""
+    assert power({"measurand": POWER, "value": value}, *currents(10.0), *voltages(235.8)) == (2358, False)
+
+
+def test_each_moment_of_a_message_has_its_power():
+    """A queue of samples in one message: the newest is not the only one."""
+    elements = [
+        {"timestamp": f"2024-05-01T10:0{minute}:00Z", "sampledValue": [*currents(minute), *voltages(230)]}
+        for minute in (3, 1, 2)
+    ]
+    elements.append({"timestamp": "2024-05-01T10:04:00Z", "sampledValue": [sample("7", POWER)]})
+    found = powers(samples(elements, NOW))
+    assert [(each.watts, each.source) for each in found] == [
+        (230, PowerSource.CURRENT_VOLTAGE),
+        (460, PowerSource.CURRENT_VOLTAGE),
+        (690, PowerSource.CURRENT_VOLTAGE),
+        (7, PowerSource.MEASURED),
+    ]
+
+
+def test_power_by_phase_has_a_total_that_says_what_it_is():
+    """The sum; with phases missing an estimate (E6)."""
+    by_phase = [sample(str(w), POWER, name) for w, name in zip((3464, 3492, 3416), ("L1", "L2", "L3"), strict=True)]
+    found = live_power_w(read(*by_phase))
+    assert (found.watts, found.estimated, found.source) == (10372, False, PowerSource.PHASES)
+    assert live_power_w(read(by_phase[0])).estimated
+
+
+@pytest.mark.parametrize(
+    ("value", "measurand", "unit", "flagged"),
+    [
+        ("4296944685", REGISTER, "Wh", True),
+        ("4294967.295", REGISTER, "kWh", False),
+        ("4294967.296", REGISTER, "kWh", True),
+        ("1000001", POWER, "W", True),
+        ("350", POWER, "kW", False),
+        ("2001", CURRENT, "A", True),
+        ("1501", VOLTAGE, "V", True),
+        ("0.1", VOLTAGE, "V", False),
+    ],
+)
+def test_what_no_meter_shows_is_kept_and_flagged(value, measurand, unit, flagged):
+    """E28: plausibility, not rejection."""
+    found = one({"value": value, "measurand": measurand, "unit": unit})
+    assert found.value_raw == value
+    assert (Flag.METER_IMPLAUSIBLE in found.flags) == flagged
 
 
 def test_currents_to_neutral_are_currents():

@@ -261,6 +261,18 @@ def test_a_transactions_readings_are_its_own_in_order(store):
     assert store.readings("unknown", 0, 10) == []
 
 
+def test_the_edges_of_a_transactions_readings_are_its_first_and_last_meter_values(store):
+    """Neither start nor stop, each once where they overlap; nothing of others."""
+    connect(store)
+    other = ConnectorAddress(2, 1)
+    append(store, started(1), started(2, "B", other), *(meter(1, str(n)) for n in range(5)), meter(2, "x"))
+    assert [e.sequence for e in store.edge_readings("tx_1", 2)] == [5, 6, 8, 9]
+    assert [e.sequence for e in store.edge_readings("tx_1", 3)] == [5, 6, 7, 8, 9]
+    append(store, stopped(1), meter(1, "late"))
+    assert [e.sequence for e in store.edge_readings("tx_1", 1)] == [5, 12]
+    assert store.edge_readings("unknown", 3) == []
+
+
 def test_open_transactions_of_a_tag_are_found_anywhere(store):
     """Without regard to case, over all charge points, until they end."""
     connect(store)

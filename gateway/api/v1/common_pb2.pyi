@@ -221,6 +221,34 @@ CHARGING_RATE_UNIT_WATTS: ChargingRateUnit.ValueType  # 2
 """Watts, the total over all phases."""
 Global___ChargingRateUnit: _TypeAlias = ChargingRateUnit  # noqa: Y015
 
+class _PowerSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PowerSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PowerSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POWER_SOURCE_UNSPECIFIED: _PowerSource.ValueType  # 0
+    """Not set."""
+    POWER_SOURCE_MEASURED: _PowerSource.ValueType  # 1
+    """Power.Active.Import over all phases, as the charger sent it."""
+    POWER_SOURCE_PHASES: _PowerSource.ValueType  # 2
+    """The sum of Power.Active.Import by phase."""
+    POWER_SOURCE_CURRENT_VOLTAGE: _PowerSource.ValueType  # 3
+    """Worked out from Current.Import and Voltage of the same moment."""
+
+class PowerSource(_PowerSource, metaclass=_PowerSourceEnumTypeWrapper):
+    """Where the power of a connector comes from."""
+
+POWER_SOURCE_UNSPECIFIED: PowerSource.ValueType  # 0
+"""Not set."""
+POWER_SOURCE_MEASURED: PowerSource.ValueType  # 1
+"""Power.Active.Import over all phases, as the charger sent it."""
+POWER_SOURCE_PHASES: PowerSource.ValueType  # 2
+"""The sum of Power.Active.Import by phase."""
+POWER_SOURCE_CURRENT_VOLTAGE: PowerSource.ValueType  # 3
+"""Worked out from Current.Import and Voltage of the same moment."""
+Global___PowerSource: _TypeAlias = PowerSource  # noqa: Y015
+
 @_typing.final
 class ConnectorAddress(_message.Message):
     """Where on a charge point. Evse 0 with connector 0 is the charge point as a whole.
@@ -445,6 +473,8 @@ class MeterSample(_message.Message):
     FLAGS_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     DERIVED_FIELD_NUMBER: _builtins.int
+    POWER_SOURCE_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Identity of the charge point."""
     transaction_id: _builtins.str
@@ -470,8 +500,14 @@ class MeterSample(_message.Message):
     event_id: _builtins.str
     """The event that holds it."""
     derived: _builtins.bool
-    """Whether the charger did not send it: the power, worked out from the currents and voltages of the same report. Only
-    where the charger reports no power.
+    """Whether the charger did not send it: the connector's power at one moment of the report, for which the charger sent
+    no value over all phases. See power_source.
+    """
+    power_source: Global___PowerSource.ValueType
+    """With the power of a whole connector: where it comes from. Unset for a single phase."""
+    estimated: _builtins.bool
+    """With a derived power: whether it rests on an assumption: a phase may be missing, a voltage was taken from another
+    phase, place or context, or a current that names no phase may be of one phase or of all.
     """
     @_builtins.property
     def connector(self) -> Global___ConnectorAddress:
@@ -514,10 +550,12 @@ class MeterSample(_message.Message):
         flags: _abc.Iterable[Global___QualityFlag.ValueType] | None = ...,
         event_id: _builtins.str = ...,
         derived: _builtins.bool = ...,
+        power_source: Global___PowerSource.ValueType = ...,
+        estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "connector", b"connector", "energy", b"energy", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "charge_point", b"charge_point", "connector", b"connector", "context", b"context", "derived", b"derived", "energy", b"energy", "event_id", b"event_id", "flags", b"flags", "format", b"format", "location", b"location", "measurand", b"measurand", "phase", b"phase", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time", "sample_time_raw", b"sample_time_raw", "transaction_id", b"transaction_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "charge_point", b"charge_point", "connector", b"connector", "context", b"context", "derived", b"derived", "energy", b"energy", "estimated", b"estimated", "event_id", b"event_id", "flags", b"flags", "format", b"format", "location", b"location", "measurand", b"measurand", "phase", b"phase", "power_source", b"power_source", "power_watts", b"power_watts", "receive_time", b"receive_time", "sample_time", b"sample_time", "sample_time_raw", b"sample_time_raw", "transaction_id", b"transaction_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
     _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015

@@ -17,9 +17,10 @@ from gateway.domain.readings import (
     ENERGY_IMPORT_REGISTER,
     POWER_IMPORT,
     Power,
+    PowerSource,
     Sample,
     energy_mwh,
-    live_power_w,
+    powers,
     samples,
 )
 from gateway.domain.values import Flag
@@ -28,6 +29,14 @@ METERED = frozenset({MeterValuesReported.TYPE, TransactionStarted.TYPE, Transact
 """The types of events that hold meter values."""
 
 _WATTS = {"W": 1.0, "kW": 1000.0}
+
+_POWER_SOURCES = {
+    PowerSource.MEASURED: common_pb2.POWER_SOURCE_MEASURED,
+    PowerSource.PHASES: common_pb2.POWER_SOURCE_PHASES,
+    PowerSource.CURRENT_VOLTAGE: common_pb2.POWER_SOURCE_CURRENT_VOLTAGE,
+}
+
+_NO_POWER = common_pb2.POWER_SOURCE_UNSPECIFIED
 
 _SOURCES = {
     TransactionStarted.TYPE: transaction_pb2.READING_SOURCE_START,
@@ -98,12 +107,10 @@ def _at(sample: Sample, at: datetime | None, raw: str | None) -> Sample:
 
 
 def _derived(found: list[Sample], event: StoredEvent, body: Body) -> Iterable[common_pb2.MeterSample]:
-    """The power that a charger without a power measurand lets be worked out from its currents and voltages."""
-    if any(sample.measurand == POWER_IMPORT for sample in found):
-        return
-    power = live_power_w(found)
-    if power is not None:
-        yield _derived_message(power, event, body)
+    """The connector's power at each moment for which the charger did not send it as one value."""
+    for power in powers(found):
+        if power.source is not PowerSource.MEASURED:
+            yield _derived_message(power, event, body)
 
 
 def _derived_message(power: Power, event: StoredEvent, body: Body) -> common_pb2.MeterSample:
@@ -115,13 +122,15 @@ def _derived_message(power: Power, event: StoredEvent, body: Body) -> common_pb2
         receive_time=timestamp(event.received_at),
         measurand=POWER_IMPORT,
         unit="W",
-        context="Sample.Periodic",
-        location="Outlet",
+        context=power.context,
+        location=power.location,
         format="Raw",
         power_watts=power.watts,
         flags=flags(event.flags),
         event_id=event.event_id,
         derived=True,
+        power_source=_POWER_SOURCES[power.source],
+        estimated=power.estimated,
     )
 
 
@@ -144,7 +153,12 @@ def _message(sample: Sample, event: StoredEvent, body: Body) -> common_pb2.Meter
         power_watts=_watts(sample),
         flags=flags(dict.fromkeys((*event.flags, *sample.flags))),
         event_id=event.event_id,
+        power_source=_POWER_SOURCES[PowerSource.MEASURED] if _is_total_power(sample) else _NO_POWER,
     )
+
+
+def _is_total_power(sample: Sample) -> bool:
+    return sample.measurand == POWER_IMPORT and sample.phase is None and _watts(sample) is not None
 
 
 def _watts(sample: Sample) -> float | None:

@@ -1,5 +1,6 @@
 """What the handlers share: events of a request, idTagInfo, doubts about a connector."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateway.domain.decision import Authorization, Context, Request
@@ -21,12 +22,14 @@ def event(
     raw: str | None = None,
     flags: tuple[Flag, ...] = (),
     repeat_key: bytes = b"",
+    registers: tuple[tuple[str, Decimal], ...] = (),
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
     doubts = (*request.flags, *time.flags, *flags)
     if len(doubts) > 1:
         doubts = tuple(dict.fromkeys(doubts))
-    return NewEvent(body, context.now, time.trusted, raw, doubts, f"message:{request.message_id}", repeat_key)
+    cause = f"message:{request.message_id}"
+    return NewEvent(body, context.now, time.trusted, raw, doubts, cause, repeat_key, registers)
 
 
 def id_tag_info(authorization: Authorization, status: str | None = None) -> dict[str, JSON]:

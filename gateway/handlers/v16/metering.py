@@ -1,12 +1,15 @@
 """MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
 
+from decimal import Decimal
+
 from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
 from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
-from gateway.domain.state import ChargePointState
+from gateway.domain.registers import JITTER, newest_registers
+from gateway.domain.state import ChargePointState, is_older
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.handlers.v16.common import doubts_of, event
@@ -42,10 +45,29 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
+    registers = newest_registers(values)
+    if _implausible(state, connector, registers, time):
+        flags = (*flags, Flag.METER_IMPLAUSIBLE)
     body = MeterValuesReported(
         connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
     )
-    return Decision({}, (event(request, context, body, time, raw, flags, key),))
+    return Decision({}, (event(request, context, body, time, raw, flags, key, registers),))
+
+
+def _implausible(
+    state: ChargePointState,
+    connector: ConnectorAddress,
+    registers: tuple[tuple[str, Decimal], ...],
+    time: ReportedTime,
+) -> bool:
+    """Whether an import register is negative, or lower than it was before on this connector (OCPP.md E12, E16)."""
+    for location, wh in registers:
+        if wh < 0:
+            return True
+        known = state.registers.get((connector, location))
+        if known is not None and wh < known[0] - JITTER and not is_older(time.trusted, known[1]):
+            return True
+    return False
 
 
 def as_sent(request: Request, field: str) -> tuple[JSON, ...]:

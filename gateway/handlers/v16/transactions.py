@@ -9,6 +9,7 @@ from gateway.domain.decision import Authorization, Context, Decision, Facts, IdT
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.registers import MAX_POWER, SLACK, contradicts, register_readings
 from gateway.domain.reservations import used
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime, read_time
@@ -27,13 +28,6 @@ connector numbers loses its oldest."""
 
 NO_TRANSACTION: Final = -1
 """What a charger names in a stop whose start was never confirmed (SE 3.18)."""
-
-MAX_POWER: Final = 500_000
-"""W: no charge point gives more. What exceeds it over a transaction's time is no energy of that transaction, but, say,
-a lifetime register on top of a start of 0 (OCPP.md E15b)."""
-
-SLACK: Final = timedelta(minutes=1)
-"""Times are told in seconds and taken at either side of the register's reading."""
 
 AT_ONCE: Final = timedelta(seconds=10)
 """What is shorter was no charging, but a start and a stop that were sent together."""
@@ -113,9 +107,10 @@ def query_stop(state: ChargePointState, request: Request) -> StopQuery:
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     transaction = state.by_number(payload.transaction_id) or _only_candidate(state, payload)
-    return StopQuery(
-        payload.transaction_id, present(payload.id_tag), None if transaction is None else transaction.id_tag
-    )
+    number, tag = payload.transaction_id, present(payload.id_tag)
+    if transaction is None:
+        return StopQuery(number, tag)
+    return StopQuery(number, tag, transaction.id_tag, transaction.transaction_id)
 
 
 def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
@@ -185,7 +180,7 @@ def _stopped(
     assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
     started = read_time(transaction.start_raw).trusted
-    energy = _energy(transaction, request, started, time)
+    energy = _energy(transaction, request, facts, context, started, time)
     if energy is None or _told_at_its_end(transaction, energy, started, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     if started is not None and time.trusted is not None and time.trusted < started:
@@ -208,9 +203,15 @@ def _stopped(
 
 
 def _energy(
-    transaction: TransactionRecord, request: Request, started: datetime | None, time: ReportedTime
+    transaction: TransactionRecord,
+    request: Request,
+    facts: Facts,
+    context: Context,
+    started: datetime | None,
+    time: ReportedTime,
 ) -> int | None:
-    """Wh between the registers (OCPP.md E13); None where that can't be (B5.8, E15, E15b)."""
+    """Wh between the registers (OCPP.md E13); None where that can't be, by the registers alone or beside the session's
+    own samples (B5.8, E15, E15b)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     energy: int = payload.meter_stop - transaction.meter_start
@@ -222,6 +223,9 @@ def _energy(
         took = max(time.trusted - started, timedelta()) + SLACK
         if energy > MAX_POWER * took / timedelta(hours=1):
             return None
+    readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
+    if contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings):
+        return None
     return energy
 
 

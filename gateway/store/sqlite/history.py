@@ -96,6 +96,21 @@ def readings(cx: Connection, transaction_id: str, after: int, limit: int, id_pre
     return [rows.event(row, id_prefix) for row in cx.execute(sql, given)]
 
 
+def edge_readings(cx: Connection, transaction_id: str, count: int, id_prefix: str) -> list[StoredEvent]:
+    """As ``readings``, from either end."""
+    sql = "SELECT key, charge_point, start_sequence, state, last_sequence FROM txn WHERE transaction_id = ?"
+    found = cx.execute(sql, (transaction_id,)).fetchone()
+    if found is None:
+        return []
+    key, charge_point, first, state, last = found
+    given = (charge_point, first, INT64_MAX if state == "OPEN" else last, key, count)
+    sql = f"""{_EVENT} WHERE e.charge_point = ? AND e.sequence >= ? AND e.sequence <= ? AND e.txn = ? AND e.type = 3
+        ORDER BY e.sequence"""
+    rows_found = [*cx.execute(f"{sql} LIMIT ?", given), *cx.execute(f"{sql} DESC LIMIT ?", given)]
+    events = {each.sequence: each for each in (rows.event(row, id_prefix) for row in rows_found)}
+    return [events[sequence] for sequence in sorted(events)]
+
+
 def orphans(cx: Connection, charge_point: str | None, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:
     """By the partial indexes that hold nothing but orphans."""
     of_one, named = "", tuple[str, ...]()

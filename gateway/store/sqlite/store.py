@@ -322,6 +322,9 @@ class SqliteStore:
     def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         return self._read(history.readings, transaction_id, after, limit, self._event_ids)
 
+    def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
+        return self._read(history.edge_readings, transaction_id, count, self._event_ids)
+
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
         return self._read(history.orphans, charge_point, after, limit, self._event_ids)
 

@@ -23,6 +23,7 @@ from gateway.domain.decision import (
 )
 from gateway.domain.events import (
     ChargePointUpdated,
+    MeterValuesReported,
     NewEvent,
     ReservationMade,
     TransactionLost,
@@ -30,6 +31,7 @@ from gateway.domain.events import (
     TransactionStopped,
 )
 from gateway.domain.records import IdTagRecord, TransactionRecord, TransactionState
+from gateway.domain.registers import RegisterReading, register_readings
 from gateway.domain.state import ChargePointState, event_time, started_record
 from gateway.domain.state import evolve as apply
 from gateway.domain.transactions import folded
@@ -58,6 +60,8 @@ class Books:
     vendor_answer: VendorAnswer | None = None
     numbers: int = 0
     sequence: int = 0
+    readings: dict[str, list[RegisterReading]] = field(factory=dict)
+    """Registers of meter values, by transaction."""
 
     def add_tag(self, id_tag: str, status: str = "Accepted", parent: str | None = None, **options: Any) -> None:
         self.tags[folded(id_tag)] = IdTagRecord(id_tag, status, NOW, NOW, parent_id_tag=parent, **options)
@@ -95,7 +99,10 @@ class Books:
                     number=self.numbers,
                 )
             case StopQuery():
+                found = self.by_number(query.number)
+                stopped = query.transaction_id or (None if found is None else found.transaction_id)
                 return Facts(
+                    readings=tuple(self.readings.get(stopped or "", [])),
                     authorization=None if query.id_tag is None else self.authorization(query.id_tag),
                     starting_tag=self.tags.get(folded(query.starting_tag or "")),
                     transaction=self.by_number(query.number),
@@ -110,6 +117,9 @@ class Books:
         match event.body:
             case TransactionStarted() as body:
                 self.transactions[body.transaction_id] = started_record(charge_point, event, body, self.sequence)
+            case MeterValuesReported(transaction_id=str() as transaction_id) as body:
+                found = register_readings(body.meter_value, event.received_at)
+                self.readings.setdefault(transaction_id, []).extend(found)
             case TransactionLost() as body:
                 lost = self.transactions[body.transaction_id]
                 self.transactions[body.transaction_id] = evolve(lost, state=TransactionState.LOST)

@@ -182,3 +182,64 @@ def test_values_of_any_shape_are_confirmed_and_kept(sent, kept):
     event = values(charger(), meterValue=sent)
     assert event.body.meter_value == kept
     assert Flag.DEVIATES in event.flags
+
+
+# --- registers that contradict themselves ---------------------------------------------------------------------
+
+
+def reported(one, wh, seconds, number=None, **sampled):
+    """Meter values with a register; their event."""
+    values = [{"timestamp": at(seconds), "sampledValue": [{"value": str(wh), **sampled}]}]
+    more = {} if number is None else {"transactionId": number}
+    return one.new_event("MeterValues", connectorId=1, meterValue=values, **more)
+
+
+def test_a_register_that_runs_backwards_is_flagged():
+    """And so is a negative one; a queued older value, a begin, another place or unit are no such thing."""
+    one = charger()
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 5000, 10).flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, "5.1", 20, unit="kWh").flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 4000, 15).flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 0, 25, context="Transaction.Begin").flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 7, 26, location="Inlet").flags
+    assert Flag.METER_IMPLAUSIBLE in reported(one, 4000, 30).flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 4100, 40).flags
+    assert Flag.METER_IMPLAUSIBLE in reported(one, -5, 50).flags
+
+
+def test_a_register_of_the_session_begins_anew_with_each():
+    """E15: after a start it is compared with nothing that was before."""
+    one = charger()
+    first = one.start(time=at(0))
+    reported(one, 9000, 10, first)
+    one.stop(first, 9000, at(20))
+    second = one.start(time=at(30))
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 10, 40, second).flags
+
+
+@pytest.mark.parametrize(
+    ("start", "samples", "stop"),
+    [(0, [(10, 450_000), (3500, 452_200)], 452_300), (1000, [(10, 1500), (3500, 6000)], 1000)],
+    ids=["a lifetime register after a start of 0", "a stop that did not move"],
+)
+def test_a_stop_is_held_against_the_samples_of_its_session(start, samples, stop):
+    """A meter that contradicts itself is flagged, and no energy is claimed; the registers stay as sent."""
+    one = charger()
+    number = one.start(meter=start, time=at(0))
+    for seconds, wh in samples:
+        reported(one, wh, seconds, number)
+    (event,) = one.stop(number, stop, at(3600))
+    assert Flag.METER_IMPLAUSIBLE in event.flags
+    assert (event.body.energy, event.body.meter_stop) == (None, stop)
+
+
+def test_samples_within_the_stop_count_too():
+    """transactionData is metering as any other."""
+    one = charger()
+    number = one.start(meter=0, time=at(0))
+    data = [
+        {"timestamp": at(seconds), "sampledValue": [{"value": str(wh)}]}
+        for seconds, wh in ((10, 450_000), (60, 450_100))
+    ]
+    (event,) = one.stop(number, 450_200, at(3600), transactionData=data)
+    assert Flag.METER_IMPLAUSIBLE in event.flags

@@ -1,0 +1,133 @@
+"""Energy registers over time: whether one runs backwards, and whether a session's registers agree with its samples.
+
+Nothing here corrects a value: what contradicts itself is flagged, so that it is not billed unseen (OCPP.md E10, E12 to
+E16, B5.8).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Final
+
+from attrs import frozen
+
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, read_number, register_wh, samples
+from gateway.domain.values import JSON
+
+MAX_POWER: Final = 500_000
+"""W: no charge point gives more. What exceeds it over a time is no energy of that time, but, say, a lifetime register
+on top of a start of 0 (OCPP.md E15b)."""
+
+SLACK: Final = timedelta(minutes=1)
+"""Times are told in seconds and taken at either side of the register's reading."""
+
+JITTER: Final = Decimal(1)
+"""Wh by which a register may be lower than before: chargers round."""
+
+TOLERANCE_WH: Final = Decimal(100)
+TOLERANCE_SHARE: Final = Decimal("0.01")
+"""By how much, the larger of both, a stop's register may be below the last sample's: the two come from different
+readings, and some chargers round to kWh tenths."""
+
+SUDDEN: Final = 10
+"""A start of 0 after which energy came so many times faster than between the samples was no start of this register."""
+
+LEAST_SUDDEN_W: Final = 22_000
+"""Below this, faster than between the samples is no sign of anything: a car slows down by itself."""
+
+_FACTORS: Final = {"Wh": Decimal(1), "kWh": Decimal(1000)}
+
+
+@frozen
+class RegisterReading:
+    """A sample of the import register. ``at`` is None where its time is missing or suspect."""
+
+    wh: Decimal
+    at: datetime | None
+
+
+def register_readings(meter_value: Iterable[JSON], received_at: datetime) -> list[RegisterReading]:
+    """The import register at each moment of a message's meter values, in the order of time, else as sent."""
+    by_moment: dict[datetime | None, list[Any]] = {}
+    for sample in samples(meter_value, received_at):
+        by_moment.setdefault(sample.timestamp, []).append(sample)
+    found = [RegisterReading(wh, at) for at, each in by_moment.items() if (wh := register_wh(each)) is not None]
+    return sorted(found, key=lambda each: each.at or received_at)
+
+
+def newest_registers(meter_value: Sequence[JSON]) -> tuple[tuple[str, Decimal], ...]:
+    """The highest total import register of a message for each location, in Wh: of several moments the newest one.
+
+    Cheap, for every message: registers by phase, of a transaction's begin, and signed ones are passed over.
+    """
+    highest: dict[str, Decimal] = {}
+    for element in meter_value:
+        sampled = element.get("sampledValue") if type(element) is dict else None
+        if type(sampled) is not list:
+            continue
+        for sent in sampled:
+            if type(sent) is not dict or (sent.get("measurand") or ENERGY_IMPORT_REGISTER) != ENERGY_IMPORT_REGISTER:
+                continue
+            factor = _FACTORS.get(sent.get("unit") or "Wh")
+            if factor is None or sent.get("phase") or sent.get("format") == "SignedData":
+                continue
+            value = None if sent.get("context") == "Transaction.Begin" else read_number(sent.get("value"))
+            if value is None:
+                continue
+            location = sent.get("location")
+            place = location if type(location) is str else "Outlet"
+            highest[place] = max(value * factor, highest.get(place, value * factor))
+    return tuple(highest.items())
+
+
+def contradicts(
+    start: int, started: datetime | None, stop: int, stopped: datetime | None, readings: Sequence[RegisterReading]
+) -> bool:
+    """Whether the registers at a session's start and stop (Wh) can't both be true beside its samples.
+
+    ``readings`` in their order; the session's first and last ones do. Times are None where they are suspect: then only
+    values are compared, no rates.
+    """
+    inside = [each for each in readings if each.at is None or stopped is None or each.at <= stopped + SLACK]
+    if not inside:
+        return False
+    first, last = inside[0], inside[-1]
+    if any(later.wh < earlier.wh - JITTER for earlier, later in pairwise(inside)):
+        return True  # reset or swapped on the way (E16)
+    base = Decimal(start)
+    if first.wh < base and last.wh < base:
+        base = Decimal(0)  # samples of the session alone, beside lifetime registers (E15)
+    energy = Decimal(stop - start)
+    sampled = last.wh - base
+    if sampled > energy + max(TOLERANCE_WH, abs(sampled) * TOLERANCE_SHARE):
+        return True  # the stop's register did not move with the samples
+    if not _possible(energy - sampled, last.at, stopped):
+        return True
+    return not _possible(first.wh - base, started, first.at) or _sudden(first.wh - base, started, inside)
+
+
+def _possible(wh: Decimal, begin: datetime | None, end: datetime | None) -> bool:
+    """Whether a charge point can have given so much between two moments; if one is not known it can."""
+    if begin is None or end is None:
+        return True
+    return wh <= MAX_POWER * _hours(end - begin)
+
+
+def _sudden(wh: Decimal, started: datetime | None, readings: Sequence[RegisterReading]) -> bool:
+    """Whether the energy before the first sample came many times faster than any after it (E15b)."""
+    if started is None or len(readings) < 2:
+        return False
+    rates = [
+        (later.wh - earlier.wh) / _hours(later.at - earlier.at)
+        for earlier, later in pairwise(readings)
+        if earlier.at is not None and later.at is not None
+    ]
+    first = readings[0].at
+    if not rates or first is None:
+        return False
+    return wh / _hours(first - started) > max(Decimal(LEAST_SUDDEN_W), SUDDEN * max(rates))
+
+
+def _hours(span: timedelta) -> Decimal:
+    return Decimal((max(span, timedelta()) + SLACK) / timedelta(hours=1))
