@@ -1,7 +1,9 @@
 """What is written now and then instead of with every message, and what could not be written when it happened."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import islice
+from typing import TypeAlias
 
 import structlog
 import trio
@@ -38,6 +40,9 @@ EXPIRY_SECONDS = 60.0
 MARK_SECONDS = 60.0
 """An older state of the store that is put in its place is noticed if it is older than this."""
 
+Trusted: TypeAlias = Callable[[], Awaitable[datetime | None]]
+"""The time; None: the clock is doubted."""
+
 log = structlog.get_logger()
 
 
@@ -64,16 +69,18 @@ async def mark_store(journal: Journal, store: Store) -> None:
             continue
 
 
-async def end_overdue_reservations(journal: Journal, store: Store, clock: Clock) -> None:
+async def end_overdue_reservations(journal: Journal, store: Store, trusted: Trusted) -> None:
     """Until cancelled: end what expires while its charger is not connected; the sessions end the others.
 
     A chunk a round, by one query on an index: no timer per reservation, and what is left over waits for the next round,
-    as it does while the store is unavailable.
+    as it does while the store is unavailable, or the clock is doubted: a jump would end them all.
     """
     while True:
         await trio.sleep(EXPIRY_SECONDS)
         try:
-            now = clock()
+            now = await trusted()
+            if now is None:
+                continue
             for due in await journal.read(store.overdue_reservations, now, CHUNK):
                 await _end_reservation(journal, due, now)
         except StoreUnavailable:

@@ -31,6 +31,7 @@ from gateway.domain.credentials import Verifier
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.handlers.v16.routing import protocol as protocol_16
+from gateway.journal.clock import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.journal.numbers import Numbers
 from gateway.journal.retention import Retention
@@ -179,12 +180,14 @@ class Gateway:
             each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
         }
         self.listeners = [self._listener(each) for each in settings.listeners]
+        self.clock_watch = ClockWatch(journal, store, utc_now, lambda: self.metrics.count("clock_jumps"))
         self.retention = Retention(
             journal,
             store,
             utc_now,
             max_age_days=settings.store.retention.max_age_days,
             max_bytes=settings.store.retention.max_bytes,
+            watch=self.clock_watch,
         )
         self._new_control = partial(
             ControlServer,
@@ -197,6 +200,7 @@ class Gateway:
             vendors=self.vendors,
             authorizer=authorizer,
             clock=utc_now,
+            clock_watch=self.clock_watch,
             from_another_life=self.other_lives.seen,
         )
         self.control = self._new_control()
@@ -207,6 +211,9 @@ class Gateway:
         self.metrics.counter("gateway_stalls", "Times that the loop stood still.", lambda: self.clock.stalls)
         self.metrics.counter("gateway_stalled_seconds", "How long, in all.", lambda: self.clock.stalled)
         self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
+        self.metrics.gauge(
+            "gateway_retention_waiting", "1 while nothing goes by age.", lambda: float(self.retention.waits)
+        )
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 
     def try_groups(self) -> None:
@@ -256,17 +263,18 @@ class Gateway:
 
     async def _start(self, nursery: trio.Nursery, stack: ExitStack, scope: trio.CancelScope) -> None:
         """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
-        keep = self._supervisor.keep
+        keep, trusted = self._supervisor.keep, self.clock_watch.trusted
         with scope:
             await self._open_books(nursery, stack)
             nursery.start_soon(keep, "feed", self.feed.run)
+            nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
             nursery.start_soon(keep, "silence", self.watch.run)
             nursery.start_soon(keep, "collector", self.collector.run)
             nursery.start_soon(keep, "last-heard", record_last_heard, self.journal, self.router)
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
             nursery.start_soon(keep, "mark", mark_store, self.journal, self._store)
-            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._store, utc_now)
+            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._store, trusted)
             await self._open_door(nursery, stack)
             self._serving = True
             self._tell_readiness()
@@ -296,7 +304,9 @@ class Gateway:
     async def _books_opened(self, pause: float) -> bool:
         """Try once; False where the disk is in trouble. A thread that hangs on it is left behind when all is over."""
         try:
-            settled = await trio.to_thread.run_sync(self._settled, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(self._store.open, abandon_on_cancel=True)
+            await self.clock_watch.trusted()  # before anything is recorded, which would bear the time of a wrong clock
+            settled = await trio.to_thread.run_sync(self._store.settle, utc_now(), abandon_on_cancel=True)
         except StoreMisplaced as error:
             raise StoreMisplaced(f"store.path: {error}") from error
         except StoreUnavailable as error:
@@ -305,11 +315,6 @@ class Gateway:
         if settled:
             log.info("settled what the last run left open", charge_points=settled)
         return True
-
-    def _settled(self) -> int:
-        """In a thread: how many charge points were left open."""
-        self._store.open()
-        return self._store.settle(utc_now())
 
     async def _open_door(self, nursery: trio.Nursery, stack: ExitStack) -> None:
         """Control interface, metrics, listeners. Repeating it waits until they are there."""

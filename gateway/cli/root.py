@@ -23,6 +23,7 @@ from gateway.cli import (
     importing,
     limiting,
     recovering,
+    retention,
     serving,
     simulate,
     steering,
@@ -145,6 +146,7 @@ SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out
 app.command("serve", rich_help_panel=SERVER)(serving.serve)
 app.command("check-config", rich_help_panel=SERVER)(serving.check_config)
 app.command("recover", rich_help_panel=SERVER)(recovering.recover)
+app.add_typer(retention.app, name="retention", rich_help_panel=SERVER)
 app.command("example-config", rich_help_panel=SERVER)(serving.example_config)
 chargers.app.command("import")(importing.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)

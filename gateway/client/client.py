@@ -13,6 +13,7 @@ from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
+from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 
@@ -74,6 +75,7 @@ class GatewayClient:
         self.events = EventServiceStub(self.channel)
         self.vendor_data = VendorDataServiceStub(self.channel)
         self.diagnostics = DiagnosticsServiceStub(unary)
+        self.retention = RetentionServiceStub(unary)
 
     def __enter__(self) -> "GatewayClient":
         return self

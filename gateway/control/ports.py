@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.commands import CallOutcome, Command
@@ -117,4 +117,29 @@ class Diagnostics(Protocol):
 
     def deviations(self) -> list[DeviationCount]:
         """The newest entry first."""
+        ...
+
+
+class ClockStatus(Protocol):
+    """Of the wall clock: the time, why it is doubted (empty: it is not), and how long it has run evenly since."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def steady(self) -> timedelta: ...
+
+
+class ClockWatch(Protocol):
+    """Whether the wall clock can be trusted with what it would delete. Both raise ``StoreUnavailable``."""
+
+    async def status(self) -> ClockStatus:
+        """What there is."""
+        ...
+
+    async def confirm(self, shown: datetime) -> bool:
+        """An operator holds the clock for right at this time; False: it shows another by now."""
         ...

@@ -18,6 +18,7 @@ from gateway.api.v1 import (
     command_pb2_grpc,
     diagnostics_pb2_grpc,
     id_tag_pb2_grpc,
+    retention_pb2_grpc,
     transaction_pb2_grpc,
     vendor_data_pb2_grpc,
 )
@@ -30,12 +31,14 @@ from gateway.control.fleets import Fleets
 from gateway.control.handover import ChangingJournal
 from gateway.control.id_tags import IdTags
 from gateway.control.messages.batches import BatchMessages
-from gateway.control.ports import Authorizer, Commands, Diagnostics, Feed, Journal
+from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal
+from gateway.control.retention import RetentionControl
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
 from gateway.control.services.diagnostics import DiagnosticsRpcs
 from gateway.control.services.event import EventRpcs
 from gateway.control.services.id_tag import IdTagRpcs
+from gateway.control.services.retention import RetentionRpcs
 from gateway.control.services.rpc import Service
 from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
@@ -63,7 +66,7 @@ MAX_STREAMS_PER_CONNECTION = 1000
 LAST_ANSWER_SECONDS = 0.5
 """For the answers to calls that are ended when the server stops: they are ready, and have to be written."""
 
-SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics", "VendorData")
+SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics", "VendorData", "Retention")
 """What there is, as health and reflection name it."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -119,6 +122,7 @@ class ControlServer:
         vendors: VendorServices,
         authorizer: Authorizer,
         clock: Clock,
+        clock_watch: ClockWatch,
         from_another_life: Callable[[str, str], None] = unnoticed,
         bridge: Bridge | None = None,
     ) -> None:
@@ -144,6 +148,7 @@ class ControlServer:
         )
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
+        self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
 
     # --- from Trio --------------------------------------------------------------------------------------------
 
@@ -227,6 +232,7 @@ class ControlServer:
             self._events,
             self._diagnostics,
             self._vendor_data,
+            self._retention,
         )
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
@@ -238,6 +244,7 @@ class ControlServer:
         self._events.add_to(server)
         diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
         vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
+        retention_pb2_grpc.add_RetentionServiceServicer_to_server(self._retention, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)

@@ -13,7 +13,7 @@ in any thread, several at once.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Protocol, TypeAlias
 
@@ -164,14 +164,53 @@ class RecordLastHeard:
 
 @frozen
 class Trim:
-    """One small step of retention: delete at most ``limit`` (1 to 1,000) of the oldest events that were received
-    before ``before`` (None: regardless of age) and move the floor. Events of open transactions are kept, below the
-    floor: ``readings`` still gives them, ``events`` does not. Finished transactions and commands go when their newest
-    event is below the floor. Answers ``Trimmed``; there is nothing left to do when it deleted nothing and the floor
-    is where it was."""
+    """One small step of retention: look at no more than ``limit`` (1 to 1,000) of the oldest events, delete those that
+    were received before ``before`` (None: regardless of age) and move the floor. Events of open transactions are kept,
+    below the floor: ``readings`` still gives them, ``events`` does not. Finished transactions and commands stay, until
+    ``Forget``.
+
+    ``now``: a clock that can be trusted. Times ahead of it, or behind what retention has passed, count for nothing;
+    such events go with the next one above them that is old by a credible time. None: every time is taken as it is.
+    Answers ``Trimmed``; there is nothing left to do when it deleted nothing and the floor is where it was."""
 
     before: datetime | None
     limit: int
+    now: datetime | None = None
+
+
+@frozen
+class Forget:
+    """One small step more: drop at most ``limit`` finished commands, and transactions, whose events have been gone for
+    ``commands_for`` and ``transactions_for``, or whose newest event is not above ``commands_up_to`` and
+    ``transactions_up_to``. ``now`` None: no time counts. Answers ``Trimmed`` with the number of rows that went."""
+
+    now: datetime | None
+    commands_for: timedelta
+    transactions_for: timedelta
+    limit: int
+    commands_up_to: int = 0
+    transactions_up_to: int = 0
+
+
+@frozen
+class ClockRecord:
+    """What is remembered of the wall clock. ``seen_at``: when it was last looked at, by itself; ``reason``: why it is
+    doubted; ``steady_seconds``: for how long it has run evenly since then; ``head``: the newest event at that time."""
+
+    seen_at: datetime
+    doubted: bool
+    reason: str
+    steady_seconds: float
+    head: int
+
+
+@frozen
+class RecordClock:
+    """Answers ``Done``. ``ages_anew``: times of before count for nothing; what is kept for some time beyond its events
+    is kept for that time from now on."""
+
+    record: ClockRecord
+    ages_anew: bool = False
 
 
 Write: TypeAlias = (
@@ -188,6 +227,8 @@ Write: TypeAlias = (
     | AllocateNumbers
     | RecordLastHeard
     | Trim
+    | Forget
+    | RecordClock
 )
 
 
@@ -441,6 +482,21 @@ class Store(Protocol):
 
     # events
     def bounds(self) -> Bounds: ...
+
+    def newest_time(self) -> datetime | None:
+        """When the newest event was received, by the clock of then; None: there is none."""
+        ...
+
+    def oldest_time(self, now: datetime) -> datetime | None:
+        """When the oldest event above the floor was received whose time is credible (as for ``Trim``)."""
+        ...
+
+    def crowded_out(self, count: int) -> tuple[int, int]:
+        """Up to which sequence there are more than ``count`` newer commands, and transactions, that have outlived their
+        events; 0: there are fewer."""
+        ...
+
+    def clock_record(self) -> ClockRecord | None: ...
 
     def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
         """Events with sequence > ``after`` and above the floor. Looks at no more than a bounded stretch per call, so

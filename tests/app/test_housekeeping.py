@@ -1,7 +1,7 @@
 """What is written now and then, and what could not be written when it happened."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,32 @@ def reserve(harness: Harness, identity: str, seconds: float) -> None:
     harness.store.commit([Append(identity, None, (made,))])
 
 
+async def trusted() -> datetime:
+    """A clock that nobody doubts."""
+    await trio.lowlevel.checkpoint()
+    return virtual_clock()
+
+
+async def test_no_reservation_ends_by_a_clock_that_is_doubted(harness: Harness, autojump_clock: MockClock) -> None:
+    """A jump would end all of them; they end once the clock is trusted."""
+    harness.add_charge_point()
+    reserve(harness, "CP1", 1)
+    now: list[datetime | None] = [None]
+
+    async def doubted() -> datetime | None:
+        await trio.lowlevel.checkpoint()
+        return now[0]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, doubted)
+        await trio.sleep(3 * EXPIRY_SECONDS)
+        assert harness.bodies("reservation.ended") == []
+        now[0] = virtual_clock()
+        await trio.sleep(EXPIRY_SECONDS)
+        assert len(harness.bodies("reservation.ended")) == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_reservation_that_expires_while_its_charger_is_away_ends_within_a_minute(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
@@ -175,7 +201,7 @@ async def test_a_reservation_that_expires_while_its_charger_is_away_ends_within_
     async with harness.connected():
         reserve(harness, "CP1", 100)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
         await trio.sleep(99)
         assert harness.bodies("reservation.ended") == []
         harness.journal.failing = True
@@ -194,7 +220,7 @@ async def test_a_reservation_of_a_connected_charger_is_left_to_its_session(
     harness.add_charge_point()
     reserve(harness, "CP1", 100)
     async with harness.connected() as charger, trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
         await trio.sleep(100 + 2 * EXPIRY_SECONDS)
         assert harness.bodies("reservation.ended") == []
         await boot(charger)
@@ -217,7 +243,7 @@ async def test_a_reservation_that_a_new_session_has_taken_over_is_left_to_it(
 
     harness.journal.read = read_and_connect  # type: ignore[method-assign]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, virtual_clock)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
         await trio.sleep(EXPIRY_SECONDS + 1)
         nursery.cancel_scope.cancel()
     assert harness.bodies("reservation.ended") == []

@@ -17,6 +17,7 @@ from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
+from gateway.journal.clock import ClockWatch
 from gateway.session.facts import TableAuthorizer
 from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.sqlite import SqliteStore
@@ -149,6 +150,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     commands = FakeCommands()
     diagnostics = FakeDiagnostics()
     vendors = VendorServices(lambda: datetime.now(UTC), answer_seconds=1.0)
+    clock_watch = ClockWatch(journal, store, lambda: datetime.now(UTC))
     bridge = Bridge(**bridge_options)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
@@ -160,6 +162,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
         vendors=vendors,
         authorizer=TableAuthorizer(journal, store, lambda: datetime.now(UTC)),
         clock=lambda: datetime.now(UTC),
+        clock_watch=clock_watch,
         bridge=bridge,
     )
     try:

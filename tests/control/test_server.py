@@ -57,6 +57,7 @@ def test_a_server_for_a_refused_address_can_not_be_made():
             vendors=None,
             authorizer=None,
             clock=None,
+            clock_watch=None,
         )
 
 
@@ -78,6 +79,7 @@ def beside(first, settings):
         vendors=first.vendors,
         authorizer=None,
         clock=None,
+        clock_watch=None,
         bridge=Bridge(),
     )
 

@@ -1,9 +1,23 @@
 """A store whose disk does what a test says, and a way to run its methods without threads, in virtual time."""
 
+from datetime import timedelta
+
 import trio
 
 from gateway.errors import StoreUnavailable
-from gateway.store.api import AllocateNumbers, Append, Appended, Bounds, Done, Numbers, Trim, Trimmed
+from gateway.store.api import (
+    AllocateNumbers,
+    Append,
+    Appended,
+    Bounds,
+    Done,
+    Forget,
+    Numbers,
+    RecordClock,
+    Trim,
+    Trimmed,
+)
+from tests.store.builders import T0
 
 
 class FakeStore:
@@ -19,6 +33,8 @@ class FakeStore:
         self.floor = 0
         self.size = 0
         self.next_number = 1
+        self.clock = None
+        self.received = T0 - timedelta(days=40)
 
     def commit(self, batch):
         if self.broken:
@@ -41,6 +57,11 @@ class FakeStore:
                 self.floor += deleted
                 self.size -= 1_000 * deleted
                 return Trimmed(deleted, self.floor)
+            case Forget():
+                return Trimmed(0, self.floor)
+            case RecordClock(record):
+                self.clock = record
+                return Done()
             case _:
                 return Done()
 
@@ -48,6 +69,18 @@ class FakeStore:
         self.probes += 1
         if self.broken:
             raise StoreUnavailable("the disk is still full")
+
+    def clock_record(self):
+        return self.clock
+
+    def newest_time(self):
+        return self.received if self.head else None
+
+    def oldest_time(self, now):
+        return self.received if self.floor < self.head else None
+
+    def crowded_out(self, count):
+        return 0, 0
 
     def bounds(self):
         return Bounds(self.floor, self.head)

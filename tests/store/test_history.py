@@ -1,10 +1,12 @@
 """Reading the history: pages, filters, orphans, and what retention leaves of it."""
 
+from datetime import timedelta
+
 import pytest
 
 from gateway.domain.events import TransactionOrphaned
 from gateway.domain.records import TransactionState
-from gateway.store.api import Append, Bounds, EventFilter, Trim, Trimmed
+from gateway.store.api import Append, Bounds, EventFilter, Forget, Trim, Trimmed
 from gateway.store.sqlite import history
 from tests.store.builders import (
     ALL,
@@ -141,16 +143,28 @@ def test_events_of_open_transactions_stay_below_the_floor(store):
     assert [e.sequence for e in store.readings("tx_1", 0, 10)] == [3, 4, 6]
     assert store.events(0, 10, ALL).events == ()
     assert store.transaction("tx_1").state is TransactionState.OPEN
+    assert store.command("cmd_1") is not None
+    forget(store)
     assert store.command("cmd_1") is None
 
 
-def test_a_transaction_goes_when_its_last_event_is_below_the_floor(store):
-    """What was kept while it was open goes with it, in steps, and its tag and number are free of it."""
+def forget(store):
+    """All that has outlived its events, at once."""
+    floor = store.bounds().floor
+    while one(store, Forget(None, timedelta(7), timedelta(30), 3, floor, floor)).deleted:
+        pass
+
+
+def test_a_transaction_goes_some_time_after_its_events(store):
+    """What was kept while it was open goes in steps; the transaction when it is told to be forgotten."""
     connect(store)
     append(store, started(1), *[meter(1) for _ in range(10)])
     trim_all(store)
     append(store, stopped(1), meter(1), status())
     assert trim_all(store, limit=4) == 11 + 3
+    assert store.transaction_by_start_key("CP1", "key1").transaction_id == "tx_1"
+    assert store.readings("tx_1", 0, 10) == []
+    forget(store)
     assert store.transaction("tx_1") is None
     assert store.readings("tx_1", 0, 10) == []
     assert store.transaction_by_start_key("CP1", "key1") is None

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import orjson
 from apsw import Connection
@@ -11,7 +12,7 @@ from gateway.domain.events import StoredEvent
 from gateway.store.api import Bounds, EventFilter, EventPage
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.queries import bounded
-from gateway.store.sqlite.values import INT64_MAX
+from gateway.store.sqlite.values import INT64_MAX, to_time
 
 STRETCH = 20_000
 """Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""
@@ -27,6 +28,11 @@ def bounds(cx: Connection) -> Bounds:
     sql = "SELECT (SELECT value FROM meta WHERE name = 'floor'), (SELECT max(sequence) FROM event)"
     floor, newest = rows.one(cx, sql)
     return Bounds(floor, max(floor, newest or 0))
+
+
+def newest_time(cx: Connection) -> datetime | None:
+    found = rows.fetch(cx, "SELECT received_at FROM event ORDER BY sequence DESC LIMIT 1")
+    return to_time(found[0][0]) if found else None
 
 
 def events(

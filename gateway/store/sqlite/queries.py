@@ -20,9 +20,9 @@ from gateway.domain.records import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, OverdueReservation, TransactionFilter
+from gateway.store.api import AdmissionRecord, ClockRecord, OverdueReservation, TransactionFilter
 from gateway.store.sqlite import rows
-from gateway.store.sqlite.values import fits, to_micros
+from gateway.store.sqlite.values import fits, to_micros, to_time
 
 MAX_LIMIT = 1_000
 """The contract's longest page."""
@@ -223,3 +223,14 @@ def commands(cx: Connection, charge_point: str | None, after: str | None, limit:
     filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     sql = f"{_COMMAND} {filtered} ORDER BY m.key DESC LIMIT ?"
     return [rows.command(row) for row in cx.execute(sql, (*given, bounded(limit)))]
+
+
+# --- the clock ------------------------------------------------------------------------------------------------
+
+
+def clock_record(cx: Connection) -> ClockRecord | None:
+    found = rows.fetch(cx, "SELECT seen_at, doubted, reason, steady_seconds, head FROM clock")
+    if not found:
+        return None
+    seen_at, doubted, reason, steady_seconds, head = found[0]
+    return ClockRecord(to_time(seen_at), bool(doubted), reason, steady_seconds, head)

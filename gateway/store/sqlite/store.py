@@ -17,6 +17,7 @@ from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreReplace
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
+    ClockRecord,
     EventFilter,
     EventPage,
     Generation,
@@ -36,6 +37,7 @@ from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.ownership import Ownership, check_place
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.settling import RESTARTED, settle_some
+from gateway.store.sqlite.trimming import crowded_out, oldest_time
 from gateway.store.sqlite.values import utc_now
 from gateway.store.sqlite.writes import apply
 
@@ -345,6 +347,18 @@ class SqliteStore:
 
     def bounds(self) -> Bounds:
         return self._read(history.bounds)
+
+    def newest_time(self) -> datetime | None:
+        return self._read(history.newest_time)
+
+    def oldest_time(self, now: datetime) -> datetime | None:
+        return self._read(oldest_time, now)
+
+    def crowded_out(self, count: int) -> tuple[int, int]:
+        return self._read(crowded_out, count)
+
+    def clock_record(self) -> ClockRecord | None:
+        return self._read(queries.clock_record)
 
     def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
         return self._read(history.events, after, limit, where, self._codes, self._event_ids)

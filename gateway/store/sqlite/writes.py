@@ -4,6 +4,8 @@ rollback and leaves its neighbours in the batch alone."""
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import attrs
+
 from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
 from gateway.domain.events import ChargePointCreated, ChargePointDeleted, ChargePointUpdated, NewEvent
 from gateway.domain.records import Credential
@@ -29,8 +31,11 @@ from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.books import Books, Owner
 from gateway.store.sqlite.lives import MAX_NUMBER
 from gateway.store.sqlite.settling import DELETED, Cause, end_reservations, lose_transactions, settle
-from gateway.store.sqlite.trimming import trim
-from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros
+from gateway.store.sqlite.trimming import forget, record_clock, trim
+from gateway.store.sqlite.values import INT64_MIN, maybe_micros, maybe_time, to_micros, to_time
+
+AT_ONCE = 5 * 60 * 1_000_000
+"""Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
 
 def apply(books: Books, write: Write) -> WriteResult:
@@ -228,9 +233,10 @@ def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended 
 
 def record_last_heard(books: Books, write: api.RecordLastHeard) -> Done:
     books.cx.executemany(
-        """UPDATE charge_point SET last_heard = max(coalesce(last_heard, ?1), ?1)
+        # A later one is kept, but for what a clock that ran ahead has left: it would stand for ever.
+        """UPDATE charge_point SET last_heard = CASE WHEN last_heard BETWEEN ?1 AND ?1 + ?3 THEN last_heard ELSE ?1 END
         WHERE identity = ?2 AND deleted_at IS NULL""",
-        [(to_micros(at), identity) for identity, at in write.heard],
+        [(to_micros(at), identity, AT_ONCE) for identity, at in write.heard],
     )
     return Done()
 
@@ -242,7 +248,12 @@ def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
-    _insert_credentials(books, owner, (write.credential,))
+    # The newest by its place, whatever the clock says: which one a charger goes on with is told by their order.
+    sql = "SELECT coalesce(max(not_before), ?) FROM credential WHERE charge_point = ?"
+    (latest,) = rows.one(books.cx, sql, (INT64_MIN, owner.key))
+    not_before = max(write.credential.not_before, to_time(latest + 1)) if latest > INT64_MIN else None
+    credential = write.credential if not_before is None else attrs.evolve(write.credential, not_before=not_before)
+    _insert_credentials(books, owner, (credential,))
     return Done()
 
 
@@ -326,7 +337,17 @@ def allocate_numbers(books: Books, write: api.AllocateNumbers) -> Numbers:
 
 
 def trim_events(books: Books, write: api.Trim) -> Trimmed:
-    return trim(books, write.before, queries.bounded(write.limit))
+    return trim(books, write.before, queries.bounded(write.limit), write.now)
+
+
+def forget_outlived(books: Books, write: api.Forget) -> Trimmed:
+    queries.bounded(write.limit)
+    return forget(books, write)
+
+
+def remember_clock(books: Books, write: api.RecordClock) -> Done:
+    record_clock(books, write)
+    return Done()
 
 
 _WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
@@ -343,4 +364,6 @@ _WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
     api.AllocateNumbers: allocate_numbers,
     api.RecordLastHeard: record_last_heard,
     api.Trim: trim_events,
+    api.Forget: forget_outlived,
+    api.RecordClock: remember_clock,
 }
