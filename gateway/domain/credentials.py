@@ -93,8 +93,12 @@ def find(credentials: Iterable[Credential], password: bytes, now: datetime, acce
 
 
 def valid_at(credential: Credential, now: datetime) -> bool:
-    """Whether the credential may be used now."""
-    return credential.not_before <= now and (credential.not_after is None or now < credential.not_after)
+    """Whether the credential may be used now.
+
+    ``not_before`` is when it was made, and tells the older from the newer: it shuts nobody out, for a clock that is
+    behind (or was ahead when the key was made) would refuse every charger until it is right.
+    """
+    return credential.not_after is None or now < credential.not_after
 
 
 class Verifier:

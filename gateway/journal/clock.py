@@ -82,15 +82,14 @@ class ClockWatch:
         return self._record is not None and self._record.doubted
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look now and every INTERVAL, until cancelled. Has started when it has looked once: to be started before the
-        first event is recorded, which would bear the time of a wrong clock."""
+        """Look now and every INTERVAL, until cancelled. (``trusted`` is to be called once before the first event is
+        recorded, which would bear the time of a wrong clock.)"""
+        task_status.started()
         while True:
             try:
                 await self.trusted()
             except StoreError as error:
                 log.warning("what is known of the clock was not read or written", error=str(error))
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
             await trio.sleep(INTERVAL)
 
     async def trusted(self) -> datetime | None:

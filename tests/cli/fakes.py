@@ -13,7 +13,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, diagnostics_pb2, event_pb2, id_tag_pb2, transaction_pb2
+from gateway.api.v1 import (
+    charge_point_pb2,
+    command_pb2,
+    diagnostics_pb2,
+    event_pb2,
+    id_tag_pb2,
+    retention_pb2,
+    transaction_pb2,
+)
 
 SERVICES = {
     "ChargePointService": charge_point_pb2,
@@ -21,6 +29,7 @@ SERVICES = {
     "DiagnosticsService": diagnostics_pb2,
     "EventService": event_pb2,
     "IdTagService": id_tag_pb2,
+    "RetentionService": retention_pb2,
     "TransactionService": transaction_pb2,
 }
 

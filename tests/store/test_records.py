@@ -488,3 +488,11 @@ def test_commands_are_listed_newest_first_in_pages(store):
     assert [c.command_id for c in store.commands(None, "cmd_2", 4)] == ["cmd_1", "cmd_0"]
     assert [c.command_id for c in store.commands("CP1", "cmd_4", 4)] == ["cmd_2", "cmd_0"]
     assert store.commands(None, "unknown", 4) == []
+
+
+def test_a_key_that_a_clock_behind_has_dated_is_the_newest_all_the_same(store):
+    """Which key a charger goes on with is told by their order."""
+    create(store, credentials=(credential("old"),))
+    assert one(store, AddCredential("CP1", evolve(credential("new"), not_before=at(-100)))) == Done()
+    found = {each.credential_id: each.not_before for each in store.credentials("CP1")}
+    assert found["new"] > found["old"] == at(0)

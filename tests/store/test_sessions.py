@@ -297,3 +297,13 @@ def test_many_memories_in_one_batch_are_all_kept(store):
     )
     for n, identity in enumerate(identities):
         assert connect(store, identity).state.memory == Memory(bytes([1, n]) * 8, b"", at(n))
+
+
+def test_a_time_of_hearing_from_the_future_does_not_stick(store):
+    """A clock ran ahead for a while: what is heard by the right one counts again."""
+    connect(store)
+    one(store, RecordLastHeard((("CP1", at(1e8)),)))
+    one(store, RecordLastHeard((("CP1", at(60)),)))
+    assert store.charge_point("CP1").connection.last_heard == at(60)
+    one(store, RecordLastHeard((("CP1", at(50)),)))
+    assert store.charge_point("CP1").connection.last_heard == at(60)

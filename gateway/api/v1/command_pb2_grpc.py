@@ -30,7 +30,8 @@ class CommandServiceStub:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
-    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
     confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
     metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
@@ -163,7 +164,8 @@ class CommandServiceServicer:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
-    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
     confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
     metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
@@ -446,7 +448,8 @@ class CommandService:
 
     A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
-    since, the later one is returned. The charger's "Rejected" is a response. A command whose outcome is not a
+    since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
     confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
     metadata, and command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;

@@ -65,7 +65,8 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
     go of the interpreter's lock, which Trio's thread then takes for a while. So they are one statement."""
     cx.execute(
         """UPDATE charge_point SET connected = 0, connection_since = ended.at,
-        last_heard = CASE WHEN ended.heard > coalesce(last_heard, 0) THEN ended.heard ELSE last_heard END
+        last_heard = CASE WHEN last_heard BETWEEN ended.heard AND ended.heard + 300000000 THEN last_heard
+        ELSE coalesce(ended.heard, last_heard) END  -- a later one by more than minutes is of a clock that ran ahead
         FROM (SELECT value ->> 0 AS key, value ->> 1 AS at, value ->> 2 AS heard FROM json_each(?)) AS ended
         WHERE charge_point.key = ended.key""",
         (orjson.dumps([tuple(end) for end in ends]).decode(),),

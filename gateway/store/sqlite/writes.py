@@ -32,7 +32,7 @@ from gateway.store.sqlite.books import Books, Owner
 from gateway.store.sqlite.lives import MAX_NUMBER
 from gateway.store.sqlite.settling import DELETED, Cause, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.trimming import forget, record_clock, trim
-from gateway.store.sqlite.values import INT64_MIN, maybe_micros, maybe_time, to_micros, to_time
+from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros, to_time
 
 AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
@@ -248,11 +248,12 @@ def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
-    # The newest by its place, whatever the clock says: which one a charger goes on with is told by their order.
-    sql = "SELECT coalesce(max(not_before), ?) FROM credential WHERE charge_point = ?"
-    (latest,) = rows.one(books.cx, sql, (INT64_MIN, owner.key))
-    not_before = max(write.credential.not_before, to_time(latest + 1)) if latest > INT64_MIN else None
-    credential = write.credential if not_before is None else attrs.evolve(write.credential, not_before=not_before)
+    # Which one a charger goes on with is told by their order: the newest is the newest, whatever the clock says.
+    sql = "SELECT max(not_before) FROM credential WHERE charge_point = ?"
+    (latest,) = rows.one(books.cx, sql, (owner.key,))
+    credential = write.credential
+    if latest is not None and to_micros(credential.not_before) < latest:
+        credential = attrs.evolve(credential, not_before=to_time(latest + 1))
     _insert_credentials(books, owner, (credential,))
     return Done()
 
