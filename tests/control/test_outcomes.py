@@ -372,6 +372,12 @@ async def _is_deleted_and_created_anew_meanwhile(world: World) -> None:
     )
 
 
+async def _is_deleted_while_reads_stall(world: World) -> None:
+    """What the store has settled can't be read back, and is what was to be expected."""
+    world.journal.read_seconds = 30.0
+    await world.operator.delete("CP1")
+
+
 async def _is_no_longer_accepted(world: World) -> None:
     await world.operator.update(Change("CP1", registration=Registration.PENDING))
 
@@ -393,7 +399,7 @@ async def _disk_can_not_record_the_lost_link(world: World) -> None:
 ENDS = {
     "link-lost": [_link_is_lost, _disk_can_not_record_the_lost_link],
     "takeover": [_is_taken_over],
-    "deleted": [_is_deleted, _is_deleted_and_created_anew_meanwhile],
+    "deleted": [_is_deleted, _is_deleted_while_reads_stall, _is_deleted_and_created_anew_meanwhile],
     "registration-changed": [_is_no_longer_accepted],
     "drained": [_gateway_drains],
     "store-fails": [_store_fails],
@@ -673,6 +679,8 @@ def _check(row: Outcome, answer: CommandRecord | Failure) -> None:
     assert (answer.status.value, answer.reason) == (row.status, row.reason), answer.message
     assert set(row.metadata) <= answer.metadata.keys()
     assert answer.metadata["request_id"] == "r1"
+    if row.name != "request-id-reused":  # there it is the other command's
+        assert ("command_id" in answer.metadata) is ("command_id" in row.metadata)
     if row.cause:
         assert answer.metadata["cause"] == row.cause
     if row.effect is Effect.MAYBE:

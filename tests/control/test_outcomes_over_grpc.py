@@ -287,6 +287,19 @@ async def test_a_change_that_is_given_up_before_its_commit_never_happens(tmp_pat
         await is_settled(running, send, False)
 
 
+async def test_a_change_that_is_given_up_while_it_waits_for_another_never_happens(tmp_path):
+    """Changes of charge points are committed one after the other, and no caller's end hurries one."""
+    async with gateway(tmp_path) as running, trio.open_nursery() as nursery:
+        running.gate.commit_ = "kept"
+        nursery.start_soon(running.ends, update, SECONDS)
+        await running.gate.begun.wait()
+        problem, took = await running.ends(delete, SECONDS)
+        assert took < SECONDS
+        check(row_of(CHANGES, "no-time-to-change"), problem)
+        await is_settled(running, update, True)
+        assert running.control.store.charge_point("CP1") is not None
+
+
 @brings_about("deadline-while-changing")
 @pytest.mark.parametrize("kept", ["kept", "lost"])
 @pytest.mark.parametrize("send", DONE)
