@@ -12,7 +12,7 @@ class Unavailable(BridgeError):
 
 
 class Interrupted(Unavailable):
-    """The other loop ended while it was at it, or nobody waits for it any longer: what it did is not known."""
+    """The other loop ended while it was at it, or the call was ended from outside: what it did is not known."""
 
 
 class Overloaded(BridgeError):
