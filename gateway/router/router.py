@@ -71,8 +71,8 @@ class Router:
         self._sessions: dict[str, Session] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
         self._unrecorded: dict[str, Unrecorded] = {}
-        """Of sessions that are over. At most as many as were connected when the store failed: while it fails, no charger
-        is let in."""
+        """Of sessions that are over. At most as many as were connected when the store failed: while it fails, no
+        charger is let in."""
         self._draining = False
         self._emptied: trio.Event | None = None
 
