@@ -65,6 +65,7 @@ INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selector
 CLOCK_HOMES = (
     "gateway.app.serve",  # makes the clock that the others are given
     "gateway.app.checking",  # a command of its own
+    "gateway.app.clock",  # Trio's clock itself, which leaves out what the process slept through
     "gateway.app.collector",  # processor time of the collector's pauses
     "gateway.app.logwriter",  # a thread's waits, outside Trio
     "gateway.cli",
