@@ -1,7 +1,8 @@
 """Who may connect: the claim of an upgrade request against what the store knows (OCPP.md A1, A2, A7).
 
 Nothing is written for a refusal, and its work is bounded, because refused chargers come back for ever (JE 3.3): one
-read, and for keys of unknown strength one slow hash among a few at a time. Where there is no place left, not even that.
+read, and for keys of unknown strength one slow hash, for which identities and addresses take turns (``slow_checks``).
+Where there is no place left, not even that.
 """
 
 import random
@@ -11,26 +12,28 @@ import structlog
 import trio
 from attrs import frozen
 
+from gateway.app.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find
 from gateway.domain.records import Credential
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal, Observer
 from gateway.store.api import Store
+from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Refusal, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
 from gateway.transport.pace import Pace
 
 log = structlog.get_logger()
 
-SLOW_CHECKS = 2
-"""Slow hashes at once: each takes some 50 ms of a core and 16 MiB; more at once would starve the sessions."""
-
 RETRY_AFTER_SECONDS = 30
 """What a charger is told while the gateway can't serve it: about as long as a disk or a successor takes."""
 
 RETRY_AFTER_FULL_SECONDS = (60, 180)
 """What one is told for whom there is no place: somewhere in between, so that they don't all come back at once."""
+
+RETRY_AFTER_CROWDED_SECONDS = (5, 15)
+"""What one is told whose key too many others claim to have at this moment."""
 
 LOGGED_PER_SECOND, LOGGED_AT_ONCE = 5, 50
 """Refusals that get a line of log: strangers and chargers without a place come back for ever, thousands of them at once
@@ -66,6 +69,8 @@ class Admission:
         subprotocols: Sequence[str],
         refusing: Callable[[], str | None],
         has_place: Callable[[str], bool] = lambda _: True,
+        addresses: Addresses | None = None,
+        slow_checks: SlowChecks | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -76,7 +81,8 @@ class Admission:
         self._subprotocols = subprotocols
         self._refusing = refusing
         self._has_place = has_place
-        self._slow_checks = trio.CapacityLimiter(SLOW_CHECKS)
+        self._addresses = Addresses() if addresses is None else addresses
+        self._slow_checks = slow_checks or SlowChecks()
         self._lines = Pace(LOGGED_PER_SECOND, LOGGED_AT_ONCE)
         self._unlogged = 0
 
@@ -121,7 +127,9 @@ class Admission:
         credentials = known.credentials
         if claimed.password is None:
             return unauthorized("authorization_missing", claimed.identity)
-        used = await self._verify(credentials, claimed.password)
+        used = await self._verify(claimed.identity, request.peer.address, credentials, claimed.password)
+        if isinstance(used, Refusal):
+            return used
         if used is None:
             return unauthorized("wrong_password", claimed.identity)
         chosen = select_subprotocol(request.offered, self._subprotocols, known.assume_subprotocol)
@@ -135,14 +143,21 @@ class Admission:
         )
         return Accept(principal, chosen)
 
-    async def _verify(self, credentials: tuple[Credential, ...], password: bytes) -> Credential | None:
+    async def _verify(
+        self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes
+    ) -> Credential | Refusal | None:
         """The credential that the password fits."""
         now = self._clock()
         found = self._verifier.recall(credentials, password, now)
         if found is None and self._verifier.worth_a_thread(credentials):
-            found = await trio.to_thread.run_sync(
-                find, credentials, password, now, self._verifier.accept_hex, limiter=self._slow_checks
+            checked = await self._slow_checks.check(
+                identity,
+                self._addresses.lane(address),
+                lambda: (find(credentials, password, now, self._verifier.accept_hex),),
             )
+            if checked is None:
+                return _later("checks_crowded", identity, random.randint(*RETRY_AFTER_CROWDED_SECONDS))  # noqa: S311
+            (found,) = checked
             for each in credentials:
                 if each.credential_id == found:
                     self._verifier.remember(each, password)

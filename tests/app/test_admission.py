@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import structlog
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from gateway.app.admission import LOGGED_AT_ONCE, Admission, Principal
+from gateway.app.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.session.ports import NoObserver
@@ -29,7 +31,10 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 
 def admission(
-    harness: Harness, refusing: str | None = None, has_place: Callable[[str], bool] = lambda _: True
+    harness: Harness,
+    refusing: str | None = None,
+    has_place: Callable[[str], bool] = lambda _: True,
+    slow_checks: SlowChecks | None = None,
 ) -> Admission:
     return Admission(
         journal=harness.journal,
@@ -41,6 +46,7 @@ def admission(
         subprotocols=("ocpp1.6",),
         refusing=lambda: refusing,
         has_place=has_place,
+        slow_checks=slow_checks,
     )
 
 
@@ -109,6 +115,26 @@ async def test_an_imported_key_is_checked_slowly_once_and_recognised_after(harne
     refused = await admit(request(key=b"another password"))
     assert isinstance(refused, Refusal)
     assert refused.status == 401
+
+
+async def test_where_too_many_guess_at_one_key_the_newest_is_to_come_again(harness: Harness) -> None:
+    """503 with Retry-After and not 401, for it may be the right key; the right key before it is not touched."""
+    add(harness, b"a password of old", kind=CredentialKind.IMPORTED)
+    admit = admission(harness, slow_checks=SlowChecks(most_waiting=1))
+    answers: dict[bytes, Accept | Refusal] = {}
+
+    async def ask(key: bytes) -> None:
+        answers[key] = await admit(request(key=key))
+
+    async with trio.open_nursery() as nursery:
+        for key in (b"a first guess", b"a password of old", b"a second guess"):
+            nursery.start_soon(ask, key)
+            await trio.testing.wait_all_tasks_blocked()
+    crowded = answers[b"a second guess"]
+    assert isinstance(crowded, Refusal)
+    assert (crowded.status, crowded.reason) == (503, "checks_crowded")
+    assert 5 <= int(dict(crowded.headers)["Retry-After"]) <= 15
+    assert isinstance(answers[b"a password of old"], Accept)
 
 
 @pytest.mark.parametrize("why", ["draining", "store-unavailable"])

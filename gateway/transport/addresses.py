@@ -1,0 +1,69 @@
+"""Whose an address is, and what is known of it: before a peer has said who it is, its address stands for it.
+
+In IPv4 an address is its own; in IPv6 a site has a /64 at least, so that counts as one. Addresses that stand for many
+(a balancer's, a mobile network's behind one NAT) can be named as shared: each connection from there is then for itself.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from typing import Final
+
+MAX_KNOWN: Final = 50_000
+"""Addresses that are remembered, the least recently used go: more than one gateway holds chargers; about 8 MB."""
+
+_IPV6_BYTES: Final = 8
+"""A /64."""
+
+
+class Addresses:
+    """Belongs to the Trio loop. ``shared``: networks like ``192.0.2.0/24``; raises ValueError for what is none."""
+
+    def __init__(self, shared: Iterable[str] = (), most: int = MAX_KNOWN) -> None:
+        self._shared = [ipaddress.ip_network(each, strict=False) for each in shared]
+        self._most = most
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._known)
+
+    def lane(self, address: str) -> Hashable:
+        """What connections from one address have in common, and no other has; for a shared address each its own."""
+        return object() if self._shared and self._is_shared(address) else site(address)
+
+    def known(self, address: str) -> bool:
+        """Whether a charger that proved who it is has come from there."""
+        return site(address) in self._known
+
+    def proved(self, address: str) -> None:
+        """A charger from there has proved who it is."""
+        key = site(address)
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def _is_shared(self, address: str) -> bool:
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._shared)
+
+
+def site(address: str) -> str:
+    """The address itself in IPv4, also where IPv6 carries it; the /64 in IPv6; what is no IP address as it is."""
+    if "." in address and ":" not in address:
+        return address
+    parsed = _parsed(address)
+    if parsed is None or isinstance(parsed, ipaddress.IPv4Address):
+        return address if parsed is None else str(parsed)
+    return parsed.packed[:_IPV6_BYTES].hex()
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed
