@@ -1,9 +1,8 @@
 """Metrics for Prometheus: what sessions count, what the process holds."""
 
 from collections.abc import Callable, Iterable, Iterator
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -15,7 +14,7 @@ fixed vocabularies, so this is only a guard against a mistake of ours."""
 
 
 class Metrics:
-    """Counts, and serves them with gauges read at the time of asking. ``count`` is for the Trio loop."""
+    """Counts, and gauges that are read at the time of asking. ``count`` is for the Trio loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -43,11 +42,6 @@ class Metrics:
     def counter(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """The same for a value that only grows; shown with ``_total`` after its name."""
         self.registry.register(_Gauge(name, help_, read, CounterMetricFamily))
-
-    def serve(self, host: str, port: int) -> WSGIServer:
-        """Serve on a thread of its own; ``shutdown()`` what is returned. Raises OSError."""
-        server, _ = start_http_server(port, host, self.registry)
-        return server
 
 
 class _Happenings(Collector):
