@@ -4,6 +4,8 @@ A process that runs out of descriptors can't accept, can't open its database's f
 the places are counted beforehand, and above the mark newcomers are told 503 before anything is looked up for them.
 
     descriptors = RESERVE + handshakes in progress + sessions + sessions that are being replaced
+
+Connections that wait for their first bytes, or for a place for their handshake, use what sessions leave.
 """
 
 import resource
@@ -25,7 +27,12 @@ ceiling (``fs.nr_open``), and memory ends long before: a session takes some 40 K
 
 RESERVE = 512
 """Descriptors for everything else: the store (a few connections of three files each), the control interface (one for
-each client), metrics (one for each scrape), logs, wake-ups, and a margin for what libraries open."""
+each client), metrics (one for each scrape), logs, wake-ups, and a margin for what libraries open. Of them,
+``LEAST_WAITING`` for connections that wait, where sessions have all the rest."""
+
+LEAST_WAITING, MOST_WAITING = 128, 4096
+"""Connections that may wait without a place: at most as many as chargers behind one address may come back at once; each
+takes 5 kB. At least so many that a charger's connect finds a few seconds among silent ones."""
 
 REPLACED_SHARE = 20
 """One place more for every so many sessions: a link that broke without a word leaves an open connection behind, and
@@ -46,6 +53,7 @@ class Room:
     descriptors: int
     sessions: int
     replaced: int
+    handshakes: int = 0
 
 
 def raise_file_limit() -> None:
@@ -86,7 +94,8 @@ def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Roo
                 f"{sessions}; raise that limit (ulimit -n, LimitNOFILE=), or leave the setting out"
             )
         sessions = max_sessions
-    return Room(descriptors, sessions, min(places - sessions, max(LEAST_REPLACED, sessions // REPLACED_SHARE)))
+    replaced = min(places - sessions, max(LEAST_REPLACED, sessions // REPLACED_SHARE))
+    return Room(descriptors, sessions, replaced, handshakes)
 
 
 @define(eq=False)
@@ -100,6 +109,12 @@ class Capacity:
     def taken(self) -> int:
         """Connections that are served now, those included that are being replaced or closed."""
         return self._taken
+
+    @property
+    def may_wait(self) -> int:
+        """Connections that may wait now, over all listeners."""
+        left = self.room.descriptors - RESERVE - self.room.handshakes - self._taken
+        return max(LEAST_WAITING, min(MOST_WAITING, left))
 
     def has_place(self, *, replaces: bool) -> bool:
         """Whether one more may come. ``replaces``: a session of the same charger is still there."""

@@ -66,8 +66,8 @@ class MetricsPort:
             while True:
                 try:
                     stream = await listener.accept()
-                except OSError as error:
-                    log.warning("a scrape could not be accepted", error=str(error))
+                except Exception as error:  # a shortage, or a bug: no reason to accept none any more
+                    log.warning("a scrape could not be accepted", error=str(error) or repr(error))
                     await trio.sleep(ACCEPT_PAUSE_SECONDS)
                     continue
                 self._asking[stream] = scope = trio.CancelScope()

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,6 +21,7 @@ from gateway.app.diagnostics import Diagnostics
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
 from gateway.app.lives import OtherLives
 from gateway.app.metrics import Metrics
+from gateway.app.metrics_port import MetricsPort
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, SessionSettings, Settings
 from gateway.app.supervision import Supervisor
@@ -41,6 +42,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.provisioning import DesiredKey
 from gateway.session.silence import Watch
 from gateway.store.sqlite.store import SqliteStore
+from gateway.transport.addresses import Addresses
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
 from gateway.transport.probe import require_cheap_groups
@@ -150,6 +152,7 @@ class Gateway:
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
+        self.addresses = Addresses(sessions.shared_addresses)
         self.watch = Watch()
         self.chargers = Chargers(
             router=self.router,
@@ -174,6 +177,7 @@ class Gateway:
             subprotocols=tuple(protocols),
             refusing=self._why_refusing,
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
+            addresses=self.addresses,
         )
         self._bounded = Bounded(self.capacity, self.router, self.chargers, self.metrics)
         self._tls = {
@@ -214,6 +218,7 @@ class Gateway:
         self.metrics.gauge(
             "gateway_retention_waiting", "1 while nothing goes by age.", lambda: float(self.retention.waits)
         )
+        self.metrics.gauge("gateway_waiting", "Connections without a place for a handshake yet.", self._waiting)
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 
     def try_groups(self) -> None:
@@ -223,6 +228,9 @@ class Gateway:
 
     def _handshakes(self) -> float:
         return sum(listener.opening for listener in self.listeners)
+
+    def _waiting(self) -> float:
+        return sum(listener.waiting for listener in self.listeners)
 
     def _listener(self, settings: ListenerSettings) -> Listener:
         return Listener(
@@ -234,6 +242,8 @@ class Gateway:
             handle=self._bounded,
             limits=connection_limits(self._settings.sessions),
             slowed=lambda what: self.metrics.count("slowed", what),
+            addresses=self.addresses,
+            may_wait=lambda: self.capacity.may_wait // len(self._settings.listeners),
             observe=self.diagnostics.connection_over,
         )
 
@@ -244,7 +254,7 @@ class Gateway:
 
         A signal is heeded at any time, and ends a start as well.
         """
-        with ExitStack() as stack, trio.open_signal_receiver(*HANDLED) as received:
+        with trio.open_signal_receiver(*HANDLED) as received:
             earlier = signals.take()
             if any(number in signals.STOPPING for number in earlier):
                 log.info("told to stop before the start")
@@ -253,7 +263,7 @@ class Gateway:
                 self._nursery = nursery
                 await nursery.start(self.journal.run)
                 starting = trio.CancelScope()
-                nursery.start_soon(self._start, nursery, stack, starting)
+                nursery.start_soon(self._start, nursery, starting)
                 if earlier:
                     self._reload_certificates()
                 await self._until_told(received)
@@ -261,11 +271,11 @@ class Gateway:
                 await self._drain(received)
                 nursery.cancel_scope.cancel()
 
-    async def _start(self, nursery: trio.Nursery, stack: ExitStack, scope: trio.CancelScope) -> None:
+    async def _start(self, nursery: trio.Nursery, scope: trio.CancelScope) -> None:
         """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
         keep, trusted = self._supervisor.keep, self.clock_watch.trusted
         with scope:
-            await self._open_books(nursery, stack)
+            await self._open_books(nursery)
             nursery.start_soon(keep, "feed", self.feed.run)
             nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
@@ -275,12 +285,12 @@ class Gateway:
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
             nursery.start_soon(keep, "mark", mark_store, self.journal, self._store)
             nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._store, trusted)
-            await self._open_door(nursery, stack)
+            await self._open_door(nursery)
             self._serving = True
             self._tell_readiness()
             log.info("gateway ready")
 
-    async def _open_books(self, nursery: trio.Nursery, stack: ExitStack) -> None:
+    async def _open_books(self, nursery: trio.Nursery) -> None:
         """Open the store and settle what the last run left open, however long the disk takes. While it is in trouble
         the door is open, so that chargers are told when to come back and operators what is wrong."""
         opened = trio.Event()
@@ -290,13 +300,13 @@ class Gateway:
                 await opened.wait()
                 return
             log.warning("the store is not open yet", seconds=DOOR_SECONDS)
-            await self._open_door(nursery, stack)
+            await self._open_door(nursery)
 
         pause = FIRST_PAUSE
         async with trio.open_nursery() as waiting:
             waiting.start_soon(late)
             while not await self._books_opened(pause):
-                await self._open_door(nursery, stack)
+                await self._open_door(nursery)
                 await trio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             opened.set()
@@ -316,14 +326,14 @@ class Gateway:
             log.info("settled what the last run left open", charge_points=settled)
         return True
 
-    async def _open_door(self, nursery: trio.Nursery, stack: ExitStack) -> None:
+    async def _open_door(self, nursery: trio.Nursery) -> None:
         """Control interface, metrics, listeners. Repeating it waits until they are there."""
         async with self._opening:
             if self._door_open:
                 return
             self.control.set_ready(False)
             await nursery.start(self._run_control)
-            self._serve_metrics(stack)
+            await self._serve_metrics(nursery)
             room = self.capacity.room
             log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
             self._look_at_certificates()
@@ -392,19 +402,17 @@ class Gateway:
                 await self._stopping.wait()
             self.listeners[index] = self._listener(self._settings.listeners[index])
 
-    def _serve_metrics(self, stack: ExitStack) -> None:
+    async def _serve_metrics(self, nursery: trio.Nursery) -> None:
         address = self._settings.metrics.host_and_port
         if address is None:
             return
         try:
-            server = self.metrics.serve(*address)
+            host, port = await nursery.start(MetricsPort(self.metrics.registry).serve, *address)
         except OSError as error:
             raise SettingsError(
                 f"metrics.address: can't listen on {self._settings.metrics.address}: {why_not(error)}"
             ) from error
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
-        log.info("metrics served", host=server.server_address[0], port=server.server_port)
+        log.info("metrics served", host=host, port=port)
 
     async def _until_told(self, received: AsyncIterator[int]) -> None:
         async for number in received:

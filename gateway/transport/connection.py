@@ -60,6 +60,10 @@ def _takes_nothing(_: bytes) -> int:
     return 0
 
 
+async def _at_once() -> None:
+    """For a connection that has the loop to itself."""
+
+
 @frozen
 class _End:
     code: int
@@ -71,7 +75,8 @@ class Connection:
     """Owns ``stream``. First ``secure``, then ``request``, then ``accept`` or ``reject``; then a ``Transport``.
 
     The three opening steps have no deadline of their own; when one is cancelled or raises, only ``aclose`` is left.
-    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``.
+    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``. ``turn`` is waited for
+    before each step of the TLS handshake that computes something.
     """
 
     def __init__(
@@ -82,12 +87,14 @@ class Connection:
         address: tuple[str, int],
         limits: Limits,
         slowed: Callable[[str], None] = ignored,
+        turn: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
         self._tls = tls
         self._address = address
         self._limits = limits
+        self._turn_to_compute = turn
         self._websocket = WebSocket(
             max_message_bytes=limits.max_message_bytes, max_handshake_bytes=limits.max_handshake_bytes
         )
@@ -115,12 +122,15 @@ class Connection:
     async def secure(self) -> Peer:
         """Do the TLS handshake. Raises HandshakeFailed."""
         try:
-            while not self._tls.handshake():
-                await self._flush()
+            while True:
                 data = await self._peers_turn(self._receive_some)
                 if not data:
                     raise HandshakeFailed("tls", "closed_by_peer")
                 self._tls.feed(data)
+                await self._turn_to_compute()
+                if self._tls.handshake():
+                    break
+                await self._flush()
         except TlsFailure as failure:
             await self._flush()  # the alert that tells the peer why
             raise HandshakeFailed("tls", failure.reason) from None

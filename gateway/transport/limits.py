@@ -52,11 +52,11 @@ class Limits:
     longer, and answers pings meanwhile, would hold a megabyte of ours for ever."""
 
     max_concurrent_handshakes: int = field(default=200, validator=ge(4))
-    """Connections between accept and the end of the upgrade; others wait in the kernel's accept queue. 200 keep one
-    core busy in a mass reconnect (OpenSSL alone takes 0.2 to 0.4 ms for one) and bound what half-open peers cost. (At
-    least 4: each bound address holds one while it waits for a connection.)"""
+    """Connections between the first bytes of a handshake and the end of the upgrade; others wait (``places``). 200 keep
+    one core busy in a mass reconnect (OpenSSL alone takes 0.2 to 0.4 ms for one) and bound what half-open peers cost.
+    (At least 4, of which one address holds three.)"""
 
     crowded_handshake_seconds: float = field(default=4.0, validator=gt(0))
-    """When all those places are taken, peers that have let us wait for longer than this, all together, give theirs up:
-    silent ones (slow loris, port scanners) must not keep the chargers out for the whole patient deadline. What a peer
-    waits for us does not count: a gateway that is overloaded would drop those who are nearly through."""
+    """While others wait for those places, peers that have let us wait for longer than this, all together, give theirs
+    up: slow ones (slow loris) must not keep the chargers out for the whole patient deadline. What a peer waits for us
+    does not count: a gateway that is overloaded would drop those who are nearly through."""

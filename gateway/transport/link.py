@@ -97,6 +97,15 @@ class SocketLink(trio.abc.Stream):
                 self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
             return data
 
+    async def arrived(self) -> None:
+        """Wait until there is something to read, or an end. Nothing is read. Raises ClosedResourceError."""
+        if self._poller is None:
+            await trio.lowlevel.wait_readable(self._open())
+        elif self._told:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._wait()
+
     async def _wait(self) -> None:
         self._open()
         if self._reader is not None:

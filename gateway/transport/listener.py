@@ -8,21 +8,24 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
+from functools import partial
 
 import structlog
 import trio
-from attrs import define, field, frozen
+from attrs import frozen
 
+from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
 from gateway.transport.limits import Limits
+from gateway.transport.places import MAX_WAITING, Places, Stage, Visitor
 from gateway.transport.poller import AVAILABLE, Poller
 from gateway.transport.port import Accepted, Port, open_ports
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import TlsProvider
+from gateway.transport.turns import Turns
 
 BACKLOG = 1024
 """Connections that the kernel holds for us; a mass reconnect after a power cut fills it, and more retry by SYN."""
@@ -30,15 +33,10 @@ BACKLOG = 1024
 ACCEPT_PAUSE_SECONDS = 0.25
 """After an accept that failed for want of descriptors or memory: long enough for some to come back."""
 
-LOOK_AGAIN_SECONDS = 0.1
-"""When all places are taken by peers of which some wait for us: until it may be their turn again."""
-
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
 
 _LOG = structlog.get_logger()
-
-Stage = Literal["accept", "tls", "http", "admission", "session"]
 
 
 @frozen
@@ -59,83 +57,12 @@ class Outcome:
     path: str = ""
 
 
-@define(eq=False)
-class _Place:
-    """One of the bounded places, and how far the connection on it has come."""
-
-    scope: trio.CancelScope = field(factory=trio.CancelScope)
-    stage: Stage = "tls"
-    crowded_out: bool = False
-
-    def begin(self, stage: Stage, seconds: float) -> None:
-        """The next stage, which may take so long. One scope for all of them: a scope each would cost every connect as
-        much as its share of the handshake."""
-        self.stage = stage
-        self.scope.deadline = trio.current_time() + seconds
-
-    def crowd_out(self) -> None:
-        self.crowded_out = True
-        self.scope.cancel()
-
-
-class _Places:
-    """The bounded places for connections between accept and the end of the upgrade."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._free = trio.Semaphore(limits.max_concurrent_handshakes)
-        self._taken: dict[Connection, _Place] = {}  # oldest first
-
-    async def acquire(self) -> None:
-        """Wait for a place; no checkpoint if one is free. Peers that have let us wait for too long while others wait
-        for a place, lose theirs; those that wait for us don't, for that would help nobody when it is us who are slow.
-        """
-        while True:
-            try:
-                return self._free.acquire_nowait()
-            except trio.WouldBlock:
-                with trio.move_on_after(self._slowest_may_stay()):
-                    await self._free.acquire()
-                    return None
-            self._evict()
-
-    def _slowest_may_stay(self) -> float:
-        """Seconds until somebody may have to go; until the next look, at least, where it is not the peer's turn."""
-        most = self._limits.crowded_handshake_seconds
-        return min(
-            (
-                max(0.0 if connection.awaits_peer else LOOK_AGAIN_SECONDS, most - connection.waited)
-                for connection, place in self._taken.items()
-                if not place.crowded_out
-            ),
-            default=math.inf,
-        )
-
-    def _evict(self) -> None:
-        for connection, place in self._taken.items():
-            late = connection.waited >= self._limits.crowded_handshake_seconds
-            if late and connection.awaits_peer and not place.crowded_out:
-                place.crowd_out()
-                return  # one place is enough
-
-    def occupy(self, connection: Connection) -> _Place:
-        place = self._taken[connection] = _Place()
-        return place
-
-    def release(self, connection: Connection | None) -> None:
-        if connection is not None:
-            del self._taken[connection]
-        self._free.release()
-
-    def __len__(self) -> int:
-        return len(self._taken)
-
-
 class Listener:
     """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
 
     ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise. So
     must ``slowed``, which is told each time a peer that sends too fast has to wait, and for what (``Connection``).
+    ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now.
     """
 
     def __init__(
@@ -150,6 +77,8 @@ class Listener:
         limits: Limits | None = None,
         observe: Callable[[Outcome], None] | None = None,
         slowed: Callable[[str], None] = ignored,
+        addresses: Addresses | None = None,
+        may_wait: Callable[[], int] = lambda: MAX_WAITING,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -162,7 +91,9 @@ class Listener:
         self._handle = handle
         self._observe = observe
         self._slowed = slowed
-        self._places = _Places(self.limits)
+        self._known = Addresses() if addresses is None else addresses
+        self._places = Places(self.limits, self._known, may_wait)
+        self._turns = Turns()
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._poller: Poller | None = None
@@ -175,8 +106,13 @@ class Listener:
 
     @property
     def opening(self) -> int:
-        """How many connections are between accept and the end of the upgrade."""
+        """How many connections are between their first bytes, once they have a place, and the end of the upgrade."""
         return len(self._places)
+
+    @property
+    def waiting(self) -> int:
+        """How many have been accepted, and have sent nothing yet or have no place."""
+        return self._places.waiting
 
     async def serve(
         self, *, task_status: trio.TaskStatus[tuple[tuple[str, int], ...]] = trio.TASK_STATUS_IGNORED
@@ -188,7 +124,7 @@ class Listener:
         ports = await open_ports(self._host, self._port, BACKLOG)
         try:
             self._addresses = tuple(port.address for port in ports)
-            async with self._polling(), trio.open_nursery() as handlers:
+            async with self._polling(), self._sharing_out(), trio.open_nursery() as handlers:
                 task_status.started(self._addresses)
                 with self._accepting:
                     async with trio.open_nursery() as acceptors:
@@ -212,24 +148,28 @@ class Listener:
             finally:
                 poller.stop()
 
+    @asynccontextmanager
+    async def _sharing_out(self) -> AsyncIterator[None]:
+        """Places and turns are given, for as long as there may be connections."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._places.run)
+            nursery.start_soon(self._turns.run)
+            yield
+            nursery.cancel_scope.cancel()
+
     def stop_accepting(self) -> None:
         """Close the port. Connections that were accepted go on to their own end."""
         self._accepting.cancel()
 
     async def _accept(self, port: Port, handlers: trio.Nursery) -> None:
         while True:
-            await self._places.acquire()
             try:
                 accepted = await port.accept(self._poller)
             except Exception as exc:  # a shortage, or a bug: no reason to accept nobody any more
-                self._places.release(None)
                 self._log_shortage(exc)
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
-            except BaseException:
-                self._places.release(None)
-                raise
             else:
-                handlers.start_soon(self._attend, accepted)
+                handlers.start_soon(self._attend, accepted, self._places.arrive(accepted.address))
 
     def _log_shortage(self, exc: Exception) -> None:
         self.outcomes["accept", "failed"] += 1
@@ -237,30 +177,39 @@ class Listener:
             self._shortage_logged = trio.current_time()
             _LOG.error("accept failed", listener=self.name, error=str(exc) if isinstance(exc, OSError) else repr(exc))
 
-    async def _attend(self, accepted: Accepted) -> None:
+    async def _attend(self, accepted: Accepted, visitor: Visitor) -> None:
         """One connection, to its end. Whatever goes wrong in it stays in it, also while it is closed or reported."""
         try:
-            await self._attend_to(accepted)
+            await self._attend_to(accepted, visitor)
         except* Exception:
             _LOG.exception("connection failed", listener=self.name, address=accepted.address)
 
-    async def _attend_to(self, accepted: Accepted) -> None:
+    async def _attend_to(self, accepted: Accepted, visitor: Visitor) -> None:
         address = accepted.address
         connection: Connection | None = None
         try:
             try:
-                connection = Connection(
-                    accepted.link,
-                    TlsRecords(self._tls.context),
-                    address=(address, accepted.port),
-                    limits=self.limits,
-                    slowed=self._slowed,
-                )
+                accept = None
+                with visitor.scope:
+                    await self._until_placed(accepted, visitor)
+                    connection = Connection(
+                        accepted.link,
+                        TlsRecords(self._tls.context),
+                        address=(address, accepted.port),
+                        limits=self.limits,
+                        slowed=self._slowed,
+                        turn=partial(self._turns.take, visitor.lane),
+                    )
+                    visitor.progress = connection
+                    accept = await self._open(connection, address, visitor)
             finally:
-                if connection is None:
-                    self._places.release(None)
-            accept = await self._open_in_place(connection, address)
-            if accept is not None:
+                self._places.leave(visitor)
+            if visitor.scope.cancelled_caught:
+                if visitor.crowded_out:
+                    self._report("accept", "crowded_out", address)
+                else:
+                    self._report(visitor.stage, "deadline", address)
+            if connection is not None and accept is not None:
                 await self._hand_over(connection, accept)
         except Exception:
             # A bug belongs to this one connection.
@@ -271,28 +220,22 @@ class Listener:
                 await connection.aclose(1011)
             await trio.aclose_forcefully(accepted.link)
 
-    async def _open_in_place(self, connection: Connection, address: str) -> Accept | None:
-        place = self._places.occupy(connection)
-        try:
-            with place.scope:
-                return await self._open(connection, address, place)
-        finally:
-            self._places.release(connection)
-        if place.crowded_out:
-            self._report("accept", "crowded_out", address)
-        else:
-            self._report(place.stage, "deadline", address)
-        return None
+    async def _until_placed(self, accepted: Accepted, visitor: Visitor) -> None:
+        """TLS begins with the client, so a peer that has said nothing needs no place."""
+        visitor.begin("tls", self.limits.tls_handshake_seconds)
+        await accepted.link.arrived()
+        visitor.begin("tls", math.inf)  # it waits for us
+        await self._places.place(visitor)
 
-    async def _open(self, connection: Connection, address: str, place: _Place) -> Accept | None:
+    async def _open(self, connection: Connection, address: str, visitor: Visitor) -> Accept | None:
         """TLS, request, admission, answer. None if it came to nothing, which has been reported then, but for a
         deadline."""
         try:
-            place.begin("tls", self.limits.tls_handshake_seconds)
+            visitor.begin("tls", self.limits.tls_handshake_seconds)
             peer = await connection.secure()
-            place.begin("http", self.limits.upgrade_seconds)
+            visitor.begin("http", self.limits.upgrade_seconds)
             asked = await connection.request()
-            place.begin("http", math.inf)  # what follows has deadlines of its own
+            visitor.begin("http", math.inf)  # what follows has deadlines of its own
             request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
             answer = await self._ask(request)
             if isinstance(answer, Refusal):
@@ -300,12 +243,13 @@ class Listener:
                 self._report("admission", answer.reason, address, answer.identity, answer.status, path)
                 await connection.reject(answer.status, _TEXTS.get(answer.status, "refused"), answer.headers)
                 return None
+            self._known.proved(address)
             await connection.accept(answer.subprotocol)
         except HandshakeFailed as failure:
-            self._report(place.stage, failure.reason, address, status=failure.status)
+            self._report(visitor.stage, failure.reason, address, status=failure.status)
             return None
         except ConnectionClosed as closed:
-            self._report(place.stage, f"closed_by_{closed.initiator}", address)
+            self._report(visitor.stage, f"closed_by_{closed.initiator}", address)
             return None
         return answer
 

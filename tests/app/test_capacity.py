@@ -69,9 +69,9 @@ def test_a_common_limit_holds_eighteen_thousand_chargers():
 
 def test_the_operator_may_set_less_but_not_more():
     """A promise that the system can't keep is refused at the start, by name and with the way out."""
-    assert room_for(20_000, 200, 1000) == Room(20_000, 1000, 50)
-    assert room_for(20_000, 200, 3) == Room(20_000, 3, 16)
-    assert room_for(720, 200, 3) == Room(720, 3, 5)
+    assert room_for(20_000, 200, 1000) == Room(20_000, 1000, 50, 200)
+    assert room_for(20_000, 200, 3) == Room(20_000, 3, 16, 200)
+    assert room_for(720, 200, 3) == Room(720, 3, 5, 200)
     with pytest.raises(SettingsError, match=r"sessions\.max_sessions: 20000 .*ulimit"):
         room_for(20_000, 200, 20_000)
 

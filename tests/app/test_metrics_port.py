@@ -11,6 +11,7 @@ import trio.testing
 from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.app.metrics import Metrics
@@ -201,7 +202,9 @@ async def test_a_gauge_that_fails_costs_its_scrape_and_no_other() -> None:
         return 2.0
 
     async with served(read) as site:
-        assert await site.ask(SCRAPE) == (b"", b"")
+        with capture_logs() as logs:
+            assert await site.ask(SCRAPE) == (b"", b"")
+        assert [line["event"] for line in logs] == ["a scrape failed"]
         head, body = await site.ask(SCRAPE)
         assert head.startswith(b"HTTP/1.1 200 ")
         assert b"\nanswer 2.0\n" in body

@@ -333,3 +333,20 @@ async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(tmp_pa
         signal.raise_signal(signal.SIGHUP)
         await trio.sleep(0.1)
         assert await charger.call("Heartbeat", {})
+
+
+@pytest.mark.parametrize(("shared", "places"), [((), 3), (("127.0.0.0/8",), 4)])
+async def test_connections_from_an_address_that_is_shared_are_not_counted_together(
+    tmp_path, certificates, shared, places
+):
+    """Of four places one address holds three, as the settings are delivered; one that is named as shared all."""
+    given = settings(tmp_path, certificates)
+    sessions = evolve(given.sessions, max_concurrent_handshakes=4, shared_addresses=shared)
+    async with running(evolve(given, sessions=sessions)) as run:
+        [listener] = run.gateway.listeners
+        streams = [await trio.open_tcp_stream(*listener.addresses[0]) for _ in range(6)]
+        for stream in streams:
+            await stream.send_all(b"\x16")
+        await until(lambda: listener.opening + listener.waiting == 6 and listener.opening == places)
+        for stream in streams:
+            await trio.aclose_forcefully(stream)

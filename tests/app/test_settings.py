@@ -138,6 +138,11 @@ WRONG = {
     "a fraction for a whole number": ("[sessions]\nheartbeat_interval = 300.5", "found 300.5"),
     "true for a number": ("[sessions]\nheartbeat_interval = true", "found true"),
     "a number for true": ("[control]\nallow_insecure = 1", "expected true or false, found 1"),
+    "a shared address that is none": (
+        '[sessions]\nshared_addresses = ["192.0.2.7/24"]',
+        'expected a list of at most 1000 addresses or networks such as "192.0.2.7" or "2001:db8::/32", without bits '
+        "set behind the prefix, found a list of 1",
+    ),
     "out of range": ("[sessions]\ncall_queue_limit = 0", "expected a whole number from 1 to 10000, found 0"),
     "not finite": ("[drain]\ndeadline_seconds = inf", "found inf"),
     "not a number": ("[drain]\ndeadline_seconds = nan", "found nan"),

@@ -96,9 +96,12 @@ class Model(RuleBasedStateMachine):
         assert len(self.queue) == len(self.items)
         assert self.queue.longest == max(lengths.values(), default=0)
         assert all(self.queue.length(lane) == lengths[lane] for lane in range(5))
-        longest = [lane for lane, count in lengths.items() if count == self.queue.longest]
-        newest = self.queue.last_of_longest()
-        assert newest in [max(item for other, item in self.items if other == lane) for lane in longest] or not longest
+        newest = [
+            max(item for other, item in self.items if other == lane)
+            for lane, count in lengths.items()
+            if count == self.queue.longest
+        ]
+        assert self.queue.last_of_longest() in (newest or [None])
 
 
 TestModel = Model.TestCase

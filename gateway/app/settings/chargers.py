@@ -15,6 +15,7 @@ from gateway.app.settings.expectations import (
     about,
     filled,
     host,
+    networks,
     number,
     one_of,
     path_prefix,
@@ -212,9 +213,19 @@ class SessionSettings:
     max_concurrent_handshakes: int = field(
         default=200,
         metadata=about(
-            "Connections between accept and upgrade; others wait in the kernel's queue. So many keep a core busy when "
+            "Connections between a handshake's first bytes and its upgrade; others wait. So many keep a core busy when "
             "all chargers come back at once, and bound what half-open ones cost.",
             whole(1, 100_000),
+        ),
+    )
+    shared_addresses: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "Addresses and networks that stand for many chargers and not for one site: a balancer's, a mobile "
+            "carrier's behind one NAT. Connections from there are not counted together when there is a crowd; without "
+            "it one address holds three quarters of the places above at most. Empty: chargers come from addresses of "
+            "their own.",
+            networks(1000),
         ),
     )
     max_sessions: int | None = field(

@@ -146,6 +146,22 @@ def address(*, may_be_off: bool = False) -> Expectation:
     return Expectation(f'an address such as "127.0.0.1:9000" or "[::1]:9000"{also}', accepts)
 
 
+def networks(most: int) -> Expectation:
+    """A list of IP addresses and networks in CIDR notation."""
+
+    def accepts(values: Iterable[str]) -> bool:
+        try:
+            return len([ipaddress.ip_network(each) for each in values]) <= most
+        except ValueError:
+            return False
+
+    return Expectation(
+        f'a list of at most {most} addresses or networks such as "192.0.2.7" or "2001:db8::/32", without bits set '
+        "behind the prefix",
+        accepts,
+    )
+
+
 def host() -> Expectation:
     """A host name or an IP address (IPv6 without brackets)."""
 
