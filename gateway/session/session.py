@@ -137,7 +137,7 @@ class Session:
         """In Trio's time."""
         return self._core.transport.last_heard
 
-    def end(self, reason: str, code: int = CLOSE_GOING_AWAY) -> None:
+    def end(self, reason: str, code: int) -> None:
         """Ask the session to end; ``run`` returns when its end is recorded."""
         self._core.end(reason, code=code)
 

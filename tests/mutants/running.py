@@ -48,6 +48,9 @@ ENOUGH_SECONDS = 100.0
 as without: a line of the store's is run by thousands of them, and what the quick ones of all folders don't notice the
 rest seldom does. More are run on demand (``--seconds``)."""
 
+NAMED_FILES = 4
+"""Files of tests that a fault at import is tried by first."""
+
 MEMORY = 6 * 1024**3
 """Bytes of address space of a child: a fault that fills memory ends its own process."""
 
@@ -84,6 +87,11 @@ class Tried:
     killed_by: str | None = None
     how: str = ""
     seconds: float = 0.0
+    named: frozenset[Path] = frozenset()
+    """Of a fault that acts at import: files of tests that name what it is about. They are tried first, for a new
+    interpreter takes as long as the files that it has to import."""
+    whole: bool = True
+    """Whether all tests are tried, or those of ``named`` alone so far."""
     untrusted: set[str] = field(default_factory=set)
 
 
@@ -177,7 +185,7 @@ class Run:
         self._trace_all([str(path) for path in files.values()])
         mutants = [mutant for name, source in self._sources.items() for mutant in find(source, name)]
         self._say(f"{len(mutants)} faults can be made in {len(files)} files; {len(self._items)} tests")
-        chosen = [Tried(mutant, self._tests_for(mutant)) for mutant in self._compilable(self._choose(mutants))]
+        chosen = [self._tried(mutant) for mutant in self._compilable(self._choose(mutants))]
         self.tried = chosen
         waiting = deque(chosen)
 
@@ -260,13 +268,13 @@ class Run:
         tracer.stop()
         kept.put(key, seen)
 
-    def _tests_for(self, mutant: Mutant) -> list[str]:
+    def _tried(self, mutant: Mutant) -> Tried:
         path = str(self._project.root / mutant.file)
         if mutant.function is not None:
-            return self._in_order(self._coverage.tests_of(path, *mutant.lines))
+            return Tried(mutant, self._in_order(self._coverage.tests_of(path, *mutant.lines)))
         return self._at_import(mutant, path)
 
-    def _at_import(self, mutant: Mutant, path: str) -> list[str]:
+    def _at_import(self, mutant: Mutant, path: str) -> Tried:
         """Tests of the functions that read the name which the statement sets, or of the class that it is in."""
         names, inside = applying.names_set_at(self._sources[mutant.file], mutant)
         wanted = names | ({inside} if inside else set())
@@ -288,12 +296,19 @@ class Run:
                 found.add(test)
         if not found:
             found = self._coverage.tests_of(path, 1, 10**6)
-        return self._in_order(found)
+        named: Counter[Path] = Counter()
+        for test in found:
+            if texts.get(self._items[test].path):
+                named[self._items[test].path] += 1
+        fewest = frozenset(sorted(named, key=lambda each: (named[each], each))[:NAMED_FILES])
+        return Tried(mutant, self._in_order(found), named=fewest, whole=not fewest)
 
     def _for_now(self, tried: Tried) -> list[str]:
         """The tests that the fault is tried by: those that noticed others of its file first, as many as time allows."""
         killers = self._killers[tried.mutant.file]
         usable = [test for test in tried.tests if test not in tried.untrusted]
+        if not tried.whole:
+            usable = [test for test in usable if self._items[test].path in tried.named or killers[test]]
         chosen, seconds = [], 0.0
         for test in sorted(usable, key=lambda each: -killers[each]):
             seconds += self._coverage.seen[test].work
@@ -340,6 +355,10 @@ class Run:
                 self._killers[tried.mutant.file][tried.killed_by] += 1
             if tried.killed_by in self._items and tried.killed_by not in self._trusted:
                 waiting.appendleft(tried)
+            if tried.killed_by is None and not tried.whole:
+                tried.whole = True
+                waiting.appendleft(tried)
+                return
             self._over += 1
             if tried.killed_by is None:
                 self._say(f"  not noticed: {tried.mutant.identity}")

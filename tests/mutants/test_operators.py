@@ -93,6 +93,7 @@ def test_functions_lose_decorators_and_answers() -> None:
         "Name: TypeAlias = 'int | str'",
         "T = TypeVar('T')",
         "import a",
+        "if __name__ == '__main__':\n    f(1)",
         "__slots__ = ('a', 'b')",
         "class P(Protocol):\n    def f(self):\n        return 1",
         "class C:\n    def __repr__(self):\n        return 'C' + 'D'",

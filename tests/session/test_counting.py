@@ -1,0 +1,173 @@
+"""What sessions count, for metrics and for whoever looks for a charger's trouble: by scenario, and nothing else."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.domain.commands import ClearCache
+from gateway.domain.values import Registration
+from gateway.session.limits import SessionLimits
+from gateway.session.provisioning import DesiredKey
+from tests.session.test_commands import ready
+from tests.session.test_handler_bugs import Broken
+from tests.support.harness import BOOT, Harness, boot
+from tests.support.wire import FakeTransport
+
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+
+class Counting:
+    """Remembers what was counted."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def count(self, what: str, label: str = "") -> None:
+        self.counts[what, label] += 1
+
+    def deviated(self, charge_point: str, boot: object, deviations: tuple[str, ...]) -> None:
+        self.counts["deviated", ",".join(deviations)] += 1
+
+    def taken(self) -> dict[tuple[str, str], int]:
+        """What was counted since the last call."""
+        taken, self.counts = dict(self.counts), Counter()
+        return taken
+
+
+@pytest.fixture
+def counting(harness: Harness) -> Counting:
+    harness.observer = counting = Counting()
+    harness.limits = SessionLimits(settle_delay=0, call_timeout=5)
+    return counting
+
+
+async def test_what_a_charger_says_is_counted_by_its_kind(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """Handled by action, refused by code, not read, of no kind that there is, and answers to nothing."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        assert counting.taken() == {("messages", "BootNotification"): 1}
+        await charger.call("StatusNotification", STATUS)
+        await charger.call("Heartbeat", {})
+        assert counting.taken() == {("messages", "StatusNotification"): 1, ("messages", "Heartbeat"): 1}
+        await charger.call_frame("NoSuch", {})
+        assert counting.taken() == {("calls_refused", "NotImplemented"): 1}
+        await charger.send_raw("no json")
+        await charger.send(1, "x")
+        await charger.send(3, "nobody asked", {})
+        await charger.send(4, "nobody asked", "GenericError", "", {})
+        await charger.call("Heartbeat", {})
+        assert counting.taken() == {
+            ("malformed_messages", ""): 1,
+            ("ignored_messages", ""): 1,
+            ("unmatched_answers", ""): 2,
+            ("messages", "Heartbeat"): 1,
+        }
+
+
+async def test_what_comes_before_acceptance_is_counted(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """And is no message that was handled."""
+    harness.add_charge_point(registration=Registration.PENDING)
+    async with harness.connected() as charger:
+        await charger.call("BootNotification", BOOT)
+        await charger.call_frame("Heartbeat", {})
+    assert counting.taken() == {("messages", "BootNotification"): 1, ("calls_before_acceptance", ""): 1}
+
+
+async def test_a_bug_in_a_handler_is_counted_by_action(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """And where it ends the session, as that."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+    for action, payload, counted in (
+        ("Heartbeat", {}, {("messages", "Heartbeat"): 1, ("handler_failures", "Heartbeat"): 1}),
+        ("MeterValues", {"connectorId": 1, "meterValue": []}, None),
+    ):
+        broken = Broken(harness, action, "decide")
+        counting.taken()
+        async with harness.connected() as charger:
+            await charger.send(2, "m", action, payload)
+            await trio.sleep(1)
+            found = counting.taken()
+            if counted is None:
+                await charger.sees_the_end()
+                charger.gone = True
+                assert found["session_failures", ""] == 1
+                assert ("handler_failures", action) not in found
+            else:
+                assert found == counted
+        broken.mended = True
+
+
+async def test_answers_are_counted_by_when_they_come(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """In time: not at all. After the time-out: both."""
+    async with ready(harness) as (charger, asked):
+        counting.taken()
+        outcome = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        await charger.answer(message_id, {"status": "Accepted"})
+        await outcome()
+        assert counting.taken() == {}
+        outcome = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        await outcome()
+        await trio.sleep(1)
+        assert counting.taken() == {("call_timeouts", ""): 1}
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        assert counting.taken() == {("late_answers", ""): 1}
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        assert counting.taken() == {("unmatched_answers", ""): 1}
+
+
+async def test_a_question_of_the_gateways_own_that_is_not_answered_is_counted(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """Its late answer answers nothing any more."""
+    harness.boot_configuration = (DesiredKey("A", ("1",)),)
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        message_id, *_ = await charger.next_call("ChangeConfiguration")
+        counting.taken()
+        await trio.sleep(6)
+        assert counting.taken() == {("call_timeouts", ""): 1}
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        assert counting.taken() == {("unmatched_answers", ""): 1}
+
+
+async def test_a_silent_end_is_counted(harness: Harness, autojump_clock: MockClock, counting: Counting) -> None:
+    """Where neither a ping nor anything else is answered."""
+    harness.add_charge_point()
+    async with harness.connected(transport=FakeTransport(answers_pings=False)) as charger:
+        await boot(charger)
+        counting.taken()
+        await charger.sees_the_end()
+        charger.gone = True
+    assert counting.taken() == {("silent_sessions", ""): 1}
+
+
+async def test_what_deviates_is_counted_by_its_repairs(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """Once a message."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        counting.taken()
+        odd: dict[str, Any] = {**STATUS, "invented": 1}
+        await charger.call("StatusNotification", odd)
+    assert counting.taken() == {("messages", "StatusNotification"): 1, ("deviated", "extra-property"): 1}

@@ -1,0 +1,105 @@
+"""Bounds and paces, written down a second time: a slip of a finger in one of them changes no single test's outcome.
+
+Each has its reason where it is defined, and what exceeds it has a test of its own. Whoever means to change a number
+changes it here, too.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from gateway.app.serve import connection_limits, session_limits
+from gateway.app.settings import SessionSettings
+from gateway.session.limits import SessionLimits
+from gateway.transport.limits import Limits
+
+NUMBERS: dict[str, dict[str, Any]] = {
+    "journal.journal": {
+        "MAX_BATCH": 512,
+        "MAX_WAITING": 32_768,
+        "READERS": 8,
+        "FIRST_PAUSE": 0.1,
+        "LONGEST_PAUSE": 5.0,
+    },
+    "journal.numbers": {"BLOCK": 100},
+    "session.calls": {"MAX_LATE": 16},
+    "session.core": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
+    "session.endings": {"AT_ONCE": 128},
+    "session.facts": {"TAG_TRANSACTIONS_CONSIDERED": 20},
+    "session.keys": {"TAKEN": ("Accepted", "RebootRequired")},
+    "session.provisioning": {
+        "TAKEN": {"Accepted", "RebootRequired"},
+        "REFUSED": {"Rejected", "NotSupported"},
+        "NO_ANSWER": "Error:NoAnswer",
+    },
+    "session.session": {"MAX_DECISIONS": 4, "MAX_ASIDE": 4, "MAX_LOGGED_FAULTS": 20},
+    "session.silence": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000},
+    "store.sqlite.books": {"MAX_REMEMBERED": 100_000, "MAX_REMEMBERED_TRANSACTIONS": 64},
+    "store.sqlite.checking": {"CHECK_SECONDS": 2.0, "STEPS": 10_000, "LARGE": ("command", "txn", "event")},
+    "store.sqlite.checkpoints": {"CHECKPOINT_PAGES": 4_000},
+    "store.sqlite.connections": {
+        "BUSY_TIMEOUT": 5_000,
+        "WRITER_CACHE": 65_536,
+        "READER_CACHE": 4_096,
+        "WAL_LIMIT": 67_108_864,
+        "MAX_READERS": 8,
+        "READER_WAIT": 10.0,
+    },
+    "store.sqlite.history": {"STRETCH": 20_000, "MAX_INDEXED": 16},
+    "store.sqlite.migrate": {"APPLICATION_ID": 0x4F43_5047},
+    "store.sqlite.projections": {"MAX_CONNECTORS": 256, "MAX_CONFIGURATION_KEYS": 1_000},
+    "store.sqlite.queries": {"MAX_LIMIT": 1_000},
+    "store.sqlite.recovering": {"CHUNK": 1_000},
+    "store.sqlite.store": {"SETTLE_STEP": 200, "PROBE_BYTES": 65_536},
+    "store.sqlite.values": {"INT64_MIN": -(2**63), "INT64_MAX": 2**63 - 1},
+    "handlers.v16.core": {
+        "MAX_CONNECTORS": 256,
+        "MAX_SERIAL": 25,
+        "OF_THE_WHOLE": {"Available", "Unavailable", "Faulted"},
+    },
+    "handlers.v16.transactions": {
+        "ACCEPTED": "Accepted",
+        "CONCURRENT": "ConcurrentTx",
+        "MAX_OPEN_TRANSACTIONS": 64,
+        "NO_TRANSACTION": -1,
+        "MAX_POWER": 500_000,
+    },
+    "transport.authentication": {"REALM": "ocpp"},
+    "app.admission": {
+        "SLOW_CHECKS": 2,
+        "RETRY_AFTER_SECONDS": 30,
+        "RETRY_AFTER_FULL_SECONDS": (60, 180),
+        "LOGGED_PER_SECOND": 5,
+        "LOGGED_AT_ONCE": 50,
+        "BASIC_AUTH_PROFILE": 2,
+    },
+    "domain.credentials": {
+        "GENERATED_KEY_BYTES": 20,
+        "KEY_ALPHABET": "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz",
+        "MIN_KEY_BYTES": 8,
+        "MAX_KEY_BYTES": 40,
+        "MAX_PASSWORD_BYTES": 255,
+        "REMEMBERED": 50_000,
+        "_SALT_BYTES": 16,
+        "_LOG2_N": 14,
+        "_R": 8,
+        "_P": 1,
+        "_MAX_LOG2_N": 17,
+        "_MAX_R": 8,
+        "_MAX_P": 4,
+        "_DIGEST_BYTES": 32,
+    },
+}
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NUMBERS.items() for name in names])
+def test_a_number_is_what_it_was_written_down_as(module: str, name: str) -> None:
+    """Here and there."""
+    assert getattr(import_module(f"gateway.{module}"), name) == NUMBERS[module][name]
+
+
+def test_what_a_session_or_a_connection_is_limited_by_unless_set_is_the_settings_default() -> None:
+    """Two places have defaults, for code that builds them itself; they agree."""
+    assert session_limits(SessionSettings()) == SessionLimits()
+    assert connection_limits(SessionSettings()) == Limits()
