@@ -207,3 +207,52 @@ async def test_refusals_without_end_fill_no_log(harness: Harness, autojump_clock
     lines = [line for line in logs if line["event"] == "charger refused"]
     assert len(lines) == LOGGED_AT_ONCE + 1
     assert lines[-1]["unlogged_before"] == 500 - LOGGED_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        (request("CP2"), (404, "unknown_identity", "CP2")),
+        (request(key=b"another password"), (401, "wrong_password", "CP1")),
+        (request(username="CP2"), (401, "username_is_not_identity", "CP1")),
+        (request(offered=("ocpp2.0.1",)), (400, "subprotocol_unsupported", "CP1")),
+        (request(offered=()), (400, "subprotocol_missing", "CP1")),
+        (
+            UpgradeRequest("/ocpp/CP1", (), ("ocpp1.6",), PEER, "chargers"),
+            (401, "authorization_missing", "CP1"),
+        ),
+        (
+            UpgradeRequest("/ocpp/CP1", (("Authorization", "Bearer x"),), ("ocpp1.6",), PEER, "chargers"),
+            (401, "authorization_scheme", "CP1"),
+        ),
+        (UpgradeRequest("/elsewhere/CP1", (), ("ocpp1.6",), PEER, "chargers"), (404, "outside_prefix", None)),
+        (UpgradeRequest("/ocpp/", (), ("ocpp1.6",), PEER, "chargers"), (404, "identity_missing", None)),
+        (UpgradeRequest("/ocpp/%00", (), ("ocpp1.6",), PEER, "chargers"), (400, "identity_characters", None)),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+async def test_a_refusal_names_its_reason_and_the_identity_as_far_as_it_is_known(
+    harness: Harness, asked: UpgradeRequest, refusal: tuple[int, str, str | None]
+) -> None:
+    """`gateway refused` shows them, and operators search by them."""
+    add(harness, KEY)
+    answer = await admission(harness)(asked)
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.reason, answer.identity) == refusal
+    assert dict(answer.headers) == ({"WWW-Authenticate": 'Basic realm="ocpp"'} if answer.status == 401 else {})
+
+
+async def test_refusals_without_a_line_are_told_with_the_next_one_and_then_forgotten(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """So the log adds up."""
+    add(harness, KEY)
+    admit = admission(harness)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(70):
+            await admit(request("CP2"))
+        await trio.sleep(60)
+        await admit(request("CP2"))
+        await admit(request("CP2"))
+    lines = [line["unlogged_before"] for line in logs if line["event"] == "charger refused"]
+    assert lines == [0] * 50 + [20, 0]

@@ -1,5 +1,8 @@
 """The journal: groups, deadlines, cancellation, failing disks and recovery, in virtual time."""
 
+import threading
+from contextlib import closing
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -8,6 +11,7 @@ from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.journal import Journal, Numbers
 from gateway.journal import journal as constants
 from gateway.store.api import Append, Appended, RecordLastHeard
+from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running
 from tests.store.builders import event, status
 
@@ -515,3 +519,37 @@ async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store,
     with trio.fail_after(60):
         await journal.wait_healthy()
         assert isinstance(await journal.commit(write()), Appended)
+
+
+async def test_health_is_told_when_it_changes_and_not_again(journal, store, disk, autojump_clock):
+    """A disk that hangs and then fails is one failure; so are the probes that fail after it."""
+    health, results = [], []
+    journal.on_health.append(health.append)
+    disk.stall()
+    await outcome_of(journal, write(), results)
+    store.broken = True
+    disk.gate.set()
+    await trio.sleep(30)
+    assert health == [False]
+    store.broken = False
+    await journal.wait_healthy()
+    await journal.commit(write())
+    assert health == [False, True]
+
+
+async def test_threads_end_with_the_journal(tmp_path):
+    """The writer's and the readers': a process that opens and closes journals does not fill up with them."""
+    before = set(threading.enumerate())
+    with closing(SqliteStore(tmp_path / "gateway.db")) as real:
+        async with running(Journal(real)) as journal:
+            await journal.commit(RecordLastHeard(()))
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(journal.read, real.bounds)
+            assert {each.name.rpartition("-")[0] for each in set(threading.enumerate()) - before} >= {
+                "journal",
+                "journal-reader",
+            }
+        with trio.fail_after(10):
+            while any(each.name.startswith("journal") for each in set(threading.enumerate()) - before):  # noqa: ASYNC110 - threads end
+                await trio.sleep(0.01)

@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache
+from gateway.domain.values import Registration
 from gateway.session.endings import Endings
 from gateway.session.limits import SessionLimits
 from gateway.session.session import MAX_LOGGED_FAULTS
 from tests.session.test_commands import ready
-from tests.support.harness import Harness, boot
+from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
 
 ROUNDS = 1000
@@ -219,3 +220,20 @@ async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness,
 async def _come_and_go(harness: Harness, identity: str) -> None:
     async with harness.connected(identity):
         await trio.sleep(1)
+
+
+async def test_what_comes_to_a_session_that_is_over_changes_nothing(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The operator's word may have been under way."""
+    harness.add_charge_point(registration=Registration.PENDING)
+    async with harness.connected() as charger:
+        await charger.call("BootNotification", BOOT)
+        session = harness.router._sessions["CP1"]
+        await charger.hang_up()
+    await trio.sleep(1)
+    before = harness.events()
+    session.registration_changed(Registration.ACCEPTED)
+    session.end("deleted", code=1008)
+    await trio.sleep(1)
+    assert harness.events() == before

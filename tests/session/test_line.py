@@ -50,3 +50,16 @@ async def test_a_cancelled_wait_keeps_its_place(autojump_clock: MockClock) -> No
     first.leave()
     assert second.has_come
     assert not third.has_come
+
+
+async def test_a_place_that_was_left_has_no_turn() -> None:
+    """Also where it was the only one, or the next one's turn has come."""
+    line = Line()
+    one, two = line.ask(), line.ask()
+    assert (one.has_come, two.has_come) == (True, False)
+    one.leave()
+    assert (one.has_come, two.has_come) == (False, True)
+    two.leave()
+    two.leave()
+    assert (one.has_come, two.has_come) == (False, False)
+    assert line.head is None

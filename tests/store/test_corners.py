@@ -1,0 +1,237 @@
+"""What a store does at the edges: limits of pages and numbers, files that can't be locked, steps that fail half-way."""
+
+import errno
+import fcntl
+import os
+
+import apsw
+import pytest
+
+from gateway.domain.commands import ConfigurationKey
+from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
+from gateway.errors import StoreInUse, StoreUnavailable
+from gateway.store.api import Append, DeleteChargePoint, EventFilter, OpenSession, RecordLastHeard, Trim
+from gateway.store.sqlite import SqliteStore, connections, migrate, ownership
+from gateway.store.sqlite.ownership import Ownership
+from gateway.store.sqlite.values import fits
+from tests.store.builders import (
+    ALL,
+    CONNECTED,
+    CONNECTOR,
+    append,
+    at,
+    connect,
+    create,
+    event,
+    meter,
+    one,
+    queued,
+    started,
+    status,
+)
+
+# --- numbers and pages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "whether"),
+    [
+        (0, True),
+        (9_223_372_036_854_775_807, True),
+        (9_223_372_036_854_775_808, False),
+        (-9_223_372_036_854_775_808, True),
+        (-9_223_372_036_854_775_809, False),
+    ],
+)
+def test_a_number_fits_as_far_as_64_bits_go(number, whether):
+    """Both ends belong to them."""
+    assert fits(number) is whether
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_every_page_has_a_limit_that_is_in_order(store, limit):
+    """Whichever read it is: nothing is read by a limit that would be all, or none."""
+    connect(store)
+    for read in (
+        lambda: store.events(0, limit, ALL),
+        lambda: store.events(0, limit, EventFilter(charge_points=frozenset({"CP1"}))),
+        lambda: store.charge_points("", limit),
+        lambda: store.id_tags("", limit),
+        lambda: store.commands("CP1", None, limit),
+        lambda: store.orphans(None, 0, limit),
+    ):
+        with pytest.raises(ValueError, match="limit"):
+            read()
+
+
+def test_the_event_of_a_transaction_that_the_store_never_held_still_names_it(store):
+    """And one that belongs to none names none."""
+    connect(store)
+    append(
+        store,
+        meter(7),
+        status(),
+        ReservationEnded(1, CONNECTOR, "used", "tx_7"),
+        ReservationEnded(2, CONNECTOR, "expired"),
+    )
+    found = store.events(2, 10, ALL).events
+    assert [each.transaction_id for each in found] == ["tx_7", None, "tx_7", None]
+
+
+# --- one charge point and the others --------------------------------------------------------------------------
+
+
+def test_when_one_was_heard_changes_no_other(store):
+    """Nor one that is deleted."""
+    for identity in ("CP1", "CP2", "CP3"):
+        create(store, identity)
+    one(store, RecordLastHeard((("CP2", at(5)),)))
+    one(store, DeleteChargePoint("CP3", at(6)))
+    one(store, RecordLastHeard((("CP1", at(7)), ("CP3", at(8)))))
+    heard = [store.charge_point(identity).connection.last_heard for identity in ("CP1", "CP2")]
+    assert heard == [at(7), at(5)]
+    create(store, "CP3")
+    assert store.charge_point("CP3").connection.last_heard is None
+
+
+def test_a_state_has_what_was_said_in_the_same_batch(store):
+    """The next session starts from what the previous one said last, though that is not on disk yet."""
+    connect(store)
+    said = (
+        event(started(1)),
+        event(status("Charging")),
+        event(ConfigurationReported((ConfigurationKey("A", False, "1"),), ())),
+    )
+    _, opened = store.commit([Append("CP1", 1, said), OpenSession("CP1", CONNECTED, at(9))])
+    assert list(opened.state.open_transactions) == ["tx_1"]
+    assert [each.status for each in opened.state.connectors.values()] == ["Charging"]
+    assert opened.state.configuration == {"A": "1"}
+    assert opened.sequences == (6, 7)
+
+
+# --- retention ------------------------------------------------------------------------------------------------
+
+
+def test_the_floor_stops_at_the_first_event_that_stays(store):
+    """An older one may lie behind it, from a clock that ran back: it waits for its turn."""
+    create(store)
+    append(store, status("Available"), seconds=100)
+    append(store, status("Faulted"), seconds=1)
+    trimmed = one(store, Trim(at(50), 100))
+    assert trimmed.floor == 1
+    assert [each.sequence for each in store.events(1, 10, ALL).events] == [2, 3]
+
+
+# --- the lock file --------------------------------------------------------------------------------------------
+
+
+def test_a_lock_file_that_can_not_be_locked_is_a_store_that_is_unavailable(tmp_path, monkeypatch):
+    """As on some network file systems: nobody else's fault, and nobody's name is told."""
+
+    def fails(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path = tmp_path / "gateway.db"
+    before = descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", fails)
+        with pytest.raises(StoreUnavailable, match="can't be locked: No locks available"):
+            SqliteStore(path)
+    assert descriptors() == before, "it is closed again"
+    SqliteStore(path).close()
+
+
+def test_a_lock_holds_though_its_note_can_not_be_written(tmp_path, monkeypatch):
+    """On a full disk: the note is for people."""
+
+    def fails(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ownership.os, "pwrite", fails)
+        held = Ownership(tmp_path / "gateway.db")
+    with pytest.raises(StoreInUse, match="is served by another process"):
+        Ownership(tmp_path / "gateway.db")
+    held.release()
+
+
+def test_a_lock_that_is_released_twice_closes_nobody_elses_file(tmp_path):
+    """Its descriptor belongs to whoever opened a file next."""
+    lock = Ownership(tmp_path / "gateway.db")
+    lock.release()
+    with open(tmp_path / "another", "w") as other:
+        lock.release()
+        other.write("x")
+        other.flush()
+    assert (tmp_path / "another").read_text() == "x"
+
+
+def descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+# --- what fails half-way --------------------------------------------------------------------------------------
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path, monkeypatch):
+    """Each is one transaction: the next start begins where this one did."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    connect(store)
+    store.close()
+    sound = migrate.scripts()
+    broken = [*sound, "CREATE TABLE half (a); CREATE TABLE half (a);"]
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "scripts", lambda: broken)
+        with pytest.raises(Exception, match="half already exists"):
+            SqliteStore(path)
+    cx = apsw.Connection(str(path))
+    assert cx.pragma("user_version") == len(sound)
+    assert cx.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
+    cx.close()
+    store = SqliteStore(path)
+    assert connect(store).epoch == 2
+    store.close()
+
+
+def test_a_reader_that_can_not_be_set_up_is_closed_again(tmp_path, monkeypatch):
+    """No descriptor stays, and the error is the one that there was."""
+    path = tmp_path / "gateway.db"
+    SqliteStore(path).close()
+    before = descriptors()
+
+    def fails(*_):
+        raise apsw.IOError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connections, "_set_up", fails)
+        for opens in (connections.open_reader, connections.open_writer):
+            with pytest.raises(apsw.IOError):
+                opens(path)
+    assert descriptors() == before
+
+
+def test_a_connection_that_can_not_be_closed_is_given_up_all_the_same(tmp_path, monkeypatch):
+    """The store is closed, and its file is another's."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    connect(store)
+
+    class Unwilling:
+        def close(self, *_):
+            raise apsw.IOError("disk I/O error")
+
+    books = store._books
+    real, books.cx = books.cx, Unwilling()
+    store.close()
+    real.close()
+    again = SqliteStore(path)
+    assert again.charge_point("CP1") is not None
+    again.close()
+
+
+def test_an_event_is_of_the_time_that_it_was_given(store):
+    """Not of another event of its batch."""
+    connect(store)
+    one(store, Append("CP1", 1, (NewEvent(queued(1), at(1)), NewEvent(queued(2), at(2)))))
+    assert [each.received_at for each in store.events(2, 10, ALL).events] == [at(1), at(2)]
