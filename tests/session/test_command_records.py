@@ -188,3 +188,16 @@ async def test_a_session_that_is_cancelled_ends_as_draining(harness: Harness, au
     [gone] = harness.bodies(e.ChargePointDisconnected.TYPE)
     assert isinstance(gone, e.ChargePointDisconnected)
     assert (gone.reason, gone.initiator, gone.code) == ("draining", "local", 1001)
+
+
+async def test_a_new_key_whose_hash_took_too_long_was_not_sent_and_opens_nothing(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """While a thread hashes, this clock runs ahead: the deadline has passed when it is done."""
+    harness.limits = SessionLimits(settle_delay=0)
+    async with ready(harness) as (charger, asked):
+        record = await asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY_HEX), seconds=60)()
+        assert (record.state, record.reason) == (CommandState.NOT_SENT, "deadline")
+        await charger.hears_nothing(5)
+        assert (stored(harness, record).state, stored(harness, record).reason) == (record.state, record.reason)
+        assert harness.store.credentials("CP1") == ()
