@@ -67,7 +67,6 @@ NUMBERS: dict[str, dict[str, Any]] = {
     },
     "transport.authentication": {"REALM": "ocpp"},
     "app.admission": {
-        "SLOW_CHECKS": 2,
         "RETRY_AFTER_SECONDS": 30,
         "RETRY_AFTER_FULL_SECONDS": (60, 180),
         "LOGGED_PER_SECOND": 5,

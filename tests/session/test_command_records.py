@@ -198,7 +198,7 @@ async def test_a_new_key_whose_hash_took_too_long_was_not_sent_and_opens_nothing
     async with ready(harness) as (charger, asked):
         record = await asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY_HEX), seconds=60)()
         assert (record.state, record.reason) == (CommandState.NOT_SENT, "deadline")
-        while not stored(harness, record).state.final:  # noqa: ASYNC110 - the thread is still at it
+        while not stored(harness, record).state.final:
             await charger.hears_nothing(0.1)
         assert (stored(harness, record).state, stored(harness, record).reason) == (record.state, record.reason)
         assert harness.store.credentials("CP1") == ()
