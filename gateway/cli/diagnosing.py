@@ -32,6 +32,7 @@ MEANINGS = {
     "authorization_scheme": "it did not use Basic authentication",
     "authorization_malformed": "its Authorization header can't be read",
     "several_authorization_headers": "it sent more than one Authorization header",
+    "several_host_headers": "it sent more than one Host header",
     "username_is_not_identity": "the user name is not the identity in the URL",
     "wrong_password": "its key is not the one that is known here (text or hex?): set a new one on both sides",
     "subprotocol_missing": "no subprotocol was offered: `gateway chargers update ID --assume-subprotocol` lets it in",

@@ -60,11 +60,13 @@ class PongSeen:
 
 @frozen
 class Closed:
-    """Nothing more will come. ``code`` 1005: a Close without a code; 1006: no Close at all."""
+    """Nothing more will come. ``code`` 1005: a Close without a code; 1006: no Close at all. ``too_large``: the bytes of
+    a message that is beyond the limit, as far as they were announced, where that ended it."""
 
     code: int
     reason: str
     initiator: Initiator
+    too_large: int = 0
 
 
 Event: TypeAlias = UpgradeRequested | UpgradeRefused | Message | FragmentSeen | PingSeen | PongSeen | Closed

@@ -53,30 +53,60 @@ def text_frame(data: bytes) -> bytes:
 class Boundary:
     """Follows a client's frames by their announced lengths, as far as to tell when one of them ends."""
 
-    __slots__ = ("_head", "_owed")
+    __slots__ = ("_head", "_owed", "announced")
 
     def __init__(self) -> None:
         self._head = b""  # the beginning of a head that is not complete: at most 13 bytes
         self._owed = 0  # what is still to come of the frame whose head was complete
+        self.announced = 0
+        """The payload's length that the last complete head told."""
 
     @property
     def reached(self) -> bool:
         """True between two frames."""
         return not self._owed and not self._head
 
-    def follow(self, data: bytes) -> None:
-        """These bytes came."""
+    @property
+    def arriving(self) -> int:
+        """The payload's length of the frame that has begun and not ended, 0 between two frames."""
+        return self.announced if self._owed else 0
+
+    def follow(self, data: bytes) -> int | None:
+        """These bytes came. Where among them a head begins that doesn't spell its length in the fewest bytes that
+        hold it (RFC 6455 §5.2), else None; a negative place lies in what came before."""
         at = self._owed
         while at < len(data):
             begun = len(self._head)
             head = self._head + data[at : at + _LONGEST_HEAD - begun]
+            if not _spelled_well(head):
+                return at - begun
             size = _frame_bytes(head)
             if size is None:
                 self._head, self._owed = head, 0
-                return
+                return None
             self._head = b""
+            self.announced = _payload_bytes(head)
             at += size - begun
         self._owed = at - len(data)
+        return None
+
+
+def _spelled_well(head: bytes) -> bool:
+    """Whether the length, as far as it is there, is in the fewest bytes that hold it."""
+    length = head[1] & _LENGTH if len(head) > 1 else 0
+    if length == _TWO_BYTES and len(head) >= 4:
+        return int.from_bytes(head[2:4], "big") >= _TWO_BYTES
+    if length == _EIGHT_BYTES and len(head) >= 10:
+        return int.from_bytes(head[2:10], "big") > 0xFFFF
+    return True
+
+
+def _payload_bytes(head: bytes) -> int:
+    """The length that a complete head tells."""
+    length = head[1] & _LENGTH
+    if length < _TWO_BYTES:
+        return length
+    return int.from_bytes(head[2 : 4 if length == _TWO_BYTES else 10], "big")
 
 
 def _frame_bytes(head: bytes) -> int | None:
@@ -89,7 +119,7 @@ def _frame_bytes(head: bytes) -> int | None:
         at = 4 if length == _TWO_BYTES else 10
         if len(head) < at:
             return None
-        length = int.from_bytes(head[2:at], "big")
+        length = _payload_bytes(head)
     if head[1] & _MASKED:
         at += _MASK_BYTES
     return at + length if len(head) >= at else None

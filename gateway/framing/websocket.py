@@ -34,16 +34,19 @@ from gateway.framing.events import (
 )
 from gateway.framing.head import HeadBuffer, offered_subprotocols
 from gateway.framing.plain import Boundary, plain_text, text_frame
-from gateway.framing.reassembly import Reassembly, Violation
+from gateway.framing.reassembly import TOO_BIG, Reassembly, Violation
 
-MAX_MESSAGE_BYTES = 1024 * 1024
-"""Default limit of one text message. The largest real ones (SendLocalList, GetConfiguration) stay below 200 KiB."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Default limit of one text message. Most stay below 200 KiB (GetConfiguration); a StopTransaction with ten hours of
+samples every ten seconds has more than a megabyte."""
 
 MAX_HANDSHAKE_BYTES = 16 * 1024
 """Default limit of the HTTP head. A charger's is below 1 KiB; proxies may add a few."""
 
 _CONTROL_FRAME_BYTES = 125
 _REASON_BYTES = 123  # a Close frame's payload is at most 125 bytes, two of them the code
+_LARGEST = 2**63 - 1  # what is told of a size: a frame may announce twice as much
+_PROTOCOL_ERROR = 1002
 _UNSUPPORTED_DATA = 1003
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
@@ -125,9 +128,21 @@ class WebSocket:
             text = plain_text(data, apply_mask)
             if text is not None:
                 return [self._message(self._reassembly.add(text, True))]
-        self._boundary.follow(data)
+        misspelled = self._boundary.follow(data)
+        if misspelled is not None:
+            return self._receive_misspelled(data[: max(0, misspelled)])
         self._protocol.receive_data(data)
         return self._frame_events()
+
+    def _receive_misspelled(self, data: bytes) -> list[Event]:
+        """What came before a head whose length is spelled as it must not be, and the end. The library takes any."""
+        events = []
+        if data:
+            self._protocol.receive_data(data)
+            events = self._frame_events()
+        if not self._finished:
+            events.append(self._fail(Violation(_PROTOCOL_ERROR, "length not in its shortest form")))
+        return events
 
     def receive_eof(self) -> list[Event]:
         """The peer's stream ended. Without a Close before it, that is an abnormal closure (1006)."""
@@ -199,6 +214,11 @@ class WebSocket:
     def incomplete(self) -> bool:
         """True while some, but not all fragments of a message have come."""
         return self._reassembly.begun
+
+    @property
+    def arriving(self) -> int:
+        """Bytes of the message that has begun and is not complete, as far as they have come or are announced."""
+        return self._reassembly.size + self._boundary.arriving
 
     @property
     def unsent(self) -> int:
@@ -278,6 +298,8 @@ class WebSocket:
         assert isinstance(request, Request)
         if len(request.headers.get_all("Authorization")) > 1:
             return self._refused(400, "several_authorization_headers")
+        if len(request.headers.get_all("Host")) > 1:  # RFC 9112 §3.2
+            return self._refused(400, "several_host_headers")
         headers = tuple(request.headers.raw_items())
         self._offered = offered_subprotocols(request.headers.get_all("Sec-WebSocket-Protocol"))
         # The library's own parsing of these lines refuses odd spacing and knows only the server's preference.
@@ -364,7 +386,7 @@ class WebSocket:
         return self._fail(whole) if whole is not None else _FRAGMENT_SEEN
 
     def _fail(self, violation: Violation) -> Event:
-        self._closed = self._closed or Closed(violation.code, violation.reason, "local")
+        self._closed = self._closed or Closed(violation.code, violation.reason, "local", violation.size)
         if not self._protocol.eof_sent:
             self._protocol.fail(violation.code, violation.reason)
         return self._end()
@@ -377,7 +399,9 @@ class WebSocket:
         if received is not None:
             self._closed = Closed(int(received.code), received.reason, "peer")
         elif sent is not None:
-            self._closed = Closed(int(sent.code), sent.reason, "local")
+            code = int(sent.code)
+            size = self._reassembly.size + self._boundary.announced if code == TOO_BIG else 0
+            self._closed = Closed(code, sent.reason, "local", min(size, _LARGEST))
         else:
             self._closed = Closed(_ABNORMAL_CLOSURE, "", "network")
         return self._closed

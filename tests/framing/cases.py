@@ -148,9 +148,25 @@ FRAMING = {
         for size in (0, 1, 125, 126, 127, 128, 65_535, 65_536, LIMIT)
     },
     **{
-        f"length-{size}-in-{bits}-bits": served("5.2", long_form(b"*" * size, kind), b"*" * size)
-        for size, bits, kind in ((0, 16, 126), (125, 16, 126), (0, 64, 127), (126, 64, 127), (65_535, 64, 127))
+        f"length-{size}-in-{bits}-bits": failed("5.2", 1002, long_form(b"*" * size, kind))
+        for size, bits, kind in (
+            (0, 16, 126),
+            (1, 16, 126),
+            (125, 16, 126),
+            (0, 64, 127),
+            (125, 64, 127),
+            (126, 64, 127),
+            (65_535, 64, 127),
+        )
     },
+    "length-126-in-16-bits": served("5.2", long_form(b"*" * 126, 126), b"*" * 126),
+    "length-65536-in-64-bits": served("5.2", long_form(b"*" * 65_536, 127), b"*" * 65_536),
+    "length-not-minimal-behind-a-message": failed("5.2", 1002, frame(TEXT, b"[]") + long_form(b"[]", 126), b"[]"),
+    "length-not-minimal-of-a-continuation": failed(
+        "5.2", 1002, frame(TEXT, b"[", fin=False) + b"\x80\xfe\x00\x01" + bytes(4) + b"]", FRAGMENT
+    ),
+    "length-not-minimal-of-a-ping": failed("5.2", 1002, b"\x89\xfe\x00\x01" + bytes(4) + b"x"),
+    "length-not-minimal-of-a-close": failed("5.2", 1002, b"\x88\xfe\x00\x02" + bytes(4) + b"\x03\xe8"),
     "length-with-the-top-bit": failed("5.2", 1009, b"\x81\xff\x80" + bytes(7) + MASK),
     "length-of-all-ones": failed("5.2", 1009, b"\x81\xff" + b"\xff" * 8 + MASK),
     "length-with-the-top-bit-later": failed(
