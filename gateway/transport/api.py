@@ -27,13 +27,15 @@ class ConnectionClosed(GatewayError):
 
     ``code`` is the WebSocket close code (RFC 6455 §7.4): the peer's if the peer closed, ours if we closed, 1006
     where the network ended it. ``reason`` is text for logs, at most 123 bytes when it came from the peer.
+    ``too_large``: the bytes of a message beyond the limit, as far as they were announced, where that was why; else 0.
     """
 
-    def __init__(self, code: int, reason: str, initiator: Initiator) -> None:
+    def __init__(self, code: int, reason: str, initiator: Initiator, too_large: int = 0) -> None:
         super().__init__(f"connection closed by {initiator}: {code} {reason}".rstrip())
         self.code = code
         self.reason = reason
         self.initiator: Initiator = initiator
+        self.too_large = too_large
 
 
 @frozen
@@ -111,7 +113,16 @@ class Transport(Protocol):
 
     @property
     def last_heard(self) -> float:
-        """``trio.current_time()`` of the last received frame of any kind, pongs and fragments included."""
+        """``trio.current_time()`` of the last received frame of any kind, pongs and fragments included, and of the
+        last part of one that is not complete."""
+
+    @property
+    def last_said(self) -> float:
+        """``trio.current_time()`` of the last frame of any kind that was sent."""
+
+    def charge(self, messages: int) -> None:
+        """What was received last has cost as much as so many everyday messages, beside its bytes: its sender is given
+        less of our time for a while. Never waits."""
 
     async def receive(self) -> bytes:
         """Return the next complete text message (valid UTF-8, within the size limit).

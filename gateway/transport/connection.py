@@ -19,8 +19,10 @@ from gateway.errors import GatewayError
 from gateway.framing.events import Closed, Event, Message, UpgradeRefused, UpgradeRequested
 from gateway.framing.reassembly import POLICY_VIOLATION
 from gateway.framing.websocket import WebSocket
+from gateway.transport.accounts import Account
 from gateway.transport.api import ABNORMAL_CLOSURE, ConnectionClosed, Initiator, Peer
 from gateway.transport.intake import Intake, ignored
+from gateway.transport.large import LARGE_BYTES, LargePlace
 from gateway.transport.limits import Limits
 from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
 
@@ -69,6 +71,7 @@ class _End:
     code: int
     reason: str
     initiator: Initiator
+    too_large: int = 0
 
 
 class Connection:
@@ -88,6 +91,7 @@ class Connection:
         limits: Limits,
         slowed: Callable[[str], None] = ignored,
         turn: Callable[[], Awaitable[None]] = _at_once,
+        large: LargePlace | None = None,
     ) -> None:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
@@ -100,7 +104,7 @@ class Connection:
         )
         self._peer: Peer | None = None
         self._subprotocol: str | None = None
-        self._last_heard = trio.current_time()
+        self._last_heard = self._last_said = trio.current_time()
         self._peers_turn_since: float | None = None
         self._waited = 0.0
         # Bounded by one read: nothing is read while messages wait here, and READ_BYTES hold so many frames. Not a
@@ -108,6 +112,10 @@ class Connection:
         self._inbox: list[bytes] = []
         self._upgrade: UpgradeRequested | UpgradeRefused | None = None
         self._intake = Intake(limits, slowed)
+        self._large = LargePlace(limits.message_seconds) if large is None else large
+        self._large_given_out = False
+        self._waits_for_place = False
+        self._taking_in: trio.CancelScope | None = None  # a read of a large message: who is too slow is cut short
         self._writing = trio.Lock()
         self._rest = b""  # of what ``send_nowait`` has encrypted: it goes out before anything else
         self._failure: Exception | None = None  # what it met with; ``_flush`` ends the connection
@@ -198,9 +206,24 @@ class Connection:
     @property
     def last_heard(self) -> float:
         # Nobody is silent who waits for us to listen.
-        return trio.current_time() if self._inbox or self._intake.next_read_at else self._last_heard
+        waits = self._inbox or self._intake.next_read_at or self._waits_for_place
+        return trio.current_time() if waits else self._last_heard
+
+    @property
+    def last_said(self) -> float:
+        return self._last_said
+
+    def account(self, account: Account) -> None:
+        """Whose messages these are is known: what they cost is on this account from now on."""
+        self._intake.account(account)
+
+    def charge(self, messages: int) -> None:
+        self._intake.charge(messages)
 
     async def receive(self) -> bytes:
+        if self._large_given_out:  # whoever asks for more is done with it
+            self._large_given_out = False
+            self._large.leave(self)
         if self._inbox:
             await trio.lowlevel.checkpoint()  # a burst of messages must not starve the other sessions
         while not self._inbox:
@@ -210,7 +233,10 @@ class Connection:
             if self._websocket.unsent or self._tls.unsent:
                 await self._answer()
             if self._end is None:
-                await self._read()
+                if self._websocket.arriving > LARGE_BYTES:
+                    await self._read_large()
+                else:
+                    await self._read()
                 if self._websocket.unsent or self._tls.unsent:
                     await self._answer()
         if self._intake.next_message_at and self._end is None:
@@ -219,7 +245,31 @@ class Connection:
                 self._raise_ended()
         data = self._inbox.pop(0)
         self._intake.message(len(data))
+        if len(data) > LARGE_BYTES:
+            self._large_given_out = True
         return data
+
+    async def _read_large(self) -> None:
+        """Read on in a large message, once it is its turn."""
+        if not self._large.held_by(self):
+            self._waits_for_place = True
+            try:
+                if not await self._large.take(self, self._too_slow):
+                    return
+            finally:
+                self._waits_for_place = False
+            self._last_heard = trio.current_time()
+            self._intake.resumed()
+        with trio.CancelScope() as self._taking_in:
+            await self._read()
+        taking_in, self._taking_in = self._taking_in, None
+        if taking_in.cancelled_caught:
+            self._take_in(self._websocket.violated(POLICY_VIOLATION, "message too slow"))
+
+    def _too_slow(self) -> None:
+        """Others wait for the place."""
+        if self._taking_in is not None:
+            self._taking_in.cancel()
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -230,6 +280,7 @@ class Connection:
 
     def send_nowait(self, data: bytes) -> bool:
         self._raise_if_ended()
+        self._last_said = trio.current_time()
         self._websocket.send_text(data)
         if self._writing.locked() or self._rest or self._failure is not None:
             return False  # whoever is writing takes it along
@@ -276,6 +327,7 @@ class Connection:
             with trio.move_on_after(self._limits.close_seconds, shield=True):
                 await self._close_politely(code, reason)
         finally:
+            self._large_given_out = False
             self._ended(_End(code, reason, "local"))
             await self._cut()
             self._websocket.release()
@@ -310,10 +362,13 @@ class Connection:
         if plaintext:
             events = self._websocket.receive(plaintext)
             now = trio.current_time()
-            if events:  # at least one whole frame
+            arriving = self._websocket.arriving
+            if events or arriving > LARGE_BYTES:  # at least one whole frame, or some of one that takes minutes
                 self._last_heard = now
+            if arriving <= LARGE_BYTES and not self._websocket.incomplete:
+                arriving = 0  # a frame that takes long ends in silence
             messages = self._take_in(events)
-            if self._intake.read(now, messages, len(events) - messages, self._websocket.incomplete):
+            if self._intake.read(now, messages, len(events) - messages, arriving):
                 self._take_in(self._websocket.violated(POLICY_VIOLATION, "message too slow"))
         if self._tls.failure is not None:
             self._ended(_End(ABNORMAL_CLOSURE, f"TLS: {self._tls.failure}", "network"))
@@ -328,7 +383,7 @@ class Connection:
             if isinstance(event, Message):
                 self._inbox.append(event.data)
             elif isinstance(event, Closed):
-                self._ended(_End(event.code, event.reason, event.initiator))
+                self._ended(_End(event.code, event.reason, event.initiator, event.too_large))
             elif isinstance(event, (UpgradeRequested, UpgradeRefused)):
                 self._upgrade = event
         return len(self._inbox) - before
@@ -336,6 +391,8 @@ class Connection:
     def _ended(self, end: _End) -> None:
         self._end = self._end or end
         self._intake.cut_short()
+        if not self._large_given_out:  # else it is still being read, or recorded
+            self._large.leave(self)
 
     # Writing.
 
@@ -389,6 +446,7 @@ class Connection:
             try:
                 plaintext = self._websocket.data_to_send()
                 if plaintext:
+                    self._last_said = trio.current_time()
                     self._tls.write(plaintext)
                 ciphertext = self._tls.pending()
                 sent = self._send_nowait(ciphertext) if ciphertext else 0
@@ -492,4 +550,4 @@ class Connection:
 
     def _raise_ended(self) -> None:
         assert self._end is not None
-        raise ConnectionClosed(self._end.code, self._end.reason, self._end.initiator)
+        raise ConnectionClosed(self._end.code, self._end.reason, self._end.initiator, self._end.too_large)

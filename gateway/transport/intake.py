@@ -1,4 +1,5 @@
-"""How fast one peer is listened to: its messages, and all the frames and small reads that are none.
+"""How fast one peer is listened to: its messages, and all the frames and small reads that are none. What it may still
+send belongs to its identity (``accounts``) as soon as it has one.
 
 Who sends faster is read slower: the connection waits before it gives out the next message, or before it reads again,
 and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
@@ -9,12 +10,15 @@ from collections.abc import Callable
 
 import trio
 
+from gateway.transport.accounts import Account, new_account
+from gateway.transport.large import LARGE_BYTES
 from gateway.transport.limits import Limits
-from gateway.transport.pace import Pace
 
 PAID_BYTES = 4096
 """Of a message's size, what counts as one more message: a megabyte costs as much as 257 small ones, about what it costs
-to read and to store. Everyday messages stay below."""
+to read and to store, which is as much as any does: of larger ones there is but one at a time, and a charger that sends
+one needn't wait before it goes on. Everyday messages stay below. What one costs beyond its bytes is its reader's to say
+(``charge``)."""
 
 
 def ignored(_: str) -> None:
@@ -28,10 +32,9 @@ class Intake:
     """
 
     __slots__ = (
+        "_account",
         "_began",
-        "_frames",
         "_message_seconds",
-        "_messages",
         "_slowed",
         "_waiting",
         "next_message_at",
@@ -39,10 +42,9 @@ class Intake:
     )
 
     def __init__(self, limits: Limits, slowed: Callable[[str], None]) -> None:
-        self._messages = Pace(limits.messages_per_second, limits.message_burst)
-        self._frames = Pace(limits.frames_per_second, limits.frame_burst)
+        self._account = new_account(limits)
         self._message_seconds = limits.message_seconds
-        self._began: float | None = None  # when the first fragment came of a message that is not complete
+        self._began: float | None = None  # when the first part came of a message that is not complete
         self._slowed = slowed
         self._waiting: trio.Event | None = None
         self.next_message_at = 0.0
@@ -50,26 +52,44 @@ class Intake:
         self.next_read_at = 0.0
         """The same for the next read."""
 
+    def account(self, account: Account) -> None:
+        """From now on all is on this account; what is owed on it is waited for first."""
+        self._account = account
+        now = trio.current_time()
+        if pause := account.messages.owed(now):
+            self.next_message_at = now + pause
+        if pause := account.frames.owed(now):
+            self.next_read_at = now + pause
+
     def message(self, size: int) -> None:
         """A message was given out."""
+        self.charge(1 + min(size, LARGE_BYTES) // PAID_BYTES)
+
+    def charge(self, messages: int) -> None:
+        """Something costs as much as so many everyday messages."""
         now = trio.current_time()
-        pause = self._messages.take(now, 1 + size // PAID_BYTES)
+        pause = self._account.messages.take(now, messages)
         if pause:
             self.next_message_at = now + pause
 
-    def read(self, now: float, messages: int, others: int, incomplete: bool) -> bool:
-        """Something was read: so many whole messages and other frames, and perhaps a part of one more message. True if
-        that one has taken too long."""
-        pause = self._frames.take(now, 1 + others)
+    def read(self, now: float, messages: int, others: int, arriving: int) -> bool:
+        """Something was read: so many whole messages and other frames, and perhaps a part of one more message that
+        has ``arriving`` bytes so far. True if that one has taken too long: the more so, the larger it is."""
+        pause = self._account.frames.take(now, 1 + others)
         if pause:
             self.next_read_at = now + pause
-        if not incomplete:
+        if not arriving:
             self._began = None
         elif self._began is None or messages:
             self._began = now
         else:
-            return now - self._began > self._message_seconds
+            return now - self._began > self._message_seconds * max(1, arriving / LARGE_BYTES)
         return False
+
+    def resumed(self) -> None:
+        """The peer could not go on, and now it can."""
+        if self._began is not None:
+            self._began = trio.current_time()
 
     async def until_next_message(self) -> None:
         """Wait for its time. Cancelling changes nothing of what the peer owes."""

@@ -15,10 +15,12 @@ import trio
 from attrs import frozen
 
 from gateway.transport.addresses import Addresses
+from gateway.transport.accounts import Accounts
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.intake import ignored
+from gateway.transport.large import LargePlace
 from gateway.transport.limits import Limits
 from gateway.transport.places import MAX_WAITING, Places, Stage, Visitor
 from gateway.transport.poller import AVAILABLE, Poller
@@ -37,6 +39,11 @@ ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
 
 _LOG = structlog.get_logger()
+
+
+def nobody(_: object) -> str:
+    """The identity of a principal that has none."""
+    return ""
 
 
 @frozen
@@ -63,6 +70,9 @@ class Listener:
     ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise. So
     must ``slowed``, which is told each time a peer that sends too fast has to wait, and for what (``Connection``).
     ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now.
+
+    ``identity_of`` tells of a principal whose messages they are: all connections of one share an account, and each of
+    those that are nobody's has its own. ``accounts`` and ``large`` are for all listeners of a gateway.
     """
 
     def __init__(
@@ -79,6 +89,9 @@ class Listener:
         slowed: Callable[[str], None] = ignored,
         addresses: Addresses | None = None,
         may_wait: Callable[[], int] = lambda: MAX_WAITING,
+        identity_of: Callable[[object], str] = nobody,
+        accounts: Accounts | None = None,
+        large: LargePlace | None = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -94,6 +107,10 @@ class Listener:
         self._known = Addresses() if addresses is None else addresses
         self._places = Places(self.limits, self._known, may_wait)
         self._turns = Turns()
+        self._identity_of = identity_of
+        self._accounts = Accounts(self.limits) if accounts is None else accounts
+        self._large = LargePlace(self.limits.message_seconds) if large is None else large
+        self._places = _Places(self.limits)
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._poller: Poller | None = None
@@ -202,6 +219,14 @@ class Listener:
                     )
                     visitor.progress = connection
                     accept = await self._open(connection, address, visitor)
+                connection = Connection(
+                    accepted.link,
+                    TlsRecords(self._tls.context),
+                    address=(address, accepted.port),
+                    limits=self.limits,
+                    slowed=self._slowed,
+                    large=self._large,
+                )
             finally:
                 self._places.leave(visitor)
             if visitor.scope.cancelled_caught:
@@ -261,6 +286,9 @@ class Listener:
     async def _hand_over(self, connection: Connection, accept: Accept) -> None:
         address = connection.peer.address
         code = 1001  # cancelled: the gateway is going away
+        identity = self._identity_of(accept.principal)
+        if identity:
+            connection.account(self._accounts.open(identity))
         try:
             await self._handle(connection, accept.principal)
             code = 1000
@@ -270,6 +298,8 @@ class Listener:
             code = 1011
             raise
         finally:
+            if identity:
+                self._accounts.leave(identity)
             await connection.aclose(code)
         self._report("session", "served", address)
 

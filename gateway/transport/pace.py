@@ -1,4 +1,4 @@
-"""How fast one connection may have its way: a bucket of tokens, kept as the one time at which it is full again. Pure.
+"""How fast one charger may have its way: a bucket of tokens, kept as the one time at which it is full again. Pure.
 
 Nothing is ever refused or dropped. Whoever has spent its burst is told how long to wait, and while it is waited for,
 nothing more is read from it: TCP carries that to the peer.
@@ -29,6 +29,14 @@ class Pace:
         self._full_at = full_at = full_at + tokens * self._seconds
         owed = full_at - now - self._window
         return owed if owed > 1e-6 else 0.0  # sums of fractions: a burst's last token owes nothing
+
+    def owed(self, now: float) -> float:
+        """Seconds to wait before anything more is done, 0 as long as the burst lasts."""
+        return self.take(now, 0)
+
+    def full(self, now: float) -> bool:
+        """Whether all tokens are back."""
+        return self._full_at <= now
 
     def allows(self, now: float) -> bool:
         """Take one token if there is one: for what is left out rather than delayed."""

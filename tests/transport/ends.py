@@ -15,6 +15,7 @@ import trustme
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from gateway.transport.connection import Connection
+from gateway.transport.large import LargePlace
 from gateway.transport.limits import Limits
 from gateway.transport.records import TlsRecords
 from gateway.transport.tls import CertificateFiles, build_context
@@ -54,9 +55,9 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def server_end(stream: trio.abc.Stream, limits: Limits | None = None) -> Connection:
+def server_end(stream: trio.abc.Stream, limits: Limits | None = None, large: LargePlace | None = None) -> Connection:
     records = TlsRecords(server_context())
-    return Connection(stream, records, address=("192.0.2.1", 40000), limits=limits or Limits())
+    return Connection(stream, records, address=("192.0.2.1", 40000), limits=limits or Limits(), large=large)
 
 
 async def serve_upgrade(connection: Connection, subprotocol: str | None = None) -> None:
@@ -109,12 +110,14 @@ class RawClient:
 
 
 @asynccontextmanager
-async def open_raw(limits: Limits | None = None) -> AsyncIterator[tuple[Connection, RawClient]]:
+async def open_raw(
+    limits: Limits | None = None, *, large: LargePlace | None = None
+) -> AsyncIterator[tuple[Connection, RawClient]]:
     """Our server and a hand-driven client over memory streams, after the upgrade."""
     from tests.framing.wire import head
 
     near, far = trio.testing.memory_stream_pair()
-    connection, client = server_end(near, limits), RawClient(far)
+    connection, client = server_end(near, limits, large), RawClient(far)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_upgrade, connection)
         await client.send(head())

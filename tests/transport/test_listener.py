@@ -30,7 +30,7 @@ from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, 
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
-from gateway.transport.listener import Listener, Outcome
+from gateway.transport.listener import Listener, Outcome, nobody
 from gateway.transport.poller import Poller
 from gateway.transport.port import Accepted
 from gateway.transport.tls import TlsProvider
@@ -104,6 +104,7 @@ async def open_port(
     admit: Callable[[UpgradeRequest], Awaitable[Accept | Refusal]] = admit,
     handle: Callable[[Transport, object], Awaitable[None]] = echo,
     limits: Limits | None = None,
+    identity_of: Callable[[object], str] = nobody,
 ) -> AsyncIterator[Port]:
     async with trio.open_nursery() as nursery:
         outcomes: list[Outcome] = []
@@ -116,6 +117,7 @@ async def open_port(
             handle=handle,
             limits=limits or Limits(close_seconds=0.5),
             observe=outcomes.append,
+            identity_of=identity_of,
         )
         [(_, number)] = await nursery.start(listener.serve)
         port = Port(listener, nursery, number, outcomes)

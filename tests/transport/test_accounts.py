@@ -1,0 +1,123 @@
+"""What a charger may still send belongs to its identity, however often it connects."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import WebSocketConnection
+
+from gateway.transport import accounts
+from gateway.transport.accounts import Accounts
+from gateway.transport.api import Transport
+from gateway.transport.intake import PAID_BYTES
+from gateway.transport.limits import Limits
+from tests.framing.wire import TEXT, frame
+from tests.transport.ends import open_raw
+from tests.transport.test_listener import open_port
+
+LIMITS = Limits(messages_per_second=10, message_burst=300, frames_per_second=1000, frame_burst=10_000)
+MEGABYTE = 2**20
+
+
+async def test_an_account_outlives_its_connections_until_it_is_full_again(autojump_clock: MockClock) -> None:
+    """What one connection has spent, the next one has not; then there is nothing to remember."""
+    table = Accounts(LIMITS)
+    account = table.open("CP1")
+    assert account.messages.take(trio.current_time(), 300) == 0
+    table.leave("CP1")
+    assert len(table) == 1
+    again = table.open("CP1")
+    assert again is account
+    assert again.messages.take(trio.current_time(), 100) == pytest.approx(10)
+    table.leave("CP1")
+    await trio.sleep(41)
+    other = table.open("CP2")
+    table.leave("CP2")
+    assert other.full(trio.current_time())
+    assert len(table) == 0
+    assert table.open("CP1") is not account
+
+
+async def test_connections_that_overlap_share_one_account(autojump_clock: MockClock) -> None:
+    """A takeover brings no second burst, and the old connection's end takes nothing away."""
+    table = Accounts(LIMITS)
+    first, second = table.open("CP1"), table.open("CP1")
+    assert first is second
+    table.leave("CP1")
+    second.messages.take(trio.current_time(), 400)
+    table.leave("CP1")
+    assert table.open("CP1") is second
+    assert table.open("CP2") is not second
+
+
+async def test_accounts_that_are_left_are_bounded(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all of them owe."""
+    monkeypatch.setattr(accounts, "MAX_OWING", 100)
+    table = Accounts(LIMITS)
+    for n in range(1_000):
+        table.open(f"CP{n}").messages.take(trio.current_time(), 1000)
+        table.leave(f"CP{n}")
+    assert len(table) <= 101
+    await trio.sleep(200)
+    for n in range(100):
+        table.open(f"new-{n}")
+        table.leave(f"new-{n}")
+    assert len(table) == 0
+
+
+async def test_reconnects_with_a_megabyte_each_are_given_no_new_burst() -> None:
+    """45 connections of one charger: what is read of them together is one burst and the rate, and its neighbour is read
+    at once."""
+    received: dict[str, int] = {"CP1": 0, "CP2": 0}
+
+    async def count(transport: Transport, principal: object) -> None:
+        while True:
+            data = await transport.receive()
+            received[str(principal)] += 1 + len(data) // PAID_BYTES
+            await transport.send(b"[]")
+
+    async def send_one(client: WebSocketConnection, data: str) -> None:
+        with trio.move_on_after(0.1):
+            await client.send_message(data)
+            await client.get_message()
+
+    limits = Limits(messages_per_second=1, message_burst=300, close_seconds=0.1)
+    async with open_port(handle=count, limits=limits, identity_of=str) as port:
+        begin = trio.current_time()
+        for _ in range(45):
+            client = await port.client("CP1")
+            await send_one(client, "x" * MEGABYTE)
+            with trio.move_on_after(0.05):
+                await client.aclose()
+        took = trio.current_time() - begin
+        neighbour = await port.client("CP2")
+        for _ in range(50):
+            await neighbour.send_message("x")
+            await neighbour.get_message()
+    # A message is given out as long as anything is left, so that one may overdraw it.
+    assert received["CP1"] <= 300 + took * limits.messages_per_second + 1 + MEGABYTE // PAID_BYTES
+    assert received["CP2"] == 50
+
+
+async def test_what_the_reader_charges_holds_up_the_next_message(autojump_clock: MockClock) -> None:
+    """As bytes do."""
+    async with open_raw(LIMITS) as (connection, client):
+        await client.send(frame(TEXT, b"dear") + frame(TEXT, b"next"))
+        await connection.receive()
+        connection.charge(399)
+        start = trio.current_time()
+        assert await connection.receive() == b"next"
+        assert trio.current_time() - start == pytest.approx(10)
+        await connection.aclose()
+
+
+async def test_the_largest_message_costs_no_more_than_a_burst(autojump_clock: MockClock) -> None:
+    """A charger that has been quiet is listened to at once after it."""
+    async with open_raw(Limits()) as (connection, client), trio.open_nursery() as nursery:
+        nursery.start_soon(client.send, frame(TEXT, b"x" * (4 * MEGABYTE)) + frame(TEXT, b"next"))
+        assert len(await connection.receive()) == 4 * MEGABYTE
+        start = trio.current_time()
+        assert await connection.receive() == b"next"
+        assert trio.current_time() == start
+        await connection.aclose()
