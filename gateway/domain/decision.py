@@ -12,7 +12,7 @@ If a guard fails the facts were out of date: they are looked up again and the ha
 from datetime import datetime
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gateway.domain.events import NewEvent
 from gateway.domain.records import IdTagRecord, TransactionRecord
@@ -33,6 +33,11 @@ class Request:
     """DEVIATES where the schema was broken and the message read leniently."""
     deviations: tuple[str, ...] = ()
     """Names of the repairs that it took, for counting by vendor, model and firmware."""
+    faults: int = 0
+    """How many faults were looked at: reading it took so much longer."""
+    text: str = field(default="", repr=False)
+    """The payload as sent where it has too many values, or nests too deep, to be read; ``raw`` then has what could be
+    made out of it."""
 
 
 # --- what may be looked up ------------------------------------------------------------------------------------
@@ -163,3 +168,5 @@ class CallRefused:
     message_id: str
     code: str
     description: str = ""
+    faults: int = 0
+    """How many faults were looked at before it was given up."""

@@ -56,8 +56,8 @@ class ChargePointConnected:
 class ChargePointDisconnected:
     """``initiator``: peer, local (the gateway closed) or network. ``code``: the WebSocket close code, 1006 if none.
 
-    ``reason``: closed, silent, replaced, disconnected-by-operator, draining, store-unavailable, protocol,
-    gateway-restarted ...
+    ``reason``: closed, silent, message-too-large, replaced, disconnected-by-operator, draining, store-unavailable,
+    protocol, gateway-restarted ...
     """
 
     TYPE: ClassVar[str] = "charge_point.disconnected"
@@ -67,6 +67,8 @@ class ChargePointDisconnected:
     code: int = 1006
     last_heard: datetime | None = None
     """When the last frame came; None where nobody was there to know (replaced, gateway-restarted)."""
+    message_bytes: int = 0
+    """Of the message that was beyond the limit (message-too-large), as far as it was announced."""
 
 
 @frozen
@@ -140,6 +142,9 @@ class TransactionStarted:
     start_key: str
     """The identity of this start across retries (OCPP.md B4.6); see ``gateway.domain.transactions.start_key``."""
     reservation_id: int | None = None
+    payload_text: str = field(default="", repr=False)
+    """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
+    out of it, or empty."""
 
 
 @frozen
@@ -158,6 +163,9 @@ class TransactionStopped:
     id_tag_status: str | None = None
     meter_value: tuple[JSON, ...] = ()
     """transactionData as sent: a list in the shape of MeterValues' meterValue (S §6.49)."""
+    payload_text: str = field(default="", repr=False)
+    """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
+    out of it, or empty."""
 
 
 @frozen
@@ -182,7 +190,7 @@ class TransactionOrphaned:
     why: str
     """unknown-number, other-charge-point, no-number ..."""
     payload: JSON
-    """The StopTransaction as sent."""
+    """The StopTransaction as sent; its text where it could not be read (flag ``unread``)."""
 
 
 @frozen
@@ -199,6 +207,9 @@ class MeterValuesReported:
     meter_value: tuple[JSON, ...]
     transaction_id: str | None = None
     number: int | None = None
+    payload_text: str = field(default="", repr=False)
+    """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
+    out of it, or empty."""
 
 
 # --- reservations ---------------------------------------------------------------------------------------------

@@ -39,6 +39,11 @@ class ProtocolVersion(Protocol):
         """Read a charger's CALL, leniently where its schema is broken."""
         ...
 
+    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request:
+        """A CALL for which ``is_transaction_message`` holds, with more values or deeper nesting than is read: what can
+        be made out of it, and its text."""
+        ...
+
     def query(self, state: ChargePointState, request: Request) -> Query | None:
         """What ``decide`` needs to know beyond the state, or None."""
         ...

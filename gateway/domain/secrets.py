@@ -224,7 +224,7 @@ class Redaction:
 
     def text(self, text: str, nested: int = 0) -> str:
         """The text without secrets."""
-        if nested < MAX_NESTED and text.lstrip()[:1] in ("{", "["):
+        if nested < MAX_NESTED and len(text) <= MAX_READ and text.lstrip()[:1] in ("{", "["):
             inner = Redaction(self._found)
             try:
                 value = inner.value(json.loads(text, object_pairs_hook=Fields), nested + 1)
@@ -246,10 +246,20 @@ def written(value: Any) -> str:
 
 # --- texts that are no JSON -----------------------------------------------------------------------------------
 
-_STEMS: Final = re.compile(
-    r"pass|kenn|pwd|pw|psk|pin|puk|secret|token|credential|key|authori[sz]ation|sig|\\u00[0-7]", re.IGNORECASE
+_STEMS: Final = tuple(
+    "pass kenn pwd pw psk pin puk secret token credential key authorisation authorization sig \\u00".split()  # noqa: SIM905
 )
 """One of these is in every text that names a secret, or hides what it names (letters need no escapes): a filter."""
+
+MAX_ASSIGNED: Final = 2_000
+"""Values in one text that are looked at, 5 µs each: a megabyte has room for a hundred thousand. What follows them is
+hidden as a whole, for nobody has looked at it."""
+
+MAX_RUNS: Final = 4_000
+"""Names in one text that are looked at to see whether one is a secret's; where there are more, one is."""
+
+MAX_READ: Final = 64 * 1024
+"""Characters of a text that is read as JSON, if it is some; a longer one is searched."""
 
 _ESCAPED_LETTER: Final = re.compile(r"\\u00[0-7]", re.IGNORECASE)
 _NAME_RUN: Final = re.compile(r"[\w .-]+")
@@ -268,16 +278,23 @@ def searched(text: str) -> str:
     """A text that is no JSON, or broken JSON, without what looks like a secret's value and without URLs' secrets."""
     if _SCHEME_END.search(text):
         text = re.sub(r'[^"]+', lambda found: _without_url_secrets(found[0]), text)
-    if _STEMS.search(text):
+    if _may_name(text):
         text = _without_assigned(text)
     return text
 
 
 def hides_names(text: str) -> bool:
     """Whether somewhere in a text a secret is named, or letters are escaped, which nobody needs to do."""
-    return _STEMS.search(text) is not None and (
-        _ESCAPED_LETTER.search(text) is not None or any(names_secret(run) for run in _runs(text))
+    return _may_name(text) and (
+        _ESCAPED_LETTER.search(text) is not None
+        or any(number == MAX_RUNS or names_secret(run) for number, run in enumerate(_runs(text)))
     )
+
+
+def _may_name(text: str) -> bool:
+    """Whether a secret may be named at all. A millisecond or two for a megabyte."""
+    lowered = text.lower()
+    return any(stem in lowered for stem in _STEMS)
 
 
 def _runs(text: str) -> Iterator[str]:
@@ -292,8 +309,11 @@ def _without_assigned(text: str) -> str:
     """Without the values of names of secrets; where one is named anywhere, also without those of ``value``."""
     suspect = hides_names(text)
     parts: list[str] = []
-    done = at = 0
+    done = at = looked_at = 0
     while (found := _ASSIGNED.search(text, at)) is not None:
+        looked_at += 1
+        if looked_at > MAX_ASSIGNED:
+            return "".join((*parts, text[done : found.start()], REDACTED))
         before = _NAME_BEFORE.search(text, max(done, found.start() - MAX_NAME), found.start())
         name = before[0] if before is not None else ""
         if names_secret(name) or (suspect and words(name)[-1:] == ("value",)):

@@ -65,6 +65,8 @@ class Flag(StrEnum):
     """errorCode and status contradict each other (OCPP.md B7.2)."""
     TRANSACTION_OPEN = "transaction-open"
     """Available was reported while a transaction is open on the connector: its stop may be lost (OCPP.md B7.5)."""
+    UNREAD = "unread"
+    """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
     SERIAL_CHANGED = "serial-changed"
     """The same identity booted with another serial number."""
 

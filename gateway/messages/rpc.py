@@ -9,17 +9,20 @@
   ``MAX_LENIENT`` bytes.
 * Of duplicate keys the last one counts.
 * Integers are exact within 64 bits (a transactionId of 2^63 − 1 is read as such, mh#617); larger ones become floats.
-* Nesting deeper than ``MAX_DEPTH`` is malformed.
+* Nesting and the number of values are bounded (``gateway.messages.bounds``) before anything reads them. A CALL that has
+  to be recorded is then handed on as it is (``Unread``); all else beyond the bounds is malformed.
 """
 
 import json
 import re
+from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from gateway.domain.values import JSON
+from gateway.messages.bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, SMALL_BYTES, Scan
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
@@ -32,15 +35,18 @@ MAX_ECHOED_ID = 255
 MAX_DESCRIPTION = 255
 """J §4.2.3: errorDescription."""
 
-MAX_DEPTH = 32
-"""The deepest 1.6 message nests 7 levels; the rest is room for vendors' data. orjson writes no more than 254."""
-
 MAX_LENIENT = 64 * 1024
 """Bytes. A whole message of 1 MiB would take the lenient reader 0.4 s, in which no other charger is served; this is
 ten times what a message of today's chargers has."""
 
-_HEAD = re.compile(rb'\s*\[\s*([234])\s*,\s*"([^"\\\x00-\x1f]{1,36})"')
-"""The beginning of a frame that is broken further on: enough to know whom it concerns (OCPP.md quirk 33)."""
+MAX_HEAD = 4096
+"""Bytes in which the id and the action of a frame must end for a frame that can't be read to be known by them: an id of
+``MAX_ECHOED_ID`` characters, each of them escaped as two surrogates, and more."""
+
+_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*([234])[ \t\r\n]*,[ \t\r\n]*(?=")')
+_NEXT_TEXT = re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=")')
+_JSON = json.JSONDecoder()
+"""The beginning of a frame that can't be read as a whole: enough to know what it concerns (OCPP.md quirk 33)."""
 
 
 @frozen
@@ -94,20 +100,100 @@ class Malformed:
     code: str = "FormationViolation"
 
 
-Frame: TypeAlias = Call | CallResult | CallError | Ignored | Malformed
+@frozen
+class Unread:
+    """A CALL that has to be recorded, and is beyond the bounds or the lenient reader: its payload was not read.
+
+    ``data`` is the whole message as sent; ``reason`` carries nothing of the content.
+    """
+
+    message_id: str
+    action: str
+    data: bytes = field(repr=False)
+    reason: str
 
 
-def parse(data: bytes) -> Frame:
+Frame: TypeAlias = Call | CallResult | CallError | Ignored | Malformed | Unread
+
+IsRecorded: TypeAlias = Callable[[str], bool]
+"""Whether a CALL of this action has to be recorded, whatever it holds."""
+
+
+@frozen
+class _Head:
+    """What a frame begins with. ``action``: its third element where that is a text."""
+
+    kind: int
+    message_id: str
+    action: str = ""
+
+
+def _nothing(_: str) -> bool:
+    return False
+
+
+def parse(data: bytes, is_recorded: IsRecorded = _nothing) -> Frame:
     """One text message to a frame. Never raises; the cost is bounded by the length of ``data``."""
+    if len(data) <= SMALL_BYTES:
+        return _read_small(data, is_recorded)
+    turns = reading(data, is_recorded)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as done:
+            frame: Frame = done.value
+            return frame
+
+
+def reading(data: bytes, is_recorded: IsRecorded = _nothing) -> Generator[Scan, None, Frame]:
+    """As ``parse``, in turns: yields wherever something else may be done, each time after a millisecond or two, except
+    that reading the JSON itself is one turn (some 30 ms for the largest message that is read). What it yields is the
+    count so far."""
+    scan = Scan()
+    for at in range(0, len(data), PIECE_BYTES):
+        scan.add(data[at : at + PIECE_BYTES])
+        if scan.deepest > MAX_DEPTH:
+            return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
+        if scan.nodes > MAX_RECORDED_NODES:
+            return _beyond(data, f"more than {MAX_RECORDED_NODES} values", is_recorded)
+        yield scan
+    if scan.nodes > MAX_NODES and not _has_to_be_recorded(_head(data), is_recorded):
+        return _beyond(data, f"more than {MAX_NODES} values", is_recorded)
     try:
-        frame = orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        frame = _read_leniently(data)
-        if frame is None:
-            return _broken(data, f"not JSON: {error.msg}")
+        yield scan
+        value = _read_leniently(data)
+        if value is None:
+            reason = f"not JSON: {error.msg}"
+            # What only the lenient reader takes is whole; what is cut off or garbled, the charger may send better.
+            return _beyond(data, reason, is_recorded if scan.closed and len(data) > MAX_LENIENT else _nothing)
+    yield scan
+    return _frame(value)
+
+
+def _read_small(data: bytes, is_recorded: IsRecorded) -> Frame:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        value = _read_leniently(data)
+        if value is None:
+            return _beyond(data, f"not JSON: {error.msg}", is_recorded if _nests_too_deep(data) else _nothing)
     # Brackets bound the depth from above, and counting them costs next to nothing.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(frame, MAX_DEPTH):
-        return _broken(data, f"nested deeper than {MAX_DEPTH}")
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(value, MAX_DEPTH):
+        return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
+    return _frame(value)
+
+
+def _nests_too_deep(data: bytes) -> bool:
+    """Whether nesting may be why a message could not be read, and not that it is cut off."""
+    scan = Scan()
+    scan.add(data)
+    return scan.deepest > MAX_DEPTH and scan.closed
+
+
+def _frame(frame: JSON) -> Frame:
+    """JSON within the bounds to a frame."""
     if type(frame) is not list or not frame:
         return Malformed("not a JSON array" if type(frame) is not list else "an empty array")
     kind = frame[0]
@@ -170,17 +256,45 @@ def _call_error(frame: list[Any]) -> CallError | Malformed:
     )
 
 
-def _broken(data: bytes, reason: str) -> Malformed:
-    """What can be saved of a frame that can't be read: its kind and id, if it begins like one."""
-    head = _HEAD.match(data)
+def _head(data: bytes) -> _Head | None:
+    """What a frame that can't be read as a whole begins with; None if it begins like no frame."""
+    begin = _HEAD.match(data)
+    if begin is None:
+        return None
+    text = data[begin.end() : begin.end() + MAX_HEAD].decode("utf-8", "replace")
+    try:
+        message_id, at = _JSON.raw_decode(text)
+    except ValueError:
+        return None
+    kind, message_id = int(begin[1]), _without_surrogates(message_id)
+    following = _NEXT_TEXT.match(text, at)
+    try:
+        action = "" if following is None else _JSON.raw_decode(text, following.end())[0]
+    except ValueError:
+        action = ""
+    return _Head(kind, message_id, action)
+
+
+def _has_to_be_recorded(head: _Head | None, is_recorded: IsRecorded) -> bool:
+    return (
+        head is not None
+        and head.kind == CALL
+        and 0 < len(head.message_id) <= MAX_MESSAGE_ID
+        and is_recorded(head.action)
+    )
+
+
+def _beyond(data: bytes, reason: str, is_recorded: IsRecorded) -> Unread | Malformed:
+    """What becomes of a message that is not read: kept as it is if it has to be recorded; else what can be saved of
+    it, its kind and id, if it begins like a frame."""
+    head = _head(data)
     if head is None:
         return Malformed(reason)
-    try:
-        message_id = head[2].decode()
-    except UnicodeDecodeError:
-        return Malformed(reason)
-    kind = int(head[1])
-    return Malformed(reason, message_id, kind == CALL, kind, "GenericError")
+    if _has_to_be_recorded(head, is_recorded):
+        return Unread(head.message_id, head.action, data, reason)
+    if len(head.message_id) > MAX_ECHOED_ID:
+        return Malformed(reason, kind=head.kind)
+    return Malformed(reason, head.message_id, head.kind == CALL, head.kind, "GenericError")
 
 
 def _shortened(value: JSON) -> str:

@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.secrets import (
+    MAX_ASSIGNED,
+    MAX_READ,
+    MAX_RUNS,
     REDACTED,
     is_authorization_key,
     names_secret,
@@ -187,3 +190,27 @@ def test_words_around_a_secret_do_not_uncover_it(name, before, after):
         return  # secrets only as a whole
     joint = name[:1].upper() + name[1:] if before == "My" else name
     assert names_secret(before + joint + after)
+
+
+def test_a_text_with_more_values_than_are_looked_at_ends_hidden() -> None:
+    """What nobody has looked at is not shown; what stands before it is, as ever."""
+    harmless = "a=1," * MAX_ASSIGNED
+    assert shown_text(harmless) == harmless
+    shown = shown_text("password=hush," + "a=1," * (3 * MAX_ASSIGNED) + "pwd=secret1234,b=2")
+    assert shown.startswith(f'password="{REDACTED}",a=1,')
+    assert shown.endswith(REDACTED)
+    assert "secret1234" not in shown
+
+
+def test_a_text_with_more_names_than_are_looked_at_is_suspect() -> None:
+    """Its values are hidden, as where a secret is named."""
+    names = "keyring;" * (MAX_RUNS + 10)
+    assert "hush" in shown_text("keyring;value=hush")
+    assert "hush" not in shown_text(f"{names}value=hush")
+
+
+def test_a_large_json_text_is_searched_and_not_read() -> None:
+    """Half a million values within one text are no more walked than those outside of it."""
+    data = '[{"key":"WifiPassword","value":"hush1234"},' + "1," * MAX_READ + "1]"
+    assert "hush1234" not in shown_text(data)
+    assert "hush1234" not in shown_text(data[:60] + "1]")

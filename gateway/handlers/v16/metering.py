@@ -1,6 +1,7 @@
 """MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
 
 from decimal import Decimal
+from typing import Final
 
 from ocpp.v16 import call
 
@@ -14,6 +15,10 @@ from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.handlers.v16.common import doubts_of, event
 from gateway.messages.v16.addresses import to_address
+
+MAX_TIMES: Final = 500
+"""Times looked at from either end of a list, for the newest of them: a charger lists its samples in one order or the
+other. 1 µs each; a message may hold a hundred thousand."""
 
 
 def query_meter_values(state: ChargePointState, request: Request) -> TransactionQuery | None:
@@ -37,8 +42,9 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     values = as_sent(request, "meterValue")
     raw, time = _newest_time(values, context)
     key = b""
-    if raw is not None:
-        key = repeat_key(request.action, (payload.connector_id, payload.transaction_id, values), time)
+    if raw is not None or request.text:
+        said = request.text or values
+        key = repeat_key(request.action, (payload.connector_id, payload.transaction_id, said), time)
         if state.memory.knows(key):
             return Decision({})
     transaction, inferred = _transaction_of(state, facts, payload.transaction_id, connector, time)
@@ -49,7 +55,11 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     if _implausible(state, connector, registers, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     body = MeterValuesReported(
-        connector, values, None if transaction is None else transaction.transaction_id, payload.transaction_id
+        connector,
+        values,
+        None if transaction is None else transaction.transaction_id,
+        payload.transaction_id,
+        request.text,
     )
     return Decision({}, (event(request, context, body, time, raw, flags, key, registers),))
 
@@ -81,6 +91,8 @@ def as_sent(request: Request, field: str) -> tuple[JSON, ...]:
 def _newest_time(values: tuple[JSON, ...], context: Context) -> tuple[str | None, ReportedTime]:
     """The newest time that can be trusted, else the last one given."""
     newest, known = None, NO_TIME
+    if len(values) > 2 * MAX_TIMES:
+        values = (*values[:MAX_TIMES], *values[-MAX_TIMES:])
     for value in values:
         raw = value.get("timestamp") if isinstance(value, dict) else None
         if isinstance(raw, str):

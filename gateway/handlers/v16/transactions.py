@@ -69,6 +69,7 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
         meter_start=payload.meter_start,
         start_key=_key(payload),
         reservation_id=payload.reservation_id,
+        payload_text=request.text,
     )
     tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
     lost = _lost_to(state, connector, time.trusted if tells and time.trusted is not None else context.now)
@@ -198,6 +199,7 @@ def _stopped(
         id_tag=tag,
         id_tag_status=None if tag is None else authorization.status,
         meter_value=as_sent(request, "transactionData"),
+        payload_text=request.text,
     )
     return event(request, context, body, time, payload.timestamp, flags, _stop_key(payload))
 
@@ -250,5 +252,5 @@ def _orphan(request: Request, context: Context, why: str) -> NewEvent:
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
-    body = TransactionOrphaned(payload.transaction_id, why, request.raw)
+    body = TransactionOrphaned(payload.transaction_id, why, request.text or request.raw)
     return event(request, context, body, time, payload.timestamp, repeat_key=_stop_key(payload))

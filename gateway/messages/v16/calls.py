@@ -7,10 +7,13 @@ The requests are the dataclasses of ``ocpp.v16.call``. Where those are narrower 
 * A name that the class's enum lacks (a kept unknown error code) stays the string that was sent; the enums are strings.
 
 Mending costs some 20 µs a fault, and a message of a megabyte has room for half a million of them: ten seconds in which
-no other charger would be served. A payload of more than ``MAX_MENDED_NODES`` is therefore mended without its meter
-values, which stay as sent; their reader copes with that.
+no other charger would be served. A payload of more than ``MAX_MENDED_NODES`` is therefore mended without its lists and
+objects: meter values stay as sent, and their reader copes with that; nothing else that a charger sends has any.
+
+A message that must be recorded, and has more values than are read, is recorded with what can be made out of it.
 """
 
+import re
 from enum import Enum
 from typing import Any, Final
 
@@ -23,7 +26,8 @@ from ocpp.v16 import call
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.values import JSON, Flag
 from gateway.messages.v16 import schemas
-from gateway.messages.v16.repairs import Fault, Mended, mend
+from gateway.messages.v16.outline import outline
+from gateway.messages.v16.repairs import Fault, Mended, larger, mend
 
 MAX_REASON: Final = 100
 """A charger was seen to drop the connection over a longer CALLERROR (OCPP.md A4.3)."""
@@ -33,6 +37,9 @@ MAX_MENDED_NODES: Final = 1000
 All of them wrong takes it some 30 ms. Where nothing is wrong there is no such limit."""
 
 _VALUES: Final = frozenset({"meterValue", "transactionData"})
+
+_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_BEFORE_PAYLOAD: Final = re.compile(rb"[^,]{0,99},\s*" + _STRING + rb"\s*,\s*" + _STRING + rb"\s*,\s*", re.DOTALL)
 
 _CODES: Final = {
     "required": "ProtocolError",
@@ -68,25 +75,34 @@ def decode_call(message_id: str, action: str, payload: JSON) -> Request | CallRe
         return CallRefused(message_id, "FormationViolation", "the payload is not an object")
     if validator.is_valid(payload):
         return Request(message_id, action, _STRUCTURE[action](payload), payload)
-    mended = (_mend_large if _larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
+    mended = (_mend_large if larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
     if isinstance(mended, Fault):
-        return CallRefused(message_id, _CODES.get(mended.kind, "FormationViolation"), _reason(mended))
+        return CallRefused(message_id, _CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
     request = _STRUCTURE[action](mended.payload)
-    return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations)
+    return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
 
 
-def _larger(payload: JSON, most: int) -> bool:
-    """Whether there are more values in it, nested ones included; stops counting there."""
-    level, found = [payload], 1
-    while level and found <= most:
-        inner: list[Any] = []
-        for each in level:
-            if len(each) > most:
-                return True
-            inner.extend(each.values() if type(each) is dict else each)
-        found += len(inner)
-        level = [each for each in inner if type(each) is dict or type(each) is list]
-    return found > most
+def decode_unread(message_id: str, action: str, message: bytes) -> Request:
+    """A CALL of ``NEVER_REFUSED``'s whose payload was not read (``rpc.Unread``): its plain fields, and its text."""
+    payload = _payload_of(message)
+    fields = {name: value for name, value in outline(payload).items() if name in schemas.REQUEST_FIELDS[action]}
+    mended = mend(action, fields, schemas.REQUESTS[action])
+    assert isinstance(mended, Mended), "these are never refused"
+    return Request(
+        message_id,
+        action,
+        _STRUCTURE[action](mended.payload),
+        fields,
+        (Flag.DEVIATES, Flag.UNREAD),
+        tuple(dict.fromkeys(("unread", *mended.deviations))),
+        text=payload.decode("utf-8", "replace"),
+    )
+
+
+def _payload_of(message: bytes) -> bytes:
+    """The text of a CALL's payload: what follows its action, without the bracket that ends the frame."""
+    head = _BEFORE_PAYLOAD.match(message)
+    return message[0 if head is None else head.end() :].rstrip().removesuffix(b"]").rstrip()
 
 
 def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Validator) -> Mended | Fault:
@@ -96,11 +112,18 @@ def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.D
     if len(fields) < len(payload):
         deviations += ("extra-property",)
     values = {name: fields[name] for name in _VALUES & fields.keys() if isinstance(fields[name], list)}
-    mended = mend(action, fields | {name: [] for name in values}, validator)
+    others = {name: _emptied(value) for name, value in fields.items() if name not in values}
+    mended = mend(action, others | {name: [] for name in values}, validator)
     if isinstance(mended, Fault):
         return mended
-    others = (each for each in mended.deviations if each != "no-samples")
-    return Mended(mended.payload | values, tuple(dict.fromkeys((*deviations, *others))))
+    names = (each for each in mended.deviations if each != "no-samples")
+    kept = {n: fields[n] for n, value in others.items() if value is not fields[n] and mended.payload.get(n) == value}
+    return Mended(mended.payload | values | kept, tuple(dict.fromkeys((*deviations, *names))), mended.faults)
+
+
+def _emptied(value: JSON) -> JSON:
+    """As wrong as a list or an object that it stands for, and nothing to walk through."""
+    return [] if type(value) is list else {} if type(value) is dict else value
 
 
 def _reason(fault: Fault) -> str:

@@ -18,7 +18,7 @@ from gateway.domain.secrets import REDACTED, shown_data, shown_location, shown_s
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 from gateway.messages.v16.addresses import to_address
-from gateway.messages.v16.repairs import Fault, mend
+from gateway.messages.v16.repairs import Fault, larger, mend
 from gateway.messages.v16.schemas import CONFIRMATIONS
 
 INVALID_CONFIRMATION: Final = "InvalidConfirmation"
@@ -26,6 +26,10 @@ INVALID_CONFIRMATION: Final = "InvalidConfirmation"
 
 MAX_CODE: Final = 60
 """The longest of the specification has 29 characters; a vendor's own may be longer."""
+
+MAX_MENDED_NODES: Final = 4096
+"""Values in a confirmation, nested ones included, that the repair lane goes into: a thousand configuration keys, three
+times as many as the largest chargers have. All of them wrong takes it some 30 ms."""
 
 MAX_DESCRIPTION: Final = 255
 MAX_DETAILS: Final = 1000
@@ -43,6 +47,8 @@ def decode_answer(command: c.Command, payload: JSON) -> ReadAnswer:
     deviations: tuple[str, ...] = ()
     validator = CONFIRMATIONS[operation]
     if not validator.is_valid(payload):
+        if larger(payload, MAX_MENDED_NODES):
+            return _invalid("the payload breaks its schema, and is too large to be mended")
         mended = mend(operation, payload, validator)
         if isinstance(mended, Fault):
             return _invalid(f"{mended.name} breaks its schema ({mended.kind})")

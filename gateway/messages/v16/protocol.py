@@ -43,6 +43,9 @@ class Protocol16:
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
         return calls.decode_call(call_id, action, payload)
 
+    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request:
+        return calls.decode_unread(call_id, action, message)
+
     def query(self, state: ChargePointState, request: Request) -> Query | None:
         return self.handlers[request.action].query(state, request)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.domain.values import JSON
 
@@ -45,6 +45,8 @@ class Fault:
     value: Any
     limit: Any = None
     """The types, options or bound that the schema asks for."""
+    before: int = 0
+    """How many faults were looked at before this one was found to be beyond repair."""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,8 @@ class Mended:
 
     payload: dict[str, Any]
     deviations: tuple[str, ...]
+    faults: int = 0
+    """How many there were, in all rounds together."""
 
 
 MAX_ROUNDS: Final = 5
@@ -303,17 +307,20 @@ def mend(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Va
     mended = orjson.loads(orjson.dumps(payload))  # a copy; twenty times as fast as copy.deepcopy
     deviations: dict[str, None] = {}
     fault = Fault("type", (), payload)
+    looked_at = 0
     for _ in range(MAX_ROUNDS):
         done: set[Path] = set()
         dropped: list[Path] = []
         kept = True
-        for fault in faults(mended, validator):
+        found = faults(mended, validator)
+        looked_at += len(found)
+        for fault in found:
             if fault.path in done:
                 continue  # a later round sees what the first mend made of it
             done.add(fault.path)
             deviation, value = _mend_one(action, fault)
             if value is Mend.REFUSE:
-                return fault
+                return evolve(fault, before=looked_at)
             deviations[deviation] = None
             if value is Mend.DROP:
                 dropped.append(fault.path)
@@ -323,8 +330,22 @@ def mend(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Va
         for path in sorted(dropped, key=_deepest_last_first, reverse=True):
             del _container(mended, path)[path[-1]]
         if kept:
-            return Mended(mended, tuple(deviations))
-    return fault
+            return Mended(mended, tuple(deviations), looked_at)
+    return evolve(fault, before=looked_at)
+
+
+def larger(payload: JSON, most: int) -> bool:
+    """Whether there are more values in it, nested ones included; stops counting there."""
+    level, found = [payload], 1
+    while level and found <= most:
+        inner: list[Any] = []
+        for each in level:
+            if len(each) > most:
+                return True
+            inner.extend(each.values() if type(each) is dict else each)
+        found += len(inner)
+        level = [each for each in inner if type(each) is dict or type(each) is list]
+    return found > most
 
 
 def faults(payload: JSON, validator: jsonschema_rs.Draft4Validator) -> list[Fault]:

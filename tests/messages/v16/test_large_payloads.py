@@ -5,11 +5,15 @@ import time
 
 import pytest
 
+from gateway.domain.commands import ChargerError, ConfigurationAnswer, GetConfiguration
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.readings import samples
 from gateway.domain.values import Flag
+from gateway.messages.bounds import MAX_NODES, MAX_RECORDED_NODES
 from gateway.messages.rpc import MAX_LENIENT, Call, CallResult, Malformed, parse
 from gateway.messages.v16.calls import MAX_MENDED_NODES, decode_call
+from gateway.messages.v16.decode import INVALID_CONFIRMATION, decode_answer
+from gateway.messages.v16.repairs import NEVER_REFUSED
 from tests.support.harness import EPOCH
 
 MEGABYTE = 1024 * 1024
@@ -20,9 +24,15 @@ SECONDS = 1.5
 T = "2024-05-01T10:00:00Z"
 
 
-def filled(before: str, item: str, after: str) -> bytes:
-    """A message of one megabyte with as many items as go into it."""
-    return (before + ",".join([item] * ((MEGABYTE - 200) // (len(item) + 1))) + after).encode()
+def filled(before: str, item: str, after: str, most: int = MEGABYTE) -> bytes:
+    """A message of up to one megabyte with as many items as go into it, or as have so many values."""
+    values = 1 + sum(map(item.count, "{[,"))
+    count = min((MEGABYTE - 200) // (len(item) + 1), most // values)
+    return (before + ",".join([item] * count) + after).encode()
+
+
+def is_recorded(action: str) -> bool:
+    return action in NEVER_REFUSED
 
 
 METER_VALUES = '[2,"1","MeterValues",{"connectorId":1,"meterValue":['
@@ -30,23 +40,23 @@ ONE_TIME = METER_VALUES + f'{{"timestamp":"{T}","sampledValue":['
 STOP = f'[2,"1","StopTransaction",{{"transactionId":1,"meterStop":5,"timestamp":"{T}","transactionData":['
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        filled(METER_VALUES, "{}", "]}]"),
-        filled(METER_VALUES, "0", "]}]"),
-        filled(METER_VALUES, '{"a":[{}]}', "]}]"),
-        filled(ONE_TIME, '{"value":1}', "]}]}]"),
-        filled(ONE_TIME, "{}", "]}]}]"),
-        filled(ONE_TIME, '{"value":"1","unit":"wh"}', "]}]}]"),
-        filled(STOP, "{}", "]}]"),
-    ],
-    ids=["empty-objects", "numbers", "nested", "number-values", "empty-samples", "spellings", "stop"],
-)
+WRONG = {
+    "empty-objects": (METER_VALUES, "{}", "]}]"),
+    "numbers": (METER_VALUES, "0", "]}]"),
+    "nested": (METER_VALUES, '{"a":[{}]}', "]}]"),
+    "number-values": (ONE_TIME, '{"value":1}', "]}]}]"),
+    "empty-samples": (ONE_TIME, "{}", "]}]}]"),
+    "spellings": (ONE_TIME, '{"value":"1","unit":"wh"}', "]}]}]"),
+    "stop": (STOP, "{}", "]}]"),
+}
+"""Wrong in every place: what is before, the item, what is after."""
+
+
+@pytest.mark.parametrize("data", [filled(*parts, MAX_RECORDED_NODES - 20) for parts in WRONG.values()], ids=WRONG)
 def test_a_megabyte_of_wrong_meter_values_is_kept_as_sent_within_a_bounded_time(data):
     """Never refused (OCPP.md A4.2), and flagged; the values themselves stay as they came."""
     begin = time.process_time()
-    frame = parse(data)
+    frame = parse(data, is_recorded)
     assert isinstance(frame, Call)
     request = decode_call("1", frame.action, frame.payload)
     assert time.process_time() - begin < SECONDS
@@ -96,10 +106,23 @@ def test_a_megabyte_of_extra_fields_is_dropped_within_a_bounded_time(action, pay
     assert isinstance(request, Request if kept else CallRefused)
 
 
+def test_a_large_confirmation_that_is_wrong_everywhere_is_not_mended():
+    """What the largest real ones have is; beyond it a command fails rather than hold up everybody."""
+
+    def answer(keys: int) -> object:
+        entries = [{"key": f"k{n}", "readonly": "false", "value": "x"} for n in range(keys)]
+        return decode_answer(GetConfiguration(), {"configurationKey": entries}).answer
+
+    assert isinstance(answer(1000), ConfigurationAnswer)
+    refused = answer(8000)
+    assert isinstance(refused, ChargerError)
+    assert refused.code == INVALID_CONFIRMATION
+
+
 @pytest.mark.parametrize("item", ["[]", "{}", '{"a":0}', "1"])
 def test_the_depth_of_a_wide_frame_is_told_within_a_bounded_time(item):
     """Wide is not deep."""
-    data = filled('[3,"x",[', item, "]]")
+    data = filled('[3,"x",[', item, "]]", MAX_NODES - 20)
     begin = time.process_time()
     assert isinstance(parse(data), CallResult)
     assert time.process_time() - begin < SECONDS
