@@ -15,10 +15,12 @@ from gateway.router.router import Router
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
+from gateway.session.lines import FaultLines
 from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
 from gateway.session.silence import Watch
+from gateway.session.turns import Turns
 from gateway.store.api import Opened, RemoveCredentials, Store
 from gateway.transport.api import Transport
 
@@ -62,6 +64,8 @@ class Chargers:
         self._recorder = recorder
         self._watch = watch
         self._endings = Endings()
+        self._turns = Turns()
+        self._lines = FaultLines()
         self._boot_configuration = boot_configuration
         self.draining = False
 
@@ -129,6 +133,8 @@ class Chargers:
             observer=self._observer,
             watch=self._watch,
             endings=self._endings,
+            turns=self._turns,
+            lines=self._lines,
             boot_configuration=self._boot_configuration,
         )
 

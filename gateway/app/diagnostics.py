@@ -30,6 +30,10 @@ class Diagnostics:
         """As ``Observer.count``."""
         self._metrics.count(what, label)
 
+    def too_large(self, charge_point: str, size: int) -> None:
+        """As ``Observer.too_large``."""
+        self._metrics.too_large(charge_point, size)
+
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         """As ``Observer.deviated``."""
         self._metrics.deviated(charge_point, boot, deviations)

@@ -114,6 +114,13 @@ class RecordedTransport:
     def last_heard(self) -> float:
         return self._transport.last_heard
 
+    @property
+    def last_said(self) -> float:
+        return self._transport.last_said
+
+    def charge(self, messages: int) -> None:
+        self._transport.charge(messages)
+
     async def receive(self) -> bytes:
         try:
             data = await self._transport.receive()

@@ -13,13 +13,20 @@ MAX_LABELS = 500
 fixed vocabularies, so this is only a guard against a mistake of ours."""
 
 
+MAX_CHARGE_POINTS = 100
+"""Charge points whose messages are too large that are shown by name; the others together as ``other``. One is enough to
+look into it; a thousand names would weigh on who reads the metrics."""
+
+
 class Metrics:
     """Counts, and gauges that are read at the time of asking. ``count`` is for the Trio loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._counts: dict[tuple[str, str], int] = {}
+        self._too_large: dict[str, tuple[int, int]] = {}
         self.registry.register(_Happenings(self._counts))
+        self.registry.register(_TooLarge(self._too_large))
 
     def count(self, what: str, label: str = "") -> None:
         """Count one."""
@@ -34,6 +41,14 @@ class Metrics:
         """Count by name alone: makes and firmwares are as many as chargers care to tell."""
         for deviation in deviations:
             self.count("deviations", deviation)
+
+    def too_large(self, charge_point: str, size: int) -> None:
+        """Count a message that was beyond the limit, by its charge point, and note its bytes."""
+        known = self._too_large
+        if charge_point not in known and len(known) >= MAX_CHARGE_POINTS:
+            charge_point = "other"
+        known[charge_point] = known.get(charge_point, (0, 0))[0] + 1, size
+        self.count("messages_too_large")
 
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Show a value that is read, in another thread, whenever somebody asks."""
@@ -61,6 +76,28 @@ class _Happenings(Collector):
 
     def _family(self) -> CounterMetricFamily:
         return CounterMetricFamily("gateway_happenings", "What happened, by kind.", labels=("what", "label"))
+
+
+class _TooLarge(Collector):
+    """By charge point: how many messages, and the bytes of the last one."""
+
+    def __init__(self, known: dict[str, tuple[int, int]]) -> None:
+        self._known = known
+
+    def collect(self) -> Iterator[Metric]:
+        count, size = self.describe()
+        for charge_point, (times, last) in tuple(self._known.items()):
+            count.add_metric((charge_point,), times)
+            size.add_metric((charge_point,), last)
+        yield count
+        yield size
+
+    def describe(self) -> tuple[CounterMetricFamily, GaugeMetricFamily]:
+        labels = ("charge_point",)
+        return (
+            CounterMetricFamily("gateway_messages_too_large", "Messages beyond the limit.", labels=labels),
+            GaugeMetricFamily("gateway_message_too_large_bytes", "The last one's size.", labels=labels),
+        )
 
 
 class _Gauge(Collector):

@@ -12,7 +12,7 @@ import trio
 
 from gateway import signals
 from gateway.app import logs
-from gateway.app.admission import Admission
+from gateway.app.admission import Admission, Principal
 from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.app.chargers import Chargers
 from gateway.app.clock import PatientClock
@@ -42,7 +42,9 @@ from gateway.session.limits import SessionLimits
 from gateway.session.provisioning import DesiredKey
 from gateway.session.silence import Watch
 from gateway.store.sqlite.store import SqliteStore
+from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
+from gateway.transport.large import LargePlace
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
 from gateway.transport.probe import require_cheap_groups
@@ -154,6 +156,9 @@ class Gateway:
         )
         self.addresses = Addresses(sessions.shared_addresses)
         self.watch = Watch()
+        limits = connection_limits(sessions)
+        self.accounts = Accounts(limits)
+        self.large = LargePlace(limits.message_seconds)
         self.chargers = Chargers(
             router=self.router,
             journal=journal,
@@ -219,6 +224,10 @@ class Gateway:
             "gateway_retention_waiting", "1 while nothing goes by age.", lambda: float(self.retention.waits)
         )
         self.metrics.gauge("gateway_waiting", "Connections without a place for a handshake yet.", self._waiting)
+        self.metrics.gauge("gateway_accounts", "Budgets kept of chargers.", lambda: len(self.accounts))
+        self.metrics.gauge(
+            "gateway_large_messages_waiting", "Chargers whose large message waits its turn.", lambda: self.large.waiting
+        )
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 
     def try_groups(self) -> None:
@@ -244,6 +253,9 @@ class Gateway:
             slowed=lambda what: self.metrics.count("slowed", what),
             addresses=self.addresses,
             may_wait=lambda: self.capacity.may_wait // len(self._settings.listeners),
+            identity_of=identity_of,
+            accounts=self.accounts,
+            large=self.large,
             observe=self.diagnostics.connection_over,
         )
 
@@ -506,12 +518,19 @@ class Gateway:
                 scope.cancel()
 
 
+def identity_of(principal: object) -> str:
+    """Whose connection it is."""
+    assert isinstance(principal, Principal)
+    return principal.identity
+
+
 def session_limits(settings: SessionSettings) -> SessionLimits:
     """The session's part of the settings."""
     return SessionLimits(
         heartbeat_interval=settings.heartbeat_interval,
         retry_interval=settings.retry_interval,
         silence=settings.silence_seconds,
+        ping_interval=settings.ping_seconds,
         ping_grace=settings.ping_grace_seconds,
         call_timeout=settings.call_timeout_seconds,
         call_queue=settings.call_queue_limit,

@@ -20,7 +20,7 @@ from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import Journal, Observer
 from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Write, WriteResult
-from gateway.transport.api import Transport
+from gateway.transport.api import ConnectionClosed, Transport
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ class Ending:
     reason: str
     initiator: str
     code: int
+    message_bytes: int = 0
 
 
 class Core:
@@ -79,11 +80,18 @@ class Core:
     def identity(self) -> str:
         return self.state.identity
 
-    def end(self, reason: str, *, initiator: str = "local", code: int = CLOSE_NORMAL) -> None:
+    def end(self, reason: str, *, initiator: str = "local", code: int = CLOSE_NORMAL, message_bytes: int = 0) -> None:
         """End the session soon. Callable from any task of the loop, any number of times; the first reason counts."""
         if self.ending is None:
-            self.ending = Ending(reason, initiator, code)
+            self.ending = Ending(reason, initiator, code, message_bytes)
             self.scope.cancel()
+            if message_bytes:
+                self.observer.too_large(self.identity, message_bytes)
+
+    def connection_closed(self, closed: ConnectionClosed) -> None:
+        """End the session because its connection has ended."""
+        reason = "message-too-large" if closed.too_large else "closed"
+        self.end(reason, initiator=closed.initiator, code=closed.code, message_bytes=closed.too_large)
 
     async def commit(self, events: tuple[NewEvent, ...], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
         """Commit events; the state has them when this returns, and those of other tasks in the order of the commits.

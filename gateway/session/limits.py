@@ -14,6 +14,9 @@ class SessionLimits:
     silence: float = 330.0
     """Nothing heard for so long: a ping. More than the heartbeat interval, or chargers that are merely punctual
     would flap (OCPP.md A6.5)."""
+    ping_interval: float = 50.0
+    """Nothing sent for so long: a ping, so that the charger and what lies between hear something. Some chargers give up
+    after 110 s, some routers after 60; 0 sends none."""
     ping_grace: float = 30.0
     """Nothing heard for so long after that ping either: the end. Longer than a mobile link's worst round trip."""
     call_timeout: float = 40.0

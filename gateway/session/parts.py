@@ -37,6 +37,6 @@ class Parts:
         try:
             await fn(*args)
         except ConnectionClosed as closed:
-            self._core.end("closed", initiator=closed.initiator, code=closed.code)
+            self._core.connection_closed(closed)
         except SessionOver:
             pass  # it has said so to the core, and everything else is being cancelled

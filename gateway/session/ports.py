@@ -48,6 +48,10 @@ class Observer(Protocol):
         charge point last told of its make."""
         ...
 
+    def too_large(self, charge_point: str, size: int) -> None:
+        """A message of so many bytes was beyond the limit, and has ended its connection."""
+        ...
+
 
 class NoObserver:
     """Counts nothing."""
@@ -56,4 +60,7 @@ class NoObserver:
         """Forget it."""
 
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
+        """Forget it."""
+
+    def too_large(self, charge_point: str, size: int) -> None:
         """Forget it."""

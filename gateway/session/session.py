@@ -26,17 +26,20 @@ from gateway.domain.values import Clock, Registration, new_id
 from gateway.domain.vendor_data import REJECTED
 from gateway.errors import StoreUnavailable
 from gateway.messages import rpc
+from gateway.messages.bounds import SMALL_BYTES
 from gateway.session.calls import Calls
 from gateway.session.commands import Commands, Unfinished
 from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
+from gateway.session.lines import FaultLines
 from gateway.session.parts import Parts
 from gateway.session.ports import Journal, Observer
 from gateway.session.provisioning import DesiredKey, provision
 from gateway.session.readiness import Readiness
 from gateway.session.silence import Silence, Watch
+from gateway.session.turns import Turns, cost_of_faults
 from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
 from gateway.transport.api import ConnectionClosed, Transport
 
@@ -51,10 +54,6 @@ NO_FACTS = Facts()
 MAX_ASIDE = 4
 """Vendors' data of one charger that wait for a service at once; further ones are told Rejected. A charger has one CALL
 under way (J §4.1.1): more mean that it gave up waiting, or never does."""
-
-MAX_LOGGED_FAULTS = 20
-"""Malformed messages and failed handlers of one session that are logged; further ones are counted only, for the charger
-decides how many there are."""
 
 SETTLED_ALREADY = ("replaced", "deleted")
 """Ends that the store has settled in the same transaction that brought them about."""
@@ -93,6 +92,8 @@ class Session:
         observer: Observer,
         watch: Watch,
         endings: Endings,
+        turns: Turns | None = None,
+        lines: FaultLines | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),
     ) -> None:
         self._core = Core(
@@ -117,11 +118,13 @@ class Session:
         self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
         self._watch = watch
         self._endings = endings
+        self._turns = Turns() if turns is None else turns
+        self._lines = FaultLines() if lines is None else lines
         self._has_turn = False
         self.unrecorded: Unrecorded | None = None
         """Once it is over: what of its end is not on the books."""
+        self._reads_large = False
         self._bad_messages = 0
-        self._faults_logged = 0
         self._provisioned = False
         self._aside = 0
         self._under_way: bytes | None = None
@@ -184,6 +187,7 @@ class Session:
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
         finally:
+            self._turn_over()
             self._watch.remove(watched)
             self._parts.cease()
             try:
@@ -196,23 +200,40 @@ class Session:
     # --- reading ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        receive = self._core.transport.receive
+        transport, is_recorded = self._core.transport, self._core.protocol.is_transaction_message
         try:
             while True:
-                frame = rpc.parse(await receive())
+                data = await transport.receive()
+                if len(data) <= SMALL_BYTES:
+                    frame = rpc.parse(data, is_recorded)
+                else:
+                    await self._until_answered()
+                    frame, cost = await self._turns.read(data, is_recorded)
+                    self._reads_large = True
+                    transport.charge(cost)
+                del data  # a message of megabytes is not kept until the next one comes
                 if self._under_way:
                     await self._until_answered()
                 await self._handle(frame)
+                del frame
+                if self._reads_large and self._under_way is None:
+                    self._turn_over()
         except ConnectionClosed as closed:
             await self._endings.turn()  # who ends it meanwhile for another reason doesn't wait for that
             self._has_turn = True
-            self._core.end("closed", initiator=closed.initiator, code=closed.code)
+            self._core.connection_closed(closed)
         except SessionOver:
             pass  # it has said so to the core
 
+    def _turn_over(self) -> None:
+        """Nothing is held any more of the large message that was read last, if it was one."""
+        if self._reads_large:
+            self._reads_large = False
+            self._turns.over()
+
     async def _handle(self, frame: rpc.Frame) -> None:
         match frame:
-            case rpc.Call():
+            case rpc.Call() | rpc.Unread():
                 self._bad_messages = 0
                 await self._answer(frame)
             case rpc.CallResult() | rpc.CallError():
@@ -225,8 +246,12 @@ class Session:
 
     async def _bad(self, frame: rpc.Malformed) -> None:
         self._core.observer.count("malformed_messages")
-        if self._worth_a_line():
-            log.info("malformed message", charge_point=self._core.identity, reason=frame.reason)
+        unwritten = self._lines.take(self._core.identity)
+        if unwritten is not None:
+            log.info(
+                "malformed message", charge_point=self._core.identity, reason=frame.reason, unlogged_before=unwritten
+            )
+        self._turn_over()
         if frame.answerable and frame.message_id is not None:
             await self._core.transport.send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
         elif frame.kind != rpc.CALL:
@@ -236,13 +261,9 @@ class Session:
             self._core.end("protocol", code=CLOSE_POLICY)
             raise SessionOver("protocol")
 
-    def _worth_a_line(self) -> bool:
-        self._faults_logged += 1
-        return self._faults_logged <= MAX_LOGGED_FAULTS
-
     # --- a charger's CALL -------------------------------------------------------------------------------------
 
-    async def _answer(self, call: rpc.Call) -> None:
+    async def _answer(self, call: rpc.Call | rpc.Unread) -> None:
         core = self._core
         boots = core.protocol.allowed_before_acceptance(call.action)
         if not boots and not core.state.accepted and call.action not in self._commands.solicited:
@@ -253,7 +274,9 @@ class Session:
             return
         if boots:
             self._readiness.hold()
-        request = core.protocol.decode_call(call.message_id, call.action, call.payload)
+        request = self._decoded(call)
+        if request.faults:
+            core.transport.charge(cost_of_faults(request.faults))
         if isinstance(request, CallRefused):
             core.observer.count("calls_refused", request.code)
             reply: bytes | None = rpc.encode_call_error(request.message_id, request.code, request.description)
@@ -262,6 +285,7 @@ class Session:
             reply = await self._reply(request, waits=boots)
         if reply is None:
             return
+        self._turn_over()  # who doesn't read its answers holds up nobody
         await core.transport.send(reply)
         if boots:
             # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
@@ -271,6 +295,13 @@ class Session:
                 self._start_provisioning(ask_status=False)
         else:
             self._readiness.message_handled()
+
+    def _decoded(self, call: rpc.Call | rpc.Unread) -> Request | CallRefused:
+        core = self._core
+        if isinstance(call, rpc.Call):
+            return core.protocol.decode_call(call.message_id, call.action, call.payload)
+        core.observer.count("unread_messages", call.action)
+        return core.protocol.decode_unread(call.message_id, call.action, call.data)
 
     async def _reply(
         self, request: Request, facts: Facts | None = None, received: datetime | None = None, *, waits: bool = True
@@ -289,8 +320,11 @@ class Session:
         except Exception:
             if core.protocol.is_transaction_message(request.action):
                 raise  # no reply: the charger keeps the message, which a CALLERROR might make it give up
-            if self._worth_a_line():
-                log.exception("handler failed", charge_point=core.identity, action=request.action)
+            unwritten = self._lines.take(core.identity)
+            if unwritten is not None:
+                log.exception(
+                    "handler failed", charge_point=core.identity, action=request.action, unlogged_before=unwritten
+                )
             core.observer.count("handler_failures", request.action)
             return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
         finally:
@@ -335,12 +369,13 @@ class Session:
         """What the charger said is on disk: tell it so, at once and in the journal's own task. Or the session ends."""
         assert self._under_way is not None
         core = self._core
+        self._turn_over()
         try:
             if core.settled(write, result) and not core.transport.send_nowait(self._under_way):
                 self._parts.start(self._flush_answer)  # who doesn't read its answers is not read from
                 return
         except ConnectionClosed as closed:
-            core.end("closed", initiator=closed.initiator, code=closed.code)
+            core.connection_closed(closed)
         except Exception:
             # This is the journal's task, not the session's: its broad handler can't see a bug in here.
             log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
@@ -449,6 +484,7 @@ class Session:
             initiator=ending.initiator,
             code=ending.code,
             recorded=recorded,
+            **({"message_bytes": ending.message_bytes} if ending.message_bytes else {}),
         )
 
     async def _read_back(self, unfinished: Unfinished) -> None:
@@ -466,7 +502,9 @@ class Session:
         core = self._core
         now = core.clock()
         heard = now - timedelta(seconds=trio.current_time() - self.last_heard)
-        disconnected = NewEvent(ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard), now)
+        disconnected = NewEvent(
+            ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes), now
+        )
         with trio.move_on_after(core.limits.end_deadline):
             try:
                 await core.journal.commit(Append(core.identity, self.epoch, (*settled, disconnected)))

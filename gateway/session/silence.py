@@ -99,31 +99,44 @@ class Watch:
 
 
 class Silence:
-    """One session's: what is heard of it, and what is done when that is nothing (OCPP.md A6.5)."""
+    """One session's: what is heard of it, and what is done when that is nothing (OCPP.md A6.5); and what it hears of
+    the gateway, for some chargers give up a connection on which nothing has come for two minutes."""
 
-    __slots__ = ("_core", "_parts", "_pinged_at")
+    __slots__ = ("_core", "_kept_alive_at", "_parts", "_pinged_at")
 
     def __init__(self, core: Core, parts: Parts) -> None:
         self._core = core
         self._parts = parts
         self._pinged_at = -math.inf
+        self._kept_alive_at = -math.inf
 
     def due(self) -> float:
-        """When nothing more may have been heard. Every frame moves it."""
+        """When there is something to do, if nothing happens until then. Every frame moves it."""
+        return min(self._silent_at(), self._quiet_at())
+
+    def _silent_at(self) -> float:
+        """When nothing more may have been heard."""
         heard, limits = self._core.transport.last_heard, self._core.limits
         return self._pinged_at + limits.ping_grace if self._pinged_at > heard else heard + limits.silence
+
+    def _quiet_at(self) -> float:
+        """When the charger must hear something again."""
+        interval = self._core.limits.ping_interval
+        return max(self._core.transport.last_said, self._kept_alive_at) + interval if interval else math.inf
 
     def look(self) -> float:
         """As ``Look``: silence brings a ping, further silence the end."""
         core, now = self._core, trio.current_time()
-        if now < self.due():
-            return self.due()
-        if self._pinged_at > core.transport.last_heard:
-            core.observer.count("silent_sessions")
-            core.end("silent", code=CLOSE_GOING_AWAY)
-            return math.inf
-        self._pinged_at = now
-        self._parts.start(self._ping)
+        if now >= self._silent_at():
+            if self._pinged_at > core.transport.last_heard:
+                core.observer.count("silent_sessions")
+                core.end("silent", code=CLOSE_GOING_AWAY)
+                return math.inf
+            self._pinged_at = self._kept_alive_at = now
+            self._parts.start(self._ping)
+        elif now >= self._quiet_at():
+            self._kept_alive_at = now
+            self._parts.start(self._ping)
         return self.due()
 
     async def _ping(self) -> None:

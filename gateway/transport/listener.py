@@ -14,8 +14,8 @@ import structlog
 import trio
 from attrs import frozen
 
-from gateway.transport.addresses import Addresses
 from gateway.transport.accounts import Accounts
+from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
@@ -110,7 +110,6 @@ class Listener:
         self._identity_of = identity_of
         self._accounts = Accounts(self.limits) if accounts is None else accounts
         self._large = LargePlace(self.limits.message_seconds) if large is None else large
-        self._places = _Places(self.limits)
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._poller: Poller | None = None
@@ -216,17 +215,10 @@ class Listener:
                         limits=self.limits,
                         slowed=self._slowed,
                         turn=partial(self._turns.take, visitor.lane),
+                        large=self._large,
                     )
                     visitor.progress = connection
                     accept = await self._open(connection, address, visitor)
-                connection = Connection(
-                    accepted.link,
-                    TlsRecords(self._tls.context),
-                    address=(address, accepted.port),
-                    limits=self.limits,
-                    slowed=self._slowed,
-                    large=self._large,
-                )
             finally:
                 self._places.leave(visitor)
             if visitor.scope.cancelled_caught:

@@ -104,6 +104,19 @@ async def _(harness: Harness, sessions: SessionSettings) -> None:
         assert transport.pings == 1
 
 
+@virtually("ping_seconds", 17.0)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.add_charge_point(registration=Registration.PENDING)
+    transport = FakeTransport()
+    async with harness.connected(transport=transport):
+        await trio.sleep(16.9)
+        assert transport.pings == 0
+        await trio.sleep(0.2)
+        assert transport.pings == 1
+        await trio.sleep(17)
+        assert transport.pings == 2
+
+
 @virtually("ping_grace_seconds", 7.0)
 async def _(harness: Harness, sessions: SessionSettings) -> None:
     harness.add_charge_point()

@@ -21,6 +21,7 @@ from gateway.domain import codec
 from gateway.domain.commands import CommandState, Reset, ResetType
 from gateway.domain.events import ChargePointConnected, NewEvent, ReservationEnded, ReservationMade
 from gateway.domain.values import ConnectorAddress
+from gateway.session.limits import SessionLimits
 from gateway.store.api import Append, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 
@@ -53,6 +54,7 @@ def connected(harness: Harness, identity: str) -> bool:
 
 async def test_last_heard_of_live_chargers_is_written_now_and_then(harness: Harness, autojump_clock: MockClock) -> None:
     """A store that fails has to do without until the next round."""
+    harness.limits = SessionLimits(ping_interval=0)  # a pong is heard, too
     harness.add_charge_point()
     async with harness.connected() as charger, trio.open_nursery() as nursery:
         nursery.start_soon(record_last_heard, harness.journal, harness.router)

@@ -14,6 +14,8 @@ class Watching(NoObserver):
 
     seen: list[tuple[str, str | None, tuple[str, ...]]] = field(factory=list)
 
+    def too_large(self, charge_point: str, size: int) -> None: ...
+
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         self.seen.append((charge_point, boot and boot.model, deviations))
 

@@ -14,7 +14,7 @@ from gateway.domain.commands import ClearCache
 from gateway.domain.values import Registration
 from gateway.session.endings import Endings
 from gateway.session.limits import SessionLimits
-from gateway.session.session import MAX_LOGGED_FAULTS
+from gateway.session.lines import LINES_AT_ONCE
 from tests.session.test_commands import ready
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
@@ -58,10 +58,10 @@ async def test_a_charger_that_only_sends_rubbish_does_not_fill_the_log(
     """One good message resets the budget of bad ones, but not that of lines."""
     async with ready(harness) as (charger, _asked):
         with capture_logs() as logs:
-            for _ in range(MAX_LOGGED_FAULTS + 30):
+            for _ in range(LINES_AT_ONCE + 30):
                 await charger.send_raw("rubbish")
                 await charger.call("Heartbeat", {})
-        assert len([line for line in logs if line["event"] == "malformed message"]) == MAX_LOGGED_FAULTS
+        assert len([line for line in logs if line["event"] == "malformed message"]) == LINES_AT_ONCE
 
 
 async def test_a_boot_that_cannot_be_read_opens_nothing_to_a_charger_never_accepted(

@@ -18,10 +18,12 @@ from gateway.router.router import Router
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
+from gateway.session.lines import FaultLines
 from gateway.session.ports import NoObserver, Observer
 from gateway.session.provisioning import DesiredKey
 from gateway.session.session import Session
 from gateway.session.silence import Watch
+from gateway.session.turns import Turns
 from gateway.store.api import (
     AllocateNumbers,
     Append,
@@ -115,6 +117,8 @@ class Harness:
         self.protocol = protocol()
         self.observer: Observer = NoObserver()
         self.endings = Endings()
+        self.turns = Turns()
+        self.lines = FaultLines()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
         self.facts = FactSource(self.journal, self.store, authorizer, self._number)
@@ -161,6 +165,8 @@ class Harness:
             observer=self.observer,
             watch=watch,
             endings=self.endings,
+            turns=self.turns,
+            lines=self.lines,
             boot_configuration=self.boot_configuration,
         )
         assert self.router.install(identity, session)

@@ -18,7 +18,8 @@ class FakeTransport:
     def __init__(self, *, answers_pings: bool = True) -> None:
         self.peer = Peer("127.0.0.1", 50000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
         self.subprotocol: str | None = "ocpp1.6"
-        self.last_heard = trio.current_time()
+        self.last_heard = self.last_said = trio.current_time()
+        self.charged: list[int] = []
         self.answers_pings = answers_pings
         self.pings = 0
         self.closed_with: tuple[int, str] | None = None
@@ -28,6 +29,9 @@ class FakeTransport:
         self._to_gateway, self._from_charger = trio.open_memory_channel[bytes](math.inf)
         self._to_charger, self._from_gateway = trio.open_memory_channel[bytes](math.inf)
         self._end = ConnectionClosed(1006, "", "network")
+
+    def charge(self, messages: int) -> None:
+        self.charged.append(messages)
 
     async def receive(self) -> bytes:
         try:
@@ -40,6 +44,7 @@ class FakeTransport:
     async def send(self, data: bytes) -> None:
         while self.sends_block:
             await self._reads.wait()
+        self.last_said = trio.current_time()
         try:
             await self._to_charger.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -54,6 +59,7 @@ class FakeTransport:
         if self.sends_block:
             self._queued.append(data)
             return False
+        self.last_said = trio.current_time()
         try:
             self._to_charger.send_nowait(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -68,6 +74,7 @@ class FakeTransport:
     async def ping(self) -> None:
         await trio.lowlevel.checkpoint()
         self.pings += 1
+        self.last_said = trio.current_time()
         if self.answers_pings:
             self.last_heard = trio.current_time()
 

@@ -83,6 +83,8 @@ class _QualityFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QualityFl
     """Available was reported while a transaction is open on the connector: its stop may be lost."""
     QUALITY_FLAG_SERIAL_CHANGED: _QualityFlag.ValueType  # 13
     """The same identity booted with another serial number."""
+    QUALITY_FLAG_UNREAD: _QualityFlag.ValueType  # 14
+    """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
 
 class QualityFlag(_QualityFlag, metaclass=_QualityFlagEnumTypeWrapper):
     """Why a reader should look twice. Flags never withhold anything; they say what was inferred."""
@@ -115,6 +117,8 @@ QUALITY_FLAG_TRANSACTION_OPEN: QualityFlag.ValueType  # 12
 """Available was reported while a transaction is open on the connector: its stop may be lost."""
 QUALITY_FLAG_SERIAL_CHANGED: QualityFlag.ValueType  # 13
 """The same identity booted with another serial number."""
+QUALITY_FLAG_UNREAD: QualityFlag.ValueType  # 14
+"""The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
 Global___QualityFlag: _TypeAlias = QualityFlag  # noqa: Y015
 
 class _ChargingProfilePurpose:

@@ -531,14 +531,17 @@ class ChargePointDisconnected(_message.Message):
     INITIATOR_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: "closed", "silent", "replaced", "disconnected-by-operator", "registration-changed", "deleted", "draining",
-    "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
+    """Why: "closed", "silent", "message-too-large", "replaced", "disconnected-by-operator", "registration-changed",
+    "deleted", "draining", "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
     """
     initiator: _builtins.str
     """Who ended it: "peer", "local" (the gateway) or "network"."""
     code: _builtins.int
     """The WebSocket close code; 1006 if there was none."""
+    message_bytes: _builtins.int
+    """With "message-too-large": the bytes of the message that was beyond the limit, as far as it was announced."""
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
         """When the last frame came from it; unset where nobody was there to know (replaced, gateway-restarted)."""
@@ -550,10 +553,11 @@ class ChargePointDisconnected(_message.Message):
         initiator: _builtins.str = ...,
         code: _builtins.int = ...,
         last_heard_time: _timestamp_pb2.Timestamp | None = ...,
+        message_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_heard_time", b"last_heard_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "initiator", b"initiator", "last_heard_time", b"last_heard_time", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "initiator", b"initiator", "last_heard_time", b"last_heard_time", "message_bytes", b"message_bytes", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -678,6 +682,7 @@ class TransactionStarted(_message.Message):
     ID_TAG_STATUS_FIELD_NUMBER: _builtins.int
     METER_START_FIELD_NUMBER: _builtins.int
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     number: _builtins.int
@@ -688,6 +693,10 @@ class TransactionStarted(_message.Message):
     """What the charger was told of the tag, in OCPP's words. Any other than "Accepted" does not make it less real."""
     reservation_id: _builtins.int
     """The reservation that the charger named, by the caller's number for it; known or not."""
+    payload_text: _builtins.str
+    """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
+    of it, or empty. Up to the largest message that the gateway takes.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Where."""
@@ -706,10 +715,11 @@ class TransactionStarted(_message.Message):
         id_tag_status: _builtins.str = ...,
         meter_start: _common_pb2.Energy | None = ...,
         reservation_id: _builtins.int | None = ...,
+        payload_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "meter_start", b"meter_start", "reservation_id", b"reservation_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "payload_text", b"payload_text", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
@@ -731,6 +741,7 @@ class TransactionStopped(_message.Message):
     ID_TAG_FIELD_NUMBER: _builtins.int
     ID_TAG_STATUS_FIELD_NUMBER: _builtins.int
     TRANSACTION_DATA_JSON_FIELD_NUMBER: _builtins.int
+    PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     reason: _builtins.str
@@ -741,6 +752,10 @@ class TransactionStopped(_message.Message):
     """What the charger was told of that tag, in OCPP's words; empty if there was none."""
     transaction_data_json: _builtins.str
     """The meter values that came with it as sent: a JSON array in the shape of OCPP's transactionData; empty if none."""
+    payload_text: _builtins.str
+    """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
+    of it, or empty. Up to the largest message that the gateway takes.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Where."""
@@ -764,10 +779,11 @@ class TransactionStopped(_message.Message):
         id_tag: _builtins.str = ...,
         id_tag_status: _builtins.str = ...,
         transaction_data_json: _builtins.str = ...,
+        payload_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "payload_text", b"payload_text", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -815,7 +831,7 @@ class TransactionOrphaned(_message.Message):
     why: _builtins.str
     """Why it belongs to none: "unknown-number", "other-charge-point", "no-number", "already-stopped"; more may come."""
     payload_json: _builtins.str
-    """The message as sent, in JSON."""
+    """The payload as sent, in JSON; its text as a JSON string where it could not be read (QUALITY_FLAG_UNREAD)."""
     def __init__(
         self,
         *,
@@ -841,12 +857,17 @@ class MeterValuesReported(_message.Message):
     METER_VALUE_JSON_FIELD_NUMBER: _builtins.int
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     meter_value_json: _builtins.str
     """The values as sent: a JSON array in the shape of OCPP's meterValue."""
     transaction_id: _builtins.str
     """The transaction that they belong to, by the gateway's id; empty outside any."""
     number: _builtins.int
     """The number that the charger named, where it named one."""
+    payload_text: _builtins.str
+    """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
+    of it, or empty. Up to the largest message that the gateway takes.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Where."""
@@ -858,10 +879,11 @@ class MeterValuesReported(_message.Message):
         meter_value_json: _builtins.str = ...,
         transaction_id: _builtins.str = ...,
         number: _builtins.int | None = ...,
+        payload_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "number", b"number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "meter_value_json", b"meter_value_json", "number", b"number", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "meter_value_json", b"meter_value_json", "number", b"number", "payload_text", b"payload_text", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
     _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015

@@ -115,6 +115,14 @@ class SessionSettings:
             example=330,
         ),
     )
+    ping_seconds: float = field(
+        default=50.0,
+        metadata=about(
+            "A connection on which nothing was sent for so long gets a ping, so that an idle one hears something: some "
+            "chargers give it up after 110 seconds, some routers after 60. 0 sends none but silence's.",
+            number(0, 3600, "seconds"),
+        ),
+    )
     ping_grace_seconds: float = field(
         default=30.0,
         metadata=about(
@@ -240,9 +248,9 @@ class SessionSettings:
     max_messages_per_second: float = field(
         default=20.0,
         metadata=about(
-            "What one charger may keep up; it is read slower beyond that, and nothing is lost. 4 kB of a message "
-            "count as one more. A charger in a transaction sends one a second at most; twenty empty a week's offline "
-            "queue in minutes.",
+            "What one charger may keep up; it is read slower beyond that, also on a new connection, and nothing is "
+            "lost. 4 kB of a message count as one more. A charger in a transaction sends one a second at most; twenty "
+            "empty a week's offline queue in minutes.",
             number(0.1, 100_000, "messages"),
         ),
     )
@@ -254,10 +262,11 @@ class SessionSettings:
         ),
     )
     max_message_bytes: int = field(
-        default=1_048_576,
+        default=4_194_304,
         metadata=about(
-            "A larger message ends the connection with 1009. The largest real ones, configurations and local lists, "
-            "stay below 200 kB.",
+            "A larger message ends the connection with 1009, and the event names its size. Real ones stay below "
+            "200 kB, but for a StopTransaction with hours of samples. Of those above a megabyte one is taken in at a "
+            "time.",
             whole(4_096, 67_108_864, "bytes"),
         ),
     )

@@ -94,6 +94,7 @@ def _started(body: e.TransactionStarted) -> pb.TransactionStarted:
         id_tag_status=body.status,
         meter_start=energy_of_watt_hours(body.meter_start),
         reservation_id=_optional(body.reservation_id),
+        payload_text=body.payload_text,
     )
 
 
@@ -107,6 +108,7 @@ def _stopped(body: e.TransactionStopped) -> pb.TransactionStopped:
         id_tag=body.id_tag or "",
         id_tag_status=body.id_tag_status or "",
         transaction_data_json=json_text(body.meter_value) if body.meter_value else "",
+        payload_text=body.payload_text,
     )
 
 
@@ -116,6 +118,7 @@ def _meter_values(body: e.MeterValuesReported) -> pb.MeterValuesReported:
         meter_value_json=json_text(body.meter_value),
         transaction_id=body.transaction_id or "",
         number=_optional(body.number),
+        payload_text=body.payload_text,
     )
 
 
@@ -175,6 +178,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             initiator=body.initiator,
             code=int32(body.code),
             last_heard_time=timestamp(body.last_heard),
+            message_bytes=int64(body.message_bytes),
         ),
     ),
     e.ChargePointBooted: ("charge_point_booted", _booted),

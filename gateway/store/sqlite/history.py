@@ -17,6 +17,10 @@ from gateway.store.sqlite.values import INT64_MAX, to_time
 STRETCH = 20_000
 """Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""Of bodies in one page; the last one may exceed it. Most have some hundred bytes, and a page's number of events bounds
+it; a body may be as large as a message, and a thousand of them would be four gigabytes."""
+
 MAX_INDEXED = 16
 """Up to so many charge points are looked up by index; with more of them reading everything is as quick."""
 
@@ -56,8 +60,20 @@ def events(
         end, found = _indexed(cx, _keys(cx, where.charge_points), after, edges.head, share)
         condition, given = "AND e.sequence IN (SELECT value FROM json_each(?))", (orjson.dumps(found).decode(),)
     sql = f"{_EVENT} WHERE e.sequence > ? AND e.sequence <= ? {types} {condition} ORDER BY e.sequence LIMIT ?"
-    page = tuple(rows.event(row, id_prefix) for row in cx.execute(sql, (after, end, *given, limit)))
-    return EventPage(page, page[-1].sequence if len(page) == limit else end)
+    page, whole = _taken(cx.execute(sql, (after, end, *given, limit)), id_prefix)
+    return EventPage(tuple(page), end if whole and len(page) < limit else page[-1].sequence)
+
+
+def _taken(found: Iterable[rows.Row], id_prefix: str) -> tuple[list[StoredEvent], bool]:
+    """Events as far as a page may go, at least one; and whether these are all."""
+    page, room = list[StoredEvent](), PAGE_BYTES
+    for row in found:
+        if room <= 0:
+            return page, False
+        event = rows.event(row, id_prefix)
+        room -= len(event.body_json)
+        page.append(event)
+    return page, True
 
 
 def _types(names: frozenset[str], codes: Mapping[str, int]) -> str:

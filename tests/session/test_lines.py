@@ -1,0 +1,35 @@
+"""How many lines of the log chargers can bring about, one by one and all together."""
+
+import trio
+from trio.testing import MockClock
+
+from gateway.session.lines import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLines
+
+
+async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: MockClock) -> None:
+    """What was left out is counted in the next line."""
+    lines = FaultLines()
+    assert [lines.take("CP1") for _ in range(LINES_AT_ONCE + 5)] == [0] * LINES_AT_ONCE + [None] * 5
+    assert lines.take("CP2") == 0
+    await trio.sleep(SECONDS_A_LINE + 1)
+    assert lines.take("CP1") == 5
+    assert lines.take("CP1") is None
+
+
+async def test_all_together_have_a_bound_too(autojump_clock: MockClock) -> None:
+    """A firmware that goes wrong in thousands of chargers on one day."""
+    lines = FaultLines()
+    written = sum(lines.take(f"CP{n}") is not None for n in range(5_000))
+    assert ALL_AT_ONCE <= written <= ALL_AT_ONCE + 1
+
+
+async def test_chargers_are_forgotten(autojump_clock: MockClock) -> None:
+    """Once their account is clear, or when there are too many."""
+    lines = FaultLines()
+    for n in range(MAX_KEPT + 500):
+        lines.take(f"CP{n}")
+    assert len(lines) <= MAX_KEPT
+    await trio.sleep(SECONDS_A_LINE * LINES_AT_ONCE)
+    for _ in range(MAX_KEPT):
+        lines.take("CP")
+    assert len(lines) == 1
