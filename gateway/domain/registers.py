@@ -4,7 +4,7 @@ Nothing here corrects a value: what contradicts itself is flagged, so that it is
 E16, B5.8).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -47,10 +47,33 @@ class RegisterReading:
     at: datetime | None
 
 
-def register_readings(meter_value: Iterable[JSON], received_at: datetime) -> list[RegisterReading]:
+MAX_MOMENTS: Final = 128
+"""Moments of one message that are looked at, evenly spread over all of them and the last one among them; 0.1 ms each.
+An hour's samples every half a minute are all looked at; ten hours every ten seconds are a message of megabytes."""
+
+MAX_SAMPLES: Final = 32
+"""Samples of one moment that are looked at: three phases of everything."""
+
+
+def thinned(meter_value: Sequence[JSON]) -> Sequence[JSON]:
+    """Meter values with no more moments and samples than are looked at."""
+    if len(meter_value) > MAX_MOMENTS:
+        step = -(-len(meter_value) // MAX_MOMENTS)
+        meter_value = [*meter_value[:-1:step], meter_value[-1]]
+    return [_thinned(element) for element in meter_value]
+
+
+def _thinned(element: JSON) -> JSON:
+    sampled = element.get("sampledValue") if type(element) is dict else None
+    if type(sampled) is not list or len(sampled) <= MAX_SAMPLES:
+        return element
+    return {"timestamp": element.get("timestamp"), "sampledValue": sampled[:MAX_SAMPLES]}
+
+
+def register_readings(meter_value: Sequence[JSON], received_at: datetime) -> list[RegisterReading]:
     """The import register at each moment of a message's meter values, in the order of time, else as sent."""
     by_moment: dict[datetime | None, list[Any]] = {}
-    for sample in samples(meter_value, received_at):
+    for sample in samples(thinned(meter_value), received_at):
         by_moment.setdefault(sample.timestamp, []).append(sample)
     found = [RegisterReading(wh, at) for at, each in by_moment.items() if (wh := register_wh(each)) is not None]
     return sorted(found, key=lambda each: each.at or received_at)
@@ -62,7 +85,7 @@ def newest_registers(meter_value: Sequence[JSON]) -> tuple[tuple[str, Decimal], 
     Cheap, for every message: registers by phase, of a transaction's begin, and signed ones are passed over.
     """
     highest: dict[str, Decimal] = {}
-    for element in meter_value:
+    for element in thinned(meter_value):
         sampled = element.get("sampledValue") if type(element) is dict else None
         if type(sampled) is not list:
             continue

@@ -2,12 +2,14 @@
 
 import json
 import time
+from decimal import Decimal
 
 import pytest
 
 from gateway.domain.commands import ChargerError, ConfigurationAnswer, GetConfiguration
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.readings import samples
+from gateway.domain.registers import MAX_MOMENTS, MAX_SAMPLES, newest_registers, thinned
 from gateway.domain.values import Flag
 from gateway.messages.bounds import MAX_NODES, MAX_RECORDED_NODES
 from gateway.messages.rpc import MAX_LENIENT, Call, CallResult, Malformed, parse
@@ -66,6 +68,21 @@ def test_a_megabyte_of_wrong_meter_values_is_kept_as_sent_within_a_bounded_time(
     assert request.raw == frame.payload
     sent = frame.payload.get("meterValue") or frame.payload.get("transactionData")
     assert (getattr(request.payload, "meter_value", None) or request.payload.transaction_data) == sent
+
+
+def test_registers_are_looked_at_in_a_bounded_number_of_moments_and_samples():
+    """The first and the last among them, however many a message has."""
+
+    def moment(wh: int, samples: int = 1) -> dict[str, object]:
+        return {"timestamp": T, "sampledValue": [{"value": str(wh)}] * samples}
+
+    few = [moment(n) for n in range(MAX_MOMENTS)]
+    assert list(thinned(few)) == few
+    many = thinned([moment(n, 1000) for n in range(40_000)])
+    assert len(many) <= MAX_MOMENTS + 1
+    assert {len(each["sampledValue"]) for each in many} == {MAX_SAMPLES}
+    assert [each["sampledValue"][0]["value"] for each in (many[0], many[-1])] == ["0", "39999"]
+    assert newest_registers([moment(n) for n in range(40_000)]) == (("Outlet", Decimal(39_999)),)
 
 
 def test_what_stays_as_sent_is_still_read_sample_by_sample():
