@@ -80,8 +80,11 @@ async def test_stops_of_four_megabytes_are_recorded_one_after_the_other(scene: S
     """Ten hours of samples every ten seconds: three chargers at once, each of them confirmed."""
     before = scene.metric('gateway_happenings_total{label="StopTransaction",what="messages"}')
 
-    async def stop(identity: str, data: bytes) -> None:
+    async def stop(identity: str) -> None:
         link = await Link.open(scene.gateway, identity)
+        start = {"connectorId": 1, "idTag": "T", "meterStart": 1, "timestamp": payloads.T}
+        await link.say(json.dumps([2, "start", "StartTransaction", start]))
+        data = payloads.long_stop(LIMIT, (await link.answer("start"))[2]["transactionId"])
         half = len(data) // 2
         await link.send(frame(TEXT, data[:half], fin=False) + frame(CONT, data[half:]))
         assert (await link.answer("x", 60))[0] == 3
@@ -90,7 +93,7 @@ async def test_stops_of_four_megabytes_are_recorded_one_after_the_other(scene: S
 
     async with trio.open_nursery() as nursery:
         for identity in attackers(scene, 3):
-            nursery.start_soon(stop, identity, payloads.long_stop(LIMIT))
+            nursery.start_soon(stop, identity)
     assert scene.metric('gateway_happenings_total{label="StopTransaction",what="messages"}') == before + 3
 
 
