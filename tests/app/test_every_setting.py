@@ -254,14 +254,15 @@ async def _(harness: Harness, sessions: SessionSettings) -> None:
         assert trio.current_time() - start == pytest.approx(9, abs=0.1)
 
 
-@virtually("max_concurrent_handshakes", 5)
+@virtually("max_concurrent_handshakes", 8)
 async def _(harness: Harness, sessions: SessionSettings) -> None:
+    """Of which one address, if it is alone, may have three quarters."""
     async with open_port(limits=connection_limits(sessions)) as port:
-        for _ in range(9):
-            await port.raw()
-        await wait_for(lambda: port.listener.opening >= 5)
+        for _ in range(20):
+            await (await port.raw()).send_all(b"\x16")
+        await wait_for(lambda: port.listener.opening >= 6)
         await trio.sleep(0.5)
-        assert port.listener.opening == 5
+        assert port.listener.opening == 6
 
 
 @virtually("max_message_bytes", 4_096)
@@ -423,6 +424,19 @@ async def _(whole: Whole) -> None:
         async with upgraded(whole, port) as (first, _stream):
             assert first.startswith(b"HTTP/1.1 101 ")
             assert (await upgrade(whole, port, "/ocpp/CP3"))[0].startswith(b"HTTP/1.1 503 ")
+
+
+@really("sessions.shared_addresses", ("127.0.0.0/8",))
+async def _(whole: Whole) -> None:
+    """One address that is counted has three quarters of the places at most, and this one may have all."""
+    async with running(whole.settings(sessions__max_concurrent_handshakes=4)) as serving:
+        [listener] = serving.gateway.listeners
+        streams = [await trio.open_tcp_stream(*listener.addresses[0]) for _ in range(6)]
+        for stream in streams:
+            await stream.send_all(b"\x16")
+        await until(lambda: listener.opening == 4)
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
 
 
 @really("sessions.kept_frames", 3)
