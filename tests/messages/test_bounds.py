@@ -140,8 +140,18 @@ def test_a_stop_of_four_megabytes_is_read_in_turns() -> None:
     assert turns >= len(data) // PIECE_BYTES
 
 
+READ = frozenset({"recorded-objects", "text-of-brackets", "large-exponents", "escapes", "wrong-samples", "many-times"})
+"""Of what is dear, what is within the bounds."""
+
+
 @pytest.mark.parametrize("name", payloads.DEAR)
 def test_whatever_is_dear_becomes_a_frame(name: str) -> None:
     """A CALL to be answered, one to be recorded, or an answerable fault: never nothing, never an exception."""
     frame = parse(payloads.DEAR[name](), recorded)
-    assert isinstance(frame, Call | Unread) or (isinstance(frame, Malformed) and frame.answerable)
+    if name == "nested-meter-values":
+        assert isinstance(frame, Unread)
+    elif name in READ:
+        assert isinstance(frame, Call)
+    else:
+        assert isinstance(frame, Malformed)
+        assert (frame.answerable, frame.message_id) == (True, "x")
