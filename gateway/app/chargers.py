@@ -9,6 +9,7 @@ from gateway.app.admission import Principal
 from gateway.app.frames import Frames
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.state import evolve
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.router.router import Router
@@ -104,6 +105,8 @@ class Chargers:
                 return _Closing(1008, "deleted")
             if arrival.registration is not None:
                 opened.state.registration = arrival.registration
+            for closed in arrival.closed:
+                evolve(opened.state, closed, 0)
             session = self._session(opened, transport, principal)
             if not self._router.install(principal.identity, session):
                 # A still newer connection was opened meanwhile, and its opening has settled this one in the store.

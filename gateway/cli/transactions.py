@@ -8,6 +8,7 @@ import typer
 
 from gateway.api.v1.common_pb2 import MeterSample, QualityFlag
 from gateway.api.v1.transaction_pb2 import (
+    CloseTransactionRequest,
     GetTransactionRequest,
     ListOrphansRequest,
     ListTransactionReadingsRequest,
@@ -44,6 +45,7 @@ class State(StrEnum):
     OPEN = "open"
     STOPPED = "stopped"
     LOST = "lost"
+    CLOSED = "closed"
 
 
 @app.callback()
@@ -130,6 +132,24 @@ def show(
 
 
 @app.command()
+def close(
+    transaction: Annotated[str, typer.Argument(help="The transaction, by the gateway's id.")],
+    reason: Annotated[str, typer.Option(help="Why, for those who read the history.")],
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """End the record of an open transaction whose stop does not come. The charger is sent nothing; a stop that comes
+    later still counts."""
+    with connect(target) as gateway:
+        request = CloseTransactionRequest(transaction_id=transaction, reason=reason)
+        closed = gateway.transactions.CloseTransaction(request, timeout=READ_SECONDS).transaction
+    if json:
+        print_json(as_dict(closed))
+        return
+    note(f"{transaction} is closed")
+
+
+@app.command()
 def orphans(
     charge_point: ChargerOption = "",
     limit: LimitOption = 50,
@@ -201,6 +221,8 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("energy", _energy(each)),
         ("ended by", each.stop_reason),
         ("stopping tag", each.stop_id_tag),
+        ("stale", f"since {local(moment(each, 'stale_time'))}: {each.stale_reason}" if each.stale_reason else ""),
+        ("closed", f"{local(moment(each, 'close_time'))}: {each.close_reason}" if each.close_reason else ""),
         ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),
         ("flags", flag_names(each.flags)),
     )

@@ -112,7 +112,7 @@ class IdTags:
         authorization = await self._authorizer.authorize(charge_point, id_tag)
         if authorization.status != ACCEPTED or authorization.allow_concurrent:
             return Check(authorization.status)
-        held = await self._journal.read(self._store.open_transactions_of_tag, id_tag, MAX_USES)
+        held = await self._journal.read(self._store.occupying_transactions_of_tag, id_tag, MAX_USES)
         uses = uses_elsewhere(held, charge_point, connector)
         return Check(CONCURRENT if uses else ACCEPTED, tuple(uses))
 

@@ -14,7 +14,7 @@ class Kind(StrEnum):
     COMMAND = "command"
     """The operations of CommandService."""
     CHANGE = "change"
-    """Creating, changing and deleting charge points and tags, importing a fleet, closing a connection."""
+    """Creating, changing and deleting charge points and tags, importing fleets, closing connections, transactions."""
     READ = "read"
     """Getting and listing."""
 
@@ -163,7 +163,7 @@ CHANGES: tuple[Outcome, ...] = (
     _change("changed", "it is on disk", "OK", "", Effect.DONE, Then.NOTHING),
     _change("malformed", "a field can't be as it is", "INVALID_ARGUMENT", "INVALID_REQUEST", Effect.NOTHING,
             Then.MEND),
-    _change("no-such-thing", "there is no such charge point or tag; the reason names which", "NOT_FOUND",
+    _change("no-such-thing", "there is no such charge point, tag or transaction; the reason names which", "NOT_FOUND",
             "UNKNOWN_CHARGE_POINT", Effect.NOTHING, Then.MEND),
     _change("taken", "there is one of that name already; the reason names which", "ALREADY_EXISTS",
             "CHARGE_POINT_EXISTS", Effect.NOTHING, Then.MEND),
@@ -171,6 +171,8 @@ CHANGES: tuple[Outcome, ...] = (
             Effect.NOTHING, Then.READ_AND_CHANGE),
     _change("not-connected", "the connection to be closed is not there", "FAILED_PRECONDITION",
             "CHARGE_POINT_OFFLINE", Effect.NOTHING, Then.MEND),
+    _change("not-open", "the transaction to be closed has ended otherwise", "FAILED_PRECONDITION",
+            "TRANSACTION_NOT_OPEN", Effect.NOTHING, Then.MEND),
     _change("no-room-for-a-change", "too many calls are under way", "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS",
             Effect.NOTHING, Then.REPEAT),
     _change("no-time-to-change", "the caller's deadline came before anything was handed to the disk",

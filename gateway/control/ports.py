@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.domain.commands import CallOutcome, Command
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
+from gateway.domain.events import NewEvent
 from gateway.domain.values import Registration
 from gateway.feed import Batch
 from gateway.store.api import EventFilter, Write, WriteResult
@@ -64,6 +65,10 @@ class Commands(Protocol):
 
     def expel(self, identity: str) -> None:
         """The charge point is deleted; a live session ends."""
+        ...
+
+    def transaction_closed(self, identity: str, closed: NewEvent) -> None:
+        """A transaction is closed by the operator, and that is committed; a live session follows."""
         ...
 
 

@@ -138,7 +138,7 @@ class ControlServer:
             self._bridge, timeout, ChargePoints(changes, store, commands, clock), Fleets(changes, store, clock)
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
-        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(journal, store))
+        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, store, commands, clock))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
         self._events = EventRpcs(
             self._bridge,

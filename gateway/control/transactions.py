@@ -1,24 +1,58 @@
-"""Transactions, their readings, and stops that belong to none (Trio's side)."""
+"""Transactions, their readings, their end by an operator, and stops that belong to none (Trio's side)."""
 
-from gateway.control.failures import not_found
-from gateway.control.ports import Journal
-from gateway.domain.events import StoredEvent
-from gateway.domain.records import TransactionRecord
-from gateway.store.api import Store, TransactionFilter
+import trio
+
+from gateway.control.failures import Failure, Status, invalid, not_found
+from gateway.control.ports import Commands, Journal
+from gateway.domain.commands import Violation
+from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed
+from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.values import Clock
+from gateway.store.api import Appended, CloseTransaction, Missing, Store, TransactionFilter
+
+MAX_REASON = 200
+"""Characters of an operator's reason: a sentence for those who read the history."""
 
 
 class Transactions:
-    """All methods only read; they raise ``Failure`` and ``StoreUnavailable``, and cancelling them is safe."""
+    """They raise ``Failure`` and ``StoreUnavailable``; cancelling those that only read is safe."""
 
-    def __init__(self, journal: Journal, store: Store) -> None:
+    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
         self._journal = journal
         self._store = store
+        self._commands = commands
+        self._clock = clock
 
     async def get(self, transaction_id: str) -> TransactionRecord:
         """One transaction."""
         record = await self._journal.read(self._store.transaction, transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
+        return record
+
+    async def close(self, transaction_id: str, reason: str) -> TransactionRecord:
+        """End the record of an open transaction; the session, if there is one, follows. One that an operator has closed
+        already is answered as it is."""
+        if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+            raise invalid(Violation("reason", f"must have 1 to {MAX_REASON} printable characters"))
+        record = await self.get(transaction_id)
+        if record.state is TransactionState.CLOSED:
+            return record
+        closed = NewEvent(TransactionClosed(transaction_id, record.connector, reason), self._clock())
+        with trio.CancelScope(shield=True):  # a commit can't be withdrawn, and the session must not stay behind
+            result = await self._journal.commit(CloseTransaction(record.charge_point, closed))
+            if isinstance(result, Appended):
+                self._commands.transaction_closed(record.charge_point, closed)
+        if isinstance(result, Missing):
+            raise not_found("transaction", transaction_id)
+        record = await self.get(transaction_id)
+        if record.state is not TransactionState.CLOSED:
+            raise Failure(
+                Status.FAILED_PRECONDITION,
+                "TRANSACTION_NOT_OPEN",
+                f"transaction {transaction_id} is not open: it is {record.state.value}",
+                {"transaction_id": transaction_id, "state": record.state.value},
+            )
         return record
 
     async def page(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:

@@ -180,6 +180,35 @@ class TransactionLost:
 
 
 @frozen
+class TransactionStaleChanged:
+    """Something showed that an open transaction is over though no stop has come (``stale``), or that it goes on after
+    all. It stays open either way: neither a status nor a Boot ends one (OCPP.md B7.5, B1.8).
+
+    ``why``: as ``gateway.domain.staleness`` names it: available, another-unit, ...; charging, readings.
+    """
+
+    TYPE: ClassVar[str] = "transaction.stale_changed"
+    VERSION: ClassVar[int] = 1
+    transaction_id: str
+    connector: ConnectorAddress
+    stale: bool
+    why: str
+
+
+@frozen
+class TransactionClosed:
+    """An operator closed an open transaction whose stop does not come. One that arrives later still ends it properly
+    with ``transaction.stopped``."""
+
+    TYPE: ClassVar[str] = "transaction.closed"
+    VERSION: ClassVar[int] = 1
+    transaction_id: str
+    connector: ConnectorAddress
+    reason: str
+    """The operator's words."""
+
+
+@frozen
 class TransactionOrphaned:
     """A stop that belongs to no transaction the gateway knows: confirmed, kept as sent (OCPP.md B5.4, B5.5)."""
 
@@ -391,6 +420,8 @@ Body: TypeAlias = (
     | TransactionStarted
     | TransactionStopped
     | TransactionLost
+    | TransactionStaleChanged
+    | TransactionClosed
     | TransactionOrphaned
     | MeterValuesReported
     | ReservationMade

@@ -115,6 +115,8 @@ class TransactionState(StrEnum):
     STOPPED = "STOPPED"
     LOST = "LOST"
     """Closed by a newer start; its own stop never came (yet)."""
+    CLOSED = "CLOSED"
+    """Closed by an operator; its own stop never came (yet)."""
 
 
 @frozen
@@ -145,6 +147,12 @@ class TransactionRecord:
     energy: int | None = None
     """Wh; None while open and where implausible."""
     flags: tuple[Flag, ...] = ()
+    stale_at: datetime | None = None
+    """Since when something shows that it is over, by receipt; None: nothing does, or it isn't open."""
+    stale_why: str = ""
+    closed_at: datetime | None = None
+    """When an operator closed it; None: none did."""
+    close_reason: str = ""
 
 
 @frozen

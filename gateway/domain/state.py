@@ -156,7 +156,11 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
             _remember_start(state, event.cause, body.transaction_id)
             _forget_registers(state, body.connector)
-        case e.TransactionStopped() | e.TransactionLost():
+        case e.TransactionStaleChanged():
+            changed = state.open_transactions.get(body.transaction_id)
+            if changed is not None:
+                state.open_transactions[body.transaction_id] = stale_record(event, body, changed)
+        case e.TransactionStopped() | e.TransactionLost() | e.TransactionClosed():
             state.open_transactions.pop(body.transaction_id, None)
         case e.ReservationMade():
             known = state.connectors.get(body.connector)
@@ -241,4 +245,11 @@ def started_record(charge_point: str, event: NewEvent, body: e.TransactionStarte
         start_key=body.start_key,
         reservation_id=body.reservation_id,
         flags=event.flags,
+    )
+
+
+def stale_record(event: NewEvent, body: e.TransactionStaleChanged, transaction: TransactionRecord) -> TransactionRecord:
+    """The open transaction as the event leaves it."""
+    return attrs.evolve(
+        transaction, stale_at=event.received_at if body.stale else None, stale_why=body.why if body.stale else ""
     )

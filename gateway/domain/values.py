@@ -69,6 +69,8 @@ class Flag(StrEnum):
     """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
     SERIAL_CHANGED = "serial-changed"
     """The same identity booted with another serial number."""
+    STALE = "stale"
+    """Of an open transaction's record, and of no event: something shows that it is over, though no stop has come."""
 
 
 def new_id(prefix: str) -> str:

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import structlog
 import trio
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from gateway.domain.checks import check
 from gateway.domain.codec import canonical_bytes
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
-from gateway.domain.events import ChargePointConnected
+from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.session.commands import reused
@@ -59,6 +59,8 @@ class Arrival:
 
     registration: Registration | None = None
     expelled: bool = False
+    closed: list[NewEvent] = field(factory=list)
+    """Ends of transactions. As many as an operator closes in the time that an opening takes."""
 
 
 class Router:
@@ -278,6 +280,14 @@ class Router:
         session = self._sessions.get(identity)
         if session is not None:
             session.registration_changed(registration)
+
+    def transaction_closed(self, identity: str, closed: NewEvent) -> None:
+        """The operator closed a transaction, and it is committed; the session, if there is one, follows."""
+        for arrival in self._arrivals.get(identity, ()):
+            arrival.closed.append(closed)
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.transaction_closed(closed)
 
     # --- all of them ------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from gateway.session.ports import Authorizer, Journal
 from gateway.store.api import Store
 
 TAG_TRANSACTIONS_CONSIDERED = 20
-"""Open transactions of one tag that are looked at for ConcurrentTx: one elsewhere is enough, and a tag that may not
+"""Transactions that occupy one tag, looked at for ConcurrentTx: one elsewhere is enough, and a tag that may not
 run several never has many."""
 
 EDGE_READINGS = 3
@@ -98,7 +98,7 @@ class FactSource:
         in_use = False
         if not authorization.allow_concurrent:
             held = await self._journal.read(
-                self._store.open_transactions_of_tag, query.id_tag, TAG_TRANSACTIONS_CONSIDERED
+                self._store.occupying_transactions_of_tag, query.id_tag, TAG_TRANSACTIONS_CONSIDERED
             )
             in_use = bool(uses_elsewhere(held, charge_point, query.connector))
         number = await self._take_number()

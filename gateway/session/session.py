@@ -21,7 +21,7 @@ from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.reservations import overdue
-from gateway.domain.state import ChargePointState
+from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration, new_id
 from gateway.domain.vendor_data import REJECTED
 from gateway.errors import StoreUnavailable
@@ -450,6 +450,10 @@ class Session:
             self._parts.start(self._ask_to_boot)
         elif registration is not Registration.ACCEPTED and before is not registration:
             self._core.end("registration-changed", code=CLOSE_GOING_AWAY)
+
+    def transaction_closed(self, closed: NewEvent) -> None:
+        """The operator closed a transaction of this charge point, and it is committed."""
+        evolve(self._core.state, closed, 0)  # a closed transaction has no use for its sequence
 
     async def _ask_to_boot(self) -> None:
         # Until the new Boot is answered the gate stays as Pending left it.

@@ -115,6 +115,16 @@ class DeleteChargePoint:
 
 
 @frozen
+class CloseTransaction:
+    """Ends an open transaction in the books with ``closed``, an event of type ``transaction.closed`` that names it.
+    Answers ``Appended``; ``GuardFailed`` where it is not open (any more); ``Missing`` where the charge point has none
+    of that id."""
+
+    charge_point: str
+    closed: NewEvent
+
+
+@frozen
 class AddCredential:
     """One more verifier beside the present ones. Answers ``Done`` or ``Missing``."""
 
@@ -220,6 +230,7 @@ Write: TypeAlias = (
     | CreateChargePoints
     | UpdateChargePoint
     | DeleteChargePoint
+    | CloseTransaction
     | AddCredential
     | RemoveCredentials
     | PutIdTag
@@ -448,7 +459,9 @@ class Store(Protocol):
 
     def transaction_by_start_key(self, charge_point: str, start_key: str) -> TransactionRecord | None: ...
 
-    def open_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]: ...
+    def occupying_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]:
+        """Those that keep the tag from starting elsewhere: open, accepted, and not stale. Oldest first."""
+        ...
 
     def transactions(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
         """Newest start first. ``after`` is a transaction id."""

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1 import charge_point_pb2, common_pb2
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import transaction_pb2 as tx
-from gateway.api.v1.common_pb2 import ConnectorAddress
+from gateway.api.v1.common_pb2 import ConnectorAddress, QualityFlag
 from tests.cli.fakes import Failure, at
 
 ONE = ConnectorAddress(evse=1, connector=1)
@@ -448,3 +449,39 @@ def test_an_interrupted_command_says_that_it_may_still_be_carried_out(fake, run)
         "interrupted: the command (request id night-1) is on its way and may still be carried out; "
         "gateway commands list --charger MUTE shows what became of it\n"
     )
+
+
+def test_a_transaction_is_closed_with_a_reason(fake, run):
+    """The charger is sent nothing; what was asked for is said on standard error."""
+    closed = tx.Transaction(transaction_id="tx_1", state=tx.TRANSACTION_STATE_CLOSED, close_reason="replaced")
+    fake.answers["CloseTransaction"] = tx.CloseTransactionResponse(transaction=closed)
+    result = run("transactions", "close", "tx_1", "--reason", "replaced")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "tx_1 is closed" in result.stderr
+    (request,) = fake.asked("CloseTransaction")
+    assert (request.transaction_id, request.reason) == ("tx_1", "replaced")
+    assert '"TRANSACTION_STATE_CLOSED"' in run("transactions", "close", "tx_1", "--reason", "replaced", "--json").stdout
+    assert run("transactions", "close", "tx_1").exit_code == 2
+
+
+def test_a_stale_and_a_closed_transaction_say_so(fake, run):
+    """Since when, and why."""
+    stale = tx.Transaction(
+        transaction_id="tx_1",
+        state=tx.TRANSACTION_STATE_OPEN,
+        stale_reason="available",
+        stale_time=Timestamp(seconds=1_700_000_000),
+        flags=[QualityFlag.QUALITY_FLAG_STALE],
+    )
+    fake.answers["GetTransaction"] = tx.GetTransactionResponse(transaction=stale)
+    shown = run("transactions", "show", "tx_1", "--no-readings").stdout
+    assert ": available" in shown
+    assert "flags" in shown
+    closed = tx.Transaction(
+        transaction_id="tx_1",
+        state=tx.TRANSACTION_STATE_CLOSED,
+        close_reason="replaced",
+        close_time=Timestamp(seconds=1_700_000_000),
+    )
+    fake.answers["GetTransaction"] = tx.GetTransactionResponse(transaction=closed)
+    assert ": replaced" in run("transactions", "show", "tx_1", "--no-readings").stdout

@@ -78,6 +78,9 @@ class FakeCommands:
     def registration_changed(self, identity, registration):
         self.told.append(("registration", identity, registration))
 
+    def transaction_closed(self, identity, closed):
+        self.told.append(("closed", identity, closed.body))
+
     def expel(self, identity):
         self.told.append(("expel", identity))
 

@@ -11,11 +11,14 @@ from attrs import define, field
 from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import id_tag_pb2 as tags
+from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.client import problem_of
 from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, Effect
+from gateway.domain.events import NewEvent, TransactionStarted, TransactionStopped
 from gateway.domain.records import IdTagRecord
+from gateway.domain.values import ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
-from gateway.store.api import CreateChargePoint, PutIdTag
+from gateway.store.api import Append, CreateChargePoint, PutIdTag
 from tests.control.fakes import NOW, Live, control
 from tests.control.test_importing import asking, one
 from tests.control.test_outcomes import OVER_GRPC
@@ -111,7 +114,16 @@ async def gateway(path, **options):
     async with control(path, journal_seen=seen, **options) as running:
         await running.journal.commit(CreateChargePoint("CP1", "Accepted", (), NOW))
         await running.journal.commit(PutIdTag(IdTagRecord("TAG", "Accepted", NOW, NOW), create=True))
+        there = (started("tx_1", 1), started("tx_2", 2), TransactionStopped("tx_2", CONNECTOR, 9, "Local", 9))
+        await running.journal.commit(Append("CP1", None, tuple(NewEvent(body, NOW) for body in there)))
         yield Gateway(running, gates[0])
+
+
+CONNECTOR = ConnectorAddress(1, 1)
+
+
+def started(transaction_id, number):
+    return TransactionStarted(transaction_id, number, CONNECTOR, "TAG", "Accepted", 0, f"key{number}")
 
 
 # --- what changes something ---------------------------------------------------------------------------------------
@@ -158,6 +170,11 @@ def delete_tag(client, seconds, tag="TAG"):
     client.call(client.id_tags.DeleteIdTag, tags.DeleteIdTagRequest(id_tag=tag), seconds)
 
 
+def close(client, seconds, transaction_id="tx_1"):
+    request = transactions.CloseTransactionRequest(transaction_id=transaction_id, reason="gone")
+    client.call(client.transactions.CloseTransaction, request, seconds)
+
+
 DONE = {
     create: lambda store: store.charge_point("NEW") is not None,
     update: lambda store: store.charge_point("CP1").description == "changed",
@@ -166,17 +183,18 @@ DONE = {
     create_tag: lambda store: store.id_tag("NEW") is not None,
     update_tag: lambda store: store.id_tag("TAG").status == "Blocked",
     delete_tag: lambda store: store.id_tag("TAG") is None,
+    close: lambda store: store.transaction("tx_1").state == "CLOSED",
 }
 """The changes that are kept, and whether one is."""
 
-READ_FIRST = (update_tag, bring_in)
+READ_FIRST = (update_tag, bring_in, close)
 """Changes that read before they write."""
 
-READ_LAST = (create, update, create_tag, update_tag)
+READ_LAST = (create, update, create_tag, update_tag, close)
 """Changes that read back what they wrote."""
 
 ABOUT = {create: "charge_point", update: "charge_point", delete: "charge_point", create_tag: "id_tag",
-         update_tag: "id_tag", delete_tag: "id_tag"}  # fmt: skip
+         update_tag: "id_tag", delete_tag: "id_tag", close: "transaction_id"}  # fmt: skip
 
 
 def row_of(rows, name):
@@ -238,10 +256,12 @@ REFUSALS = [
     ("changed-by-another", lambda client, s: update(client, s, etag="999"), "ETAG_MISMATCH"),
     ("changed-by-another", lambda client, s: update_tag(client, s, etag="999"), "ETAG_MISMATCH"),
     ("not-connected", disconnect, "CHARGE_POINT_OFFLINE"),
+    ("no-such-thing", lambda client, s: close(client, s, "tx_9"), "UNKNOWN_TRANSACTION"),
+    ("not-open", lambda client, s: close(client, s, "tx_2"), "TRANSACTION_NOT_OPEN"),
 ]  # fmt: skip
 
 
-@brings_about("malformed", "no-such-thing", "taken", "changed-by-another", "not-connected")
+@brings_about("malformed", "no-such-thing", "taken", "changed-by-another", "not-connected", "not-open")
 @pytest.mark.parametrize(("name", "send", "reason"), REFUSALS)
 async def test_a_change_that_is_refused_changes_nothing(tmp_path, name, send, reason):
     """The store's events are those of before."""

@@ -26,6 +26,7 @@ NEEDS_THE_STORE = {
     "transactions.GetTransaction": transaction_pb2.GetTransactionRequest(transaction_id="tx_1"),
     "transactions.ListTransactions": transaction_pb2.ListTransactionsRequest(),
     "transactions.ListTransactionReadings": transaction_pb2.ListTransactionReadingsRequest(transaction_id="tx_1"),
+    "transactions.CloseTransaction": transaction_pb2.CloseTransactionRequest(transaction_id="tx_1", reason="gone"),
     "transactions.ListOrphans": transaction_pb2.ListOrphansRequest(),
     "diagnostics.ListFrames": diagnostics_pb2.ListFramesRequest(charge_point="CP1"),
 }

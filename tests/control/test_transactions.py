@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from gateway.api.v1 import transaction_pb2 as pb
+from gateway.api.v1.common_pb2 import QualityFlag
 from gateway.domain import events as e
 from gateway.domain.values import ConnectorAddress, Flag
 from tests.control.fakes import NOW
@@ -131,3 +132,44 @@ async def test_what_can_not_be_meant_is_refused(gateway, failing, rpc, request_)
     problem = await failing(getattr(gateway.client.transactions, rpc), request_)
     assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
     assert len(problem.violations) == 1
+
+
+async def test_an_operator_closes_a_transaction_whose_stop_does_not_come(gateway, failing):
+    """With a reason, an event and the session told; repeated, it answers what is; nothing else can be closed."""
+    epoch = await gateway.charge_point()
+    await gateway.append("CP1", epoch, started(1), e.TransactionStaleChanged("tx_1", ONE, True, "available"))
+    stub, close = gateway.client.transactions, gateway.client.transactions.CloseTransaction
+    found = (await gateway.call(stub.GetTransaction, pb.GetTransactionRequest(transaction_id="tx_1"))).transaction
+    assert (found.state, found.stale_reason) == (pb.TRANSACTION_STATE_OPEN, "available")
+    assert found.HasField("stale_time")
+    assert list(found.flags) == [QualityFlag.QUALITY_FLAG_STALE]
+    request = pb.CloseTransactionRequest(transaction_id="tx_1", reason="the charger was replaced")
+    for _ in range(2):
+        closed = (await gateway.call(close, request)).transaction
+        assert (closed.state, closed.close_reason) == (pb.TRANSACTION_STATE_CLOSED, "the charger was replaced")
+        assert closed.HasField("close_time")
+        assert (closed.stale_reason, list(closed.flags)) == ("", [])
+    body = e.TransactionClosed("tx_1", ONE, "the charger was replaced")
+    assert gateway.commands.told == [("closed", "CP1", body)]
+    await gateway.append("CP1", epoch, e.TransactionStopped("tx_1", ONE, 2000, "Local", 1000))
+    problem = await failing(close, request)
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRANSACTION_NOT_OPEN")
+    assert problem.metadata == {"transaction_id": "tx_1", "state": "STOPPED"}
+    problem = await failing(close, pb.CloseTransactionRequest(transaction_id="tx_9", reason="x"))
+    assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TRANSACTION")
+
+
+@pytest.mark.parametrize(
+    ("transaction_id", "reason", "field"),
+    [("", "x", "transaction_id"), ("tx_1", "", "reason"), ("tx_1", " ", "reason"), ("tx_1", "x" * 201, "reason"),
+     ("tx_1", "a\nb", "reason")],
+)  # fmt: skip
+async def test_a_closing_without_a_transaction_or_a_reason_is_refused(gateway, failing, transaction_id, reason, field):
+    """It names the field, and changes nothing."""
+    epoch = await gateway.charge_point()
+    await gateway.append("CP1", epoch, started(1))
+    request = pb.CloseTransactionRequest(transaction_id=transaction_id, reason=reason)
+    problem = await failing(gateway.client.transactions.CloseTransaction, request)
+    assert [name for name, _ in problem.violations] == [field]
+    listed = pb.ListTransactionsRequest(state=pb.TRANSACTION_STATE_OPEN)
+    assert len((await gateway.call(gateway.client.transactions.ListTransactions, listed)).transactions) == 1

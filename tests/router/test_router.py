@@ -16,8 +16,8 @@ from gateway.domain.commands import (
     RemoteStopTransaction,
     Unknown,
 )
-from gateway.domain.events import ChargePointConnected
-from gateway.domain.values import Registration
+from gateway.domain.events import ChargePointConnected, NewEvent, TransactionClosed
+from gateway.domain.values import ConnectorAddress, Registration
 from gateway.router.router import AT_ONCE
 from gateway.session.endings import Endings
 from gateway.session.limits import SessionLimits
@@ -206,7 +206,11 @@ async def test_an_arrival_hears_of_what_the_operator_does(harness: Harness, auto
         harness.router.registration_changed("CP1", Registration.PENDING)
         harness.router.registration_changed("CP2", Registration.REJECTED)
         harness.router.expel("CP1")
+        closed = NewEvent(TransactionClosed("tx_1", ConnectorAddress(1, 1), "gone"), virtual_clock())
+        harness.router.transaction_closed("CP1", closed)
+        harness.router.transaction_closed("CP2", closed)
         for each in (first, second):
+            assert each.closed == [closed]
             assert each.registration is Registration.PENDING
             assert each.expelled
         assert harness.router.holds("CP1")

@@ -4,14 +4,20 @@ On the same connector a start shows that the stop before it was lost: that is no
 so that the decision and the guard of its commit are held against each other.
 """
 
+from contextlib import AsyncExitStack
+
 import pytest
+import trio
 from trio.testing import MockClock
 
+from gateway.control.failures import Failure
+from gateway.control.transactions import Transactions
 from gateway.domain import events as e
 from gateway.domain.decision import IdTagFree
+from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import Append, Appended, GuardFailed
-from tests.support.harness import Harness, boot, virtual_clock
+from tests.support.harness import BOOT, Harness, boot, virtual_clock
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}
 LATER = START | {"meterStart": 300, "timestamp": "2026-03-01T12:30:00Z"}
@@ -109,3 +115,77 @@ async def test_the_guard_of_a_start_says_the_same(
     assert isinstance(begun, Appended)
     [result] = harness.store.commit([Append(identity, None, (), (IdTagFree("tag", place),))])
     assert isinstance(result, Appended if free else GuardFailed)
+
+
+async def test_a_charger_that_lost_its_transaction_does_not_lock_its_customer_out(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """It comes back as another unit, Available on 0 and 1: the record is open and stale, and its tag is free."""
+    for identity in ("CP1", "CP2"):
+        harness.add_charge_point(identity)
+    harness.add_tag("TAG", allow_concurrent=False)
+    async with harness.connected("CP1") as one:
+        await one.call("BootNotification", BOOT | {"chargePointSerialNumber": "A"})
+        number = (await one.call("StartTransaction", START))["transactionId"]
+    async with harness.connected("CP1") as one, harness.connected("CP2") as two:
+        await one.call("BootNotification", BOOT | {"chargePointSerialNumber": "B"})
+        for connector in (0, 1):
+            said = {"connectorId": connector, "status": "Available", "errorCode": "NoError"}
+            await one.call("StatusNotification", said)
+        record = harness.store.transaction_by_number(number)
+        assert record is not None
+        assert (record.state, record.stale_why) == (TransactionState.OPEN, "another-unit")
+        await boot(two)
+        answer = await two.call("StartTransaction", LATER)
+        assert answer["idTagInfo"]["status"] == "Accepted"
+
+
+async def test_of_three_starts_only_the_accepted_one_keeps_the_tag(harness: Harness, autojump_clock: MockClock) -> None:
+    """At A (Accepted), at B (ConcurrentTx, never stopped); A stops; at C it is Accepted."""
+    for identity in ("A", "B", "C"):
+        harness.add_charge_point(identity)
+    harness.add_tag("TAG", allow_concurrent=False)
+    told = []
+    for identity in ("A", "B", "C"):
+        async with harness.connected(identity) as charger:
+            await boot(charger)
+            started = await charger.call("StartTransaction", START)
+            told.append(started["idTagInfo"]["status"])
+        if identity == "B":
+            async with harness.connected("A") as charger:
+                stop = {"transactionId": 1, "meterStop": 200, "timestamp": LATER["timestamp"]}
+                await charger.call("StopTransaction", stop)
+    assert told == ["Accepted", "ConcurrentTx", "Accepted"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_transaction_that_an_operator_closed_is_over_for_the_session_too(
+    harness: Harness, autojump_clock: MockClock, live: bool
+) -> None:
+    """A connected one follows, the next one begins without it; a start loses nothing, and a late stop counts."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=False)
+    transactions = Transactions(harness.journal, harness.store, harness.router, virtual_clock)
+    async with AsyncExitStack() as stack:
+        charger = await stack.enter_async_context(harness.connected())
+        await boot(charger)
+        number = (await charger.call("StartTransaction", START))["transactionId"]
+        record = harness.store.transaction_by_number(number)
+        assert record is not None
+        if not live:
+            await charger.lose_link()
+            await trio.sleep(1)
+        closed = await transactions.close(record.transaction_id, "does not answer")
+        assert closed.state is TransactionState.CLOSED
+        if not live:
+            charger = await stack.enter_async_context(harness.connected())
+        await charger.call("StartTransaction", LATER)
+        assert harness.bodies(e.TransactionLost.TYPE) == []
+        stop = {"transactionId": number, "meterStop": 250, "timestamp": "2026-03-01T12:20:00Z"}
+        assert await charger.call("StopTransaction", stop) == {}
+        stopped = harness.store.transaction(record.transaction_id)
+        assert stopped is not None
+        assert (stopped.state, stopped.energy) == (TransactionState.STOPPED, 150)
+    with pytest.raises(Failure) as refused:
+        await transactions.close(record.transaction_id, "again")
+    assert refused.value.reason == "TRANSACTION_NOT_OPEN"

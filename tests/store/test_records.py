@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from gateway.domain.commands import ChargerError, CommandState, StatusAnswer
+from gateway.domain.decision import IdTagFree
 from gateway.domain.events import (
     BootInformation,
     ChargePointBooted,
@@ -14,7 +15,9 @@ from gateway.domain.events import (
     CommandOutcomeUnknown,
     ReservationEnded,
     ReservationMade,
+    TransactionClosed,
     TransactionLost,
+    TransactionStaleChanged,
 )
 from gateway.domain.records import ReservationRecord, TransactionState
 from gateway.domain.state import evolve as evolve_state
@@ -24,6 +27,7 @@ from gateway.store.api import (
     AdmissionRecord,
     Append,
     Appended,
+    CloseTransaction,
     DeleteChargePoint,
     DeleteIdTag,
     Done,
@@ -34,6 +38,7 @@ from gateway.store.api import (
     PutIdTag,
     RemoveCredentials,
     TransactionFilter,
+    Trim,
     UpdateChargePoint,
 )
 from tests.store.builders import (
@@ -279,10 +284,10 @@ def test_open_transactions_of_a_tag_are_found_anywhere(store):
     connect(store, "CP2")
     append(store, started(1, "TAG"), started(2, "other"))
     append(store, started(3, "tag"), identity="CP2")
-    assert [t.number for t in store.open_transactions_of_tag("Tag", 10)] == [1, 3]
-    assert [t.number for t in store.open_transactions_of_tag("Tag", 1)] == [1]
+    assert [t.number for t in store.occupying_transactions_of_tag("Tag", 10)] == [1, 3]
+    assert [t.number for t in store.occupying_transactions_of_tag("Tag", 1)] == [1]
     append(store, stopped(1))
-    assert [t.number for t in store.open_transactions_of_tag("Tag", 10)] == [3]
+    assert [t.number for t in store.occupying_transactions_of_tag("Tag", 10)] == [3]
 
 
 def _history(store):
@@ -324,6 +329,102 @@ def test_times_of_any_year_can_be_kept(store):
         new = event(started(n), reported_at=datetime(year, 1, 1, tzinfo=UTC))
         one(store, Append("CP1", 1, (new,)))
     assert [t.started_at.year for t in store.transactions(TransactionFilter(), None, 10)] == [9999, 1970, 1]
+
+
+def stale(number: int = 1, now: bool = True, why: str = "available") -> TransactionStaleChanged:
+    return TransactionStaleChanged(f"tx_{number}", CONNECTOR, now, why)
+
+
+def closing(number: int = 1, identity: str = "CP1", seconds: float = 50) -> CloseTransaction:
+    return CloseTransaction(identity, event(TransactionClosed(f"tx_{number}", CONNECTOR, "gone"), seconds))
+
+
+def test_what_occupies_a_tag_is_open_accepted_and_not_stale(store):
+    """Also to the guard of a commit: the decision and the books agree."""
+    connect(store)
+    elsewhere = ConnectorAddress(9, 1)
+
+    def occupied():
+        found = [t.number for t in store.occupying_transactions_of_tag("tag", 10)]
+        guarded = append(store, guards=[IdTagFree("TAG", elsewhere)])
+        assert isinstance(guarded, GuardFailed) == bool(found)
+        return found
+
+    refused = evolve(started(2, connector=ConnectorAddress(2, 1)), status="ConcurrentTx")
+    append(store, started(1), refused)
+    assert occupied() == [1]
+    append(store, stale(1))
+    assert occupied() == []
+    append(store, stale(1, now=False, why="charging"))
+    assert occupied() == [1]
+    assert isinstance(one(store, closing(1)), Appended)
+    assert occupied() == []
+
+
+def test_a_stale_transaction_is_open_and_shows_since_when_and_why(store):
+    """The loaded state is what the events made of it; its end clears that."""
+    state = connect(store).state
+    events = [event(started(1)), event(stale(1), 20), event(started(2, connector=ConnectorAddress(2, 1)), 21)]
+    result = one(store, Append("CP1", 1, tuple(events)))
+    for new, sequence in zip(events, result.sequences, strict=True):
+        evolve_state(state, new, sequence)
+    record = store.transaction("tx_1")
+    assert (record.state, record.stale_at, record.stale_why) == (TransactionState.OPEN, at(20), "available")
+    assert connect(store).state.open_transactions == state.open_transactions
+    for end, state_after in ((stopped(1), TransactionState.STOPPED), (TransactionLost("tx_2", CONNECTOR), "LOST")):
+        append(store, stale(2))
+        append(store, end)
+        record = store.transaction(end.transaction_id)
+        assert (record.state, record.stale_at, record.stale_why) == (state_after, None, "")
+    append(store, stale(1))
+    assert store.transaction("tx_1").stale_at is None
+
+
+def test_an_operator_closes_what_is_open_and_a_stop_that_comes_later_counts(store):
+    """The event, the record, and what stays of it."""
+    connect(store)
+    append(store, started(1), stale(1))
+    assert isinstance(one(store, closing(1)), Appended)
+    record = store.transaction("tx_1")
+    assert (record.state, record.closed_at, record.close_reason) == (TransactionState.CLOSED, at(50), "gone")
+    assert record.stale_at is None
+    assert types(store)[-1] == "transaction.closed"
+    assert connect(store).state.open_transactions == {}
+    append(store, meter(1), seconds=60)
+    append(store, stopped(1), seconds=70)
+    record = store.transaction("tx_1")
+    assert (record.state, record.energy, record.close_reason) == (TransactionState.STOPPED, 500, "gone")
+    assert [each.type for each in store.readings("tx_1", 0, 10)] == [
+        "transaction.started",
+        "meter_values.reported",
+        "transaction.stopped",
+    ]
+
+
+def test_only_an_open_transaction_of_the_charge_point_is_closed(store):
+    """Anything else is refused and leaves no trace."""
+    connect(store)
+    connect(store, "CP2")
+    append(store, started(1), stopped(1), started(2), TransactionLost("tx_2", CONNECTOR), started(3))
+    before = store.bounds().head
+    assert [one(store, closing(n)) for n in (1, 2)] == [GuardFailed(), GuardFailed()]
+    assert one(store, closing(3, "CP2")) == one(store, closing(4)) == one(store, closing(3, "CP9")) == Missing()
+    assert store.bounds().head == before
+    one(store, closing(3))
+    assert one(store, closing(3)) == GuardFailed()
+
+
+def test_closed_transactions_are_a_filter_and_hold_back_no_retention(store):
+    """As those that are lost."""
+    connect(store)
+    append(store, started(1), started(2, connector=ConnectorAddress(2, 1)))
+    one(store, closing(1))
+    found = store.transactions(TransactionFilter(state=TransactionState.CLOSED), None, 10)
+    assert [t.number for t in found] == [1]
+    for _ in range(3):
+        one(store, Trim(None, 1000))
+    assert store.readings("tx_1", 0, 10) == []
+    assert [each.type for each in store.readings("tx_2", 0, 10)] == ["transaction.started"]
 
 
 # --- reservations ---------------------------------------------------------------------------------------------

@@ -39,9 +39,9 @@ charger has answered since, the later one.
 
 CHANGES_HEAD = """## Changes
 
-Creating, changing and deleting charge points and tags, importing a fleet, closing a connection. What decides is whether
-the change had been handed to the disk. A key that was generated, and whose answer did not arrive, can't be read again:
-generate another one.
+Creating, changing and deleting charge points and tags, importing a fleet, closing a connection or a transaction. What
+decides is whether the change had been handed to the disk. A key that was generated, and whose answer did not arrive,
+can't be read again: generate another one.
 
 """
 

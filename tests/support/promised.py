@@ -121,6 +121,8 @@ EVENTS = (
     "transaction.started",
     "transaction.stopped",
     "transaction.lost",
+    "transaction.stale_changed",
+    "transaction.closed",
     "transaction.orphaned",
     "meter_values.reported",
     "reservation.made",

@@ -85,6 +85,8 @@ class _QualityFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QualityFl
     """The same identity booted with another serial number."""
     QUALITY_FLAG_UNREAD: _QualityFlag.ValueType  # 14
     """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
+    QUALITY_FLAG_STALE: _QualityFlag.ValueType  # 15
+    """Of an open transaction: something shows that it is over, though no stop has come."""
 
 class QualityFlag(_QualityFlag, metaclass=_QualityFlagEnumTypeWrapper):
     """Why a reader should look twice. Flags never withhold anything; they say what was inferred."""
@@ -119,6 +121,8 @@ QUALITY_FLAG_SERIAL_CHANGED: QualityFlag.ValueType  # 13
 """The same identity booted with another serial number."""
 QUALITY_FLAG_UNREAD: QualityFlag.ValueType  # 14
 """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
+QUALITY_FLAG_STALE: QualityFlag.ValueType  # 15
+"""Of an open transaction: something shows that it is over, though no stop has come."""
 Global___QualityFlag: _TypeAlias = QualityFlag  # noqa: Y015
 
 class _ChargingProfilePurpose:

@@ -36,6 +36,8 @@ class _TransactionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tran
     """Stopped by the charger."""
     TRANSACTION_STATE_LOST: _TransactionState.ValueType  # 3
     """Closed by a newer start on its connector; its own stop has not come (yet)."""
+    TRANSACTION_STATE_CLOSED: _TransactionState.ValueType  # 4
+    """Closed by an operator; its own stop has not come (yet)."""
 
 class TransactionState(_TransactionState, metaclass=_TransactionStateEnumTypeWrapper):
     """How far a transaction has come."""
@@ -48,6 +50,8 @@ TRANSACTION_STATE_STOPPED: TransactionState.ValueType  # 2
 """Stopped by the charger."""
 TRANSACTION_STATE_LOST: TransactionState.ValueType  # 3
 """Closed by a newer start on its connector; its own stop has not come (yet)."""
+TRANSACTION_STATE_CLOSED: TransactionState.ValueType  # 4
+"""Closed by an operator; its own stop has not come (yet)."""
 Global___TransactionState: _TypeAlias = TransactionState  # noqa: Y015
 
 class _ReadingSource:
@@ -104,6 +108,10 @@ class Transaction(_message.Message):
     ENERGY_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    STALE_TIME_FIELD_NUMBER: _builtins.int
+    STALE_REASON_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    CLOSE_REASON_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -128,6 +136,13 @@ class Transaction(_message.Message):
     """The tag that stopped it; empty if none was needed."""
     number: _builtins.int
     """OCPP 1.6's number for it, as seen on the wire and in a charger's own display."""
+    stale_reason: _builtins.str
+    """Why it is stale: "available" (its connector says so), "another-unit" (one with other serial numbers booted),
+    "another-transaction" (the charger names another one as running there), "later-start" (one that began later is
+    open there); more may come. Empty where it isn't.
+    """
+    close_reason: _builtins.str
+    """The operator's words for that."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Where it ran."""
@@ -164,6 +179,16 @@ class Transaction(_message.Message):
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.QualityFlag.ValueType]:
         """Why to look twice at it."""
 
+    @_builtins.property
+    def stale_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when something shows that it is over though no stop has come; unset: nothing does, or it is not open. A stale
+        transaction does not keep its tag from starting elsewhere, and is flagged STALE.
+        """
+
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """When an operator closed it; unset: none did. It stays when a stop comes later."""
+
     def __init__(
         self,
         *,
@@ -187,10 +212,14 @@ class Transaction(_message.Message):
         energy: _common_pb2.Energy | None = ...,
         flags: _abc.Iterable[_common_pb2.QualityFlag.ValueType] | None = ...,
         number: _builtins.int = ...,
+        stale_time: _timestamp_pb2.Timestamp | None = ...,
+        stale_reason: _builtins.str = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+        close_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "energy", b"energy", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "connector", b"connector", "energy", b"energy", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
@@ -281,6 +310,56 @@ class GetTransactionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTransactionResponse: _TypeAlias = GetTransactionResponse  # noqa: Y015
+
+@_typing.final
+class CloseTransactionRequest(_message.Message):
+    """Request of CloseTransaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The gateway's id for it. Required."""
+    reason: _builtins.str
+    """Why, for those who read the history. Required; at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseTransactionRequest: _TypeAlias = CloseTransactionRequest  # noqa: Y015
+
+@_typing.final
+class CloseTransactionResponse(_message.Message):
+    """Response of CloseTransaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transaction(self) -> Global___Transaction:
+        """The transaction as closed."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Global___Transaction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseTransactionResponse: _TypeAlias = CloseTransactionResponse  # noqa: Y015
 
 @_typing.final
 class ListTransactionsRequest(_message.Message):

@@ -50,6 +50,11 @@ class TransactionServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsResponse.FromString,
                 _registered_method=True)
+        self.CloseTransaction = channel.unary_unary(
+                '/gateway.api.v1.TransactionService/CloseTransaction',
+                request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.FromString,
+                _registered_method=True)
         self.ListOrphans = channel.unary_unary(
                 '/gateway.api.v1.TransactionService/ListOrphans',
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListOrphansRequest.SerializeToString,
@@ -82,6 +87,15 @@ class TransactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloseTransaction(self, request, context):
+        """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
+        later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
+        none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOrphans(self, request, context):
         """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
         """
@@ -106,6 +120,11 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     servicer.ListTransactionReadings,
                     request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsResponse.SerializeToString,
+            ),
+            'CloseTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseTransaction,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.SerializeToString,
             ),
             'ListOrphans': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrphans,
@@ -195,6 +214,33 @@ class TransactionService:
             '/gateway.api.v1.TransactionService/ListTransactionReadings',
             gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseTransaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.TransactionService/CloseTransaction',
+            gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.FromString,
             options,
             channel_credentials,
             insecure,

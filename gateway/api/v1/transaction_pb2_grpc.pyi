@@ -39,6 +39,11 @@ class TransactionServiceStub:
     """Transactions, the newest start first, a page at a time."""
     ListTransactionReadings: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]
     """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+    CloseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]
+    """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
+    later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
+    none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+    """
     ListOrphans: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]
     """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
 
@@ -53,6 +58,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Transactions, the newest start first, a page at a time."""
     ListTransactionReadings: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]  # type: ignore[assignment]
     """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+    CloseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]  # type: ignore[assignment]
+    """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
+    later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
+    none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+    """
     ListOrphans: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]  # type: ignore[assignment]
     """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
 
@@ -82,6 +92,17 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListTransactionReadingsResponse, _abc.Awaitable[_transaction_pb2.ListTransactionReadingsResponse]]:
         """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+
+    @_abc_1.abstractmethod
+    def CloseTransaction(
+        self,
+        request: _transaction_pb2.CloseTransactionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_pb2.CloseTransactionResponse, _abc.Awaitable[_transaction_pb2.CloseTransactionResponse]]:
+        """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
+        later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
+        none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+        """
 
     @_abc_1.abstractmethod
     def ListOrphans(

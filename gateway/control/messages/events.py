@@ -189,6 +189,18 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     ),
     e.TransactionStarted: ("transaction_started", _started),
     e.TransactionStopped: ("transaction_stopped", _stopped),
+    e.TransactionStaleChanged: (
+        "transaction_stale_changed",
+        lambda body: pb.TransactionStaleChanged(
+            transaction_id=body.transaction_id, connector=connector(body.connector), stale=body.stale, why=body.why
+        ),
+    ),
+    e.TransactionClosed: (
+        "transaction_closed",
+        lambda body: pb.TransactionClosed(
+            transaction_id=body.transaction_id, connector=connector(body.connector), reason=body.reason
+        ),
+    ),
     e.TransactionLost: (
         "transaction_lost",
         lambda body: pb.TransactionLost(transaction_id=body.transaction_id, connector=connector(body.connector)),

@@ -5,6 +5,7 @@ from gateway.control.messages.common import connector, energy_of_watt_hours, fla
 from gateway.control.messages.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
 from gateway.domain.events import BootInformation
 from gateway.domain.records import ChargePointRecord, Connection, IdTagRecord, TransactionRecord
+from gateway.domain.values import Flag
 
 
 def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
@@ -106,8 +107,12 @@ def transaction(record: TransactionRecord) -> transaction_pb2.Transaction:
         stop_reason=record.stop_reason or "",
         stop_id_tag=record.stop_id_tag or "",
         energy=energy_of_watt_hours(record.energy),
-        flags=flags(record.flags),
+        flags=flags(record.flags if record.stale_at is None else (*record.flags, Flag.STALE)),
         number=int64(record.number),
+        stale_time=timestamp(record.stale_at),
+        stale_reason=record.stale_why,
+        close_time=timestamp(record.closed_at),
+        close_reason=record.close_reason,
     )
 
 

@@ -10,7 +10,7 @@ from gateway.control.messages.reading import Fields
 from gateway.control.messages.resources import transaction
 from gateway.control.messages.samples import reading
 from gateway.control.services.paging import Page, page
-from gateway.control.services.rpc import Context, Service, unary
+from gateway.control.services.rpc import Context, Service, changing, unary
 from gateway.control.transactions import Transactions
 from gateway.domain.commands import Violation
 from gateway.store.api import TransactionFilter
@@ -50,6 +50,15 @@ class TransactionRpcs(Service, TransactionServiceServicer):
         events = await self.call(context, self._transactions.readings, transaction_id, _sequence(wanted), wanted.size)
         messages, token = wanted.cut(events, lambda stored: str(stored.sequence), reading)
         return pb.ListTransactionReadingsResponse(readings=messages, next_page_token=token)
+
+    @changing
+    async def CloseTransaction(
+        self, request: pb.CloseTransactionRequest, context: Context
+    ) -> pb.CloseTransactionResponse:
+        transaction_id = _id(request.transaction_id)
+        about = {"transaction_id": transaction_id}
+        record = await self.change(context, about, self._transactions.close, transaction_id, request.reason)
+        return pb.CloseTransactionResponse(transaction=transaction(record))
 
     @unary
     async def ListOrphans(self, request: pb.ListOrphansRequest, context: Context) -> pb.ListOrphansResponse:

@@ -5,8 +5,10 @@ from typing import Final
 
 from ocpp.v16 import call
 
+from gateway.domain import staleness
 from gateway.domain.decision import AuthorizeQuery, Context, Decision, Facts, Request, VendorDataQuery
 from gateway.domain.events import (
+    Body,
     BootInformation,
     ChargePointBooted,
     ConnectorStatusChanged,
@@ -42,7 +44,8 @@ def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Co
 
     A Boot is an event, unless it repeats, word for word and with the same answer, the last one on this connection:
     some chargers repeat it every few seconds (B1.8, quirk 43), and a charger that has really booted connects anew.
-    It ends no transaction and clears no status (B1.8, B7.6). Another unit, by its serial numbers, holds no reservation.
+    It ends no transaction and clears no status (B1.8, B7.6). Another unit, by its serial numbers, holds no reservation,
+    and what was open is stale.
     """
     assert isinstance(request.payload, call.BootNotification)
     boot = _boot_information(request.payload)
@@ -57,12 +60,12 @@ def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Co
         return Decision(reply)
     another = _another_serial(state.boot, boot)
     booted = ChargePointBooted(boot, state.registration, interval)
-    ends = forgotten(state) if another else ()
+    shows: tuple[Body, ...] = (*staleness.by_other_unit(state), *forgotten(state)) if another else ()
     return Decision(
         reply,
         (
             event(request, context, booted, flags=(Flag.SERIAL_CHANGED,) if another else ()),
-            *(event(request, context, end) for end in ends),
+            *(event(request, context, each) for each in shows),
         ),
     )
 
@@ -129,8 +132,9 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
 
     What is said last is the status, whatever its time, which is at most flagged (B7.3): a queue is delivered in order,
     so one that is replayed ends with the present, and some chargers stamp a status with the beginning of its condition.
-    Nothing follows for transactions (B7.5), nor from connector 0 for the others' statuses (B7.6); what is reserved ends
-    where the connector is Faulted or Unavailable, or Available after it was shown to be held (B9.10).
+    No transaction ends by it, one may be stale (B7.5); nothing follows from connector 0 for the others' statuses
+    (B7.6); what is reserved ends where the connector is Faulted or Unavailable, or Available after it was shown to be
+    held (B9.10).
     """
     payload = request.payload
     assert isinstance(payload, call.StatusNotification)
@@ -146,9 +150,11 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
         present(payload.vendor_id),
         shown(present(payload.vendor_error_code)),
     )
-    ends = tuple(
-        event(request, context, end) for end in shown_by(state, connector, reported.status, time.queued, context.now)
+    shows: tuple[Body, ...] = (
+        *staleness.by_status(state, connector, reported.status, time.queued),
+        *shown_by(state, connector, reported.status, time.queued, context.now),
     )
+    ends = tuple(event(request, context, each) for each in shows)
     nothing_new = len(state.connectors) >= MAX_CONNECTORS if known is None else _same(known, reported)
     if nothing_new:
         return Decision({}, ends)

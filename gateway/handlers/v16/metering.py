@@ -5,6 +5,7 @@ from typing import Final
 
 from ocpp.v16 import call
 
+from gateway.domain import staleness
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported
 from gateway.domain.memory import repeat_key
@@ -61,7 +62,11 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
         payload.transaction_id,
         request.text,
     )
-    return Decision({}, (event(request, context, body, time, raw, flags, key, registers),))
+    reported = event(request, context, body, time, raw, flags, key, registers)
+    if transaction is None or inferred:
+        return Decision({}, (reported,))
+    changes = staleness.by_readings(state, transaction, connector, time)
+    return Decision({}, (reported, *(event(request, context, each) for each in changes)))
 
 
 def _implausible(
@@ -126,11 +131,13 @@ def _transaction_of(
 
 
 def _running_on(state: ChargePointState, connector: ConnectorAddress, time: ReportedTime) -> TransactionRecord | None:
-    """What was running on a connector at a time, among what is open (OCPP.md B6.4). Without a time: now."""
+    """What was running on a connector at a time, among what is open and not stale by then (OCPP.md B6.4). Without a
+    time: now."""
     at = time.trusted
+    here = [t for t in state.open_transactions.values() if t.connector == connector]
+    begun = [t for t in here if staleness.takes_readings(t, time) and (at is None or t.started_at <= at)]
     if at is None:
-        return state.open_on(connector)
-    begun = [t for t in state.open_transactions.values() if t.connector == connector and t.started_at <= at]
+        return max(begun, key=lambda t: t.start_sequence, default=None)
     return max(begun, key=lambda t: (t.started_at, t.start_sequence), default=None)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from ocpp.v16 import call
 
+from gateway.domain import staleness
 from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.memory import repeat_key
@@ -72,10 +73,13 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
         payload_text=request.text,
     )
     tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
-    lost = _lost_to(state, connector, time.trusted if tells and time.trusted is not None else context.now)
+    began = time.trusted if tells and time.trusted is not None else context.now
+    lost = _lost_to(state, connector, began)
+    stale = staleness.at_start(state, started, began, time.queued if tells else None)
     events = (
         *(event(request, context, TransactionLost(t.transaction_id, t.connector)) for t in lost),
         event(request, context, started, time, payload.timestamp, flags),
+        *(event(request, context, change) for change in stale),
         *(event(request, context, end) for end in used(state, started, authorization.parent_id_tag, time.queued)),
     )
     # Accepted on the ground that the tag is free: it must still be when this is committed.
@@ -139,7 +143,9 @@ def decide_stop(state: ChargePointState, request: Request, facts: Facts, context
     if transaction.charge_point != state.identity:
         return Decision({}, () if repeated else (_orphan(request, context, "other-charge-point"),))
     if transaction.state is not TransactionState.STOPPED:
-        return Decision(reply, (_stopped(transaction, request, facts, context),))
+        changes = staleness.by_stop(state, transaction, read_time(payload.timestamp, context.now).trusted)
+        stopped = _stopped(transaction, request, facts, context)
+        return Decision(reply, (stopped, *(event(request, context, change) for change in changes)))
     if (transaction.stop_raw, transaction.meter_stop) == (payload.timestamp, payload.meter_stop):
         return Decision(reply)
     # Another stop under a number that is used up: one of another system's numbers, most likely (quirk 47).

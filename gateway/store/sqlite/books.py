@@ -203,4 +203,4 @@ class Books:
         return key
 
 
-_ENDS = frozenset({"transaction.stopped", "transaction.lost"})
+_ENDS = frozenset({"transaction.stopped", "transaction.lost", "transaction.closed"})

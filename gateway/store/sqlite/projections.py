@@ -166,7 +166,8 @@ def stopped(cx: Connection, key: int, identity: str, event: NewEvent, sequence: 
     flags = dict.fromkeys((*to_flags(row[1]), *event.flags))
     cx.execute(
         """UPDATE txn SET state = 'STOPPED', meter_stop = ?, stopped_at = ?, stop_received_at = ?, stop_raw = ?,
-        stop_sequence = ?, stop_reason = ?, stop_id_tag = ?, energy = ?, flags = ?, last_sequence = ? WHERE key = ?""",
+        stop_sequence = ?, stop_reason = ?, stop_id_tag = ?, energy = ?, flags = ?, last_sequence = ?, stale_at = NULL,
+        stale_why = '' WHERE key = ?""",
         (
             clamped(body.meter_stop),
             to_micros(event_time(event)),
@@ -187,9 +188,34 @@ def lost(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int
     body = event.body
     assert isinstance(body, e.TransactionLost)
     cx.execute(
-        """UPDATE txn SET state = 'LOST', last_sequence = ?
+        """UPDATE txn SET state = 'LOST', last_sequence = ?, stale_at = NULL, stale_why = ''
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
         (sequence, body.transaction_id, key),
+    )
+
+
+def stale_changed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.TransactionStaleChanged)
+    cx.execute(
+        """UPDATE txn SET stale_at = ?, stale_why = ?
+        WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
+        (
+            to_micros(event.received_at) if body.stale else None,
+            body.why if body.stale else "",
+            body.transaction_id,
+            key,
+        ),
+    )
+
+
+def closed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+    body = event.body
+    assert isinstance(body, e.TransactionClosed)
+    cx.execute(
+        """UPDATE txn SET state = 'CLOSED', closed_at = ?, close_reason = ?, last_sequence = ?, stale_at = NULL,
+        stale_why = '' WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
+        (to_micros(event.received_at), body.reason, sequence, body.transaction_id, key),
     )
 
 
@@ -327,6 +353,8 @@ PROJECTIONS: dict[str, Projection] = {
     e.TransactionStarted.TYPE: started,
     e.TransactionStopped.TYPE: stopped,
     e.TransactionLost.TYPE: lost,
+    e.TransactionStaleChanged.TYPE: stale_changed,
+    e.TransactionClosed.TYPE: closed,
     e.ReservationMade.TYPE: reservation_made,
     e.ReservationEnded.TYPE: reservation_ended,
     e.ConfigurationReported.TYPE: configuration_reported,

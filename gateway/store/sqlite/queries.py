@@ -142,8 +142,12 @@ def transaction_by_start_key(cx: Connection, charge_point: str, start_key: str) 
     return None if row is None else rows.transaction(row)
 
 
-def open_transactions_of_tag(cx: Connection, id_tag: str, limit: int) -> list[TransactionRecord]:
-    sql = f"{_TRANSACTION} WHERE txn.folded_tag = ? AND txn.state = 'OPEN' ORDER BY txn.key LIMIT ?"
+OCCUPIES = "txn.state = 'OPEN' AND txn.status = 'Accepted' AND txn.stale_at IS NULL"
+"""As ``gateway.domain.staleness.occupies``."""
+
+
+def occupying_transactions_of_tag(cx: Connection, id_tag: str, limit: int) -> list[TransactionRecord]:
+    sql = f"{_TRANSACTION} WHERE txn.folded_tag = ? AND {OCCUPIES} ORDER BY txn.key LIMIT ?"
     return [rows.transaction(row) for row in cx.execute(sql, (folded(id_tag), bounded(limit)))]
 
 

@@ -181,14 +181,16 @@ def credential(row: Row) -> Credential:
 TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.connector, txn.id_tag, txn.status, txn.state,
     txn.meter_start, txn.started_at, txn.start_received_at, txn.start_sequence, txn.start_raw, txn.start_key,
     txn.reservation_id, txn.meter_stop, txn.stopped_at, txn.stop_received_at, txn.stop_raw, txn.stop_sequence,
-    txn.stop_reason, txn.stop_id_tag, txn.energy, txn.flags"""
+    txn.stop_reason, txn.stop_id_tag, txn.energy, txn.flags, txn.stale_at, txn.stale_why, txn.closed_at,
+    txn.close_reason"""
 TRANSACTION_TABLES = "txn JOIN charge_point c ON c.key = txn.charge_point"
 
 
 def transaction(row: Row) -> TransactionRecord:
     transaction_id, number, identity, evse, connector_number, id_tag, status, state, meter_start, started = row[:10]
     start_received, start_sequence, start_raw, start_key, reservation_id, meter_stop, stopped = row[10:17]
-    stop_received, stop_raw, stop_sequence, stop_reason, stop_id_tag, energy, flags = row[17:]
+    stop_received, stop_raw, stop_sequence, stop_reason, stop_id_tag, energy, flags = row[17:24]
+    stale, stale_why, closed, close_reason = row[24:]
     return TransactionRecord(
         transaction_id=transaction_id,
         number=number,
@@ -213,6 +215,10 @@ def transaction(row: Row) -> TransactionRecord:
         stop_id_tag=stop_id_tag,
         energy=energy,
         flags=to_flags(flags),
+        stale_at=maybe_time(stale),
+        stale_why=stale_why,
+        closed_at=maybe_time(closed),
+        close_reason=close_reason,
     )
 
 

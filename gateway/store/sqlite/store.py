@@ -315,8 +315,8 @@ class SqliteStore:
     def transaction_by_start_key(self, charge_point: str, start_key: str) -> TransactionRecord | None:
         return self._read(queries.transaction_by_start_key, charge_point, start_key)
 
-    def open_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]:
-        return self._read(queries.open_transactions_of_tag, id_tag, limit)
+    def occupying_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]:
+        return self._read(queries.occupying_transactions_of_tag, id_tag, limit)
 
     def transactions(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
         return self._read(queries.transactions, where, after, limit)

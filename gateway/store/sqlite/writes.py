@@ -7,7 +7,13 @@ from typing import Any
 import attrs
 
 from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
-from gateway.domain.events import ChargePointCreated, ChargePointDeleted, ChargePointUpdated, NewEvent
+from gateway.domain.events import (
+    ChargePointCreated,
+    ChargePointDeleted,
+    ChargePointUpdated,
+    NewEvent,
+    TransactionClosed,
+)
 from gateway.domain.records import Credential
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
@@ -69,8 +75,8 @@ def _failed(books: Books, owner: Owner, guard: Guard) -> GuardFailed | None:
     match guard:
         case IdTagFree(id_tag, connector):
             used = books.cx.execute(
-                """SELECT 1 FROM txn WHERE folded_tag = ? AND state = 'OPEN'
-                AND NOT (charge_point = ? AND evse = ? AND connector = ?) LIMIT 1""",
+                f"""SELECT 1 FROM txn WHERE folded_tag = ? AND {queries.OCCUPIES}
+                AND NOT (charge_point = ? AND evse = ? AND connector = ?) LIMIT 1""",  # noqa: S608 - a constant
                 (folded(id_tag), owner.key, connector.evse, connector.connector),
             ).fetchone()
             return None if used is None else GuardFailed(guard)
@@ -241,6 +247,19 @@ def record_last_heard(books: Books, write: api.RecordLastHeard) -> Done:
     return Done()
 
 
+def close_transaction(books: Books, write: api.CloseTransaction) -> Appended | GuardFailed | Missing:
+    body = write.closed.body
+    assert isinstance(body, TransactionClosed)
+    owner = books.owner(write.charge_point)
+    sql = "SELECT state FROM txn WHERE transaction_id = ? AND charge_point = ?"
+    row = None if owner is None else books.cx.execute(sql, (body.transaction_id, owner.key)).fetchone()
+    if owner is None or row is None:
+        return Missing()
+    if row[0] != "OPEN":
+        return GuardFailed()
+    return Appended(books.append(owner, owner.epoch, [write.closed]))
+
+
 # --- credentials ----------------------------------------------------------------------------------------------
 
 
@@ -358,6 +377,7 @@ _WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
     api.CreateChargePoints: create_charge_points,
     api.UpdateChargePoint: update_charge_point,
     api.DeleteChargePoint: delete_charge_point,
+    api.CloseTransaction: close_transaction,
     api.AddCredential: add_credential,
     api.RemoveCredentials: remove_credentials,
     api.PutIdTag: put_id_tag,

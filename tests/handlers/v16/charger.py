@@ -26,13 +26,16 @@ from gateway.domain.events import (
     MeterValuesReported,
     NewEvent,
     ReservationMade,
+    TransactionClosed,
     TransactionLost,
+    TransactionStaleChanged,
     TransactionStarted,
     TransactionStopped,
 )
 from gateway.domain.records import IdTagRecord, TransactionRecord, TransactionState
 from gateway.domain.registers import RegisterReading, register_readings
-from gateway.domain.state import ChargePointState, event_time, started_record
+from gateway.domain.staleness import occupies
+from gateway.domain.state import ChargePointState, event_time, stale_record, started_record
 from gateway.domain.state import evolve as apply
 from gateway.domain.transactions import folded
 from gateway.domain.values import Flag, Registration
@@ -86,7 +89,7 @@ class Books:
                     if t.charge_point == charge_point and t.start_key == query.start_key
                 ]
                 in_use = any(
-                    t.state is TransactionState.OPEN
+                    occupies(t)
                     and folded(t.id_tag) == folded(query.id_tag)
                     and (t.charge_point != charge_point or t.connector != query.connector)
                     for t in self.transactions.values()
@@ -123,6 +126,12 @@ class Books:
             case TransactionLost() as body:
                 lost = self.transactions[body.transaction_id]
                 self.transactions[body.transaction_id] = evolve(lost, state=TransactionState.LOST)
+            case TransactionStaleChanged() as body:
+                changed = stale_record(event, body, self.transactions[body.transaction_id])
+                self.transactions[body.transaction_id] = changed
+            case TransactionClosed() as body:
+                closed = self.transactions[body.transaction_id]
+                self.transactions[body.transaction_id] = evolve(closed, state=TransactionState.CLOSED)
             case TransactionStopped() as body:
                 self.transactions[body.transaction_id] = evolve(
                     self.transactions[body.transaction_id],

@@ -9,6 +9,7 @@ from gateway.domain.events import (
     ConnectorStatusChanged,
     IdTagPresented,
     ReservationEnded,
+    TransactionStaleChanged,
     VendorDataReceived,
 )
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
@@ -259,8 +260,9 @@ def test_available_while_a_transaction_is_open_is_flagged_and_ends_nothing():
     """B7.5, quirk 79."""
     one = charger()
     one.start()
-    (event,) = status(one, "Available")
+    event, stale = status(one, "Available")
     assert has(event, Flag.TRANSACTION_OPEN)
+    assert stale.body == TransactionStaleChanged("tx_CP-1_1", ConnectorAddress(1, 1), True, "available")
     assert len(one.state.open_transactions) == 1
 
 
@@ -271,7 +273,7 @@ def test_available_of_before_the_transaction_is_no_doubt_about_it():
     (event,) = status(one, "Available", timestamp=at(-600))
     assert has(event, Flag.LATE)
     status(one, "Charging")
-    (event,) = status(one, "Available", timestamp=at(-400))
+    event, _ = status(one, "Available", timestamp=at(-400))
     assert has(event, Flag.LATE, Flag.TRANSACTION_OPEN)
 
 

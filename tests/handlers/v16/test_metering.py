@@ -14,7 +14,7 @@ def values(one, connector=1, number=None, time=None, **more):
     payload = {"connectorId": connector, "meterValue": [{"timestamp": time or at(10), "sampledValue": SAMPLES}]}
     if number is not None:
         payload["transactionId"] = number
-    event = one.new_event("MeterValues", **payload | more)
+    event, *_ = one.new_events("MeterValues", **payload | more)
     assert isinstance(event.body, MeterValuesReported)
     return event
 

@@ -183,8 +183,9 @@ def test_an_older_start_ends_nothing():
     """B4.8, B4.9: it was queued, and its own stop will follow."""
     one = charger("OTHER")
     running = one.start()
-    (event,) = one.new_events("StartTransaction", **START | {"idTag": "OTHER", "timestamp": at(-9999)})
+    event, stale = one.new_events("StartTransaction", **START | {"idTag": "OTHER", "timestamp": at(-9999)})
     assert has(event, Flag.LATE)
+    assert (stale.body.transaction_id, stale.body.why) == (event.body.transaction_id, "later-start")
     (stop,) = one.stop(event.body.number, 1500, at(-1000))
     assert stop.body.energy == 500
     assert one.state.by_number(running) is not None
