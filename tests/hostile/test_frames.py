@@ -10,7 +10,7 @@ import trio
 from tests.framing.wire import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
 from tests.hostile.link import Link
 
-LIMIT = 1024 * 1024
+LIMIT = 4 * 1024 * 1024
 """``sessions.max_message_bytes``, the default."""
 
 CHARACTER = "😀".encode()
