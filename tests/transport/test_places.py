@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from trio.testing import MockClock
 from gateway.transport.addresses import Addresses
 from gateway.transport.limits import Limits
 from gateway.transport.places import MAX_WAITING, Places, Visitor
+
+CHARGERS = 2000
 
 STRANGER, CHARGER, ELSEWHERE = "192.0.2.1", "198.51.100.1", "203.0.113.1"
 
@@ -155,6 +158,39 @@ async def test_addresses_that_chargers_have_come_from_are_served_first(autojump_
         served = visitors.placed[20:]
         assert len(served) == 8
         assert sum(name.startswith("charger") for name in served) == 6
+
+
+async def test_two_thousand_chargers_from_one_address_are_all_served_while_a_stranger_there_stalls(
+    autojump_clock: MockClock,
+) -> None:
+    """Chargers need a second of round trips each, and none of them is put out; the stranger comes back each time."""
+    async with crowd(200) as visitors:
+
+        async def charger(name: str) -> None:
+            await visitors.arrive(CHARGER, name)
+            while name not in visitors.placed:  # noqa: ASYNC110 - jumps in time
+                await trio.sleep(1)
+            await trio.sleep(1)
+            visitors.addresses.proved(CHARGER)
+            visitors.stay[name].set()
+
+        async def stall(name: str) -> None:
+            for n in itertools.count():
+                await visitors.arrive(CHARGER, f"{name}, {n}")
+                while f"{name}, {n}" not in visitors.gone:  # noqa: ASYNC110 - jumps in time
+                    await trio.sleep(1)
+
+        async with trio.open_nursery() as strangers:
+            for name in names("stall", 300):
+                strangers.start_soon(stall, name)
+            await trio.sleep(10)
+            async with trio.open_nursery() as chargers:
+                for name in names("charger", CHARGERS):
+                    chargers.start_soon(charger, name)
+            strangers.cancel_scope.cancel()
+        assert sum(name.startswith("charger") for name in visitors.placed) == CHARGERS
+        assert not any(name.startswith("charger") for name in visitors.gone)
+        assert len(visitors.gone) > 300
 
 
 async def test_an_address_that_becomes_known_is_still_one_queue(autojump_clock: MockClock) -> None:
