@@ -256,3 +256,18 @@ async def test_refusals_without_a_line_are_told_with_the_next_one_and_then_forgo
         await admit(request("CP2"))
     lines = [line["unlogged_before"] for line in logs if line["event"] == "charger refused"]
     assert lines == [0] * 50 + [20, 0]
+
+
+@pytest.mark.parametrize("kind", CredentialKind)
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_keys_hexadecimal_form_opens_where_it_is_tolerated(
+    harness: Harness, kind: CredentialKind, accepts: bool
+) -> None:
+    """X3, of either kind of key: the slow check is given the same word."""
+    key = bytes(range(20))
+    add(harness, key, kind=kind)
+    admit = admission(harness)
+    admit._verifier = Verifier(accept_hex=accepts)
+    answer = await admit(request(key=key.hex().encode()))
+    assert isinstance(answer, Accept if accepts else Refusal)
+    assert isinstance(await admit(request(key=key)), Accept)

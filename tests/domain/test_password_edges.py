@@ -123,3 +123,27 @@ def test_no_other_password_opens(key: bytes, other: bytes) -> None:
     credential = make_credential(key, CredentialKind.GENERATED, NOW)
     assert verify(credential, key)
     assert verify(credential, other) is (key == other)
+
+
+def test_a_password_that_passes_again_is_the_last_one_to_be_forgotten() -> None:
+    """Also one that is another password by now."""
+    one, two, three = (make_credential(b"%016d" % n, CredentialKind.IMPORTED, NOW) for n in range(3))
+    verifier = Verifier(capacity=2)
+    for credential, password in ((one, b"old"), (two, b"two"), (one, b"new"), (three, b"three")):
+        verifier.remember(credential, password)
+    known = [
+        verifier.recall([each], word, NOW) is not None for each, word in ((one, b"new"), (two, b"two"), (one, b"old"))
+    ]
+    assert known == [True, False, False]
+
+
+def test_recognising_a_password_counts_as_use() -> None:
+    """The least recently used goes."""
+    one, two, three = (make_credential(b"%016d" % n, CredentialKind.IMPORTED, NOW) for n in range(3))
+    verifier = Verifier(capacity=2)
+    verifier.remember(one, b"one")
+    verifier.remember(two, b"two")
+    assert verifier.recall([one], b"one", NOW)
+    verifier.remember(three, b"three")
+    assert verifier.recall([one], b"one", NOW)
+    assert verifier.recall([two], b"two", NOW) is None

@@ -10,7 +10,17 @@ import pytest
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
 from gateway.errors import StoreInUse, StoreUnavailable
-from gateway.store.api import Append, DeleteChargePoint, EventFilter, OpenSession, RecordLastHeard, Trim
+from gateway.store.api import (
+    Append,
+    DeleteChargePoint,
+    Done,
+    EventFilter,
+    Missing,
+    OpenSession,
+    RecordLastHeard,
+    RemoveCredentials,
+    Trim,
+)
 from gateway.store.sqlite import SqliteStore, connections, migrate, ownership
 from gateway.store.sqlite.ownership import Ownership
 from gateway.store.sqlite.values import fits
@@ -107,6 +117,13 @@ def test_a_state_has_what_was_said_in_the_same_batch(store):
     assert [each.status for each in opened.state.connectors.values()] == ["Charging"]
     assert opened.state.configuration == {"A": "1"}
     assert opened.sequences == (6, 7)
+
+
+def test_nothing_is_to_be_removed_of_a_charge_point_that_never_was(store):
+    """Its writer may be late: that is no bug."""
+    assert one(store, RemoveCredentials("NOBODY", ("cred_1",))) == Done()
+    assert one(store, RecordLastHeard((("NOBODY", at(1)),))) == Done()
+    assert one(store, DeleteChargePoint("NOBODY", at(1))) == Missing()
 
 
 # --- retention ------------------------------------------------------------------------------------------------
