@@ -59,7 +59,7 @@ class Boundary:
         self._head = b""  # the beginning of a head that is not complete: at most 13 bytes
         self._owed = 0  # what is still to come of the frame whose head was complete
         self.announced = 0
-        """The payload's length that the last complete head told."""
+        """The payload's length that the last head told, its mask come or not."""
 
     @property
     def reached(self) -> bool:
@@ -83,6 +83,8 @@ class Boundary:
             size = _frame_bytes(head)
             if size is None:
                 self._head, self._owed = head, 0
+                if _tells_length(head):  # the library judges by it before the mask has come
+                    self.announced = _payload_bytes(head)
                 return None
             self._head = b""
             self.announced = _payload_bytes(head)
@@ -101,8 +103,16 @@ def _spelled_well(head: bytes) -> bool:
     return True
 
 
+def _tells_length(head: bytes) -> bool:
+    """Whether the length is there."""
+    if len(head) < 2:
+        return False
+    length = head[1] & _LENGTH
+    return len(head) >= (2 if length < _TWO_BYTES else 4 if length == _TWO_BYTES else 10)
+
+
 def _payload_bytes(head: bytes) -> int:
-    """The length that a complete head tells."""
+    """The length that a head tells in which it is complete."""
     length = head[1] & _LENGTH
     if length < _TWO_BYTES:
         return length

@@ -154,7 +154,7 @@ def messages(data: bytes) -> None:
                 evolve(state, event, sequence)
         elif isinstance(frame, rpc.CallResult):
             for command in COMMANDS:
-                answer = PROTOCOL.decode_answer(command, frame.payload)
+                answer = PROTOCOL.decode_answer(command, frame.payload).answer
                 if not isinstance(answer, c.ChargerError):
                     codec.encode_answer(answer)
         elif isinstance(frame, rpc.CallError):
