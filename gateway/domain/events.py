@@ -6,7 +6,6 @@ Each body names its ``TYPE`` (dotted, stable) and ``VERSION`` (raised when its f
 """
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, ClassVar, TypeAlias
 
 from attrs import field, frozen
@@ -460,7 +459,7 @@ class NewEvent:
     repeat_key: bytes = b""
     """What identifies the charger's message if it sends it again (``gateway.domain.memory``); empty: nothing does. Kept
     with the charge point, not with the event."""
-    registers: tuple[tuple[str, Decimal], ...] = ()
+    registers: tuple[tuple[str, float], ...] = ()
     """The import registers that meter values hold, in Wh by location. Not stored: they follow from the body."""
 
 

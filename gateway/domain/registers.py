@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, read_number, register_wh, samples
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, register_wh, samples
 from gateway.domain.values import JSON
 
 MAX_POWER: Final = 500_000
@@ -22,7 +22,7 @@ on top of a start of 0 (OCPP.md E15b)."""
 SLACK: Final = timedelta(minutes=1)
 """Times are told in seconds and taken at either side of the register's reading."""
 
-JITTER: Final = Decimal(1)
+JITTER: Final = 1
 """Wh by which a register may be lower than before: chargers round."""
 
 TOLERANCE_WH: Final = Decimal(100)
@@ -36,7 +36,13 @@ SUDDEN: Final = 10
 LEAST_SUDDEN_W: Final = 22_000
 """Below this, faster than between the samples is no sign of anything: a car slows down by itself."""
 
-_FACTORS: Final = {"Wh": Decimal(1), "kWh": Decimal(1000)}
+_REGISTER: Final = (ENERGY_IMPORT_REGISTER, None, "")
+"""What names the import register: it is the default (S §7.43)."""
+
+_FACTORS: Final = {"Wh": 1.0, "kWh": 1000.0, None: 1.0, "": 1.0}
+
+MOST_WH: Final = 1e15
+"""Beyond it nothing was measured; NaN and infinity are beyond it, too."""
 
 
 @frozen
@@ -79,29 +85,38 @@ def register_readings(meter_value: Sequence[JSON], received_at: datetime) -> lis
     return sorted(found, key=lambda each: each.at or received_at)
 
 
-def newest_registers(meter_value: Sequence[JSON]) -> tuple[tuple[str, Decimal], ...]:
+def newest_registers(meter_value: Sequence[JSON]) -> tuple[tuple[str, float], ...]:
     """The highest total import register of a message for each location, in Wh: of several moments the newest one.
 
-    Cheap, for every message: registers by phase, of a transaction's begin, and signed ones are passed over.
+    For every message, so it calls next to nothing. Registers by phase, of a transaction's begin, signed ones and what
+    can't be read are passed over.
     """
-    highest: dict[str, Decimal] = {}
-    for element in thinned(meter_value):
-        sampled = element.get("sampledValue") if type(element) is dict else None
-        if type(sampled) is not list:
+    if len(meter_value) > MAX_MOMENTS:
+        meter_value = thinned(meter_value)
+    highest: dict[str, float] = {}
+    for element in meter_value:
+        try:
+            sampled: Any = element["sampledValue"]
+        except (KeyError, TypeError, IndexError):
             continue
-        for sent in sampled:
-            if type(sent) is not dict or (sent.get("measurand") or ENERGY_IMPORT_REGISTER) != ENERGY_IMPORT_REGISTER:
+        if sampled.__class__ is not list:
+            continue
+        for sent in sampled[:MAX_SAMPLES]:
+            if sent.__class__ is not dict or ("measurand" in sent and sent["measurand"] not in _REGISTER):
                 continue
-            factor = _FACTORS.get(sent.get("unit") or "Wh")
-            if factor is None or sent.get("phase") or sent.get("format") == "SignedData":
+            if sent.get("phase") or ("context" in sent and sent["context"] == "Transaction.Begin"):
                 continue
-            value = None if sent.get("context") == "Transaction.Begin" else read_number(sent.get("value"))
-            if value is None:
+            if "format" in sent and sent["format"] == "SignedData":
                 continue
-            location = sent.get("location")
-            place = location if type(location) is str else "Outlet"
-            highest[place] = max(value * factor, highest.get(place, value * factor))
-    return tuple(highest.items())
+            try:
+                factor = _FACTORS[sent["unit"]] if "unit" in sent else 1.0
+                wh = float(sent["value"]) * factor
+            except (KeyError, TypeError, ValueError, OverflowError):
+                continue
+            place = sent["location"] if "location" in sent and sent["location"].__class__ is str else "Outlet"
+            if -MOST_WH < wh < MOST_WH and (place not in highest or wh > highest[place]):
+                highest[place] = wh
+    return tuple(highest.items()) if highest else ()
 
 
 def contradicts(
@@ -109,10 +124,12 @@ def contradicts(
 ) -> bool:
     """Whether the registers at a session's start and stop (Wh) can't both be true beside its samples.
 
-    ``readings`` in their order; the session's first and last ones do. Times are None where they are suspect: then only
-    values are compared, no rates.
+    ``readings`` in any order; the session's first and last ones do. Times are None where they are suspect: then only
+    values are compared, in the order of receipt, and no rates.
     """
     inside = [each for each in readings if each.at is None or stopped is None or each.at <= stopped + SLACK]
+    if all(each.at is not None for each in inside):
+        inside.sort(key=_moment)  # a queue may bring older ones later
     if not inside:
         return False
     first, last = inside[0], inside[-1]
@@ -128,6 +145,11 @@ def contradicts(
     if not _possible(energy - sampled, last.at, stopped):
         return True
     return not _possible(first.wh - base, started, first.at) or _sudden(first.wh - base, started, inside)
+
+
+def _moment(reading: RegisterReading) -> datetime:
+    assert reading.at is not None
+    return reading.at
 
 
 def _possible(wh: Decimal, begin: datetime | None, end: datetime | None) -> bool:

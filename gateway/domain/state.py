@@ -4,7 +4,6 @@
 """
 
 from datetime import datetime
-from decimal import Decimal
 
 import attrs
 from attrs import define, field
@@ -68,7 +67,7 @@ class ChargePointState:
     heard: dict[bytes, str] = field(factory=dict)
     """``repeat_key`` of the last security events that came on this connection, to their message ids: at most
     MAX_HEARD."""
-    registers: dict[tuple[ConnectorAddress, str], tuple[Decimal, datetime | None]] = field(factory=dict)
+    registers: dict[tuple[int, int, str], tuple[float, datetime | None]] = field(factory=dict)
     """The last import register (Wh) of each connector and location since this connection and its last transaction
     began, with its time: at most MAX_REGISTERS."""
     booted_at: datetime | None = None
@@ -101,19 +100,23 @@ MAX_REGISTERS = 512
 """Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
 
 
-def _remember_registers(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported) -> None:
+def _remember_registers(state: ChargePointState, event: NewEvent, connector: ConnectorAddress) -> None:
+    at, known = event.reported_at, state.registers
     for location, wh in event.registers:
-        key = (body.connector, location)
-        known = state.registers.get(key)
-        if known is None and len(state.registers) >= MAX_REGISTERS:
+        key = (connector.evse, connector.connector, location)
+        if key not in known:
+            if len(known) < MAX_REGISTERS:
+                known[key] = (wh, at)
             continue
-        if known is None or not is_older(event.reported_at, known[1]):
-            state.registers[key] = (wh, event.reported_at)
+        then = known[key][1]
+        if at is None or then is None or at >= then:
+            known[key] = (wh, at)
 
 
 def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> None:
     """Some registers count a session and begin anew with each (OCPP.md E15)."""
-    for key in [key for key in state.registers if key[0] == connector]:
+    own = (connector.evse, connector.connector)
+    for key in [key for key in state.registers if key[:2] == own]:
         del state.registers[key]
 
 
@@ -148,7 +151,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
         case e.ChargePointUpdated():
             state.registration = body.registration
         case e.MeterValuesReported():
-            _remember_registers(state, event, body)
+            if event.registers:
+                _remember_registers(state, event, body.connector)
         case e.ConnectorStatusChanged():
             state.connectors[body.connector] = connector_record(event, body)
             _show_reservations(state, event, body)

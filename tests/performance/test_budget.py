@@ -16,10 +16,10 @@ from tests.performance.path import Path
 
 CALLS = {
     "receive": 16,
-    "parse": 13,
+    "parse": 16,
     "decode": 15,
-    "decide": 44,
-    "evolve": 5,
+    "decide": 55,
+    "evolve": 6,
     "encode": 3,
     "send": 10,
 }
@@ -29,7 +29,7 @@ of them, and call no more."""
 CALLS_SLACK = 1.05
 """Of the sum; a step may take two calls more than its own share, if another takes fewer."""
 
-RATIO = 7.69
+RATIO = 8.92
 """Instructions of that message, over those of reading and writing its JSON (with orjson)."""
 
 RATIO_SLACK = 1.08
@@ -53,6 +53,7 @@ def test_counting_is_the_same_each_time() -> None:
 def test_a_dearer_message_is_found_dearer() -> None:
     """The check above can fail."""
     path = Path()
+    path.run()  # the first one makes what is kept, with a call more
     once, _ = counting.calls_of(path.run)
     twice, _ = counting.calls_of(lambda: (path.run(), path.run()))
     assert twice >= 2 * once

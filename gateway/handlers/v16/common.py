@@ -1,6 +1,5 @@
 """What the handlers share: events of a request, idTagInfo, doubts about a connector."""
 
-from decimal import Decimal
 from typing import Final
 
 from gateway.domain.decision import Authorization, Context, Request
@@ -22,7 +21,7 @@ def event(
     raw: str | None = None,
     flags: tuple[Flag, ...] = (),
     repeat_key: bytes = b"",
-    registers: tuple[tuple[str, Decimal], ...] = (),
+    registers: tuple[tuple[str, float], ...] = (),
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
     doubts = (*request.flags, *time.flags, *flags)

@@ -1,6 +1,5 @@
 """MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
 
-from decimal import Decimal
 from typing import Final
 
 from ocpp.v16 import call
@@ -53,7 +52,7 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
     registers = newest_registers(values)
-    if _implausible(state, connector, registers, time):
+    if registers and _implausible(state, connector, registers, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     body = MeterValuesReported(
         connector,
@@ -72,16 +71,18 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
 def _implausible(
     state: ChargePointState,
     connector: ConnectorAddress,
-    registers: tuple[tuple[str, Decimal], ...],
+    registers: tuple[tuple[str, float], ...],
     time: ReportedTime,
 ) -> bool:
     """Whether an import register is negative, or lower than it was before on this connector (OCPP.md E12, E16)."""
     for location, wh in registers:
         if wh < 0:
             return True
-        known = state.registers.get((connector, location))
-        if known is not None and wh < known[0] - JITTER and not is_older(time.trusted, known[1]):
-            return True
+        key = (connector.evse, connector.connector, location)
+        if key in state.registers:
+            before, then = state.registers[key]
+            if wh < before - JITTER and not is_older(time.trusted, then):
+                return True
     return False
 
 

@@ -187,8 +187,12 @@ def _stopped(
     assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
     started = read_time(transaction.start_raw).trusted
-    energy = _energy(transaction, request, facts, context, started, time)
-    if energy is None or _told_at_its_end(transaction, energy, started, time):
+    energy = _energy(transaction, request, started, time)
+    if (
+        energy is None
+        or _told_at_its_end(transaction, energy, started, time)
+        or _contradicted(transaction, request, facts, context, started, time)
+    ):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     if started is not None and time.trusted is not None and time.trusted < started:
         flags = (*flags, Flag.STOP_BEFORE_START)
@@ -211,15 +215,9 @@ def _stopped(
 
 
 def _energy(
-    transaction: TransactionRecord,
-    request: Request,
-    facts: Facts,
-    context: Context,
-    started: datetime | None,
-    time: ReportedTime,
+    transaction: TransactionRecord, request: Request, started: datetime | None, time: ReportedTime
 ) -> int | None:
-    """Wh between the registers (OCPP.md E13); None where that can't be, by the registers alone or beside the session's
-    own samples (B5.8, E15, E15b)."""
+    """Wh between the registers (OCPP.md E13); None where that can't be (B5.8, E15, E15b)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     energy: int = payload.meter_stop - transaction.meter_start
@@ -231,10 +229,22 @@ def _energy(
         took = max(time.trusted - started, timedelta()) + SLACK
         if energy > MAX_POWER * took / timedelta(hours=1):
             return None
-    readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
-    if contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings):
-        return None
     return energy
+
+
+def _contradicted(
+    transaction: TransactionRecord,
+    request: Request,
+    facts: Facts,
+    context: Context,
+    started: datetime | None,
+    time: ReportedTime,
+) -> bool:
+    """Whether the registers of start and stop contradict the session's own samples (OCPP.md E13, E15b)."""
+    payload = request.payload
+    assert isinstance(payload, call.StopTransaction)
+    readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
+    return contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings)
 
 
 def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime) -> bool:
