@@ -182,7 +182,10 @@ def _verify(credential: Credential, password: bytes) -> bool:
     if not (1 <= log2_n <= _MAX_LOG2_N and 1 <= r <= _MAX_R and 1 <= p <= _MAX_P):
         return False
     salt = _counted(credential.salt, password) if head[3:] else credential.salt
-    return hmac.compare_digest(digest, _scrypt(salt, password, log2_n, r, p))
+    try:
+        return hmac.compare_digest(digest, _scrypt(salt, password, log2_n, r, p))
+    except ValueError:
+        return False  # parameters that don't go together: damaged, too
 
 
 def _counted(salt: bytes, password: bytes) -> bytes:

@@ -226,6 +226,7 @@ async def test_refusals_without_end_fill_no_log(harness: Harness, autojump_clock
             (401, "authorization_scheme", "CP1"),
         ),
         (UpgradeRequest("/elsewhere/CP1", (), ("ocpp1.6",), PEER, "chargers"), (404, "outside_prefix", None)),
+        (UpgradeRequest("/ocpp/a/b", (), ("ocpp1.6",), PEER, "chargers"), (404, "outside_prefix", None)),
         (UpgradeRequest("/ocpp/", (), ("ocpp1.6",), PEER, "chargers"), (404, "identity_missing", None)),
         (UpgradeRequest("/ocpp/%00", (), ("ocpp1.6",), PEER, "chargers"), (400, "identity_characters", None)),
     ],

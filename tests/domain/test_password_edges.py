@@ -1,5 +1,6 @@
 """What is nearly the key, and what is nearly the verifier: one byte more, less or other opens nothing."""
 
+import hashlib
 import hmac
 from datetime import UTC, datetime
 
@@ -105,6 +106,34 @@ def test_a_key_kept_before_its_length_was_counted_still_opens() -> None:
     assert verify(stored, b"0123456789abcdef")
     assert not verify(stored, b"0123456789abcdeF")
     assert not verify(evolve(stored, verifier=OLD_VERIFIER[:-1] + b"\x00"), b"0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "taken"),
+    [
+        ((1, 1, 1), True),
+        ((15, 1, 1), True),
+        ((16, 1, 1), False),  # RFC 7914: N is below 2^(128 r / 8), and OpenSSL says so by an exception
+        ((17, 2, 1), True),
+        ((18, 2, 1), False),
+        ((1, 8, 1), True),
+        ((1, 9, 1), False),
+        ((1, 1, 4), True),
+        ((1, 1, 5), False),
+        ((0, 1, 1), False),
+        ((1, 0, 1), False),
+        ((1, 1, 0), False),
+    ],
+)
+def test_a_stored_verifier_is_checked_as_far_as_it_costs_little(parameters: tuple[int, int, int], taken: bool) -> None:
+    """By the parameters that are stored with it, up to the bounds, and not beyond, though it would match."""
+    log2_n, r, p = parameters
+    salt = bytes(16)
+    digest = bytes(32)
+    if taken:
+        digest = hashlib.scrypt(KEY, salt=salt, n=1 << log2_n, r=r, p=p, maxmem=2**26, dklen=32)
+    stored = Credential("cred_1", CredentialKind.IMPORTED, salt, bytes(parameters) + digest, not_before=NOW)
+    assert verify(stored, KEY) is taken
 
 
 def test_what_is_remembered_is_the_password_that_passed() -> None:

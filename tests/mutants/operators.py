@@ -490,7 +490,7 @@ def _structure(node: ast.AST, _: Siblings) -> Iterator[Change]:
         if node.orelse:
             yield "else", f"- {_short(node.orelse)}", lambda: _copied(node, orelse=[])
     elif isinstance(node, ast.ExceptHandler):
-        if not (len(node.body) == 1 and isinstance(node.body[0], ast.Pass)):
+        if not all(isinstance(each, ast.Pass) or _left_alone(each) for each in node.body):
             passing = ast.copy_location(ast.Pass(), node.body[0])
             yield "except", f"{_caught(node)}: pass", lambda: _copied(node, body=[passing])
         if not (len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and node.body[0].exc is None):

@@ -69,6 +69,7 @@ def test_blocks_lose_their_ends() -> None:
         "try:\n    f()\nexcept E:\n    pass\nfinally:\n    h()",
         "try:\n    f()\nexcept E:\n    raise\nfinally:\n    h()",
     ]
+    assert made("try:\n    f()\nexcept E:\n    log.info('a line')", "except") == ["try:\n    f()\nexcept E:\n    raise"]
     assert made("with a:\n    f()", "with") == ["if True:\n    f()"]
     assert made("with a as b:\n    f()", "with") == []
     assert made("match a:\n    case 1:\n        f()", "case") == ["match a:\n    case 1 if False:\n        f()"]

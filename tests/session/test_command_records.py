@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.domain import events as e
@@ -181,9 +182,14 @@ async def test_a_session_that_is_cancelled_ends_as_draining(harness: Harness, au
     """The gateway goes: nobody had another reason."""
     harness.add_charge_point()
     transport = FakeTransport()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(harness._serve, "CP1", transport)
-        nursery.cancel_scope.cancel()
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(harness._serve, "CP1", transport)
+            harness.journal.stall_seconds = 2.0
+            nursery.cancel_scope.cancel()
+    assert [(line["reason"], line["recorded"]) for line in logs if line["event"] == "session ended"] == [
+        ("draining", True)
+    ], "it waits for its end to be recorded"
     assert transport.closed_with == (1001, "draining")
     [gone] = harness.bodies(e.ChargePointDisconnected.TYPE)
     assert isinstance(gone, e.ChargePointDisconnected)

@@ -132,6 +132,21 @@ async def test_answers_are_counted_by_when_they_come(
         assert counting.taken() == {("unmatched_answers", ""): 1}
 
 
+async def test_an_answer_after_its_callers_deadline_is_no_time_out(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """The charger kept to its time; its caller had less."""
+    async with ready(harness) as (charger, asked):
+        counting.taken()
+        outcome = asked.ask(ClearCache(), seconds=2)
+        message_id, *_ = await charger.next_call("ClearCache")
+        await outcome()
+        await trio.sleep(1)
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(20)
+        assert counting.taken() == {}
+
+
 async def test_a_question_of_the_gateways_own_that_is_not_answered_is_counted(
     harness: Harness, autojump_clock: MockClock, counting: Counting
 ) -> None:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import apsw
 import pytest
@@ -11,6 +12,7 @@ from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
 from gateway.errors import StoreInUse, StoreUnavailable
 from gateway.store.api import (
+    AllocateNumbers,
     Append,
     DeleteChargePoint,
     Done,
@@ -185,6 +187,34 @@ def test_a_lock_that_is_released_twice_closes_nobody_elses_file(tmp_path):
 
 def descriptors():
     return sorted(os.listdir("/proc/self/fd"))
+
+
+# --- connections and threads ------------------------------------------------------------------------------------
+
+
+def test_connections_are_set_up_as_is_written_down(tmp_path):
+    """Durable, careful with what is on disk, and with room enough. (Pragmas answer with what is in force.)"""
+    store = SqliteStore(tmp_path / "gateway.db")
+    connect(store)
+    writer = store._books.cx
+    reader = connections.open_reader(tmp_path / "gateway.db")
+    wanted = {"temp_store": 2, "trusted_schema": 0, "cell_size_check": 1, "busy_timeout": 5000}
+    for cx, more in (
+        (writer, {"cache_size": -65536, "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "query_only": 0}),
+        (reader, {"cache_size": -4096, "query_only": 1}),
+    ):
+        found = {name: cx.pragma(name) for name in wanted | more}
+        assert found == wanted | more
+    assert (writer.pragma("journal_size_limit"), writer.pragma("wal_autocheckpoint")) == (67_108_864, 0)
+    reader.close()
+    store.close()
+
+
+def test_commits_of_several_threads_take_turns(store):
+    """Each is whole, and each has its own answer."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: one(store, AllocateNumbers(3)).first, range(80)))
+    assert sorted(answers) == list(range(1, 241, 3))
 
 
 # --- what fails half-way --------------------------------------------------------------------------------------

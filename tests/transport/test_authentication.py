@@ -261,3 +261,9 @@ def test_whatever_a_path_is_what_is_shown_is_short_and_printable(target):
     assert len(found) <= MAX_SHOWN_PATH
     assert found.isascii()
     assert found.isprintable()
+
+
+def test_a_path_of_nothing_that_can_be_shown_is_looked_at_only_so_far() -> None:
+    """A thousand characters: a stranger's path may have sixteen thousand."""
+    assert "seen" in shown_path("\x01" * 990 + "seen")
+    assert "seen" not in shown_path("\x01" * 1000 + "seen")
