@@ -553,3 +553,23 @@ async def test_threads_end_with_the_journal(tmp_path):
         with trio.fail_after(10):
             while any(each.name.startswith("journal") for each in set(threading.enumerate()) - before):  # noqa: ASYNC110 - threads end
                 await trio.sleep(0.01)
+
+
+async def test_probes_come_at_pauses_that_double(journal, store, autojump_clock):
+    """Up to the longest one: a disk that is away for a night is not asked ten times a second."""
+    times = []
+    probe = store.probe
+
+    def noted():
+        times.append(round(trio.current_time(), 3))
+        probe()
+
+    store.probe = noted
+    store.broken = True
+    begin = trio.current_time()
+    with pytest.raises(StoreUnavailable):
+        await journal.commit(write())
+    await trio.sleep(22)
+    assert [time - begin for time in times] == pytest.approx([0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 11.3, 16.3, 21.3])
+    store.broken = False
+    await journal.wait_healthy()

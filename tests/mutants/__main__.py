@@ -56,6 +56,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which faults are drawn (default: 1)")
     parser.add_argument("--count", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose identity contains TEXT, all of them")
+    parser.add_argument(
+        "--again", type=Path, metavar="FILE", help="those that an earlier run's output lists as not noticed"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
     parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 100)")
     parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
@@ -71,6 +74,9 @@ def main(arguments: list[str]) -> int:
         print(f"[{time.monotonic() - begun:4.0f} s] {line}", file=out)
 
     def choose(mutants: list[Mutant]) -> Iterable[Mutant]:
+        if chosen.again is not None:
+            listed = {line.strip().removeprefix("not noticed: ") for line in lines_of(chosen.again)}
+            return [mutant for mutant in mutants if mutant.identity in listed]
         if chosen.only:
             return [mutant for mutant in mutants if chosen.only in mutant.identity]
         return draw(mutants, chosen.count, chosen.seed)
@@ -85,6 +91,11 @@ def main(arguments: list[str]) -> int:
     lines = list(report(run.tried, run.not_counted, verbose=chosen.verbose))
     print("\n".join(lines), file=out)
     return 0 if share(run.tried) >= ENOUGH else 1
+
+
+def lines_of(output: Path) -> list[str]:
+    """An earlier run's output, without the times before its lines."""
+    return [line.partition("] ")[2] if line.startswith("[") else line for line in output.read_text().splitlines()]
 
 
 def try_all(project: Project, run: Run) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
-from gateway.errors import StoreInUse, StoreUnavailable
+from gateway.errors import StoreError, StoreInUse, StoreUnavailable
 from gateway.store.api import (
     AllocateNumbers,
     Append,
@@ -282,3 +282,48 @@ def test_an_event_is_of_the_time_that_it_was_given(store):
     connect(store)
     one(store, Append("CP1", 1, (NewEvent(queued(1), at(1)), NewEvent(queued(2), at(2)))))
     assert [each.received_at for each in store.events(2, 10, ALL).events] == [at(1), at(2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (apsw.FullError("x"), StoreUnavailable, "the disk or its quota is full"),
+        (apsw.ReadOnlyError("x"), StoreUnavailable, "read-only"),
+        (apsw.CantOpenError("x"), StoreUnavailable, "can't be opened"),
+        (apsw.PermissionsError("x"), StoreUnavailable, "can't be opened"),
+        (apsw.AuthError("x"), StoreUnavailable, "can't be opened"),
+        (apsw.CorruptError("x"), StoreUnavailable, "is damaged"),
+        (apsw.NotADBError("x"), StoreUnavailable, "is damaged"),
+        (apsw.IOError("x"), StoreUnavailable, "failed: IOError: x"),
+        (apsw.BusyError("x"), StoreUnavailable, "failed: BusyError: x"),
+        (apsw.ConstraintError("x"), StoreError, "can't take that"),
+        (apsw.MismatchError("x"), StoreError, "can't take that"),
+        (apsw.RangeError("x"), StoreError, "can't take that"),
+        (apsw.TooBigError("x"), StoreError, "can't take that"),
+        (apsw.SQLError("x"), StoreError, "can't take that"),
+        (apsw.MisuseError("x"), StoreError, "can't take that"),
+        (apsw.BindingsError("x"), StoreError, "can't take that"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, apsw.Error) else "",
+)
+def test_what_sqlite_says_becomes_the_stores_own_error(store_at, error, kind, words):
+    """A disk that can't is to be waited for; a statement that can't be is a bug. Either names the file."""
+    store, path = store_at
+
+    def fails(_):
+        raise error
+
+    with pytest.raises(StoreError) as caught:
+        store._read(fails)
+    assert type(caught.value) is kind
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.fixture
+def store_at(tmp_path):
+    """A store and its file."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    yield store, path
+    store.close()
