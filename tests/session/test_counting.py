@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache
@@ -12,6 +13,7 @@ from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
 from gateway.session.provisioning import DesiredKey
 from tests.session.test_commands import ready
+from tests.session.test_fencing import new_owner
 from tests.session.test_handler_bugs import Broken
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
@@ -95,8 +97,11 @@ async def test_a_bug_in_a_handler_is_counted_by_action(
         broken = Broken(harness, action, "decide")
         counting.taken()
         async with harness.connected() as charger:
-            await charger.send(2, "m", action, payload)
-            await trio.sleep(1)
+            with capture_logs() as logs:
+                await charger.send(2, "m", action, payload)
+                await trio.sleep(1)
+            word = "handler failed" if counted else "session failed"
+            assert [line["event"] for line in logs if line["log_level"] == "error"] == [word]
             found = counting.taken()
             if counted is None:
                 await charger.sees_the_end()
@@ -106,6 +111,19 @@ async def test_a_bug_in_a_handler_is_counted_by_action(
             else:
                 assert found == counted
         broken.mended = True
+
+
+async def test_a_lost_charge_point_is_no_failure_of_its_session(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """Whichever part of it finds out: here, the task of a command."""
+    async with ready(harness) as (charger, asked):
+        counting.taken()
+        new_owner(harness)
+        await asked.ask(ClearCache())()
+        assert await charger.sees_the_end() == (1008, "replaced")
+        charger.gone = True
+        assert counting.taken() == {}
 
 
 async def test_answers_are_counted_by_when_they_come(

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
-from gateway.errors import StoreError, StoreInUse, StoreUnavailable
+from gateway.domain.memory import Memory
+from gateway.errors import StoreError, StoreInUse, StoreMisplaced, StoreUnavailable
 from gateway.store.api import (
     AllocateNumbers,
     Append,
@@ -215,6 +216,27 @@ def test_commits_of_several_threads_take_turns(store):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: one(store, AllocateNumbers(3)).first, range(80)))
     assert sorted(answers) == list(range(1, 241, 3))
+
+
+def test_a_database_that_is_a_directory_is_misplaced(tmp_path):
+    """No waiting mends that."""
+    (tmp_path / "gateway.db").mkdir()
+    with pytest.raises(StoreMisplaced, match="Is a directory"):
+        SqliteStore(tmp_path / "gateway.db")
+
+
+def test_what_a_deleted_charge_point_said_is_forgotten_for_good(place):
+    """Also by a writer that remembers nothing of it, and in the batch in which it was said."""
+    store = place.open()
+    for identity in ("CP1", "CP2"):
+        connect(store, identity)
+    said = event(meter(), reported_at=at(), repeat_key=b"k" * 16)
+    for identity in ("CP1", "CP2"):
+        one(store, Append(identity, 1, (said,)))
+    store.commit([Append("CP1", 1, (said,)), DeleteChargePoint("CP1", at(1))])
+    store = place.open()
+    assert connect(store, "CP1").state.memory == Memory()
+    assert connect(store, "CP2").state.memory.readings == b"k" * 16
 
 
 # --- what fails half-way --------------------------------------------------------------------------------------
