@@ -173,7 +173,7 @@ def wrap(folder: Path, python: Path) -> None:
     Nothing is put into the environment, so that other programs which the tests start keep the machine's libraries.
     """
     loaders = sorted(folder.glob("usr/lib*/ld-linux*.so.*")) + sorted(folder.glob("lib*/ld-linux*.so.*"))
-    libraries = sorted(each for each in folder.glob("**/lib/*-linux-gnu*") if each.is_dir())
+    libraries = sorted(each for place in ("lib", "usr/lib") for each in folder.glob(f"{place}/*-linux-gnu*"))
     if not loaders or not libraries or not python.exists():
         raise Missing(f"the packages hold no {python.name} that can be started")
     real = python.with_name(f"{python.name}.real")
