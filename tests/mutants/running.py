@@ -162,7 +162,7 @@ class Run:
         if session.testsfailed:
             raise session.Interrupted("a file of tests can't be imported")
         self._items = {item.nodeid: item for item in session.items}
-        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="mutants-", dir=_quick_place()))
         try:
             self._run()
         finally:
@@ -267,6 +267,7 @@ class Run:
             seen[item.nodeid] = Seen(time.monotonic() - begun, time.process_time() - work, passed, lines)
         tracer.stop()
         kept.put(key, seen)
+        shutil.rmtree(self._folder / str(os.getpid()), ignore_errors=True)
 
     def _tried(self, mutant: Mutant) -> Tried:
         path = str(self._project.root / mutant.file)
@@ -417,8 +418,10 @@ class Run:
             report({"at": item.nodeid})
             if _failed(item, following):
                 report({"killed": item.nodeid})
-                return
-        report({"done": True})
+                break
+        else:
+            report({"done": True})
+        shutil.rmtree(self._folder / str(os.getpid()), ignore_errors=True)
 
     def _become_new(self, mutant: Mutant, tests: list[str], report: Report) -> None:
         """The fault acts at import: a new interpreter, of which the pipe to report by is all that is left."""
@@ -445,6 +448,12 @@ class Run:
         folder = self._folder / str(os.getpid())
         folder.mkdir(exist_ok=True)
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+
+
+def _quick_place() -> str | None:
+    """Where thousands of small databases are made and removed: in memory, where there is a place for that."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2 * 1024**3 else None
 
 
 def _hashed(text: str) -> str:
