@@ -11,11 +11,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -265,20 +267,29 @@ def test(wanted: Wanted, python: Path, arguments: Sequence[str]) -> Run:
     with log.open("wb") as file:
         command = [str(python), "-m", "pytest", "-q", "-rs", "--durations=10", *arguments]
         environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        # In a session of its own: what the tests have started ends with them, also where they are cut off.
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        _running.append(running)
         try:
-            code = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=TEST_SECONDS,
-                check=False,
-            ).returncode
+            code = running.wait(TEST_SECONDS)
         except subprocess.TimeoutExpired:
             file.write(f"\nended after {TEST_SECONDS} s\n".encode())
             code = 1
+        finally:
+            end(running)
     return Run(version, code, time.monotonic() - began, log)
+
+
+_running: list[subprocess.Popen[bytes]] = []
+
+
+def end(running: subprocess.Popen[bytes]) -> None:
+    """End a run with all that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
 
 
 def main() -> int:
@@ -297,7 +308,12 @@ def main() -> int:
     runs: list[Run] = []
     if not asked.setup_only:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            runs = list(pool.map(lambda each: test(each[0], each[1], arguments), chosen))
+            try:
+                runs = list(pool.map(lambda each: test(each[0], each[1], arguments), chosen))
+            except KeyboardInterrupt:
+                for each in _running:
+                    end(each)
+                raise
     return report(runs, left_out, complete and bool(chosen))
 
 

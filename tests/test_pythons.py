@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,24 @@ def test_each_version_that_ran_is_printed_and_one_that_failed_or_ran_nothing_fai
     for version, each in zip(("3.11.2", "3.14.10"), codes, strict=True):
         verdict = words.get(each, "FAILED")
         assert f"Python {version}: {verdict} in 2 s: 4 passed, 1 skipped in 2.50s (0:00:02)\n" in said
+
+
+def test_a_run_that_is_cut_off_leaves_nothing_running(monkeypatch, tmp_path):
+    """It fails, its log says so, and what its tests had started is ended with it."""
+    monkeypatch.setattr(pythons, "ROOT", tmp_path)
+    monkeypatch.setattr(pythons, "FOLDER", tmp_path)
+    monkeypatch.setattr(pythons, "TEST_SECONDS", 1)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ntest "$2" = pytest || exit 0\nsleep 600 & echo $! >{tmp_path}/child; wait\n')
+    python.chmod(0o755)
+    run = pythons.test(pythons.FLOOR, python, ())
+    assert run.code == 1
+    assert run.summary == "ended after 1 s"
+    child = int((tmp_path / "child").read_text())
+    until = time.monotonic() + 30
+    while Path(f"/proc/{child}/stat").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        assert time.monotonic() < until, "the child is still there"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
