@@ -573,3 +573,13 @@ async def test_probes_come_at_pauses_that_double(journal, store, autojump_clock)
     assert [time - begin for time in times] == pytest.approx([0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 11.3, 16.3, 21.3])
     store.broken = False
     await journal.wait_healthy()
+
+
+async def test_a_closed_journal_still_reads(tmp_path):
+    """What ends after it may have to look something up: it takes a thread of its own."""
+    with closing(SqliteStore(tmp_path / "gateway.db")) as real:
+        async with running(Journal(real)) as journal:
+            assert (await journal.read(real.bounds)).head == 0
+        assert (await journal.read(real.bounds)).head == 0
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await journal.commit(RecordLastHeard(()))

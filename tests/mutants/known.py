@@ -5,6 +5,7 @@ lines move and goes when the statement changes."""
 
 KNOWN: dict[str, str] = {
     "gateway/domain/credentials.py::_verify::return::return False::return False -> return None #1": "`verify` goes through any(), which takes both for no",
+    "gateway/journal/journal.py::Journal._recover::condition::why = str(error) if isinstance(error, StoreError | RuntimeError) else repr(error)::not (isinstance(error, StoreError | RuntimeError))": "only the log shows it",
     "gateway/session/commands.py::Unfinished.read_back::condition::if errand.recorded:::errand.recorded -> True": "what was not recorded is not found either: one read more, with the same outcome",
     "gateway/session/errand.py::Errand._take_turn::constant::ready = False::False -> True": "the scope is left early at the deadline only, and then the next condition says too late",
     "gateway/session/session.py::Session._answer::condition::if told is Registration.ACCEPTED:::told is Registration.ACCEPTED -> True": "provisioning waits for full access itself, whenever it was begun",
