@@ -176,3 +176,13 @@ def test_recognising_a_password_counts_as_use() -> None:
     verifier.remember(three, b"three")
     assert verifier.recall([one], b"one", NOW)
     assert verifier.recall([two], b"two", NOW) is None
+
+
+def test_a_credential_that_is_over_hides_none_behind_it() -> None:
+    """In either way of looking."""
+    over = evolve(make_credential(KEY, CredentialKind.GENERATED, NOW), not_after=NOW)
+    good = make_credential(KEY, CredentialKind.GENERATED, NOW)
+    for credentials in ([over, good], [over, over, good]):
+        assert Verifier().recall(credentials, KEY, NOW) == good.credential_id
+        assert find(credentials, KEY, NOW) == good.credential_id
+    assert Verifier().recall([over], KEY, NOW) is None
