@@ -23,6 +23,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "LONGEST_PAUSE": 5.0,
     },
     "journal.numbers": {"BLOCK": 100},
+    "router.router": {"HAND_OVER_SECONDS": 1.0},
     "session.calls": {"MAX_LATE": 16},
     "session.core": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
     "session.endings": {"AT_ONCE": 128},

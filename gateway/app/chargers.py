@@ -94,9 +94,10 @@ class Chargers:
             self._router.remove(principal.identity, session)
 
     async def _begin(self, transport: Transport, principal: Principal) -> "Session | _Closing":
-        """Open the connection in the store, and make its session the owner."""
+        """Have the session before it finish, open the connection in the store, and make its session the owner."""
         with self._router.arriving(principal.identity) as arrival:
             try:
+                await self._router.hand_over(principal.identity, arrival)
                 opened = await self._open(transport, principal)
             except StoreUnavailable:
                 return _Closing(1011, "store-unavailable")

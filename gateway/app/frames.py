@@ -130,6 +130,9 @@ class RecordedTransport:
         self._ring.add(FrameKind.RECEIVED, data)
         return data
 
+    def conclude(self) -> None:
+        self._transport.conclude()
+
     async def send(self, data: bytes) -> None:
         self._sent(data)
         try:

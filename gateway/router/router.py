@@ -42,6 +42,12 @@ ANSWER_SECONDS = 0.125
 the control interface keeps, so that its answer arrives in time."""
 
 
+HAND_OVER_SECONDS = 1.0
+"""For an older connection to have what came on it decided, committed and answered, before a newer one takes its place.
+That takes some milliseconds, and on a bad cloud volume some hundred. A charger that comes anew has lost its link and
+waits for its Boot.conf, 30 s or so, so that a second is nothing to it; and a link that takes no answer, a flooder's
+backlog or a disk that hangs must not keep it out for longer."""
+
 NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is not connected; nothing was sent")
 
 
@@ -61,6 +67,10 @@ class Arrival:
     expelled: bool = False
     closed: list[NewEvent] = field(factory=list)
     """Ends of transactions. As many as an operator closes in the time that an opening takes."""
+    takes_over: Session | None = None
+    """The session that has handed over to it, and does nothing more."""
+    over: trio.Event = field(factory=trio.Event)
+    """Set when its session is installed, or there will be none."""
 
 
 class Router:
@@ -93,7 +103,26 @@ class Router:
             present.remove(arrival)
             if not present:
                 del self._arrivals[identity]
+            arrival.over.set()
+            left = arrival.takes_over
+            if left is not None and self._sessions.get(identity) is left:
+                # The newer one could not be opened, for want of the store; and the older one is not read any more.
+                left.end("store-unavailable", code=1011)
             self._left()
+
+    async def hand_over(self, identity: str, arrival: Arrival) -> None:
+        """Before the arriving connection is opened: wait until those that came before it are, and until the session
+        that it displaces has dealt with what the charger had said to it. ``HAND_OVER_SECONDS`` at most; what is not
+        dealt with by then is refused by its epoch, and the charger repeats it.
+
+        So each of many that come at once displaces the one before it, and none waits for longer.
+        """
+        with trio.move_on_after(HAND_OVER_SECONDS):
+            while (first := self._arrivals[identity][0]) is not arrival:
+                await first.over.wait()
+            session = arrival.takes_over = self._sessions.get(identity)
+            if session is not None:
+                await session.hand_over()
 
     def holds(self, identity: str) -> bool:
         """Whether somebody here will record how the charge point's connection ends: it has a session, or soon will."""

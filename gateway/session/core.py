@@ -75,6 +75,9 @@ class Core:
         self.observer = observer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
+        self.handing_over = False
+        """A newer connection waits until what has arrived on this one is dealt with: the reader goes on to the last
+        message of it, though the link may be dead."""
 
     @property
     def identity(self) -> str:
@@ -89,7 +92,10 @@ class Core:
                 self.observer.too_large(self.identity, message_bytes)
 
     def connection_closed(self, closed: ConnectionClosed) -> None:
-        """End the session because its connection has ended."""
+        """End the session because its connection has ended. While it is handed over only its reader does that, after
+        the last message that has arrived."""
+        if self.handing_over:
+            return
         reason = "message-too-large" if closed.too_large else "closed"
         self.end(reason, initiator=closed.initiator, code=closed.code, message_bytes=closed.too_large)
 

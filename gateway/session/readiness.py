@@ -5,6 +5,7 @@
     closed ──accepted earlier; another message, or nothing for a minute──▶ open (J §5.4)
     any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7);
             a CALLERROR is no answer: then as if the Boot had not come
+    any ────a newer connection is about to take over───▶ closed for good
 
 A Rejected charger is not spoken to (S §4.2). No task and no timer runs while nobody waits.
 """
@@ -43,6 +44,11 @@ class Readiness:
         self._opens_at = trio.current_time() + ready_after_silence if accepted_before else math.inf
         self._awaits_sign = accepted_before
         self._changed: trio.Event | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """From now on nothing goes out."""
+        self._closed = True
 
     def hold(self) -> None:
         """A BootNotification came in: nothing goes out until it is answered and the charger has settled."""
@@ -67,14 +73,14 @@ class Readiness:
 
     def permits(self, access: Access) -> bool:
         """Whether ``access`` is given at this very moment."""
-        return self._access >= access and trio.current_time() >= self._opens_at
+        return self._access >= access and trio.current_time() >= self._opens_at and not self._closed
 
     async def wait(self, access: Access) -> None:
         """Return once ``access`` is given. Cancelling is safe."""
         while not self.permits(access):
             if self._changed is None:
                 self._changed = trio.Event()
-            with trio.move_on_at(self._opens_at if self._access >= access else math.inf):
+            with trio.move_on_at(self._opens_at if self._access >= access and not self._closed else math.inf):
                 await self._changed.wait()
 
     def _move(self, access: Access, opens_at: float) -> None:

@@ -41,7 +41,7 @@ from gateway.session.readiness import Readiness
 from gateway.session.silence import Silence, Watch
 from gateway.session.turns import Turns, cost_of_faults
 from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
-from gateway.transport.api import ConnectionClosed, Transport
+from gateway.transport.api import Concluded, ConnectionClosed, Transport
 
 log = structlog.get_logger()
 
@@ -128,8 +128,11 @@ class Session:
         self._provisioned = False
         self._aside = 0
         self._under_way: bytes | None = None
-        """The answer to what the charger said last, while that is on its way to the disk."""
+        """The answer to what the charger said last, while that is on its way to the disk, or to the charger."""
+        self._flushing = False
         self._answered: trio.Event | None = None
+        self._read_to_the_end = False
+        self._handed_over: trio.Event | None = None
 
     @property
     def epoch(self) -> int:
@@ -164,6 +167,25 @@ class Session:
             refused=refused,
         )
 
+    async def hand_over(self) -> None:
+        """A newer connection of the charge point has been admitted, and will end this session. Wait until what came
+        whole on this one before is decided, committed and, as far as the charger takes it, answered.
+
+        Nothing more is read, and no command goes out any more, whether or not that is waited for: whoever calls this
+        ends the session, too. Repeating it waits for the same. Cancelling only ends the waiting.
+        """
+        core = self._core
+        if not core.handing_over and not self._read_to_the_end:
+            core.handing_over = True
+            self._readiness.close()
+            core.transport.conclude()
+            if self._flushing:  # what came behind it does not wait for a link that takes no answers
+                self._is_answered()
+        while not self._read_to_the_end:
+            if self._handed_over is None:
+                self._handed_over = trio.Event()
+            await self._handed_over.wait()
+
     async def commands_told(self) -> None:
         """As ``Commands.all_told``."""
         await self._commands.all_told()
@@ -187,6 +209,7 @@ class Session:
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
         finally:
+            self._is_read_to_the_end()
             self._turn_over()
             self._watch.remove(watched)
             self._parts.cease()
@@ -218,12 +241,37 @@ class Session:
                 del frame
                 if self._reads_large and self._under_way is None:
                     self._turn_over()
+        except Concluded:
+            pass
         except ConnectionClosed as closed:
+            self._is_read_to_the_end()
             await self._endings.turn()  # who ends it meanwhile for another reason doesn't wait for that
             self._has_turn = True
             self._core.connection_closed(closed)
+            return
         except SessionOver:
-            pass  # it has said so to the core
+            self._is_read_to_the_end()
+            return  # it has said so to the core
+        await self._finish_hand_over()
+
+    async def _finish_hand_over(self) -> None:
+        """All that came is decided: see to it that it is answered, and leave the rest to the newer connection."""
+        await self._until_answered()
+        while self._aside:
+            self._answered = self._answered or trio.Event()
+            await self._answered.wait()
+        try:
+            await self._core.transport.flush()
+        except ConnectionClosed:
+            pass  # then it is repeated on the newer one
+        self._is_read_to_the_end()
+        await trio.sleep_forever()
+
+    def _is_read_to_the_end(self) -> None:
+        self._core.handing_over = False
+        self._read_to_the_end = True
+        if self._handed_over is not None:
+            self._handed_over.set()
 
     def _turn_over(self) -> None:
         """Nothing is held any more of the large message that was read last, if it was one."""
@@ -253,7 +301,7 @@ class Session:
             )
         self._turn_over()
         if frame.answerable and frame.message_id is not None:
-            await self._core.transport.send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
+            await self._send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
         elif frame.kind != rpc.CALL:
             await self._calls.received(frame)
         self._bad_messages += 1
@@ -268,7 +316,7 @@ class Session:
         boots = core.protocol.allowed_before_acceptance(call.action)
         if not boots and not core.state.accepted and call.action not in self._commands.solicited:
             core.observer.count("calls_before_acceptance")
-            await core.transport.send(
+            await self._send(
                 rpc.encode_call_error(call.message_id, "SecurityError", "the charge point is not accepted")
             )
             return
@@ -286,7 +334,7 @@ class Session:
         if reply is None:
             return
         self._turn_over()  # who doesn't read its answers holds up nobody
-        await core.transport.send(reply)
+        await self._send(reply)
         if boots:
             # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
             told = core.state.boot_answer
@@ -295,6 +343,22 @@ class Session:
                 self._start_provisioning(ask_status=False)
         else:
             self._readiness.message_handled()
+
+    async def _send(self, answer: bytes) -> None:
+        """The reader's answers. Who doesn't read them is not read from; but where a newer connection waits, what came
+        before it is dealt with whether or not the link still takes an answer."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        core = self._core
+        try:
+            if core.transport.send_nowait(answer) or core.handing_over:
+                return
+        except ConnectionClosed:
+            if not core.handing_over:
+                raise
+            return  # ``receive`` says so when there is nothing more to be read
+        self._under_way = answer
+        self._flush_answer()
+        await self._until_answered()
 
     def _decoded(self, call: rpc.Call | rpc.Unread) -> Request | CallRefused:
         core = self._core
@@ -371,8 +435,9 @@ class Session:
         core = self._core
         self._turn_over()
         try:
-            if core.settled(write, result) and not core.transport.send_nowait(self._under_way):
-                self._parts.start(self._flush_answer)  # who doesn't read its answers is not read from
+            sent = not core.settled(write, result) or core.transport.send_nowait(self._under_way)
+            if not sent and not core.handing_over:
+                self._flush_answer()  # who doesn't read its answers is not read from
                 return
         except ConnectionClosed as closed:
             core.connection_closed(closed)
@@ -383,12 +448,18 @@ class Session:
             core.end("internal-error", code=CLOSE_INTERNAL)
         self._is_answered()
 
-    async def _flush_answer(self) -> None:
+    def _flush_answer(self) -> None:
+        self._flushing = True
+        self._parts.start(self._flush)
+
+    async def _flush(self) -> None:
         await self._core.transport.flush()
-        self._is_answered()
+        if self._flushing:  # else a hand-over has not waited for it
+            self._is_answered()
 
     def _is_answered(self) -> None:
         self._under_way = None
+        self._flushing = False
         self._readiness.message_handled()
         if self._answered is not None:
             self._answered.set()
@@ -426,9 +497,16 @@ class Session:
         try:
             reply = await self._reply(request, await self._facts.fetch(core.identity, query), received)
             assert reply is not None  # it had its facts
-            await core.transport.send(reply)
+            try:
+                await core.transport.send(reply)
+            except ConnectionClosed:
+                if not core.handing_over:
+                    raise
         finally:
             self._aside -= 1
+            if self._answered is not None:
+                self._answered.set()
+                self._answered = None
         self._readiness.message_handled()
 
     # --- beginnings and ends ----------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ class ConnectionClosed(GatewayError):
         self.too_large = too_large
 
 
+class Concluded(GatewayError):
+    """After ``Transport.conclude``: all that had arrived has been given out. The connection is still open."""
+
+
 @frozen
 class Peer:
     """The other end of a TLS connection.
@@ -133,7 +137,13 @@ class Transport(Protocol):
         Cancelling is safe: no message and no part of one is lost. (Only a cancellation that arrives while a pong is
         stuck because the peer does not read ends the connection; complete messages are still returned.)
 
-        Raises ConnectionClosed.
+        Raises ConnectionClosed, and Concluded after ``conclude``.
+        """
+
+    def conclude(self) -> None:
+        """From now on the peer is not waited for: ``receive``, also one that is waiting, returns what has arrived until
+        now, message by message and no faster than the peer may send, and then raises Concluded. Sending and closing go
+        on as before. Repeating it does nothing.
         """
 
     async def send(self, data: bytes) -> None:

@@ -20,10 +20,11 @@ from gateway.framing.events import Closed, Event, Message, UpgradeRefused, Upgra
 from gateway.framing.reassembly import POLICY_VIOLATION
 from gateway.framing.websocket import WebSocket
 from gateway.transport.accounts import Account
-from gateway.transport.api import ABNORMAL_CLOSURE, ConnectionClosed, Initiator, Peer
+from gateway.transport.api import ABNORMAL_CLOSURE, Concluded, ConnectionClosed, Initiator, Peer
 from gateway.transport.intake import Intake, ignored
 from gateway.transport.large import LARGE_BYTES, LargePlace
 from gateway.transport.limits import Limits
+from gateway.transport.port import BUFFER_BYTES
 from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
 
 R = TypeVar("R")
@@ -38,6 +39,10 @@ which can overtake our answer or Close on its way to the charger. One largest me
 
 LINGER_SECONDS = 0.5
 """How long that may take. A refused client that never closes holds a place of the listener meanwhile."""
+
+ARRIVED_BYTES = 2 * BUFFER_BYTES
+"""What is still read of a connection that is concluded: the kernel holds no more (it takes twice what it is asked for,
+for its own books). A peer that goes on sending would otherwise be read for ever."""
 
 RETRY_AFTER_SECONDS = 30
 """What a charger is asked to wait when we could not decide about its upgrade."""
@@ -60,6 +65,15 @@ _FAILURES = (TlsFailure, trio.BrokenResourceError, trio.ClosedResourceError)
 def _takes_nothing(_: bytes) -> int:
     """``send_nowait`` of a stream that has none."""
     return 0
+
+
+def _has_nothing(_: int) -> bytes:
+    """``receive_nowait`` of a stream that has none."""
+    raise trio.WouldBlock
+
+
+def _waits_on() -> None:
+    """``interrupt`` of a stream that has none: who reads hears of it with the next byte."""
 
 
 async def _at_once() -> None:
@@ -95,6 +109,8 @@ class Connection:
     ) -> None:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
+        self._receive_nowait: Callable[[int], bytes] = getattr(stream, "receive_nowait", _has_nothing)
+        self._interrupt: Callable[[], None] = getattr(stream, "interrupt", _waits_on)
         self._tls = tls
         self._address = address
         self._limits = limits
@@ -121,6 +137,7 @@ class Connection:
         self._failure: Exception | None = None  # what it met with; ``_flush`` ends the connection
         self._end: _End | None = None
         self._broken = False  # the stream is unusable; nothing can be said to the peer any more
+        self._arrived: int | None = None  # once concluded: bytes of before that there may still be
         self._reading = False
         self._reader_left: trio.Event | None = None  # how a close waits for its turn to read
         self._close_begun = False
@@ -233,7 +250,9 @@ class Connection:
             if self._websocket.unsent or self._tls.unsent:
                 await self._answer()
             if self._end is None:
-                if self._websocket.arriving > LARGE_BYTES:
+                if self._arrived is not None:
+                    await self._read_arrived()
+                elif self._websocket.arriving > LARGE_BYTES:
                     await self._read_large()
                 else:
                     await self._read()
@@ -248,6 +267,32 @@ class Connection:
         if len(data) > LARGE_BYTES:
             self._large_given_out = True
         return data
+
+    def conclude(self) -> None:
+        if self._arrived is None:
+            self._arrived = ARRIVED_BYTES
+            if self._waits_for_place:  # for more of a message than has arrived
+                self._large.leave(self)
+            if self._reading and self._end is None:
+                self._interrupt()
+
+    async def _read_arrived(self) -> None:
+        """Read once without waiting for it. Raises Concluded if there is nothing, or what there is may be of later."""
+        assert self._arrived is not None
+        await trio.lowlevel.checkpoint()
+        if self._end is not None:
+            return
+        if self._arrived <= 0 or (self._websocket.arriving > LARGE_BYTES and not self._large.held_by(self)):
+            raise Concluded
+        try:
+            data = self._receive_nowait(READ_BYTES)
+        except trio.WouldBlock:
+            raise Concluded from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._broken = True
+            data = b""
+        self._arrived -= len(data)
+        self._is_read(data)
 
     async def _read_large(self) -> None:
         """Read on in a large message, once it is its turn."""
@@ -349,7 +394,13 @@ class Connection:
 
     async def _read(self) -> None:
         """Read once and take in what it means. No await comes between the socket read and the inbox."""
-        data = await self._receive_some()
+        try:
+            data = await self._receive_some()
+        except trio.WouldBlock:
+            return  # concluded
+        self._is_read(data)
+
+    def _is_read(self, data: bytes) -> None:
         if data:
             self._tls.feed(data)
             self._pump()

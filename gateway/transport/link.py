@@ -8,6 +8,7 @@ buffer: so this waits first when it reads, and doesn't wait when it writes unles
 import errno
 import operator
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import outcome
@@ -27,7 +28,7 @@ class SocketLink(trio.abc.Stream):
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
 
-    __slots__ = ("_fd", "_over", "_poller", "_reader", "_sending", "_sock", "_told")
+    __slots__ = ("_fd", "_interrupted", "_over", "_poller", "_reader", "_sending", "_sock", "_told")
 
     def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
         self._sock = sock
@@ -35,6 +36,7 @@ class SocketLink(trio.abc.Stream):
         self._sending = False
         self._poller = poller
         self._reader: trio.lowlevel.Task | None = None  # who waits for the poller
+        self._interrupted = False  # since the read that is under way began
         self._told = False  # by the poller, that there is something to read
         self._over = False  # by the poller, that the end comes after it: there will be no further word
         if poller is not None:
@@ -60,7 +62,7 @@ class SocketLink(trio.abc.Stream):
                     try:
                         sent += self._sock.send(rest[sent:])
                     except (BlockingIOError, InterruptedError):
-                        await trio.lowlevel.wait_writable(self._open())
+                        await self._until(trio.lowlevel.wait_writable)
                     except OSError as error:
                         raise _translated(error) from error
         finally:
@@ -75,27 +77,51 @@ class SocketLink(trio.abc.Stream):
             self._sending = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """As ``trio.abc.ReceiveStream``. Cancelling loses nothing."""
+        """As ``trio.abc.ReceiveStream``. Cancelling loses nothing. Raises WouldBlock after ``interrupt``."""
         size = READ_BYTES if max_bytes is None else operator.index(max_bytes)
         if size < 1:
             raise ValueError("max_bytes is less than 1")
+        self._interrupted = False
         while True:
             if self._poller is None:
-                await trio.lowlevel.wait_readable(self._open())
+                await self._until(trio.lowlevel.wait_readable)
             elif self._told:
                 await trio.lowlevel.checkpoint()
             else:
                 await self._wait()
             try:
-                data = self._sock.recv(size)
-            except (BlockingIOError, InterruptedError):  # what made it readable is gone: a bad checksum
-                self._told = False
-                continue
-            except OSError as error:
-                raise _translated(error) from error
-            if data and len(data) < size and not self._over:
-                self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
-            return data
+                return self.receive_nowait(size)
+            except trio.WouldBlock:  # what made it readable is gone: a bad checksum
+                if self._interrupted:
+                    raise
+
+    def receive_nowait(self, max_bytes: int) -> bytes:
+        """Read what is there, b"" for the end. Raises WouldBlock if there is nothing. Not while another task reads."""
+        try:
+            data = self._sock.recv(max_bytes)
+        except (BlockingIOError, InterruptedError):
+            self._told = False
+            raise trio.WouldBlock from None
+        except OSError as error:
+            raise _translated(error) from error
+        if data and len(data) < max_bytes and not self._over:
+            self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
+        return data
+
+    def interrupt(self) -> None:
+        """The ``receive_some`` that is under way, if one is, waits no longer: it returns what is there, or raises
+        WouldBlock."""
+        self._interrupted = True
+        if self._poller is not None:
+            self._wake(None)
+        elif self._fd >= 0:
+            trio.lowlevel.notify_closing(self._fd)  # wakes who waits for it; nothing else is closed by that
+
+    async def _until(self, ready: Callable[[int], Awaitable[None]]) -> None:
+        try:
+            await ready(self._open())
+        except trio.ClosedResourceError:
+            self._open()  # it is: an interruption wakes readers and writers
 
     async def arrived(self) -> None:
         """Wait until there is something to read, or an end. Nothing is read. Raises ClosedResourceError."""

@@ -81,6 +81,12 @@ class Charger:
             raise CallError(rest)
         return rest[0]
 
+    async def says(self, action: str, payload: Any, message_id: str) -> list[Any]:
+        """Send a CALL; the frame that answers it is in the list by the time that it is read."""
+        answer = self._waiting[message_id] = []
+        await self.wire.send(json.dumps([2, message_id, action, payload]))
+        return answer
+
     async def boot(self, **changes: str) -> Any:
         """BootNotification; its confirmation."""
         return await self.call("BootNotification", BOOT | changes)

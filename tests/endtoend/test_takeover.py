@@ -170,6 +170,45 @@ async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(g
     check_epochs(gateway)
 
 
+@pytest.mark.parametrize("then", ["lives", "dies"])
+async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway, then):
+    """It is sent in the moment before the new connection's upgrade, and its tag has to be looked up. On a link that
+    lives it is recorded and answered there; its repeat gets the same answer in any case."""
+    stopped_on = []
+    async with trio.open_nursery() as nursery:
+        new = await connect(nursery, gateway, "CP1")
+        await new.boot()
+        for round_ in range(25):
+            old = new
+            start = START | {"timestamp": now(), "meterStart": round_}
+            number = (await old.call("StartTransaction", start))["transactionId"]
+            stop = {"transactionId": number, "idTag": "TAG", "meterStop": 1000 + round_, "timestamp": now()}
+            answers = []
+
+            async def speaks(old=old, stop=stop, answers=answers, message_id=f"stop {round_}"):
+                answers.append(await old.says("StopTransaction", stop, message_id))
+                if then == "dies":
+                    await old.wire.cut()
+
+            new = await connect(nursery, gateway, "CP1", before_upgrade=speaks)
+            again = await new.call("StopTransaction", stop, f"again {round_}")
+            assert again == {"idTagInfo": {"status": "Accepted"}}
+            await old.sees_the_end()
+            if then == "lives":
+                assert answers == [[3, f"stop {round_}", again]]
+            stopped_on += [event.message_id for event in gateway.history("CP1") if event.type == "transaction.stopped"][
+                -1:
+            ]
+        await new.wire.aclose()
+    if then == "lives":
+        assert stopped_on == [f"stop {round_}" for round_ in range(25)]
+        check_epochs(gateway)
+    history = gateway.history("CP1")
+    assert sum(event.type == "transaction.stopped" for event in history) == 25
+    epochs = [event.epoch for event in history if event.type != "charge_point.created"]
+    assert epochs == sorted(epochs)
+
+
 async def test_of_ten_connections_at_once_exactly_one_stays(gateway):
     """Whatever order they come in; each of the others is told that it was replaced."""
     async with trio.open_nursery() as nursery:

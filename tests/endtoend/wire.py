@@ -5,7 +5,7 @@ not show what happens to one that doesn't.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 from wsproto import ConnectionType, WSConnection
@@ -57,12 +57,19 @@ class Wire:
         key: bytes = KEY,
         subprotocols: Sequence[str] = ("ocpp1.6",),
         prefix: str = "/ocpp/",
+        before_upgrade: Callable[[], Awaitable[None]] | None = None,
     ) -> "Wire":
-        """Connect as ``identity``. Raises Refused and LinkLost; fails if there is no answer."""
+        """Connect as ``identity``. Raises Refused and LinkLost; fails if there is no answer.
+
+        ``before_upgrade`` is what else happens in the moment before the upgrade is asked for, when TLS is ready.
+        """
         with trio.fail_after(PATIENCE):
             try:
                 tcp = await trio.open_tcp_stream("127.0.0.1", gateway.port)
                 stream = trio.SSLStream(tcp, gateway.tls, server_hostname="localhost", https_compatible=True)
+                if before_upgrade is not None:
+                    await stream.do_handshake()
+                    await before_upgrade()
                 return await cls._upgrade(stream, prefix + identity, identity, key, subprotocols)
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise LinkLost from error

@@ -150,8 +150,21 @@ class Harness:
 
     async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:
         connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
-        opened = await self.journal.commit(self.router.opening(identity, connected, virtual_clock()))
-        assert isinstance(opened, Opened)
+        with self.router.arriving(identity) as arrival:
+            await self.router.hand_over(identity, arrival)
+            opened = await self.journal.commit(self.router.opening(identity, connected, virtual_clock()))
+            assert isinstance(opened, Opened)
+            session, watch = self._installed(identity, opened, transport)
+        task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch.run)
+                await session.run()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.router.remove(identity, session)
+
+    def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, Watch]:
         watch = Watch()
         session = Session(
             state=opened.state,
@@ -170,14 +183,7 @@ class Harness:
             boot_configuration=self.boot_configuration,
         )
         assert self.router.install(identity, session)
-        task_status.started()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch.run)
-                await session.run()
-                nursery.cancel_scope.cancel()
-        finally:
-            self.router.remove(identity, session)
+        return session, watch
 
     def events(self, *types: str) -> list[StoredEvent]:
         """Everything committed so far, of the given types or of all."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from gateway.transport.api import ConnectionClosed, Peer
+from gateway.transport.api import Concluded, ConnectionClosed, Peer
 
 PATIENCE = 3600.0
 """Virtual seconds that a test waits for a frame before it says that none came."""
@@ -26,20 +26,47 @@ class FakeTransport:
         self.sends_block = False
         self._reads = trio.Event()
         self._queued: list[bytes] = []
+        self._flushing = trio.Lock()
         self._to_gateway, self._from_charger = trio.open_memory_channel[bytes](math.inf)
         self._to_charger, self._from_gateway = trio.open_memory_channel[bytes](math.inf)
         self._end = ConnectionClosed(1006, "", "network")
+        self._arrived: int | None = None  # once concluded: messages that had come before
+        self._waiting = trio.CancelScope()
 
     def charge(self, messages: int) -> None:
         self.charged.append(messages)
 
     async def receive(self) -> bytes:
         try:
-            data = await self._from_charger.receive()
+            if self._arrived is None:
+                with trio.CancelScope() as self._waiting:
+                    return await self._receive()
+            await trio.lowlevel.checkpoint()
+            return self._receive_arrived()
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise self._end from None
+
+    async def _receive(self) -> bytes:
+        data = await self._from_charger.receive()
         self.last_heard = trio.current_time()
         return data
+
+    def _receive_arrived(self) -> bytes:
+        assert self._arrived is not None
+        try:
+            data = self._from_charger.receive_nowait()
+        except trio.WouldBlock:
+            raise Concluded from None
+        if not self._arrived:
+            raise Concluded
+        self._arrived -= 1
+        self.last_heard = trio.current_time()
+        return data
+
+    def conclude(self) -> None:
+        if self._arrived is None:
+            self._arrived = self._from_charger.statistics().current_buffer_used
+            self._waiting.cancel()
 
     async def send(self, data: bytes) -> None:
         while self.sends_block:
@@ -67,9 +94,10 @@ class FakeTransport:
         return True
 
     async def flush(self) -> None:
-        while self._queued:
-            await self.send(self._queued[0])
-            del self._queued[0]
+        async with self._flushing:
+            while self._queued:
+                await self.send(self._queued[0])
+                del self._queued[0]
 
     async def ping(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -243,3 +243,53 @@ async def test_a_socket_whose_word_fails_keeps_it_from_no_other() -> None:
     for near, far in pairs:
         near.close()
         far.close()
+
+
+async def test_a_read_that_is_interrupted_waits_no_longer(make: Make) -> None:
+    """The next one waits again, and nothing is lost."""
+    async with linked(make) as (link, far):
+        link.interrupt()  # of no read
+        async with trio.open_nursery() as nursery:
+
+            async def read() -> None:
+                with pytest.raises(trio.WouldBlock):
+                    await link.receive_some(100)
+
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            link.interrupt()
+        far.sendall(b"later")
+        assert await link.receive_some(100) == b"later"
+
+
+async def test_reading_without_waiting_takes_what_is_there(make: Make) -> None:
+    """In pieces as they are asked for; a read that waits afterwards hears of more."""
+    async with linked(make) as (link, far):
+        with pytest.raises(trio.WouldBlock):
+            link.receive_nowait(100)
+        far.sendall(b"one two")
+        await trio.sleep(0.01)
+        assert link.receive_nowait(3) == b"one"
+        assert link.receive_nowait(100) == b" two"
+        with pytest.raises(trio.WouldBlock):
+            link.receive_nowait(100)
+        far.sendall(b"three")
+        assert await link.receive_some(100) == b"three"
+        far.close()
+        await trio.sleep(0.01)
+        assert link.receive_nowait(100) == b""
+
+
+async def test_who_writes_is_not_interrupted(make: Make) -> None:
+    """It waits on until the peer reads."""
+    async with linked(make) as (link, far):
+        filled = fill(link)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.send_all, b"more")
+            await trio.testing.wait_all_tasks_blocked()
+            link.interrupt()
+            await trio.testing.wait_all_tasks_blocked()
+            read = b""
+            while len(read) < filled + 4:
+                read += await trio.to_thread.run_sync(far.recv, 1 << 20)
+        assert read.endswith(b"more")
