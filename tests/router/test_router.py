@@ -99,7 +99,7 @@ async def test_a_displaced_sessions_end_does_not_remove_its_successor(
 async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, autojump_clock: MockClock) -> None:
     """Sessions keep Trio's time."""
     harness.add_charge_point()
-    async with harness.connected() as charger:
+    async with harness.connected(transport=FakeTransport(answers_pings=False)) as charger:
         await charger.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})
         at = virtual_clock()
         await trio.sleep(100)
