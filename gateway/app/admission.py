@@ -127,7 +127,8 @@ class Admission:
         credentials = known.credentials
         if claimed.password is None:
             return unauthorized("authorization_missing", claimed.identity)
-        used = await self._verify(claimed.identity, request.peer.address, credentials, claimed.password)
+        accept_hex = known.accept_hex_password.resolve(self._verifier.accept_hex)
+        used = await self._verify(claimed.identity, request.peer.address, credentials, claimed.password, accept_hex)
         if isinstance(used, Refusal):
             return used
         if used is None:
@@ -144,16 +145,16 @@ class Admission:
         return Accept(principal, chosen)
 
     async def _verify(
-        self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes
+        self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes, accept_hex: bool
     ) -> Credential | Refusal | None:
-        """The credential that the password fits."""
+        """The credential that the password fits; with ``accept_hex`` also as hexadecimal text (OCPP.md X3)."""
         now = self._clock()
-        found = self._verifier.recall(credentials, password, now)
+        found = self._verifier.recall(credentials, password, now, accept_hex)
         if found is None and self._verifier.worth_a_thread(credentials):
             checked = await self._slow_checks.check(
                 identity,
                 self._addresses.lane(address),
-                lambda: (find(credentials, password, now, self._verifier.accept_hex),),
+                lambda: (find(credentials, password, now, accept_hex),),
             )
             if checked is None:
                 return _later("checks_crowded", identity, random.randint(*RETRY_AFTER_CROWDED_SECONDS))  # noqa: S311

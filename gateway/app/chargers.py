@@ -9,6 +9,7 @@ from gateway.app.admission import Principal
 from gateway.app.frames import Frames
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.quirks import Quirk
 from gateway.domain.state import evolve
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
@@ -18,7 +19,7 @@ from gateway.session.facts import FactSource
 from gateway.session.limits import SessionLimits
 from gateway.session.lines import FaultLines
 from gateway.session.ports import Journal, Observer
-from gateway.session.provisioning import DesiredKey
+from gateway.session.provisioning import DesiredKey, Triggers
 from gateway.session.session import Session
 from gateway.session.silence import Watch
 from gateway.session.turns import Turns
@@ -53,6 +54,7 @@ class Chargers:
         recorder: Frames,
         watch: Watch,
         boot_configuration: tuple[DesiredKey, ...],
+        quirks: tuple[Quirk, ...] = (),
     ) -> None:
         self._router = router
         self._journal = journal
@@ -68,6 +70,8 @@ class Chargers:
         self._turns = Turns()
         self._lines = FaultLines()
         self._boot_configuration = boot_configuration
+        self._triggers = Triggers()
+        self._quirks = quirks
         self.draining = False
 
     async def __call__(self, transport: Transport, principal: object) -> None:
@@ -140,6 +144,8 @@ class Chargers:
             turns=self._turns,
             lines=self._lines,
             boot_configuration=self._boot_configuration,
+            triggers=self._triggers,
+            quirks=self._quirks,
         )
 
     async def _supersede(self, session: Session, principal: Principal) -> None:

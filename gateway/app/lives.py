@@ -11,7 +11,7 @@ import structlog
 from gateway.domain.values import Clock
 from gateway.journal.journal import Journal
 from gateway.session.ports import Observer
-from gateway.store.api import Store
+from gateway.store.api import Store, TransactionFilter
 
 LINE_EVERY = timedelta(hours=1)
 """Of each kind one line in the log; a fleet repeats what it holds with every message. All are counted."""
@@ -19,6 +19,9 @@ LINE_EVERY = timedelta(hours=1)
 NUMBERS_AHEAD = 1_000_000
 """A transaction number further ahead than this is another system's, which chargers bring along when they move here; no
 life of this store has come so far since a backup that anybody would restore."""
+
+TRANSACTIONS_LOOKED_AT = 20
+"""Of the charge point that brings an unknown number. Stops of unknown transactions are recorded among them."""
 
 log = structlog.get_logger()
 
@@ -49,5 +52,12 @@ class OtherLives:
     async def number(self, charge_point: str, number: int) -> None:
         """A charge point named a transaction number that the store does not hold. Raises ``StoreUnavailable``."""
         first = await self._journal.read(self._store.next_number)
-        if first <= number < first + NUMBERS_AHEAD:
+        if first <= number < first + NUMBERS_AHEAD and await self._has_numbers_of_this_store(charge_point, first):
             self.seen("transaction_number", f"{number} of {charge_point}")
+
+    async def _has_numbers_of_this_store(self, charge_point: str, first: int) -> bool:
+        """Whether the charge point was given a number here before. One that was not, and brings a number along, has
+        moved here from another system with a transaction under way."""
+        where = TransactionFilter(charge_point=charge_point)
+        known = await self._journal.read(self._store.transactions, where, None, TRANSACTIONS_LOOKED_AT)
+        return any(record.number is not None and 0 < record.number < first for record in known)

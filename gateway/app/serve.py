@@ -23,12 +23,13 @@ from gateway.app.lives import OtherLives
 from gateway.app.metrics import Metrics
 from gateway.app.metrics_port import MetricsPort
 from gateway.app.settings import ControlSettings as ControlSection
-from gateway.app.settings import ListenerSettings, SessionSettings, Settings
+from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings, Settings
 from gateway.app.supervision import Supervisor
 from gateway.control.address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
+from gateway.domain.quirks import BUILT_IN, Quirk
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.handlers.v16.routing import protocol as protocol_16
@@ -171,11 +172,12 @@ class Gateway:
             recorder=self.diagnostics.recorder,
             watch=self.watch,
             boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
+            quirks=(*BUILT_IN, *(quirk(each) for each in settings.quirks)),
         )
         self.admission = Admission(
             journal=journal,
             store=store,
-            verifier=Verifier(),
+            verifier=Verifier(settings.authorization.accept_hex_passwords),
             clock=utc_now,
             observer=self.metrics,
             prefixes={each.name: each.path_prefix for each in settings.listeners},
@@ -524,6 +526,11 @@ def identity_of(principal: object) -> str:
     return principal.identity
 
 
+def quirk(settings: QuirkSettings) -> Quirk:
+    """A profile of the settings."""
+    return Quirk(settings.vendor, settings.model, settings.firmware, settings.ready_after_silence_seconds)
+
+
 def session_limits(settings: SessionSettings) -> SessionLimits:
     """The session's part of the settings."""
     return SessionLimits(
@@ -536,6 +543,7 @@ def session_limits(settings: SessionSettings) -> SessionLimits:
         call_queue=settings.call_queue_limit,
         settle_delay=settings.settle_delay_seconds,
         ready_after_silence=settings.ready_after_silence_seconds,
+        own_requests=settings.own_requests,
         bad_messages=settings.max_bad_messages,
         end_deadline=settings.end_seconds,
     )

@@ -61,6 +61,22 @@ KeyTextOption = Annotated[
 ]
 
 
+OwnRequestsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--own-requests/--no-own-requests",
+        help="Whether the gateway asks it for anything of its own accord; otherwise as the settings say for all.",
+    ),
+]
+AcceptHexOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--accept-hex-password/--refuse-hex-password",
+        help="Whether it may present its key as hexadecimal text; otherwise as the settings say for all.",
+    ),
+]
+
+
 class Registration(StrEnum):
     """The decisions on a charger, as typed on the command line."""
 
@@ -91,6 +107,8 @@ def add(
     assume_subprotocol: Annotated[
         bool, typer.Option("--assume-subprotocol", help="Let it in though it names no subprotocol.")
     ] = False,
+    own_requests: OwnRequestsOption = None,
+    accept_hex_password: AcceptHexOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
@@ -105,6 +123,8 @@ def add(
             registration=registration.value_in_api,
             description=description,
             assume_subprotocol=assume_subprotocol,
+            own_requests=own_requests,
+            accept_hex_password=accept_hex_password,
         ),
         authorization_key=given,
     )
@@ -164,6 +184,8 @@ def update(
     ] = None,
     key: KeyOption = None,
     key_text: KeyTextOption = None,
+    own_requests: OwnRequestsOption = None,
+    accept_hex_password: AcceptHexOption = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="Generate another AuthorizationKey and show it.")] = False,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -182,6 +204,10 @@ def update(
     if assume_subprotocol is not None:
         request.charge_point.assume_subprotocol = assume_subprotocol
         request.update_mask.paths.append("assume_subprotocol")
+    for name, switch in (("own_requests", own_requests), ("accept_hex_password", accept_hex_password)):
+        if switch is not None:
+            setattr(request.charge_point, name, switch)
+            request.update_mask.paths.append(name)
     if given is not None:
         request.authorization_key = given
     if new_key:
@@ -323,6 +349,10 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     yield "registration", status(registration_word(each.registration))
     if each.assume_subprotocol:
         yield "subprotocol", "assumed where it names none"
+    if each.HasField("own_requests"):
+        yield "own requests", "sent" if each.own_requests else "not sent"
+    if each.HasField("accept_hex_password"):
+        yield "hexadecimal password", "accepted" if each.accept_hex_password else "refused"
     since = local(moment(connection, "since_time"))
     if connection.connected:
         yield "connection", f"connected since {since} from {connection.remote_address}"

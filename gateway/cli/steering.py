@@ -116,17 +116,26 @@ def stop(
     charge_point: ChargePointArgument,
     transaction: TransactionOption = None,
     connector_id: Annotated[int | None, typer.Option("--connector", min=1, help="The one on this connector.")] = None,
+    foreign_number: Annotated[
+        int | None,
+        typer.Option("--foreign-number", help="One that the charger began under another system, by its number there."),
+    ] = None,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """Ask a charger to stop a transaction: the given one, or the only one that runs."""
+    if foreign_number is not None and (transaction is not None or connector_id is not None):
+        raise typer.BadParameter("--foreign-number excludes --transaction and --connector")
     with connect(target) as gateway:
-        if transaction is None:
+        if transaction is None and foreign_number is None:
             running = open_transactions(gateway, charge_point, connector_id)
             transaction = the_only(running, charge_point, "stop").transaction_id
         message = api.RemoteStopTransactionRequest(
-            charge_point=charge_point, request_id=request_id(request), transaction_id=transaction
+            charge_point=charge_point,
+            request_id=request_id(request),
+            transaction_id=transaction or "",
+            foreign_number=foreign_number,
         )
         answered(gateway.commands.RemoteStopTransaction, message, json, "the stop")
 
@@ -148,6 +157,9 @@ def trigger(
     connector_id: Annotated[
         int | None, typer.Option("--connector", min=1, help="For this connector; without it for all.")
     ] = None,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="BootNotification also of one that has booted on this connection.")
+    ] = False,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -158,6 +170,7 @@ def trigger(
         request_id=request_id(request),
         requested_message=api.TriggeredMessage.Value(f"TRIGGERED_MESSAGE_{message.name}"),
         connector=None if connector_id is None else connector(connector_id),
+        insist=insist,
     )
     with connect(target) as gateway:
         answered(gateway.commands.TriggerMessage, sent, json, f"{message}")

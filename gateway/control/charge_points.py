@@ -10,7 +10,7 @@ from gateway.domain import identity as identity_rule
 from gateway.domain.commands import Violation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
-from gateway.domain.values import Clock, Registration
+from gateway.domain.values import Clock, Registration, Switch
 from gateway.store.api import (
     Appended,
     CreateChargePoint,
@@ -38,6 +38,8 @@ class NewChargePoint:
     registration: Registration = Registration.ACCEPTED
     description: str = ""
     assume_subprotocol: bool = False
+    own_requests: Switch = Switch.DEFAULT
+    accept_hex_password: Switch = Switch.DEFAULT
     key: bytes | None = field(default=None, repr=False)
 
 
@@ -49,6 +51,8 @@ class Change:
     registration: Registration | None = None
     description: str | None = None
     assume_subprotocol: bool | None = None
+    own_requests: Switch | None = None
+    accept_hex_password: Switch | None = None
     key: bytes | None = field(default=None, repr=False)
     revision: int | None = None
 
@@ -80,7 +84,14 @@ class ChargePoints:
             raise invalid(*violations)
         credential, generated = await self._credential(new.key)
         write = CreateChargePoint(
-            new.identity, new.registration, (credential,), self._clock(), new.description, new.assume_subprotocol
+            new.identity,
+            new.registration,
+            (credential,),
+            self._clock(),
+            new.description,
+            new.assume_subprotocol,
+            new.own_requests,
+            new.accept_hex_password,
         )
         if isinstance(await self._journal.commit(write), Exists):
             raise already_exists("charge point", new.identity)
@@ -115,6 +126,8 @@ class ChargePoints:
             change.registration,
             change.description,
             change.assume_subprotocol,
+            change.own_requests,
+            change.accept_hex_password,
             credentials,
             change.revision,
         )

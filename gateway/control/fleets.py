@@ -154,7 +154,14 @@ class Fleets:
         now = self._clock()
         credential = await trio.to_thread.run_sync(make_credential, new.key, CredentialKind.IMPORTED, now)
         return CreateChargePoint(
-            new.identity, new.registration, (credential,), now, new.description, new.assume_subprotocol
+            new.identity,
+            new.registration,
+            (credential,),
+            now,
+            new.description,
+            new.assume_subprotocol,
+            new.own_requests,
+            new.accept_hex_password,
         )
 
     async def _committed(self, creations: list[CreateChargePoint]) -> list[Fault]:

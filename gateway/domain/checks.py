@@ -205,7 +205,12 @@ def _remote_start(command: c.RemoteStartTransaction) -> Findings:
 
 
 def _remote_stop(command: c.RemoteStopTransaction) -> Findings:
-    return _text("transaction_id", command.transaction_id, 100)
+    if command.foreign_number is None:
+        yield from _text("transaction_id", command.transaction_id, 100)
+    elif command.transaction_id:
+        yield Violation("foreign_number", "can't be combined with transaction_id")
+    elif not -(2**63) <= command.foreign_number < 2**63:
+        yield Violation("foreign_number", "has more than 64 bits")
 
 
 def _reserve_now(command: c.ReserveNow) -> Findings:
@@ -245,6 +250,8 @@ def _set_charging_profile(command: c.SetChargingProfile) -> Findings:
 
 def _trigger_message(command: c.TriggerMessage) -> Findings:
     yield from _connector(command.connector, whole=False)
+    if command.insist and command.requested is not c.TriggeredMessage.BOOT_NOTIFICATION:
+        yield Violation("insist", "is for BootNotification only")
     if command.connector is not None and command.requested not in OF_A_CONNECTOR:
         yield Violation("connector", f"must be absent: {command.requested} concerns no single connector")
 
@@ -327,7 +334,11 @@ def _remote_start_of(command: c.RemoteStartTransaction, state: ChargePointState,
 
 
 def _remote_stop_of(command: c.RemoteStopTransaction, state: ChargePointState, _: datetime) -> Findings:
-    if command.transaction_id not in state.open_transactions:
+    if command.foreign_number is not None:
+        known = state.by_number(command.foreign_number)
+        if known is not None:
+            yield Violation("foreign_number", f"is the number of {known.transaction_id} here: name that transaction")
+    elif command.transaction_id not in state.open_transactions:
         yield Violation("transaction_id", "is not an open transaction of this charge point")
 
 
@@ -362,9 +373,15 @@ def _set_charging_profile_of(command: c.SetChargingProfile, state: ChargePointSt
 
 
 def _trigger_message_of(command: c.TriggerMessage, state: ChargePointState, _: datetime) -> Findings:
-    """Whoever was told Accepted on this connection is not asked to boot again (SE 3.40, OCPP.md B1.7)."""
-    if command.requested is c.TriggeredMessage.BOOT_NOTIFICATION and state.boot_answer is Registration.ACCEPTED:
-        yield Violation("requested_message", "the charge point has booted on this connection and is accepted")
+    """A charge point that was accepted on this connection is not asked to boot again, unless the caller insists
+    (SE 3.40, OCPP.md B1.7)."""
+    booted = state.boot_answer is Registration.ACCEPTED
+    if command.requested is c.TriggeredMessage.BOOT_NOTIFICATION and booted and not command.insist:
+        yield Violation(
+            "requested_message",
+            "the charge point has booted on this connection and is accepted: it is not to be asked for another "
+            "BootNotification (OCPP 1.6 errata 3.40); insist sends it all the same",
+        )
 
 
 _CHECKS_AGAINST: Final[Mapping[type[Command], Callable[[Any, ChargePointState, datetime], Iterable[Violation]]]] = {

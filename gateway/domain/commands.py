@@ -109,9 +109,11 @@ class RemoteStartTransaction:
 
 @frozen
 class RemoteStopTransaction:
-    """``transaction_id`` is ours; the session knows the charger's number for it."""
+    """``transaction_id`` is the gateway's; the session knows the charger's number for it. ``foreign_number``, in its
+    place: the number of a transaction that the charger began under another system."""
 
     transaction_id: str
+    foreign_number: int | None = None
 
 
 @frozen
@@ -174,6 +176,8 @@ class TriggeredMessage(StrEnum):
 class TriggerMessage:
     requested: TriggeredMessage
     connector: ConnectorAddress | None = None
+    insist: bool = False
+    """Ask for a BootNotification although the charger has booted on this connection (SE 3.40)."""
 
 
 @frozen

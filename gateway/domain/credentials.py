@@ -125,13 +125,18 @@ class Verifier:
         """Whether a key's hexadecimal form is taken too; to be handed on to ``find``."""
         return self._accept_hex
 
-    def recall(self, credentials: Iterable[Credential], password: bytes, now: datetime) -> str | None:
-        """The id of the credential that matches, as far as that can be told in microseconds."""
+    def recall(
+        self, credentials: Iterable[Credential], password: bytes, now: datetime, accept_hex: bool | None = None
+    ) -> str | None:
+        """The id of the credential that matches, as far as that can be told in microseconds. ``accept_hex``: for this
+        charge point; None: as for all."""
+        if accept_hex is None:
+            accept_hex = self._accept_hex
         for credential in credentials:
             if not valid_at(credential, now):
                 continue
             if credential.kind is CredentialKind.GENERATED:
-                if verify(credential, password, self._accept_hex):
+                if verify(credential, password, accept_hex):
                     return credential.credential_id
             elif self._passed_before(credential, password):
                 return credential.credential_id

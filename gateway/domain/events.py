@@ -222,6 +222,17 @@ class TransactionOrphaned:
 
 
 @frozen
+class TransactionForeign:
+    """The charger names a transaction that the gateway does not know: one that it began under another system, most
+    likely. Once for each number and connection. ``number`` stops it (RemoteStopTransaction by foreign number)."""
+
+    TYPE: ClassVar[str] = "transaction.foreign"
+    VERSION: ClassVar[int] = 1
+    number: int
+    connector: ConnectorAddress
+
+
+@frozen
 class MeterValuesReported:
     """Meter values as sent, once; ``gateway.domain.readings.samples`` reads them.
 
@@ -338,8 +349,9 @@ class ConfigurationReported:
 
 @frozen
 class BootConfigurationApplied:
-    """One key of the platform's configuration was put to the charger; ``status`` is its word or, where it gave none,
-    ``Error:<code>``. ``firmware_version`` is what it ran then: other firmware is asked again."""
+    """One key of the platform's configuration: ``status`` is ``Asked`` before it is put to the charger, then the
+    charger's word or, where it gave none, ``Error:<code>``. ``firmware_version`` is what it ran then: other firmware
+    is asked again."""
 
     TYPE: ClassVar[str] = "configuration.applied"
     VERSION: ClassVar[int] = 1
@@ -347,6 +359,8 @@ class BootConfigurationApplied:
     value: str
     status: str
     firmware_version: str | None = None
+    attempts: int = 0
+    """How often this firmware was asked for the key, this time included."""
 
 
 # --- commands -------------------------------------------------------------------------------------------------
@@ -422,6 +436,7 @@ Body: TypeAlias = (
     | TransactionStaleChanged
     | TransactionClosed
     | TransactionOrphaned
+    | TransactionForeign
     | MeterValuesReported
     | ReservationMade
     | ReservationEnded

@@ -7,7 +7,7 @@ from attrs import frozen
 from gateway.domain.commands import Answer, ChargerError, Command
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import JSON
+from gateway.domain.values import JSON, ConnectorAddress
 
 
 @frozen
@@ -33,6 +33,10 @@ class ProtocolVersion(Protocol):
     def is_transaction_message(self, action: str) -> bool:
         """Whether a charger keeps this action's messages until they are confirmed, and all others behind them
         (S §3.7.1): such a CALL is never answered CALLERROR for a fault of ours."""
+        ...
+
+    def told_status_of(self, request: Request) -> ConnectorAddress | None:
+        """The connector whose status a request tells; None: it tells none."""
         ...
 
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from gateway.domain.events import BootInformation
-from gateway.domain.values import ConnectorAddress, Flag, Registration
+from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
 
 
 class CredentialKind(StrEnum):
@@ -68,6 +68,8 @@ class AppliedConfiguration:
     status: str
     firmware_version: str | None
     at: datetime
+    attempts: int = 0
+    """How often this firmware was asked for the key."""
 
 
 @frozen
@@ -101,6 +103,10 @@ class ChargePointRecord:
     """Whether a BootNotification was ever answered Accepted: then it is served without a new one (J §5.4)."""
     assume_subprotocol: bool = False
     """Accept this charger without a Sec-WebSocket-Protocol header (OCPP.md X2)."""
+    own_requests: Switch = Switch.DEFAULT
+    """Whether the gateway asks it for anything of its own accord (configuration, statuses, a boot)."""
+    accept_hex_password: Switch = Switch.DEFAULT
+    """Whether it may present its key as hexadecimal text (OCPP.md X3)."""
     boot: BootInformation | None = None
     booted_at: datetime | None = None
     connection: Connection = Connection(connected=False, epoch=0)

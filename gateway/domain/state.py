@@ -19,7 +19,7 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration, Switch
 
 MAX_REMEMBERED_STARTS = 16
 """A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
@@ -54,6 +54,8 @@ class ChargePointState:
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
     configuration: dict[str, str | None] = field(factory=dict)
     """Last reported values of the charger's configuration by key, secrets redacted."""
+    own_requests: Switch = Switch.DEFAULT
+    """Whether the gateway may ask the charge point for anything of its own accord, as its operator decided."""
     booted: bool = False
     """Whether a BootNotification was answered on this connection, whatever the answer."""
     boot_answer: Registration | None = None
@@ -67,6 +69,8 @@ class ChargePointState:
     heard: dict[bytes, str] = field(factory=dict)
     """``repeat_key`` of the last security events that came on this connection, to their message ids: at most
     MAX_HEARD."""
+    foreign: set[int] = field(factory=set)
+    """Numbers of other systems' transactions that it has named on this connection: at most MAX_FOREIGN."""
     registers: dict[tuple[int, int, str], tuple[float, datetime | None]] = field(factory=dict)
     """The last import register (Wh) of each connector and location since this connection and its last transaction
     began, with its time: at most MAX_REGISTERS."""
@@ -92,9 +96,14 @@ class ChargePointState:
 
     @property
     def accepted(self) -> bool:
-        """Whether the charge point may be served: accepted now, and told so once (X5, OCPP.md B1.10)."""
-        return self.registration is Registration.ACCEPTED and self.ever_accepted
+        """Whether the charge point may be served: what its operator has accepted is accepted, also before its first
+        Boot here. A charger that moves from another system reconnects without one (J §5.4; OCPP.md X5, B1.5, B1.10).
+        """
+        return self.registration is Registration.ACCEPTED
 
+
+MAX_FOREIGN = 64
+"""As many as a charge point has connectors, and more; beyond them no further ones are announced."""
 
 MAX_REGISTERS = 512
 """Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
@@ -150,6 +159,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
                 state.ever_accepted = True
         case e.ChargePointUpdated():
             state.registration = body.registration
+        case e.TransactionForeign():
+            state.foreign.add(body.number)
         case e.MeterValuesReported():
             if event.registers:
                 _remember_registers(state, event, body.connector)
@@ -175,7 +186,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.reservations.pop(body.reservation_id, None)
         case e.BootConfigurationApplied():
             state.boot_configuration[body.key] = AppliedConfiguration(
-                body.key, body.value, body.status, body.firmware_version, event.received_at
+                body.key, body.value, body.status, body.firmware_version, event.received_at, body.attempts
             )
         case e.SecurityEventReported():
             _remember_heard(state, event)

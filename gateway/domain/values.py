@@ -30,6 +30,18 @@ class ConnectorAddress:
 WHOLE_CHARGE_POINT = ConnectorAddress(0, 0)
 
 
+class Switch(StrEnum):
+    """What an operator decides for one charge point, or leaves to the settings for all."""
+
+    DEFAULT = "default"
+    ON = "on"
+    OFF = "off"
+
+    def resolve(self, default: bool) -> bool:
+        """Whether it is on, where the settings say ``default``."""
+        return default if self is Switch.DEFAULT else self is Switch.ON
+
+
 class Registration(StrEnum):
     """The platform's standing decision on a charge point; what a BootNotification is answered with (S §4.2)."""
 

@@ -5,7 +5,7 @@ Each command has a task of its own on the session's nursery (``errand``), so it 
 is still there. The end of the session settles what is under way.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 from attrs import evolve
@@ -88,16 +88,22 @@ class Commands:
             await errand.done.wait()
         return _told(errand, fingerprint) if errand.over else errand.at_the_deadline()
 
-    async def ask(self, command: Command) -> c.Answer | c.ChargerError | None:
+    async def ask(
+        self, command: Command, about_to_be_sent: Callable[[], Awaitable[None]] | None = None
+    ) -> c.Answer | c.ChargerError | None:
         """A CALL of the gateway's own, in the same queue but not recorded. None: no answer in time.
 
-        Waits for its turn without a deadline. Raises ConnectionClosed and LookupError. Cancelling is safe.
+        ``about_to_be_sent`` is awaited first, in its turn. Waits for its turn without a deadline. Raises
+        ConnectionClosed and LookupError. Cancelling is safe.
         """
         calls = self._means.calls
         with calls.line.ask() as turn:
             await turn.wait()
             await self._means.readiness.wait(needed_access(command))
             action, payload = self._core.protocol.encode_command(command, self._core.state)
+            if about_to_be_sent is not None:
+                await about_to_be_sent()
+                await self._means.readiness.wait(needed_access(command))
             self._means.note_solicited(command)
             answered = None
             try:
@@ -132,7 +138,11 @@ class Commands:
             )
         if state.registration is Registration.REJECTED:
             return Refused(RefusalReason.CHARGE_POINT_REJECTED, "the charge point's registration is Rejected")
-        if isinstance(command, c.RemoteStopTransaction) and command.transaction_id not in state.open_transactions:
+        if (
+            isinstance(command, c.RemoteStopTransaction)
+            and command.foreign_number is None
+            and command.transaction_id not in state.open_transactions
+        ):
             return Refused(
                 RefusalReason.UNKNOWN_TRANSACTION,
                 f"the charge point has no open transaction {command.transaction_id}",

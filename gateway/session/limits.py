@@ -26,8 +26,10 @@ class SessionLimits:
     settle_delay: float = 2.0
     """Pause after Boot.conf before the gateway speaks: earlier commands put some wallboxes into a boot loop
     (OCPP.md quirk 7)."""
-    ready_after_silence: float = 60.0
+    ready_after_silence: float = 2.0
     """A charger that reconnects without a Boot and says nothing is spoken to after this long."""
+    own_requests: bool = True
+    """Whether chargers are asked for anything that nobody has commanded; an operator may decide otherwise for one."""
     bad_messages: int = 50
     """Unreadable frames in a row before the session is ended: a broken peer, not a bad day (OCPP.md A3.9)."""
     end_deadline: float = 10.0

@@ -1,11 +1,21 @@
-"""What the gateway asks of every charger by itself, once the charger is ready: the platform's configuration, and its
-statuses where it reconnected without saying them.
+"""What the gateway asks of a charger of its own accord, once the charger is ready: a Boot if it has never booted here,
+its statuses where it reconnected without telling them, and the platform's configuration.
 
-Each key's outcome is recorded, and a key is asked again only where that can change something: another value, other
-firmware, or no answer the last time (OCPP.md B1.8).
+A charger may take any of these badly, and drop the link at each. So an attempt counts before it is sent, and after a
+few it is given up, whichever way they failed:
+
+* Configuration is counted per key and firmware, on disk: each attempt is an event, and shown with the charge point. A
+  key is asked again only where that can change something: another value, other firmware (OCPP.md B1.8).
+* Triggers are counted per charge point, in memory; an answer sets the count back.
+
+All of it can be turned off, for one charge point and for all.
 """
 
-from attrs import frozen
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import structlog
+from attrs import define, field, frozen
 
 from gateway.domain.commands import (
     ChangeConfiguration,
@@ -17,6 +27,7 @@ from gateway.domain.commands import (
 from gateway.domain.events import BootConfigurationApplied, NewEvent
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
+from gateway.domain.values import ConnectorAddress
 from gateway.session.commands import Commands
 from gateway.session.core import Core
 from gateway.session.readiness import Access, Readiness
@@ -24,6 +35,19 @@ from gateway.session.readiness import Access, Readiness
 TAKEN = frozenset({"Accepted", "RebootRequired"})
 REFUSED = frozenset({"Rejected", "NotSupported"})
 NO_ANSWER = "Error:NoAnswer"
+ASKED = "Asked"
+"""The status of a key from before it is sent until the charger has answered: what a lost link leaves behind."""
+
+MAX_ATTEMPTS = 4
+"""For a key and a firmware, or for triggers: enough for a bad link or two, too few to keep a charger from its work."""
+
+MAX_CONNECTORS_ASKED = 32
+"""Triggers for single connectors after a reconnect: the largest posts have a dozen."""
+
+MAX_COUNTED = 100_000
+"""Charge points whose failed triggers are counted; the least recently asked are forgotten."""
+
+log = structlog.get_logger()
 
 
 @frozen
@@ -34,48 +58,128 @@ class DesiredKey:
     values: tuple[str, ...]
 
 
-async def provision(
-    core: Core, commands: Commands, readiness: Readiness, desired: tuple[DesiredKey, ...], *, ask_status: bool
-) -> None:
-    """Run on the session's nursery; ends when all is asked. Raises ConnectionClosed."""
-    await readiness.wait(Access.FULL)
-    if ask_status and not core.state.booted:
-        # A reconnected charger need not repeat its statuses (J §5.4); ours may be older than the disconnect.
-        await commands.ask(TriggerMessage(TriggeredMessage.STATUS_NOTIFICATION))
-    for each in desired:
-        await _apply(core, commands, each)
+@define(eq=False)
+class Triggers:
+    """How often charge points have left the gateway's own triggers without an answer. One for all sessions."""
+
+    _failed: OrderedDict[str, int] = field(factory=OrderedDict)
+
+    def begin(self, identity: str) -> bool:
+        """Count one that is about to be sent; False: too many have failed, and it must not be."""
+        failed = self._failed.pop(identity, 0)
+        self._failed[identity] = min(failed + 1, MAX_ATTEMPTS)
+        if len(self._failed) > MAX_COUNTED:
+            self._failed.popitem(last=False)
+        return failed < MAX_ATTEMPTS
+
+    def answered(self, identity: str) -> None:
+        """The charge point has answered one, whatever it said."""
+        self._failed.pop(identity, None)
 
 
-async def _apply(core: Core, commands: Commands, desired: DesiredKey) -> None:
-    if _settled(core.state, desired):
-        return
-    for value in desired.values:
-        # Chargers refuse a value with either word; only a refusal leads to the next choice. One that took it, or
-        # did not answer, is left alone until its next boot.
-        if await _ask(core, commands, desired.key, value) not in REFUSED:
-            return
+class Provisioning:
+    """One session's own requests."""
+
+    def __init__(
+        self, core: Core, commands: Commands, readiness: Readiness, triggers: Triggers, desired: tuple[DesiredKey, ...]
+    ) -> None:
+        self._core = core
+        self._commands = commands
+        self._readiness = readiness
+        self._triggers = triggers
+        self._desired = desired
+        self.told: set[ConnectorAddress] = set()
+        """Connectors whose status the charger has told on this connection."""
+
+    async def run(self) -> None:
+        """Ask all there is to be asked, on the session's nursery. Raises ConnectionClosed."""
+        await self._readiness.wait(Access.FULL)
+        state = self._core.state
+        if state.boot is None and not state.booted:
+            await self.trigger(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
+            await self._readiness.wait(Access.FULL)
+        if not state.booted:
+            # A reconnected charger need not repeat its statuses (J §5.4); those known may be older than the disconnect.
+            for trigger in self._status_triggers():
+                if not await self.trigger(trigger):
+                    break
+        for each in self._desired:
+            await self._apply(each)
+
+    async def trigger(self, trigger: TriggerMessage) -> bool:
+        """Ask for a message, unless that has failed too often. True: the charger will send it."""
+        identity = self._core.identity
+        if not self._triggers.begin(identity):
+            log.warning("own request given up", charge_point=identity, request=str(trigger.requested))
+            return False
+        answer = await self._commands.ask(trigger)
+        if answer is not None:
+            self._triggers.answered(identity)
+        return isinstance(answer, StatusAnswer) and answer.status == "Accepted"
+
+    def _status_triggers(self) -> Iterator[TriggerMessage]:
+        """For each connector that has not just told its status: a trigger without a connector brings many chargers to
+        tell that of connector 0 alone."""
+        status = TriggeredMessage.STATUS_NOTIFICATION
+        known = sorted((each for each in self._connectors() if each.evse > 0), key=lambda c: (c.evse, c.connector))
+        if not known and not self.told:
+            yield TriggerMessage(status)
+        for each in known[:MAX_CONNECTORS_ASKED]:
+            if each not in self.told:
+                yield TriggerMessage(status, each)
+
+    def _connectors(self) -> set[ConnectorAddress]:
+        state = self._core.state
+        said = state.configuration.get("NumberOfConnectors") or ""
+        count = int(said) if said.isdecimal() and len(said) < 4 else 0
+        return {*state.connectors, *(ConnectorAddress(n, 1) for n in range(1, min(count, MAX_CONNECTORS_ASKED) + 1))}
+
+    async def _apply(self, desired: DesiredKey) -> None:
+        for value in desired.values:
+            attempts = attempts_so_far(self._core.state, desired)
+            if attempts is None:
+                return
+            if attempts >= MAX_ATTEMPTS:
+                log.warning(
+                    "own request given up", charge_point=self._core.identity, request=desired.key, attempts=attempts
+                )
+                return
+            # Chargers refuse a value with either word; only a refusal leads to the next choice. One that took it, or
+            # did not answer, is left alone until its next boot.
+            if await self._ask(desired.key, value, attempts + 1) not in REFUSED:
+                return
+
+    async def _ask(self, key: str, value: str, attempt: int) -> str:
+        async def about_to_be_sent() -> None:
+            await self._record(key, value, ASKED, attempt)
+
+        answer = await self._commands.ask(ChangeConfiguration(key, value), about_to_be_sent)
+        match answer:
+            case StatusAnswer(status):
+                outcome = status
+            case ChargerError(code):
+                outcome = f"Error:{code}"
+            case _:
+                outcome = NO_ANSWER
+        await self._record(key, value, outcome, attempt)
+        return outcome
+
+    async def _record(self, key: str, value: str, status: str, attempt: int) -> None:
+        core = self._core
+        applied = BootConfigurationApplied(key, shown_setting(key, value), status, _firmware(core.state), attempt)
+        await core.commit((NewEvent(applied, core.clock()),))
 
 
-def _settled(state: ChargePointState, desired: DesiredKey) -> bool:
-    """Whether asking again could change nothing: this firmware took one of the choices, or refused the last one."""
+def attempts_so_far(state: ChargePointState, desired: DesiredKey) -> int | None:
+    """How often this firmware was asked for the key. None: asking again could change nothing, for it took one of the
+    choices, or refused the last one."""
     done = state.boot_configuration.get(desired.key)
-    firmware = state.boot.firmware_version if state.boot is not None else None
     values = [shown_setting(desired.key, each) for each in desired.values]  # as they are recorded
-    if done is None or done.firmware_version != firmware or done.value not in values:
-        return False
-    return done.status in TAKEN or (done.status in REFUSED and done.value == values[-1])
+    if done is None or done.firmware_version != _firmware(state) or done.value not in values:
+        return 0
+    settled = done.status in TAKEN or (done.status in REFUSED and done.value == values[-1])
+    return None if settled else done.attempts
 
 
-async def _ask(core: Core, commands: Commands, key: str, value: str) -> str:
-    answer = await commands.ask(ChangeConfiguration(key, value))
-    match answer:
-        case StatusAnswer(status):
-            outcome = status
-        case ChargerError(code):
-            outcome = f"Error:{code}"
-        case _:
-            outcome = NO_ANSWER
-    firmware = core.state.boot.firmware_version if core.state.boot is not None else None
-    applied = BootConfigurationApplied(key, shown_setting(key, value), outcome, firmware)
-    await core.commit((NewEvent(applied, core.clock()),))
-    return outcome
+def _firmware(state: ChargePointState) -> str | None:
+    return state.boot.firmware_version if state.boot is not None else None

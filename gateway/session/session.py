@@ -20,6 +20,7 @@ from gateway.domain.commands import (
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.protocol import ProtocolVersion
+from gateway.domain.quirks import Quirk, ready_after_silence
 from gateway.domain.reservations import overdue
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration, new_id
@@ -36,7 +37,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.lines import FaultLines
 from gateway.session.parts import Parts
 from gateway.session.ports import Journal, Observer
-from gateway.session.provisioning import DesiredKey, provision
+from gateway.session.provisioning import DesiredKey, Provisioning, Triggers
 from gateway.session.readiness import Readiness
 from gateway.session.silence import Silence, Watch
 from gateway.session.turns import Turns, cost_of_faults
@@ -95,6 +96,8 @@ class Session:
         turns: Turns | None = None,
         lines: FaultLines | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),
+        triggers: Triggers | None = None,
+        quirks: tuple[Quirk, ...] = (),
     ) -> None:
         self._core = Core(
             state=state,
@@ -107,15 +110,18 @@ class Session:
             observer=observer,
         )
         self._facts = facts
-        self._boot_configuration = boot_configuration
         self._readiness = Readiness(
             accepted_before=state.accepted,
             settle_delay=limits.settle_delay,
-            ready_after_silence=limits.ready_after_silence,
+            ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
         )
         self._parts = Parts(self._core)
         self._calls = Calls(self._core)
         self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
+        self._provisioning = Provisioning(
+            self._core, self._commands, self._readiness, triggers or Triggers(), boot_configuration
+        )
+        self._own_requests = state.own_requests.resolve(limits.own_requests)
         self._watch = watch
         self._endings = endings
         self._turns = Turns() if turns is None else turns
@@ -200,7 +206,7 @@ class Session:
                 async with trio.open_nursery() as nursery:
                     self._parts.begin(nursery)
                     if core.state.accepted:
-                        self._start_provisioning(ask_status=True)
+                        self._start_provisioning()
                     await self._read()
         except* Exception:
             # The one broad handler of the charger's side: a bug in here ends this session and no other, also one that
@@ -330,6 +336,9 @@ class Session:
             reply: bytes | None = rpc.encode_call_error(request.message_id, request.code, request.description)
         else:
             core.observer.count("messages", request.action)
+            connector = core.protocol.told_status_of(request)
+            if connector is not None:
+                self._provisioning.told.add(connector)
             reply = await self._reply(request, waits=boots)
         if reply is None:
             return
@@ -340,7 +349,7 @@ class Session:
             told = core.state.boot_answer
             self._readiness.boot_answered(told)
             if told is Registration.ACCEPTED:
-                self._start_provisioning(ask_status=False)
+                self._start_provisioning()
         else:
             self._readiness.message_handled()
 
@@ -511,21 +520,19 @@ class Session:
 
     # --- beginnings and ends ----------------------------------------------------------------------------------
 
-    def _start_provisioning(self, *, ask_status: bool) -> None:
+    def _start_provisioning(self) -> None:
         """Once a connection: a charger that boots again and again is not asked again and again (OCPP.md B1.8)."""
-        if not self._provisioned:
+        if not self._provisioned and self._own_requests:
             self._provisioned = True
-            self._parts.start(self._provision, ask_status)
-
-    async def _provision(self, ask_status: bool) -> None:
-        await provision(self._core, self._commands, self._readiness, self._boot_configuration, ask_status=ask_status)
+            self._parts.start(self._provisioning.run)
 
     def registration_changed(self, registration: Registration) -> None:
         """The operator decided anew, and it is committed. A charger newly accepted is asked to boot, for only a Boot
         can tell it; one that no longer is is let go, to hear it from its next Boot."""
         before, self._core.state.registration = self._core.state.registration, registration
         if registration is Registration.ACCEPTED and before is Registration.PENDING:
-            self._parts.start(self._ask_to_boot)
+            if self._own_requests:
+                self._parts.start(self._ask_to_boot)
         elif registration is not Registration.ACCEPTED and before is not registration:
             self._core.end("registration-changed", code=CLOSE_GOING_AWAY)
 
@@ -535,7 +542,7 @@ class Session:
 
     async def _ask_to_boot(self) -> None:
         # Until the new Boot is answered the gate stays as Pending left it.
-        await self._commands.ask(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
+        await self._provisioning.trigger(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
 
     async def _finish(self, ending: Ending) -> None:
         """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""

@@ -31,7 +31,7 @@ from gateway.domain.records import (
     TransactionState,
 )
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import Registration
+from gateway.domain.values import Registration, Switch
 
 # --- writes ---------------------------------------------------------------------------------------------------
 
@@ -76,6 +76,8 @@ class CreateChargePoint:
     at: datetime
     description: str = ""
     assume_subprotocol: bool = False
+    own_requests: Switch = Switch.DEFAULT
+    accept_hex_password: Switch = Switch.DEFAULT
 
 
 @frozen
@@ -99,6 +101,8 @@ class UpdateChargePoint:
     registration: Registration | None = None
     description: str | None = None
     assume_subprotocol: bool | None = None
+    own_requests: Switch | None = None
+    accept_hex_password: Switch | None = None
     credentials: tuple[Credential, ...] | None = None
     revision: int | None = None
 
@@ -379,6 +383,7 @@ class AdmissionRecord:
 
     assume_subprotocol: bool
     credentials: tuple[Credential, ...]
+    accept_hex_password: Switch = Switch.DEFAULT
 
 
 class Store(Protocol):

@@ -14,6 +14,7 @@ from gateway.app.admission import LOGGED_AT_ONCE, Admission, Principal
 from gateway.app.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
+from gateway.domain.values import Switch
 from gateway.session.ports import NoObserver
 from gateway.store.api import AddCredential, UpdateChargePoint
 from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
@@ -35,11 +36,12 @@ def admission(
     refusing: str | None = None,
     has_place: Callable[[str], bool] = lambda _: True,
     slow_checks: SlowChecks | None = None,
+    accept_hex: bool = False,
 ) -> Admission:
     return Admission(
         journal=harness.journal,
         store=harness.store,
-        verifier=Verifier(),
+        verifier=Verifier(accept_hex),
         clock=virtual_clock,
         observer=NoObserver(),
         prefixes={"chargers": "/ocpp/"},
@@ -272,3 +274,30 @@ async def test_a_keys_hexadecimal_form_opens_where_it_is_tolerated(
     answer = await admit(request(key=key.hex().encode()))
     assert isinstance(answer, Accept if accepts else Refusal)
     assert isinstance(await admit(request(key=key)), Accept)
+
+
+HEX_KEY = b"0123456789abcdefghij"
+
+
+@pytest.mark.parametrize("kind", CredentialKind)
+@pytest.mark.parametrize(
+    ("for_all", "for_one", "admitted"),
+    [
+        (False, Switch.DEFAULT, False),
+        (True, Switch.DEFAULT, True),
+        (False, Switch.ON, True),
+        (True, Switch.OFF, False),
+    ],
+)
+async def test_hexadecimal_text_is_a_password_where_the_operator_says_so(
+    harness: Harness, kind: CredentialKind, for_all: bool, for_one: Switch, admitted: bool
+) -> None:
+    """X3: for all, or for one charge point, whose setting counts; the bytes are taken in any case."""
+    add(harness, HEX_KEY, kind=kind)
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), accept_hex_password=for_one)])
+    door = admission(harness, accept_hex=for_all)
+    for digits in (HEX_KEY.hex().encode(), HEX_KEY.hex().upper().encode()):
+        answer = await door(request(key=digits))
+        assert isinstance(answer, Accept) == admitted
+    assert isinstance(await door(request(key=HEX_KEY)), Accept)
+    assert isinstance(await door(request(key=b"0" * 40)), Refusal)

@@ -6,6 +6,7 @@ from the settings through ``session_limits`` and ``connection_limits``; the rest
 limits on, on a whole gateway in real time.
 """
 
+import base64
 import json
 import signal
 import socket
@@ -31,15 +32,23 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gateway.api.v1 import command_pb2, command_pb2_grpc
 from gateway.app.admission import Principal
 from gateway.app.serve import Gateway, connection_limits, opened, session_limits, utc_now
-from gateway.app.settings import BootConfigurationSetting, CertificateFiles, SessionSettings, Settings, load
+from gateway.app.settings import (
+    BootConfigurationSetting,
+    CertificateFiles,
+    QuirkSettings,
+    SessionSettings,
+    Settings,
+    load,
+)
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ConnectorStatusChanged, NewEvent
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import SettingsError, StoreUnavailable
+from gateway.session.provisioning import DesiredKey
 from gateway.store.api import Append, CreateChargePoint, RecordLastHeard
-from gateway.transport.api import Accept, ConnectionClosed, UpgradeRequest
+from gateway.transport.api import Accept, ConnectionClosed, Peer, UpgradeRequest
 from tests.app.running import Disk, Running, running, settings, until
 from tests.app.test_serve import ask
 from tests.endtoend.asking import failure
@@ -172,6 +181,15 @@ async def _(harness: Harness, sessions: SessionSettings) -> None:
             for _ in range(2):  # the command, and the question for its statuses
                 message_id, _, _ = await charger.next_call()
                 await charger.answer(message_id, {"status": "Accepted"})
+
+
+@virtually("own_requests", False)
+async def _(harness: Harness, sessions: SessionSettings) -> None:
+    harness.boot_configuration = (DesiredKey("K", ("1",)),)
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(100)
 
 
 @virtually("max_bad_messages", 3)
@@ -448,6 +466,54 @@ async def _(whole: Whole) -> None:
         frames = serving.gateway.diagnostics.frames("CP1")
         assert frames is not None
         assert len(frames) == 3
+
+
+async def reconnected(made: Settings) -> None:
+    """A charger of the make that BOOT names reconnects without a word, and is asked something soon."""
+    async with running(made) as serving:
+        charger = await serving.booted()
+        await charger.call("StatusNotification", STATUS)
+        await charger.lose_link()
+        again = serving.connect()
+        with trio.fail_after(10):
+            assert (await again.next_call())[1] == "TriggerMessage"
+
+
+def quirky(whole: Whole, **quirk: Any) -> Settings:
+    """Settings under which only the profile makes the gateway speak early."""
+    quirks = (QuirkSettings(**{"vendor": "Acme", "ready_after_silence_seconds": 0.2, **quirk}),)
+    return whole.settings(sessions__ready_after_silence_seconds=50.0, quirks=quirks)
+
+
+@really("quirks.vendor", "acm*")
+async def _(whole: Whole) -> None:
+    await reconnected(quirky(whole, vendor="x"))
+
+
+@really("quirks.model", "One")
+async def _(whole: Whole) -> None:
+    await reconnected(quirky(whole, model="x"))
+
+
+@really("quirks.firmware", "1.*")
+async def _(whole: Whole) -> None:
+    await reconnected(quirky(whole, firmware="x"))
+
+
+@really("quirks.ready_after_silence_seconds", 0.1)
+async def _(whole: Whole) -> None:
+    await reconnected(quirky(whole, ready_after_silence_seconds=50.0))
+
+
+@really("authorization.accept_hex_passwords", True)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        known(serving)
+        header = ("Authorization", "Basic " + base64.b64encode(b"CP2:" + KEY.hex().encode()).decode())
+        (listener,) = serving.gateway.listeners
+        peer = Peer("192.0.2.1", 5000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
+        request = UpgradeRequest("/ocpp/CP2", (header,), ("ocpp1.6",), peer, listener.name)
+        assert isinstance(await serving.gateway.admission(request), Accept)
 
 
 @really("authorization.unknown_tags", "Accepted")

@@ -184,6 +184,20 @@ def test_a_key_that_can_not_be_meant_is_wrong_usage(fake, run, arguments):
     assert arguments[-1] not in result.stderr
 
 
+def test_switches_of_a_charger_are_set_or_left_to_the_settings(fake, run):
+    """On, off, or not named at all."""
+    assert run("chargers", "add", "H", "--no-own-requests", "--accept-hex-password").exit_code == 0
+    made = fake.asked("CreateChargePoint")[-1].charge_point
+    assert (made.own_requests, made.accept_hex_password) == (False, True)
+    assert run("chargers", "add", "I").exit_code == 0
+    made = fake.asked("CreateChargePoint")[-1].charge_point
+    assert not made.HasField("own_requests")
+    assert not made.HasField("accept_hex_password")
+    assert run("chargers", "update", "H", "--own-requests").exit_code == 0
+    (changed,) = fake.asked("UpdateChargePoint")
+    assert (changed.charge_point.own_requests, list(changed.update_mask.paths)) == (True, ["own_requests"])
+
+
 def test_removing_asks_and_without_anybody_there_refuses(fake, run):
     """A script says --yes; nothing is removed by accident."""
     result = run("chargers", "remove", "HOME-1")

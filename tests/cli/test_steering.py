@@ -88,6 +88,24 @@ def test_a_stop_finds_the_only_running_transaction(fake, run):
     assert fake.asked("RemoteStopTransaction")[0].transaction_id == "tx_1"
 
 
+def test_a_stop_can_name_a_transaction_of_another_system(fake, run):
+    """By its number there; nothing is looked up."""
+    fake.answers["RemoteStopTransaction"] = api.RemoteStopTransactionResponse(command=ACCEPTED, status=1)
+    assert run("stop", "HOME-1", "--foreign-number", 40815).exit_code == 0
+    (request,) = fake.asked("RemoteStopTransaction")
+    assert (request.transaction_id, request.foreign_number) == ("", 40815)
+    assert not fake.asked("ListTransactions")
+    assert run("stop", "HOME-1", "--foreign-number", 1, "--transaction", "tx_1").exit_code == 2
+
+
+def test_a_trigger_of_a_boot_can_be_insisted_on(fake, run):
+    """Only where the caller says so."""
+    fake.answers["TriggerMessage"] = api.TriggerMessageResponse(command=ACCEPTED, status=1)
+    assert run("trigger", "HOME-1", "BootNotification").exit_code == 0
+    assert run("trigger", "HOME-1", "BootNotification", "--insist").exit_code == 0
+    assert [each.insist for each in fake.asked("TriggerMessage")] == [False, True]
+
+
 def test_a_stop_of_nothing_says_so(fake, run):
     """Nothing is sent to the charger."""
     result = run("stop", "HOME-1")

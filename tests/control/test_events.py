@@ -428,6 +428,7 @@ BODIES = [
     e.TransactionStarted("tx", 2**64 - 1, ONE, "T", "Accepted", -5, "k", 9),
     e.TransactionStopped("tx", ONE, 2**64 - 1, "Local", None, "T", "Invalid", ({"é": 1},)),
     e.TransactionLost("tx", ONE),
+    e.TransactionForeign(815, ONE),
     e.TransactionStaleChanged("tx", ONE, True, "available"),
     e.TransactionClosed("tx", ONE, "gone"),
     e.TransactionOrphaned(-1, "no-number", {"a": [1, None]}),

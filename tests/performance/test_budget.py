@@ -18,7 +18,7 @@ CALLS = {
     "receive": 16,
     "parse": 16,
     "decode": 15,
-    "decide": 55,
+    "decide": 59,
     "evolve": 6,
     "encode": 3,
     "send": 10,

@@ -149,7 +149,7 @@ async def test_quirk_59_pings_that_are_never_answered_end_no_session_that_talks(
         for _ in range(10):
             await trio.sleep(harness.limits.silence + 1)
             await charger.call("Heartbeat", {})
-        assert transport.pings == 10
+        assert transport.pings >= 10
         assert not harness.events(e.ChargePointDisconnected.TYPE)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -98,6 +99,7 @@ async def test_a_displaced_sessions_end_does_not_remove_its_successor(
 
 async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, autojump_clock: MockClock) -> None:
     """Sessions keep Trio's time."""
+    harness.limits = attrs.evolve(harness.limits, own_requests=False, ping_interval=0)
     harness.add_charge_point()
     async with harness.connected(transport=FakeTransport(answers_pings=False)) as charger:
         await charger.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})

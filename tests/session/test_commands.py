@@ -26,6 +26,8 @@ from gateway.domain.commands import (
     Reset,
     ResetType,
     StatusAnswer,
+    TriggeredMessage,
+    TriggerMessage,
 )
 from gateway.domain.values import Flag, Registration
 from gateway.session.limits import SessionLimits
@@ -491,3 +493,41 @@ async def test_what_is_said_while_a_charger_settles_does_not_make_it_ready(
         assert trio.current_time() - booted_at == pytest.approx(5.0)
         await charger.answer(message_id, {"status": "Accepted"})
         await outcome()
+
+
+async def test_a_trigger_of_a_boot_after_a_boot_is_refused_unless_the_caller_insists(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """SE 3.40, with its reason; the platform may want it all the same."""
+    async with ready(harness) as (charger, asked):
+        refused = await asked.ask(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))()
+        assert isinstance(refused, Refused)
+        assert refused.reason is RefusalReason.INVALID_COMMAND
+        assert "errata 3.40" in refused.violations[0].description
+        outcome = asked.ask(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION, insist=True))
+        message_id, _, payload = await charger.next_call("TriggerMessage")
+        assert payload == {"requestedMessage": "BootNotification"}
+        await charger.answer(message_id, {"status": "Accepted"})
+        record = await outcome()
+        assert isinstance(record, CommandRecord)
+        assert record.state is CommandState.ANSWERED
+
+
+async def test_a_transaction_of_another_system_is_stopped_by_its_number(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """And the record says that it was not the gateway's; a number of the gateway's own is refused."""
+    harness.add_tag("TAG")
+    async with ready(harness) as (charger, asked):
+        outcome = asked.ask(RemoteStopTransaction("", foreign_number=40815))
+        message_id, _, payload = await charger.next_call("RemoteStopTransaction")
+        assert payload == {"transactionId": 40815}
+        await charger.answer(message_id, {"status": "Accepted"})
+        record = await outcome()
+        assert isinstance(record, CommandRecord)
+        assert record.arguments == {"transaction_id": "", "foreign_number": 40815}
+        start = {"connectorId": 1, "idTag": "TAG", "meterStart": 0, "timestamp": "2026-03-01T12:00:00Z"}
+        number = (await charger.call("StartTransaction", start))["transactionId"]
+        for command in (RemoteStopTransaction("", number), RemoteStopTransaction("tx", 1), RemoteStopTransaction("")):
+            refused = await asked.ask(command)()
+            assert isinstance(refused, Refused), command

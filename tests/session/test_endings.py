@@ -68,14 +68,14 @@ async def test_a_boot_that_cannot_be_read_opens_nothing_to_a_charger_never_accep
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """A CALLERROR is no Boot.conf: no command before that (OCPP.md quirk 7)."""
-    harness.add_charge_point()
+    harness.add_charge_point(registration=Registration.PENDING)
     async with harness.connected() as charger:
         kind, *_ = await charger.call_frame("BootNotification", [1])
         assert kind == 4
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ask, harness)
             await charger.hears_nothing(1000)
-            await boot(charger)
+            assert (await charger.call("BootNotification", BOOT))["status"] == "Pending"
             message_id, _, _ = await charger.next_call("ClearCache")
             await charger.answer(message_id, {"status": "Accepted"})
 
@@ -84,6 +84,7 @@ async def test_a_boot_that_cannot_be_read_does_not_silence_the_gateway_for_good(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """Towards a charger that was accepted earlier, and goes on as such."""
+    harness.asks_nothing()
     harness.add_charge_point()
     async with harness.connected() as charger:
         await boot(charger)
@@ -91,8 +92,7 @@ async def test_a_boot_that_cannot_be_read_does_not_silence_the_gateway_for_good(
         kind, *_ = await charger.call_frame("BootNotification", [1])
         assert kind == 4
         nursery.start_soon(_ask, harness)
-        await charger.hears_nothing(10)
-        await charger.call("Heartbeat", {})
+        await charger.hears_nothing(harness.limits.ready_after_silence - 0.5)
         with trio.fail_after(1):
             message_id, _, _ = await charger.next_call("ClearCache")
         await charger.answer(message_id, {"status": "Accepted"})
@@ -199,6 +199,7 @@ def _objects(harness: Harness) -> Counter[str]:
 
 async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness, autojump_clock: MockClock) -> None:
     """So many at once at most; one that is ended for another reason doesn't wait for its turn."""
+    harness.asks_nothing()
     harness.endings = Endings(at_once=1)
     for number in range(4):
         harness.add_charge_point(f"C{number}")

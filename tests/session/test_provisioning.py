@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from gateway.domain import events as e
-from gateway.domain.values import Registration
-from gateway.session.provisioning import DesiredKey
+from gateway.domain.values import Registration, Switch
+from gateway.session.provisioning import MAX_ATTEMPTS, DesiredKey
 from gateway.store.api import UpdateChargePoint
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
@@ -39,7 +39,7 @@ def outcomes(harness: Harness) -> list[tuple[str, str, str]]:
     return [
         (body.key, body.value, body.status)
         for body in harness.bodies(e.BootConfigurationApplied.TYPE)
-        if isinstance(body, e.BootConfigurationApplied)
+        if isinstance(body, e.BootConfigurationApplied) and body.status != "Asked"
     ]
 
 
@@ -120,6 +120,139 @@ async def test_a_charger_that_reconnects_without_a_boot_is_asked_for_its_status(
         assert payload == {"requestedMessage": "StatusNotification"}
         await charger.answer(message_id, {"status": "NotImplemented"})
         await charger.hears_nothing(200)
+
+
+async def trigger(charger: ScriptedCharger, answer: str = "Accepted") -> dict[str, object]:
+    """Answer a TriggerMessage; what was asked for."""
+    message_id, _, payload = await charger.next_call("TriggerMessage")
+    await charger.answer(message_id, {"status": answer})
+    return payload
+
+
+def status(connector: int) -> dict[str, object]:
+    return {"connectorId": connector, "errorCode": "NoError", "status": "Available"}
+
+
+async def test_each_connector_is_asked_for_but_those_that_have_just_told_it(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """A trigger without a connector brings many chargers to tell that of connector 0 alone."""
+    wanting.boot_configuration = ()
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        for connector in range(4):
+            await charger.call("StatusNotification", status(connector))
+        await charger.hears_nothing(10)
+    async with wanting.connected() as charger:
+        await charger.call("StatusNotification", status(2))
+        asked = [await trigger(charger) for _ in range(2)]
+        assert [each["connectorId"] for each in asked] == [1, 3]
+        await charger.hears_nothing(200)
+
+
+async def test_a_charger_that_drops_the_link_on_a_request_is_asked_a_few_times_and_then_no_more(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """Each attempt counts before it is sent, is recorded and shown; other firmware begins anew."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    for attempt in range(1, MAX_ATTEMPTS + 3):
+        async with wanting.connected() as charger:
+            await boot(charger)
+            if attempt <= MAX_ATTEMPTS:
+                await charger.next_call("ChangeConfiguration")
+                await charger.lose_link()
+            else:
+                await charger.hears_nothing(100)
+    found = wanting.bodies(e.BootConfigurationApplied.TYPE)
+    assert [(each.status, each.attempts) for each in found] == [("Asked", n) for n in range(1, MAX_ATTEMPTS + 1)]
+    (shown,) = wanting.store.charge_point("CP1").boot_configuration
+    assert (shown.status, shown.attempts) == ("Asked", MAX_ATTEMPTS)
+    async with wanting.connected() as charger:
+        await charger.call("BootNotification", {**BOOT, "firmwareVersion": "2.0"})
+        await configure(charger, "Accepted")
+
+
+@pytest.mark.parametrize("failure", ["error", "silence", "link"])
+async def test_whichever_way_a_key_fails_it_is_given_up(
+    wanting: Harness, autojump_clock: MockClock, failure: str
+) -> None:
+    """A CALLERROR, no answer, a lost link."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    for _ in range(MAX_ATTEMPTS):
+        async with wanting.connected() as charger:
+            await boot(charger)
+            message_id, *_ = await charger.next_call("ChangeConfiguration")
+            if failure == "error":
+                await charger.send(4, message_id, "InternalError", "", {})
+                await charger.hears_nothing(1)
+            elif failure == "silence":
+                await charger.hears_nothing(wanting.limits.call_timeout + 1)
+            else:
+                await charger.lose_link()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(100)
+
+
+async def test_a_charger_that_never_booted_here_is_asked_to_and_then_configured(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """It moves from another system; until then it is served like any other."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await charger.call("StatusNotification", status(1))
+        assert await trigger(charger) == {"requestedMessage": "BootNotification"}
+        await boot(charger)
+        await configure(charger, "Accepted")
+
+
+async def test_a_charger_that_drops_the_link_on_a_trigger_is_left_alone_after_a_few(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """The same kind of loop: one for all sessions counts them, and an answer sets the count back."""
+    wanting.boot_configuration = ()
+    wanting.add_charge_point()
+    for _ in range(MAX_ATTEMPTS):
+        async with wanting.connected() as charger:
+            await charger.call("Heartbeat", {})
+            await charger.next_call("TriggerMessage")
+            await charger.lose_link()
+    async with wanting.connected() as charger:
+        await charger.call("Heartbeat", {})
+        await charger.hears_nothing(200)
+
+
+@pytest.mark.parametrize("own", [Switch.OFF, Switch.DEFAULT])
+async def test_own_requests_can_be_turned_off_for_one_and_for_all(
+    wanting: Harness, autojump_clock: MockClock, own: Switch
+) -> None:
+    """A certification run needs that."""
+    if own is Switch.DEFAULT:
+        wanting.asks_nothing()
+    wanting.add_charge_point()
+    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), own_requests=own))
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(100)
+    async with wanting.connected() as charger:
+        await charger.call("Heartbeat", {})
+        await charger.hears_nothing(100)
+
+
+async def test_own_requests_can_be_left_on_for_one_where_they_are_off_for_all(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """The decision for one counts."""
+    wanting.asks_nothing()
+    wanting.add_charge_point()
+    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), own_requests=Switch.ON))
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Accepted", "Accepted")
 
 
 async def test_a_charger_that_boots_after_reconnecting_is_not_asked_for_its_status(

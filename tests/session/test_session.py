@@ -53,15 +53,29 @@ async def test_a_charger_accepted_earlier_is_served_without_a_boot(harness: Harn
         assert await charger.call("StatusNotification", STATUS) == {}
 
 
-async def test_a_charger_never_accepted_is_not_served_before_its_boot(
+async def test_what_its_operator_has_accepted_is_served_before_its_first_boot(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """X5: the platform would accept it, but it was never told."""
+    """J §5.4: a charger that moves here from another system reconnects without one, and must not be refused."""
+    harness.asks_nothing()
     harness.add_charge_point()
     async with harness.connected() as charger:
-        assert (await charger.call_frame("Heartbeat", {}))[:2] == [4, "SecurityError"]
-        await boot(charger)
         assert "currentTime" in await charger.call("Heartbeat", {})
+        assert await charger.call("MeterValues", {"transactionId": 815, **READINGS}) == {}
+        stop = {"transactionId": 815, "meterStop": 9000, "timestamp": "2026-03-01T12:00:00Z"}
+        assert await charger.call("StopTransaction", stop) == {}
+    found = harness.events("transaction.foreign", "meter_values.reported", "transaction.orphaned")
+    assert [each.type for each in found] == ["meter_values.reported", "transaction.foreign", "transaction.orphaned"]
+
+
+@pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
+async def test_a_charger_that_is_not_accepted_is_not_served(
+    harness: Harness, autojump_clock: MockClock, registration: Registration
+) -> None:
+    """X5."""
+    harness.add_charge_point(registration=registration)
+    async with harness.connected() as charger:
+        assert (await charger.call_frame("Heartbeat", {}))[:2] == [4, "SecurityError"]
 
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -193,6 +207,7 @@ START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026
 
 async def test_a_displaced_session_records_nothing_and_ends(harness: Harness, autojump_clock: MockClock) -> None:
     """A6.7, A6.8: the newest connection owns; what the old one does late is refused by its epoch."""
+    harness.asks_nothing()
     harness.add_charge_point()
     harness.add_tag("TAG")
     async with harness.connected() as old:
@@ -321,7 +336,7 @@ async def test_provisioning_waits_for_the_charger_to_settle(
     harness.boot_configuration = (DesiredKey("MeterValueSampleInterval", ("60",)),)
     harness.add_charge_point()
     async with harness.connected() as charger:
-        await charger.hears_nothing(100)
+        await trio.sleep(1)
         await boot(charger)
         await charger.hears_nothing(4.9)
         message_id, _, payload = await charger.next_call("ChangeConfiguration")

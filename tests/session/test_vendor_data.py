@@ -228,7 +228,8 @@ async def test_data_before_acceptance_is_no_services_business(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
     """X5: SecurityError, as for any other message."""
-    async with harness.connected() as charger:
+    harness.add_charge_point("CP2", Registration.PENDING)
+    async with harness.connected("CP2") as charger:
         assert (await charger.call_frame("DataTransfer", DATA))[:2] == [4, "SecurityError"]
     assert not services.asked
 

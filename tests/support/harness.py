@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import trio
 
 from gateway.domain import codec
@@ -20,7 +21,7 @@ from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
 from gateway.session.lines import FaultLines
 from gateway.session.ports import NoObserver, Observer
-from gateway.session.provisioning import DesiredKey
+from gateway.session.provisioning import DesiredKey, Triggers
 from gateway.session.session import Session
 from gateway.session.silence import Watch
 from gateway.session.turns import Turns
@@ -120,6 +121,7 @@ class Harness:
         self.turns = Turns()
         self.lines = FaultLines()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
+        self.triggers = Triggers()
         authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
         self.facts = FactSource(self.journal, self.store, authorizer, self._number)
 
@@ -130,6 +132,10 @@ class Harness:
 
     def add_charge_point(self, identity: str = "CP1", registration: Registration = Registration.ACCEPTED) -> None:
         self.store.commit([CreateChargePoint(identity, registration, (), virtual_clock())])
+
+    def asks_nothing(self) -> None:
+        """Sessions send no requests of the gateway's own."""
+        self.limits = attrs.evolve(self.limits, own_requests=False)
 
     def add_tag(self, id_tag: str, status: str = "Accepted", **more: Any) -> None:
         now = virtual_clock()
@@ -181,6 +187,7 @@ class Harness:
             turns=self.turns,
             lines=self.lines,
             boot_configuration=self.boot_configuration,
+            triggers=self.triggers,
         )
         assert self.router.install(identity, session)
         return session, watch

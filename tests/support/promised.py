@@ -124,6 +124,7 @@ EVENTS = (
     "transaction.stale_changed",
     "transaction.closed",
     "transaction.orphaned",
+    "transaction.foreign",
     "meter_values.reported",
     "reservation.made",
     "reservation.ended",

@@ -105,9 +105,10 @@ class Station:
         return number
 
     async def is_asked_for_its_status(self) -> None:
-        """What a charge point that reconnects without a Boot is asked once it has been heard."""
-        message_id = await self.receives("TriggerMessage", {"requestedMessage": "StatusNotification"})
-        await self.charger.answer(message_id, ACCEPTED)
+        """What a charge point that reconnects without a Boot is asked once it has been heard: each connector's."""
+        for connector in range(1, self.connectors + 1):
+            trigger = {"requestedMessage": "StatusNotification", "connectorId": connector}
+            await self.charger.answer(await self.receives("TriggerMessage", trigger), ACCEPTED)
 
     async def receives(self, action: str, payload: Any) -> str:
         """The next CALL of the gateway, to the letter; its message id."""

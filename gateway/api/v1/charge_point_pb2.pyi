@@ -70,6 +70,8 @@ class ChargePoint(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RESERVATIONS_FIELD_NUMBER: _builtins.int
+    OWN_REQUESTS_FIELD_NUMBER: _builtins.int
+    ACCEPT_HEX_PASSWORD_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -84,6 +86,14 @@ class ChargePoint(_message.Message):
     """Whether it was ever told "Accepted". From then on it is served after a reconnect without a new boot."""
     etag: _builtins.str
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
+    own_requests: _builtins.bool
+    """Whether the gateway asks it for anything of its own accord: the platform's configuration after a boot, its statuses
+    after a reconnect, a boot if it has never booted here. Unset: as sessions.own_requests in the settings says.
+    """
+    accept_hex_password: _builtins.bool
+    """Whether it may present its AuthorizationKey as 40 hexadecimal digits in the place of its 20 bytes. Unset: as
+    authorization.accept_hex_passwords in the settings says.
+    """
     @_builtins.property
     def boot(self) -> Global___BootInformation:
         """What it said of itself when it last booted; unset before its first boot."""
@@ -135,12 +145,21 @@ class ChargePoint(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         reservations: _abc.Iterable[Global___Reservation] | None = ...,
+        own_requests: _builtins.bool | None = ...,
+        accept_hex_password: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "boot_time", b"boot_time", "connection", b"connection", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "connection", b"connection", "create_time", b"create_time", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "registration", b"registration", "reservations", b"reservations", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
+    _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
+    _WhichOneofReturnType__own_requests: _TypeAlias = _typing.Literal["own_requests"]  # noqa: Y015
+    _WhichOneofArgType__own_requests: _TypeAlias = _typing.Literal["_own_requests", b"_own_requests"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accept_hex_password) -> _WhichOneofReturnType__accept_hex_password | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_requests) -> _WhichOneofReturnType__own_requests | None: ...
 
 Global___ChargePoint: _TypeAlias = ChargePoint  # noqa: Y015
 
@@ -353,16 +372,19 @@ class AppliedConfiguration(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
     APPLY_TIME_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The configuration key."""
     value: _builtins.str
     """The value asked for."""
     status: _builtins.str
-    """The charger's word ("Accepted", "Rejected", "RebootRequired", "NotSupported") or, where it gave none,
-    "Error:" and a code.
+    """The charger's word ("Accepted", "Rejected", "RebootRequired", "NotSupported"); where it gave none, "Error:" and a
+    code; "Asked" from before it is sent until then, also where the connection ended meanwhile.
     """
     firmware_version: _builtins.str
     """The firmware that it ran then; other firmware is asked again."""
+    attempt_count: _builtins.int
+    """How often that firmware was asked for the key. After four times without its word it is not asked again."""
     @_builtins.property
     def apply_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -375,10 +397,11 @@ class AppliedConfiguration(_message.Message):
         status: _builtins.str = ...,
         firmware_version: _builtins.str = ...,
         apply_time: _timestamp_pb2.Timestamp | None = ...,
+        attempt_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "firmware_version", b"firmware_version", "key", b"key", "status", b"status", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "attempt_count", b"attempt_count", "firmware_version", b"firmware_version", "key", b"key", "status", b"status", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -398,8 +421,8 @@ class CreateChargePointRequest(_message.Message):
     """
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
-        """The charge point: identity (required), registration (default: accepted), description, assume_subprotocol. Other
-        fields are the gateway's to set and must be left out.
+        """The charge point: identity (required), registration (default: accepted), description, assume_subprotocol,
+        own_requests, accept_hex_password. Other fields are the gateway's to set and must be left out.
         """
 
     def __init__(

@@ -1802,6 +1802,7 @@ class RemoteStopTransactionRequest(_message.Message):
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    FOREIGN_NUMBER_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Identity of the charge point. Required."""
     request_id: _builtins.str
@@ -1809,19 +1810,26 @@ class RemoteStopTransactionRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     transaction_id: _builtins.str
-    """The gateway's id of the transaction. Required."""
+    """The gateway's id of the transaction. This or foreign_number is required."""
+    foreign_number: _builtins.int
+    """The number of a transaction that is not the gateway's: one that the charger began under another system and still
+    names (event transaction.foreign). Refused where it is the number of a transaction of the gateway's.
+    """
     def __init__(
         self,
         *,
         charge_point: _builtins.str = ...,
         request_id: _builtins.str = ...,
         transaction_id: _builtins.str = ...,
+        foreign_number: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_foreign_number", b"_foreign_number", "foreign_number", b"foreign_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_foreign_number", b"_foreign_number", "charge_point", b"charge_point", "foreign_number", b"foreign_number", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__foreign_number: _TypeAlias = _typing.Literal["foreign_number"]  # noqa: Y015
+    _WhichOneofArgType__foreign_number: _TypeAlias = _typing.Literal["_foreign_number", b"_foreign_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__foreign_number) -> _WhichOneofReturnType__foreign_number | None: ...
 
 Global___RemoteStopTransactionRequest: _TypeAlias = RemoteStopTransactionRequest  # noqa: Y015
 
@@ -2183,6 +2191,7 @@ class TriggerMessageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REQUESTED_MESSAGE_FIELD_NUMBER: _builtins.int
     CONNECTOR_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Identity of the charge point. Required."""
     request_id: _builtins.str
@@ -2191,6 +2200,11 @@ class TriggerMessageRequest(_message.Message):
     """
     requested_message: Global___TriggeredMessage.ValueType
     """Which message. Required."""
+    insist: _builtins.bool
+    """Send a trigger of BootNotification although the charge point has booted on this connection and was accepted. OCPP
+    forbids that (errata 3.40), and chargers may refuse it; without this such a trigger is refused
+    (INVALID_ARGUMENT, for requested_message). Only with BootNotification.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """For which connector; only with StatusNotification and MeterValues. Unset: all."""
@@ -2202,10 +2216,11 @@ class TriggerMessageRequest(_message.Message):
         request_id: _builtins.str = ...,
         requested_message: Global___TriggeredMessage.ValueType = ...,
         connector: _common_pb2.ConnectorAddress | None = ...,
+        insist: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "request_id", b"request_id", "requested_message", b"requested_message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "request_id", b"request_id", "requested_message", b"requested_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -212,6 +212,7 @@ class Event(_message.Message):
     TRANSACTION_STOPPED_FIELD_NUMBER: _builtins.int
     TRANSACTION_LOST_FIELD_NUMBER: _builtins.int
     TRANSACTION_ORPHANED_FIELD_NUMBER: _builtins.int
+    TRANSACTION_FOREIGN_FIELD_NUMBER: _builtins.int
     METER_VALUES_REPORTED_FIELD_NUMBER: _builtins.int
     FIRMWARE_STATUS_REPORTED_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_STATUS_REPORTED_FIELD_NUMBER: _builtins.int
@@ -304,6 +305,10 @@ class Event(_message.Message):
     @_builtins.property
     def transaction_orphaned(self) -> Global___TransactionOrphaned:
         """transaction.orphaned"""
+
+    @_builtins.property
+    def transaction_foreign(self) -> Global___TransactionForeign:
+        """transaction.foreign"""
 
     @_builtins.property
     def meter_values_reported(self) -> Global___MeterValuesReported:
@@ -399,6 +404,7 @@ class Event(_message.Message):
         transaction_stopped: Global___TransactionStopped | None = ...,
         transaction_lost: Global___TransactionLost | None = ...,
         transaction_orphaned: Global___TransactionOrphaned | None = ...,
+        transaction_foreign: Global___TransactionForeign | None = ...,
         meter_values_reported: Global___MeterValuesReported | None = ...,
         firmware_status_reported: Global___FirmwareStatusReported | None = ...,
         diagnostics_status_reported: Global___DiagnosticsStatusReported | None = ...,
@@ -417,11 +423,11 @@ class Event(_message.Message):
         transaction_stale_changed: Global___TransactionStaleChanged | None = ...,
         transaction_closed: Global___TransactionClosed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -1228,6 +1234,36 @@ class ConfigurationReported(_message.Message):
 Global___ConfigurationReported: _TypeAlias = ConfigurationReported  # noqa: Y015
 
 @_typing.final
+class TransactionForeign(_message.Message):
+    """The charger names a transaction that the gateway does not know: one that it began under another system, most likely.
+    Once for each number and connection; its meter values and its stop are recorded under the number.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The charger's number for it, by which RemoteStopTransaction (foreign_number) stops it."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """Its connector."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransactionForeign: _TypeAlias = TransactionForeign  # noqa: Y015
+
+@_typing.final
 class BootConfigurationApplied(_message.Message):
     """A charger was asked for a part of the platform's configuration."""
 
@@ -1237,14 +1273,17 @@ class BootConfigurationApplied(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The configuration key."""
     value: _builtins.str
     """The value asked for."""
     status: _builtins.str
-    """The charger's word or, where it gave none, "Error:" and a code."""
+    """"Asked" before it is sent; then the charger's word or, where it gave none, "Error:" and a code."""
     firmware_version: _builtins.str
     """The firmware that it ran then."""
+    attempt_count: _builtins.int
+    """How often that firmware was asked for the key, this time included."""
     def __init__(
         self,
         *,
@@ -1252,10 +1291,11 @@ class BootConfigurationApplied(_message.Message):
         value: _builtins.str = ...,
         status: _builtins.str = ...,
         firmware_version: _builtins.str = ...,
+        attempt_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["firmware_version", b"firmware_version", "key", b"key", "status", b"status", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "firmware_version", b"firmware_version", "key", b"key", "status", b"status", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

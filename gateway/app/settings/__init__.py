@@ -10,6 +10,7 @@ from gateway.app.settings.chargers import (
     BootConfigurationSetting,
     CertificateFiles,
     ListenerSettings,
+    QuirkSettings,
     SessionSettings,
 )
 from gateway.app.settings.example import render_example
@@ -33,6 +34,7 @@ __all__ = [
     "ListenerSettings",
     "LoggingSettings",
     "MetricsSettings",
+    "QuirkSettings",
     "RetentionSettings",
     "SessionSettings",
     "Settings",

@@ -164,10 +164,19 @@ class SessionSettings:
         ),
     )
     ready_after_silence_seconds: float = field(
-        default=60.0,
+        default=2.0,
         metadata=about(
-            "A charger that comes back without a boot and says nothing gets commands after so long.",
-            number(1, 3600, "seconds"),
+            "A charger that comes back without a boot gets commands after its first message or, if it says nothing, "
+            "after so long. Makes that need longer have a [[quirks]] table.",
+            number(0, 3600, "seconds"),
+        ),
+    )
+    own_requests: bool = field(
+        default=True,
+        metadata=about(
+            "Whether the gateway asks chargers for anything of its own accord: the platform's configuration after a "
+            "boot, statuses after a reconnect, a boot of one that never booted here. Off for certification runs; "
+            "`gateway chargers update ID --own-requests/--no-own-requests` decides for one.",
         ),
     )
     max_bad_messages: int = field(
@@ -311,6 +320,25 @@ class BootConfigurationSetting:
             yield "key", f"{self.key} is one charger's own and is not set from here: use its credentials"
 
 
+@frozen
+class QuirkSettings:
+    """What chargers of one make need. A table for a vendor, a model or a firmware, as the charger names them when it
+    boots, without regard to case; * stands for any text. Of several that fit, the last one counts, and all of them
+    before the built-in ones (gateway/domain/quirks.py)."""
+
+    vendor: str = field(metadata=about("The vendor, e.g. Wall Box Chargers.", text(255)))
+    model: str = field(default="*", metadata=about("The model.", text(255)))
+    firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
+    ready_after_silence_seconds: float = field(
+        default=2.0,
+        metadata=about(
+            "As sessions.ready_after_silence_seconds, for chargers of this make: longer where commands before the "
+            "first message after a reconnect send them into a boot loop.",
+            number(0, 3600, "seconds"),
+        ),
+    )
+
+
 MEASURANDS = (
     "Energy.Active.Import.Register,Power.Active.Import",
     "Energy.Active.Import.Register,Current.Import,Voltage",
@@ -327,6 +355,14 @@ BOOT_CONFIGURATION = (
 class AuthorizationSettings:
     """Who may charge: idTags in the table have their own status; this is for the others."""
 
+    accept_hex_passwords: bool = field(
+        default=False,
+        metadata=about(
+            "Whether chargers may present their AuthorizationKey as 40 hexadecimal digits in the place of its 20 "
+            "bytes, a known misreading of the standard. `gateway chargers update ID --accept-hex-password` allows it "
+            "for one.",
+        ),
+    )
     unknown_tags: Literal["Invalid", "Accepted"] = field(
         default="Invalid",
         metadata=about(

@@ -15,6 +15,7 @@ from gateway.app.settings.chargers import (
     BootConfigurationSetting,
     ListenerSettings,
     Problems,
+    QuirkSettings,
     SessionSettings,
 )
 from gateway.app.settings.expectations import (
@@ -201,6 +202,10 @@ class Settings:
     control: ControlSettings = field(factory=ControlSettings)
     store: StoreSettings = field(factory=StoreSettings)
     sessions: SessionSettings = field(factory=SessionSettings)
+    quirks: tuple[QuirkSettings, ...] = field(
+        default=(),
+        metadata=about("", at_most("[[quirks]] tables", 256)),
+    )
     boot_configuration: tuple[BootConfigurationSetting, ...] = field(
         default=BOOT_CONFIGURATION,
         metadata=about("", at_most("[[boot_configuration]] tables", 64)),
@@ -232,6 +237,19 @@ class Settings:
                 f"expected at least sessions.call_timeout_seconds ({self.sessions.call_timeout_seconds:g}), found "
                 f"{self.control.default_timeout_seconds:g}: commands would be given up before the charger's time is up",
             )
+        for key, seconds in (
+            ("sessions.ready_after_silence_seconds", self.sessions.ready_after_silence_seconds),
+            *(
+                (f"quirks[{index}].ready_after_silence_seconds", each.ready_after_silence_seconds)
+                for index, each in enumerate(self.quirks)
+            ),
+        ):
+            if seconds >= self.control.default_timeout_seconds:
+                yield (
+                    key,
+                    f"expected less than control.default_timeout_seconds ({self.control.default_timeout_seconds:g}), "
+                    f"found {seconds:g}: no command after a quiet reconnect would go out in time",
+                )
         if self.sessions.settle_delay_seconds >= self.control.default_timeout_seconds:
             yield (
                 "sessions.settle_delay_seconds",

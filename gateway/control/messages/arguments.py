@@ -99,6 +99,8 @@ def remote_start_transaction(request: pb.RemoteStartTransactionRequest, fields: 
 
 
 def remote_stop_transaction(request: pb.RemoteStopTransactionRequest, fields: Fields) -> c.RemoteStopTransaction:
+    if request.HasField("foreign_number"):
+        return c.RemoteStopTransaction(request.transaction_id, request.foreign_number)
     return c.RemoteStopTransaction(fields.text("transaction_id", request.transaction_id))
 
 
@@ -148,6 +150,7 @@ def trigger_message(request: pb.TriggerMessageRequest, fields: Fields) -> c.Trig
     return c.TriggerMessage(
         fields.word("requested_message", TRIGGERED, request.requested_message, c.TriggeredMessage.STATUS_NOTIFICATION),
         fields.optional_connector(request),
+        request.insist,
     )
 
 

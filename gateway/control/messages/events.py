@@ -237,10 +237,18 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
         "configuration_reported",
         lambda body: pb.ConfigurationReported(keys=configuration_keys(body.keys), unknown_keys=body.unknown_keys),
     ),
+    e.TransactionForeign: (
+        "transaction_foreign",
+        lambda body: pb.TransactionForeign(number=body.number, connector=connector(body.connector)),
+    ),
     e.BootConfigurationApplied: (
         "boot_configuration_applied",
         lambda body: pb.BootConfigurationApplied(
-            key=body.key, value=body.value, status=body.status, firmware_version=body.firmware_version or ""
+            key=body.key,
+            value=body.value,
+            status=body.status,
+            firmware_version=body.firmware_version or "",
+            attempt_count=body.attempts,
         ),
     ),
     e.CommandQueued: (

@@ -5,9 +5,9 @@ from gateway.control.charge_points import NewChargePoint
 from gateway.control.fleets import Candidate, Faults, News, Progress, Stage
 from gateway.control.messages.enums import REGISTRATION
 from gateway.control.messages.reading import Fields
-from gateway.domain.values import Registration
+from gateway.domain.values import Registration, Switch
 
-CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol"})
+CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password"})
 
 STAGES = {
     Stage.CHECKING: pb.IMPORT_STAGE_CHECKING,
@@ -27,8 +27,17 @@ def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields) -> NewCha
         registration=registration or Registration.ACCEPTED,
         description=given.description,
         assume_subprotocol=given.assume_subprotocol,
+        own_requests=read_switch(given, "own_requests"),
+        accept_hex_password=read_switch(given, "accept_hex_password"),
         key=key,
     )
+
+
+def read_switch(given: pb.ChargePoint, name: str) -> Switch:
+    """An optional field: unset leaves it to the settings."""
+    if not given.HasField(name):  # type: ignore[arg-type] # the stubs list the names
+        return Switch.DEFAULT
+    return Switch.ON if getattr(given, name) else Switch.OFF
 
 
 def read_candidate(given: pb.ImportedChargePoint) -> Candidate:

@@ -5,7 +5,12 @@ from gateway.control.messages.common import connector, energy_of_watt_hours, fla
 from gateway.control.messages.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
 from gateway.domain.events import BootInformation
 from gateway.domain.records import ChargePointRecord, Connection, IdTagRecord, TransactionRecord
-from gateway.domain.values import Flag
+from gateway.domain.values import Flag, Switch
+
+
+def switch(value: Switch) -> bool | None:
+    """Unset where it is left to the settings."""
+    return None if value is Switch.DEFAULT else value is Switch.ON
 
 
 def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
@@ -15,6 +20,8 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         registration=REGISTRATION.number(record.registration),
         description=record.description,
         assume_subprotocol=record.assume_subprotocol,
+        own_requests=switch(record.own_requests),
+        accept_hex_password=switch(record.accept_hex_password),
         ever_accepted=record.ever_accepted,
         boot=None if record.boot is None else boot_information(record.boot),
         boot_time=timestamp(record.booted_at),
@@ -38,6 +45,7 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
                 status=each.status,
                 firmware_version=each.firmware_version or "",
                 apply_time=timestamp(each.at),
+                attempt_count=each.attempts,
             )
             for each in record.boot_configuration
         ],

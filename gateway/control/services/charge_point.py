@@ -9,7 +9,7 @@ from gateway.bridge import Bridge
 from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
 from gateway.control.fleets import Fleets
 from gateway.control.messages.enums import REGISTRATION
-from gateway.control.messages.provisioning import CHANGEABLE, import_news, read_new
+from gateway.control.messages.provisioning import CHANGEABLE, import_news, read_new, read_switch
 from gateway.control.messages.reading import Fields
 from gateway.control.messages.resources import charge_point
 from gateway.control.services.importing import receive, running
@@ -140,6 +140,8 @@ def _change(request: pb.UpdateChargePointRequest) -> Change:
         registration=registration,
         description=given.description if "description" in names else None,
         assume_subprotocol=given.assume_subprotocol if "assume_subprotocol" in names else None,
+        own_requests=read_switch(given, "own_requests") if "own_requests" in names else None,
+        accept_hex_password=read_switch(given, "accept_hex_password") if "accept_hex_password" in names else None,
         key=None if key_change is None else request.authorization_key,
         revision=revision,
     )

@@ -6,11 +6,11 @@ from ocpp.v16 import call
 
 from gateway.domain import staleness
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
-from gateway.domain.events import MeterValuesReported
+from gateway.domain.events import MeterValuesReported, TransactionForeign
 from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.registers import JITTER, newest_registers
-from gateway.domain.state import ChargePointState, is_older
+from gateway.domain.state import MAX_FOREIGN, ChargePointState, is_older
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.handlers.v16.common import doubts_of, event
@@ -62,10 +62,22 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
         request.text,
     )
     reported = event(request, context, body, time, raw, flags, key, registers)
+    foreign = _foreign(state, facts, payload.transaction_id)
+    events = (
+        (reported,) if foreign is None else (reported, event(request, context, TransactionForeign(foreign, connector)))
+    )
     if transaction is None or inferred:
-        return Decision({}, (reported,))
+        return Decision({}, events)
     changes = staleness.by_readings(state, transaction, connector, time)
-    return Decision({}, (reported, *(event(request, context, each) for each in changes)))
+    return Decision({}, (*events, *(event(request, context, each) for each in changes)))
+
+
+def _foreign(state: ChargePointState, facts: Facts, number: int | None) -> int | None:
+    """The number of a transaction that was begun under another system and has not been named on this connection yet."""
+    if number is None or number <= 0 or number in state.foreign or len(state.foreign) >= MAX_FOREIGN:
+        return None
+    known = state.by_number(number) or facts.transaction
+    return number if known is None or known.charge_point != state.identity else None
 
 
 def _implausible(

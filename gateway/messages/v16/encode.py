@@ -160,6 +160,8 @@ def _remote_start(command: c.RemoteStartTransaction, state: ChargePointState) ->
 
 
 def _remote_stop(command: c.RemoteStopTransaction, state: ChargePointState) -> dict[str, JSON]:
+    if command.foreign_number is not None:
+        return {"transactionId": command.foreign_number}
     return {"transactionId": _number(command.transaction_id, state)}
 
 

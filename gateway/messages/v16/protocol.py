@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
+from ocpp.v16 import call
 
 from gateway.domain.commands import ChargerError, Command
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.protocol import ReadAnswer
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import JSON
+from gateway.domain.values import JSON, ConnectorAddress
 from gateway.messages.v16 import calls, decode, encode
+from gateway.messages.v16.addresses import to_address
 
 
 def asks_nothing(_: ChargePointState, __: Request) -> None:
@@ -39,6 +41,10 @@ class Protocol16:
     def is_transaction_message(self, action: str) -> bool:
         """S §3.7.1: what is queued while offline and retried until it is confirmed."""
         return action in ("StartTransaction", "StopTransaction", "MeterValues")
+
+    def told_status_of(self, request: Request) -> ConnectorAddress | None:
+        payload = request.payload
+        return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
 
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
         return calls.decode_call(call_id, action, payload)

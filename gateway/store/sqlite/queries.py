@@ -100,13 +100,15 @@ def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
 
 
 def admission(cx: Connection, identity: str) -> AdmissionRecord | None:
-    sql = f"""SELECT assume_subprotocol, {rows.CREDENTIAL}
+    sql = f"""SELECT assume_subprotocol, accept_hex_password, {rows.CREDENTIAL}
         FROM charge_point LEFT JOIN credential ON credential.charge_point = charge_point.key
         WHERE identity = ? AND deleted_at IS NULL ORDER BY not_before, credential_id"""
     found = cx.execute(sql, (identity,)).fetchall()
     if not found:
         return None
-    return AdmissionRecord(bool(found[0][0]), tuple(rows.credential(row[1:]) for row in found if row[1] is not None))
+    assume, accept_hex = found[0][:2]
+    credentials = tuple(rows.credential(row[2:]) for row in found if row[2] is not None)
+    return AdmissionRecord(bool(assume), credentials, rows.switch(accept_hex))
 
 
 def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
-from gateway.domain.values import ConnectorAddress, Registration
+from gateway.domain.values import ConnectorAddress, Registration, Switch
 from gateway.store.sqlite.values import maybe_micros, maybe_time, to_flags, to_time
 
 Row = tuple[Any, ...]
@@ -70,9 +70,19 @@ def event(row: Row, id_prefix: str) -> StoredEvent:
     )
 
 
+def switch(column: object) -> Switch:
+    """NULL: as the settings say."""
+    return Switch.DEFAULT if column is None else Switch.ON if column else Switch.OFF
+
+
+def switch_column(value: Switch) -> int | None:
+    """A switch as it is stored."""
+    return None if value is Switch.DEFAULT else int(value is Switch.ON)
+
+
 CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
     assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
-    last_heard"""
+    last_heard, own_requests, accept_hex_password"""
 
 
 def charge_point(
@@ -82,7 +92,7 @@ def charge_point(
     reservations: tuple[ReservationRecord, ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
-    connected, epoch, since, address, security_profile, last_heard = row[11:]
+    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:]
     return ChargePointRecord(
         identity=identity,
         registration=Registration(registration),
@@ -92,6 +102,8 @@ def charge_point(
         description=description,
         ever_accepted=bool(accepted),
         assume_subprotocol=bool(assume),
+        own_requests=switch(own_requests),
+        accept_hex_password=switch(accept_hex),
         boot=boot_information(boot),
         booted_at=maybe_time(booted),
         connection=Connection(
@@ -131,12 +143,12 @@ def connector(row: Row) -> ConnectorRecord:
     return ConnectorRecord(address, status, error_code, to_time(at), info, vendor_id, vendor_error_code)
 
 
-APPLIED = "name, value, status, firmware_version, at"
+APPLIED = "name, value, status, firmware_version, at, attempts"
 
 
 def applied(row: Row) -> AppliedConfiguration:
-    name, value, status, firmware_version, at = row
-    return AppliedConfiguration(name, value, status, firmware_version, to_time(at))
+    name, value, status, firmware_version, at, attempts = row
+    return AppliedConfiguration(name, value, status, firmware_version, to_time(at), attempts)
 
 
 RESERVATION = """r.reservation_id, r.evse, r.connector, r.id_tag, r.expires_at, r.made_at, r.parent_id_tag,

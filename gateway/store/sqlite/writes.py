@@ -99,7 +99,7 @@ def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
     return Opened(owner.epoch, _state(books, owner), settled + connected)
 
 
-_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at,
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests,
     EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
@@ -112,9 +112,8 @@ lock, for which it then has to wait."""
 
 def _state(books: Books, owner: Owner) -> ChargePointState:
     cx, key = books.cx, owner.key
-    registration, ever_accepted, boot, booted, connectors, open_, applied, reserved, configured = rows.one(
-        cx, _OVERVIEW, (key,)
-    )
+    registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
+    connectors, open_, applied, reserved, configured = there
     return ChargePointState(
         identity=owner.identity,
         epoch=owner.epoch,
@@ -129,6 +128,7 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
         reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
         configuration=queries.configuration(cx, key) if configured else {},
         memory=books.memory(owner),
+        own_requests=rows.switch(own_requests),
         booted_at=maybe_time(booted),
     )
 
@@ -157,12 +157,13 @@ def create_charge_points(books: Books, write: api.CreateChargePoints) -> Appende
 def _create(books: Books, write: api.CreateChargePoint) -> tuple[int, ...]:
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
-    given = (write.registration, at, at, write.description, int(write.assume_subprotocol), write.identity)
+    switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
+    given = (write.registration, at, at, write.description, int(write.assume_subprotocol), *switches, write.identity)
     owner = books.owner(write.identity)
     if owner is None:
         books.cx.execute(
             """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
-            identity) VALUES (?, ?, ?, ?, ?, ?)""",
+            own_requests, accept_hex_password, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
             given,
         )
         owner = books.owner(write.identity)
@@ -171,7 +172,8 @@ def _create(books: Books, write: api.CreateChargePoint) -> tuple[int, ...]:
         # The revision goes on too: an etag of the one that was deleted must not fit this one.
         books.cx.execute(
             """UPDATE charge_point SET deleted_at = NULL, registration = ?, created_at = ?, updated_at = ?,
-            description = ?, assume_subprotocol = ?, revision = revision + 1 WHERE identity = ?""",
+            description = ?, assume_subprotocol = ?, own_requests = ?, accept_hex_password = ?,
+            revision = revision + 1 WHERE identity = ?""",
             given,
         )
         owner.present = True
@@ -183,14 +185,19 @@ def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended 
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
-    sql = "SELECT registration, description, assume_subprotocol, revision FROM charge_point WHERE key = ?"
-    registration, description, assume_subprotocol, revision = rows.one(books.cx, sql, (owner.key,))
+    sql = """SELECT registration, description, assume_subprotocol, own_requests, accept_hex_password, revision
+        FROM charge_point WHERE key = ?"""
+    registration, description, assume_subprotocol, own_requests, accept_hex, revision = rows.one(
+        books.cx, sql, (owner.key,)
+    )
     if write.revision is not None and write.revision != revision:
         return GuardFailed()
     present: dict[str, Any] = {
         "registration": Registration(registration),
         "description": description,
         "assume_subprotocol": bool(assume_subprotocol),
+        "own_requests": rows.switch(own_requests),
+        "accept_hex_password": rows.switch(accept_hex),
     }
     wanted = {name: value for name in present if (value := getattr(write, name)) is not None}
     changed = tuple(name for name, value in wanted.items() if value != present[name])
@@ -202,12 +209,14 @@ def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended 
         return Appended(())
     after = present | wanted
     books.cx.execute(
-        """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, updated_at = ?,
-        revision = revision + 1 WHERE key = ?""",
+        """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, own_requests = ?,
+        accept_hex_password = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
         (
             after["registration"],
             after["description"],
             int(after["assume_subprotocol"]),
+            rows.switch_column(after["own_requests"]),
+            rows.switch_column(after["accept_hex_password"]),
             to_micros(write.at),
             owner.key,
         ),
@@ -228,8 +237,8 @@ def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended 
     books.forget_memory(owner)
     books.cx.execute(
         """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
-        boot = NULL, booted_at = NULL, connection_since = NULL, remote_address = '', security_profile = 0,
-        last_heard = NULL WHERE key = ?""",
+        own_requests = NULL, accept_hex_password = NULL, boot = NULL, booted_at = NULL, connection_since = NULL,
+        remote_address = '', security_profile = 0, last_heard = NULL WHERE key = ?""",
         (to_micros(write.at), owner.key),
     )
     books.raise_epoch(owner)  # A session that is still there owns nothing, also after the identity is created anew.

@@ -72,8 +72,8 @@ def test_a_boot_that_is_answered_otherwise_than_before_is_recorded():
     one = charger(registration=Registration.PENDING)
     one.state.ever_accepted = False
     one.call("BootNotification", **BOOT)
-    one.update(Registration.ACCEPTED)
     assert not one.state.accepted
+    one.update(Registration.ACCEPTED)
     (event,) = one.new_events("BootNotification", **BOOT)
     assert event.body.registration is Registration.ACCEPTED
     assert one.state.accepted

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.domain.events import MeterValuesReported
+from gateway.domain.events import MeterValuesReported, TransactionForeign
 from gateway.domain.records import TransactionState
+from gateway.domain.state import MAX_FOREIGN
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from tests.handlers.v16.charger import Books, at, charger, has
 
@@ -142,6 +143,33 @@ def test_an_unusable_number_is_replaced_by_inference(number):
     event = values(one, number=number)
     assert (event.body.transaction_id, event.body.number) == ("tx_CP-1_1", number)
     assert has(event, Flag.TRANSACTION_INFERRED)
+
+
+def test_a_transaction_of_another_system_is_named_once_for_each_connection():
+    """Its values and its stop are recorded under its number, by which it can be stopped."""
+    one = charger()
+    values = [{"timestamp": at(10), "sampledValue": SAMPLES}]
+    named = []
+    for seconds, number in ((10, 815), (20, 815), (30, 816), (40, 0), (50, -1)):
+        values = [{"timestamp": at(seconds), "sampledValue": SAMPLES}]
+        events = one.new_events("MeterValues", connectorId=1, transactionId=number, meterValue=values)
+        assert events[0].body.number == number
+        named += [each.body for each in events[1:]]
+    assert named == [TransactionForeign(815, ConnectorAddress(1, 1)), TransactionForeign(816, ConnectorAddress(1, 1))]
+    one.reconnect()
+    values = [{"timestamp": at(60), "sampledValue": SAMPLES}]
+    events = one.new_events("MeterValues", connectorId=1, transactionId=815, meterValue=values)
+    assert [type(each.body) for each in events] == [MeterValuesReported, TransactionForeign]
+
+
+def test_numbers_of_other_systems_are_remembered_within_a_bound():
+    """A charger that counts on is not announced for ever."""
+    one = charger()
+    found = 0
+    for number in range(1, 200):
+        values = [{"timestamp": at(number), "sampledValue": SAMPLES}]
+        found += len(one.new_events("MeterValues", connectorId=1, transactionId=10_000 + number, meterValue=values)) - 1
+    assert found == MAX_FOREIGN
 
 
 def test_another_chargers_transaction_is_never_added_to():
