@@ -2,7 +2,7 @@
 
     closed ──Boot.conf Accepted, settle delay──▶ open
     closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, OCPP.md B1.3)
-    closed ──accepted earlier; another message, or nothing for a minute──▶ open (J §5.4)
+    closed ──accepted earlier; another message, or a short silence──▶ open (J §5.4)
     any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7);
             a CALLERROR is no answer: then as if the Boot had not come
     any ────a newer connection is about to take over───▶ closed for good

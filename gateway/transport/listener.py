@@ -185,7 +185,12 @@ class Listener:
                 self._log_shortage(exc)
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
             else:
-                handlers.start_soon(self._attend, accepted, self._places.arrive(accepted.address))
+                try:
+                    visitor = self._places.arrive(accepted.address)
+                except Exception:
+                    await trio.aclose_forcefully(accepted.link)  # nobody else will
+                    raise
+                handlers.start_soon(self._attend, accepted, visitor)
 
     def _log_shortage(self, exc: Exception) -> None:
         self.outcomes["accept", "failed"] += 1

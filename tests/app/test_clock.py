@@ -142,8 +142,8 @@ def test_a_charger_whose_frames_lie_unread_after_a_stall_is_not_silent() -> None
         """The parts of a session's centre that silence looks at."""
 
         def __init__(self) -> None:
-            self.last_heard = trio.current_time()
-            self.limits = SessionLimits(silence=0.2, ping_grace=0.3)
+            self.last_heard = self.last_said = trio.current_time()
+            self.limits = SessionLimits(silence=0.2, ping_grace=0.3, ping_interval=0)
             self.transport = self.observer = self
             self.ended: list[str] = []
             self.pinged = trio.Event()

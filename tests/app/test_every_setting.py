@@ -471,7 +471,8 @@ async def _(whole: Whole) -> None:
 async def reconnected(made: Settings) -> None:
     """A charger of the make that BOOT names reconnects without a word, and is asked something soon."""
     async with running(made) as serving:
-        charger = await serving.booted()
+        charger = serving.connect()
+        assert (await charger.call("BootNotification", BOOT))["status"] == "Accepted"
         await charger.call("StatusNotification", STATUS)
         await charger.lose_link()
         again = serving.connect()

@@ -324,7 +324,7 @@ async def test_a_listener_that_fails_is_begun_anew(tmp_path, certificates, monke
 async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(tmp_path, certificates, monkeypatch, error):
     """SIGHUP at the wrong moment: the certificates that there are stay."""
 
-    def reload(_: object) -> None:
+    def reload(*_: object) -> None:
         raise error
 
     async with running(settings(tmp_path, certificates)) as serving:

@@ -36,8 +36,13 @@ class Hashing:
         return work
 
     async def start(self, identity: str, address: str, name: str) -> None:
+        """Ask for a check; if there is a turn for it now, it has begun on return: threads begin in any order."""
         self.nursery.start_soon(self.check, identity, address, name)
         await trio.testing.wait_all_tasks_blocked()
+        ended = sum(answer is not None for answer in self.answers.values())
+        with trio.fail_after(5):
+            while len(self.began) < self.checks.running + ended:  # noqa: ASYNC110 - a thread's beginning
+                await trio.sleep(0.001)
 
     async def began_with(self, names: list[str]) -> None:
         """Wait for so many to have begun, and see that it is these, in this order, and no more."""

@@ -323,8 +323,8 @@ class BootConfigurationSetting:
 @frozen
 class QuirkSettings:
     """What chargers of one make need. A table for a vendor, a model or a firmware, as the charger names them when it
-    boots, without regard to case; * stands for any text. Of several that fit, the last one counts, and all of them
-    before the built-in ones (gateway/domain/quirks.py)."""
+    boots, without regard to case; * stands for any text. Of several that fit, the last one counts; the built-in ones
+    (gateway/domain/quirks.py) count only where none of these fits."""
 
     vendor: str = field(metadata=about("The vendor, e.g. Wall Box Chargers.", text(255)))
     model: str = field(default="*", metadata=about("The model.", text(255)))
