@@ -7,6 +7,7 @@ of the HTTP head, a linger after errors. Its reader task lives in a nursery of t
 ends that connection and no other.
 """
 
+import math
 import socket
 import sys
 from collections import deque
@@ -17,11 +18,16 @@ import trio_websocket
 
 from gateway.framing.events import UpgradeRequested
 from gateway.transport import listener
-from gateway.transport.api import ConnectionClosed, Initiator, Peer
+from gateway.transport.accounts import Account
+from gateway.transport.api import Accept, Concluded, ConnectionClosed, Initiator, Peer
 from gateway.transport.connection import HandshakeFailed
 from gateway.transport.limits import Limits
 from gateway.transport.link import SocketLink
+from gateway.transport.places import Visitor
 from gateway.transport.port import Accepted
+
+ARRIVED_SECONDS = 0.01
+"""For what the library has read already, once nothing more is waited for."""
 
 _LOG = structlog.get_logger()
 
@@ -48,7 +54,9 @@ class TrioWebSocketConnection:
         self._subprotocol: str | None = None
         self._closing: tuple[int, str] | None = None
         self._queued: deque[bytes] = deque()
-        self.last_heard = trio.current_time()
+        self._waiting: trio.CancelScope | None = None
+        self._concluded = False
+        self.last_heard = self.last_said = trio.current_time()
 
     # Opening.
 
@@ -115,18 +123,33 @@ class TrioWebSocketConnection:
     def subprotocol(self) -> str | None:
         return self._subprotocol
 
+    def account(self, account: Account) -> None:
+        """Nobody is slowed here."""
+
+    def charge(self, messages: int) -> None:
+        """Nobody is slowed here."""
+
+    def conclude(self) -> None:
+        self._concluded = True
+        if self._waiting is not None:
+            self._waiting.deadline = trio.current_time() + ARRIVED_SECONDS
+
     async def receive(self) -> bytes:
-        try:
-            message = await self._open.get_message()
-        except trio_websocket.ConnectionClosed as closed:
-            raise self._closed(closed) from None
+        message: str | bytes | None = None
+        with trio.move_on_after(ARRIVED_SECONDS if self._concluded else math.inf) as self._waiting:
+            try:
+                message = await self._open.get_message()
+            except trio_websocket.ConnectionClosed as closed:
+                raise self._closed(closed) from None
+        if message is None:
+            raise Concluded
         if isinstance(message, bytes):
             await self.aclose(1003, "binary messages are not accepted")
             raise ConnectionClosed(1003, "binary messages are not accepted", "local")
         return message.encode()
 
     async def send(self, data: bytes) -> None:
-        late = True
+        late, self.last_said = True, trio.current_time()
         with trio.move_on_after(self._limits.write_seconds):
             try:
                 await self._open.send_message(data.decode())
@@ -152,6 +175,7 @@ class TrioWebSocketConnection:
             raise ConnectionClosed(*self._closing, "local")
 
     async def ping(self) -> None:
+        self.last_said = trio.current_time()
         self._nursery.start_soon(self._ping)  # the library's waits for the Pong
 
     async def _ping(self) -> None:
@@ -188,24 +212,28 @@ class TrioWebSocketConnection:
 class TrioWebSocketListener(listener.Listener):
     """The gateway's listener, each of whose connections has a nursery for the library's reader."""
 
-    async def _attend(self, accepted: Accepted) -> None:
+    async def _attend_to(self, accepted: Accepted, visitor: Visitor) -> None:
         connection: TrioWebSocketConnection | None = None
+        accept: Accept | None = None
         address = accepted.address
         try:
             async with trio.open_nursery() as nursery:
                 try:
-                    connection = TrioWebSocketConnection(
-                        await _stream(accepted.link),
-                        self._tls,
-                        address=(address, accepted.port),
-                        limits=self.limits,
-                        nursery=nursery,
-                    )
+                    with visitor.scope:
+                        await self._until_placed(accepted, visitor)
+                        connection = TrioWebSocketConnection(
+                            await _stream(accepted.link),
+                            self._tls,
+                            address=(address, accepted.port),
+                            limits=self.limits,
+                            nursery=nursery,
+                        )
+                        accept = await self._open(connection, address, visitor)  # type: ignore[arg-type]
                 finally:
-                    if connection is None:
-                        self._places.release(None)
-                accept = await self._open_in_place(connection, address)  # type: ignore[arg-type]
-                if accept is not None:
+                    self._places.leave(visitor)
+                if visitor.scope.cancelled_caught:
+                    self._report(visitor.stage, "deadline", address)
+                if connection is not None and accept is not None:
                     await self._hand_over(connection, accept)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()
         except Exception:

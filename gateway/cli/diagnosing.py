@@ -56,6 +56,7 @@ MEANINGS = {
     "closed_by_peer": "it hung up without a word: it may not trust the certificate; also port scanners, health checks",
     "closed_by_network": "the link was lost",
     "crowded_out": "too many connections were being opened at once: it was the slowest",
+    "checks_crowded": "many claimed to be it at once with passwords that were not its own: it comes again by itself",
     "at_capacity": "more chargers than fit: see the capacity in the gateway's log at its start",
     "draining": "the gateway was stopping: it will be back",
     "store-unavailable": "the gateway's store failed: see its log",

@@ -68,15 +68,21 @@ def development_certificates(folder: Path) -> Path:
     return folder
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A port of the loopback interface that nobody listens on, and that was not given out here before."""
     for port in random.sample(PORTS, k=100):
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _GIVEN.add(port)
+        return port
     raise AssertionError("no free port among a hundred")
 
 

@@ -47,8 +47,11 @@ async def test_a_charger_that_refuses_the_measurands_gets_the_fallback_once(gate
     assert set(outcomes(point)) == {(SAMPLED, FALLBACK, "Accepted"), (INTERVAL, "60", "Accepted")}
     recorded = [e.boot_configuration_applied for e in gateway.history("CP1") if e.type == "configuration.applied"]
     assert [(each.value, each.status) for each in recorded] == [
+        (WISHED, "Asked"),
         (WISHED, "Rejected"),
+        (FALLBACK, "Asked"),
         (FALLBACK, "Accepted"),
+        ("60", "Asked"),
         ("60", "Accepted"),
     ]
     async with chargers(gateway, "CP1", answers=answers) as (charger,):
@@ -95,7 +98,7 @@ async def test_a_reconnect_without_a_boot_is_asked_for_statuses(gateway):
         assert asked(charger) == []
     async with chargers(gateway, "CP1", boot=False) as (charger,):
         # A charger that says nothing at all: the gateway speaks after its patience.
-        assert await charger.is_asked("TriggerMessage") == {"requestedMessage": "StatusNotification"}
+        assert await charger.is_asked("TriggerMessage") == {"requestedMessage": "StatusNotification", "connectorId": 1}
 
 
 def settle():
