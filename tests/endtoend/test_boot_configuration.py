@@ -31,7 +31,8 @@ def outcomes(point):
 async def configured(gateway):
     """Wait until both keys have an outcome."""
     read = lambda: gateway.charge_point("CP1")  # noqa: E731
-    return await in_thread(eventually, "outcomes", read, lambda point: len(outcomes(point)) == 2)
+    done = lambda point: [status != "Asked" for _, _, status in outcomes(point)] == [True, True]  # noqa: E731
+    return await in_thread(eventually, "outcomes", read, done)
 
 
 def asked(charger):
