@@ -86,7 +86,7 @@ ANSWERS: dict[str, tuple[str | bytes, str]] = {
     "megabyte-of-a-stop": (filled(STOP.replace('"1"', '"x"', 1), "0", "]}]"), KEPT),
     "megabyte-of-lists": (filled('[3,"x",[', "[]", "]]"), SILENCE),
     "megabyte-of-extra-fields": (
-        json.dumps([2, "x", "Heartbeat", {f"key{n}": n for n in range(50_000)}]), KEPT),
+        json.dumps([2, "x", "Heartbeat", {f"key{n}": n for n in range(50_000)}]), "GenericError"),
 }  # fmt: skip
 
 
@@ -94,11 +94,12 @@ ANSWERS: dict[str, tuple[str | bytes, str]] = {
 async def test_a_broken_message_gets_its_answer_and_the_session_goes_on(scene, name):
     """OCPP.md A3, A4: what comes before and after it is confirmed as ever."""
     sent, expected = ANSWERS[name]
-    link = await speaker(scene)
+    # A megabyte uses up what one charger may send for a while.
+    link = await (Link.open(scene.gateway, scene.attacker()) if name.startswith("megabyte") else speaker(scene))
     await link.say(sent)
     await link.say('[2,"alive","Heartbeat",{}]')
     replies: list[list[object]] = []
-    with trio.fail_after(15):
+    with trio.fail_after(30):
         while (message := await link.message())[1] != "alive":
             if message[0] != 2:
                 replies.append(message)
