@@ -25,7 +25,9 @@ def test_a_foreign_charger_is_started_limited_and_stopped_over_grpc(gateway, pee
         described = eventually(
             "statuses and configuration",
             lambda: gateway.charge_point("PEER 1"),
-            lambda point: len(point.connectors) == 2 and len(point.boot_configuration) == 2,
+            lambda point: (
+                len(point.connectors) == 2 and [e.status for e in point.boot_configuration] == ["Accepted"] * 2
+            ),
         )
 
         start(gateway)

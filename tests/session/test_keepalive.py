@@ -51,7 +51,8 @@ async def test_the_setting_decides(harness: Harness, autojump_clock: MockClock, 
     transport = FakeTransport()
     async with harness.connected(transport=transport):
         await trio.sleep(290)
-        assert transport.pings == pings
+        # Of its own requests, each of which is said instead of a ping, there are one or two in that time.
+        assert max(pings - 2, 0) <= transport.pings <= pings
 
 
 async def test_pings_that_nobody_answers_do_not_put_off_the_end(harness: Harness, autojump_clock: MockClock) -> None:
