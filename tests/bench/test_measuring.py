@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import histogram, scenarios
+from bench import attackers, histogram, scenarios
 from bench.fleet import Load
-from bench.scenarios import peers, transport
+from bench.scenarios import attacks, peers, transport
 from bench.servers import measuring, process
 from bench.servers.measuring import Measured, Plan
 
@@ -93,5 +93,21 @@ def test_the_transports_are_measured_beside_a_bare_handshake() -> None:
 
 def test_short_forms_are_options_that_there_are() -> None:
     """`bench.check` runs them."""
-    for scenario in (peers, transport):
+    for scenario in (attacks, peers, transport):
         scenarios.options(scenario, scenario.SHORT)
+
+
+def test_every_attack_that_is_named_in_the_short_form_is_there() -> None:
+    """And the first one is none, which the others are compared with."""
+    assert set(attacks.SHORT["attacks"]) <= set(attackers.ATTACKS)
+    assert next(iter(attackers.ATTACKS)) == "none"
+
+
+def test_a_neighbour_is_answered_beside_an_attack() -> None:
+    """Each of its messages is answered, within what the attack leaves, and its link stays."""
+    values = {"seconds": 0.5, "attacks": ["nested-lists"]}
+    [result] = attacks.run(scenarios.options(attacks, values), quiet())
+    assert result.case == "nested-lists"
+    assert result.invalid_because == ()
+    assert result.histograms["the neighbour's answer"].get_total_count() == 25
+    assert 0 < result.figure("median answer") <= result.figure("worst answer")
