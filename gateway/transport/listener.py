@@ -191,6 +191,7 @@ class Listener:
                     await trio.aclose_forcefully(accepted.link)  # nobody else will
                     raise
                 handlers.start_soon(self._attend, accepted, visitor)
+                del accepted, visitor  # no connection is kept until the next one comes
 
     def _log_shortage(self, exc: Exception) -> None:
         self.outcomes["accept", "failed"] += 1

@@ -544,7 +544,12 @@ async def _cancelled(running):
 
 
 async def _deadline_passed(running):
-    problem, _ = await running.ends(reset, 0.0001)
+    for _ in range(50):
+        problem, _ = await running.ends(reset, 0.0001)
+        if not problem.reason:
+            break
+        # The gateway's own word for it was in time, which is as good.
+        assert (problem.code.name, problem.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
     return problem.code, problem.reason
 
 
