@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -236,7 +237,14 @@ def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path):
     assert said == ["--argv0", str(python), "--library-path", libraries, f"{python}.real", "-c", "a b", inherited]
 
 
-def test_ci_runs_the_other_pythons_too():
-    """After the tests themselves, and with the code's checks before."""
+def test_ci_runs_the_lowest_python_too():
+    """After the tests themselves, and with the code's checks before; each folder that it names is there."""
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("make ")] == ["make lint", "make test", "make test-pythons"]
+    lint, test, lowest = [shlex.split(line) for line in lines if line.startswith("make ")]
+    assert (lint, test, lowest[:2]) == (["make", "lint"], ["make", "test"], ["make", "test-pythons"])
+    (arguments,) = lowest[2:]
+    only, version, *folders = arguments.removeprefix("ARGS=").split()
+    assert (only, version) == ("--only", pythons.FLOOR.version)
+    assert folders
+    for folder in folders:
+        assert list((ROOT / folder).glob("test_*.py")) or list((ROOT / folder).glob("*/test_*.py"))
