@@ -16,7 +16,6 @@ from gateway.domain import events as e
 from gateway.domain.commands import ChangeConfiguration, GetConfiguration, RefusalReason, Reset, ResetType, StatusAnswer
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
-from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.store.api import AddCredential
 from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
@@ -69,7 +68,6 @@ async def test_tc_073_new_basic_auth_password(harness: Harness, door: Door, key_
 
     In real time: the slow hash runs in a thread, which virtual time can't see.
     """
-    harness.limits = SessionLimits(settle_delay=0.0)
     new = bytes([0, 255, 58]) + generate_key()[: key_bytes - 3]
     async with trio.open_nursery() as nursery:
         harness.add_charge_point()
