@@ -207,7 +207,8 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
 
 @contextmanager
 def attacked(server: Server, attack: str, chargers: Sequence[Credentials], guessed: str) -> Iterator[int]:
-    """The attack goes on in here; the id of its process. Raises RuntimeError if it ended by itself."""
+    """Run the attack in a process of its own while the body runs; yields its process id. Raises RuntimeError if that
+    process ended by itself."""
     place = Place(server.host, server.port, server.path, server.ca_file, chargers, guessed)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(attack, place), daemon=True)
     process.start()

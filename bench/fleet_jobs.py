@@ -53,7 +53,7 @@ class Job:
 
     @property
     def next_due(self) -> float:
-        """When the next one is to begin; infinite if none is, for now."""
+        """When the next one is to begin; infinite while none is due."""
         if self.begun >= len(self.order):
             return float("inf")
         if self.rate is None:

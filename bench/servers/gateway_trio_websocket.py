@@ -124,10 +124,10 @@ class TrioWebSocketConnection:
         return self._subprotocol
 
     def account(self, account: Account) -> None:
-        """Nobody is slowed here."""
+        """Does nothing: this server has no message budget."""
 
     def charge(self, messages: int) -> None:
-        """Nobody is slowed here."""
+        """Does nothing: this server has no message budget."""
 
     def conclude(self) -> None:
         self._concluded = True

@@ -33,7 +33,7 @@ RETRY_AFTER_FULL_SECONDS = (60, 180)
 """What one is told for whom there is no place: somewhere in between, so that they don't all come back at once."""
 
 RETRY_AFTER_CROWDED_SECONDS = (5, 15)
-"""What one is told whose key too many others claim to have at this moment."""
+"""Retry-After for a charger whose password too many others guess at this moment."""
 
 LOGGED_PER_SECOND, LOGGED_AT_ONCE = 5, 50
 """Refusals that get a line of log: strangers and chargers without a place come back for ever, thousands of them at once

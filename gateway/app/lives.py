@@ -1,7 +1,7 @@
 """Signs that another life of this store was served: what it gave out, and this one never did.
 
 A restored snapshot of the whole folder, or a copy that is served on another machine, shows by nothing at the start. It
-shows when somebody brings what the other life gave out: a resume token, or a transaction number.
+shows when a client or a charger names what the other life gave out: a resume token, or a transaction number.
 """
 
 from datetime import datetime, timedelta

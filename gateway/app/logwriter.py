@@ -1,4 +1,4 @@
-"""Writing the log without ever waiting for whoever reads it: a bounded queue, and a thread that alone may block.
+"""Writing the log without ever waiting for its reader: a bounded queue, and a thread that alone may block.
 
 Standard error can be a pipe that nobody reads, a file on a disk that hangs or is full, a terminal that is gone. A loop
 that wrote to it would stand still with all its chargers. What finds no room in the queue is dropped and counted, and a
@@ -50,7 +50,7 @@ class LogWriter:
         self._dropped_line = dropped_line
         self._max_held = max_held_bytes
         self._lines: SimpleQueue[bytes | None] = SimpleQueue()
-        # Reentrant: a line may be logged wherever Python runs code of ours, also while a line is being put.
+        # Reentrant: a line may be logged wherever Python runs the gateway's code, also while a line is being put.
         self._lock = threading.RLock()
         self._held = 0
         self._dropped = 0

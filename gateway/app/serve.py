@@ -271,7 +271,7 @@ class Gateway:
         with trio.open_signal_receiver(*HANDLED) as received:
             earlier = signals.take()
             if any(number in signals.STOPPING for number in earlier):
-                log.info("told to stop before the start")
+                log.info("stopped by a signal before the start")
                 return
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery

@@ -35,7 +35,7 @@ def follow(
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Any]:
     """The responses of a watch, without end. Where the gateway goes away after it has answered once, or fails on the
-    watch (INTERNAL), the watch goes on with the last resume token; ``interrupted`` is told each time.
+    watch (INTERNAL), the watch goes on with the last resume token; ``interrupted`` is called each time.
 
     Raises grpc.RpcError for anything that a later attempt would not mend.
     """

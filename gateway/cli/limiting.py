@@ -50,7 +50,7 @@ CLOCK_SLACK = timedelta(minutes=10)
 """An absolute schedule starts so long ago: a charger whose clock is behind applies it at once (OCPP.md B10.11)."""
 
 TENTH = Decimal("0.1")
-"""What a limit is told in (S §7.14)."""
+"""The resolution of a limit on the wire (S §7.14)."""
 
 MAX_RATE = 10_000_000
 """What the gateway takes at most: no charge point's, in W or A."""

@@ -128,7 +128,7 @@ class Verifier:
     def recall(
         self, credentials: Iterable[Credential], password: bytes, now: datetime, accept_hex: bool | None = None
     ) -> str | None:
-        """The id of the credential that matches, as far as that can be told in microseconds. ``accept_hex``: for this
+        """The id of the credential that matches, as far as microseconds can decide. ``accept_hex``: for this
         charge point; None: as for all."""
         if accept_hex is None:
             accept_hex = self._accept_hex

@@ -27,7 +27,7 @@ PHASES_TO_NEUTRAL: Final = ("L1-N", "L2-N", "L3-N")
 NEUTRAL: Final = "N"
 
 _ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACTOR})
-"""What a connector's power can be told from."""
+"""From which samples a connector's power is taken."""
 
 MAX_TEXT: Final = 500
 """Characters kept of a name or a value; signed data (E26) is longer and is read from the event, where it is whole."""
@@ -182,7 +182,7 @@ def powers(found: Iterable[Sample]) -> list[Power]:
 
 
 def live_power_w(found: Iterable[Sample]) -> Power | None:
-    """The power at the newest moment that has one; None if it can't be told."""
+    """The power at the newest moment that has one; None if it is not known."""
     return next(reversed(powers(found)), None)
 
 

@@ -20,7 +20,7 @@ MAX_POWER: Final = 500_000
 on top of a start of 0 (OCPP.md E15b)."""
 
 SLACK: Final = timedelta(minutes=1)
-"""Times are told in seconds and taken at either side of the register's reading."""
+"""Times have a resolution of seconds and taken at either side of the register's reading."""
 
 JITTER: Final = 1
 """Wh by which a register may be lower than before: chargers round."""

@@ -140,7 +140,7 @@ def event_time(event: NewEvent) -> datetime:
 
 
 def queued_since(event: NewEvent) -> datetime | None:
-    """When it was said, if it came late; None: just now, as far as can be told."""
+    """When it was said, if it came late; None: just now, as far as is known."""
     return event.reported_at if Flag.LATE in event.flags else None
 
 

@@ -59,7 +59,7 @@ class Boundary:
         self._head = b""  # the beginning of a head that is not complete: at most 13 bytes
         self._owed = 0  # what is still to come of the frame whose head was complete
         self.announced = 0
-        """The payload's length that the last head told, its mask come or not."""
+        """The payload's length by the last frame head, whether or not its mask has arrived."""
 
     @property
     def reached(self) -> bool:

@@ -45,7 +45,7 @@ MAX_HANDSHAKE_BYTES = 16 * 1024
 
 _CONTROL_FRAME_BYTES = 125
 _REASON_BYTES = 123  # a Close frame's payload is at most 125 bytes, two of them the code
-_LARGEST = 2**63 - 1  # what is told of a size: a frame may announce twice as much
+_LARGEST = 2**63 - 1  # the largest size that is reported: a frame may announce twice as much
 _PROTOCOL_ERROR = 1002
 _UNSUPPORTED_DATA = 1003
 _NO_STATUS_RECEIVED = 1005

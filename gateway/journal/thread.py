@@ -30,7 +30,7 @@ class _Job:
         self.done = False
         """Set in the thread when it has come to the end, however late the loop is that waits for it."""
         self.result: outcome.Outcome[Any] | None = None
-        """The same; to be let go of by whoever waited: an exception knows the frame that knows this."""
+        """The same; the waiting task drops it afterwards: an exception holds its frame, and that frame this."""
 
     def run(self) -> None:
         """In the thread."""

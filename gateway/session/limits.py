@@ -29,7 +29,7 @@ class SessionLimits:
     ready_after_silence: float = 2.0
     """A charger that reconnects without a Boot and says nothing is spoken to after this long."""
     own_requests: bool = True
-    """Whether chargers are asked for anything that nobody has commanded; an operator may decide otherwise for one."""
+    """Whether the gateway sends requests of its own accord; a charge point may have a setting of its own."""
     bad_messages: int = 50
     """Unreadable frames in a row before the session is ended: a broken peer, not a bad day (OCPP.md A3.9)."""
     end_deadline: float = 10.0

@@ -89,7 +89,7 @@ class Provisioning:
         self._triggers = triggers
         self._desired = desired
         self.told: set[ConnectorAddress] = set()
-        """Connectors whose status the charger has told on this connection."""
+        """Connectors whose status the charger has reported on this connection."""
 
     async def run(self) -> None:
         """Ask all there is to be asked, on the session's nursery. Raises ConnectionClosed."""
@@ -118,8 +118,8 @@ class Provisioning:
         return isinstance(answer, StatusAnswer) and answer.status == "Accepted"
 
     def _status_triggers(self) -> Iterator[TriggerMessage]:
-        """For each connector that has not just told its status: a trigger without a connector brings many chargers to
-        tell that of connector 0 alone."""
+        """For each connector that has not just reported its status: a trigger without a connector brings many
+        chargers to report connector 0 alone."""
         status = TriggeredMessage.STATUS_NOTIFICATION
         known = sorted((each for each in self._connectors() if each.evse > 0), key=lambda c: (c.evse, c.connector))
         if not known and not self.told:

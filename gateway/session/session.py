@@ -342,7 +342,7 @@ class Session:
             reply = await self._reply(request, waits=boots)
         if reply is None:
             return
-        self._turn_over()  # who doesn't read its answers holds up nobody
+        self._turn_over()  # a charger that doesn't read its answers must not hold up the others
         await self._send(reply)
         if boots:
             # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.

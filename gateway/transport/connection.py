@@ -92,7 +92,7 @@ class Connection:
     """Owns ``stream``. First ``secure``, then ``request``, then ``accept`` or ``reject``; then a ``Transport``.
 
     The three opening steps have no deadline of their own; when one is cancelled or raises, only ``aclose`` is left.
-    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``. ``turn`` is waited for
+    ``slowed`` is called each time the peer has to wait, saying why: ``messages`` or ``frames``. ``turn`` is waited for
     before each step of the TLS handshake that computes something.
     """
 
@@ -238,7 +238,7 @@ class Connection:
         self._intake.charge(messages)
 
     async def receive(self) -> bytes:
-        if self._large_given_out:  # whoever asks for more is done with it
+        if self._large_given_out:  # the caller asks for more, so it is done with it
             self._large_given_out = False
             self._large.leave(self)
         if self._inbox:

@@ -37,7 +37,7 @@ class FairQueue(Generic[Lane, Item]):
         return len(self._lanes.get(lane, ()))
 
     def lanes(self) -> Iterator[Lane]:
-        """Those in which somebody waits, in the order of their turns."""
+        """Those that have waiters, in the order of their turns."""
         return iter(self._lanes)
 
     def add(self, lane: Lane, item: Item) -> None:

@@ -188,7 +188,7 @@ class Listener:
                 try:
                     visitor = self._places.arrive(accepted.address)
                 except Exception:
-                    await trio.aclose_forcefully(accepted.link)  # nobody else will
+                    await trio.aclose_forcefully(accepted.link)  # no handler knows of it yet
                     raise
                 handlers.start_soon(self._attend, accepted, visitor)
                 del accepted, visitor  # no connection is kept until the next one comes

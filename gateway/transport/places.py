@@ -37,7 +37,7 @@ a round trip of a bad mobile link. A few addresses that stall together would kee
 """
 
 LOOK_AGAIN_SECONDS: Final = 0.1
-"""While somebody wants a place: how often it is looked who holds one up."""
+"""While a connection waits for a place: how often late ones are looked for."""
 
 MAX_WAITING: Final = 4096
 """Connections that may wait without a place, unless the listener is given a bound: more than a town's chargers that
@@ -122,7 +122,7 @@ class Places:
         return len(self._strangers) + len(self._known)
 
     def arrive(self, address: str) -> Visitor:
-        """A connection has been accepted. If that is one too many, somebody has to go, it perhaps."""
+        """A connection has been accepted. If that is one too many, one of them is ended, perhaps this one."""
         visitor = Visitor(self._addresses.lane(address), self._addresses.known(address))
         self._silent.add(visitor.lane, visitor)
         while self.waiting > self._may_wait():
@@ -191,7 +191,7 @@ class Places:
             found = self._silent.first_of_longest()
         else:
             found = crowd.last_of_longest()
-        assert found is not None, "somebody waits"
+        assert found is not None, "a connection waits"
         return found
 
     def _serve(self) -> None:

@@ -1,4 +1,4 @@
-"""The loop's time for handshakes: a few steps a turn of the loop, whoever asks for them, so that sessions have theirs.
+"""The loop's time for handshakes: a few steps in each turn of the loop, and the rest is the sessions'.
 
 A step of a TLS handshake computes for 0.1 to 4 ms. When hundreds of peers send theirs at once, Trio would run all of
 those steps before it looks at any session again. Here they wait for a turn, of which ``STEPS_A_TURN`` are given

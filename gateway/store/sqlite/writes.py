@@ -276,7 +276,7 @@ def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
-    # Which one a charger goes on with is told by their order: the newest is the newest, whatever the clock says.
+    # Which one a charger goes on with is decided by their order: the newest is the newest, whatever the clock says.
     sql = "SELECT max(not_before) FROM credential WHERE charge_point = ?"
     (latest,) = rows.one(books.cx, sql, (owner.key,))
     credential = write.credential
