@@ -27,6 +27,11 @@ class Account:
     messages: Pace
     frames: Pace
     connections: int = 0
+    next_message_at: float = 0.0
+    """When the next message may be given out, on whichever of its connections; 0 for at once: nearly always, and cheap
+    to ask."""
+    next_read_at: float = 0.0
+    """The same for the next read."""
 
     def full(self, now: float) -> bool:
         """Whether nothing is owed."""

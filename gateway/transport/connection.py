@@ -223,7 +223,7 @@ class Connection:
     @property
     def last_heard(self) -> float:
         # Nobody is silent who waits for us to listen.
-        waits = self._inbox or self._intake.next_read_at or self._waits_for_place
+        waits = self._inbox or self._intake.charged.next_read_at or self._waits_for_place
         return trio.current_time() if waits else self._last_heard
 
     @property
@@ -244,7 +244,7 @@ class Connection:
         if self._inbox:
             await trio.lowlevel.checkpoint()  # a burst of messages must not starve the other sessions
         while not self._inbox:
-            if self._intake.next_read_at and self._end is None:
+            if self._intake.charged.next_read_at and self._end is None:
                 await self._intake.until_next_read()
             self._raise_if_ended()
             if self._websocket.unsent or self._tls.unsent:
@@ -258,7 +258,7 @@ class Connection:
                     await self._read()
                 if self._websocket.unsent or self._tls.unsent:
                     await self._answer()
-        if self._intake.next_message_at and self._end is None:
+        if self._intake.charged.next_message_at and self._end is None:
             await self._intake.until_next_message()
             if not self._inbox:  # aclose() has cleared it meanwhile
                 self._raise_ended()

@@ -32,34 +32,24 @@ class Intake:
     """
 
     __slots__ = (
-        "_account",
         "_began",
         "_message_seconds",
         "_slowed",
         "_waiting",
-        "next_message_at",
-        "next_read_at",
+        "charged",
     )
 
     def __init__(self, limits: Limits, slowed: Callable[[str], None]) -> None:
-        self._account = new_account(limits)
+        self.charged = new_account(limits)
+        """The account that all of it is on; a new one until it is known whose messages these are."""
         self._message_seconds = limits.message_seconds
         self._began: float | None = None  # when the first part came of a message that is not complete
         self._slowed = slowed
         self._waiting: trio.Event | None = None
-        self.next_message_at = 0.0
-        """When the next message may be given out, 0 for at once: nearly always, and cheap to ask."""
-        self.next_read_at = 0.0
-        """The same for the next read."""
 
     def account(self, account: Account) -> None:
         """From now on all is on this account; what is owed on it is waited for first."""
-        self._account = account
-        now = trio.current_time()
-        if pause := account.messages.owed(now):
-            self.next_message_at = now + pause
-        if pause := account.frames.owed(now):
-            self.next_read_at = now + pause
+        self.charged = account
 
     def message(self, size: int) -> None:
         """A message was given out."""
@@ -68,16 +58,18 @@ class Intake:
     def charge(self, messages: int) -> None:
         """Something costs as much as so many everyday messages."""
         now = trio.current_time()
-        pause = self._account.messages.take(now, messages)
+        account = self.charged
+        pause = account.messages.take(now, messages)
         if pause:
-            self.next_message_at = now + pause
+            account.next_message_at = now + pause
 
     def read(self, now: float, messages: int, others: int, arriving: int) -> bool:
         """Something was read: so many whole messages and other frames, and perhaps a part of one more message that
         has ``arriving`` bytes so far. True if that one has taken too long: the more so, the larger it is."""
-        pause = self._account.frames.take(now, 1 + others)
+        account = self.charged
+        pause = account.frames.take(now, 1 + others)
         if pause:
-            self.next_read_at = now + pause
+            account.next_read_at = now + pause
         if not arriving:
             self._began = None
         elif self._began is None or messages:
@@ -92,27 +84,38 @@ class Intake:
             self._began = trio.current_time()
 
     async def until_next_message(self) -> None:
-        """Wait for its time. Cancelling changes nothing of what the peer owes."""
-        await self._wait(self.next_message_at, "messages")
-        self.next_message_at = 0.0
+        """Wait for its time, also for what another connection of the charger uses up meanwhile. Cancelling changes
+        nothing of what is owed."""
+        account = self.charged
+        while account.next_message_at:
+            if await self._wait(account.next_message_at, "messages"):
+                return
+            if account.next_message_at <= trio.current_time():
+                account.next_message_at = 0.0
 
     async def until_next_read(self) -> None:
         """The same for a read."""
-        await self._wait(self.next_read_at, "frames")
-        self.next_read_at = 0.0
+        account = self.charged
+        while account.next_read_at:
+            if await self._wait(account.next_read_at, "frames"):
+                return
+            if account.next_read_at <= trio.current_time():
+                account.next_read_at = 0.0
 
     def cut_short(self) -> None:
         """The connection has ended: there is nothing left to wait for."""
         if self._waiting is not None:
             self._waiting.set()
 
-    async def _wait(self, time: float, what: str) -> None:
+    async def _wait(self, time: float, what: str) -> bool:
+        """True: the connection has ended before that."""
         if time <= trio.current_time():
-            return
+            return False
         self._slowed(what)
-        self._waiting = trio.Event()
+        self._waiting = ended = trio.Event()
         try:
             with trio.move_on_at(time):
-                await self._waiting.wait()
+                await ended.wait()
         finally:
             self._waiting = None
+        return ended.is_set()

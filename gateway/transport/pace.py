@@ -30,10 +30,6 @@ class Pace:
         owed = full_at - now - self._window
         return owed if owed > 1e-6 else 0.0  # sums of fractions: a burst's last token owes nothing
 
-    def owed(self, now: float) -> float:
-        """Seconds to wait before anything more is done, 0 as long as the burst lasts."""
-        return self.take(now, 0)
-
     def full(self, now: float) -> bool:
         """Whether all tokens are back."""
         return self._full_at <= now

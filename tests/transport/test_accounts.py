@@ -10,7 +10,7 @@ from trio_websocket import WebSocketConnection
 from gateway.transport import accounts
 from gateway.transport.accounts import Accounts
 from gateway.transport.api import Transport
-from gateway.transport.intake import PAID_BYTES
+from gateway.transport.intake import PAID_BYTES, Intake, ignored
 from gateway.transport.limits import Limits
 from tests.framing.wire import TEXT, frame
 from tests.transport.ends import open_raw
@@ -49,6 +49,33 @@ async def test_connections_that_overlap_share_one_account(autojump_clock: MockCl
     table.leave("CP1")
     assert table.open("CP1") is second
     assert table.open("CP2") is not second
+
+
+async def test_what_one_connection_uses_up_the_others_of_the_charger_wait_for(autojump_clock: MockClock) -> None:
+    """Those that were open before, those that wait already, and the messages that they give out then; nobody else."""
+    table = Accounts(LIMITS)
+    intakes = [Intake(LIMITS, ignored) for _ in range(3)]
+    other = Intake(LIMITS, ignored)
+    other.account(table.open("CP2"))
+    for intake in intakes:
+        intake.account(table.open("CP1"))
+    start = trio.current_time()
+    given: list[float] = []
+
+    async def give_out(intake: Intake) -> None:
+        await intake.until_next_message()
+        given.append(trio.current_time() - start)
+        intake.charge(100)
+
+    intakes[0].charge(400)
+    async with trio.open_nursery() as nursery:
+        for intake in intakes:
+            nursery.start_soon(give_out, intake)
+        await trio.sleep(5)
+        intakes[0].charge(50)
+        await other.until_next_message()
+        assert trio.current_time() - start == pytest.approx(5)
+    assert given == pytest.approx([15, 25, 35])
 
 
 async def test_accounts_that_are_left_are_bounded(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
