@@ -1,11 +1,13 @@
 """`gateway simulate`: home wallboxes, simulated, over wss."""
 
 import json as jsonlib
+import signal
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import grpc
 import typer
@@ -16,6 +18,9 @@ from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, c
 from gateway.cli.crowd import Crowd
 from gateway.cli.output import JsonOption, fail, note, print_json_line, say
 from gateway.client import GatewayClient
+
+if TYPE_CHECKING:
+    import trio
 
 MAX_CHARGERS = 5_000
 """Of one process: its file descriptors and its single core end about there."""
@@ -142,10 +147,34 @@ def run(
                 for charger in chargers:
                     nursery.start_soon(plug_in, charger)
 
+    async def until_interrupted() -> None:
+        async with trio.open_nursery() as nursery:
+            if interruptible():
+                nursery.start_soon(interrupted, nursery.cancel_scope)
+            await live()
+            nursery.cancel_scope.cancel()
+
     try:
-        trio.run(live)
+        trio.run(until_interrupted)
     except* KeyboardInterrupt:
         note("interrupted")
+
+
+def interruptible() -> bool:
+    """Whether Ctrl-C is for this process: not where it is ignored (nohup), nor in a thread."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+async def interrupted(scope: "trio.CancelScope") -> None:
+    """Cancel at Ctrl-C. A KeyboardInterrupt can be raised within any line, also within Trio's own."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        async for _ in signals:
+            note("interrupted")
+            scope.cancel()
+            return
 
 
 def _words(details: Mapping[str, Any]) -> str:
