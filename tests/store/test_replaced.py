@@ -11,13 +11,14 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.errors import GatewayError, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
+from gateway.domain.values import Registration
+from gateway.errors import GatewayError, StoreCorrupt, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
 from gateway.feed.tokens import BadToken, decode, encode
-from gateway.store.api import AllocateNumbers, Trim, generation_at
+from gateway.store.api import AllocateNumbers, CreateChargePoint, Trim, generation_at
 from gateway.store.sqlite import SqliteStore, lives, migrate
 from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
 from gateway.store.sqlite.lives import CLEAR, recover
-from tests.store.builders import ALL, append, connect, one, status
+from tests.store.builders import ALL, T0, append, connect, one, status
 from tests.store.test_sqlite_files import of_version_1
 from tests.support.disk import Disk, broken, full, read_only
 
@@ -203,6 +204,55 @@ def test_a_database_beside_the_log_of_another_is_refused(path, tmp_path, how):
     refused(path, "older state of it")
     recover(path)
     serves(path)
+
+
+@pytest.mark.parametrize(("before", "between", "after"), [(200, 3000, 1500), (1000, 1500, 300)])
+def test_a_database_that_does_not_go_with_the_log_beside_it_is_left_as_it_is(tmp_path, before, between, after):
+    """So many charge points that the log holds pages of tables which the backup has elsewhere: damage, to SQLite. The
+    file and its log stay, whatever is said of them, for an operator who finds out what belongs together."""
+    path, backup = tmp_path / "gateway.db", tmp_path / "b.db"
+    grown(path, 0, before)
+    shutil.copyfile(path, backup)
+    grown(path, before, between)
+    done = subprocess.run(
+        [sys.executable, "-c", _GROW_AND_DIE, str(path), str(before + between), str(after)], check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    put_back(backup, path, log=True)
+    log = path.with_name("gateway.db-wal")
+    kept = path.read_bytes(), log.read_bytes()
+    for _ in range(2):
+        with pytest.raises((StoreReplaced, StoreCorrupt), match=r"remove gateway\.db-wal|not the one that was last"):
+            SqliteStore(path)
+        assert (path.read_bytes(), log.read_bytes()) == kept
+        with pytest.raises((StoreReplaced, StoreCorrupt)):
+            recover(path)
+        assert (path.read_bytes(), log.read_bytes()) == kept
+    log.unlink()
+    path.with_name("gateway.db-shm").unlink(missing_ok=True)
+    assert recover(path) is not None
+    with closing(SqliteStore(path)) as store:
+        assert store.charge_point(f"CP{before - 1}") is not None
+
+
+_GROW_AND_DIE = """
+import os, signal, sys
+from tests.store.test_replaced import grow
+from gateway.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1])
+grow(store, int(sys.argv[2]), int(sys.argv[3]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def grow(store: SqliteStore, first: int, count: int) -> None:
+    for start in range(first, first + count, 100):  # in one batch, SQLite would look at it otherwise
+        store.commit([CreateChargePoint(f"CP{n}", Registration.ACCEPTED, (), T0) for n in range(start, start + 100)])
+
+
+def grown(path: Path, first: int, count: int) -> None:
+    with closing(SqliteStore(path)) as store:
+        grow(store, first, count)
 
 
 def test_a_killed_gateway_finds_its_own_log(path):

@@ -307,3 +307,14 @@ def test_a_time_of_hearing_from_the_future_does_not_stick(store):
     assert store.charge_point("CP1").connection.last_heard == at(60)
     one(store, RecordLastHeard((("CP1", at(50)),)))
     assert store.charge_point("CP1").connection.last_heard == at(60)
+
+
+def test_what_was_said_in_a_batch_is_known_also_once_its_charge_point_is_forgotten_in_it(store, monkeypatch):
+    """So many charge points are remembered, and no batch's order takes anything from what one of them has said."""
+    monkeypatch.setattr("gateway.store.sqlite.books.MAX_REMEMBERED", 1)
+    for identity in ("CP1", "CP2"):
+        connect(store, identity)
+    order = [("CP1", b"a" * 16), ("CP2", b"b" * 16), ("CP1", b"c" * 16)]
+    said = [Append(identity, 1, (event(meter(), reported_at=at(), repeat_key=key),)) for identity, key in order]
+    store.commit(said)
+    assert connect(store, "CP1").state.memory.readings == b"a" * 16 + b"c" * 16

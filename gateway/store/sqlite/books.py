@@ -129,6 +129,8 @@ class Books:
     def memory(self, owner: Owner) -> Memory:
         """What the charge point said last, with the events gathered so far."""
         if owner.memory is None:
+            owner.memory = self._memories.get(owner.key)  # its owner was forgotten in the middle of a batch
+        if owner.memory is None:
             row = self.cx.execute(f"SELECT {MEMORY} FROM memory WHERE charge_point = ?", (owner.key,)).fetchone()  # noqa: S608
             owner.memory = Memory() if row is None else memory(row)
         return owner.memory

@@ -90,7 +90,10 @@ def rewrite_log(path: Path, vfs: str | None = None) -> None:
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """The one connection that writes, by the VFS of that name (None: SQLite's own). Raises apsw's errors."""
+    """The one connection that writes, by the VFS of that name (None: SQLite's own). Raises apsw's errors.
+
+    Until ``trust_log``, closing it leaves database and log as they are: they may not belong together.
+    """
     rewrite_log(path, vfs)
     if vfs is None and not path.exists():
         # Verifiers of keys, and who charged when, are nobody else's to read; the log takes the database's own mode.
@@ -98,6 +101,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     cx = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
     try:
+        cx.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         _set_up(cx, WRITER_CACHE)
         mode = cx.pragma("journal_mode", "wal")
         if mode != "wal":
@@ -110,6 +114,11 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         cx.close(True)
         raise
     return cx
+
+
+def trust_log(cx: apsw.Connection) -> None:
+    """The log was found to be the database's own: closing the connection brings it into the database's file."""
+    cx.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
 
 def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:

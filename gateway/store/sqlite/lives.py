@@ -18,7 +18,7 @@ from gateway.errors import StoreCorrupt, StoreError, StoreReplaced
 from gateway.store.api import Generation
 from gateway.store.sqlite.checking import check_files, check_pages
 from gateway.store.sqlite.companion import Companion, companion_path, read_companion, write_companion
-from gateway.store.sqlite.connections import mapped, open_writer
+from gateway.store.sqlite.connections import mapped, open_writer, trust_log
 from gateway.store.sqlite.history import bounds
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.ownership import Ownership
@@ -235,10 +235,9 @@ def recover(path: Path, *, snapshot: bool = False, with_log: bool = False) -> Re
         certain = with_log or not has_log(path)
         cx = open_writer(path)
         try:
-            return _recover(cx, path, without_log, snapshot, certain)
-        except StoreError:
-            keep_log(cx)
-            raise
+            recovered = _recover(cx, path, without_log, snapshot, certain)
+            trust_log(cx)
+            return recovered
         finally:
             cx.close(True)
     except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -283,8 +282,3 @@ def _recover(
     cx.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     write_companion(path, Companion(store_id, (token,), state.head, number))
     return Recovered(why or "", state.store_id, store_id, number)
-
-
-def keep_log(cx: apsw.Connection) -> None:
-    """Closing this connection leaves database and log as they are: they may not belong together."""
-    cx.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

@@ -17,7 +17,7 @@ import apsw
 from attrs import frozen
 
 from gateway.errors import GatewayError, StoreCorrupt, StoreError
-from gateway.store.sqlite.connections import mapped, open_writer
+from gateway.store.sqlite.connections import mapped, open_writer, trust_log
 from gateway.store.sqlite.lives import CLEAR
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.ownership import Ownership
@@ -72,6 +72,7 @@ def _copy(source: apsw.Connection, damaged: Path, recovered: Path) -> dict[str, 
     check(source, damaged, len(scripts()))
     target = open_writer(recovered)
     try:
+        trust_log(target)
         migrate(target, recovered, datetime.now(UTC))
         target.execute("PRAGMA foreign_keys = OFF")
         counts = {}

@@ -13,7 +13,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Clock, Registration
-from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreReplaced, StoreUnavailable
+from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
@@ -31,8 +31,8 @@ from gateway.store.sqlite.books import Books
 from gateway.store.sqlite.checking import check_files, check_pages
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
-from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer
-from gateway.store.sqlite.lives import alone, begin, check_presence, keep_log, read_state, verify, verify_log
+from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
+from gateway.store.sqlite.lives import alone, begin, check_presence, has_log, read_state, verify, verify_log
 from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.ownership import Ownership, check_place
 from gateway.store.sqlite.rows import fetch, one
@@ -58,6 +58,10 @@ _WAY_OUT = (
     "Keep a copy of it with its -wal file, then restore a backup, or recover what can be read; docs/store.md says how"
 )
 _DAMAGED = "the database {path} is damaged or not a database ({error}). " + _WAY_OUT
+_OTHER_LOG = (
+    ". If you put a backup beside the -wal of the database before, nothing was changed, and they don't fit: "
+    "remove {name}-wal and {name}-shm, then run `gateway recover`"
+)
 _FOUND_DAMAGED = (
     "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
 )
@@ -129,18 +133,18 @@ class SqliteStore:
                 verify_log(cx, self._path, without_log)
                 check_pages(cx, self._path)
                 verify(cx, self._path)
+                trust_log(cx)
                 migrate(cx, self._path, self._clock())
                 self._generations = begin(cx, self._path, self._vfs)
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
                 self._codes = dict(fetch(cx, "SELECT name, code FROM event_type"))
                 self._use(cx)
-            except BaseException as error:
-                if isinstance(error, StoreReplaced):
-                    keep_log(cx)
+            except BaseException:
                 cx.close(True)
                 raise
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            raise StoreCorrupt(_DAMAGED.format(path=self._path, error=error)) from error
+            other = _OTHER_LOG.format(name=self._path.name) if has_log(self._path) else ""
+            raise StoreCorrupt(_DAMAGED.format(path=self._path, error=error) + other) from error
         except apsw.Error as error:
             raise mapped(error, self._path) from error
         self._event_ids = f"ev_{self._store_id.removeprefix('store_')}_"
@@ -233,7 +237,9 @@ class SqliteStore:
         if self._damage is not None:
             raise StoreUnavailable(self._damage)
         if self._books is None:
-            return self._use(open_writer(self._path, self._vfs))
+            cx = open_writer(self._path, self._vfs)
+            trust_log(cx)
+            return self._use(cx)
         return self._books
 
     def _use(self, cx: apsw.Connection) -> Books:
