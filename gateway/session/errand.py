@@ -86,6 +86,8 @@ class Errand:
         self._turn = means.calls.line.ask()
         self._encoded: tuple[str, object] | None = None
         self._key_change: KeyChange | None = None
+        self._called = False
+        """Whether the CALL was given to the connection: the charger may have it then, whatever becomes of that."""
 
     @property
     def over(self) -> bool:
@@ -101,9 +103,12 @@ class Errand:
     async def run(self) -> None:
         """Carry the command. Raises ConnectionClosed and SessionOver; cancelled at the session's end."""
         with self._turn:
-            at_once = self._may_go_at_once()
-            if await self._create(sent=at_once) and (at_once or await self._take_turn()):
-                await self._converse()
+            try:
+                at_once = self._may_go_at_once()
+                if await self._create(sent=at_once) and (at_once or await self._take_turn()):
+                    await self._converse()
+            finally:
+                await self._withdraw_key()
 
     # --- until it may go --------------------------------------------------------------------------------------
 
@@ -166,13 +171,27 @@ class Errand:
         """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
         core = self._means.core
         change = await KeyChange.begin(self._command, core)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._key_change = change
+        with trio.CancelScope(shield=True):
+            await change.admit()
         if self._too_late() or core.ending is not None:
-            with trio.CancelScope(shield=True):
-                await change.withdraw()
+            await self._withdraw_key()
             await trio.lowlevel.checkpoint_if_cancelled()
             return False
-        self._key_change = change
         return True
+
+    async def _withdraw_key(self) -> None:
+        """A key that was admitted and never sent opens nothing, however that came about. Where the store can't be
+        written, which ends the session, it stays."""
+        if self._key_change is None or self._called:
+            return
+        change, self._key_change = self._key_change, None
+        with trio.CancelScope(shield=True):
+            try:
+                await change.withdraw()
+            except SessionOver:
+                pass
 
     # --- the CALL and its answer ------------------------------------------------------------------------------
 
@@ -180,11 +199,14 @@ class Errand:
         """The turn is kept until the answer or the time-out, whatever the caller does."""
         assert self._encoded is not None
         if not await self._may_still_go():
+            await self._withdraw_key()
             await self._settle(CommandState.OUTCOME_UNKNOWN, "deadline")
             return
         calls = self._means.calls
         self._means.note_solicited(self._command)
         timeout_at = trio.current_time() + self._means.core.limits.call_timeout
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._called = True
         try:
             exchange = await calls.send(*self._encoded, on_late=partial(self._means.parts.start, self._answered))
             await self._wait(exchange, timeout_at)

@@ -15,7 +15,7 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.credentials import make_credential
-from gateway.domain.records import CredentialKind
+from gateway.domain.records import Credential, CredentialKind
 from gateway.domain.secrets import is_authorization_key
 from gateway.session.core import Core
 from gateway.store.api import AddCredential, RemoveCredentials
@@ -27,9 +27,10 @@ TAKEN = ("Accepted", "RebootRequired")
 class KeyChange:
     """One change of key, from before it is sent until it is decided."""
 
-    def __init__(self, core: Core, new: str, present: tuple[str, ...]) -> None:
+    def __init__(self, core: Core, credential: Credential, present: tuple[str, ...]) -> None:
         self._core = core
-        self._new = new
+        self._credential = credential
+        self._new = credential.credential_id
         self._present = present
 
     @staticmethod
@@ -39,14 +40,17 @@ class KeyChange:
 
     @classmethod
     async def begin(cls, command: Command, core: Core) -> "KeyChange":
-        """Admit the new key beside the present ones. ``command`` has passed the checks: its value is hexadecimal."""
+        """Prepare the new key, and admit nothing yet. ``command`` has passed the checks, its value is hexadecimal."""
         assert isinstance(command, ChangeConfiguration)
         key = bytes.fromhex(command.value)
         # Its strength is unknown, so it gets the slow hash, in a thread.
         credential = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, core.clock())
         present = await core.read(core.store.credentials, core.identity)
-        await core.write(AddCredential(core.identity, credential))
-        return cls(core, credential.credential_id, tuple(each.credential_id for each in present))
+        return cls(core, credential, tuple(each.credential_id for each in present))
+
+    async def admit(self) -> None:
+        """Admit the new key beside the present ones; ``withdraw`` if it is not sent after all, or if this fails."""
+        await self._core.write(AddCredential(self._core.identity, self._credential))
 
     async def withdraw(self) -> None:
         """The new key was never sent: it opens nothing."""

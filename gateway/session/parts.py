@@ -31,7 +31,10 @@ class Parts:
     def start(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
         """Start a part; if the session doesn't run (any more), nothing. Its lost connection ends the session."""
         if self._nursery is not None:
-            self._nursery.start_soon(self._part, fn, *args)
+            try:
+                self._nursery.start_soon(self._part, fn, *args)
+            except RuntimeError:  # it is closed, a step before ``cease``: all of them, and the reader, are over
+                self._nursery = None
 
     async def _part(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
         try:

@@ -1,5 +1,8 @@
 """Commands between two lines that are not one step: what the charger, the store and other callers do meanwhile."""
 
+from typing import Any
+
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -16,7 +19,7 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.credentials import make_credential
-from gateway.domain.events import ChargePointConnected
+from gateway.domain.events import ChargePointConnected, CommandSent
 from gateway.domain.records import CredentialKind
 from gateway.session.limits import SessionLimits
 from gateway.store.api import AddCredential, OpenSession
@@ -230,6 +233,50 @@ async def test_a_charger_that_takes_a_new_key_and_hangs_up_has_taken_it(harness:
         assert record.state is CommandState.ANSWERED
         assert record.answer == StatusAnswer("Accepted")
         assert old.credential_id not in [each.credential_id for each in harness.store.credentials("CP1")]
+
+
+def slow(harness: Harness, kind: type, seconds: float) -> trio.Event:
+    """Commits of that write or event are on disk at once, and known so much later. Set when one is on disk."""
+    kept = trio.Event()
+    commit = harness.journal.commit
+
+    async def slowly(write: Any, *more: Any) -> Any:
+        result = await commit(write, *more)
+        if isinstance(write, kind) or any(isinstance(each.body, kind) for each in getattr(write, "events", ())):
+            kept.set()
+            await trio.sleep(seconds)
+        return result
+
+    harness.journal.commit = slowly  # type: ignore[method-assign]
+    return kept
+
+
+@pytest.mark.parametrize("kind", [AddCredential, CommandSent])
+async def test_a_key_of_a_cancelled_session_that_was_never_sent_opens_nothing(harness: Harness, kind: type) -> None:
+    """A7.8: while the key is being admitted, or "sent" recorded. In real time: hashing takes a thread."""
+    harness.limits = SessionLimits(settle_delay=0)
+    with trio.CancelScope() as scope:
+        async with ready(harness) as (_charger, asked):
+            kept = slow(harness, kind, 0.2)
+            asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY))
+            await kept.wait()
+            assert len(harness.store.credentials("CP1")) == 1
+            scope.cancel()
+            await trio.sleep_forever()
+    assert harness.store.credentials("CP1") == ()
+
+
+async def test_a_key_that_came_too_late_to_be_sent_opens_nothing(harness: Harness) -> None:
+    """ "Sent" is on the books, and the CALL never went out."""
+    harness.limits = SessionLimits(settle_delay=0)
+    async with ready(harness) as (_charger, asked):
+        slow(harness, CommandSent, 1.5)
+        result = asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY), seconds=1)
+        record = await result()
+        assert (record.state, record.reason) == (CommandState.OUTCOME_UNKNOWN, "deadline")
+        while "outcome_unknown" not in states(harness):  # noqa: ASYNC110 - in real time, and soon
+            await trio.sleep(0.01)
+        assert harness.store.credentials("CP1") == ()
 
 
 class Quick(FakeTransport):
