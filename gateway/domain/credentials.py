@@ -13,6 +13,7 @@ A password is raw bytes and may hold anything, 0x00 and ``:`` included (J §6.2.
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -33,6 +34,9 @@ MIN_KEY_BYTES, MAX_KEY_BYTES = 8, 40
 ChangeConfiguration keeps to that. What is provisioned is what chargers in the field already have, and vendors have put
 shorter passwords and the 40 characters of the hexadecimal form itself there: up to 40 is taken. Fewer than 8 could be
 guessed over the network, one reconnect at a time."""
+
+_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){%d,%d}" % (MIN_KEY_BYTES, MAX_KEY_BYTES))
+"""A password that may be a key of any allowed length in hexadecimal digits."""
 
 MAX_PASSWORD_BYTES = 255
 """A longer password is refused unread: no key is that long, and hashing it would be the peer's choice of work."""
@@ -169,11 +173,8 @@ def _forms(password: bytes, accept_hex: bool) -> list[bytes]:
     """What the password may stand for: itself and, where that is tolerated, the bytes that it spells."""
     if len(password) > MAX_PASSWORD_BYTES:
         return []
-    if accept_hex and len(password) == 2 * GENERATED_KEY_BYTES:
-        try:
-            return [password, bytes.fromhex(password.decode("ascii"))]
-        except ValueError:
-            pass  # 40 bytes that spell nothing: a password like any other
+    if accept_hex and _HEX.fullmatch(password):
+        return [password, bytes.fromhex(password.decode("ascii"))]
     return [password]
 
 

@@ -74,6 +74,18 @@ def test_the_hexadecimal_form_counts_only_where_it_is_tolerated(kind):
     assert verify(credential, KEY, accept_hex=True)
 
 
+@pytest.mark.parametrize("size", [8, 15, 16, 19, 20, 21, 40])
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_the_hexadecimal_form_of_a_key_of_any_length_is_tolerated(size, change):
+    """16 to 20 bytes by the standard, 8 to 40 in the field; of a part or with anything beside it, never."""
+    key = bytes(range(240, 240 - size, -1))
+    credential = make_credential(key, CredentialKind.GENERATED, NOW)
+    digits = change(key.hex())
+    assert verify(credential, digits.encode(), accept_hex=True)
+    for other in (digits[:-1], digits[:-2], digits + "0", digits + "00", " " + digits, digits + "\n", "0x" + digits):
+        assert not verify(credential, other.encode(), accept_hex=True)
+
+
 def test_forty_digits_that_are_the_key_itself_pass_under_either_setting():
     """A charger provisioned with the text keeps working."""
     credential = make_credential(KEY.hex().encode(), CredentialKind.IMPORTED, NOW)

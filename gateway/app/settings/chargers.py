@@ -358,9 +358,9 @@ class AuthorizationSettings:
     accept_hex_passwords: bool = field(
         default=False,
         metadata=about(
-            "Whether chargers may present their AuthorizationKey as 40 hexadecimal digits in the place of its 20 "
-            "bytes, a known misreading of the standard. `gateway chargers update ID --accept-hex-password` allows it "
-            "for one.",
+            "Whether chargers may present their AuthorizationKey in hexadecimal digits (40 for 20 bytes) in the "
+            "place of its bytes, a known misreading of the standard. `gateway chargers update ID "
+            "--accept-hex-password` allows it for one.",
         ),
     )
     unknown_tags: Literal["Invalid", "Accepted"] = field(
