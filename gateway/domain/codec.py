@@ -8,6 +8,7 @@ Stored bodies are read for ever. The rules that keep it so:
 * What a charger sent (fields of type ``JSON``) is kept as it is and never looked into here.
 """
 
+import hmac
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -92,6 +93,11 @@ def canonical_bytes(command: Command) -> bytes:
     or log it."""
     arguments = _CONVERTER.unstructure(command, type(command))
     return orjson.dumps([type(command).__name__, arguments], option=orjson.OPT_SORT_KEYS)
+
+
+def fingerprint(store_id: str, command: Command) -> str:
+    """Tells commands apart without keeping their secrets: keyed by the store."""
+    return hmac.digest(store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
 
 
 def encode_answer(answer: Answer) -> bytes:

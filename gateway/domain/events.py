@@ -361,6 +361,8 @@ class BootConfigurationApplied:
     firmware_version: str | None = None
     attempts: int = 0
     """How often this firmware was asked for the key, this time included."""
+    fingerprint: str = ""
+    """Where ``value`` hides something: what tells it from another value, keyed by the store and never shown."""
 
 
 # --- commands -------------------------------------------------------------------------------------------------

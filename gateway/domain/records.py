@@ -70,6 +70,8 @@ class AppliedConfiguration:
     at: datetime
     attempts: int = 0
     """How often this firmware was asked for the key."""
+    fingerprint: str = field(default="", repr=False)
+    """Where ``value`` hides something: what tells it from another value."""
 
 
 @frozen

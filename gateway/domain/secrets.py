@@ -1,12 +1,13 @@
 """What must not be shown: one table of names, for events, commands, frames, logs and the database (WP A01.FR.08, 09).
 
 A name is read by its words, split at changes of case, digits and punctuation, never by parts of words: ``WifiPSK``
-and ``AdminPin`` name secrets, ``WebSocketPingInterval`` and ``GetConfigurationMaxKeys`` don't. Names that run together
-in one case (``stationpassword``) are split where all of their parts are words of the vocabulary below. A name that
+and ``AdminPin`` name secrets, ``WebSocketPingInterval`` and ``GetConfigurationMaxKeys`` don't. Capitals before lower
+case are read both ways: ``FTPpassword`` as FTP and password, ``PINCode`` as PIN and Code. Names that run together in one
+case (``stationpassword``) are split where all of their parts are words of the vocabulary below. A name that
 ends in a word like ``Length`` or ``Interval`` is about a secret and holds none.
 
-Hidden are the values of such names, wherever they stand: beside a ``key`` or ``name`` that says it, as a field of JSON,
-in texts that hold JSON, in ``name=value``; and what URLs carry besides the place: passwords, queries (a signed URL's
+Hidden are the values of such names, wherever they stand: beside a field whose text is such a name, after it in a list,
+as a field of JSON, in texts that hold JSON, in ``name=value`` and its like, between XML's tags; and what URLs carry besides the place: passwords, queries (a signed URL's
 query is a password), fragments, and parameters with such names. When in doubt, more is hidden than has to be.
 
 Pure, and linear in what it is given; callers bound that.
@@ -31,6 +32,7 @@ def _set(text: str) -> frozenset[str]:
 SECRET_WORDS: Final = _set("""
     password passwords passwd passphrase passphrases passcode passcodes pass pwd pw pin pins puk psk secret secrets
     passwort kennwort token tokens credential credentials apikey authkey privatekey authorizationkey authorisationkey
+    passw passwrd pswd wachtwoord passe contrasena contrase senha heslo salasana otp totp jwt cookie cookies
 """)
 """Words that name a secret on their own."""
 
@@ -40,12 +42,26 @@ SECRET_PAIRS: Final = frozenset(
         authorization-key authorisation-key auth-key private-key api-key access-key shared-key secret-key master-key
         session-key encryption-key decryption-key signing-key signature-key hmac-key aes-key wep-key wpa-key wifi-key
         wlan-key network-key security-key account-key client-key server-key license-key licence-key pre-shared
-        proxy-authorization amz-signature
+        tls-key ssl-key vpn-key ssh-key wireguard-key guard-key hotspot-key ap-key device-key sign-key enc-key
+        encrypt-key decrypt-key dec-key mac-key rfid-key mifare-key desfire-key fire-key card-key pairing-key
+        unlock-key admin-key user-key service-key root-key crypto-key cipher-key symmetric-key app-key storage-key
+        subscription-key activation-key meter-key ocpp-key csms-key backend-key mqtt-key http-key modem-key station-key
+        charger-key bluetooth-key ble-key rsa-key ecdsa-key certificate-key cert-key login-key jwt-key ftp-key
+        access-code unlock-code security-code installer-code service-code pairing-code
+        snmp-community read-community write-community ro-community rw-community trap-community community-string
+        connection-string proxy-authorization proxy-authorisation auth-bearer bearer-auth
+        amz-signature goog-signature ms-signature oss-signature cos-signature access-signature hmac-signature
     """)
 )
 """Words that name a secret where one follows the other; digits between them are passed over."""
 
-WHOLE_NAMES: Final = frozenset({("authorization",), ("authorisation",), ("sig",)})
+SECRET_ENDINGS: Final = frozenset({("basic", "auth")})
+"""Words that name a secret at the end of a name: ``HttpBasicAuth``, but not ``BasicAuthUser``."""
+
+VERSIONS: Final = _set("new old default value")
+"""Last words that say which of a secret's values it is."""
+
+WHOLE_NAMES: Final = frozenset({("authorization",), ("authorisation",), ("sig",), ("bearer",)})
 """Names that are secrets only as a whole: ``Authorization`` is a header, ``AuthorizationCacheEnabled`` a setting."""
 
 READABLE_PAIRS: Final = frozenset({("id", "token"), ("id", "tokens"), ("pass", "through")})
@@ -54,6 +70,7 @@ READABLE_PAIRS: Final = frozenset({("id", "token"), ("id", "tokens"), ("pass", "
 ABOUT: Final = _set("""
     enabled disabled enable disable length size min max minimum maximum count interval timeout expiry expires expiration
     lifetime age type kind policy attempts retries required supported status state mode format allowed visible
+    username
 """)
 """Last words of names that are about a secret and hold none: ``PasswordMinLength``, ``PinRequired``."""
 
@@ -62,14 +79,28 @@ _COMPANIONS: Final = _set("""
     service network net login db mqtt vpn proxy ssid wpa ppp my new old default client server key keys private public
     api access shared pre authorization authorisation encryption signing id tag through max min length enabled interval
     get set configuration change local remote charge point charger box evse central system url
+    hotspot modem gsm gprs lte ssh smtp snmp screen display hmi support dealer gui softap technician operator owner
+    guest factory code pairing unlock security device tls ssl rfid mifare desfire bluetooth ble cloud backend community hash
+    string
 """)
 """With the words above, the vocabulary by which a name without boundaries is split."""
 
-_VOCABULARY: Final = _COMPANIONS | SECRET_WORDS
+_PLAIN: Final = frozenset({"pinpoint"})
+"""Words that could be split into some of the vocabulary and are none of it."""
+
+_VOCABULARY: Final = _COMPANIONS | SECRET_WORDS | _PLAIN
 _LONGEST: Final = max(map(len, _VOCABULARY))
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """``WifiPSK`` is Wifi and PSK, ``PINCode`` PIN and Code, ``wpa2_key`` wpa and key."""
+
+_CAPITALS_WHOLE: Final = re.compile(r"[A-Z]{2,}|[A-Z]?[a-z]+")
+"""The other reading: ``FTPpassword`` is FTP and password, ``PINcode`` PIN and code."""
+
+_AMBIGUOUS: Final = re.compile(r"[A-Z]{2}[a-z]")
+
+_WIFI: Final = re.compile(r"(?<![A-Z])([Ww])iFi")
+"""``WiFi`` is one word, however it goes on."""
 
 MAX_NAME: Final = 128
 """Characters of a name that are read: no name is longer, and the end of a longer run is what names its value."""
@@ -80,10 +111,18 @@ MAX_RUN: Final = 64
 
 def words(name: str) -> tuple[str, ...]:
     """The words of a name, in lower case. Letters that are not ASCII belong to no word."""
+    return _read(_WORDS, name)
+
+
+def _read(pattern: re.Pattern[str], name: str) -> tuple[str, ...]:
     found: list[str] = []
-    for word in _WORDS.findall(name[-MAX_NAME:]):
+    name = _WIFI.sub(lambda wifi: f"{wifi[1]}ifi", name[-MAX_NAME:])
+    for word in pattern.findall(name):
         lowered = word.lower()
-        found.extend(_run_together(lowered) or (lowered,))
+        if lowered == "fi" and found[-1:] == ["wi"]:
+            found[-1] = "wifi"
+        else:
+            found.extend(_run_together(lowered) or (lowered,))
     return tuple(found)
 
 
@@ -104,9 +143,17 @@ def _run_together(word: str) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=4096)
 def _names_secret(name: str) -> bool:
-    parts = words(name)
+    if _name_secret(words(name)):
+        return True
+    return _AMBIGUOUS.search(name) is not None and _name_secret(_read(_CAPITALS_WHOLE, name))
+
+
+def _name_secret(parts: tuple[str, ...]) -> bool:
     if not parts or parts in WHOLE_NAMES:
         return bool(parts)
+    whole = parts[:-1] if parts[-1] in VERSIONS else parts
+    if whole[-2:] in SECRET_ENDINGS:
+        return True
     if parts[-1] in ABOUT:
         return False
     pairs = list(pairwise(parts))
@@ -138,7 +185,24 @@ MAX_NESTED: Final = 3
 """Levels of JSON within texts of JSON that are read as JSON; below, they are searched like what is none."""
 
 NAMING: Final = frozenset({"key", "name", "variable", "parameter", "messageid"})
-"""Fields whose value says what the other fields of their object are about."""
+"""Fields whose value says what the other fields of their object are about, whatever it looks like."""
+
+NAMING_WORDS: Final = _set("""
+    key name variable parameter param setting field k n id item option property attribute config configuration entry
+    label title path identifier
+""")
+"""Last words of fields that stay readable where their text names a secret: ``keyName``, ``configKey``, ``id``."""
+
+NOT_NAMING: Final = _set("""
+    value val v content data text info techinfo status errorcode vendorerrorcode errordescription reason idtag idtoken
+    parentidtag vendorid firmwareversion
+""")
+"""Fields whose text is no name of what stands beside it: values, words for people, and the standard's own fields."""
+
+_NAME_SHAPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\-/]{1,63}")
+
+MAX_DIGITS: Final = 2
+"""Digits of a text that may be a name, as in ``WPA2Key1``: random identifiers have more, and any words in them."""
 
 Found = Callable[[str, str], None]
 """Called with the name and the value of each text that is hidden."""
@@ -180,10 +244,27 @@ def secrets_in_location(location: str) -> tuple[str, ...]:
     scheme = _SCHEME_END.search(location)
     begin = scheme.end() if scheme is not None else 0
     at = location.rfind("@")
-    user, colon, password = location[begin : max(at, begin)].partition(":")
-    rest = re.split(r"[?#]", location[begin:], maxsplit=1)
+    if at < begin and "%" in location[max(begin - 24, 0) : begin]:
+        at = max((found.start() for found in _USER_END.finditer(location, begin)), default=-1)
+    user, colon, password = _user_and_password(location[begin : max(at, begin)])
+    rest = _QUERY_OR_FRAGMENT.split(location[begin:], maxsplit=1)
     values = [value for name, value in _PARAMETER.findall(rest[0]) if names_secret(name)]
     return tuple(each for each in (password if colon else user, *rest[1:], *values) if len(each) >= MIN_REPEATED)
+
+
+def _is_secrets_name(value: Any) -> bool:
+    """Whether a value is a text that looks like a name and names a secret."""
+    return (
+        isinstance(value, str)
+        and _NAME_SHAPE.fullmatch(value) is not None
+        and sum(map(str.isdigit, value)) <= MAX_DIGITS
+        and names_secret(value)
+    )
+
+
+def _is_kept(value: Any) -> bool:
+    """Whether a value gives nothing away, whatever names it."""
+    return isinstance(value, bool) or value in (None, "")
 
 
 class Redaction:
@@ -201,26 +282,50 @@ class Redaction:
             case dict():
                 return self._object(Fields(value.items()), nested)
             case list() | tuple():
-                return [self.value(each, nested) for each in value]
+                return self._list(value, nested)
             case str():
                 return self.text(value, nested)
             case _:
                 return value
 
+    def _list(self, values: list[Any] | tuple[Any, ...], nested: int) -> list[Any]:
+        """What follows a secret's name goes: ``["AdminPin", "1234"]``. Not in a message, which begins with its type."""
+        made: list[Any] = []
+        is_message = bool(values) and values[0] in (2, 3, 4)
+        name = None
+        for value in values:
+            if name is not None and not _is_kept(value):
+                self._hide((name,), value)
+                made.append(REDACTED)
+                name = None
+                continue
+            name = value if not is_message and _is_secrets_name(value) else None
+            made.append(self.value(value, nested))
+        return made
+
     def _object(self, pairs: Fields, nested: int) -> dict[str, Any]:
-        """Fields named like a secret go, and so do those beside a ``key`` or ``name`` that names one."""
-        named = [v for name, v in pairs if name.lower() in NAMING and isinstance(v, str) and names_secret(v)]
+        """Fields named like a secret go, and so do those beside a field whose text names one."""
+        certain = [v for name, v in pairs if name.lower() in NAMING and isinstance(v, str) and names_secret(v)]
+        named = certain or [v for name, v in pairs if name.lower() not in NOT_NAMING and _is_secrets_name(v)]
         made: dict[str, Any] = {}
         for name, value in pairs:
-            beside = bool(named) and name.lower() not in NAMING
-            if (beside or names_secret(name)) and not isinstance(value, bool) and value not in (None, ""):
-                for each in (name, *named) if isinstance(value, str) else ():
-                    self._found(each, value)
+            shown = name.lower() in NAMING or (
+                not certain and words(name)[-1:] and words(name)[-1] in NAMING_WORDS and _is_secrets_name(value)
+            )
+            beside = bool(named) and not shown
+            if (beside or (names_secret(name) and not shown)) and not _is_kept(value):
+                self._hide((name, *named), value)
                 made[name] = REDACTED
-                self.changed = True
+            elif words(name)[-1:] in (("key",), ("keys",)) and isinstance(value, list):
+                made[self.text(name, nested)] = [self.value(each, nested) for each in value]  # names, no values
             else:
                 made[self.text(name, nested)] = self.value(value, nested)
         return made
+
+    def _hide(self, names: tuple[str, ...], value: Any) -> None:
+        self.changed = True
+        for each in names if isinstance(value, str) else ():
+            self._found(each, value)
 
     def text(self, text: str, nested: int = 0) -> str:
         """The text without secrets."""
@@ -246,8 +351,13 @@ def written(value: Any) -> str:
 
 # --- texts that are no JSON -----------------------------------------------------------------------------------
 
-_STEMS: Final = tuple(
-    "pass kenn pwd pw psk pin puk secret token credential key authorisation authorization sig \\u00".split()  # noqa: SIM905
+_STEMS: Final = (
+    *_set("""
+        pass kenn pwd pw psk pin puk secret token credential key authorisation authorization sig pswd wachtwoord
+        contrase senha heslo salasana otp jwt cookie bearer basic community string access unlock security installer service
+        pairing shared
+    """),
+    "\\u00",
 )
 """One of these is in every text that names a secret, or hides what it names (letters need no escapes): a filter."""
 
@@ -265,13 +375,39 @@ _ESCAPED_LETTER: Final = re.compile(r"\\u00[0-7]", re.IGNORECASE)
 _NAME_RUN: Final = re.compile(r"[\w .-]+")
 _NAME_BEFORE: Final = re.compile(r"[\w .-]*$")
 
-_A_VALUE: Final = r"""(?:\\*"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]"'\\][^,}\]"']*)"""
-_ASSIGNED: Final = re.compile(rf"""([\\"']{{0,8}}\s{{0,20}}[:=]\s{{0,20}})({_A_VALUE})""", re.DOTALL)
+_A_VALUE: Final = re.compile(r"""(?:\\*"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]"'\\][^,}\]"']*)""", re.DOTALL)
+_BETWEEN_TAGS: Final = re.compile(r"(?:(?!</).)+", re.DOTALL)
+_SEPARATOR: Final = re.compile(r"""[\\"']{0,8}\s{0,20}([:=>;|,]|%(?:25){0,3}3[AaDd])\s{0,20}""")
+_ASSIGNMENT: Final = re.compile(r"""[\\"']{0,8}\s{0,20}([:=]|%(?:25){0,3}3[AaDd])\s{0,20}""")
+_WEAK: Final = ">;|,"
+"""Separators that are looked at only where a secret is named at all: MAX_RUNS of them, as of names."""
+
+_FIELD_FOLLOWS: Final = re.compile(
+    r"""\\*"[^"\\]{0,128}\\*"\s{0,20}[:=]|'[^']{0,128}'\s{0,20}[:=]|[\w .-]{0,40}value\s{0,20}[:=]""", re.IGNORECASE
+)
+"""What follows a name and a comma is the next field, not its value."""
+
+_TAG: Final = re.compile(r"<([\w.:-]{1,128})\s[^<>]{0,256}$")
+"""The start of an XML tag with attributes, up to its end."""
+
+_SPACED: Final = re.compile(r"(?<![\w.-])[A-Za-z][\w.-]{2,127}(?=\s{1,20}[^\s,;}\]\"':=|<>])")
+_AFTER_SPACE: Final = re.compile(r"\s{1,20}([^\s,;}\]\"':=|<>(][^\s,;}\]\"':=|<>]*+)(?!\s{0,20}[:=])")
+"""A name with a space behind it, and what stands there, if that is no name itself."""
+
+_SCHEME_OF_AUTHORIZATION: Final = re.compile(
+    r"(?<![A-Za-z])((?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s{1,20})(?=[^\s\"',]*(?:\d|=|[a-z][A-Z]))[^\s\"',]{6,}"
+)
+"""RFC 7235: what follows is a token or a password; with a digit, padding or mixed case, for prose has none."""
 
 _PARAMETER: Final = re.compile(r";([^;=/]*)=([^;/]*)")
 """RFC 3986 §3.3."""
 
-_SCHEME_END: Final = re.compile(r":(?:\\*/){2}")
+_SCHEME_END: Final = re.compile(r"(?::|%(?:25){0,3}3[Aa])(?:\\*/|%(?:25){0,3}2[Ff]){2}")
+"""Percent-encoded too, as in a URL that is part of another."""
+
+_QUERY_OR_FRAGMENT: Final = re.compile(r"[?#]|%(?:25){0,3}(?:3[Ff]|23)")
+_USER_END: Final = re.compile(r"@|%(?:25){0,3}40")
+_USER_COLON: Final = re.compile(r":|%(?:25){0,3}3[Aa]")
 
 
 def searched(text: str) -> str:
@@ -279,7 +415,10 @@ def searched(text: str) -> str:
     if _SCHEME_END.search(text):
         text = re.sub(r'[^"]+', lambda found: _without_url_secrets(found[0]), text)
     if _may_name(text):
-        text = _without_assigned(text)
+        text = _SCHEME_OF_AUTHORIZATION.sub(rf"\1{REDACTED}", text)
+        suspect = hides_names(text)
+        text = _without_assigned(text, suspect=suspect)
+        text = _without_spaced(text) if suspect else text
     return text
 
 
@@ -305,22 +444,61 @@ def _runs(text: str) -> Iterator[str]:
             yield run[begin : begin + MAX_NAME]
 
 
-def _without_assigned(text: str) -> str:
-    """Without the values of names of secrets; where one is named anywhere, also without those of ``value``."""
-    suspect = hides_names(text)
+def _without_assigned(text: str, *, suspect: bool) -> str:
+    """Without the values of names of secrets; where one is named anywhere (``suspect``), also without those of
+    ``value`` and those behind weaker separators."""
     parts: list[str] = []
-    done = at = looked_at = 0
-    while (found := _ASSIGNED.search(text, at)) is not None:
-        looked_at += 1
-        if looked_at > MAX_ASSIGNED:
-            return "".join((*parts, text[done : found.start()], REDACTED))
-        before = _NAME_BEFORE.search(text, max(done, found.start() - MAX_NAME), found.start())
-        name = before[0] if before is not None else ""
-        if names_secret(name) or (suspect and words(name)[-1:] == ("value",)):
-            parts += text[done : found.end(1)], f'"{REDACTED}"'
-            done = at = found.end()
+    done = at = looked_at = weak = 0
+    separator = _SEPARATOR if suspect else _ASSIGNMENT
+    while (found := separator.search(text, at)) is not None:
+        at = found.end()  # a value may hold further names
+        if found[1] in _WEAK:
+            weak += 1
         else:
-            at = found.end(1)  # its value may hold further names
+            looked_at += 1
+        if looked_at > MAX_ASSIGNED or weak > MAX_RUNS:
+            return "".join((*parts, text[done : found.start()], REDACTED))
+        value = _value_of(text, found, done, suspect=suspect)
+        if value is not None:
+            parts += text[done : value.start()], f'"{REDACTED}"'
+            done = at = value.end()
+    return "".join((*parts, text[done:]))
+
+
+def _value_of(text: str, separator: re.Match[str], done: int, *, suspect: bool) -> re.Match[str] | None:
+    """What the separator assigns to the name before it, if that is a secret's."""
+    begin, end = separator.span()
+    before = _NAME_BEFORE.search(text, max(done, begin - MAX_NAME), begin)
+    name = before[0] if before is not None else ""
+    if before is not None and text[before.start() - 1 : before.start()] == "%":
+        name = name[2:]
+    match separator[1]:
+        case ">":
+            tag = _TAG.search(text, max(0, begin - 2 * MAX_NAME), begin)
+            names = [name] if tag is None else [name, tag[1]]
+            hidden = any(map(names_secret, names)) or (suspect and words(names[-1])[-1:] == ("value",))
+            return _BETWEEN_TAGS.match(text, end) if hidden else None
+        case ";" | "|" | ",":
+            hidden = _is_secrets_name(name.strip()) and _FIELD_FOLLOWS.match(text, end) is None
+        case _:
+            hidden = names_secret(name) or (suspect and words(name)[-1:] == ("value",))
+    return _A_VALUE.match(text, end) if hidden else None
+
+
+def _without_spaced(text: str) -> str:
+    """Without what follows a secret's name of several words after a space: ``StationPassword hunter2``. A single word
+    (``PIN entered``) is prose."""
+    parts: list[str] = []
+    done = 0
+    for number, found in enumerate(_SPACED.finditer(text)):
+        if number == MAX_RUNS:
+            return "".join((*parts, text[done : found.start()], REDACTED))
+        if found.start() < done or len(words(found[0])) < 2 or not names_secret(found[0]):
+            continue
+        value = _AFTER_SPACE.match(text, found.end())
+        if value is not None:
+            parts += text[done : value.start(1)], REDACTED
+            done = value.end()
     return "".join((*parts, text[done:]))
 
 
@@ -333,11 +511,18 @@ def _without_url_secrets(text: str, begin: int | None = None) -> str:
             return text
         begin = scheme.end()
     end = text.rfind("@")
+    if end < begin and "%" in text[max(begin - 24, 0) : begin]:
+        end = max((found.start() for found in _USER_END.finditer(text, begin)), default=-1)
     if end >= begin:
-        user, colon, _ = text[begin:end].partition(":")
+        user, colon, _ = _user_and_password(text[begin:end])
         text = f"{text[:begin]}{user + colon if colon else ''}{REDACTED}{text[end:]}"
-    for mark in "?#":
-        at = text.find(mark, begin)
-        if 0 <= at < len(text) - 1:
-            text = f"{text[: at + 1]}{REDACTED}"
+    found = _QUERY_OR_FRAGMENT.search(text, begin)
+    if found is not None and found.end() < len(text):
+        text = f"{text[: found.end()]}{REDACTED}"
     return text
+
+
+def _user_and_password(text: str) -> tuple[str, str, str]:
+    """A URL's user, the colon if there is one, and the password."""
+    colon = _USER_COLON.search(text) if ":" not in text else re.search(":", text)
+    return (text, "", "") if colon is None else (text[: colon.start()], colon[0], text[colon.end() :])

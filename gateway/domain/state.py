@@ -186,7 +186,13 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.reservations.pop(body.reservation_id, None)
         case e.BootConfigurationApplied():
             state.boot_configuration[body.key] = AppliedConfiguration(
-                body.key, body.value, body.status, body.firmware_version, event.received_at, body.attempts
+                body.key,
+                body.value,
+                body.status,
+                body.firmware_version,
+                event.received_at,
+                body.attempts,
+                body.fingerprint,
             )
         case e.SecurityEventReported():
             _remember_heard(state, event)

@@ -15,7 +15,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from gateway.domain.checks import check
-from gateway.domain.codec import canonical_bytes
+from gateway.domain.codec import fingerprint
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Clock, Registration
@@ -266,7 +266,7 @@ class Router:
 
     def _fingerprint(self, command: Command) -> str:
         """Tells commands apart without keeping their secrets: keyed by the store, so of no use beside it."""
-        return hmac.digest(self._store.store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
+        return fingerprint(self._store.store_id, command)
 
     def opening(self, identity: str, connected: ChargePointConnected, at: datetime) -> OpenSession:
         """The write that opens a connection. It records the end of the one before, where that is not on the books, as

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import structlog
 from attrs import define, field, frozen
 
+from gateway.domain.codec import fingerprint
 from gateway.domain.commands import (
     ChangeConfiguration,
     ChargerError,
@@ -136,7 +137,7 @@ class Provisioning:
 
     async def _apply(self, desired: DesiredKey) -> None:
         for value in desired.values:
-            attempts = attempts_so_far(self._core.state, desired)
+            attempts = attempts_so_far(self._core.state, desired, self._core.store.store_id)
             if attempts is None:
                 return
             if attempts >= MAX_ATTEMPTS:
@@ -166,19 +167,29 @@ class Provisioning:
 
     async def _record(self, key: str, value: str, status: str, attempt: int) -> None:
         core = self._core
-        applied = BootConfigurationApplied(key, shown_setting(key, value), status, _firmware(core.state), attempt)
+        shown, mark = _recorded(core.store.store_id, key, value)
+        applied = BootConfigurationApplied(key, shown, status, _firmware(core.state), attempt, mark)
         await core.commit((NewEvent(applied, core.clock()),))
 
 
-def attempts_so_far(state: ChargePointState, desired: DesiredKey) -> int | None:
+def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str) -> int | None:
     """How often this firmware was asked for the key. None: asking again could change nothing, for it took one of the
     choices, or refused the last one."""
     done = state.boot_configuration.get(desired.key)
-    values = [shown_setting(desired.key, each) for each in desired.values]  # as they are recorded
-    if done is None or done.firmware_version != _firmware(state) or done.value not in values:
+    if done is None or done.firmware_version != _firmware(state):
         return 0
-    settled = done.status in TAKEN or (done.status in REFUSED and done.value == values[-1])
+    values = [_recorded(store_id, desired.key, each) for each in desired.values]
+    value = (done.value, done.fingerprint)  # a secret without a fingerprint, of an older version, is asked once more
+    if value not in values:
+        return 0
+    settled = done.status in TAKEN or (done.status in REFUSED and value == values[-1])
     return None if settled else done.attempts
+
+
+def _recorded(store_id: str, key: str, value: str) -> tuple[str, str]:
+    """A value as it is recorded: as it is shown and, where that hides something, what tells it from other values."""
+    shown = shown_setting(key, value)
+    return shown, "" if shown == value else fingerprint(store_id, ChangeConfiguration(key, value))
 
 
 def _firmware(state: ChargePointState) -> str | None:

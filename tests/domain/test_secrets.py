@@ -11,6 +11,10 @@ from gateway.domain.secrets import (
     MAX_READ,
     MAX_RUNS,
     REDACTED,
+    SECRET_ENDINGS,
+    SECRET_PAIRS,
+    SECRET_WORDS,
+    WHOLE_NAMES,
     is_authorization_key,
     names_secret,
     searched,
@@ -39,6 +43,14 @@ SigningKey HMACKey MasterKey Credentials credential Authorization Proxy-Authoriz
 X-Amz-Credential X-Amz-Security-Token sig Passwort wlan_passwort OCPPPassword OcppAuthKey AuthKey
 CentralSystemPassword InstallerPIN ServicePIN NewPassword OldPassword Password2 MqttPassword VpnPsk HttpAuthPassword
 networkkey WifiKey
+SIMpin FTPpassword WIFIpassword WIFIpsk WLANpsk APpsk APNpassword OCPPpassword ADMINpassword USERpin APItoken APIkey
+EVSEtoken AUTHkey HTTPpass FTPpwd GUIpassword PINcode PASSWORDwifi WiFipassword WiFipsk MyWiFiKey wi-fi-key wi_fi_key
+X-Goog-Signature X-Ms-Signature SharedAccessSignature X-Oss-Signature WiFiKey PINCODE pincode TLSKey SSLKey VPNKey
+SSHKey WireGuardKey HotspotKey WifiAPKey DeviceKey SignKey EncKey DecryptKey MacKey RFIDKey MifareKey MifareKeyA
+DESFireKey DesfireKey PairingKey AccessCode UnlockCode SecurityCode InstallerCode ServiceCode PairingCode OTP JWT Bearer
+BasicAuth HttpBasicAuth Cookie SessionCookie SNMPCommunity SnmpReadCommunity ConnectionString pswd passw wachtwoord MotDePasse
+hotspotpassword modempin gsmpin sshpass smtppassword gprspass supportpassword dealerpin screenpassword guipassword
+softappassword technicianpin accesscode tlskey SSHkey
 """)
 
 READABLE = listed("""
@@ -59,6 +71,10 @@ SpinUpDelay ShippingMode PingTimeout pings Compass Passenger BypassMode PassThro
 MonkeyMode Turnkey Tokenizer StackLevel Opinion Pinnacle PasswordMinLength PinEnabled PinRequired TokenExpiry
 TokenType PasswordPolicy secretariat SpecialPhase url location fileName firmwareVersion chargePointSerialNumber
 meterSerialNumber iccid imsi
+errorCode vendorErrorCode countryCode stationCode pinned pinpoint spinning keypad monkey passive bypass compass
+passenger signatureVerification FirmwareSignature EVSEids SPINtime MACaddress IDtoken idTAG WiFiSSID WiFiChannel
+WIFIssid PASSWORDlength TLSPublicKey publicKey BasicAuthUser BasicAuthEnabled KeyName AuthorizationTimeout NetworkBearer
+communityName otpravka StopTransactionSignature unlockConnector accessPoint securityLevel WebPaymentTimeout
 """)
 
 
@@ -118,6 +134,41 @@ def test_only_the_authorization_key_is_one_to_be_rotated():
         {"url": "wss://u:S3cret@host/ocpp"},
         {"token": ["S3cret"]},
         {"pin": {"a": "S3cret"}},
+        {"keyName": "AdminPin", "value": "S3cret"},
+        {"setting": "StationPassword", "value": "S3cret"},
+        {"id": "AdminPin", "val": "S3cret"},
+        {"val": "S3cret", "id": "AdminPin"},
+        {"configKey": "WifiPSK", "configValue": "S3cret"},
+        {"k": "AdminPin", "v": "S3cret"},
+        {"field": "AdminPin", "content": "S3cret"},
+        {"anything": "AdminPin", "other": "S3cret"},
+        ["AdminPin", "S3cret"],
+        [["ssid", "home"], ["psk", "S3cret"]],
+        ["ssid", "home", "psk", "S3cret"],
+        '["AdminPin","S3cret"]',
+        '["AdminPin","S3cret"',
+        "<StationPassword>S3cret</StationPassword>",
+        "<c><ns:StationPassword>a,S3cret</ns:StationPassword></c>",
+        '<Setting name="AdminPin">S3cret</Setting>',
+        '<Setting name="AdminPin" value="S3cret"/>',
+        '<WifiPassword enc="none">S3cret</WifiPassword>',
+        "<password><![CDATA[a'S3cret]]></password>",
+        "<name>AdminPin</name><value>S3cret</value>",
+        "StationPassword S3cret",
+        "set the StationPassword S3cret now",
+        "StationPassword;S3cret",
+        "StationPassword|S3cret",
+        "StationPassword,S3cret",
+        "SharedAccessSignature=S3cret",
+        "FTPpassword=S3cret",
+        "Bearer eyJS3cret.x.y",
+        "got Basic dXNlcjpS3cret=",
+        "https%3A%2F%2Fh%2Fx%3Fsig%3DS3cret",
+        "https%253A%252F%252Fh%252Fx%253Fsig%253DS3cret",
+        "https%3A%2F%2Fuser%3AS3cret%40h%2Fx",
+        "https://h/x%3Fsig%3DS3cret",
+        "https://h/x#S3cret",
+        "a%3Bpassword%3DS3cret",
     ],
 )
 def test_a_secret_is_hidden_wherever_it_stands(data):
@@ -142,6 +193,14 @@ def test_a_secret_is_hidden_wherever_it_stands(data):
         {"pin": True, "password": None, "token": ""},
         [1, "two", {"three": [4.0]}],
         "mail to a@b.example",
+        "the PIN was entered, the password is wrong",
+        "basic settings; bearer of the card",
+        "<status>on</status><pinned>7</pinned>",
+        {"idTag": "a7-pw-31", "status": "Accepted"},
+        {"info": "PIN", "status": "Faulted", "connectorId": 1},
+        {"key": ["AuthorizationKey", "HeartbeatInterval"]},
+        [2, "token-1", "Heartbeat", {}],
+        "100%25 of 5",
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(data):
@@ -165,6 +224,8 @@ def test_what_a_message_id_names_is_hidden_whole():
         ("https://tokenish@host/x", ("tokenish",)),
         ("ftp://host/x;password=hunter2", ("hunter2",)),
         ("https://host/plain", ()),
+        ("https%3A%2F%2Fuser%3Ahunter2%40host%2Fx", ("hunter2",)),
+        ("https://host/x%3Fsig%3Dhunter2", ("sig%3Dhunter2",)),
     ],
 )
 def test_what_a_location_hides_is_known_for_looking_for_it_elsewhere(location, secrets):
@@ -186,7 +247,7 @@ def test_any_text_is_shown_without_an_error(text):
 @given(st.sampled_from(HIDDEN), st.sampled_from(["", "wifi_", "My", "x."]), st.sampled_from(["", "1", "_2", "-new"]))
 def test_words_around_a_secret_do_not_uncover_it(name, before, after):
     """A vendor's own prefix, a number behind it."""
-    if name.lower() in ("authorization", "sig"):
+    if name.lower() in ("authorization", "sig", "bearer"):
         return  # secrets only as a whole
     joint = name[:1].upper() + name[1:] if before == "My" else name
     assert names_secret(before + joint + after)
@@ -214,3 +275,19 @@ def test_a_large_json_text_is_searched_and_not_read() -> None:
     data = '[{"key":"WifiPassword","value":"hush1234"},' + "1," * MAX_READ + "1]"
     assert "hush1234" not in shown_text(data)
     assert "hush1234" not in shown_text(data[:60] + "1]")
+
+
+@pytest.mark.parametrize("name", [(each,) for each in SECRET_WORDS] + [*SECRET_PAIRS, *SECRET_ENDINGS, *WHOLE_NAMES])
+def test_a_text_that_assigns_to_any_name_of_the_table_is_searched(name):
+    """What filters texts by parts of names passes over no name of the table."""
+    assert "hunter2" not in shown_text(f"{'-'.join(name)}=hunter2")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["password;", "a=1 ", "password ", "<password>", "Bearer ", "pin,", "a%3D", "https%3A%2F%2F", "key|" * 9, '"'],
+)
+def test_a_megabyte_is_shown_with_bounded_work(piece):
+    """What is not looked at is hidden; the end of a text is where its secret stands in clear."""
+    text = "AdminPin " + piece * (1_000_000 // len(piece)) + ";wifi_password=hunter2"
+    assert "hunter2" not in shown_text(text)

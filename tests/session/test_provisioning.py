@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from gateway.domain import events as e
+from gateway.domain.records import AppliedConfiguration
+from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration, Switch
-from gateway.session.provisioning import MAX_ATTEMPTS, DesiredKey
+from gateway.session.provisioning import MAX_ATTEMPTS, DesiredKey, attempts_so_far
 from gateway.store.api import UpdateChargePoint
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
@@ -297,3 +300,62 @@ async def test_a_charger_that_is_no_longer_accepted_is_let_go(wanting: Harness, 
     await trio.lowlevel.checkpoint()
     async with wanting.connected() as charger:
         assert (await charger.call("BootNotification", BOOT))["status"] == "Rejected"
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "second"),
+    [
+        ("WifiPSK", "first-secret", "second-secret"),
+        ("BackendUrl", "wss://cp:first-secret@host/", "wss://cp:second-secret@host/"),
+    ],
+)
+async def test_another_secret_is_asked_again_and_the_same_is_not(
+    wanting: Harness, autojump_clock: MockClock, key: str, first: str, second: str
+) -> None:
+    """B1.8: values that are shown alike are told apart, without either of them in the record."""
+    wanting.add_charge_point()
+    for value, changed in ((first, True), (first, False), (second, True), (second, False)):
+        wanting.boot_configuration = (DesiredKey(key, (value,)),)
+        async with wanting.connected() as charger:
+            await boot(charger)
+            if changed:
+                assert await configure(charger, "Accepted") == [(key, value)]
+            await charger.hears_nothing(100)
+    recorded = str(wanting.bodies(e.BootConfigurationApplied.TYPE)) + str(wanting.store.charge_point("CP1"))
+    assert "(redacted)" in recorded
+    assert "-secret" not in recorded
+
+
+async def test_a_refused_secret_is_followed_by_the_next_choice(wanting: Harness, autojump_clock: MockClock) -> None:
+    """Though both are shown alike; both refused, neither is asked again."""
+    wanting.boot_configuration = (DesiredKey("WifiPSK", ("first-secret", "second-secret")),)
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        asked = await configure(charger, "Rejected", "Rejected")
+        assert [value for _, value in asked] == ["first-secret", "second-secret"]
+        await charger.hears_nothing(1)
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(100)
+
+
+async def test_a_secret_that_was_recorded_without_a_fingerprint_is_asked_once_more(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """An older version has kept nothing to tell it from another."""
+    wanting.boot_configuration = (DesiredKey("WifiPSK", ("first-secret",)),)
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await configure(charger, "Accepted")
+        await charger.hears_nothing(1)
+    (done,) = wanting.store.charge_point("CP1").boot_configuration
+
+    def attempts(applied: AppliedConfiguration) -> int | None:
+        applied = attrs.evolve(applied, firmware_version=None)
+        state = ChargePointState("CP1", 1, Registration.ACCEPTED, boot_configuration={"WifiPSK": applied})
+        return attempts_so_far(state, wanting.boot_configuration[0], wanting.store.store_id)
+
+    assert attempts(done) is None
+    assert attempts(attrs.evolve(done, fingerprint="")) == 0

@@ -266,9 +266,19 @@ def configuration_applied(cx: Connection, key: int, identity: str, event: NewEve
     body = event.body
     assert isinstance(body, e.BootConfigurationApplied)
     cx.execute(
-        """INSERT OR REPLACE INTO boot_configuration (charge_point, name, value, status, firmware_version, at, attempts)
-        VALUES (?, ?, ?, ?, ?, ?, ?)""",
-        (key, body.key, body.value, body.status, body.firmware_version, to_micros(event.received_at), body.attempts),
+        """INSERT OR REPLACE INTO boot_configuration
+        (charge_point, name, value, status, firmware_version, at, attempts, fingerprint)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            key,
+            body.key,
+            body.value,
+            body.status,
+            body.firmware_version,
+            to_micros(event.received_at),
+            body.attempts,
+            body.fingerprint,
+        ),
     )
 
 

@@ -143,12 +143,12 @@ def connector(row: Row) -> ConnectorRecord:
     return ConnectorRecord(address, status, error_code, to_time(at), info, vendor_id, vendor_error_code)
 
 
-APPLIED = "name, value, status, firmware_version, at, attempts"
+APPLIED = "name, value, status, firmware_version, at, attempts, fingerprint"
 
 
 def applied(row: Row) -> AppliedConfiguration:
-    name, value, status, firmware_version, at, attempts = row
-    return AppliedConfiguration(name, value, status, firmware_version, to_time(at), attempts)
+    name, value, status, firmware_version, at, attempts, fingerprint = row
+    return AppliedConfiguration(name, value, status, firmware_version, to_time(at), attempts, fingerprint)
 
 
 RESERVATION = """r.reservation_id, r.evse, r.connector, r.id_tag, r.expires_at, r.made_at, r.parent_id_tag,
