@@ -26,6 +26,11 @@ PHASES: Final = ("L1", "L2", "L3")
 PHASES_TO_NEUTRAL: Final = ("L1-N", "L2-N", "L3-N")
 NEUTRAL: Final = "N"
 
+_CONDUCTORS: Final[frozenset[str | None]] = frozenset(PHASES)
+
+_TOTALLED: Final = frozenset({ENERGY_IMPORT_REGISTER, POWER_IMPORT})
+"""Of these a value without a phase is the total of the phases."""
+
 _ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACTOR})
 """From which samples a connector's power is taken."""
 
@@ -43,6 +48,9 @@ NOISE: Final = 0.5
 
 LINE_TO_LINE: Final = 300.0
 """V: a phase's voltage above this is a line-to-line one under the wrong name (E4)."""
+
+LINE_TO_LINE_SHARE: Final = 0.1
+"""By how much the mains' line-to-line voltage may differ from the root of three times its phases'."""
 
 _CONTEXTS: Final = {"Transaction.End": 0, "Sample.Periodic": 1, "Sample.Clock": 2, "Trigger": 3, "Other": 4}
 """Preference among samples of one message (E14). The rest come after; Transaction.Begin is a start only (quirk 17)."""
@@ -201,10 +209,13 @@ def _power_at(found: list[Sample]) -> Power | None:
 
 
 def _power_of_several_places(groups: list[list[Sample]]) -> Power | None:
-    """From the best currents and the best voltages of a moment that no context and place has both of."""
+    """From the best currents and the best voltages of a moment that no context and place has both of. What the best
+    place leaves out of the three phases comes from the next ones."""
     best: list[Sample] = []
     for measurand in (CURRENT_IMPORT, VOLTAGE, POWER_FACTOR):
-        best += next((part for group in groups if (part := [s for s in group if s.measurand == measurand])), [])
+        parts = [part for group in groups if (part := [s for s in group if s.measurand == measurand])]
+        if parts:
+            best += _completed(parts[0], [s for part in parts[1:] for s in part])
     power = _worked_out_power(best)
     return None if power is None else evolve(power, estimated=True)
 
@@ -283,7 +294,8 @@ def _scaled(sample: Sample) -> Decimal | None:
 
 
 def _groups(found: list[Sample], *, by_context_first: bool = False) -> Iterator[list[Sample]]:
-    """Samples of one moment, context and place (E22), the best first: never are two of these added up."""
+    """Samples of one moment, context and place (E22), the best first: never are two of these added up. Phases that a
+    context leaves out are taken from the same moment and place under another one: else a part would be the whole."""
     groups: dict[tuple[datetime, str, str], list[Sample]] = {}
     for sample in found:
         groups.setdefault((sample.at, sample.context, sample.location), []).append(sample)
@@ -295,18 +307,43 @@ def _groups(found: list[Sample], *, by_context_first: bool = False) -> Iterator[
         place = _LOCATIONS.get(location, 5)
         return (preferred, newest, place) if by_context_first else (newest, preferred, place)
 
-    for key in sorted(groups, key=rank):
-        yield groups[key]
+    ranked = sorted(groups, key=rank)
+    for key in ranked:
+        others = [each for each in ranked if each != key and (each[0], each[2]) == (key[0], key[2])]
+        yield _completed(groups[key], [s for each in others for s in groups[each]]) if others else groups[key]
+
+
+def _completed(group: list[Sample], others: list[Sample]) -> list[Sample]:
+    """A group with what it lacks of what it has by phase: the other phases, and the total of a power or register."""
+    known: dict[str, set[str | None]] = {}
+    for sample in group:
+        known.setdefault(sample.measurand, set()).add(_conductor(sample.phase))
+    by_phase = {measurand for measurand, names in known.items() if None not in names and names & _CONDUCTORS}
+    more = []
+    for sample in others:
+        name = _conductor(sample.phase)
+        wanted = name in _CONDUCTORS or (name is None and sample.measurand in _TOTALLED)
+        if wanted and sample.measurand in by_phase and name not in known[sample.measurand]:
+            known[sample.measurand].add(name)
+            more.append(sample)
+    return [*group, *more]
+
+
+def _conductor(phase: str | None) -> str | None:
+    """L1 for both L1 and L1-N, as for the others; any other name as it is."""
+    return phase[:2] if phase in PHASES_TO_NEUTRAL else phase
 
 
 def _total_of_phases(by_phase: Mapping[str | None, Decimal | None]) -> Decimal | None:
     """E19: the total, or the sum of all three phases, or a lone L1, which is the total of a 1-phase unit."""
     if by_phase.get(None) is not None:
         return by_phase[None]
-    for names in (PHASES, PHASES_TO_NEUTRAL):
-        parts = [part for name in names if (part := by_phase.get(name)) is not None]
-        if len(parts) == 3 or (len(parts) == 1 and by_phase.get(names[0]) is not None):
-            return sum(parts, Decimal(0))
+    parts = {}
+    for name, plain in zip((*PHASES, *PHASES_TO_NEUTRAL), PHASES * 2, strict=True):
+        if plain not in parts and (part := by_phase.get(name)) is not None:
+            parts[plain] = part
+    if len(parts) == 3 or parts.keys() == {PHASES[0]}:
+        return sum(parts.values(), Decimal(0))
     return None
 
 
@@ -320,11 +357,10 @@ def _measured_power(group: list[Sample]) -> Power | None:
     powers = _by_phase(group, POWER_IMPORT)
     if None in powers:
         return _power(powers[None], group, False, PowerSource.MEASURED)
-    for names in (PHASES, PHASES_TO_NEUTRAL):
-        parts = [powers[name] for name in names if name in powers]
-        if parts:
-            return _power(sum(parts), group, len(parts) < 3, PowerSource.PHASES)
-    return None
+    parts = {_conductor(name): powers[name] for name in (*PHASES_TO_NEUTRAL, *PHASES) if name in powers}
+    if not parts:
+        return None
+    return _power(sum(parts.values()), group, len(parts) < 3, PowerSource.PHASES)
 
 
 def _worked_out_power(group: list[Sample]) -> Power | None:
@@ -333,9 +369,10 @@ def _worked_out_power(group: list[Sample]) -> Power | None:
     sent_voltages = _by_phase(group, VOLTAGE)
     if not currents or not sent_voltages:
         return None
-    if _is_direct(currents, sent_voltages):
-        amperes = currents[None]
-        watts = 0.0 if abs(amperes) < NOISE else amperes * sent_voltages[None]
+    direct = _direct(currents, sent_voltages)
+    if direct is not None:
+        amperes, volts = direct
+        watts = 0.0 if abs(amperes) < NOISE else amperes * volts
         return _power(watts, group, True, PowerSource.CURRENT_VOLTAGE)
     voltages = _voltages(sent_voltages)
     if not voltages:
@@ -369,9 +406,26 @@ def _power(watts: float, group: list[Sample], estimated: bool, source: PowerSour
     return Power(watts, first.at, estimated, source, first.context, first.location)
 
 
-def _is_direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, float]) -> bool:
-    """Direct current: one current and one voltage, neither of a phase, above what a phase can have (E5)."""
-    return currents.keys() == voltages.keys() == {None} and voltages[None] > LINE_TO_LINE
+def _direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, float]) -> tuple[float, float] | None:
+    """Amperes and volts of a direct current (E5): a pair of one current and one voltage, above what a phase can have.
+
+    Either neither is of a phase, whatever mains voltages are told beside them; or both are of L1 and there is no other,
+    as some units name the only line they have: one phase alone has no line-to-line voltage. A voltage that the mains'
+    own phases have between them is theirs.
+    """
+    amperes = {_conductor(name): value for name, value in currents.items() if name != NEUTRAL}
+    volts = {_conductor(name): value for name, value in voltages.items() if name != NEUTRAL and abs(value) >= NOISE}
+    live = {name: value for name, value in amperes.items() if abs(value) >= NOISE} or amperes
+    if live.keys() == {None} and volts.get(None, 0.0) > LINE_TO_LINE:
+        mains = _voltages({name: value for name, value in voltages.items() if name is not None and abs(value) >= NOISE})
+        average = sum(mains.values()) / len(mains) if mains else 0.0
+        own = abs(volts[None] / sqrt(3) - average) <= LINE_TO_LINE_SHARE * average
+        return None if own else (live[None], volts[None])
+    for name in (None, PHASES[0]):
+        for other in (None, PHASES[0]):
+            if live.keys() == {name} and volts.keys() == {other} and volts[other] > LINE_TO_LINE:
+                return live[name], volts[other]
+    return None
 
 
 def _factor(sent: float) -> float:

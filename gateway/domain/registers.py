@@ -13,6 +13,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from gateway.domain.readings import ENERGY_IMPORT_REGISTER, register_wh, samples
+from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 
 MAX_POWER: Final = 500_000
@@ -30,16 +31,33 @@ TOLERANCE_SHARE: Final = Decimal("0.01")
 """By how much, the larger of both, a stop's register may be below the last sample's: the two come from different
 readings, and some chargers round to kWh tenths."""
 
+WHOLE_KWH: Final = Decimal(1000)
+"""Wh that a register loses, or gains, where it counts in whole kWh."""
+
 SUDDEN: Final = 10
-"""A start of 0 after which energy came so many times faster than between the samples was no start of this register."""
+"""Energy that came so many times faster than in the rest of a session was there before, and is none of it."""
 
 LEAST_SUDDEN_W: Final = 22_000
-"""Below this, faster than between the samples is no sign of anything: a car slows down by itself."""
+"""Below this, faster than in the rest is no sign of anything: a car slows down by itself."""
+
+LEAST_SUDDEN_WH: Final = 100_000
+"""Nor is less than this: a car takes it from a fast charger between two samples, and waits or is full in the rest."""
+
+LEAST_SUDDEN_APART_WH: Final = 25_000
+"""The same at the stop where the samples count the session alone: two registers then disagree about one session."""
+
+LEAST_JUMP_WH: Final = MAX_POWER / 60
+"""What a charge point can have given at once, by ``SLACK``: less needs no look at the times."""
 
 _REGISTER: Final = (ENERGY_IMPORT_REGISTER, None, "")
 """What names the import register: it is the default (S §7.43)."""
 
-_FACTORS: Final = {"Wh": 1.0, "kWh": 1000.0, None: 1.0, "": 1.0}
+_EXPORT_REGISTER: Final = "Energy.Active.Export.Register"
+
+_FACTORS: Final[dict[str | None, float]] = {
+    **dict.fromkeys(("Wh", "wh", "WH", None, ""), 1.0),
+    **dict.fromkeys(("kWh", "kwh", "KWh", "KWH", "Kwh"), 1000.0),
+}
 
 MOST_WH: Final = 1e15
 """Beyond it nothing was measured; NaN and infinity are beyond it, too."""
@@ -85,38 +103,85 @@ def register_readings(meter_value: Sequence[JSON], received_at: datetime) -> lis
     return sorted(found, key=lambda each: each.at or received_at)
 
 
-def newest_registers(meter_value: Sequence[JSON]) -> tuple[tuple[str, float], ...]:
-    """The highest total import register of a message for each location, in Wh: of several moments the newest one.
+def newest_registers(
+    meter_value: Sequence[JSON], now: datetime | None = None
+) -> tuple[tuple[tuple[str, float], ...], bool]:
+    """The energy registers of a message's newest moment in Wh, and whether they contradict those of its older ones.
 
-    For every message, so it calls next to nothing. Registers by phase, of a transaction's begin, signed ones and what
-    can't be read are passed over.
+    Each by its place, that of a phase apart from the total; where a moment has several, the highest; exports by their
+    magnitude, as some count them below 0. For every message, so it calls next to nothing. Registers of a transaction's
+    begin, signed ones and what can't be read are passed over. ``now`` as for ``read_time``.
     """
+    if len(meter_value) == 1:
+        return tuple(_highest({}, meter_value[0]).items()), False
     if len(meter_value) > MAX_MOMENTS:
         meter_value = thinned(meter_value)
-    highest: dict[str, float] = {}
+    moments: dict[datetime | None, dict[str, float]] = {}
     for element in meter_value:
+        raw = element.get("timestamp") if type(element) is dict else None
+        at = read_time(raw, now).trusted if type(raw) is str else None
+        _highest(moments.setdefault(at, {}), element)
+    undated = moments.pop(None, {})  # of no moment: before or after the others, as it may be
+    newest: dict[str, tuple[float, datetime]] = {}
+    contradict = False
+    for at in sorted(each for each in moments if each is not None):
+        for place, wh in moments[at].items():
+            if place in newest:
+                contradict = contradict or not follows(wh, at, *newest[place])
+            newest[place] = (wh, at)
+    found = {place: wh for place, (wh, _) in newest.items()}
+    for place, wh in undated.items():
+        found[place] = max(wh, found.get(place, wh))
+    return tuple(found.items()), contradict
+
+
+def _highest(highest: dict[str, float], element: JSON) -> dict[str, float]:
+    """Adds the registers of one element of meter values to those of its moment."""
+    try:
+        sampled: Any = element["sampledValue"]
+    except (KeyError, TypeError, IndexError):
+        return highest
+    if sampled.__class__ is not list:
+        return highest
+    for sent in sampled[:MAX_SAMPLES]:
+        if sent.__class__ is not dict:
+            continue
+        export = False
+        if "measurand" in sent and sent["measurand"] not in _REGISTER:
+            if sent["measurand"] != _EXPORT_REGISTER:
+                continue
+            export = True
+        if "context" in sent and sent["context"] == "Transaction.Begin":
+            continue
+        if "format" in sent and sent["format"] == "SignedData":
+            continue
         try:
-            sampled: Any = element["sampledValue"]
-        except (KeyError, TypeError, IndexError):
+            factor = _FACTORS[sent["unit"]] if "unit" in sent else 1.0
+            wh = float(sent["value"]) * factor
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
-        if sampled.__class__ is not list:
-            continue
-        for sent in sampled[:MAX_SAMPLES]:
-            if sent.__class__ is not dict or ("measurand" in sent and sent["measurand"] not in _REGISTER):
-                continue
-            if sent.get("phase") or ("context" in sent and sent["context"] == "Transaction.Begin"):
-                continue
-            if "format" in sent and sent["format"] == "SignedData":
-                continue
-            try:
-                factor = _FACTORS[sent["unit"]] if "unit" in sent else 1.0
-                wh = float(sent["value"]) * factor
-            except (KeyError, TypeError, ValueError, OverflowError):
-                continue
-            place = sent["location"] if "location" in sent and sent["location"].__class__ is str else "Outlet"
-            if -MOST_WH < wh < MOST_WH and (place not in highest or wh > highest[place]):
-                highest[place] = wh
-    return tuple(highest.items()) if highest else ()
+        place = sent["location"] if "location" in sent and sent["location"].__class__ is str else "Outlet"
+        if "phase" in sent and sent["phase"] and sent["phase"].__class__ is str:
+            place = f"{place} {sent['phase']}"
+        if export:
+            place, wh = f"{place} export", abs(wh)
+        if -MOST_WH < wh < MOST_WH and (place not in highest or wh > highest[place]):
+            highest[place] = wh
+    return highest
+
+
+def follows(wh: float, at: datetime | None, before: float, then: datetime | None) -> bool:
+    """Whether a register can read ``wh`` after it read ``before``: not lower, nor higher than a charge point gives."""
+    if wh < before - JITTER:
+        return False
+    return wh - before <= LEAST_JUMP_WH or _possible(Decimal(wh - before), then, at)
+
+
+def begins_anew(start: int, before: int) -> bool:
+    """Whether a transaction's start contradicts its connector's register before (Wh; OCPP.md E12, E18). A register of
+    the session begins at 0 with each, and one in whole kWh loses what is less than one."""
+    slack = WHOLE_KWH - 1 if start % WHOLE_KWH == 0 else TOLERANCE_WH
+    return TOLERANCE_WH < start < before - slack
 
 
 def contradicts(
@@ -132,19 +197,27 @@ def contradicts(
         inside.sort(key=_moment)  # a queue may bring older ones later
     if not inside:
         return False
-    first, last = inside[0], inside[-1]
     if any(later.wh < earlier.wh - JITTER for earlier, later in pairwise(inside)):
         return True  # reset or swapped on the way (E16)
-    base = Decimal(start)
-    if first.wh < base and last.wh < base:
-        base = Decimal(0)  # samples of the session alone, beside lifetime registers (E15)
-    energy = Decimal(stop - start)
-    sampled = last.wh - base
-    if sampled > energy + max(TOLERANCE_WH, abs(sampled) * TOLERANCE_SHARE):
+    base, coarse = Decimal(start), _in_whole_kwh(start, stop, inside)
+    apart = inside[-1].wh < base - max(
+        TOLERANCE_WH, coarse
+    )  # samples of the session alone, beside lifetime registers (E15)
+    if apart:
+        base = Decimal(0)
+    energy, sampled = Decimal(stop - start), inside[-1].wh - base
+    if sampled > energy + max(TOLERANCE_WH, coarse, abs(sampled) * TOLERANCE_SHARE):
         return True  # the stop's register did not move with the samples
-    if not _possible(energy - sampled, last.at, stopped):
-        return True
-    return not _possible(first.wh - base, started, first.at) or _sudden(first.wh - base, started, inside)
+    told = [RegisterReading(base, started), *inside, RegisterReading(base + energy, stopped)]
+    if any(not _possible(later.wh - earlier.wh, earlier.at, later.at) for earlier, later in pairwise(told)):
+        return True  # more than a charge point gives in that time (E15b)
+    return _sudden(told, apart)
+
+
+def _in_whole_kwh(start: int, stop: int, readings: Sequence[RegisterReading]) -> Decimal:
+    """By how much registers at either end and samples may differ because one of them counts in whole kWh; else 0."""
+    whole = all(each.wh % WHOLE_KWH == 0 for each in readings) or (start % WHOLE_KWH == 0 == stop % WHOLE_KWH)
+    return WHOLE_KWH if whole else Decimal(0)
 
 
 def _moment(reading: RegisterReading) -> datetime:
@@ -159,19 +232,30 @@ def _possible(wh: Decimal, begin: datetime | None, end: datetime | None) -> bool
     return wh <= MAX_POWER * _hours(end - begin)
 
 
-def _sudden(wh: Decimal, started: datetime | None, readings: Sequence[RegisterReading]) -> bool:
-    """Whether the energy before the first sample came many times faster than any after it (E15b)."""
-    if started is None or len(readings) < 2:
-        return False
-    rates = [
-        (later.wh - earlier.wh) / _hours(later.at - earlier.at)
-        for earlier, later in pairwise(readings)
+def _sudden(told: Sequence[RegisterReading], apart: bool) -> bool:
+    """Whether one step of a session's registers, from its start to its stop, brought much, many times faster than any
+    other (E15b). ``apart``: the one at the stop is of another register than the samples.
+
+    A step on the way that takes longer than all others together is no ground: of a long session only the samples at
+    either end are looked at.
+    """
+    steps = [
+        (later.wh - earlier.wh, _hours(later.at - earlier.at))
+        for earlier, later in pairwise(told)
         if earlier.at is not None and later.at is not None
     ]
-    first = readings[0].at
-    if not rates or first is None:
+    if len(steps) < 2:
         return False
-    return wh / _hours(first - started) > max(Decimal(LEAST_SUDDEN_W), SUDDEN * max(rates))
+    rates = [wh / hours for wh, hours in steps]
+    fastest = max(range(len(steps)), key=rates.__getitem__)
+    wh, hours = steps[fastest]
+    at_stop = fastest == len(steps) - 1
+    if wh < (LEAST_SUDDEN_APART_WH if apart and at_stop else LEAST_SUDDEN_WH):
+        return False
+    if fastest > 0 and not at_stop and hours > sum((each for _, each in steps), -hours):
+        return False
+    rest = max(rate for index, rate in enumerate(rates) if index != fastest)
+    return rates[fastest] > max(Decimal(LEAST_SUDDEN_W), SUDDEN * rest)
 
 
 def _hours(span: timedelta) -> Decimal:

@@ -74,6 +74,9 @@ class ChargePointState:
     registers: dict[tuple[int, int, str], tuple[float, datetime | None]] = field(factory=dict)
     """The last import register (Wh) of each connector and location since this connection and its last transaction
     began, with its time: at most MAX_REGISTERS."""
+    last_stops: dict[ConnectorAddress, tuple[int, datetime | None]] = field(factory=dict)
+    """The register (Wh) of each connector's last stop since this connection and the last Boot on it began, with its
+    time: at most MAX_LAST_STOPS. A stop that was flagged leaves none."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
 
@@ -107,6 +110,19 @@ MAX_FOREIGN = 64
 
 MAX_REGISTERS = 512
 """Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
+
+MAX_LAST_STOPS = 64
+"""Connectors whose last stop is remembered: as many as have open transactions at once."""
+
+
+def _remember_stop(state: ChargePointState, event: NewEvent, body: e.TransactionStopped) -> None:
+    known, at = state.last_stops, event.reported_at
+    if body.connector in known and is_older(at, known[body.connector][1]):
+        return
+    if Flag.METER_IMPLAUSIBLE in event.flags:
+        known.pop(body.connector, None)
+    elif body.connector in known or len(known) < MAX_LAST_STOPS:
+        known[body.connector] = (body.meter_stop, at)
 
 
 def _remember_registers(state: ChargePointState, event: NewEvent, connector: ConnectorAddress) -> None:
@@ -152,6 +168,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
         case e.ChargePointBooted():
             state.boot = body.boot
             state.booted = True
+            state.last_stops.clear()  # another unit, or another meter, begins anew
             state.booted_at = event.received_at
             state.boot_answer = body.registration
             state.local_list_version = None  # its firmware, or its configuration, may be another one now
@@ -171,11 +188,20 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
             state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
             _remember_start(state, event.cause, body.transaction_id)
             _forget_registers(state, body.connector)
+            if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
+                # It ran backwards, so it is none of the session's own, and what is sampled goes on from it.
+                state.registers[(body.connector.evse, body.connector.connector, "Outlet")] = (
+                    body.meter_start,
+                    event.reported_at,
+                )
         case e.TransactionStaleChanged():
             changed = state.open_transactions.get(body.transaction_id)
             if changed is not None:
                 state.open_transactions[body.transaction_id] = stale_record(event, body, changed)
-        case e.TransactionStopped() | e.TransactionLost() | e.TransactionClosed():
+        case e.TransactionStopped():
+            state.open_transactions.pop(body.transaction_id, None)
+            _remember_stop(state, event, body)
+        case e.TransactionLost() | e.TransactionClosed():
             state.open_transactions.pop(body.transaction_id, None)
         case e.ReservationMade():
             known = state.connectors.get(body.connector)

@@ -311,6 +311,70 @@ def test_direct_current_is_current_times_voltage():
     assert power(sample("16", CURRENT), sample("400", VOLTAGE, "L1-L2")) == (round(16 * 400 / 3**0.5, 3), True)
 
 
+@pytest.mark.parametrize(
+    "sampled",
+    [
+        [*currents(37.3), *voltages(587.2, names=("L1",))],
+        [*currents(37.3), *voltages(587.2)],
+        [*currents(37.3, names=("L1-N",)), *voltages(587.2, 0, 0)],
+        [*currents(37.3, 0, 0.1), sample("587.2", VOLTAGE)],
+        [sample("37.3", CURRENT), *voltages(587.2, names=("L1",))],
+        [sample("37.3", CURRENT), sample("0", CURRENT, "N"), sample("587.2", VOLTAGE)],
+        [sample("37.3", CURRENT), sample("587.2", VOLTAGE), sample("0.4", VOLTAGE, "N")],
+        [sample("37.3", CURRENT), sample("587.2", VOLTAGE), *voltages(230, 230, 230)],
+        [
+            sample("37.3", CURRENT),
+            sample("587.2", VOLTAGE),
+            *voltages(400, 400, 400, names=("L1-L2", "L2-L3", "L3-L1")),
+        ],
+    ],
+    ids=["L1", "L1-N", "idle lines", "idle currents", "one label", "current of N", "voltage of N", "mains", "mains LL"],
+)
+def test_direct_current_is_known_under_other_names_and_beside_the_mains(sampled):
+    """E5: one phase alone has no line-to-line voltage, and the mains' voltage is not the vehicle's."""
+    assert power(*sampled) == (21902.56, True)
+
+
+def test_a_line_to_line_voltage_of_the_mains_is_no_direct_current():
+    """E4: it agrees with the phases' own, or there are several."""
+    mains = [sample("400", VOLTAGE), *voltages(230, 231, 232)]
+    assert power(sample("16", CURRENT), *mains)[0] == pytest.approx(16 * 231, rel=0.01)
+    assert power(*currents(16, 0, 0), *voltages(400, 400, 400, names=("L1", "L2", "L3")))[0] == pytest.approx(
+        3695, rel=0.01
+    )
+    assert power(*currents(16, 16, 16), sample("400", VOLTAGE))[0] == pytest.approx(11085, rel=0.01)
+
+
+def moved(sent, **where):
+    return {**sent, **where}
+
+
+@pytest.mark.parametrize("where", [{"context": "Sample.Clock"}, {"context": "Transaction.End"}, {"context": "Other"}])
+def test_phases_of_one_moment_and_place_are_put_together_across_contexts(where):
+    """A part of the phases is never the whole: currents and voltages, powers, registers."""
+    amps, volts = currents(10, 10, 10), voltages(230, 230, 230)
+    assert power(moved(amps[0], **where), *amps[1:], moved(volts[0], **where), *volts[1:])[0] == 6900
+    assert power(moved(amps[0], **where), *amps[1:], *volts)[0] == 6900
+    assert power(moved(amps[0], **where), *amps[1:], *volts[:2], moved(volts[2], **where))[0] == 6900
+    watts = [sample("1000", POWER, name) for name in ("L1", "L2", "L3")]
+    assert power(moved(watts[0], **where), *watts[1:]) == (3000, False)
+    assert power(moved(sample("3000", POWER), **where), watts[0]) == (3000, False)
+    registers = [sample("5", phase=name) for name in ("L1", "L2", "L3")]
+    assert register_wh(read(moved(registers[0], **where), *registers[1:])) == 15
+    assert register_wh(read(moved(sample("15"), **where), registers[0])) == 15
+    # What both contexts have is taken once, and what is told in whole is not put together.
+    assert power(*amps, *volts, *(moved(each, **where) for each in (*amps, *volts)))[0] == 6900
+
+
+def test_phases_of_several_places_are_put_together_only_where_no_place_has_both():
+    """Currents of one place and voltages of another, either of them spread over contexts."""
+    amps, volts = currents(10, 10, 10), [moved(each, location="Inlet") for each in voltages(230, 230, 230)]
+    spread = [moved(amps[0], context="Sample.Clock"), *amps[1:], moved(volts[0], context="Other"), *volts[1:]]
+    assert power(*spread) == (6900, True)
+    elsewhere = [moved(each, location="Inlet") for each in amps[1:]]
+    assert power(amps[0], voltages(230)[0], *elsewhere, *volts) == (2300, False)
+
+
 def test_the_sign_of_a_power_factor_is_no_direction():
     """It tells leading from lagging; some chargers tell it in percent, and what is no factor is none."""
     three = [*currents(16, 16, 16), *voltages(241.87, 242.29, 241.5)]

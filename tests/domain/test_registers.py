@@ -37,6 +37,14 @@ def rising(*points: tuple[float, float]) -> list[RegisterReading]:
         (1000, 9000, [(10, 2000), (20, 1500)]),
         (500_000, 500_000, [(10, 1000), (50, 5000)]),
         (1000, 900_000, [(10, 2000), (119, 6000)]),
+        (0, 452_300, [(0, 0), (20, 450_000)]),
+        (0, 452_300, [(60, 0), (90, 450_000)]),
+        (0, 450_100, [(60, 0), (118, 450_000)]),
+        (0, 48_000, [(30, 0), (31, 45_000), (60, 46_000)]),
+        (0, 452_300, [(10, 1000), (20, 2000), (30, 3000), (90, 452_000)]),
+        (1000, 450_000, [(20, 3000), (60, 6000)]),
+        (100_000, 150_000, [(40, 500), (80, 2500), (115, 5000)]),
+        (0, 452_300, [(60, 450_000)]),
     ],
     ids=[
         "lifetime",
@@ -47,6 +55,14 @@ def rising(*points: tuple[float, float]) -> list[RegisterReading]:
         "backwards",
         "relative, stuck",
         "jump at the end",
+        "lifetime in the second sample",
+        "lifetime after an hour of 0",
+        "lifetime just before the stop",
+        "jump within a minute",
+        "jump among steady samples",
+        "jump at the end that a fast charger could give",
+        "a stop beyond samples of the session alone",
+        "lifetime in the only sample",
     ],
 )
 def test_a_meter_that_contradicts_itself_is_found(start, stop, points):
@@ -67,6 +83,15 @@ def test_a_meter_that_contradicts_itself_is_found(start, stop, points):
         (1000, 21_000, [(60, 20_000), (110, 20_900)]),
         (1000, 6000, [(10, 2000), (119, 5900), (500, 9000)]),
         (0, 7360, [(60, 7360), (120, 7360)]),
+        (0, 75_000, [(30, 75_000), (60, 75_000), (90, 75_000)]),
+        (0, 60_000, [(30, 0), (60, 0), (90, 60_000), (119, 60_000)]),
+        (400_000, 990_000, [(1, 408_000), (60, 890_000), (110, 989_000)]),
+        (400_000, 700_000, [(1, 400_000), (2, 400_000), (3, 400_000), (115, 700_000), (116, 700_000)]),
+        (1_000_499, 1_000_900, [(10, 1_000_000), (110, 1_000_000)]),
+        (1_000_499, 1_005_600, [(10, 1_001_000), (110, 1_006_000)]),
+        (1_000_000, 1_005_000, [(10, 1_000_950), (119, 1_005_890)]),
+        (1000, 1000, [(10, 999), (110, 1000)]),
+        (0, 7360, [(60, 4000), (60, 4000), (60, 4000)]),
     ],
     ids=[
         "plain",
@@ -79,6 +104,15 @@ def test_a_meter_that_contradicts_itself_is_found(start, stop, points):
         "slows down",
         "a sample after it",
         "full early",
+        "a fast charger, full early",
+        "a fast charger that waits, full early",
+        "500 kW, slows down",
+        "a bus that waits, of which only the edges are known",
+        "samples in whole kWh, rounded down",
+        "samples in whole kWh, rounded up",
+        "start and stop in whole kWh",
+        "a register that jitters",
+        "samples of one moment",
     ],
 )
 def test_a_meter_that_only_looks_odd_is_left_alone(start, stop, points):
@@ -110,12 +144,32 @@ def test_any_steady_life_agrees_with_itself(start, steps):
     assert not contradicts(start, at(0), wh, at(len(steps)), rising(*points))
 
 
+@given(
+    most=st.sampled_from([1_400, 3_700, 11_000, 22_000, 50_000, 150_000, 350_000, 500_000]),
+    shares=st.lists(st.integers(0, 100), min_size=1, max_size=40),
+    interval=st.sampled_from([0.1, 0.5, 1, 2, 5]),
+    start=st.sampled_from([0, 7, 450_000, 12_345_678]),
+    counts=st.sampled_from(["exactly", "in kWh", "of the session"]),
+    shuffled=st.randoms(use_true_random=False),
+)
+def test_any_honest_session_agrees_with_itself(most, shares, interval, start, counts, shuffled):
+    """From a domestic socket to 500 kW, whatever the car takes of it, sampled at any interval, late by seconds and out
+    of order, by a register that counts in Wh, in whole kWh, or the session alone."""
+    points, wh = [], float(start)
+    for number, share in enumerate(shares, 1):
+        wh += most * share / 100 * interval / 60
+        shown = wh // 1000 * 1000 if counts == "in kWh" else wh - start if counts == "of the session" else wh
+        points.append((number * interval + shuffled.random() * min(interval, 0.5), round(shown)))
+    shuffled.shuffle(points)
+    assert not contradicts(start, at(0), round(wh), at(len(shares) * interval + 0.2), rising(*points))
+
+
 def element(minutes: float, *sampled: dict) -> dict:
     return {"timestamp": at(minutes).isoformat(), "sampledValue": list(sampled)}
 
 
 def test_the_newest_register_of_a_message_is_found_by_location():
-    """Those by phase, of a begin, signed ones and what can't be read are passed over."""
+    """One of a phase apart; those of a begin, signed ones and what can't be read are passed over."""
     values = [
         element(2, {"value": "1100"}, {"value": "7", "measurand": "Power.Active.Import"}),
         element(1, {"value": "1.05", "unit": "kWh"}, {"value": "9", "location": "Inlet"}),
@@ -125,7 +179,41 @@ def test_the_newest_register_of_a_message_is_found_by_location():
         {"sampledValue": 7},
         {},
     ]
-    assert dict(newest_registers(values)) == {"Outlet": 1100.0, "Inlet": 9.0}
+    assert newest_registers(values, at(9)) == (
+        (("Outlet", 1100.0), ("Inlet", 9.0), ("Outlet L1", 5000.0)),
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "sampled",
+    [{}, {"phase": "L2"}, {"measurand": "Energy.Active.Export.Register"}, {"location": "Inlet", "unit": "kWh"}],
+    ids=["total", "phase", "export", "place"],
+)
+def test_moments_of_one_message_contradict_each_other(sampled):
+    """Whichever of them is sent first: what falls, and what rises by more than a charge point gives."""
+    for earlier, later, contradict in [(5000, 4000, True), (4000, 5000, False), (0, 450_000, True)]:
+        factor = 1000 if "unit" in sampled else 1
+        values = [element(minute, {"value": str(wh / factor), **sampled}) for minute, wh in ((0, earlier), (2, later))]
+        for sent in (values, values[::-1]):
+            ((_, wh),), found = newest_registers(sent, at(5))
+            assert (wh, found) == (later, contradict)
+
+
+def test_registers_of_one_moment_or_of_none_are_not_held_against_each_other():
+    """Nothing says which of them came first: the highest is taken."""
+    for time in (at(1).isoformat(), "", "1970-01-01T00:00:00Z"):
+        values = [{"timestamp": time, "sampledValue": [{"value": wh}]} for wh in ("5000", "4000")]
+        assert newest_registers(values, at(5)) == ((("Outlet", 5000.0),), False)
+
+
+def test_exports_that_are_counted_below_0_do_not_run_backwards():
+    """Their magnitude rises."""
+    values = [
+        element(minute, {"value": wh, "measurand": "Energy.Active.Export.Register"})
+        for minute, wh in ((0, "-1000"), (9, "-3000"))
+    ]
+    assert newest_registers(values, at(10)) == ((("Outlet export", 3000.0),), False)
 
 
 def test_registers_are_read_moment_by_moment():

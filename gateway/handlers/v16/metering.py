@@ -9,7 +9,7 @@ from gateway.domain.decision import Context, Decision, Facts, Request, Transacti
 from gateway.domain.events import MeterValuesReported, TransactionForeign
 from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
-from gateway.domain.registers import JITTER, newest_registers
+from gateway.domain.registers import follows, newest_registers
 from gateway.domain.state import MAX_FOREIGN, ChargePointState, is_older
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
@@ -51,8 +51,8 @@ def decide_meter_values(state: ChargePointState, request: Request, facts: Facts,
     flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
-    registers = newest_registers(values)
-    if registers and _implausible(state, connector, registers, time):
+    registers, contradict = newest_registers(values, context.now)
+    if contradict or (registers and _implausible(state, connector, registers, time)):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     body = MeterValuesReported(
         connector,
@@ -86,14 +86,15 @@ def _implausible(
     registers: tuple[tuple[str, float], ...],
     time: ReportedTime,
 ) -> bool:
-    """Whether an import register is negative, or lower than it was before on this connector (OCPP.md E12, E16)."""
+    """Whether a register is negative, or does not follow on what it was before on this connector (OCPP.md E12, E15b,
+    E16)."""
     for location, wh in registers:
         if wh < 0:
             return True
         key = (connector.evse, connector.connector, location)
         if key in state.registers:
             before, then = state.registers[key]
-            if wh < before - JITTER and not is_older(time.trusted, then):
+            if not is_older(time.trusted, then) and not follows(wh, time.trusted, before, then):
                 return True
     return False
 

@@ -10,9 +10,9 @@ from gateway.domain.decision import Authorization, Context, Decision, Facts, IdT
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
-from gateway.domain.registers import MAX_POWER, SLACK, contradicts, register_readings
+from gateway.domain.registers import MAX_POWER, SLACK, begins_anew, contradicts, register_readings
 from gateway.domain.reservations import used
-from gateway.domain.state import ChargePointState
+from gateway.domain.state import ChargePointState, is_older
 from gateway.domain.times import ReportedTime, read_time
 from gateway.domain.transactions import folded, is_retry, start_key
 from gateway.domain.values import JSON, ConnectorAddress, Flag
@@ -59,7 +59,8 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
     single = authorization.status == ACCEPTED and not authorization.allow_concurrent
     status = CONCURRENT if single and facts.tag_in_use else authorization.status
     flags = doubts_of(state, connector)
-    if payload.meter_start < 0 or "missing-register" in request.deviations:
+    missing = payload.meter_start < 0 or "missing-register" in request.deviations
+    if missing or _runs_backwards(state, connector, payload.meter_start, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     started = TransactionStarted(
         transaction_id=context.new_transaction_id,
@@ -85,6 +86,15 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
     # Accepted on the ground that the tag is free: it must still be when this is committed.
     guards = (IdTagFree(payload.id_tag, connector),) if single and status == ACCEPTED else ()
     return Decision(_start_reply(facts.number, authorization, status), events, guards)
+
+
+def _runs_backwards(state: ChargePointState, connector: ConnectorAddress, meter_start: int, time: ReportedTime) -> bool:
+    """Whether a start's register is lower than the last stop's on its connector (OCPP.md E18), which came on this
+    connection and after the last Boot: another unit's, or another meter's, begins anew."""
+    if connector not in state.last_stops:
+        return False
+    before, then = state.last_stops[connector]
+    return begins_anew(meter_start, before) and not is_older(time.trusted, then)
 
 
 def _key(payload: call.StartTransaction) -> str:
@@ -190,6 +200,7 @@ def _stopped(
     energy = _energy(transaction, request, started, time)
     if (
         energy is None
+        or Flag.METER_IMPLAUSIBLE in transaction.flags
         or _told_at_its_end(transaction, energy, started, time)
         or _contradicted(transaction, request, facts, context, started, time)
     ):
@@ -223,8 +234,8 @@ def _energy(
     energy: int = payload.meter_stop - transaction.meter_start
     if energy < 0 or transaction.meter_start < 0 or "missing-register" in request.deviations:
         return None
-    if Flag.METER_IMPLAUSIBLE in transaction.flags:
-        return None
+    if Flag.METER_IMPLAUSIBLE in transaction.flags and transaction.meter_start == 0:
+        return None  # it had none; one that only ran backwards is no reason to change the energy
     if started is not None and time.trusted is not None:
         took = max(time.trusted - started, timedelta()) + SLACK
         if energy > MAX_POWER * took / timedelta(hours=1):

@@ -235,6 +235,107 @@ def test_a_register_that_runs_backwards_is_flagged():
     assert Flag.METER_IMPLAUSIBLE in reported(one, -5, 50).flags
 
 
+@pytest.mark.parametrize(
+    "registers",
+    [
+        lambda wh: [{"value": str(wh), "phase": name} for name in ("L1", "L2", "L3")],
+        lambda wh: [{"value": str(wh), "measurand": "Energy.Active.Export.Register"}],
+        lambda wh: [{"value": str(wh / 1000), "unit": "KWH"}],
+    ],
+    ids=["by phase", "export", "loosely spelled"],
+)
+def test_any_energy_register_that_runs_backwards_is_flagged(registers):
+    """By phase, and what is given back, too."""
+    one = charger()
+    for seconds, wh, flagged in ((10, 3000, False), (20, 3100, False), (15, 3050, False), (30, 1000, True)):
+        values = [{"timestamp": at(seconds), "sampledValue": registers(wh)}]
+        event = one.new_event("MeterValues", connectorId=1, meterValue=values)
+        assert (Flag.METER_IMPLAUSIBLE in event.flags) == flagged, wh
+
+
+def test_a_register_that_runs_backwards_within_one_message_is_flagged():
+    """The newest moment counts from then on."""
+    one = charger()
+    values = [
+        {"timestamp": at(seconds), "sampledValue": [{"value": wh}]} for seconds, wh in ((-100, "5000"), (0, "4000"))
+    ]
+    event = one.new_event("MeterValues", connectorId=1, meterValue=values)
+    assert Flag.METER_IMPLAUSIBLE in event.flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 4100, 10).flags
+
+
+def test_a_register_that_rises_by_more_than_a_charger_gives_is_flagged():
+    """45 kWh in a minute; in half an hour, or at a time that is not known, it may be."""
+    one = charger()
+    reported(one, 1000, -3600)
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 46_000, -1800).flags
+    assert Flag.METER_IMPLAUSIBLE in reported(one, 91_000, -1740).flags
+    assert Flag.METER_IMPLAUSIBLE not in reported(one, 91_100, -1680).flags
+
+
+def begun(one, meter, seconds):
+    """A start; its event."""
+    before = len(one.events)
+    number = one.start(meter=meter, time=at(seconds))
+    (event,) = one.events[before:]
+    return number, event
+
+
+def test_a_start_below_the_last_stop_of_its_connector_is_flagged():
+    """So is what is sampled below it, and its stop; the energy is what the registers say."""
+    one = charger()
+    one.stop(one.start(meter=1000, time=at(-3600)), 5000, at(-1800))
+    number, event = begun(one, 900, -600)
+    assert has(event, Flag.METER_IMPLAUSIBLE, Flag.LATE)
+    assert Flag.METER_IMPLAUSIBLE in reported(one, 800, -500, number).flags
+    (stop,) = one.stop(number, 1900, at(0))
+    assert Flag.METER_IMPLAUSIBLE in stop.flags
+    assert stop.body.energy == 1000
+    # A meter that was changed is no reason to flag every session from then on.
+    assert Flag.METER_IMPLAUSIBLE not in begun(one, 1900, 10)[1].flags
+
+
+@pytest.mark.parametrize("meter", [0, 7, 5000, 5001, 4950])
+def test_a_start_that_goes_on_or_begins_anew_is_left_alone(meter):
+    """A register of the session, and one that is read at another place."""
+    one = charger()
+    one.stop(one.start(meter=1000, time=at(-3600)), 5000, at(-1800))
+    assert Flag.METER_IMPLAUSIBLE not in begun(one, meter, 0)[1].flags
+
+
+def test_a_start_in_whole_kwh_after_an_exact_stop_is_left_alone():
+    """It loses less than one."""
+    one = charger()
+    one.stop(one.start(meter=1000, time=at(-3600)), 5600, at(-1800))
+    assert Flag.METER_IMPLAUSIBLE not in begun(one, 5000, 0)[1].flags
+
+
+@pytest.mark.parametrize("between", ["boot", "reconnect", "older", "other connector"])
+def test_a_start_is_held_against_no_other_meter_and_no_later_stop(between):
+    """After a Boot or a new connection it may be another unit; what was queued says nothing of the present."""
+    one = charger()
+    one.stop(one.start(meter=1000, time=at(-3600)), 5000, at(-1800))
+    if between == "boot":
+        one.call("BootNotification", chargePointVendor="V", chargePointModel="M")
+    if between == "reconnect":
+        one.reconnect()
+    before = len(one.events)
+    one.start(
+        connector=2 if between == "other connector" else 1, meter=900, time=at(-5000 if between == "older" else 0)
+    )
+    assert Flag.METER_IMPLAUSIBLE not in one.events[before].flags
+
+
+def test_a_late_stop_of_an_earlier_session_is_not_the_last_one():
+    """Stops come out of order."""
+    one = charger()
+    first = one.start(meter=1000, time=at(-3600))
+    second = one.start(meter=4000, time=at(-1800))
+    one.stop(second, 6000, at(-900))
+    one.stop(first, 4000, at(-1900))
+    assert Flag.METER_IMPLAUSIBLE in begun(one, 4500, 0)[1].flags
+
+
 def test_a_register_of_the_session_begins_anew_with_each():
     """E15: after a start it is compared with nothing that was before."""
     one = charger()
