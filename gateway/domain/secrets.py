@@ -2,13 +2,14 @@
 
 A name is read by its words, split at changes of case, digits and punctuation, never by parts of words: ``WifiPSK``
 and ``AdminPin`` name secrets, ``WebSocketPingInterval`` and ``GetConfigurationMaxKeys`` don't. Capitals before lower
-case are read both ways: ``FTPpassword`` as FTP and password, ``PINCode`` as PIN and Code. Names that run together in one
-case (``stationpassword``) are split where all of their parts are words of the vocabulary below. A name that
-ends in a word like ``Length`` or ``Interval`` is about a secret and holds none.
+case are read both ways: ``FTPpassword`` as FTP and password, ``PINCode`` as PIN and Code. Names that run together in
+one case (``stationpassword``) are split where all of their parts are words of the vocabulary below. A name that ends
+in a word like ``Length`` or ``Interval`` is about a secret and holds none.
 
 Hidden are the values of such names, wherever they stand: beside a field whose text is such a name, after it in a list,
-as a field of JSON, in texts that hold JSON, in ``name=value`` and its like, between XML's tags; and what URLs carry besides the place: passwords, queries (a signed URL's
-query is a password), fragments, and parameters with such names. When in doubt, more is hidden than has to be.
+as a field of JSON, in texts that hold JSON, in ``name=value`` and its like, between XML's tags; and what URLs carry
+besides the place: passwords, queries (a signed URL's query is a password), fragments, and parameters with such names.
+When in doubt, more is hidden than has to be.
 
 Pure, and linear in what it is given; callers bound that.
 """
@@ -80,8 +81,8 @@ _COMPANIONS: Final = _set("""
     api access shared pre authorization authorisation encryption signing id tag through max min length enabled interval
     get set configuration change local remote charge point charger box evse central system url
     hotspot modem gsm gprs lte ssh smtp snmp screen display hmi support dealer gui softap technician operator owner
-    guest factory code pairing unlock security device tls ssl rfid mifare desfire bluetooth ble cloud backend community hash
-    string
+    guest factory code pairing unlock security device tls ssl rfid mifare desfire bluetooth ble cloud backend community
+    hash string
 """)
 """With the words above, the vocabulary by which a name without boundaries is split."""
 
@@ -354,8 +355,8 @@ def written(value: Any) -> str:
 _STEMS: Final = (
     *_set("""
         pass kenn pwd pw psk pin puk secret token credential key authorisation authorization sig pswd wachtwoord
-        contrase senha heslo salasana otp jwt cookie bearer basic community string access unlock security installer service
-        pairing shared
+        contrase senha heslo salasana otp jwt cookie bearer basic community string access unlock security installer
+        service pairing shared
     """),
     "\\u00",
 )

@@ -48,9 +48,9 @@ EVSEtoken AUTHkey HTTPpass FTPpwd GUIpassword PINcode PASSWORDwifi WiFipassword 
 X-Goog-Signature X-Ms-Signature SharedAccessSignature X-Oss-Signature WiFiKey PINCODE pincode TLSKey SSLKey VPNKey
 SSHKey WireGuardKey HotspotKey WifiAPKey DeviceKey SignKey EncKey DecryptKey MacKey RFIDKey MifareKey MifareKeyA
 DESFireKey DesfireKey PairingKey AccessCode UnlockCode SecurityCode InstallerCode ServiceCode PairingCode OTP JWT Bearer
-BasicAuth HttpBasicAuth Cookie SessionCookie SNMPCommunity SnmpReadCommunity ConnectionString pswd passw wachtwoord MotDePasse
-hotspotpassword modempin gsmpin sshpass smtppassword gprspass supportpassword dealerpin screenpassword guipassword
-softappassword technicianpin accesscode tlskey SSHkey
+BasicAuth HttpBasicAuth Cookie SessionCookie SNMPCommunity SnmpReadCommunity ConnectionString pswd passw wachtwoord
+MotDePasse hotspotpassword modempin gsmpin sshpass smtppassword gprspass supportpassword dealerpin screenpassword
+guipassword softappassword technicianpin accesscode tlskey SSHkey
 """)
 
 READABLE = listed("""
