@@ -6,7 +6,7 @@ WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 RUN /opt/gateway/bin/pip install --require-hashes --only-binary :all: --requirement requirements.lock \
  && pip install --require-hashes --only-binary :all: --requirement requirements-build.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY gateway ./gateway
 # The project alone, with the locked setuptools: nothing is resolved here, so nothing comes in without a hash.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

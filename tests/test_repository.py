@@ -133,6 +133,29 @@ def test_the_locks_agree():
         assert locked(ROOT / name).items() <= everything.items()
 
 
+def test_the_image_is_built_with_the_files_that_the_metadata_names():
+    """Without its readme or license file the project can't be built: the Dockerfile copies them in."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {project["readme"], *project["license-files"]}
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.search(r"^COPY (pyproject\.toml.*) \./$", dockerfile, re.MULTILINE)
+    assert copied is not None
+    assert named <= set(copied[1].split())
+    context = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {f"!{name}" for name in named} <= set(context)
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_license_is_the_one_that_the_metadata_names():
+    """Apache-2.0, with all of its text: from the title to the end of its terms and the notice of its appendix."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert project["license"] == "Apache-2.0"
+    assert re.match(r"\s+Apache License\s+Version 2\.0, January 2004\n", text)
+    assert [int(each) for each in re.findall(r"^   (\d)\. ", text, re.MULTILINE)] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert text.endswith("limitations under the License.\n")
+
+
 def test_the_npm_lock_has_digests_and_no_download_addresses():
     """npm can verify every package it installs; the lock pins what package.json asks for, exactly."""
     lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
