@@ -85,16 +85,21 @@ test-pythons: setup peers valgrind ## Run the tests on the lowest supported Pyth
 	@$(BIN)/python scripts/pythons.py $(ARGS)
 
 .PHONY: lint
-lint: setup peers ## Check the code (ruff, mypy strict) and the protos (buf)
+lint: setup peers ## Check the code (ruff, mypy strict), the spelling (codespell) and the protos (buf)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/codespell
 ifneq ($(NPM),)
 	@node_modules/.bin/buf lint
 	@node_modules/.bin/buf format --diff --exit-code
 else
 	@echo "npm was not found: the protos were not checked"
 endif
+
+.PHONY: hooks
+hooks: setup ## Have git check each commit: code, spelling, types, and the commit message
+	@$(BIN)/pre-commit install
 
 .PHONY: format
 format: setup peers ## Put code and protos into the project's format
