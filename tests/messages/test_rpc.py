@@ -133,7 +133,7 @@ def test_a_truncated_answer_is_known_by_its_head():
 
 
 def test_a_truncated_call_is_answered_with_a_generic_error():
-    """A4: an unparseable frame where an id was recoverable."""
+    """A4: a frame that is no JSON, where an id was recoverable."""
     read = parse(b'[2,"abc-1","Heartbeat",{')
     assert isinstance(read, Malformed)
     assert (read.kind, read.message_id, read.answerable, read.code) == (CALL, "abc-1", True, "GenericError")
