@@ -130,6 +130,29 @@ def test_the_example_file_loads_and_gives_the_defaults(read, tmp_path):
     )
 
 
+def test_a_table_that_is_off_in_the_example_is_complete(read):
+    """Without its comment signs it loads: the keys that have no default are there with an example."""
+    lines = render_example().splitlines()
+    at = lines.index("# [[quirks]]")
+    table = [line.removeprefix("# ") for line in lines[at : lines.index("", at)]]
+    assert [line for line in table if " = " in line and line[0].islower()] == [
+        'vendor = "Wall Box Chargers"',
+        "ready_after_silence_seconds = 30",
+        'model = "*"',
+        'firmware = "*"',
+    ]
+    given = "\n".join(line for line in table if line[0] == "[" or " = " in line)
+    (quirk,) = read(given + "\n").quirks
+    assert (quirk.vendor, quirk.ready_after_silence_seconds) == ("Wall Box Chargers", 30.0)
+
+
+def test_a_profile_says_what_its_make_needs(complaint):
+    """A table without it would undo the built-in profile of its make unsaid."""
+    assert "quirks[0].ready_after_silence_seconds: missing; expected a number of seconds from 0 to 3600" in complaint(
+        '[[quirks]]\nvendor = "Wall Box Chargers"'
+    )
+
+
 # --- bad files ------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,10 @@
 """Profiles of makes: which one fits, and which one counts."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain.events import BootInformation
 from gateway.domain.quirks import BUILT_IN, NEVER_BOOTED_SECONDS, Quirk, ready_after_silence
@@ -18,11 +22,29 @@ OTHER = BootInformation("Acme", "One", firmware_version="1.0")
         (Quirk("Wall Box Chargers", "CPB1*"), False),
         (Quirk("Wall Box Chargers", firmware="5.*"), False),
         (Quirk("Wall"), False),
+        (Quirk("*ers"), True),
+        (Quirk("*Box*Ch*"), True),
+        (Quirk("*Box*Ch*x"), False),
+        (Quirk("Wall Box Chargers*Chargers"), False),
+        (Quirk("Wall Box Charger?"), False),
+        (Quirk("Wall Box Charger[s]"), False),
     ],
 )
 def test_a_profile_fits_by_vendor_model_and_firmware(quirk, fits):
     """As the charger names them, without regard to case; * stands for any text."""
     assert quirk.fits(WALLBOX) == fits
+
+
+@given(pattern=st.text("aB*", max_size=8), said=st.text("Ab", max_size=12))
+def test_a_star_stands_for_any_text_wherever_it_is(pattern, said):
+    """As a regular expression would have it, without its costs."""
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), said, re.IGNORECASE | re.DOTALL)
+    assert Quirk(pattern).fits(BootInformation(said, "")) == (expected is not None)
+
+
+def test_no_other_character_is_special():
+    """Makes put brackets and question marks into their names."""
+    assert Quirk("X [EU]?").fits(BootInformation("x [eu]?", "One"))
 
 
 def test_only_makes_that_need_it_are_left_alone_for_longer():

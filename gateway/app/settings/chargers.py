@@ -323,20 +323,21 @@ class BootConfigurationSetting:
 @frozen
 class QuirkSettings:
     """What chargers of one make need. A table for a vendor, a model or a firmware, as the charger names them when it
-    boots, without regard to case; * stands for any text. Of several that fit, the last one counts; the built-in ones
-    (gateway/domain/quirks.py) count only where none of these fits."""
+    boots, without regard to case; * stands for any text. Of several that fit, the last one counts; the built-in one
+    (30 seconds for Wall Box Chargers) counts only where none of these fits."""
 
-    vendor: str = field(metadata=about("The vendor, e.g. Wall Box Chargers.", text(255)))
-    model: str = field(default="*", metadata=about("The model.", text(255)))
-    firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
+    vendor: str = field(metadata=about("The vendor.", text(255), example="Wall Box Chargers"))
     ready_after_silence_seconds: float = field(
-        default=2.0,
         metadata=about(
             "As sessions.ready_after_silence_seconds, for chargers of this make: longer where commands before the "
-            "first message after a reconnect send them into a boot loop.",
+            "first message after a reconnect send them into a boot loop. No default: a table that says nothing would "
+            "undo the built-in one for its make. Must be less than control.default_timeout_seconds.",
             number(0, 3600, "seconds"),
+            example=30,
         ),
     )
+    model: str = field(default="*", metadata=about("The model.", text(255)))
+    firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
 
 
 MEASURANDS = (

@@ -18,7 +18,9 @@ WIDTH = 110
 _HEAD = """\
 # Settings of the gateway, in TOML. Values shown are the defaults; what is commented out is off unless set, or
 # follows from others. Relative paths are relative to this file, and unknown keys are refused. Check a file with
-#     gateway check-config --config gateway.toml"""
+#     gateway check-config --config gateway.toml
+# (J ...), (S ...) and (WP ...) cite OCPP: OCPP-J 1.6, the specification of 1.6 edition 2, and the white paper
+# "Improved security for OCPP 1.6-J", edition 2."""
 
 
 def render_example() -> str:
@@ -41,8 +43,15 @@ def _blocks(attribute: "attrs.Attribute[Any]") -> Iterator[str]:
         yield _table(element, title)
         return
     defaults: Any = attribute.default
+    if not defaults:
+        yield _off(_table(element, title))
     for number, each in enumerate(defaults):
         yield _table(element, title, each, explained=number == 0)
+
+
+def _off(table: str) -> str:
+    """A table that is commented out: there is none unless set."""
+    return "\n".join(line if line.startswith("#") else f"# {line}" for line in table.splitlines())
 
 
 def _section(cls: Any, name: str) -> Iterator[str]:
