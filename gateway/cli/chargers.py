@@ -61,18 +61,30 @@ KeyTextOption = Annotated[
 ]
 
 
+class Switch(StrEnum):
+    """What the operator decides for one charger, or leaves to the settings."""
+
+    ON = "on"
+    OFF = "off"
+    DEFAULT = "default"
+
+    @property
+    def value_in_api(self) -> bool | None:
+        """The API's value for it: unset leaves it to the settings."""
+        return None if self is Switch.DEFAULT else self is Switch.ON
+
+
 OwnRequestsOption = Annotated[
-    bool | None,
+    Switch | None,
     typer.Option(
-        "--own-requests/--no-own-requests",
-        help="Whether the gateway asks it for anything of its own accord; otherwise as the settings say for all.",
+        help="Whether the gateway asks it for anything of its own accord: the configuration of the settings after a "
+        "boot, statuses after a reconnect, a boot if it never booted here. default: as the settings say for all.",
     ),
 ]
-AcceptHexOption = Annotated[
-    bool | None,
+HexPasswordOption = Annotated[
+    Switch | None,
     typer.Option(
-        "--accept-hex-password/--refuse-hex-password",
-        help="Whether it may present its key as hexadecimal text; otherwise as the settings say for all.",
+        help="Whether its password may be its key in hexadecimal digits. default: as the settings say for all.",
     ),
 ]
 
@@ -108,7 +120,7 @@ def add(
         bool, typer.Option("--assume-subprotocol", help="Let it in though it names no subprotocol.")
     ] = False,
     own_requests: OwnRequestsOption = None,
-    accept_hex_password: AcceptHexOption = None,
+    hex_password: HexPasswordOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
@@ -123,8 +135,8 @@ def add(
             registration=registration.value_in_api,
             description=description,
             assume_subprotocol=assume_subprotocol,
-            own_requests=own_requests,
-            accept_hex_password=accept_hex_password,
+            own_requests=(own_requests or Switch.DEFAULT).value_in_api,
+            accept_hex_password=(hex_password or Switch.DEFAULT).value_in_api,
         ),
         authorization_key=given,
     )
@@ -185,7 +197,7 @@ def update(
     key: KeyOption = None,
     key_text: KeyTextOption = None,
     own_requests: OwnRequestsOption = None,
-    accept_hex_password: AcceptHexOption = None,
+    hex_password: HexPasswordOption = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="Generate another AuthorizationKey and show it.")] = False,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -204,16 +216,20 @@ def update(
     if assume_subprotocol is not None:
         request.charge_point.assume_subprotocol = assume_subprotocol
         request.update_mask.paths.append("assume_subprotocol")
-    for name, switch in (("own_requests", own_requests), ("accept_hex_password", accept_hex_password)):
+    for name, switch in (("own_requests", own_requests), ("accept_hex_password", hex_password)):
         if switch is not None:
-            setattr(request.charge_point, name, switch)
+            if switch is not Switch.DEFAULT:
+                setattr(request.charge_point, name, switch.value_in_api)
             request.update_mask.paths.append(name)
     if given is not None:
         request.authorization_key = given
     if new_key:
         request.generate_authorization_key = True
     if not request.update_mask.paths and given is None and not new_key:
-        raise typer.BadParameter("nothing to change: give --registration, --description, --key-text, --new-key ...")
+        raise typer.BadParameter(
+            "nothing to change: give --registration, --description, --assume-subprotocol, --require-subprotocol, "
+            "--key, --key-text, --new-key, --own-requests or --hex-password"
+        )
     with connect(target) as gateway:
         response = gateway.charge_points.UpdateChargePoint(request, timeout=READ_SECONDS)
     _show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} is changed")
@@ -349,10 +365,8 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     yield "registration", status(registration_word(each.registration))
     if each.assume_subprotocol:
         yield "subprotocol", "assumed where it names none"
-    if each.HasField("own_requests"):
-        yield "own requests", "sent" if each.own_requests else "not sent"
-    if each.HasField("accept_hex_password"):
-        yield "hexadecimal password", "accepted" if each.accept_hex_password else "refused"
+    yield "own requests", _decided(each, "own_requests", "sent", "not sent")
+    yield "hexadecimal password", _decided(each, "accept_hex_password", "accepted", "refused")
     since = local(moment(connection, "since_time"))
     if connection.connected:
         yield "connection", f"connected since {since} from {connection.remote_address}"
@@ -372,6 +386,13 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     yield "booted", local(moment(each, "boot_time"))
     yield "created", local(moment(each, "create_time"))
     yield "changed", local(moment(each, "update_time"))
+
+
+def _decided(each: ChargePoint, name: Any, on: str, off: str) -> str:
+    """A switch in words, also where it is not set."""
+    if not each.HasField(name):
+        return "as the settings say"
+    return on if getattr(each, name) else off
 
 
 def _show_key(charge_point: ChargePoint, key: bytes, json: bool, done: str) -> None:

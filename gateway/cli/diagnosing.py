@@ -34,7 +34,8 @@ MEANINGS = {
     "several_authorization_headers": "it sent more than one Authorization header",
     "several_host_headers": "it sent more than one Host header",
     "username_is_not_identity": "the user name is not the identity in the URL",
-    "wrong_password": "its key is not the one that is known here (text or hex?): set a new one on both sides",
+    "wrong_password": "its key is not the one that is known here: set a new one on both sides; where it sends its key "
+    "in hexadecimal digits, `gateway chargers update ID --hex-password on` lets it in",
     "subprotocol_missing": "no subprotocol was offered: `gateway chargers update ID --assume-subprotocol` lets it in",
     "subprotocol_unsupported": "it offers no subprotocol that is spoken here: ocpp1.6 is",
     "not_an_upgrade": "a plain HTTP request: a browser, or a health check",

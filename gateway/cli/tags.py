@@ -170,7 +170,10 @@ def update(
         request.id_tag.description = description
         changed.append("description")
     if not changed:
-        raise typer.BadParameter("nothing to change: give --status, --expires, --parent ...")
+        raise typer.BadParameter(
+            "nothing to change: give --status, --expires, --never-expires, --parent, --allow-concurrent, "
+            "--one-at-a-time or --description"
+        )
     with connect(target) as gateway:
         response = gateway.id_tags.UpdateIdTag(request, timeout=READ_SECONDS)
     _done(response.id_tag, json, "is changed")

@@ -1,6 +1,7 @@
 """`gateway chargers` and `gateway tags`: what is asked of the gateway, and what is shown of its answer."""
 
 import json
+import re
 
 import grpc
 import pytest
@@ -185,17 +186,52 @@ def test_a_key_that_can_not_be_meant_is_wrong_usage(fake, run, arguments):
 
 
 def test_switches_of_a_charger_are_set_or_left_to_the_settings(fake, run):
-    """On, off, or not named at all."""
-    assert run("chargers", "add", "H", "--no-own-requests", "--accept-hex-password").exit_code == 0
+    """On, off, not named at all, and back to what the settings say."""
+    assert run("chargers", "add", "H", "--own-requests", "off", "--hex-password", "on").exit_code == 0
     made = fake.asked("CreateChargePoint")[-1].charge_point
     assert (made.own_requests, made.accept_hex_password) == (False, True)
-    assert run("chargers", "add", "I").exit_code == 0
-    made = fake.asked("CreateChargePoint")[-1].charge_point
-    assert not made.HasField("own_requests")
-    assert not made.HasField("accept_hex_password")
-    assert run("chargers", "update", "H", "--own-requests").exit_code == 0
-    (changed,) = fake.asked("UpdateChargePoint")
-    assert (changed.charge_point.own_requests, list(changed.update_mask.paths)) == (True, ["own_requests"])
+    for arguments in ((), ("--own-requests", "default", "--hex-password", "default")):
+        assert run("chargers", "add", "I", *arguments).exit_code == 0
+        made = fake.asked("CreateChargePoint")[-1].charge_point
+        assert not made.HasField("own_requests")
+        assert not made.HasField("accept_hex_password")
+    for option, name in (("--own-requests", "own_requests"), ("--hex-password", "accept_hex_password")):
+        for word, value in (("on", True), ("off", False), ("default", None)):
+            assert run("chargers", "update", "H", option, word).exit_code == 0
+            changed = fake.asked("UpdateChargePoint")[-1]
+            assert list(changed.update_mask.paths) == [name]
+            assert (getattr(changed.charge_point, name) if changed.charge_point.HasField(name) else None) is value
+
+
+@pytest.mark.parametrize(
+    ("set_to", "shown"),
+    [
+        ({}, ("as the settings say", "as the settings say")),
+        ({"own_requests": True, "accept_hex_password": True}, ("sent", "accepted")),
+        ({"own_requests": False, "accept_hex_password": False}, ("not sent", "refused")),
+    ],
+)
+def test_switches_of_a_charger_are_shown_set_or_not(fake, run, set_to, shown):
+    """An operator sees that there is a switch, and how it is."""
+    charger = api.ChargePoint(identity="H", **set_to)
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=charger)
+    lines = run("chargers", "show", "H").stdout.splitlines()
+    found = {name: line.removeprefix(name).strip() for line in lines for name in SWITCHES if line.startswith(name)}
+    assert found == dict(zip(SWITCHES, shown, strict=True))
+
+
+SWITCHES = ("own requests", "hexadecimal password")
+
+
+@pytest.mark.parametrize("command", [("chargers", "update", "H"), ("tags", "update", "T")])
+def test_an_update_of_nothing_names_all_that_can_be_changed(fake, run, command):
+    """Each option of the command but those of the connection and of the output."""
+    result = run(*command)
+    assert result.exit_code == 2
+    assert not fake.requests
+    help_ = run(*command[:2], "--help").stdout
+    options = set(re.findall(r"--[a-z-]+", help_)) - {"--target", "--json", "--help", "--key-hex"}
+    assert options == set(re.findall(r"--[a-z-]+", result.stderr.replace("│", "").replace("\n", " ")))
 
 
 def test_removing_asks_and_without_anybody_there_refuses(fake, run):

@@ -16,7 +16,7 @@ from gateway.domain.events import (
     ReservationMade,
 )
 from gateway.domain.records import CredentialKind
-from gateway.domain.values import ConnectorAddress, Registration
+from gateway.domain.values import ConnectorAddress, Registration, Switch
 from tests.control.fakes import NOW, Live
 
 
@@ -199,6 +199,18 @@ async def test_an_update_changes_what_its_mask_names_and_reaches_the_live_sessio
     assert changed.charge_point.etag == "2"
     assert changed.generated_authorization_key == b""
     assert gateway.commands.told == [("registration", "CP1", Registration.REJECTED)]
+
+
+@pytest.mark.parametrize("switch", ["own_requests", "accept_hex_password"])
+async def test_a_switch_is_set_and_left_to_the_settings_again(gateway, switch):
+    """Named in the mask and unset in the charge point: as the settings say."""
+    await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
+    for value, kept in ((True, Switch.ON), (False, Switch.OFF), (None, Switch.DEFAULT)):
+        charge_point = pb.ChargePoint(identity="CP1", **({} if value is None else {switch: value}))
+        request = pb.UpdateChargePointRequest(charge_point=charge_point, update_mask={"paths": [switch]})
+        changed = (await gateway.call(gateway.client.charge_points.UpdateChargePoint, request)).charge_point
+        assert (getattr(changed, switch) if changed.HasField(switch) else None) is value
+        assert getattr(gateway.store.charge_point("CP1"), switch) is kept
 
 
 async def test_an_update_with_a_stale_etag_changes_nothing(gateway, failing):

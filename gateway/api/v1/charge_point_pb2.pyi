@@ -88,11 +88,12 @@ class ChargePoint(_message.Message):
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
     own_requests: _builtins.bool
     """Whether the gateway asks it for anything of its own accord: the platform's configuration after a boot, its statuses
-    after a reconnect, a boot if it has never booted here. Unset: as sessions.own_requests in the settings says.
+    after a reconnect, a boot if it has never booted here. Unset: as sessions.own_requests in the settings says. A
+    change counts from its next connection on.
     """
     accept_hex_password: _builtins.bool
-    """Whether it may present its AuthorizationKey as 40 hexadecimal digits in the place of its 20 bytes. Unset: as
-    authorization.accept_hex_passwords in the settings says.
+    """Whether it may present its AuthorizationKey as hexadecimal digits, two for each byte (40 for 20), in the place of
+    its bytes. Unset: as authorization.accept_hex_passwords in the settings says.
     """
     @_builtins.property
     def boot(self) -> Global___BootInformation:
@@ -865,8 +866,9 @@ class UpdateChargePointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: registration, description, assume_subprotocol. Required unless the key is changed; then it may be
-        left out.
+        """What to change: registration, description, assume_subprotocol, own_requests, accept_hex_password. Required unless
+        the key is changed; then it may be left out. A switch that is named here and unset in charge_point is left to the
+        settings again.
         """
 
     def __init__(

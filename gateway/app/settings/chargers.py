@@ -176,7 +176,7 @@ class SessionSettings:
         metadata=about(
             "Whether the gateway asks chargers for anything of its own accord: the platform's configuration after a "
             "boot, statuses after a reconnect, a boot of one that never booted here. Off for certification runs; "
-            "`gateway chargers update ID --own-requests/--no-own-requests` decides for one.",
+            "`gateway chargers update ID --own-requests on` (off, default) decides for one.",
         ),
     )
     max_bad_messages: int = field(
@@ -361,7 +361,7 @@ class AuthorizationSettings:
         metadata=about(
             "Whether chargers may present their AuthorizationKey in hexadecimal digits (40 for 20 bytes) in the "
             "place of its bytes, a known misreading of the standard. `gateway chargers update ID "
-            "--accept-hex-password` allows it for one.",
+            "--hex-password on` (off, default) decides for one.",
         ),
     )
     unknown_tags: Literal["Invalid", "Accepted"] = field(
