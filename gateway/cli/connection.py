@@ -18,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
-from gateway.cli.output import CommandFailed, age
+from gateway.cli.output import age
 from gateway.cli.patience import Patience
 from gateway.cli.unreachable import unreachable
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
@@ -64,8 +64,8 @@ ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):[0-9]{1,5}|[a-z]+:/\S+|unix
 
 @contextmanager
 def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]:
-    """A gateway's services. The connection is made with the first call. Raises CommandFailed for unreadable files, and
-    BadParameter for a target that is none."""
+    """A gateway's services. The connection is made with the first call. Raises CommandFailed for files
+    that can't be read or are not what they should be, and BadParameter for a target that is none."""
     if not ADDRESS.fullmatch(target):
         raise typer.BadParameter(f"expected host:port, got {target!r}", param_hint="--target")
     TARGET.set(target)
@@ -76,11 +76,12 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
 def _read(files: TlsFiles) -> Tls | None:
     if files.authority is None:
         return None
-    try:
-        read = [None if path is None else path.read_bytes() for path in (files.authority, files.certificate, files.key)]
-    except OSError as error:
-        raise CommandFailed(f"{error.filename}: can't be read: {error.strerror}") from None
-    return Tls(*read)
+    from gateway.cli.pem import read_authority, read_pair  # most calls need no TLS, and start faster without it
+
+    authority = read_authority(files.authority)
+    if files.certificate is None or files.key is None:
+        return Tls(authority)
+    return Tls(authority, *read_pair(files.certificate, files.key))
 
 
 # --- requests -------------------------------------------------------------------------------------------------

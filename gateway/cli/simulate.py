@@ -16,11 +16,14 @@ from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointReques
 from gateway.cli.chargers import KeyOption, KeyTextOption, read_keys
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
 from gateway.cli.crowd import Crowd
-from gateway.cli.output import JsonOption, fail, note, print_json_line, say
+from gateway.cli.output import JsonOption, note, print_json_line, say
+from gateway.cli.pem import read_authority
 from gateway.client import GatewayClient
 
 if TYPE_CHECKING:
     import trio
+
+    from gateway.simulator import ChargerConfig
 
 MAX_CHARGERS = 5_000
 """Of one process: its file descriptors and its single core end about there."""
@@ -46,7 +49,7 @@ def simulate(
     ca: Annotated[
         Path | None, typer.Option(help="The CA that the gateway's certificate comes from (PEM), e.g. certs/ca.pem.")
     ] = None,
-    speed: Annotated[float, typer.Option(min=0.01, max=10_000, help="How much faster than real life.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.01, max=1_000, help="How much faster than real life.")] = 1.0,
     tag: Annotated[str, typer.Option(help="The idTag that people hold to the reader.")] = "HOME-TAG",
     plugged: Annotated[
         bool, typer.Option("--plugged", help="Only plug in, and wait for a remote start; otherwise daily life.")
@@ -64,14 +67,22 @@ def simulate(
     given = read_keys(key, key_text)
     if (given is None) == (not create):
         raise typer.BadParameter("give either --key (or --key-text) or --create")
+    if phases not in (1, 3):
+        raise typer.BadParameter("expected 1 or 3", param_hint="--phases")
+    if not 0 < len(tag) <= 20:
+        raise typer.BadParameter("expected 1 to 20 characters", param_hint="--tag")
     identities = [identity] if count == 1 else [f"{identity}-{number:04d}" for number in range(1, count + 1)]
+    traits = {"speed": speed, "id_tag": tag, "phases": phases, "seed": seed}
+    # What is wrong is told before anything changes in the gateway.
+    context = trust(ca)
+    configured(dict.fromkeys(identities, b""), url, traits)
     if create:
         with connect(target) as gateway:
             keys = dict(provision(gateway, identities))
     else:
         assert given is not None
         keys = dict.fromkeys(identities, given)
-    run(keys, trust(ca), url, json, speed=speed, id_tag=tag, phases=phases, seed=seed, plugged=plugged, spread=spread)
+    run(keys, context, url, json, plugged=plugged, spread=spread, **traits)
 
 
 def provision(gateway: GatewayClient, identities: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -95,11 +106,20 @@ def provision(gateway: GatewayClient, identities: list[str]) -> Iterator[tuple[s
 
 
 def trust(authority: Path | None) -> ssl.SSLContext:
-    """What the chargers verify the gateway with."""
+    """What the chargers verify the gateway with. Raises CommandFailed that names a file that is no CA's."""
+    if authority is not None:
+        read_authority(authority)
+    return ssl.create_default_context(cafile=authority)
+
+
+def configured(keys: Mapping[str, bytes], url: str, traits: Mapping[str, Any]) -> "list[ChargerConfig]":
+    """The chargers to be simulated. Raises BadParameter."""
+    from gateway.simulator import ChargerConfig
+
     try:
-        return ssl.create_default_context(cafile=None if authority is None else str(authority))
-    except OSError as error:
-        fail(f"{authority}: not a CA certificate in PEM: {error.strerror or error}")
+        return [ChargerConfig(url, identity, password, **traits) for identity, password in keys.items()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error.args[0])) from None
 
 
 def run(
@@ -115,13 +135,9 @@ def run(
     """Simulate until interrupted."""
     import trio
 
-    from gateway.simulator import ChargerConfig, SimulatedCharger, simulate_many
+    from gateway.simulator import SimulatedCharger, simulate_many
 
-    try:
-        configs = [ChargerConfig(url, identity, password, **traits) for identity, password in keys.items()]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
+    configs = configured(keys, url, traits)
     crowd = Crowd(len(configs))
 
     def told(identity: str, name: str, details: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """What is said when the gateway can't be reached, or finds a field wrong: in the command line's own words."""
 
+import json
 import socket
+import ssl
 import threading
 from concurrent import futures
 
@@ -9,6 +11,7 @@ import pytest
 import trustme
 
 from gateway.cli.fields import by_option
+from gateway.cli.pem import MAX_BYTES
 from tests.cli.fakes import Failure
 
 LIST = ("chargers", "list")
@@ -44,6 +47,75 @@ def test_tls_towards_a_gateway_without_it_says_to_leave_out_the_ca(fake, run, ca
     """By the option."""
     result = run("--ca", ca[1], *LIST)
     assert result.stderr == f"error: the gateway at {fake.target} speaks no TLS: leave out --ca (GATEWAY_CA)\n"
+
+
+@pytest.fixture
+def files(ca, tmp_path):
+    """Good and bad files by their names: an authority, a certificate with its key, another key, and what is none."""
+    cert, other = ca[0].issue_cert("127.0.0.1"), ca[0].issue_cert("127.0.0.1")
+    der = ssl.PEM_cert_to_DER_cert(ca[1].read_text())
+    begin, end = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
+    made = {
+        "ca": ca[1].read_bytes(),
+        "certificate": cert.cert_chain_pems[0].bytes(),
+        "key": cert.private_key_pem.bytes(),
+        "other-key": other.private_key_pem.bytes(),
+        "encrypted-key": b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "text": b"nothing",
+        "empty": b"",
+        "der": der,
+        "damaged": f"{begin}AAAA\n{end}".encode(),
+        "large": b" " * (MAX_BYTES + 1),
+    }
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("none",), "{}/none: can't be read: No such file or directory"),
+        (("folder",), "{}/folder: can't be read: Is a directory"),
+        (("text",), "{}/text: no certificate in PEM"),
+        (("empty",), "{}/empty: no certificate in PEM"),
+        (("der",), "{}/der: no certificate in PEM"),
+        (("key",), "{}/key: no certificate in PEM"),
+        (("large",), "{}/large: no certificate in PEM: larger than 1048576 bytes"),
+        (("damaged",), "{}/damaged: a certificate in it is damaged"),
+        (("ca", "none", "key"), "{}/none: can't be read"),
+        (("ca", "key", "certificate"), "{}/key: no certificate in PEM"),
+        (("ca", "certificate", "none"), "{}/none: can't be read"),
+        (("ca", "certificate", "certificate"), "{}/certificate: no private key in PEM"),
+        (("ca", "certificate", "encrypted-key"), "{}/encrypted-key: the private key is encrypted"),
+        (("ca", "certificate", "other-key"), "{0}/other-key: not the key of the certificate in {0}/certificate"),
+        (("ca", "damaged", "key"), "{0}/damaged and {0}/key: can't be used"),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_named(fake, run, files, given, why):
+    """One line, the failure's code, and no try at the gateway."""
+    options = zip(("--ca", "--certificate", "--key"), (files / name for name in given), strict=False)
+    result = run(*(each for pair in options for each in pair), *LIST)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: " + why.format(files))
+    assert result.stderr.count("\n") == 1
+    assert not fake.requests
+
+
+def test_a_gateway_that_wants_a_certificate_takes_the_one_that_is_given(run, files):
+    """Good files pass as they are."""
+    pair = ((files / "key").read_bytes(), (files / "certificate").read_bytes())
+    credentials = grpc.ssl_server_credentials([pair], (files / "ca").read_bytes(), require_client_auth=True)
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    target = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
+    server.start()
+    mine = ("--certificate", files / "certificate", "--key", files / "key")
+    try:
+        result = run("--ca", files / "ca", *mine, *LIST, "--json", "--target", target)
+        assert json.loads(result.stderr)["error"]["status"] == "UNIMPLEMENTED"  # it was let in: there is no service
+    finally:
+        server.stop(None).wait(5)
 
 
 def test_a_gateway_with_tls_asks_for_the_right_ca(run, ca, tmp_path):

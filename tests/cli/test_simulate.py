@@ -59,13 +59,34 @@ def test_keys_come_from_one_place(fake, run, simulated, arguments):
     assert not fake.requests
 
 
-def test_a_ca_that_is_none_is_told(run, tmp_path):
-    """By its path."""
+@pytest.mark.parametrize("source", [("--key", "00" * 20), ("--create",)])
+@pytest.mark.parametrize(("name", "why"), [("ca.pem", "no certificate in PEM"), ("none.pem", "can't be read: No such")])
+def test_a_ca_that_is_none_is_told_and_changes_nothing(fake, run, tmp_path, source, name, why):
+    """By its path, before any charger is given another key."""
     (tmp_path / "ca.pem").write_text("nothing")
-    for name in ("ca.pem", "none.pem"):
-        result = run("simulate", "--key", "00" * 20, "--ca", tmp_path / name)
-        assert result.exit_code == 1
-        assert f"{name}: not a CA certificate" in result.stderr
+    result = run("simulate", *source, "--ca", tmp_path / name)
+    assert result.exit_code == 1
+    assert f"{name}: {why}" in result.stderr
+    assert not fake.requests
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--url", "ws://localhost:1/ocpp", "wss"),
+        ("--phases", 2, "expected 1 or 3"),
+        ("--speed", 1001, "1000"),
+        ("--tag", "t" * 21, "1 to 20 characters"),
+        ("--identity", "", "identity"),
+    ],
+)
+def test_a_charger_that_can_not_be_simulated_changes_nothing(fake, run, option, value, why):
+    """Keys of chargers that exist stay as they are; the message is of the option alone."""
+    result = run("simulate", "--create", option, value)
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert "Attribute(" not in result.stderr
+    assert not fake.requests
 
 
 def test_a_url_that_is_not_wss_is_wrong_usage(run):
