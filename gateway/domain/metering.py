@@ -1,0 +1,131 @@
+"""Normalised readings of one event: energy registers in milliwatt-hours, power in watts, state of charge in percent.
+
+What the energy of a session is worked out from. The rules by which meter values are read are those of
+``gateway.domain.readings``; this module names no measurand of a protocol in what it answers.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from attrs import frozen
+
+from gateway.domain.codec import UnreadableBody, decode
+from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStarted, TransactionStopped
+from gateway.domain.readings import Sample, powers, register_wh, samples
+from gateway.domain.registers import thinned
+from gateway.domain.values import JSON, Flag
+
+STATE_OF_CHARGE: Final = "SoC"
+
+MOST_MWH: Final = 10**18
+"""More was not measured, and no longer fits 64 bits."""
+
+
+@frozen
+class RegisterSample:
+    """What an energy import register read at one moment. ``timed``: the time is the meter's; else that of receipt
+    stands in, since the meter gave none that can be right. Samples of different places are of different registers."""
+
+    mwh: int
+    at: datetime
+    timed: bool = True
+    place: str = "Outlet"
+
+
+@frozen
+class PowerSample:
+    """The power that flowed into the vehicle at one moment, in watts. ``estimated``: it rests on an assumption."""
+
+    watts: float
+    at: datetime
+    estimated: bool = False
+
+
+@frozen
+class SocSample:
+    """The vehicle's state of charge at one moment, 0 to 100 percent."""
+
+    percent: float
+    at: datetime
+
+
+@frozen
+class Edge:
+    """The start or the stop of a session. ``mwh`` None: its register is missing or can't be a register's.
+
+    ``timed``: the time is the charger's; else that of receipt stands in. ``doubted``: it was flagged as implausible
+    when it was recorded.
+    """
+
+    at: datetime
+    mwh: int | None
+    timed: bool = True
+    doubted: bool = False
+
+
+@frozen
+class Metered:
+    """What one event says of its session's metering. ``sequence``: the event's."""
+
+    sequence: int
+    start: Edge | None = None
+    stop: Edge | None = None
+    registers: tuple[RegisterSample, ...] = ()
+    powers: tuple[PowerSample, ...] = ()
+    socs: tuple[SocSample, ...] = ()
+
+
+def metered(event: StoredEvent) -> Metered:
+    """The readings of a stored event. Never raises: an event without any, or one that can't be read, gives none."""
+    try:
+        body = decode(event.type, event.version, event.body_json)
+    except UnreadableBody:
+        return Metered(event.sequence)
+    match body:
+        case TransactionStarted():
+            return Metered(event.sequence, start=_edge(event, body.meter_start))
+        case TransactionStopped():
+            return _of_values(event, body.meter_value, _edge(event, body.meter_stop))
+        case MeterValuesReported():
+            return _of_values(event, body.meter_value, None)
+        case _:
+            return Metered(event.sequence)
+
+
+def _edge(event: StoredEvent, watt_hours: int) -> Edge:
+    """A start's or stop's time and register. A register of 0 that was flagged stands for one that was missing."""
+    doubted = Flag.METER_IMPLAUSIBLE in event.flags
+    usable = watt_hours * 1000 <= MOST_MWH and (watt_hours > 0 or (watt_hours == 0 and not doubted))
+    timed = event.reported_at is not None and Flag.CLOCK_SUSPECT not in event.flags
+    at = event.reported_at if timed and event.reported_at is not None else event.received_at
+    return Edge(at, watt_hours * 1000 if usable else None, timed, doubted)
+
+
+def _of_values(event: StoredEvent, meter_value: Iterable[JSON], stop: Edge | None) -> Metered:
+    found = samples(thinned(tuple(meter_value)), event.received_at)
+    flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
+    return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found))
+
+
+def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:
+    """One for each moment and place: those of two places are two registers, and are not compared (OCPP.md E21, E22)."""
+    groups: dict[tuple[datetime, bool, str], list[Sample]] = {}
+    for sample in found:
+        groups.setdefault((sample.at, sample.timestamp is not None, sample.location), []).append(sample)
+    registers = []
+    for (at, timed, place), group in groups.items():
+        wh = register_wh(group)
+        mwh = None if wh is None else int((wh * 1000).to_integral_value())
+        if mwh is not None and mwh <= MOST_MWH:
+            registers.append(RegisterSample(mwh, at, timed, place))
+    return tuple(registers)
+
+
+def _socs(found: list[Sample]) -> tuple[SocSample, ...]:
+    return tuple(
+        SocSample(float(sample.value), sample.at)
+        for sample in found
+        if sample.measurand == STATE_OF_CHARGE and sample.value is not None and Decimal(0) <= sample.value <= 100
+    )
