@@ -1,0 +1,203 @@
+"""The energy of a session: one vector for each rule of metering, with the right value worked out by hand."""
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.metering import Edge
+from gateway.energy.session import Basis, Metering, Quality, session_energy
+from tests.energy.values import at, mwh, powers, running, samples, session
+
+STOP_MINUS_START, DELTAS, SEGMENTS, POWER, UNKNOWN = (
+    Basis.STOP_MINUS_START,
+    Basis.REGISTER_DELTAS,
+    Basis.SEGMENTS,
+    Basis.POWER,
+    Basis.UNKNOWN,
+)
+
+# name: (what was metered, Wh, how it is found, what is doubted)
+VECTORS = {
+    "E13 stop less start": (session(1000, 6100, (10, 2000), (119, 6050)), 5100, STOP_MINUS_START, ""),
+    "E13 no samples": (session(1000, 6000), 5000, STOP_MINUS_START, ""),
+    "E13 nothing charged": (session(1000, 1000, (10, 1000), (110, 1000)), 0, STOP_MINUS_START, ""),
+    "E12 rounding between samples": (
+        session(1000, 3000, (10, 2000), (20, 1999.5), (30, 2500)), 2000, STOP_MINUS_START, ""),
+    "E13 the last sample a little above the stop": (session(1000, 6000, (110, 6040)), 5000, STOP_MINUS_START, ""),
+    "E13 whole kilowatt-hours at the edges": (session(1000, 6000, (10, 1400), (110, 6700)), 5000, STOP_MINUS_START, ""),
+    "E15 session register beside lifetime edges": (
+        session(500_000, 505_000, (10, 1000), (110, 4900)), 5000, STOP_MINUS_START, "session-register"),
+    "E15 session register while it runs": (
+        running(500_000, (10, 1000), (50, 4000)), 4000, DELTAS, "stop-missing session-register"),
+    "E15 the stop counts the session too": (
+        session(500_000, 5000, (10, 1000), (110, 4900)), 5000, DELTAS, "start-left-out session-register"),
+    "E15 session register, stop did not move": (
+        session(500_000, 500_000, (10, 1000), (50, 5000)), 5000, DELTAS, "stop-left-out session-register reset"),
+    "E15 stop far beyond the session register": (
+        session(100_000, 150_000, (40, 500), (80, 2500), (115, 5000)), 5000, DELTAS,
+        "stop-left-out session-register jump"),
+    "E15b lifetime register after a start of 0": (
+        session(0, 452_300, (0.2, 450_000), (59, 452_200)), 2300, DELTAS, "start-left-out jump"),
+    "E15b lifetime register after a start of 0, slowly": (
+        session(0, 452_300, (60, 450_000), (110, 452_200)), 2300, DELTAS, "start-left-out jump"),
+    "E15b first samples 0 as well": (
+        session(0, 452_300, (0, 0), (20, 450_000)), 2300, DELTAS, "start-left-out jump"),
+    "E15b lifetime after an hour of 0": (
+        session(0, 452_300, (60, 0), (90, 450_000)), 2300, SEGMENTS, "jump"),
+    "E16 reset on the way": (
+        session(1000, 900, (10, 2000), (20, 5000), (30, 100), (40, 900)), 4800, SEGMENTS, "reset"),
+    "E16 two resets": (
+        session(1000, 700, (10, 2000), (20, 10), (30, 510), (40, 5), (50, 205), (60, 405)), 2195, SEGMENTS, "reset"),
+    "E16 a reset that no sample follows": (
+        session(1000, 0, (10, 2000), (110, 6000)), 5000, DELTAS, "stop-left-out reset"),
+    "E16 one low sample": (session(1000, 6000, (10, 2000), (20, 100), (30, 3000)), 5000, STOP_MINUS_START, "outliers"),
+    "E16 one high sample": (
+        session(1000, 6000, (10, 2000), (20, 900_000), (30, 3000)), 5000, STOP_MINUS_START, "outliers"),
+    "E16 two low samples before a stop that fits": (
+        session(1000, 6000, (10, 2000), (20, 5000), (30, 100), (40, 900)), 5000, STOP_MINUS_START, "outliers"),
+    "E17 another meter, lower": (
+        session(1000, 900, (10, 2000), (30, 100), meter_changes=(at(20),)), 1800, SEGMENTS, "meter-changed"),
+    "E17 another meter, higher": (
+        session(1000, 9900, (10, 2000), (30, 9100), meter_changes=(at(20),)), 1800, SEGMENTS, "meter-changed"),
+    "E12 stuck at the stop": (session(1000, 1000, (10, 2000), (50, 6000)), 5000, DELTAS, "stop-left-out reset"),
+    "E12 stuck, but power flowed": (
+        session(1000, 1010, (60, 1005), powers=powers(*((m, 7000) for m in range(0, 121, 10)))), 10, STOP_MINUS_START,
+        "power-disagrees"),
+    "E10 kilowatt-hours as watt-hours": (
+        session(1000, 1014, (60, 1007), powers=powers(*((m, 7000) for m in range(0, 121, 10)))), 14, STOP_MINUS_START,
+        "power-disagrees"),
+    "E13 no register at the stop": (session(1000, None, (10, 2000), (110, 6000)), 5000, DELTAS, "stop-missing"),
+    "E13 no register at the start": (session(None, 6000, (10, 2000), (110, 5900)), 4000, DELTAS, "start-missing"),
+    "E13 none at either end": (
+        session(None, None, (10, 2000), (110, 5900)), 3900, DELTAS, "start-missing stop-missing"),
+    "E13 it runs": (running(1000, (10, 2000), (50, 5000)), 4000, DELTAS, "stop-missing"),
+    "B5.8 stop below start, no samples": (session(6000, 1000), None, UNKNOWN, "start-left-out stop-left-out reset"),
+    "no register at all": (session(None, None), None, UNKNOWN, "start-missing stop-missing"),
+    "it has just begun": (running(1000), None, UNKNOWN, "stop-missing"),
+    "power alone": (
+        session(None, None, powers=powers((0, 6000), (10, 6000), (20, 12_000))), 2500, POWER,
+        "start-missing stop-missing"),
+    "E21 two places are two registers": (
+        evolve(session(1000, 6000, (10, 2000), (110, 5900)),
+               registers=samples((10, 2000), (110, 5900)) + samples((10, 90_000), place="Inlet")),
+        5000, STOP_MINUS_START, ""),
+    "E22 two values of one moment": (
+        session(1000, 6000, (10, 2000), (10, 1900), (20, 2500)), 5000, STOP_MINUS_START, ""),
+    "E24 a closing sample after the stop": (session(1000, 6000, (10, 2000), (120.5, 6000)), 5000, STOP_MINUS_START, ""),
+    "B6.4 samples of later": (session(1000, 6000, (10, 2000), (180, 9000)), 5000, STOP_MINUS_START, ""),
+    "B5.8 stop before start": (
+        Metering(Edge(at(0), mwh(1000)), Edge(at(-5), mwh(2000))), 1000, STOP_MINUS_START, "stop-before-start"),
+    "quirk 19 the start's clock was not set": (
+        evolve(session(1000, 6000), start=Edge(at(0), mwh(1000), timed=False)), 5000, STOP_MINUS_START,
+        "clock-suspect"),
+    "E28 a register of 4 GWh": (session(4_290_000_000, 4_290_005_000), 5000, STOP_MINUS_START, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_energy_of_a_session_is_what_its_registers_tell(name):
+    """A session's energy, how it was found, and all that is doubtful about it."""
+    metering, wh, basis, doubts = VECTORS[name]
+    energy = session_energy(metering)
+    assert (energy.total_mwh, energy.basis) == (None if wh is None else mwh(wh), basis)
+    assert " ".join(energy.doubts) == doubts
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_points_of_a_session_rise_to_its_total(name):
+    """From its start, with an energy of 0, to its stop; neither time nor energy runs back."""
+    metering, *_ = VECTORS[name]
+    energy = session_energy(metering)
+    assert (energy.points[0].at, energy.points[0].mwh) == (metering.start.at, 0)
+    assert energy.points[-1].mwh == (energy.total_mwh or 0)
+    assert list(energy.points) == sorted(energy.points, key=lambda point: (point.at, point.mwh))
+
+
+def test_a_contradiction_is_told_from_a_lack():
+    """A meter that contradicts itself is one thing, a register that is missing another."""
+    contradicted = {name for name, (metering, *_) in VECTORS.items() if session_energy(metering).contradicted}
+    assert "E16 reset on the way" in contradicted
+    assert "E12 stuck, but power flowed" in contradicted
+    assert "E13 no register at the stop" not in contradicted
+    assert "E15 session register beside lifetime edges" not in contradicted
+    assert "E17 another meter, lower" not in contradicted
+
+
+def test_what_stop_and_start_differ_by_is_told_beside_another_energy():
+    """Both numbers are there to be compared."""
+    energy = session_energy(session(1000, 1000, (10, 2000), (50, 6000)))
+    assert (energy.total_mwh, energy.stop_minus_start_mwh) == (mwh(5000), 0)
+
+
+def test_steps_have_the_quality_of_their_readings():
+    """A gap after a reset brings nothing and says so; what no register tells is missing."""
+    energy = session_energy(session(1000, None, (10, 2000), (20, 100), (30, 600), (40, 900)))
+    assert [(point.at, point.mwh, point.quality) for point in energy.points] == [
+        (at(0), 0, Quality.MEASURED),
+        (at(10), mwh(1000), Quality.MEASURED),
+        (at(20), mwh(1000), Quality.CONTRADICTED),
+        (at(30), mwh(1500), Quality.MEASURED),
+        (at(40), mwh(1800), Quality.MEASURED),
+        (at(120), mwh(1800), Quality.MISSING),
+    ]
+
+
+def test_times_of_receipt_are_used_only_where_there_are_no_others():
+    """Samples without a usable time don't disturb those that have one; alone they are estimates."""
+    untimed = samples((30, 2000), (40, 5000), timed=False)
+    timed = samples((10, 1500), (20, 2000))
+    alone = session_energy(evolve(session(1000, 6000), registers=untimed))
+    both = session_energy(evolve(session(1000, 6000), registers=untimed + timed))
+    assert (alone.total_mwh, both.total_mwh) == (mwh(5000), mwh(5000))
+    assert [point.quality for point in alone.points[1:]] == [Quality.ESTIMATED] * 3
+    assert [point.at for point in both.points] == [at(0), at(10), at(20), at(120)]
+
+
+REGISTERS = st.lists(st.tuples(st.integers(-5, 130), st.integers(0, 60_000)), max_size=12)
+
+
+@given(
+    st.none() | st.integers(0, 50_000),
+    st.none() | st.integers(0, 50_000),
+    REGISTERS,
+    st.randoms(use_true_random=False),
+)
+def test_order_and_repetition_of_samples_make_no_difference(start, stop, points, random):
+    """Whatever the meter says, consistent or not: retries and reorderings don't change the bill."""
+    orderly = session(start, stop, *sorted(points))
+    shuffled = [*points, *random.choices(points, k=5)] if points else []
+    random.shuffle(shuffled)
+    assert session_energy(session(start, stop, *shuffled)) == session_energy(orderly)
+
+
+@given(st.none() | st.integers(0, 50_000), st.none() | st.integers(0, 50_000), REGISTERS, st.booleans())
+def test_the_energy_is_never_negative_and_never_more_than_the_registers_moved(start, stop, points, runs):
+    """The curve rises, and what it rises by is no more than all rises of the registers together."""
+    metering = running(start, *points) if runs else session(start, stop, *points)
+    energy = session_energy(metering)
+    assert list(energy.points) == sorted(energy.points, key=lambda point: (point.at, point.mwh))
+    if energy.total_mwh is None:
+        assert energy.basis is UNKNOWN
+    else:
+        assert energy.points[-1].mwh == energy.total_mwh >= 0
+
+
+@given(st.integers(0, 10**9), st.lists(st.integers(0, 2000), min_size=1, max_size=30))
+def test_a_meter_in_order_is_never_doubted(first, rises):
+    """Readings that rise as a charger can make them, sampled every five minutes."""
+    total = first
+    points = []
+    for number, rise in enumerate(rises, 1):
+        total += rise
+        points.append((5 * number, total))
+    energy = session_energy(session(first, total, *points, minutes=5 * len(points) + 1))
+    assert (energy.total_mwh, energy.basis, energy.doubts) == (mwh(total - first), STOP_MINUS_START, ())
+
+
+def test_a_long_session_with_a_reset_every_hour_is_summed_up():
+    """A month of a reading a minute: 720 segments, each of 59 steps of 50 Wh; the readings at the full hours are 0."""
+    points = tuple((minute, 50 * (minute % 60)) for minute in range(1, 43_200))
+    energy = session_energy(session(None, None, *points, minutes=43_200))
+    assert energy.basis is SEGMENTS
+    assert energy.total_mwh == mwh(58 * 50) + 719 * mwh(59 * 50)
