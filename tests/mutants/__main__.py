@@ -61,6 +61,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
     parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 100)")
+    parser.add_argument("--fresh", action="store_true", help="note anew which test runs which line")
     parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
     return parser.parse_args(arguments)
 
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> int:
             return [mutant for mutant in mutants if chosen.only in mutant.identity]
         return draw(mutants, chosen.count, chosen.seed)
 
-    project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds})
+    project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds, "fresh": chosen.fresh})
     run = Run(project, choose, say)
     say(f"seed {chosen.seed}, {chosen.count} faults")
     status = try_all(project, run)

@@ -12,7 +12,6 @@ import gc
 import hashlib
 import json
 import os
-import random
 import re
 import resource
 import shutil
@@ -22,6 +21,8 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count as counting
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from _pytest.runner import runtestprotocol
 
 from tests.mutants import applying, children
 from tests.mutants.children import Job, Message, Report
-from tests.mutants.covering import Coverage, Kept, Seen, Tracer, digest
+from tests.mutants.covering import Coverage, Functions, Kept, Seen, Tracer, digest
 from tests.mutants.operators import Mutant, apply, find
 
 PATIENCE, PATIENCE_TIMES = 10.0, 10.0
@@ -68,6 +69,8 @@ class Project:
     kept: Path
     workers: int = 2
     seconds: float = ENOUGH_SECONDS
+    fresh: bool = False
+    """Whether lines are noted anew that are kept from an earlier run."""
 
     def files(self) -> list[Path]:
         """The target files, in order."""
@@ -97,21 +100,22 @@ class Tried:
 
 def draw(mutants: Sequence[Mutant], count: int, seed: int) -> Iterator[Mutant]:
     """``count`` of them by ``seed``: lines are drawn first, then one fault of each, so that no line with many operators
-    stands for the rest. More faults than lines: another round."""
-    chance = random.Random(seed)
+    stands for the rest. More faults than lines: another round. Each line and fault draws its own lot, by its text: what
+    changes elsewhere, or is renamed, changes nothing here."""
     by_line: defaultdict[tuple[str, int], list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         by_line[mutant.file, mutant.lines[0]].append(mutant)
-    drawn = 0
-    while drawn < count and by_line:
-        for line in chance.sample(sorted(by_line), len(by_line)):
-            left = by_line[line]
-            yield left.pop(chance.randrange(len(left)))
-            drawn += 1
-            if not left:
-                del by_line[line]
-            if drawn == count:
-                return
+    lots: Counter[str] = Counter()
+    lines = []
+    for place in sorted(by_line):
+        first = by_line[place][0]
+        text = f"{first.qualname}::{first.statement}"
+        lines.append((_hashed(f"{seed} {text} {lots[text]}"), place))
+        lots[text] += 1
+        by_line[place].sort(key=lambda each: _hashed(f"{seed} {each.identity.partition('::')[2]}"))
+    lines.sort()
+    rounds = (by_line[place][nth] for nth in counting() for _, place in lines if nth < len(by_line[place]))
+    return islice(rounds, min(count, len(mutants)))
 
 
 class Profile:
@@ -213,21 +217,26 @@ class Run:
 
     def _trace_all(self, targets: list[str]) -> None:
         root = self._project.root
-        kept = Kept(self._project.kept)
         sources = digest(path for each in self._project.targets for path in (root / each.split("/")[0]).rglob("*.py"))
         shared = digest(path for each in self._project.tests for path in (root / each).rglob("*.py")
                         if not path.name.startswith("test_") and "mutants" not in path.parts)  # fmt: skip
+        kept = Kept(self._project.kept, Functions(root, self._sources), sources + shared)
         by_file: defaultdict[Path, list[pytest.Item]] = defaultdict(list)
         for item in self._items.values():
             by_file[item.path].append(item)
         missing: list[tuple[str, list[pytest.Item]]] = []
-        keys = []
+        known: list[dict[str, Seen]] = []
+        traced: list[tuple[str, str]] = []
         for path, items in by_file.items():
-            names = "\n".join(item.nodeid for item in items)
-            key = digest([path])[:16] + _hashed(f"{path}{sources}{shared}{names}")
-            keys.append(key)
-            if kept.get(key) is None:
+            tests = [item.nodeid.partition("::")[2] for item in items]
+            key = _hashed(path.name + path.read_text() + "\n".join(tests)) + _hashed("\n".join(tests))
+            file = items[0].nodeid.partition("::")[0]
+            seen = None if self._project.fresh else kept.get(key, file)
+            if seen is None:
                 missing.append((key, items))
+                traced.append((key, file))
+            else:
+                known.append(seen)
         if missing:
             self._say(f"noting which lines the tests of {len(missing)} files run")
 
@@ -241,9 +250,10 @@ class Run:
 
         missing.sort(key=lambda each: -len(each[1]))
         children.run((job(key, items) for key, items in missing), self._project.workers)
-        for key in keys:
-            for test, seen in (kept.get(key) or {}).items():
-                self._coverage.add(test, seen)
+        known += [kept.get(key, file) or {} for key, file in traced]
+        for each in known:
+            for test, one in each.items():
+                self._coverage.add(test, one)
         failed = self._coverage.failed()
         self.not_counted += failed
 
@@ -272,7 +282,9 @@ class Run:
     def _tried(self, mutant: Mutant) -> Tried:
         path = str(self._project.root / mutant.file)
         if mutant.function is not None:
-            return Tried(mutant, self._in_order(self._coverage.tests_of(path, *mutant.lines)))
+            # A function that is newer than what was kept is run by tests of its file, whichever.
+            tests = self._coverage.tests_of(path, *mutant.lines) or self._coverage.tests_of(path, 1, 10**6)
+            return Tried(mutant, self._in_order(tests))
         return self._at_import(mutant, path)
 
     def _at_import(self, mutant: Mutant, path: str) -> Tried:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.mutants import applying
 from tests.mutants.__main__ import ENOUGH, report, share, stale
-from tests.mutants.covering import Coverage, Kept, Seen, Tracer
+from tests.mutants.covering import Coverage, Functions, Kept, Seen, Tracer
 from tests.mutants.known import KNOWN
 from tests.mutants.operators import Mutant, find
 from tests.mutants.running import Tried, draw
@@ -96,15 +96,36 @@ def test_the_lines_that_are_run_are_noted(module) -> None:
     assert tracer.taken() == {}
 
 
+def kept(root: Path, source: str, *, file: str = "f.py", state: str = "now") -> Kept:
+    """What is kept in ``root``, for a project of one file."""
+    return Kept(root / "kept", Functions(root, {file: source}), state)
+
+
 def test_what_was_noted_is_kept_and_read_again(tmp_path: Path) -> None:
     """A damaged file counts as none."""
-    kept = Kept(tmp_path / "kept")
-    assert kept.get("a") is None
-    kept.put("a", {"t": Seen(0.5, 0.4, True, {"f.py": [1, 2]})})
-    again = kept.get("a")
-    assert again == {"t": Seen(0.5, 0.4, True, {"f.py": [1, 2]})}
-    (tmp_path / "kept" / "a.json").write_text("{")
-    assert kept.get("a") is None
+    path = str(tmp_path / "f.py")
+    assert kept(tmp_path, SOURCE).get("a", "t.py") is None
+    kept(tmp_path, SOURCE).put("a", {"t.py::t": Seen(0.5, 0.4, True, {path: [2, 3, 9]})})
+    assert kept(tmp_path, SOURCE).get("a", "t.py") == {"t.py::t": Seen(0.5, 0.4, True, {path: [2, 3, 9]})}
+    for damaged in ("{", "[]", '{"a": 1}'):
+        (tmp_path / "kept" / "a.json").write_text(damaged)
+        assert kept(tmp_path, SOURCE).get("a", "t.py") is None
+
+
+def test_what_was_noted_is_good_for_changed_code(tmp_path: Path) -> None:
+    """Functions move with their lines, into other files too; of one that is changed every line counts as run."""
+    kept(tmp_path, SOURCE).put("a", {"t.py::t": Seen(0.5, 0.4, True, {str(tmp_path / "f.py"): [2, 10]})})
+    changed = "X = 1\n\n\n" + SOURCE.replace("return b\n", "return b or a\n", 1)
+    found = kept(tmp_path, changed, file="g.py", state="later").get("a", "there/t.py")
+    assert found == {"there/t.py::t": Seen(0.5, 0.4, True, {str(tmp_path / "g.py"): [4, 5, 6, 7, 13]})}
+
+
+def test_a_test_that_failed_is_tried_again_on_other_code(tmp_path: Path) -> None:
+    """It may pass by now; on the same code it would not."""
+    seen = {"t.py::t": Seen(0.5, 0.4, False, {})}
+    kept(tmp_path, SOURCE).put("a", seen)
+    assert kept(tmp_path, SOURCE).get("a", "t.py") == seen
+    assert kept(tmp_path, SOURCE, state="later").get("a", "t.py") is None
 
 
 def test_a_test_that_fails_without_a_fault_notices_none() -> None:
@@ -181,6 +202,19 @@ def test_a_seed_draws_the_same_faults_and_another_others() -> None:
     assert first != list(draw(mutants, 30, 2))
     assert max(Counter(each.lines[0] for each in first).values()) == 1
     assert len(list(draw(mutants, 10**6, 1))) == len(mutants)
+
+
+def test_a_seed_draws_the_same_faults_after_changes_elsewhere() -> None:
+    """So the figures of two versions compare: a renamed file and a new function leave the others' lots alone."""
+    before = find(SOURCE, "x.py")
+    after = find("def other(a):\n    return a + 1\n\n\n" + SOURCE, "y.py")
+    there = {each.identity.partition("::")[2] for each in before}
+
+    def drawn(mutants: list[Mutant]) -> list[str]:
+        return [each.identity.partition("::")[2] for each in draw(mutants, 10**6, 1)]
+
+    lines = len({each.lines[0] for each in before})
+    assert drawn(before)[:lines] == [each for each in drawn(after) if each in there][:lines]
 
 
 def test_the_report_lists_what_was_not_noticed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
