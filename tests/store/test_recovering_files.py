@@ -8,11 +8,14 @@ import pytest
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import BootConfigurationApplied, ConfigurationReported
 from gateway.errors import StoreError
-from gateway.store.api import PutIdTag
-from gateway.store.sqlite import SqliteStore
+from gateway.store.api import AllocateNumbers, PutIdTag
+from gateway.store.sqlite import SqliteStore, recovering
+from gateway.store.sqlite.lives import CLEAR
 from gateway.store.sqlite.ownership import Ownership
 from gateway.store.sqlite.recovering import recover
-from tests.store.builders import append, connect, id_tag, one, queued, started, status
+from tests.store.builders import append, connect, id_tag, meter, one, queued, started, status
+from tests.store.test_damage import overwrite, pages_of
+from tests.store.test_sqlite_files import of_version_1
 
 
 @pytest.fixture
@@ -83,3 +86,116 @@ def test_nothing_stays_locked_or_open(database, tmp_path):
     store = SqliteStore(database)
     assert store.charge_point("CP1").identity == "CP1"
     store.close()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_what_is_recovered_does_not_depend_on_how_much_is_read_at_once(database, tmp_path, monkeypatch, chunk):
+    """Where one read ends the next begins: nothing is left out, and nothing comes twice."""
+    monkeypatch.setattr(recovering, "CHUNK", chunk)
+    counts = recover(database, tmp_path / "recovered.db")
+    assert counts == {name: len(rows) for name, rows in tables(database).items() if not name.startswith("sqlite_")}
+    assert tables(tmp_path / "recovered.db")["event"] == tables(database)["event"]
+
+
+def test_two_damaged_pages_cost_what_was_on_them(tmp_path):
+    """What lies between them is there: reading goes on behind each."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    connect(store)
+    for n in range(200):
+        append(store, meter(None, f"{n:0>300}"))
+    store.close()
+    pages = pages_of(path, "event")
+    before = numbers(path, "event")
+    for page in (pages[2], pages[-2]):
+        overwrite(path, page)
+    recover(path, tmp_path / "recovered.db")
+    kept = numbers(tmp_path / "recovered.db", "event")
+    assert kept < before
+    assert len(kept) > len(before) - 40
+    lost = sorted(before - kept)
+    assert lost[-1] - lost[0] > 100, "they are far apart"
+
+
+def test_a_damaged_page_of_settings_costs_what_was_on_it(tmp_path):
+    """Tables without row numbers are read from either end, by their key."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    connect(store)
+    keys = tuple(ConfigurationKey(f"Key{n:03}", False, f"{999 - n}".ljust(200, ".")) for n in range(200))
+    append(store, ConfigurationReported(keys, ()))
+    store.close()
+    pages = pages_of(path, "configuration")
+    assert len(pages) > 5
+    overwrite(path, pages[len(pages) // 2])
+    recover(path, tmp_path / "recovered.db")
+    recovered = SqliteStore(tmp_path / "recovered.db")
+    kept = connect(recovered).state.configuration
+    recovered.close()
+    assert {"Key000", "Key001", "Key198", "Key199"} <= set(kept)
+    assert 150 < len(kept) < 200
+    assert all(kept[each.key] == each.value for each in keys if each.key in kept)
+
+
+def test_what_belongs_to_a_charge_point_that_was_lost_is_kept(database, tmp_path):
+    """Its transactions and its history are somebody's bills: they are there, though the charge point itself is not."""
+    before = tables(database)
+    overwrite(database, pages_of(database, "charge_point")[0])
+    counts = recover(database, tmp_path / "recovered.db")
+    after = tables(tmp_path / "recovered.db")
+    assert counts["charge_point"] == 0
+    for name in ("event", "txn", "command", "connector", "configuration", "id_tag"):
+        assert after[name] == before[name]
+        assert counts[name] == len(before[name]) > 0
+
+
+@pytest.mark.parametrize(("known", "first"), [(None, 42), (10, 42), (42, 42), (43, 43), (500, 500)])
+def test_numbers_go_on_beyond_every_one_that_can_be_known(tmp_path, known, first):
+    """Those of transactions, and the next one that was noted, if the note can be read: whichever is more."""
+    path = tmp_path / "gateway.db"
+    store = SqliteStore(path)
+    connect(store)
+    append(store, started(41))
+    store.close()
+    cx = apsw.Connection(str(path))
+    cx.execute("DELETE FROM meta WHERE name = 'next_number'")
+    if known is not None:
+        cx.execute("INSERT INTO meta VALUES ('next_number', ?)", (known,))
+    cx.close()
+    recover(path, tmp_path / "recovered.db")
+    recovered = SqliteStore(tmp_path / "recovered.db")
+    assert one(recovered, AllocateNumbers(1)).first == first + CLEAR
+    recovered.close()
+
+
+def test_a_recovered_database_begins_its_own_generations(database, tmp_path):
+    """A token of before names none of them."""
+    store = SqliteStore(database)
+    append(store, status())
+    before = {each.token for each in store.generations}
+    store.close()
+    recover(database, tmp_path / "recovered.db")
+    recovered = SqliteStore(tmp_path / "recovered.db")
+    assert before.isdisjoint(each.token for each in recovered.generations)
+    recovered.close()
+
+
+def test_a_database_of_an_older_version_is_recovered_into_one_of_this(tmp_path):
+    """Columns and tables that it does not have yet begin as they do when it is opened."""
+    path = tmp_path / "gateway.db"
+    of_version_1(path)
+    counts = recover(path, tmp_path / "recovered.db")
+    assert counts["charge_point"] == 1
+    assert "reservation" not in counts
+    recovered = SqliteStore(tmp_path / "recovered.db")
+    assert connect(recovered).epoch == 1 + CLEAR
+    assert recovered.charge_point("CP1").reservations == ()
+    recovered.close()
+
+
+def numbers(path, table):
+    """The numbers of a table's rows."""
+    cx = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    found = {number for (number,) in cx.execute(f"SELECT rowid FROM {table}")}
+    cx.close()
+    return found

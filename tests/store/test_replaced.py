@@ -19,6 +19,7 @@ from gateway.store.sqlite import SqliteStore, lives, migrate
 from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
 from gateway.store.sqlite.lives import CLEAR, recover
 from tests.store.builders import ALL, T0, append, connect, one, status
+from tests.store.test_damage import overwrite, pages_of
 from tests.store.test_sqlite_files import of_version_1
 from tests.support.disk import Disk, broken, full, read_only
 
@@ -152,6 +153,19 @@ def test_a_backup_of_an_older_version_is_refused_as_it_is(path):
     assert recover(path).next_number == 101 + CLEAR
 
 
+def test_a_database_without_tables_is_not_the_one_that_was_served(path):
+    """As a restore leaves it that was cut short, or another program: refused before anything is made of it."""
+    path.unlink()
+    cx = apsw.Connection(str(path))
+    cx.execute("CREATE TABLE theirs (a)")
+    cx.execute("DROP TABLE theirs")
+    cx.close()
+    assert path.stat().st_size > 0
+    refused(path, "it is empty, or another program's")
+    with pytest.raises(StoreError, match="is an empty database"):
+        recover(path)
+
+
 # --- a log of another -----------------------------------------------------------------------------------------
 
 _SERVE_AND_DIE = """
@@ -253,6 +267,20 @@ def grow(store: SqliteStore, first: int, count: int) -> None:
 def grown(path: Path, first: int, count: int) -> None:
     with closing(SqliteStore(path)) as store:
         grow(store, first, count)
+
+
+@pytest.mark.parametrize("content", [b"x" * 18, b"x" * 19, b"SQLite format 3\0", b"no database, " * 1000])
+def test_a_file_that_is_no_database_is_refused_also_beside_a_log(path, content):
+    """Of whichever length: both files stay as they are."""
+    killed(path)
+    log = path.with_name("gateway.db-wal").read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match="damaged or not a database"):
+        SqliteStore(path)
+    with pytest.raises(StoreCorrupt, match="damaged or not a database"):
+        recover(path, with_log=True)
+    assert path.read_bytes() == content
+    assert path.with_name("gateway.db-wal").read_bytes() == log
 
 
 def test_a_killed_gateway_finds_its_own_log(path):
@@ -367,6 +395,22 @@ def test_a_kill_at_any_step_of_a_start_leads_to_no_refusal(path, tmp_path, kind)
     assert int(done.stdout.split()[-1]) > 12
 
 
+def test_a_reader_that_is_in_the_way_leads_to_no_refusal(path):
+    """A backup tool that holds the log back, through several starts: the database's file alone names an old generation
+    all the while, and that one is not forgotten."""
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+    reader = apsw.Connection(str(path))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM event").fetchall()
+    for _ in range(3):
+        SqliteStore(path).close()
+    killed(path)
+    serves(path)
+    reader.close()
+    serves(path)
+
+
 @pytest.mark.parametrize("trouble", [full, read_only, broken])
 def test_a_companion_that_can_not_be_written_refuses_nothing(path, trouble):
     """The last generation goes on, and the pair fits the next time."""
@@ -464,6 +508,50 @@ def test_recovering_where_nothing_can_be_written_changes_nothing(path, tmp_path,
         SqliteStore(path)
     assert recover(path) is not None
     serves(path)
+
+
+@pytest.mark.parametrize(("left", "enough"), [(0, True), (-1, False)])
+def test_numbers_are_cleared_up_to_the_last_one_that_chargers_can_hold(path, left, enough):
+    """That one is given out, and none beyond it."""
+    cx = apsw.Connection(str(path))
+    cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (2**31 - 1 - CLEAR - left,))
+    cx.close()
+    companion_path(path).unlink()
+    if enough:
+        assert recover(path, snapshot=True).next_number == 2**31 - 1
+        with closing(SqliteStore(path)) as store:
+            assert one(store, AllocateNumbers(1)).first == 2**31 - 1
+    else:
+        with pytest.raises(StoreError, match="no transaction numbers are left"):
+            recover(path, snapshot=True)
+
+
+def test_a_damaged_backup_is_not_recovered(path, tmp_path):
+    """It would be served as it is: what to do instead is said, and nothing has been changed."""
+    with closing(SqliteStore(path)) as store:
+        for _ in range(300):
+            append(store, status())
+    backup = backed_up(path, tmp_path / "backup.db")
+    overwrite(backup, pages_of(backup, "event_of_charge_point")[-1])
+    put_back(backup, path)
+    before = path.read_bytes()
+    with pytest.raises(StoreCorrupt, match="is damaged"):
+        recover(path)
+    assert path.read_bytes()[100:] == before[100:], "all but the header, which says that there is a log"
+
+
+def test_generations_of_before_are_not_those_of_a_recovered_database(path, tmp_path):
+    """It has one, of all that is in it, until it is served."""
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        before = {each.token for each in store.generations}
+    backup = backed_up(path, tmp_path / "backup.db")
+    SqliteStore(path).close()
+    put_back(backup, path)
+    recover(path)
+    with closing(SqliteStore(path)) as store:
+        assert before.isdisjoint(each.token for each in store.generations)
+        assert [each.first_sequence for each in store.generations] == [1, store.bounds().head + 1]
 
 
 def test_numbers_that_are_used_up_are_not_cleared(path):

@@ -32,7 +32,7 @@ anybody would restore. Numbers last for two thousand recoveries."""
 MAX_NUMBER = 2**31 - 1
 """The largest transaction number that every charger can hold (OCPP.md B4.4)."""
 
-WAL_HEADER_VERSION = 2
+WAL_HEADER_VERSION = b"\x02"
 """At offset 18 of a database that keeps a write-ahead log. What ``VACUUM INTO`` makes has 1 there."""
 
 WAY_OUT = (
@@ -73,8 +73,8 @@ def alone(path: Path, vfs: str | None) -> tuple[str, int] | None:
     if not path.exists() or not has_log(path):
         return None
     with path.open("rb") as file:
-        header = file.read(20)
-    if header.startswith(b"SQLite format 3\x00") and header[18] != WAL_HEADER_VERSION:
+        header = file.read(19)
+    if header.startswith(b"SQLite format 3\x00") and header[18:] not in (b"", WAL_HEADER_VERSION):
         raise foreign_log(path)
     try:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
