@@ -65,10 +65,10 @@ INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selector
 # which tests control, is for all who may import Trio.
 CLOCK_HOMES = (
     "gateway.app.serve",  # makes the clock that the others are given
-    "gateway.app.checking",  # a command of its own
-    "gateway.app.clock",  # Trio's clock itself, which leaves out what the process slept through
-    "gateway.app.collector",  # processor time of the collector's pauses
-    "gateway.app.logwriter",  # a thread's waits, outside Trio
+    "gateway.app.preflight",  # a command of its own
+    "gateway.app.stall_clock",  # Trio's clock itself, which leaves out what the process slept through
+    "gateway.app.gc_policy",  # processor time of the collector's pauses
+    "gateway.app.log_writer",  # a thread's waits, outside Trio
     "gateway.cli",
     "gateway.simulator",
     "gateway.store.sqlite",  # threads' waits; its clock for what nobody gave a time

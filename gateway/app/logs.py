@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from gateway.app.logwriter import LogWriter, StderrRedirected
+from gateway.app.log_writer import LogWriter, StderrRedirected
 from gateway.app.settings import LoggingSettings
 
 THIRD_PARTY = ("websockets", "grpc", "asyncio")

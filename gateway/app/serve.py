@@ -12,19 +12,16 @@ import trio
 
 from gateway import signals
 from gateway.app import logs
-from gateway.app.admission import Admission, Principal
-from gateway.app.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
-from gateway.app.chargers import Chargers
-from gateway.app.clock import PatientClock
-from gateway.app.collector import Collector
-from gateway.app.diagnostics import Diagnostics
+from gateway.app.divergence import OtherLives
+from gateway.app.gc_policy import Collector
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
-from gateway.app.lives import OtherLives
-from gateway.app.metrics import Metrics
-from gateway.app.metrics_port import MetricsPort
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings, Settings
+from gateway.app.stall_clock import PatientClock
 from gateway.app.supervision import Supervisor
+from gateway.chargers.admission import Admission, Principal
+from gateway.chargers.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
+from gateway.chargers.connections import Chargers
 from gateway.control.address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
@@ -37,6 +34,9 @@ from gateway.journal.clock import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.journal.numbers import Numbers
 from gateway.journal.retention import Retention
+from gateway.observability.metrics import Metrics
+from gateway.observability.metrics_server import MetricsPort
+from gateway.observability.observer import Diagnostics
 from gateway.router.router import Router
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits

@@ -26,7 +26,7 @@ def recover(
     from gateway.app.settings import load
 
     settings = load(config)
-    recovering = importlib.import_module("gateway.app.recovering")  # as `gateway serve` does
+    recovering = importlib.import_module("gateway.app.recovery")  # as `gateway serve` does
     done = recovering.recover_store(settings, snapshot=snapshot, with_log=with_log)
     if done is None:
         say(f"{settings.store.path}: nothing to do, it is the database that was last served here")

@@ -65,7 +65,7 @@ def _stop_at_end_of_input() -> None:
 
 def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Check a settings file, and the certificates and folders that it names, without serving."""
-    from gateway.app.checking import Finding, check
+    from gateway.app.preflight import Finding, check
     from gateway.app.settings import examine
 
     settings, problems = examine(config)

@@ -8,7 +8,6 @@ from typing import Any
 
 import trio
 
-from gateway.app.admission import Principal
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import (
     CertificateFiles,
@@ -20,6 +19,7 @@ from gateway.app.settings import (
     Settings,
     StoreSettings,
 )
+from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.store.api import CreateChargePoint, EventFilter, Write, WriteResult

@@ -30,7 +30,6 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.api.v1 import command_pb2, command_pb2_grpc
-from gateway.app.admission import Principal
 from gateway.app.serve import Gateway, connection_limits, opened, session_limits, utc_now
 from gateway.app.settings import (
     BootConfigurationSetting,
@@ -40,6 +39,7 @@ from gateway.app.settings import (
     Settings,
     load,
 )
+from gateway.chargers.admission import Principal
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ConnectorStatusChanged, NewEvent

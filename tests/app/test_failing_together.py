@@ -6,9 +6,9 @@ import trio
 from attrs import evolve
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.app.admission import Principal
 from gateway.app.serve import utc_now
 from gateway.app.settings import ControlSettings
+from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
 from gateway.store.api import CreateChargePoint
 from tests.app.running import Running, running, settings, until

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.app.checking import check
+from gateway.app.preflight import check
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
 

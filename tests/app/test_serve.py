@@ -11,7 +11,7 @@ from attrs import evolve
 
 from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
 from gateway.app import serve
-from gateway.app.collector import Collector
+from gateway.app.gc_policy import Collector
 from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import ControlSettings

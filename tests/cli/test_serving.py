@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.app.checking import check
+from gateway.app.preflight import check
 from gateway.app.settings import load
 from gateway.cli.certificates import Issuing, development_set, write
 from gateway.cli.main import app

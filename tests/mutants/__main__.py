@@ -25,7 +25,7 @@ GATEWAY = Project(
         "gateway/store",
         "gateway/handlers",
         "gateway/transport/authentication.py",
-        "gateway/app/admission.py",
+        "gateway/chargers/admission.py",
         "gateway/domain/credentials.py",
     ),
     tests=("tests",),

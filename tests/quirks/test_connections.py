@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.app.admission import Admission
+from gateway.chargers.admission import Admission
 from gateway.domain import events as e
 from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RemoteStartTransaction, StatusAnswer
 from gateway.domain.credentials import Verifier, generate_key, make_credential

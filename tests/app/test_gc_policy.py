@@ -12,9 +12,9 @@ import trio.testing
 from prometheus_client import CollectorRegistry
 
 import gateway
-from gateway.app.collector import LEFT_ALONE as LEFT_ALONE_SECONDS
-from gateway.app.collector import MOST as MOST_SECONDS
-from gateway.app.collector import ROUND_SECONDS, WORTH_A_LOOK, YOUNG, YOUNG_PER_STEP, Collector
+from gateway.app.gc_policy import LEFT_ALONE as LEFT_ALONE_SECONDS
+from gateway.app.gc_policy import MOST as MOST_SECONDS
+from gateway.app.gc_policy import ROUND_SECONDS, WORTH_A_LOOK, YOUNG, YOUNG_PER_STEP, Collector
 
 PER_SECOND = 3_000_000
 """Objects that a collection looks at in a second, here: ``Looked`` tells the policy so."""

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.app.slow_checks import AT_ONCE, MAX_WAITING, SlowChecks
+from gateway.chargers.slow_checks import AT_ONCE, MAX_WAITING, SlowChecks
 
 
 class Hashing:

@@ -2,7 +2,7 @@
 
 A collection looks at every object of its generation while nothing else runs. By CPython's defaults the oldest one holds
 all sessions: 2 s at 18,000 of them, again and again, for nothing, since a session is freed by reference counts alone
-(tests/app/test_collector.py holds that). Here the old generation stays small enough to be looked at in some 30 ms. What
+(tests/app/test_gc_policy.py holds that). Here the old generation stays small enough to be looked at in some 30 ms. What
 survives, and is more than that, is frozen: it is still freed when nobody refers to it any more, but no longer looked
 at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one that was alive and whole when it was frozen
 and fell apart later, which no session does. docs/performance.md has the measurements.

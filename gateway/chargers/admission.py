@@ -12,7 +12,7 @@ import structlog
 import trio
 from attrs import frozen
 
-from gateway.app.slow_checks import SlowChecks
+from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find
 from gateway.domain.records import Credential
 from gateway.domain.values import Clock

@@ -13,7 +13,7 @@ import resource
 import structlog
 from attrs import define, field, frozen
 
-from gateway.app.admission import Principal
+from gateway.chargers.admission import Principal
 from gateway.errors import SettingsError
 from gateway.router.router import Router
 from gateway.session.ports import Observer

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gateway.app.admission import LOGGED_AT_ONCE, Admission, Principal
-from gateway.app.slow_checks import SlowChecks
+from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, Principal
+from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Switch

@@ -11,7 +11,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app.clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, PatientClock
+from gateway.app.stall_clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, PatientClock
 from gateway.session.limits import SessionLimits
 from gateway.session.silence import Silence, Watch
 from gateway.session.stalls import stalled

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from gateway.app.metrics import Metrics
-from gateway.app.metrics_port import (
+from gateway.observability.metrics import Metrics
+from gateway.observability.metrics_server import (
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,
     REQUEST_SECONDS,

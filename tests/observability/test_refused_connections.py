@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.app.refusals import NAMED, NAMELESS, Refusals
+from gateway.observability.refused_connections import NAMED, NAMELESS, Refusals
 from gateway.transport.listener import Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 import structlog
 import trio
 
-from gateway.app.admission import Principal
-from gateway.app.capacity import (
+from gateway.chargers.admission import Principal
+from gateway.chargers.capacity import (
     MOST_DESCRIPTORS,
     RESERVE,
     Bounded,

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 import trio
 
-from gateway.app.frames import MAX_FRAME_BYTES, MAX_GONE, MAX_RING_BYTES, Frames
 from gateway.domain.diagnostics import FrameKind
+from gateway.observability.frame_log import MAX_FRAME_BYTES, MAX_GONE, MAX_RING_BYTES, Frames
 from gateway.transport.api import ConnectionClosed
 from tests.support.harness import EPOCH, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger

@@ -1,12 +1,12 @@
 """What the running gateway remembers for whoever connects a charger: refusals, frames, deviations."""
 
-from gateway.app.deviations import Deviations
-from gateway.app.frames import Frames
-from gateway.app.metrics import Metrics
-from gateway.app.refusals import Refusals
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.events import BootInformation
 from gateway.domain.values import Clock
+from gateway.observability.deviations import Deviations
+from gateway.observability.frame_log import Frames
+from gateway.observability.metrics import Metrics
+from gateway.observability.refused_connections import Refusals
 from gateway.transport.listener import Outcome
 
 

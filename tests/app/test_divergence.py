@@ -7,9 +7,9 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
+from gateway.app.divergence import NUMBERS_AHEAD, OtherLives
 from gateway.app.housekeeping import MARK_SECONDS, mark_store
-from gateway.app.lives import NUMBERS_AHEAD, OtherLives
-from gateway.app.metrics import Metrics
+from gateway.observability.metrics import Metrics
 from gateway.store.api import AllocateNumbers
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.companion import read_companion

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.app.logwriter import MAX_LINE_BYTES, LineStream, LogWriter
+from gateway.app.log_writer import MAX_LINE_BYTES, LineStream, LogWriter
 
 PAGE = 4096
 """The least that a pipe can hold."""

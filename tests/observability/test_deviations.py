@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import generate_latest
 
-from gateway.app.deviations import MAX_ENTRIES, Deviations
-from gateway.app.diagnostics import Diagnostics
-from gateway.app.metrics import Metrics
 from gateway.domain.events import BootInformation
+from gateway.observability.deviations import MAX_ENTRIES, Deviations
+from gateway.observability.metrics import Metrics
+from gateway.observability.observer import Diagnostics
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACME = BootInformation("Acme", "One", firmware_version="1.0")
