@@ -25,7 +25,6 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "openssl": "",
         "signals": "",
         "domain": "errors",
-        "energy": "domain",
         "store": "domain errors",
         "journal": "store domain errors",
         "feed": "store domain errors",
@@ -50,7 +49,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 # Modules of others that only some packages may know.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "asyncio": ("gateway.bridge", "gateway.control"),
-    "ocpp.v16": ("gateway.messages.v16", "gateway.handlers.v16"),
+    "ocpp.v16": ("gateway.ocpp.v16", "gateway.ocpp.v16.profiles"),
     "websockets": ("gateway.framing",),
     "trio_websocket": ("gateway.simulator",),
 }
@@ -58,7 +57,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 # Of these, a single module holds all that the gateway uses, so that they can be replaced there.
 IN_ONE_MODULE = ("websockets",)
 
-SANS_IO = ("gateway.domain", "gateway.energy", "gateway.messages", "gateway.framing")
+SANS_IO = ("gateway.domain", "gateway.ocpp", "gateway.framing")
 INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selectors", "subprocess", "threading", "time")
 
 # Who reads a clock of the machine's; everybody else is given the time, so that tests decide what it is. Trio's clock,
@@ -76,7 +75,7 @@ CLOCK_HOMES = (
 CLOCK_EXCEPTIONS = frozenset({("gateway.framing.websocket", "email.utils.formatdate")})
 """HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""
 
-PURE = (*SANS_IO, "gateway.handlers")
+PURE = SANS_IO
 CLOCK_LIBRARIES = ("time",)
 CLOCK_FUNCTIONS = (
     "uuid.uuid1",

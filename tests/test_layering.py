@@ -49,7 +49,7 @@ BROKEN = {
     "from the root": ("domain.state", "from gateway import store", "domain may not import gateway.store"),
     "from a package": ("domain.state", "from gateway.store import api", "domain may not import gateway.store"),
     "the root itself": ("domain.state", "import gateway", "domain may not import gateway.gateway"),
-    "between siblings": ("session.reader", "from gateway.handlers import v16", "session may not import"),
+    "between siblings": ("session.reader", "from gateway.ocpp import v16", "session may not import"),
     "past the router": ("control.commands", "from gateway.session import calls", "control may not import"),
     "relatively": ("domain.state", "from ..store import api", "domain may not import gateway.store"),
     "inside a function": ("domain.state", "def f():\n    import gateway.store", "domain may not import"),

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from gateway.messages.v16.schemas import REQUESTS
+from gateway.ocpp.v16.schemas import REQUESTS
 from gateway.transport.tls import CertificateFiles, build_context
 
 THRESHOLD = 100_000

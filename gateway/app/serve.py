@@ -29,7 +29,6 @@ from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN, Quirk
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
-from gateway.handlers.v16.routing import protocol as protocol_16
 from gateway.journal.clock import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.journal.numbers import Numbers
@@ -37,6 +36,7 @@ from gateway.journal.retention import Retention
 from gateway.observability.metrics import Metrics
 from gateway.observability.metrics_server import MetricsPort
 from gateway.observability.observer import Diagnostics
+from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.router.router import Router
 from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits

@@ -7,12 +7,12 @@ from attrs import frozen
 
 from gateway.chargers.admission import Principal
 from gateway.domain.events import ChargePointConnected
-from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.quirks import Quirk
 from gateway.domain.state import evolve
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.observability.frame_log import Frames
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.router.router import Router
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource

@@ -1,1 +1,1 @@
-"""What operators see of the running gateway: metrics, kept frames, refused connections, deviations from the standard."""
+"""What operators see of the running gateway: metrics, frames, refused connections, deviations from the standard."""

@@ -19,7 +19,7 @@ from attrs import define, field
 from gateway.domain.diagnostics import FrameKind, KeptFrame
 from gateway.domain.secrets import REDACTED
 from gateway.domain.values import Clock
-from gateway.messages.redaction import names_a_key, redact, without
+from gateway.ocpp.redaction import names_a_key, redact, without
 from gateway.transport.api import ConnectionClosed, Initiator, Peer, Transport
 
 MAX_FRAME_BYTES = 4_096

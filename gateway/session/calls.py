@@ -13,7 +13,7 @@ import trio
 from attrs import define, field
 
 from gateway.domain.commands import ChargerError
-from gateway.messages import rpc
+from gateway.ocpp import rpc
 from gateway.session.core import Core
 from gateway.session.line import Line
 

@@ -13,10 +13,10 @@ from attrs import frozen
 
 from gateway.domain.decision import Guard
 from gateway.domain.events import NewEvent
-from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import Journal, Observer
 from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Write, WriteResult

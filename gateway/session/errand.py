@@ -22,9 +22,9 @@ from gateway.domain.events import (
     CommandSent,
     NewEvent,
 )
-from gateway.domain.protocol import ReadAnswer
 from gateway.domain.values import Flag
-from gateway.messages.rpc import CallError
+from gateway.ocpp.protocol import ReadAnswer
+from gateway.ocpp.rpc import CallError
 from gateway.session.calls import Answered, Calls, Exchange
 from gateway.session.core import Core, SessionOver
 from gateway.session.keys import KeyChange

@@ -19,15 +19,15 @@ from gateway.domain.commands import (
 )
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.events import ChargePointDisconnected, NewEvent
-from gateway.domain.protocol import ProtocolVersion
 from gateway.domain.quirks import Quirk, ready_after_silence
 from gateway.domain.reservations import overdue
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration, new_id
 from gateway.domain.vendor_data import REJECTED
 from gateway.errors import StoreUnavailable
-from gateway.messages import rpc
-from gateway.messages.bounds import SMALL_BYTES
+from gateway.ocpp import rpc
+from gateway.ocpp.payload_bounds import SMALL_BYTES
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.calls import Calls
 from gateway.session.commands import Commands, Unfinished
 from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver

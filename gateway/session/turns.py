@@ -2,8 +2,8 @@
 
 import trio
 
-from gateway.messages import rpc
-from gateway.messages.bounds import SMALL_BYTES
+from gateway.ocpp import rpc
+from gateway.ocpp.payload_bounds import SMALL_BYTES
 from gateway.transport.intake import PAID_BYTES
 
 PAID_NODES = 500

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench import wire
 from gateway.framing.events import Closed, Message, UpgradeRequested
 from gateway.framing.websocket import WebSocket
-from gateway.messages import rpc
+from gateway.ocpp import rpc
 
 NOW = b"2026-01-01T00:00:00.000Z"
 

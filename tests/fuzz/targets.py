@@ -21,9 +21,9 @@ from gateway.domain.values import Registration
 from gateway.framing.events import Closed, Event, Message, UpgradeRefused, UpgradeRequested
 from gateway.framing.reassembly import MAX_FRAGMENTS
 from gateway.framing.websocket import WebSocket
-from gateway.handlers.v16.routing import protocol
-from gateway.messages import rpc
-from gateway.messages.v16.schemas import REPLIES
+from gateway.ocpp import rpc
+from gateway.ocpp.v16.profiles.routing import protocol
+from gateway.ocpp.v16.schemas import REPLIES
 from gateway.transport.api import Peer, Refusal, UpgradeRequest
 from gateway.transport.authentication import Claim, claim, select_subprotocol
 

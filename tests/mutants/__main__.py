@@ -23,7 +23,7 @@ GATEWAY = Project(
         "gateway/journal",
         "gateway/session",
         "gateway/store",
-        "gateway/handlers",
+        "gateway/ocpp/v16/profiles",
         "gateway/transport/authentication.py",
         "gateway/chargers/admission.py",
         "gateway/domain/credentials.py",

@@ -18,8 +18,8 @@ from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Registration
 from gateway.framing.events import Event, Message
 from gateway.framing.websocket import WebSocket
-from gateway.handlers.v16.routing import protocol
-from gateway.messages import rpc
+from gateway.ocpp import rpc
+from gateway.ocpp.v16.profiles.routing import protocol
 from tests.framing.wire import TEXT, frame, opened
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gateway.domain.events import MeterValuesReported, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
-from gateway.messages.bounds import PIECE_BYTES
+from gateway.ocpp.payload_bounds import PIECE_BYTES
 from gateway.session.lines import LINES_AT_ONCE
 from gateway.session.turns import PAID_NODES, Turns
 from tests.hostile import payloads

@@ -9,9 +9,9 @@ from trio.testing import MockClock
 from gateway.domain.commands import COMMANDS
 from gateway.domain.events import BODIES
 from gateway.domain.values import Registration
-from gateway.handlers.v16.routing import protocol
-from gateway.messages.v16 import schemas
-from gateway.messages.v16.repairs import NEVER_REFUSED
+from gateway.ocpp.v16 import schemas
+from gateway.ocpp.v16.profiles.routing import protocol
+from gateway.ocpp.v16.repairs import NEVER_REFUSED
 from tests.support import promised
 from tests.support.harness import BOOT, Harness, boot
 

@@ -28,7 +28,7 @@ from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
 from tests.framing.wire import BINARY, CONT, PING, TEXT, frame
 from tests.hostile.conftest import MEGABYTE, metric
 from tests.hostile.link import Ended, Link, upgrade
-from tests.messages.v16.test_large_payloads import METER_VALUES, filled
+from tests.ocpp.v16.test_large_payloads import METER_VALUES, filled
 
 SETTINGS = {
     "sessions": {

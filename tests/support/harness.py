@@ -14,7 +14,7 @@ from gateway.domain.events import Body, ChargePointConnected, StoredEvent
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
-from gateway.handlers.v16.routing import protocol
+from gateway.ocpp.v16.profiles.routing import protocol
 from gateway.router.router import Router
 from gateway.session.endings import Endings
 from gateway.session.facts import FactSource, TableAuthorizer

@@ -15,7 +15,7 @@ from gateway.domain.commands import CallOutcome, Command, CommandRecord, Command
 from gateway.domain.events import ReservationEnded
 from gateway.domain.records import TransactionRecord
 from gateway.domain.times import format_time
-from gateway.messages.v16.schemas import COMMANDS, REPLIES
+from gateway.ocpp.v16.schemas import COMMANDS, REPLIES
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.wire import ScriptedCharger
 

@@ -1,1 +1,0 @@
-"""OCPP-J messages, sans-I/O: frames (``rpc``) and what is particular to a protocol version (``v16``)."""

@@ -1,0 +1,20 @@
+"""Firmware and diagnostics (S §4.4, §4.5): confirmed and recorded in any order, asked for or not (OCPP.md B8.2)."""
+
+from ocpp.v16 import call
+
+from gateway.domain.decision import Context, Decision, Facts, Request
+from gateway.domain.events import DiagnosticsStatusReported, FirmwareStatusReported
+from gateway.domain.state import ChargePointState
+from gateway.ocpp.v16.profiles.common import event
+
+
+def decide_firmware_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+    """FirmwareStatusNotification. A Boot in the middle of an installation is normal (OCPP.md B8.3)."""
+    assert isinstance(request.payload, call.FirmwareStatusNotification)
+    return Decision({}, (event(request, context, FirmwareStatusReported(str(request.payload.status))),))
+
+
+def decide_diagnostics_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+    """DiagnosticsStatusNotification."""
+    assert isinstance(request.payload, call.DiagnosticsStatusNotification)
+    return Decision({}, (event(request, context, DiagnosticsStatusReported(str(request.payload.status))),))

@@ -1,0 +1,69 @@
+"""OCPP 1.6 as one object, chosen by the negotiated subprotocol."""
+
+from collections.abc import Callable, Mapping
+
+from attrs import field, frozen
+from ocpp.v16 import call
+
+from gateway.domain.commands import ChargerError, Command
+from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import JSON, ConnectorAddress
+from gateway.ocpp.protocol import ReadAnswer
+from gateway.ocpp.v16 import decode, decode_calls, encode
+from gateway.ocpp.v16.addresses import to_address
+
+
+def asks_nothing(_: ChargePointState, __: Request) -> None:
+    """The query of a handler that needs no more than the state."""
+
+
+@frozen
+class Handler:
+    """How one action is decided. Both functions are pure."""
+
+    decide: Callable[[ChargePointState, Request, Facts, Context], Decision]
+    query: Callable[[ChargePointState, Request], Query | None] = asks_nothing
+
+
+@frozen
+class Protocol16:
+    """``handlers``: one for every action that ``decode_call`` lets pass; the composition root brings them."""
+
+    handlers: Mapping[str, Handler] = field(repr=False)
+    subprotocol: str = "ocpp1.6"
+
+    def allowed_before_acceptance(self, action: str) -> bool:
+        """Only a BootNotification (JE 3.8). What a Pending charger was asked for by TriggerMessage is the session's to
+        let pass (OCPP.md B1.3)."""
+        return action == "BootNotification"
+
+    def is_transaction_message(self, action: str) -> bool:
+        """S §3.7.1: what is queued while offline and retried until it is confirmed."""
+        return action in ("StartTransaction", "StopTransaction", "MeterValues")
+
+    def told_status_of(self, request: Request) -> ConnectorAddress | None:
+        payload = request.payload
+        return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
+
+    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
+        return decode_calls.decode_call(call_id, action, payload)
+
+    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request:
+        return decode_calls.decode_unread(call_id, action, message)
+
+    def query(self, state: ChargePointState, request: Request) -> Query | None:
+        return self.handlers[request.action].query(state, request)
+
+    def decide(self, state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+        return self.handlers[request.action].decide(state, request, facts, context)
+
+    def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
+        """Raises LookupError if the command names a transaction that isn't open any more."""
+        return encode.encode_command(command, state)
+
+    def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
+        return decode.decode_answer(command, payload)
+
+    def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:
+        return decode.decode_error(command, code, description, details)
