@@ -14,8 +14,8 @@ from gateway.domain.records import ChargePointRecord
 from gateway.domain.reservations import EXPIRED, ended
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
-from gateway.router.router import Router
 from gateway.session.ports import Journal
+from gateway.session.router import Router
 from gateway.store.api import Append, OverdueReservation, RecordLastHeard, Store
 
 INTERVAL_SECONDS = 300.0

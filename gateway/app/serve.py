@@ -37,11 +37,11 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.metrics_server import MetricsPort
 from gateway.observability.observer import Diagnostics
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
-from gateway.router.router import Router
-from gateway.session.facts import FactSource, TableAuthorizer
+from gateway.session.commands.provisioning import DesiredKey
+from gateway.session.keepalive import Watch
 from gateway.session.limits import SessionLimits
-from gateway.session.provisioning import DesiredKey
-from gateway.session.silence import Watch
+from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.router import Router
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses

@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 
 from gateway.chargers.admission import Principal
 from gateway.errors import SettingsError
-from gateway.router.router import Router
 from gateway.session.ports import Observer
+from gateway.session.router import Router
 from gateway.transport.api import Handle, Transport
 
 log = structlog.get_logger()

@@ -13,16 +13,16 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.observability.frame_log import Frames
 from gateway.ocpp.protocol import ProtocolVersion
-from gateway.router.router import Router
-from gateway.session.endings import Endings
-from gateway.session.facts import FactSource
+from gateway.session.commands.provisioning import DesiredKey, Triggers
+from gateway.session.fault_log import FaultLines
+from gateway.session.keepalive import Watch
 from gateway.session.limits import SessionLimits
-from gateway.session.lines import FaultLines
+from gateway.session.lookups import FactSource
 from gateway.session.ports import Journal, Observer
-from gateway.session.provisioning import DesiredKey, Triggers
+from gateway.session.read_turns import Turns
+from gateway.session.router import Router
 from gateway.session.session import Session
-from gateway.session.silence import Watch
-from gateway.session.turns import Turns
+from gateway.session.teardown import Endings
 from gateway.store.api import Opened, RemoveCredentials, Store
 from gateway.transport.api import Transport
 

@@ -1,1 +1,1 @@
-"""OCPP, sans-I/O: OCPP-J frames (``rpc``), what a session asks of a version (``protocol``), and the versions (``v16``)."""
+"""OCPP, sans-I/O: OCPP-J frames (``rpc``), what a session asks of a version (``protocol``), the versions (``v16``)."""

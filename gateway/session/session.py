@@ -28,19 +28,19 @@ from gateway.errors import StoreUnavailable
 from gateway.ocpp import rpc
 from gateway.ocpp.payload_bounds import SMALL_BYTES
 from gateway.ocpp.protocol import ProtocolVersion
-from gateway.session.calls import Calls
-from gateway.session.commands import Commands, Unfinished
-from gateway.session.core import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
-from gateway.session.endings import Endings
-from gateway.session.facts import FactSource
+from gateway.session.commands.calls import Calls
+from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
+from gateway.session.commands.queue import Commands, Unfinished
+from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
+from gateway.session.fault_log import FaultLines
+from gateway.session.keepalive import Silence, Watch
 from gateway.session.limits import SessionLimits
-from gateway.session.lines import FaultLines
-from gateway.session.parts import Parts
+from gateway.session.lookups import FactSource
 from gateway.session.ports import Journal, Observer
-from gateway.session.provisioning import DesiredKey, Provisioning, Triggers
+from gateway.session.read_turns import Turns, cost_of_faults
 from gateway.session.readiness import Readiness
-from gateway.session.silence import Silence, Watch
-from gateway.session.turns import Turns, cost_of_faults
+from gateway.session.task_group import Parts
+from gateway.session.teardown import Endings
 from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
 from gateway.transport.api import Concluded, ConnectionClosed, Transport
 

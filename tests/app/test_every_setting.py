@@ -46,7 +46,7 @@ from gateway.domain.events import ConnectorStatusChanged, NewEvent
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import SettingsError, StoreUnavailable
-from gateway.session.provisioning import DesiredKey
+from gateway.session.commands.provisioning import DesiredKey
 from gateway.store.api import Append, CreateChargePoint, RecordLastHeard
 from gateway.transport.api import Accept, ConnectionClosed, Peer, UpgradeRequest
 from tests.app.running import Disk, Running, running, settings, until
@@ -54,7 +54,7 @@ from tests.app.test_serve import ask
 from tests.endtoend.asking import failure
 from tests.endtoend.gateway_process import development_certificates, free_port
 from tests.framing.wire import TEXT, frame, head
-from tests.session.test_commands import ready
+from tests.session.commands.test_commands import ready
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
 from tests.transport.ends import RawClient, authority, open_raw

@@ -21,7 +21,7 @@ from gateway.domain.values import Registration
 from gateway.errors import GatewayError, SettingsError, leaves
 from gateway.feed import Feed
 from gateway.journal import Retention
-from gateway.session.silence import Watch
+from gateway.session.keepalive import Watch
 from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
 from gateway.transport.tls import TlsProvider
 from tests.app.running import Disk, Running, running, settings, until

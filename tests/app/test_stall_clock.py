@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app.stall_clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, PatientClock
+from gateway.session.keepalive import Silence, Watch
 from gateway.session.limits import SessionLimits
-from gateway.session.silence import Silence, Watch
 from gateway.session.stalls import stalled
 
 

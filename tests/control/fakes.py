@@ -18,7 +18,7 @@ from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
 from gateway.journal.clock import ClockWatch
-from gateway.session.facts import TableAuthorizer
+from gateway.session.lookups import TableAuthorizer
 from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.sqlite import SqliteStore
 

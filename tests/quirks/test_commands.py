@@ -25,7 +25,7 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.values import ConnectorAddress, Flag
-from gateway.session.provisioning import DesiredKey
+from gateway.session.commands.provisioning import DesiredKey
 from tests.support.harness import Harness
 from tests.support.station import ACCEPTED, REJECTED, booted, time
 

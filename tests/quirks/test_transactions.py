@@ -10,7 +10,7 @@ from gateway.domain import events as e
 from gateway.domain.commands import RemoteStartTransaction
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress, Flag
-from gateway.session.facts import FactSource, TableAuthorizer
+from gateway.session.lookups import FactSource, TableAuthorizer
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.station import ACCEPTED, booted, time
 

@@ -7,7 +7,7 @@ from gateway.domain.commands import ClearCache, CommandState, RemoteStartTransac
 from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
 from gateway.store.api import UpdateChargePoint
-from tests.session.test_commands import Asked
+from tests.session.commands.test_commands import Asked
 from tests.support.harness import BOOT, Harness, virtual_clock
 
 

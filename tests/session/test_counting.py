@@ -10,9 +10,9 @@ from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache
 from gateway.domain.values import Registration
+from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.limits import SessionLimits
-from gateway.session.provisioning import DesiredKey
-from tests.session.test_commands import ready
+from tests.session.commands.test_commands import ready
 from tests.session.test_fencing import new_owner
 from tests.session.test_handler_bugs import Broken
 from tests.support.harness import BOOT, Harness, boot

@@ -11,10 +11,10 @@ from gateway.domain.events import MeterValuesReported, TransactionOrphaned, Tran
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
 from gateway.ocpp.payload_bounds import PIECE_BYTES
-from gateway.session.lines import LINES_AT_ONCE
-from gateway.session.turns import PAID_NODES, Turns
+from gateway.session.fault_log import LINES_AT_ONCE
+from gateway.session.read_turns import PAID_NODES, Turns
 from tests.hostile import payloads
-from tests.session.test_commands import ready
+from tests.session.commands.test_commands import ready
 from tests.support.harness import EPOCH, Harness, boot
 from tests.support.wire import FakeTransport, ScriptedCharger
 

@@ -15,8 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gateway.domain.commands import ClearCache, CommandRecord, CommandState, ReserveNow
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import ConnectorAddress
+from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.limits import SessionLimits
-from gateway.session.provisioning import DesiredKey
 from gateway.store.api import Append, Appended, DeleteChargePoint, Opened, OpenSession, TransactionFilter
 from tests.support.harness import BOOT, EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger

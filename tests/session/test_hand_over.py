@@ -119,6 +119,6 @@ async def test_a_bug_while_a_message_is_applied_ends_its_session(
         def fail(*_: object) -> None:
             raise LookupError("a bug")
 
-        monkeypatch.setattr("gateway.session.core.evolve", fail)
+        monkeypatch.setattr("gateway.session.context.evolve", fail)
         await charger.send(2, "a", "StatusNotification", status("Available"))
         assert await charger.sees_the_end() == (1011, "internal-error")

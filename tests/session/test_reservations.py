@@ -13,7 +13,7 @@ from gateway.domain.commands import CancelReservation, CommandState, ReserveNow
 from gateway.domain.events import ReservationEnded, ReservationMade
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import DeleteChargePoint
-from tests.session.test_commands import Asked, ready
+from tests.session.commands.test_commands import Asked, ready
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import ScriptedCharger
 

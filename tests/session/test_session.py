@@ -330,7 +330,7 @@ async def test_provisioning_waits_for_the_charger_to_settle(
     harness: Harness, autojump_clock: MockClock, limits: SessionLimits
 ) -> None:
     """Quirk 7: nothing goes out before Boot.conf and the settle delay."""
-    from gateway.session.provisioning import DesiredKey
+    from gateway.session.commands.provisioning import DesiredKey
 
     harness.limits = limits
     harness.boot_configuration = (DesiredKey("MeterValueSampleInterval", ("60",)),)

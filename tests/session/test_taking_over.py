@@ -14,9 +14,9 @@ from gateway.domain.commands import CallOutcome, ClearCache, CommandRecord, Comm
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
 from gateway.domain.vendor_data import VendorAnswer, VendorData, VendorDataStatus
-from gateway.router.router import HAND_OVER_SECONDS
-from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
+from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.router import HAND_OVER_SECONDS
 from gateway.store.api import CreateChargePoint, PutIdTag
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger

@@ -19,8 +19,8 @@ from gateway.domain.vendor_data import (
     VendorData,
     VendorDataStatus,
 )
-from gateway.session.facts import FactSource, TableAuthorizer
 from gateway.session.limits import SessionLimits
+from gateway.session.lookups import FactSource, TableAuthorizer
 from gateway.session.session import MAX_ASIDE
 from gateway.store.api import CreateChargePoint
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock

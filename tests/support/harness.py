@@ -15,16 +15,16 @@ from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.ocpp.v16.profiles.routing import protocol
-from gateway.router.router import Router
-from gateway.session.endings import Endings
-from gateway.session.facts import FactSource, TableAuthorizer
+from gateway.session.commands.provisioning import DesiredKey, Triggers
+from gateway.session.fault_log import FaultLines
+from gateway.session.keepalive import Watch
 from gateway.session.limits import SessionLimits
-from gateway.session.lines import FaultLines
+from gateway.session.lookups import FactSource, TableAuthorizer
 from gateway.session.ports import NoObserver, Observer
-from gateway.session.provisioning import DesiredKey, Triggers
+from gateway.session.read_turns import Turns
+from gateway.session.router import Router
 from gateway.session.session import Session
-from gateway.session.silence import Watch
-from gateway.session.turns import Turns
+from gateway.session.teardown import Endings
 from gateway.store.api import (
     AllocateNumbers,
     Append,

@@ -20,7 +20,7 @@ from gateway.domain.commands import CallOutcome, Command, CommandRecord, Command
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
-from gateway.session.commands import reused
+from gateway.session.commands.queue import reused
 from gateway.session.ports import Journal
 from gateway.session.session import Session, Unrecorded
 from gateway.store.api import OpenSession, Store

@@ -10,10 +10,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.domain import events as e
 from gateway.domain.commands import ChangeConfiguration, ClearCache, CommandRecord, CommandState, RefusalReason, Refused
+from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.limits import SessionLimits
-from gateway.session.provisioning import DesiredKey
-from tests.session.test_command_hazards import NEW_KEY as NEW_KEY_HEX
-from tests.session.test_commands import ready
+from tests.session.commands.test_command_hazards import NEW_KEY as NEW_KEY_HEX
+from tests.session.commands.test_commands import ready
 from tests.support import harness as harness_module
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport
@@ -121,7 +121,7 @@ async def test_a_late_answer_is_awaited_however_many_questions_of_its_own_the_ga
     harness.boot_configuration = tuple(DesiredKey(f"K{number}", ("1",)) for number in range(20))
     harness.add_charge_point()
     async with harness.connected() as charger, trio.open_nursery() as nursery:
-        from tests.session.test_commands import Asked
+        from tests.session.commands.test_commands import Asked
 
         await boot(charger)
         await charger.next_call("ChangeConfiguration")

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.session.core import Core, SessionOver
+from gateway.session.context import Core, SessionOver
 from gateway.transport.api import ConnectionClosed
 
 

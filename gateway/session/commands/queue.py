@@ -15,12 +15,12 @@ from gateway.domain.checks import check_against
 from gateway.domain.codec import encode_command
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration, new_id
-from gateway.session.calls import Calls
-from gateway.session.core import Core
-from gateway.session.errand import Errand, Means, needed_access
-from gateway.session.parts import Parts
+from gateway.session.commands.calls import Calls
+from gateway.session.commands.command_task import Errand, Means, needed_access
+from gateway.session.context import Core
 from gateway.session.ports import Journal
 from gateway.session.readiness import Readiness
+from gateway.session.task_group import Parts
 from gateway.store.api import Store
 
 NOTHING_SENT = {

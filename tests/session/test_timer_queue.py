@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from gateway.session.silence import AFTER_FAILURE, MAX_LEFT, Watch
+from gateway.session.keepalive import AFTER_FAILURE, MAX_LEFT, Watch
 
 
 @asynccontextmanager

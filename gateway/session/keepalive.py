@@ -13,8 +13,8 @@ import structlog
 import trio
 from attrs import define
 
-from gateway.session.core import CLOSE_GOING_AWAY, Core
-from gateway.session.parts import Parts
+from gateway.session.context import CLOSE_GOING_AWAY, Core
+from gateway.session.task_group import Parts
 
 Look: TypeAlias = Callable[[], float]
 """Looks after something; says when to look again, in Trio's time. One that raises is logged and asked again later."""

@@ -17,7 +17,7 @@ from gateway.domain.commands import (
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import Credential, CredentialKind
 from gateway.domain.secrets import is_authorization_key
-from gateway.session.core import Core
+from gateway.session.context import Core
 from gateway.store.api import AddCredential, RemoveCredentials
 
 TAKEN = ("Accepted", "RebootRequired")

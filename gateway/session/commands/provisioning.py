@@ -29,8 +29,8 @@ from gateway.domain.events import BootConfigurationApplied, NewEvent
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
-from gateway.session.commands import Commands
-from gateway.session.core import Core
+from gateway.session.commands.queue import Commands
+from gateway.session.context import Core
 from gateway.session.readiness import Access, Readiness
 
 TAKEN = frozenset({"Accepted", "RebootRequired"})

@@ -14,8 +14,8 @@ from attrs import define, field
 
 from gateway.domain.commands import ChargerError
 from gateway.ocpp import rpc
-from gateway.session.core import Core
-from gateway.session.line import Line
+from gateway.session.commands.call_queue import Line
+from gateway.session.context import Core
 
 MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this

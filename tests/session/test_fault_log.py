@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock
 
-from gateway.session.lines import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLines
+from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLines
 
 
 async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: MockClock) -> None:

@@ -19,12 +19,12 @@ from gateway.domain.commands import (
 )
 from gateway.domain.events import ChargePointConnected, NewEvent, TransactionClosed
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.router.router import AT_ONCE
-from gateway.session.endings import Endings
+from gateway.session.keepalive import Watch
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
+from gateway.session.router import AT_ONCE
 from gateway.session.session import Session
-from gateway.session.silence import Watch
+from gateway.session.teardown import Endings
 from gateway.store.api import Opened, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import trio
 
-from gateway.session.parts import Parts
+from gateway.session.task_group import Parts
 
 
 async def test_what_is_started_when_the_nursery_has_just_closed_is_left_out() -> None:

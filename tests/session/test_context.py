@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ChargePointConnected, ConfigurationReported, NewEvent
-from gateway.session.core import Core
+from gateway.session.context import Core
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.store.api import Opened, OpenSession

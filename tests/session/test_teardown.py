@@ -12,10 +12,10 @@ from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache
 from gateway.domain.values import Registration
-from gateway.session.endings import Endings
+from gateway.session.fault_log import LINES_AT_ONCE
 from gateway.session.limits import SessionLimits
-from gateway.session.lines import LINES_AT_ONCE
-from tests.session.test_commands import ready
+from gateway.session.teardown import Endings
+from tests.session.commands.test_commands import ready
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
 

@@ -25,12 +25,12 @@ from gateway.domain.events import (
 from gateway.domain.values import Flag
 from gateway.ocpp.protocol import ReadAnswer
 from gateway.ocpp.rpc import CallError
-from gateway.session.calls import Answered, Calls, Exchange
-from gateway.session.core import Core, SessionOver
-from gateway.session.keys import KeyChange
-from gateway.session.parts import Parts
+from gateway.session.commands.calls import Answered, Calls, Exchange
+from gateway.session.commands.key_rotation import KeyChange
+from gateway.session.context import Core, SessionOver
 from gateway.session.readiness import Access, Readiness
 from gateway.session.stalls import stalled
+from gateway.session.task_group import Parts
 from gateway.store.api import Appended, GuardFailed
 
 
