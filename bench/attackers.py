@@ -16,7 +16,7 @@ from attrs import frozen
 
 from bench import wire
 from bench.processes import Credentials, Server
-from gateway.transport.probe import client_hello
+from gateway.transport.tls_probe import client_hello
 from tests.hostile import payloads
 
 TEN = 10

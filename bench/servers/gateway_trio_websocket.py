@@ -21,10 +21,10 @@ from gateway.transport import listener
 from gateway.transport.accounts import Account
 from gateway.transport.api import Accept, Concluded, ConnectionClosed, Initiator, Peer
 from gateway.transport.connection import HandshakeFailed
+from gateway.transport.handshake_places import Visitor
 from gateway.transport.limits import Limits
-from gateway.transport.link import SocketLink
-from gateway.transport.places import Visitor
-from gateway.transport.port import Accepted
+from gateway.transport.listening_socket import Accepted
+from gateway.transport.socket_stream import SocketLink
 
 ARRIVED_SECONDS = 0.01
 """For what the library has read already, once nothing more is waited for."""

@@ -45,11 +45,11 @@ from gateway.session.router import Router
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
-from gateway.transport.large import LargePlace
+from gateway.transport.large_messages import LargePlace
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
-from gateway.transport.probe import require_cheap_groups
 from gateway.transport.tls import CertificateFiles, Fault, TlsConfigurationError, TlsProvider, pair_faults
+from gateway.transport.tls_probe import require_cheap_groups
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from gateway.store.api import Store
 from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Refusal, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
-from gateway.transport.pace import Pace
+from gateway.transport.token_bucket import Pace
 
 log = structlog.get_logger()
 

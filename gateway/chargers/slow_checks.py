@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import trio
 from attrs import define, field
 
-from gateway.transport.fair import FairQueue
+from gateway.transport.fair_queue import FairQueue
 
 T = TypeVar("T")
 

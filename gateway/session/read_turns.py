@@ -4,7 +4,7 @@ import trio
 
 from gateway.ocpp import rpc
 from gateway.ocpp.payload_bounds import SMALL_BYTES
-from gateway.transport.intake import PAID_BYTES
+from gateway.transport.rate_limit import PAID_BYTES
 
 PAID_NODES = 500
 """Values that cost as much to read as one everyday message does altogether; 4 KiB of real messages have half of it."""

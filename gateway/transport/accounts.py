@@ -10,7 +10,7 @@ import trio
 from attrs import define
 
 from gateway.transport.limits import Limits
-from gateway.transport.pace import Pace
+from gateway.transport.token_bucket import Pace
 
 MAX_OWING: Final = 65_536
 """Accounts without a connection that are not full again, over a hundred bytes each: three times the chargers of one

@@ -21,11 +21,11 @@ from gateway.framing.reassembly import POLICY_VIOLATION
 from gateway.framing.websocket import WebSocket
 from gateway.transport.accounts import Account
 from gateway.transport.api import ABNORMAL_CLOSURE, Concluded, ConnectionClosed, Initiator, Peer
-from gateway.transport.intake import Intake, ignored
-from gateway.transport.large import LARGE_BYTES, LargePlace
+from gateway.transport.large_messages import LARGE_BYTES, LargePlace
 from gateway.transport.limits import Limits
-from gateway.transport.port import BUFFER_BYTES
-from gateway.transport.records import READ_BYTES, TlsFailure, TlsRecords
+from gateway.transport.listening_socket import BUFFER_BYTES
+from gateway.transport.rate_limit import Intake, ignored
+from gateway.transport.tls_records import READ_BYTES, TlsFailure, TlsRecords
 
 R = TypeVar("R")
 

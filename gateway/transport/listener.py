@@ -19,15 +19,15 @@ from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
 from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
-from gateway.transport.intake import ignored
-from gateway.transport.large import LargePlace
+from gateway.transport.epoll import AVAILABLE, Poller
+from gateway.transport.handshake_places import MAX_WAITING, Places, Stage, Visitor
+from gateway.transport.handshake_turns import Turns
+from gateway.transport.large_messages import LargePlace
 from gateway.transport.limits import Limits
-from gateway.transport.places import MAX_WAITING, Places, Stage, Visitor
-from gateway.transport.poller import AVAILABLE, Poller
-from gateway.transport.port import Accepted, Port, open_ports
-from gateway.transport.records import TlsRecords
+from gateway.transport.listening_socket import Accepted, Port, open_ports
+from gateway.transport.rate_limit import ignored
 from gateway.transport.tls import TlsProvider
-from gateway.transport.turns import Turns
+from gateway.transport.tls_records import TlsRecords
 
 BACKLOG = 1024
 """Connections that the kernel holds for us; a mass reconnect after a power cut fills it, and more retry by SYN."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.openssl import MARK, VARIABLE
-from gateway.transport.probe import GROUPS, client_hello
+from gateway.transport.tls_probe import GROUPS, client_hello
 from tests.endtoend.gateway_process import Gateway
 
 CHEAP = {"X25519": "", "P-256": "prime256v1", "P-384": "secp384r1"}

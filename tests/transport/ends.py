@@ -15,10 +15,10 @@ import trustme
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from gateway.transport.connection import Connection
-from gateway.transport.large import LargePlace
+from gateway.transport.large_messages import LargePlace
 from gateway.transport.limits import Limits
-from gateway.transport.records import TlsRecords
 from gateway.transport.tls import CertificateFiles, build_context
+from gateway.transport.tls_records import TlsRecords
 
 
 @functools.cache

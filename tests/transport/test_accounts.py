@@ -10,8 +10,8 @@ from trio_websocket import WebSocketConnection
 from gateway.transport import accounts
 from gateway.transport.accounts import Accounts
 from gateway.transport.api import Transport
-from gateway.transport.intake import PAID_BYTES, Intake, ignored
 from gateway.transport.limits import Limits
+from gateway.transport.rate_limit import PAID_BYTES, Intake, ignored
 from tests.framing.wire import TEXT, frame
 from tests.transport.ends import open_raw
 from tests.transport.test_listener import open_port

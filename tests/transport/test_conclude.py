@@ -11,10 +11,10 @@ import trio
 
 from gateway.transport.api import Concluded, ConnectionClosed
 from gateway.transport.connection import ARRIVED_BYTES, Connection
-from gateway.transport.large import LARGE_BYTES, LargePlace
+from gateway.transport.epoll import Poller
+from gateway.transport.large_messages import LARGE_BYTES, LargePlace
 from gateway.transport.limits import Limits
-from gateway.transport.link import SocketLink
-from gateway.transport.poller import Poller
+from gateway.transport.socket_stream import SocketLink
 from tests.framing.wire import CLOSE, PING, TEXT, close, frame, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 

@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed as ClientClosed
 from gateway.transport.api import ConnectionClosed, Transport
 from gateway.transport.connection import MAX_UNSENT_BYTES, Connection, HandshakeFailed
 from gateway.transport.limits import Limits
-from gateway.transport.records import READ_BYTES
+from gateway.transport.tls_records import READ_BYTES
 from tests.framing.wire import BINARY, CONT, PING, PONG, TEXT, close, frame, head
 from tests.transport.ends import RawClient, client_context, open_pair, open_raw, serve_upgrade, server_end
 

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
-from gateway.transport.link import SocketLink
+from gateway.transport.socket_stream import SocketLink
 from tests.framing.wire import CLOSE, CONT, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 from tests.transport.scripted import (

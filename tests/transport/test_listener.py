@@ -25,14 +25,14 @@ from trio_websocket import ConnectionClosed as ClientClosed
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from gateway.framing.websocket import WebSocket
-from gateway.transport import port as transport_port
+from gateway.transport import listening_socket as transport_port
 from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
 from gateway.transport.connection import Connection
+from gateway.transport.epoll import Poller
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener, Outcome, nobody
-from gateway.transport.poller import Poller
-from gateway.transport.port import Accepted
+from gateway.transport.listening_socket import Accepted
 from gateway.transport.tls import TlsProvider
 from tests.framing.wire import TEXT, frame, head
 from tests.transport.ends import RawClient, certificates, tls_client

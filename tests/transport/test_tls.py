@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from gateway.transport.records import TlsFailure, TlsRecords
 from gateway.transport.tls import SUITES, CertificateFiles, TlsConfigurationError, TlsProvider, build_context
+from gateway.transport.tls_records import TlsFailure, TlsRecords
 from tests.support import promised
 from tests.transport.ends import authority, certificates, client_context
 

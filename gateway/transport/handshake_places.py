@@ -21,7 +21,7 @@ import trio
 from attrs import define, field
 
 from gateway.transport.addresses import Addresses
-from gateway.transport.fair import FairQueue
+from gateway.transport.fair_queue import FairQueue
 from gateway.transport.limits import Limits
 
 SHARE: Final = 3

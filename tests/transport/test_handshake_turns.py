@@ -9,9 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.transport.probe import GROUPS, client_hello
-from gateway.transport.records import TlsRecords
-from gateway.transport.turns import STEPS_A_TURN, Turns
+from gateway.transport.handshake_turns import STEPS_A_TURN, Turns
+from gateway.transport.tls_probe import GROUPS, client_hello
+from gateway.transport.tls_records import TlsRecords
 from tests.transport.test_listener import open_port
 
 

@@ -13,8 +13,8 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from gateway.transport.addresses import Addresses
+from gateway.transport.handshake_places import MAX_WAITING, Places, Visitor
 from gateway.transport.limits import Limits
-from gateway.transport.places import MAX_WAITING, Places, Visitor
 
 CHARGERS = 2000
 

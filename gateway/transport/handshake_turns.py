@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from gateway.transport.fair import FairQueue
+from gateway.transport.fair_queue import FairQueue
 
 STEPS_A_TURN: Final = 2
 """Some 0.5 ms with X25519, 8 ms at the very worst (P-384 and a signature, on a slow core). One alone would cost a

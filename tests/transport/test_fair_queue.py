@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.transport.fair import FairQueue
+from gateway.transport.fair_queue import FairQueue
 
 
 def test_lanes_take_turns_and_within_one_the_first_comes_first() -> None:

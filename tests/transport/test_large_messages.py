@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
-from gateway.transport.large import LARGE_BYTES, LargePlace
+from gateway.transport.large_messages import LARGE_BYTES, LargePlace
 from gateway.transport.limits import Limits
 from tests.framing.wire import CONT, PING, TEXT, frame
 from tests.transport.ends import RawClient, open_raw

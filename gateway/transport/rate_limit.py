@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from gateway.transport.accounts import Account, new_account
-from gateway.transport.large import LARGE_BYTES
+from gateway.transport.large_messages import LARGE_BYTES
 from gateway.transport.limits import Limits
 
 PAID_BYTES = 4096

@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.transport.link import SocketLink
-from gateway.transport.poller import Poller
+from gateway.transport.epoll import Poller
+from gateway.transport.socket_stream import SocketLink
 
 Make = Callable[[socket.socket], SocketLink]
 

@@ -14,7 +14,7 @@ from typing import Final
 import outcome
 import trio
 
-from gateway.transport.poller import Poller
+from gateway.transport.epoll import Poller
 
 READ_BYTES: Final = 64 * 1024
 """The most that ``receive_some`` asks for if it isn't told."""

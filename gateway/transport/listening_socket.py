@@ -12,8 +12,8 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from gateway.transport.link import SocketLink
-from gateway.transport.poller import Poller
+from gateway.transport.epoll import Poller
+from gateway.transport.socket_stream import SocketLink
 
 BUFFER_BYTES: Final = 64 * 1024
 """Of the kernel's memory for each direction of a connection. Left to itself it grows to megabytes for a peer that sends

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transport.pace import Pace
+from gateway.transport.token_bucket import Pace
 
 
 def test_a_burst_costs_nothing_and_then_the_rate_holds():
