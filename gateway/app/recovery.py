@@ -1,7 +1,7 @@
 """Taking over a database that was restored or copied: what `gateway recover` does."""
 
 from gateway.app.settings import Settings
-from gateway.store.sqlite.lives import CLEAR, Recovered, recover
+from gateway.store.sqlite.generations import CLEAR, Recovered, recover
 
 
 def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Recovered | None:

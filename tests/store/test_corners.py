@@ -24,9 +24,9 @@ from gateway.store.api import (
     RemoveCredentials,
     Trim,
 )
-from gateway.store.sqlite import SqliteStore, connections, migrate, ownership
-from gateway.store.sqlite.ownership import Ownership
-from gateway.store.sqlite.values import fits
+from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock
+from gateway.store.sqlite.encoding import fits
+from gateway.store.sqlite.process_lock import Ownership
 from tests.store.builders import (
     ALL,
     CONNECTED,
@@ -168,7 +168,7 @@ def test_a_lock_holds_though_its_note_can_not_be_written(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(ownership.os, "pwrite", fails)
+        patched.setattr(process_lock.os, "pwrite", fails)
         held = Ownership(tmp_path / "gateway.db")
     with pytest.raises(StoreInUse, match="is served by another process"):
         Ownership(tmp_path / "gateway.db")

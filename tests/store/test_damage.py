@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import StoreCorrupt, StoreReplaced, StoreUnavailable
 from gateway.store.api import AllocateNumbers
-from gateway.store.sqlite import SqliteStore, checking, recovering
+from gateway.store.sqlite import SqliteStore, integrity, recovery
 from gateway.store.sqlite.companion import companion_path
 from tests.store.builders import ALL, append, connect, create, meter, one, started, status
 
@@ -89,9 +89,9 @@ def test_an_empty_file_with_a_log_is_no_new_database(path):
 def test_a_large_database_is_not_checked_for_longer_than_is_bearable(path, monkeypatch):
     """Its start is an outage for all chargers: it opens, with what could not be checked unchecked."""
     overwrite(path, pages_of(path, "event")[-1])
-    monkeypatch.setattr(checking, "STEPS", 1)
+    monkeypatch.setattr(integrity, "STEPS", 1)
     cx = apsw.Connection(str(path))
-    checking.check_pages(cx, path, seconds=0)
+    integrity.check_pages(cx, path, seconds=0)
     cx.close()
 
 
@@ -155,9 +155,9 @@ def test_a_log_is_cut_off_where_it_is_damaged(path, where):
 
 def recovered(path: Path, tmp_path: Path) -> SqliteStore:
     """By the documented command."""
-    assert "python -m gateway.store.sqlite.recovering gateway.db recovered.db" in DOCUMENTATION.read_text()
+    assert "python -m gateway.store.sqlite.recovery gateway.db recovered.db" in DOCUMENTATION.read_text()
     before = path.read_bytes()
-    assert recovering.main([str(path), str(tmp_path / "recovered.db")]) == 0
+    assert recovery.main([str(path), str(tmp_path / "recovered.db")]) == 0
     assert path.read_bytes() == before
     return SqliteStore(tmp_path / "recovered.db")
 
@@ -172,9 +172,9 @@ def test_a_damaged_index_costs_nothing(path, tmp_path):
     store = recovered(path, tmp_path)
     assert everything(store) == before
     assert store.store_id != old_id
-    assert one(store, AllocateNumbers(1)).first > recovering.CLEAR
+    assert one(store, AllocateNumbers(1)).first > recovery.CLEAR
     assert store.transaction("tx_1") is not None
-    assert connect(store).epoch == 2 + recovering.CLEAR
+    assert connect(store).epoch == 2 + recovery.CLEAR
     store.close()
 
 
@@ -214,17 +214,17 @@ def test_a_database_with_a_log_is_recovered_with_it(path, tmp_path):
 def test_recovering_overwrites_nothing_and_touches_nothing_that_is_served(path, tmp_path, capsys):
     """Nor does it invent anything."""
     (tmp_path / "there.db").write_bytes(b"precious")
-    assert recovering.main([str(path), str(tmp_path / "there.db")]) == 1
+    assert recovery.main([str(path), str(tmp_path / "there.db")]) == 1
     assert (tmp_path / "there.db").read_bytes() == b"precious"
     store = SqliteStore(path)
-    assert recovering.main([str(path), str(tmp_path / "new.db")]) == 1
+    assert recovery.main([str(path), str(tmp_path / "new.db")]) == 1
     assert "served by this process" in capsys.readouterr().err
     store.close()
-    assert recovering.main([str(tmp_path / "nowhere.db"), str(tmp_path / "new.db")]) == 1
+    assert recovery.main([str(tmp_path / "nowhere.db"), str(tmp_path / "new.db")]) == 1
     path.write_bytes(b"not a database, " * 1000)
-    assert recovering.main([str(path), str(tmp_path / "new.db")]) == 1
+    assert recovery.main([str(path), str(tmp_path / "new.db")]) == 1
     assert "restore a backup" in capsys.readouterr().err
-    assert recovering.main([]) == 2
+    assert recovery.main([]) == 2
     assert not (tmp_path / "new.db").exists()
 
 

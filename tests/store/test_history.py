@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.events import TransactionOrphaned
 from gateway.domain.records import TransactionState
 from gateway.store.api import Append, Bounds, EventFilter, Forget, Trim, Trimmed
-from gateway.store.sqlite import history
+from gateway.store.sqlite import event_queries
 from tests.store.builders import (
     ALL,
     answered,
@@ -62,7 +62,7 @@ def test_a_filter_lets_through_exactly_what_it_names(store, limit, charge_points
 @pytest.mark.parametrize("names", [frozenset({"A"}), frozenset({"A", *map(str, range(30))}), frozenset()])
 def test_one_call_looks_at_a_bounded_stretch(store, monkeypatch, names):
     """A filter that lets nothing through still answers soon, with how far it looked."""
-    monkeypatch.setattr(history, "STRETCH", 10)
+    monkeypatch.setattr(event_queries, "STRETCH", 10)
     _three_chargers(store)
     head = store.bounds().head
     page = store.events(0, 1000, EventFilter(names, frozenset({"firmware.status_reported"})))

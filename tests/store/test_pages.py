@@ -2,7 +2,7 @@
 
 from gateway.domain.events import VendorDataReceived
 from gateway.store.api import EventFilter, Store
-from gateway.store.sqlite.history import PAGE_BYTES
+from gateway.store.sqlite.event_queries import PAGE_BYTES
 from tests.store.builders import append, connect
 
 

@@ -15,9 +15,9 @@ from gateway.domain.values import Registration
 from gateway.errors import GatewayError, StoreCorrupt, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
 from gateway.feed.tokens import BadToken, decode, encode
 from gateway.store.api import AllocateNumbers, CreateChargePoint, Trim, generation_at
-from gateway.store.sqlite import SqliteStore, lives, migrate
+from gateway.store.sqlite import SqliteStore, generations, migrate
 from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
-from gateway.store.sqlite.lives import CLEAR, recover
+from gateway.store.sqlite.generations import CLEAR, recover
 from tests.store.builders import ALL, T0, append, connect, one, status
 from tests.store.test_damage import overwrite, pages_of
 from tests.store.test_sqlite_files import of_version_1
@@ -500,7 +500,7 @@ def test_recovering_where_nothing_can_be_written_changes_nothing(path, tmp_path,
     def unwritable(*_):
         raise apsw.ReadOnlyError("read-only file system")
 
-    monkeypatch.setattr(lives, "write_companion", unwritable)
+    monkeypatch.setattr(generations, "write_companion", unwritable)
     with pytest.raises(StoreUnavailable, match="read-only"):
         recover(path)
     monkeypatch.undo()

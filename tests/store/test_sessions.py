@@ -311,7 +311,7 @@ def test_a_time_of_hearing_from_the_future_does_not_stick(store):
 
 def test_what_was_said_in_a_batch_is_known_also_once_its_charge_point_is_forgotten_in_it(store, monkeypatch):
     """So many charge points are remembered, and no batch's order takes anything from what one of them has said."""
-    monkeypatch.setattr("gateway.store.sqlite.books.MAX_REMEMBERED", 1)
+    monkeypatch.setattr("gateway.store.sqlite.writer.MAX_REMEMBERED", 1)
     for identity in ("CP1", "CP2"):
         connect(store, identity)
     order = [("CP1", b"a" * 16), ("CP2", b"b" * 16), ("CP1", b"c" * 16)]

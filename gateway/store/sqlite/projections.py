@@ -25,8 +25,8 @@ from gateway.domain.state import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
+from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite.rows import boot_bytes, one
-from gateway.store.sqlite.values import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 
 Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, int], None]
 

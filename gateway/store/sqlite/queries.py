@@ -22,7 +22,7 @@ from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.api import AdmissionRecord, ClockRecord, OverdueReservation, TransactionFilter
 from gateway.store.sqlite import rows
-from gateway.store.sqlite.values import fits, to_micros, to_time
+from gateway.store.sqlite.encoding import fits, to_micros, to_time
 
 MAX_LIMIT = 1_000
 """The contract's longest page."""

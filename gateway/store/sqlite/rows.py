@@ -23,7 +23,7 @@ from gateway.domain.records import (
     TransactionState,
 )
 from gateway.domain.values import ConnectorAddress, Registration, Switch
-from gateway.store.sqlite.values import maybe_micros, maybe_time, to_flags, to_time
+from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_flags, to_time
 
 Row = tuple[Any, ...]
 

@@ -26,19 +26,19 @@ from gateway.store.api import (
     Write,
     WriteResult,
 )
-from gateway.store.sqlite import history, queries
-from gateway.store.sqlite.books import Books
-from gateway.store.sqlite.checking import check_files, check_pages
+from gateway.store.sqlite import event_queries, queries
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
-from gateway.store.sqlite.lives import alone, begin, check_presence, has_log, read_state, verify, verify_log
+from gateway.store.sqlite.encoding import utc_now
+from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
+from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
-from gateway.store.sqlite.ownership import Ownership, check_place
+from gateway.store.sqlite.process_lock import Ownership, check_place
+from gateway.store.sqlite.retention import crowded_out, oldest_time
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.settling import RESTARTED, settle_some
-from gateway.store.sqlite.trimming import crowded_out, oldest_time
-from gateway.store.sqlite.values import utc_now
+from gateway.store.sqlite.settlement import RESTARTED, settle_some
+from gateway.store.sqlite.writer import Books
 from gateway.store.sqlite.writes import apply
 
 P = ParamSpec("P")
@@ -328,13 +328,13 @@ class SqliteStore:
         return self._read(queries.transactions, where, after, limit)
 
     def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
-        return self._read(history.readings, transaction_id, after, limit, self._event_ids)
+        return self._read(event_queries.readings, transaction_id, after, limit, self._event_ids)
 
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
-        return self._read(history.edge_readings, transaction_id, count, self._event_ids)
+        return self._read(event_queries.edge_readings, transaction_id, count, self._event_ids)
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
-        return self._read(history.orphans, charge_point, after, limit, self._event_ids)
+        return self._read(event_queries.orphans, charge_point, after, limit, self._event_ids)
 
     def id_tag(self, id_tag: str) -> IdTagRecord | None:
         return self._read(queries.id_tag, id_tag)
@@ -352,10 +352,10 @@ class SqliteStore:
         return self._read(queries.commands, charge_point, after, limit)
 
     def bounds(self) -> Bounds:
-        return self._read(history.bounds)
+        return self._read(event_queries.bounds)
 
     def newest_time(self) -> datetime | None:
-        return self._read(history.newest_time)
+        return self._read(event_queries.newest_time)
 
     def oldest_time(self, now: datetime) -> datetime | None:
         return self._read(oldest_time, now)
@@ -367,4 +367,4 @@ class SqliteStore:
         return self._read(queries.clock_record)
 
     def events(self, after: int, limit: int, where: EventFilter) -> EventPage:
-        return self._read(history.events, after, limit, where, self._codes, self._event_ids)
+        return self._read(event_queries.events, after, limit, where, self._codes, self._event_ids)

@@ -34,11 +34,11 @@ from gateway.store.api import (
     WriteResult,
 )
 from gateway.store.sqlite import queries, rows
-from gateway.store.sqlite.books import Books, Owner
-from gateway.store.sqlite.lives import MAX_NUMBER
-from gateway.store.sqlite.settling import DELETED, Cause, end_reservations, lose_transactions, settle
-from gateway.store.sqlite.trimming import forget, record_clock, trim
-from gateway.store.sqlite.values import maybe_micros, maybe_time, to_micros, to_time
+from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_micros, to_time
+from gateway.store.sqlite.generations import MAX_NUMBER
+from gateway.store.sqlite.retention import forget, record_clock, trim
+from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
+from gateway.store.sqlite.writer import Books, Owner
 
 AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""

@@ -1,4 +1,4 @@
-"""Reading what can still be read of a damaged database into a new one: ``python -m gateway.store.sqlite.recovering``.
+"""Reading what can still be read of a damaged database into a new one: ``python -m gateway.store.sqlite.recovery``.
 
 Tables are read in the order of their keys, without their indexes, which are made anew. Where a stretch can't be read it
 is left out, however long it is. The new database is another store: what was lost is not known, so watchers must not go
@@ -18,11 +18,11 @@ from attrs import frozen
 
 from gateway.errors import GatewayError, StoreCorrupt, StoreError
 from gateway.store.sqlite.connections import mapped, open_writer, trust_log
-from gateway.store.sqlite.lives import CLEAR
+from gateway.store.sqlite.encoding import INT64_MAX
+from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.migrate import check, migrate, scripts
-from gateway.store.sqlite.ownership import Ownership
+from gateway.store.sqlite.process_lock import Ownership
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.values import INT64_MAX
 
 # ruff: noqa: S608 - names of our own tables; what is given is bound
 
@@ -187,7 +187,7 @@ def _begin_anew(target: apsw.Connection) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The command line; the exit code."""
     if len(arguments) != 2:
-        print("usage: python -m gateway.store.sqlite.recovering DAMAGED.db RECOVERED.db", file=sys.stderr)
+        print("usage: python -m gateway.store.sqlite.recovery DAMAGED.db RECOVERED.db", file=sys.stderr)
         return 2
     try:
         os.umask(0o077)  # the copy is no more for others to read than the database is

@@ -12,9 +12,9 @@ from gateway.domain.events import (
     NewEvent,
     TransactionLost,
 )
-from gateway.store.sqlite.books import Books, Owner
 from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
+from gateway.store.sqlite.writer import Books, Owner
 
 
 @frozen

@@ -16,10 +16,10 @@ from attrs import define, field
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
 from gateway.domain.memory import Memory, concerns
-from gateway.store.sqlite.history import bounds
+from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_words
+from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
 from gateway.store.sqlite.rows import MEMORY, UNKNOWN_TRANSACTION, fetch, memory, memory_row
-from gateway.store.sqlite.values import maybe_micros, to_micros, to_words
 
 MAX_REMEMBERED = 100_000
 """Charge points: several times what one gateway serves, some 30 MB at worst."""

@@ -9,10 +9,10 @@ from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import BootConfigurationApplied, ConfigurationReported
 from gateway.errors import StoreError
 from gateway.store.api import AllocateNumbers, PutIdTag
-from gateway.store.sqlite import SqliteStore, recovering
-from gateway.store.sqlite.lives import CLEAR
-from gateway.store.sqlite.ownership import Ownership
-from gateway.store.sqlite.recovering import recover
+from gateway.store.sqlite import SqliteStore, recovery
+from gateway.store.sqlite.generations import CLEAR
+from gateway.store.sqlite.process_lock import Ownership
+from gateway.store.sqlite.recovery import recover
 from tests.store.builders import append, connect, id_tag, meter, one, queued, started, status
 from tests.store.test_damage import overwrite, pages_of
 from tests.store.test_sqlite_files import of_version_1

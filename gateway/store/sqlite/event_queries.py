@@ -11,8 +11,8 @@ from apsw import Connection
 from gateway.domain.events import StoredEvent
 from gateway.store.api import Bounds, EventFilter, EventPage
 from gateway.store.sqlite import rows
+from gateway.store.sqlite.encoding import INT64_MAX, to_time
 from gateway.store.sqlite.queries import bounded
-from gateway.store.sqlite.values import INT64_MAX, to_time
 
 STRETCH = 20_000
 """Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""

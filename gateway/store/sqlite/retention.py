@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 import apsw
 
 from gateway.store.api import Forget, RecordClock, Trimmed
-from gateway.store.sqlite.books import Books
-from gateway.store.sqlite.history import bounds
+from gateway.store.sqlite.encoding import to_micros, to_time
+from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.values import to_micros, to_time
+from gateway.store.sqlite.writer import Books
 
 TOLERANCE = 5 * 60 * 1_000_000
 """Microseconds by which times may be out of order: clocks are set by seconds."""

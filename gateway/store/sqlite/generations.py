@@ -16,14 +16,14 @@ from attrs import frozen
 
 from gateway.errors import StoreCorrupt, StoreError, StoreReplaced
 from gateway.store.api import Generation
-from gateway.store.sqlite.checking import check_files, check_pages
 from gateway.store.sqlite.companion import Companion, companion_path, read_companion, write_companion
 from gateway.store.sqlite.connections import mapped, open_writer, trust_log
-from gateway.store.sqlite.history import bounds
+from gateway.store.sqlite.encoding import utc_now
+from gateway.store.sqlite.event_queries import bounds
+from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import check, migrate, scripts
-from gateway.store.sqlite.ownership import Ownership
+from gateway.store.sqlite.process_lock import Ownership
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.values import utc_now
 
 CLEAR = 1_000_000
 """Transaction numbers, and epochs of each charge point, that are left out: more than were given out since a backup that
