@@ -22,7 +22,7 @@ from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
 from gateway.chargers.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import Chargers
-from gateway.control.address import listening_address, why_not
+from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier

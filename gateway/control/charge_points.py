@@ -3,8 +3,8 @@
 import trio
 from attrs import evolve, field, frozen
 
-from gateway.control.failures import Failure, Status, already_exists, invalid, not_found, stale
-from gateway.control.handover import changing, nothing_changed
+from gateway.control.commit_tracker import changing, nothing_changed
+from gateway.control.errors import Failure, Status, already_exists, invalid, not_found, stale
 from gateway.control.ports import Commands, Journal
 from gateway.domain import identity as identity_rule
 from gateway.domain.commands import Violation

@@ -4,7 +4,7 @@ import re
 
 import trio
 
-from gateway.control.failures import Failure, Status, invalid, not_found, outcome_unknown
+from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import (
     ChargerError,

@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 from attrs import frozen
 
-from gateway.control.failures import already_exists, invalid, not_found, stale
+from gateway.control.errors import already_exists, invalid, not_found, stale
 from gateway.control.ports import Authorizer, Journal
 from gateway.domain.commands import Violation
 from gateway.domain.records import IdTagRecord, TransactionRecord

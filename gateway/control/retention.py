@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
 from gateway.control.ports import ClockStatus, ClockWatch
 
 

@@ -23,14 +23,15 @@ from gateway.api.v1 import (
     vendor_data_pb2_grpc,
 )
 from gateway.bridge import Bridge, Started, Unavailable
-from gateway.control.address import check_address, listening_address, why_not_listening
 from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
-from gateway.control.diagnosing import Diagnosing
-from gateway.control.fleets import Fleets
-from gateway.control.handover import ChangingJournal
+from gateway.control.commit_tracker import ChangingJournal
+from gateway.control.convert.batches import BatchMessages
+from gateway.control.diagnostics import Diagnosing
+from gateway.control.event_streams import IDLE_SECONDS, Watching, unnoticed
+from gateway.control.fleet_import import Fleets
 from gateway.control.id_tags import IdTags
-from gateway.control.messages.batches import BatchMessages
+from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal
 from gateway.control.retention import RetentionControl
 from gateway.control.services.charge_point import ChargePointRpcs
@@ -44,7 +45,6 @@ from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServices
-from gateway.control.watching import IDLE_SECONDS, Watching, unnoticed
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
 from gateway.store.api import Store

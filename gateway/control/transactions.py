@@ -2,7 +2,7 @@
 
 import trio
 
-from gateway.control.failures import Failure, Status, invalid, not_found
+from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import Violation
 from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed

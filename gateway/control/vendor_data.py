@@ -21,7 +21,7 @@ import structlog
 import trio
 from attrs import define, field, frozen
 
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
 from gateway.domain.values import Clock, new_id
 from gateway.domain.vendor_data import REJECTED, UNKNOWN_MESSAGE, UNKNOWN_VENDOR, VendorAnswer, VendorData
 

@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.api.v1 import event_pb2 as pb
-from gateway.control.messages.batches import BatchMessages, SerialisedEvents
-from gateway.control.messages.events import event
-from gateway.control.messages.samples import meter_samples
+from gateway.control.convert.batches import BatchMessages, SerialisedEvents
+from gateway.control.convert.events import event
+from gateway.control.convert.samples import meter_samples
 from gateway.domain import events as e
 from gateway.domain.codec import encode
 from gateway.feed import Batch, tokens

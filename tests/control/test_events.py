@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.api.v1 import common_pb2
 from gateway.api.v1 import event_pb2 as pb
 from gateway.client import problem_of
-from gateway.control.messages.events import _BODIES, event
+from gateway.control.convert.events import _BODIES, event
 from gateway.domain import events as e
 from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer

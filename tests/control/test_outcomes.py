@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.control.charge_points import Change, ChargePoints
 from gateway.control.commands import CommandCalls
-from gateway.control.failures import Failure
+from gateway.control.errors import Failure
 from gateway.control.outcomes import COMMANDS, Effect, Outcome, Then
 from gateway.domain.commands import (
     ClearCache,

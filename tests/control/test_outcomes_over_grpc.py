@@ -20,7 +20,7 @@ from gateway.domain.values import ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.store.api import Append, CreateChargePoint, PutIdTag
 from tests.control.fakes import NOW, Live, control
-from tests.control.test_importing import asking, one
+from tests.control.test_fleet_import import asking, one
 from tests.control.test_outcomes import OVER_GRPC
 from tests.support.outcomes_page import PAGE, page
 

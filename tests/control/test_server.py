@@ -16,8 +16,8 @@ from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
 from gateway.control import server
-from gateway.control.address import check_address, listening_address, why_not_listening
-from gateway.control.failures import Failure
+from gateway.control.errors import Failure
+from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.server import ControlServer, ControlSettings
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError

@@ -8,9 +8,9 @@ from attrs import define, field
 
 from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
 from gateway.control.commands import CommandCalls
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
+from gateway.control.event_streams import Watching
 from gateway.control.id_tags import ATTEMPTS, IdTags, TagFields
-from gateway.control.watching import Watching
 from gateway.domain.commands import CommandState, RefusalReason, Refused, Reset, ResetType
 from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration

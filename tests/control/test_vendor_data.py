@@ -10,7 +10,7 @@ from attrs import define
 from gateway.api.v1 import command_pb2
 from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.client import VendorDataHandling, problem_of
-from gateway.control.messages import vendor_data as messages
+from gateway.control.convert import vendor_data as messages
 from gateway.control.vendor_data import MAX_SERVICES
 from gateway.domain.vendor_data import (
     REJECTED,

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from gateway.control import vendor_data
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
 from gateway.control.vendor_data import AnswerRefused, Refusal, VendorServices, fold
 from gateway.domain.vendor_data import (
     REJECTED,

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.control.failures import Failure
+from gateway.control.errors import Failure
 from gateway.control.transactions import Transactions
 from gateway.domain import events as e
 from gateway.domain.decision import IdTagFree

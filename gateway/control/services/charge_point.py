@@ -7,14 +7,14 @@ from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
-from gateway.control.fleets import Fleets
-from gateway.control.messages.enums import REGISTRATION
-from gateway.control.messages.provisioning import CHANGEABLE, import_news, read_new, read_switch
-from gateway.control.messages.reading import Fields
-from gateway.control.messages.resources import charge_point
-from gateway.control.services.importing import receive, running
-from gateway.control.services.incoming import Incoming
+from gateway.control.convert.enums import REGISTRATION
+from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new, read_switch
+from gateway.control.convert.requests import Fields
+from gateway.control.convert.resources import charge_point
+from gateway.control.fleet_import import Fleets
+from gateway.control.services.fleet_import import receive, running
 from gateway.control.services.paging import page
+from gateway.control.services.request_stream import Incoming
 from gateway.control.services.rpc import Context, Service, changing, streaming, unary
 from gateway.domain.values import Registration
 

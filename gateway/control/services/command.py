@@ -10,10 +10,10 @@ from gateway.api.v1 import command_pb2 as pb
 from gateway.api.v1.command_pb2_grpc import CommandServiceServicer
 from gateway.bridge import Bridge, Overloaded
 from gateway.control.commands import CommandCalls, unknown
-from gateway.control.failures import Failure, Status
-from gateway.control.messages import arguments as a
-from gateway.control.messages import commands as m
-from gateway.control.messages.reading import Fields
+from gateway.control.convert import arguments as a
+from gateway.control.convert import commands as m
+from gateway.control.convert.requests import Fields
+from gateway.control.errors import Failure, Status
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, cause_of, changing, unary
 from gateway.domain.commands import Command

@@ -3,10 +3,10 @@
 from gateway.api.v1 import diagnostics_pb2 as pb
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.diagnosing import Diagnosing
-from gateway.control.failures import invalid
-from gateway.control.messages.diagnostics import deviation, frame, refused_connection
-from gateway.control.messages.reading import Fields
+from gateway.control.convert.diagnostics import deviation, frame, refused_connection
+from gateway.control.convert.requests import Fields
+from gateway.control.diagnostics import Diagnosing
+from gateway.control.errors import invalid
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, unary
 from gateway.domain.commands import Violation

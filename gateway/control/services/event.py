@@ -12,11 +12,11 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.api.v1 import event_pb2 as pb
 from gateway.bridge import Bridge
-from gateway.control.messages.batches import BatchMessages
-from gateway.control.messages.reading import Fields
-from gateway.control.messages.samples import METERED
+from gateway.control.convert.batches import BatchMessages
+from gateway.control.convert.requests import Fields
+from gateway.control.convert.samples import METERED
+from gateway.control.event_streams import IDLE_SECONDS, Start, Watching
 from gateway.control.services.rpc import Context, Service, streaming
-from gateway.control.watching import IDLE_SECONDS, Start, Watching
 from gateway.domain.events import BODIES
 from gateway.store.api import EventFilter
 

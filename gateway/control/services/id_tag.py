@@ -3,11 +3,11 @@
 from gateway.api.v1 import id_tag_pb2 as pb
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceServicer
 from gateway.bridge import Bridge
+from gateway.control.convert.common import connector
+from gateway.control.convert.enums import AUTHORIZATION, ID_TAG_STATUS
+from gateway.control.convert.requests import Fields
+from gateway.control.convert.resources import id_tag
 from gateway.control.id_tags import IdTags, TagFields
-from gateway.control.messages.common import connector
-from gateway.control.messages.enums import AUTHORIZATION, ID_TAG_STATUS
-from gateway.control.messages.reading import Fields
-from gateway.control.messages.resources import id_tag
 from gateway.control.services.charge_point import read_etag
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, changing, unary

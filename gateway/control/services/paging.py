@@ -10,7 +10,7 @@ import orjson
 from attrs import frozen
 from google.protobuf.message import Message
 
-from gateway.control.failures import invalid
+from gateway.control.errors import invalid
 from gateway.domain.commands import Violation
 
 R = TypeVar("R")

@@ -3,7 +3,7 @@
 from gateway.api.v1 import retention_pb2 as pb
 from gateway.api.v1.retention_pb2_grpc import RetentionServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.messages.reading import Fields
+from gateway.control.convert.requests import Fields
 from gateway.control.ports import ClockStatus
 from gateway.control.retention import RetentionControl
 from gateway.control.services.rpc import Context, Service, unary

@@ -17,9 +17,9 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
-from gateway.control.failures import Failure, Status, outcome_unknown
-from gateway.control.handover import Handover
-from gateway.control.messages.reading import MAX_VIOLATIONS
+from gateway.control.commit_tracker import Handover
+from gateway.control.convert.requests import MAX_VIOLATIONS
+from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.errors import StoreUnavailable
 
 log = structlog.get_logger()

@@ -3,12 +3,12 @@
 from gateway.api.v1 import transaction_pb2 as pb
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.failures import invalid
-from gateway.control.messages.enums import TRANSACTION_STATE
-from gateway.control.messages.events import event
-from gateway.control.messages.reading import Fields
-from gateway.control.messages.resources import transaction
-from gateway.control.messages.samples import reading
+from gateway.control.convert.enums import TRANSACTION_STATE
+from gateway.control.convert.events import event
+from gateway.control.convert.requests import Fields
+from gateway.control.convert.resources import transaction
+from gateway.control.convert.samples import reading
+from gateway.control.errors import invalid
 from gateway.control.services.paging import Page, page
 from gateway.control.services.rpc import Context, Service, changing, unary
 from gateway.control.transactions import Transactions

@@ -7,8 +7,8 @@ from typing import TypeVarTuple
 from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceServicer
 from gateway.bridge import Bridge, Overloaded
-from gateway.control.messages.vendor_data import read_answer, read_registration, told
-from gateway.control.services.incoming import Incoming
+from gateway.control.convert.vendor_data import read_answer, read_registration, told
+from gateway.control.services.request_stream import Incoming
 from gateway.control.services.rpc import Context, Service, streaming
 from gateway.control.vendor_data import Link, VendorServices
 

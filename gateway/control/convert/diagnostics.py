@@ -1,8 +1,8 @@
 """Refused connections, frames and deviations as messages."""
 
 from gateway.api.v1 import diagnostics_pb2 as pb
-from gateway.control.messages.common import timestamp
-from gateway.control.messages.enums import CONNECTION_STAGE, FRAME_KIND
+from gateway.control.convert.common import timestamp
+from gateway.control.convert.enums import CONNECTION_STAGE, FRAME_KIND
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 
 

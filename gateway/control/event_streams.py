@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, TypeAlias
 
-from gateway.control.failures import Failure, Status, invalid
+from gateway.control.errors import Failure, Status, invalid
 from gateway.control.ports import Feed
 from gateway.domain.commands import Violation
 from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode

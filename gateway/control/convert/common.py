@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1 import common_pb2 as pb
-from gateway.control.messages.enums import FLAG, RATE_UNIT
+from gateway.control.convert.enums import FLAG, RATE_UNIT
 from gateway.domain.charging import ChargingSchedule
 from gateway.domain.values import JSON, ConnectorAddress, Flag
 

@@ -1,8 +1,8 @@
 """Requests of the command service as commands. What OCPP asks of their values is ``gateway.domain.checks``'s."""
 
 from gateway.api.v1 import command_pb2 as pb
-from gateway.control.messages.enums import AUTHORIZATION, AVAILABILITY, PURPOSE, RATE_UNIT, RESET, TRIGGERED, UPDATE
-from gateway.control.messages.reading import Fields
+from gateway.control.convert.enums import AUTHORIZATION, AVAILABILITY, PURPOSE, RATE_UNIT, RESET, TRIGGERED, UPDATE
+from gateway.control.convert.requests import Fields
 from gateway.domain import commands as c
 from gateway.domain.commands import Violation
 

@@ -2,9 +2,9 @@
 
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.control.charge_points import NewChargePoint
-from gateway.control.fleets import Candidate, Faults, News, Progress, Stage
-from gateway.control.messages.enums import REGISTRATION
-from gateway.control.messages.reading import Fields
+from gateway.control.convert.enums import REGISTRATION
+from gateway.control.convert.requests import Fields
+from gateway.control.fleet_import import Candidate, Faults, News, Progress, Stage
 from gateway.domain.values import Registration, Switch
 
 CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password"})

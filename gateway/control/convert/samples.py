@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from gateway.api.v1 import common_pb2, transaction_pb2
-from gateway.control.messages.common import connector, energy, flags, timestamp
+from gateway.control.convert.common import connector, energy, flags, timestamp
 from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.events import (
     Body,

@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 
 from gateway.api.v1 import event_pb2 as pb
-from gateway.control.messages.commands import answer, configuration_keys, error
-from gateway.control.messages.common import (
+from gateway.control.convert.commands import answer, configuration_keys, error
+from gateway.control.convert.common import (
     connector,
     energy_of_watt_hours,
     flags,
@@ -16,8 +16,8 @@ from gateway.control.messages.common import (
     json_text,
     timestamp,
 )
-from gateway.control.messages.enums import REGISTRATION
-from gateway.control.messages.resources import boot_information
+from gateway.control.convert.enums import REGISTRATION
+from gateway.control.convert.resources import boot_information
 from gateway.domain import events as e
 from gateway.domain.codec import UnreadableBody, decode
 

@@ -10,7 +10,7 @@ import trio
 from attrs import frozen
 
 from gateway.control.charge_points import NewChargePoint, field_violations, identity_violations
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
 from gateway.control.ports import Journal
 from gateway.domain.commands import Violation
 from gateway.domain.credentials import make_credential

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TypeVar
 
-from gateway.control.failures import Failure, Status, not_found
+from gateway.control.errors import Failure, Status, not_found
 from gateway.control.ports import Diagnostics, Journal
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.store.api import Store

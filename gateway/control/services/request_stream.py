@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
-from gateway.control.failures import Failure, Status
+from gateway.control.errors import Failure, Status
 from gateway.control.services.rpc import STOPPING
 
 T = TypeVar("T")

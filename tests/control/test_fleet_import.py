@@ -10,8 +10,8 @@ import trio
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1 import common_pb2
 from gateway.client import problem_of
-from gateway.control import fleets
-from gateway.control.services import importing, incoming
+from gateway.control import fleet_import
+from gateway.control.services import fleet_import, request_stream
 from gateway.domain.credentials import verify
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Registration
@@ -155,18 +155,18 @@ async def test_a_repeated_import_is_told_that_all_of_it_is_there(gateway):
     responses, problem = await whole(gateway, asking(*fleet))
     assert (problem.code, problem.reason) == (grpc.StatusCode.ALREADY_EXISTS, "CHARGE_POINT_EXISTS")
     assert len(faults_of(responses)) == 1_200
-    assert max(len(each.faults.faults) for each in responses) == fleets.MAX_FAULTS_AT_ONCE
+    assert max(len(each.faults.faults) for each in responses) == fleet_import.MAX_FAULTS_AT_ONCE
 
 
 async def test_one_that_is_created_meanwhile_keeps_the_fleet_out(gateway, monkeypatch):
     """All or nothing, also for what the check could not see."""
-    hashed = fleets.Fleets._hashed
+    hashed = fleet_import.Fleets._hashed
 
     async def and_another_is_quicker(self, new):
         await gateway.charge_point("CP2")
         return await hashed(self, new)
 
-    monkeypatch.setattr(fleets.Fleets, "_hashed", and_another_is_quicker)
+    monkeypatch.setattr(fleet_import.Fleets, "_hashed", and_another_is_quicker)
     responses, problem = await whole(gateway, asking(one("CP1"), one("CP2")))
     assert problem.code is grpc.StatusCode.ALREADY_EXISTS
     assert faults_of(responses) == [(1, "charge_point.identity", None, True)]
@@ -181,11 +181,11 @@ async def test_one_that_is_created_meanwhile_keeps_the_fleet_out(gateway, monkey
         ([batch(one())], "part"),
         ([header(0)], "header.charge_point_count"),
         ([header(-1)], "header.charge_point_count"),
-        ([header(fleets.MAX_CHARGE_POINTS + 1)], "header.charge_point_count"),
+        ([header(fleet_import.MAX_CHARGE_POINTS + 1)], "header.charge_point_count"),
         ([header(2), header(2)], "part"),
         ([header(2), batch(one("CP1"))], "header.charge_point_count"),
         ([header(2), batch(one("CP1"), one("CP2")), batch(one("CP3"))], "header.charge_point_count"),
-        ([header(2000), batch(*[one(f"CP{n}") for n in range(importing.MAX_BATCH + 1)])], "batch.charge_points"),
+        ([header(2000), batch(*[one(f"CP{n}") for n in range(fleet_import.MAX_BATCH + 1)])], "batch.charge_points"),
     ],
 )  # fmt: skip
 async def test_an_import_that_is_not_whole_is_refused(gateway, requests, field):
@@ -198,7 +198,7 @@ async def test_an_import_that_is_not_whole_is_refused(gateway, requests, field):
 
 async def test_an_import_has_bounded_size(gateway, monkeypatch):
     """RESOURCE_EXHAUSTED before it is all in memory."""
-    monkeypatch.setattr(importing, "MAX_FLEET_BYTES", 10_000)
+    monkeypatch.setattr(fleet_import, "MAX_FLEET_BYTES", 10_000)
     fleet = [one(f"CP{n}", description="x" * 900) for n in range(20)]
     _, problem = await whole(gateway, asking(*fleet, batch_size=1))
     assert (problem.code, problem.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "IMPORT_TOO_LARGE")
@@ -247,7 +247,7 @@ async def test_a_second_import_is_refused_until_the_first_is_over(gateway):
 
 async def test_a_client_that_sends_nothing_more_is_given_up(gateway, monkeypatch):
     """It can't keep others from importing for ever."""
-    monkeypatch.setattr(incoming.Incoming.__init__, "__defaults__", (0.2,))
+    monkeypatch.setattr(request_stream.Incoming.__init__, "__defaults__", (0.2,))
     with hanging_import(gateway, header(2)) as call:
         problem = problem_of(await trio.to_thread.run_sync(call.exception))
     assert (problem.code, problem.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "NOTHING_SENT")
@@ -268,7 +268,7 @@ async def test_a_drain_ends_an_import_that_is_hashing_and_nothing_is_done(gatewa
     async def never(self, new):
         await trio.sleep_forever()
 
-    monkeypatch.setattr(fleets.Fleets, "_hashed", never)
+    monkeypatch.setattr(fleet_import.Fleets, "_hashed", never)
     call = gateway.client.charge_points.ImportChargePoints(iter(asking(one("CP1"))), timeout=20)
 
     def until_hashing():

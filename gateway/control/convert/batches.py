@@ -8,8 +8,8 @@ them. So an event is kept as a response that holds nothing else, and a batch is 
 from collections.abc import Hashable, Sequence
 
 from gateway.api.v1 import event_pb2 as pb
-from gateway.control.messages.events import event
-from gateway.control.messages.samples import meter_samples
+from gateway.control.convert.events import event
+from gateway.control.convert.samples import meter_samples
 from gateway.domain.events import StoredEvent
 from gateway.feed import Batch, encode
 from gateway.store.api import Generation, generation_at

@@ -1,9 +1,9 @@
 """Vendors' data: registrations and answers read, and what services are told."""
 
 from gateway.api.v1 import vendor_data_pb2 as pb
-from gateway.control.messages.common import timestamp
-from gateway.control.messages.enums import VENDOR_DATA_STATUS
-from gateway.control.messages.reading import Fields
+from gateway.control.convert.common import timestamp
+from gateway.control.convert.enums import VENDOR_DATA_STATUS
+from gateway.control.convert.requests import Fields
 from gateway.control.vendor_data import AnswerRefused, Asked, Interests, Link, Refusal, fold
 from gateway.domain.vendor_data import VendorAnswer
 

@@ -10,8 +10,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1 import common_pb2 as pb
-from gateway.control.failures import invalid
-from gateway.control.messages.enums import KIND, PURPOSE, RATE_UNIT, RECURRENCY, Words
+from gateway.control.convert.enums import KIND, PURPOSE, RATE_UNIT, RECURRENCY, Words
+from gateway.control.errors import invalid
 from gateway.domain.charging import (
     ChargingProfile,
     ChargingRateUnit,

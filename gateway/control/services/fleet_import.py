@@ -1,10 +1,10 @@
 """Receiving a fleet: a header, then batches, within bounds, until the client ends its side."""
 
 from gateway.api.v1 import charge_point_pb2 as pb
-from gateway.control.failures import Failure, Status, invalid
-from gateway.control.fleets import MAX_CHARGE_POINTS, Candidate
-from gateway.control.messages.provisioning import read_candidate
-from gateway.control.services.incoming import Incoming
+from gateway.control.convert.provisioning import read_candidate
+from gateway.control.errors import Failure, Status, invalid
+from gateway.control.fleet_import import MAX_CHARGE_POINTS, Candidate
+from gateway.control.services.request_stream import Incoming
 from gateway.domain.commands import Violation
 
 MAX_BATCH = 1_000

@@ -1,8 +1,8 @@
 """Charge points, transactions and idTags as messages."""
 
 from gateway.api.v1 import charge_point_pb2, id_tag_pb2, transaction_pb2
-from gateway.control.messages.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
-from gateway.control.messages.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
+from gateway.control.convert.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
+from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
 from gateway.domain.events import BootInformation
 from gateway.domain.records import ChargePointRecord, Connection, IdTagRecord, TransactionRecord
 from gateway.domain.values import Flag, Switch

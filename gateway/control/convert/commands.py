@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import orjson
 
 from gateway.api.v1 import command_pb2 as pb
-from gateway.control.messages.common import connector, int64, schedule, timestamp
-from gateway.control.messages.enums import COMMAND_STATE, Words
+from gateway.control.convert.common import connector, int64, schedule, timestamp
+from gateway.control.convert.enums import COMMAND_STATE, Words
 from gateway.domain import commands as c
 
 M = TypeVar("M")
