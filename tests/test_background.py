@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 INTERRUPTED = (
     "tests/cli/test_main.py::test_an_interrupt_while_it_loads_is_quiet",
-    "tests/cli/test_steering.py::test_an_interrupted_command_says_that_it_may_still_be_carried_out",
+    "tests/cli/test_commands_send.py::test_an_interrupted_command_says_that_it_may_still_be_carried_out",
 )
 """One interrupts a process that it starts, the other its own."""
 

@@ -29,7 +29,7 @@ from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN, Quirk
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
-from gateway.journal.clock import ClockWatch
+from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.journal.numbers import Numbers
 from gateway.journal.retention import Retention

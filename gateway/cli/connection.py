@@ -18,9 +18,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
+from gateway.cli.connection_errors import unreachable
 from gateway.cli.output import age
-from gateway.cli.patience import Patience
-from gateway.cli.unreachable import unreachable
+from gateway.cli.wait_notes import Patience
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
 T = TypeVar("T")

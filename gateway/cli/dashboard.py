@@ -12,8 +12,8 @@ from gateway.api.v1.common_pb2 import MeterSample
 from gateway.api.v1.event_pb2 import Event
 from gateway.api.v1.transaction_pb2 import Transaction
 from gateway.cli.connection import connector_name, moment
+from gateway.cli.event_text import event_line
 from gateway.cli.output import kilowatt_hours, kilowatts, local, printable, status, table
-from gateway.cli.telling import event_line
 
 MAX_ROWS = 40
 """Connectors that are shown: a screenful. The others are counted."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.listing import Column, Listing
+from gateway.cli.tables import Column, Listing
 from gateway.errors import GatewayError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]

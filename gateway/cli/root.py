@@ -18,24 +18,24 @@ from gateway.cli import (
     certs,
     chargers,
     commands,
-    demo,
-    diagnosing,
-    importing,
-    limiting,
-    recovering,
+    commands_send,
+    diagnostics,
+    fleet_import,
+    limit,
+    recover,
     retention,
-    serving,
-    simulate,
-    steering,
+    serve,
     tags,
     transactions,
     vendor_data,
     watch,
 )
 from gateway.cli.connection import TLS, TlsFiles, describe
+from gateway.cli.demo import command as demo
 from gateway.cli.exit_codes import ExitCode, exit_code
-from gateway.cli.fields import by_option
+from gateway.cli.field_options import by_option
 from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
+from gateway.cli.simulate import command as simulate
 from gateway.client import problem_of
 from gateway.errors import GatewayError
 
@@ -143,28 +143,28 @@ def gateway(
 
 SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out"
 
-app.command("serve", rich_help_panel=SERVER)(serving.serve)
-app.command("check-config", rich_help_panel=SERVER)(serving.check_config)
-app.command("recover", rich_help_panel=SERVER)(recovering.recover)
+app.command("serve", rich_help_panel=SERVER)(serve.serve)
+app.command("check-config", rich_help_panel=SERVER)(serve.check_config)
+app.command("recover", rich_help_panel=SERVER)(recover.recover)
 app.add_typer(retention.app, name="retention", rich_help_panel=SERVER)
-app.command("example-config", rich_help_panel=SERVER)(serving.example_config)
-chargers.app.command("import")(importing.import_fleet)
+app.command("example-config", rich_help_panel=SERVER)(serve.example_config)
+chargers.app.command("import")(fleet_import.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)
 app.add_typer(tags.app, name="tags", rich_help_panel=CHARGERS)
-app.command("start", rich_help_panel=CHARGERS)(steering.start)
-app.command("stop", rich_help_panel=CHARGERS)(steering.stop)
-app.command("limit", rich_help_panel=CHARGERS)(limiting.limit)
-app.command("trigger", rich_help_panel=CHARGERS)(steering.trigger)
-app.command("reset", rich_help_panel=CHARGERS)(steering.reset)
-app.command("unlock", rich_help_panel=CHARGERS)(steering.unlock)
-app.add_typer(steering.config, name="config", rich_help_panel=CHARGERS)
+app.command("start", rich_help_panel=CHARGERS)(commands_send.start)
+app.command("stop", rich_help_panel=CHARGERS)(commands_send.stop)
+app.command("limit", rich_help_panel=CHARGERS)(limit.limit)
+app.command("trigger", rich_help_panel=CHARGERS)(commands_send.trigger)
+app.command("reset", rich_help_panel=CHARGERS)(commands_send.reset)
+app.command("unlock", rich_help_panel=CHARGERS)(commands_send.unlock)
+app.add_typer(commands_send.config, name="config", rich_help_panel=CHARGERS)
 app.add_typer(transactions.app, name="transactions", rich_help_panel=CHARGERS)
 app.add_typer(commands.app, name="commands", rich_help_panel=CHARGERS)
 app.command("watch", rich_help_panel=CHARGERS)(watch.watch)
 app.command("vendor-data", rich_help_panel=CHARGERS)(vendor_data.vendor_data)
-app.command("refused", rich_help_panel=CHARGERS)(diagnosing.refused)
-app.command("frames", rich_help_panel=CHARGERS)(diagnosing.frames)
-app.command("deviations", rich_help_panel=CHARGERS)(diagnosing.deviations)
+app.command("refused", rich_help_panel=CHARGERS)(diagnostics.refused)
+app.command("frames", rich_help_panel=CHARGERS)(diagnostics.frames)
+app.command("deviations", rich_help_panel=CHARGERS)(diagnostics.deviations)
 app.add_typer(certs.app, name="certs", rich_help_panel=TRYING)
 app.command("simulate", rich_help_panel=TRYING)(simulate.simulate)
 app.command("demo", rich_help_panel=TRYING)(demo.demo)

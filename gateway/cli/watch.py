@@ -22,9 +22,9 @@ from gateway.api.v1.event_pb2 import (
 from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, TransactionState
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, pages
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
-from gateway.cli.following import QUEUE_LIMIT, Absence, Streams, absent, follow
+from gateway.cli.event_text import event_line
 from gateway.cli.output import JsonOption, note, out, print_json_line, say
-from gateway.cli.telling import event_line
+from gateway.cli.resume import QUEUE_LIMIT, Absence, Streams, absent, follow
 from gateway.client import GatewayClient, problem_of
 
 REFRESH_SECONDS = 0.25

@@ -7,7 +7,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from gateway.client.client import GatewayClient, Tls, new_request_id
-from gateway.client.problems import Problem, describe, problem_of
+from gateway.client.errors import Problem, describe, problem_of
 from gateway.client.vendor_data import VendorDataHandling
 
 __all__ = ["GatewayClient", "Problem", "Tls", "VendorDataHandling", "describe", "new_request_id", "problem_of"]

@@ -474,8 +474,8 @@ class NewEvent:
     cause: str = ""
     """The OCPP message id (``message:<id>``) or the command (``command:<id>``) behind it; empty: the gateway."""
     repeat_key: bytes = b""
-    """What identifies the charger's message if it sends it again (``gateway.domain.memory``); empty: nothing does. Kept
-    with the charge point, not with the event."""
+    """What identifies the charger's message if it sends it again (``gateway.domain.repeats``); empty: nothing does.
+    Kept with the charge point, not with the event."""
     registers: tuple[tuple[str, float], ...] = ()
     """The import registers that meter values hold, in Wh by location. Not stored: they follow from the body."""
 

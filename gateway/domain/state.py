@@ -11,7 +11,6 @@ from attrs import define, field
 from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
-from gateway.domain.memory import Memory
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -19,6 +18,7 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
+from gateway.domain.repeats import Memory
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration, Switch
 
 MAX_REMEMBERED_STARTS = 16

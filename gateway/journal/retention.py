@@ -11,7 +11,7 @@ import trio
 
 from gateway.domain.values import Clock
 from gateway.errors import StoreError
-from gateway.journal.clock import ClockWatch
+from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.store.api import Forget, Store, Trim, Trimmed
 

@@ -16,7 +16,7 @@ life). `wallbox`, `connector`, `vehicle`, `profiles`, `outbox`, `rpc` and `opera
 
 from gateway.simulator.charger import SimulatedCharger
 from gateway.simulator.config import ChargerConfig
-from gateway.simulator.household import Habits, daily_life, simulate_many
+from gateway.simulator.fleet import Habits, daily_life, simulate_many
 from gateway.simulator.profiles import Limit
 from gateway.simulator.vehicle import VehicleConfig
 

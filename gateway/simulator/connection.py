@@ -9,11 +9,11 @@ from typing import Any
 import trio
 
 from gateway.simulator import rpc
-from gateway.simulator.bell import Bell
 from gateway.simulator.config import ChargerConfig
 from gateway.simulator.configuration import Configuration
 from gateway.simulator.link import Dial, Link, LinkClosed, LinkError, LinkRefused, Target, open_link
 from gateway.simulator.messages import Message
+from gateway.simulator.notifier import Bell
 from gateway.simulator.outbox import Entry, Outbox
 from gateway.simulator.session import CallFailed, CallRefused, Reply, Session
 

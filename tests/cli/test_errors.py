@@ -10,7 +10,7 @@ import grpc
 import pytest
 import trustme
 
-from gateway.cli.fields import by_option
+from gateway.cli.field_options import by_option
 from gateway.cli.pem import MAX_BYTES
 from tests.cli.fakes import Failure
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import id_tag_pb2
-from gateway.cli import patience
+from gateway.cli import wait_notes
 from gateway.cli.exit_codes import ExitCode
 from tests.cli.fakes import Failure
 from tests.support.named_tests import REPOSITORY
@@ -229,15 +229,15 @@ def test_a_gateway_that_can_not_check_tags_is_sent_the_start(fake, run):
 def test_what_is_waited_for_is_said(fake, run, monkeypatch):
     """Until the charger answers there is a note now and then, on standard error; none of it in the output."""
     noted = threading.Event()
-    monkeypatch.setattr(patience, "FIRST_NOTE_SECONDS", 0.01)
-    monkeypatch.setattr(patience, "NOTE_SECONDS", 0.01)
-    note = patience.note
+    monkeypatch.setattr(wait_notes, "FIRST_NOTE_SECONDS", 0.01)
+    monkeypatch.setattr(wait_notes, "NOTE_SECONDS", 0.01)
+    note = wait_notes.note
 
     def heard(text: str) -> None:
         note(text)
         noted.set()
 
-    monkeypatch.setattr(patience.Patience.__init__, "__defaults__", (heard,))
+    monkeypatch.setattr(wait_notes.Patience.__init__, "__defaults__", (heard,))
 
     def late(request, context):
         assert noted.wait(30)
@@ -274,7 +274,7 @@ def test_no_note_outlives_its_call(fake, run):
 )
 def test_a_note_names_the_one_that_is_waited_for(method, request_, subject):
     """A command waits for its charger, everything else for the gateway."""
-    assert patience.subject(method, request_).startswith(subject)
+    assert wait_notes.subject(method, request_).startswith(subject)
 
 
 # --- the page -------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from gateway.api.v1 import charge_point_pb2, common_pb2
 from gateway.api.v1 import event_pb2 as api
 from gateway.api.v1.transaction_pb2 import Transaction
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
-from gateway.cli.following import LEAST_PAUSE, MOST_FAILURES, Streams, follow
+from gateway.cli.event_text import event_line, meter_values
 from gateway.cli.output import printable
-from gateway.cli.telling import event_line, meter_values
+from gateway.cli.resume import LEAST_PAUSE, MOST_FAILURES, Streams, follow
 from gateway.cli.watch import decode_token, encode_token
 from tests.cli.fakes import Failure, at
 

@@ -17,7 +17,7 @@ from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
-from gateway.journal.clock import ClockWatch
+from gateway.journal.clock_watch import ClockWatch
 from gateway.session.lookups import TableAuthorizer
 from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.sqlite import SqliteStore

@@ -11,7 +11,7 @@ from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1 import common_pb2
 from gateway.client import problem_of
 from gateway.control import fleet_import
-from gateway.control.services import fleet_import, request_stream
+from gateway.control.services import request_stream
 from gateway.domain.credentials import verify
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Registration
@@ -185,7 +185,7 @@ async def test_one_that_is_created_meanwhile_keeps_the_fleet_out(gateway, monkey
         ([header(2), header(2)], "part"),
         ([header(2), batch(one("CP1"))], "header.charge_point_count"),
         ([header(2), batch(one("CP1"), one("CP2")), batch(one("CP3"))], "header.charge_point_count"),
-        ([header(2000), batch(*[one(f"CP{n}") for n in range(fleet_import.MAX_BATCH + 1)])], "batch.charge_points"),
+        ([header(2000), batch(*[one(f"CP{n}") for n in range(services.MAX_BATCH + 1)])], "batch.charge_points"),
     ],
 )  # fmt: skip
 async def test_an_import_that_is_not_whole_is_refused(gateway, requests, field):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import commands as c
 from gateway.domain import reservations as r
+from gateway.domain.answer_events import consequences
 from gateway.domain.commands import ConfigurationKey, StatusAnswer
-from gateway.domain.consequences import consequences
 from gateway.domain.events import (
     ConfigurationReported,
     ConnectorStatusChanged,

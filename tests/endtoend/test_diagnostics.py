@@ -11,7 +11,7 @@ import pytest
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import diagnostics_pb2 as pb
 from gateway.api.v1 import diagnostics_pb2_grpc
-from gateway.cli.diagnosing import MEANINGS
+from gateway.cli.diagnostics import MEANINGS
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import chargers
 from tests.endtoend.gateway_process import KEY, RPC_SECONDS, Gateway, eventually

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from gateway.domain.events import NewEvent
 from gateway.journal import Journal, Retention
 from gateway.journal import retention as constants
-from gateway.journal.clock import AWAY, STEADY, TOLERANCE, ClockWatch
+from gateway.journal.clock_watch import AWAY, STEADY, TOLERANCE, ClockWatch
 from gateway.journal.retention import INTERVAL, MAX_OUTLIVED, REQUEST_IDS, START_KEYS, SWEEP_SPAN, SWEEP_STEPS
 from gateway.store.api import Append, ClockRecord, RecordClock, Trim
 from gateway.store.sqlite import SqliteStore

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.domain.decision import Authorization, Context, Decision, Facts, Request
-from gateway.domain.memory import MAX_READINGS
+from gateway.domain.repeats import MAX_READINGS
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Registration
 from gateway.framing.events import Event, Message

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
-from gateway.domain.memory import Memory
+from gateway.domain.repeats import Memory
 from gateway.errors import StoreError, StoreInUse, StoreMisplaced, StoreUnavailable
 from gateway.store.api import (
     AllocateNumbers,

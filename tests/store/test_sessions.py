@@ -10,8 +10,8 @@ from gateway.domain.events import (
     ConfigurationReported,
     SecurityEventReported,
 )
-from gateway.domain.memory import Memory
 from gateway.domain.records import TransactionState
+from gateway.domain.repeats import Memory
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import StoreError

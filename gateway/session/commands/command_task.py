@@ -10,8 +10,8 @@ import trio
 from attrs import evolve, frozen
 
 from gateway.domain import commands as c
+from gateway.domain.answer_events import consequences
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState
-from gateway.domain.consequences import consequences
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import (
     Body,

@@ -9,7 +9,6 @@ import orjson
 from gateway.domain.codec import decode_answer, decode_error
 from gateway.domain.commands import CommandRecord, CommandState
 from gateway.domain.events import BootInformation, StoredEvent
-from gateway.domain.memory import Memory
 from gateway.domain.records import (
     AppliedConfiguration,
     ChargePointRecord,
@@ -22,6 +21,7 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
+from gateway.domain.repeats import Memory
 from gateway.domain.values import ConnectorAddress, Registration, Switch
 from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_flags, to_time
 

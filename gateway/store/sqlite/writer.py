@@ -15,7 +15,7 @@ from attrs import define, field
 
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
-from gateway.domain.memory import Memory, concerns
+from gateway.domain.repeats import Memory, concerns
 from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected

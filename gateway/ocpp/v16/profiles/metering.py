@@ -7,9 +7,9 @@ from ocpp.v16 import call
 from gateway.domain import staleness
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported, TransactionForeign
-from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.registers import follows, newest_registers
+from gateway.domain.repeats import repeat_key
 from gateway.domain.state import MAX_FOREIGN, ChargePointState, is_older
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag

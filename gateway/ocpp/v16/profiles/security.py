@@ -4,7 +4,7 @@ from ocpp.v16 import call
 
 from gateway.domain.decision import Context, Decision, Facts, Request
 from gateway.domain.events import FirmwareStatusReported, LogStatusReported, SecurityEventReported
-from gateway.domain.memory import repeat_key
+from gateway.domain.repeats import repeat_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import read_time
 from gateway.ocpp.v16.profiles.common import event, shown

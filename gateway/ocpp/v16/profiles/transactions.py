@@ -8,9 +8,9 @@ from ocpp.v16 import call
 from gateway.domain import staleness
 from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
-from gateway.domain.memory import repeat_key
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.registers import MAX_POWER, SLACK, begins_anew, contradicts, register_readings
+from gateway.domain.repeats import repeat_key
 from gateway.domain.reservations import used
 from gateway.domain.state import ChargePointState, is_older
 from gateway.domain.times import ReportedTime, read_time

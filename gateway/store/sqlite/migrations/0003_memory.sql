@@ -1,4 +1,4 @@
--- What a charge point said last (gateway.domain.memory): keys of 16 bytes, one after the other, and what its clock has
+-- What a charge point said last (gateway.domain.repeats): keys of 16 bytes, one after the other, and what its clock has
 -- shown. Small rows of their own, for they change with nearly every message.
 CREATE TABLE memory (
     charge_point      INTEGER NOT NULL PRIMARY KEY,

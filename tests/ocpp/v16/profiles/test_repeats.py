@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain.events import SecurityEventReported, TransactionLost, TransactionOrphaned, TransactionStopped
-from gateway.domain.memory import KEY_BYTES, MAX_READINGS
+from gateway.domain.repeats import KEY_BYTES, MAX_READINGS
 from gateway.domain.state import MAX_HEARD
 from gateway.domain.values import Flag
 from tests.ocpp.v16.profiles.charger import NOW, Books, at, charger

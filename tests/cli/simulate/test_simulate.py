@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from gateway.api.v1 import charge_point_pb2 as api
-from gateway.cli import simulate
+from gateway.cli.simulate import command as simulate
 from tests.cli.fakes import Failure
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cli.crowd import Crowd, with_hint
+from gateway.cli.simulate.progress import Crowd, with_hint
 
 
 def said(crowd: Crowd, *events: tuple[str, str]) -> list[str]:

@@ -33,7 +33,7 @@ def demo(
         else:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
         # Only here: the other commands don't need the simulator, and start faster without it.
-        importlib.import_module("gateway.cli.play").show(directory, stays=stays)
+        importlib.import_module("gateway.cli.demo.scenario").show(directory, stays=stays)
 
 
 @contextmanager

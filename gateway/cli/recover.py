@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.output import say
-from gateway.cli.serving import DEFAULT_CONFIG, ConfigOption
+from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
 
 def recover(

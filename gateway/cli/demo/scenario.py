@@ -22,12 +22,12 @@ from gateway.api.v1.transaction_pb2 import (
     Transaction,
     TransactionState,
 )
+from gateway.cli.commands_send import agreed, status_word
 from gateway.cli.connection import READ_SECONDS, TlsFiles, connect, connector, describe, pages, request_id
-from gateway.cli.limiting import find_place, profile, schedule
+from gateway.cli.demo.environment import Audience, DemoFailed, GatewayProcess, Household, free_ports, write_files
+from gateway.cli.limit import find_place, profile, schedule
 from gateway.cli.output import err, kilowatt_hours, kilowatts, out, printable, say
-from gateway.cli.simulate import provision, trust
-from gateway.cli.stage import Audience, DemoFailed, GatewayProcess, Household, free_ports, write_files
-from gateway.cli.steering import agreed, status_word
+from gateway.cli.simulate.command import provision, trust
 from gateway.cli.watch import watch_live
 from gateway.client import GatewayClient
 from gateway.simulator import ChargerConfig

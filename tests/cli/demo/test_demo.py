@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import play, stage
-from gateway.cli.stage import DemoFailed, GatewayProcess, free_ports
+from gateway.cli.demo.command import environment, scenario
+from gateway.cli.demo.environment import DemoFailed, GatewayProcess, free_ports
 
 
 def test_the_demo_shows_the_main_job_and_ends_by_itself():
@@ -26,30 +26,30 @@ def test_a_gateway_that_dies_is_a_failed_demo_with_its_log(tmp_path, monkeypatch
     """The play ends at once, its log is shown, and no process stays."""
     started: list[GatewayProcess] = []
 
-    def die(running: play.Play) -> None:
+    def die(running: scenario.Play) -> None:
         started.append(running.process)
         running.process.process.kill()
         running.wait(lambda: False, "nothing")
 
-    monkeypatch.setattr(play, "_perform", die)
+    monkeypatch.setattr(scenario, "_perform", die)
     with pytest.raises(DemoFailed, match="the gateway ended with exit code -9"):
-        play.show(tmp_path, stays=False)
+        scenario.show(tmp_path, stays=False)
     assert "gateway ready" in capsys.readouterr().err
     assert started[0].process.returncode == -9
 
 
 def test_a_gateway_that_cannot_start_is_a_failed_demo_with_its_reason(tmp_path, monkeypatch, capsys):
     """What it said before it ended is in the log that is shown."""
-    write = stage.write_files
+    write = environment.write_files
 
     def spoil(*arguments):
         settings = write(*arguments)
         settings.write_text("nonsense = 1\n", encoding="utf-8")
         return settings
 
-    monkeypatch.setattr(play, "write_files", spoil)
+    monkeypatch.setattr(scenario, "write_files", spoil)
     with pytest.raises(DemoFailed, match="the gateway ended with exit code 1"):
-        play.show(tmp_path, stays=False)
+        scenario.show(tmp_path, stays=False)
     assert "nonsense: unknown key" in capsys.readouterr().err
 
 
@@ -57,21 +57,21 @@ def test_a_step_that_does_not_happen_is_a_failed_demo(tmp_path, monkeypatch, cap
     """A limit that is accepted but not obeyed is found by the meter, and the gateway is ended in order."""
     processes: list[GatewayProcess] = []
 
-    def wait_in_vain(running: play.Play) -> None:
+    def wait_in_vain(running: scenario.Play) -> None:
         processes.append(running.process)
         running.wait(lambda: False, "HOME-1's meter to obey", seconds=0.5)
 
-    monkeypatch.setattr(play, "_perform", wait_in_vain)
+    monkeypatch.setattr(scenario, "_perform", wait_in_vain)
     with pytest.raises(DemoFailed, match=r"waited 0\.5 seconds for HOME-1's meter to obey"):
-        play.show(tmp_path, stays=False)
+        scenario.show(tmp_path, stays=False)
     assert processes[0].process.returncode == 0
 
 
 def test_a_demo_that_takes_too_long_has_failed(tmp_path, monkeypatch):
     """Its time is bounded as a whole, too."""
-    monkeypatch.setattr(play, "PLAY_SECONDS", 0.0)
+    monkeypatch.setattr(scenario, "PLAY_SECONDS", 0.0)
     with pytest.raises(DemoFailed, match="longer than 0 seconds"):
-        play.show(tmp_path, stays=False)
+        scenario.show(tmp_path, stays=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
@@ -108,12 +108,12 @@ import signal, sys
 for number in (signal.SIGHUP, signal.SIGTERM):
     signal.signal(number, signal.SIG_DFL)  # whatever the tests are run under (nohup)
 from gateway.cli import stage
-start = stage.GatewayProcess.start.__func__
+start = environment.GatewayProcess.start.__func__
 def shown(cls, settings):
     process = start(cls, settings)
     print("gateway pid", process.process.pid, flush=True)
     return process
-stage.GatewayProcess.start = classmethod(shown)
+environment.GatewayProcess.start = classmethod(shown)
 sys.argv = ["gateway", "demo", "--stay"]
 from gateway.cli.main import run
 run()

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from gateway.api.v1 import charge_point_pb2 as api
-from gateway.cli import importing
+from gateway.cli import fleet_import
 from tests.cli.fakes import Failure
 
 DONE = api.ImportChargePointsResponse(result=api.ImportResult(charge_point_count=3))
@@ -44,7 +44,7 @@ def sent(fake) -> tuple[api.ImportHeader, list[api.ImportedChargePoint]]:
 
 def test_a_fleet_is_sent_whole_and_its_import_told(fake, run, fleet, monkeypatch):
     """In batches, announced by their number; no key is shown."""
-    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(fleet_import, "BATCH", 2)
     fake.answers["ImportChargePoints"] = [HASHING, DONE]
     result = run("chargers", "import", fleet)
     assert result.exit_code == 0, result.output

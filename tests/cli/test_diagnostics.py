@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 
 from gateway.api.v1 import diagnostics_pb2 as api
-from gateway.cli import diagnosing
-from gateway.cli.diagnosing import MEANINGS
+from gateway.cli import diagnostics
+from gateway.cli.diagnostics import MEANINGS
 from gateway.framing.websocket import _REFUSAL_REASONS
 from tests.cli.fakes import Failure, at
 
@@ -64,7 +64,7 @@ def test_refused_connections_are_listed_with_what_to_do_the_last_first(fake, run
 
 def test_every_reason_of_the_gateway_s_own_has_a_meaning():
     """So that a new refusal does not leave an operator with a word. (TLS alerts are OpenSSL's words, and many.)"""
-    package = Path(diagnosing.__file__).parent.parent
+    package = Path(diagnostics.__file__).parent.parent
     told = re.compile(
         r"""(?:Refusal\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\("http"|Fault\()(?:, )?"(\w[\w-]+)\""""
     )

@@ -16,6 +16,15 @@ from attrs import frozen
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
+from gateway.cli.commands_send import (
+    ChargePointArgument,
+    RequestIdOption,
+    TransactionOption,
+    answered,
+    ask,
+    open_transactions,
+    the_only,
+)
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,
@@ -30,15 +39,6 @@ from gateway.cli.connection import (
 )
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.output import JsonOption, fail, note, print_json, say
-from gateway.cli.steering import (
-    ChargePointArgument,
-    RequestIdOption,
-    TransactionOption,
-    answered,
-    ask,
-    open_transactions,
-    the_only,
-)
 from gateway.client import GatewayClient
 
 WHOLE_PROFILE_ID = 1000

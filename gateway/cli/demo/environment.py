@@ -30,7 +30,7 @@ from gateway.api.v1.event_pb2 import (
     WatchStart,
 )
 from gateway.cli import certificates
-from gateway.cli.following import Streams, follow
+from gateway.cli.resume import Streams, follow
 from gateway.client import GatewayClient
 from gateway.errors import GatewayError
 from gateway.simulator import ChargerConfig, Habits, SimulatedCharger, daily_life, simulate_many

@@ -1,0 +1,1 @@
+"""`gateway simulate`: simulated chargers against a running gateway."""
