@@ -5,7 +5,7 @@ Imports are read, not executed: one under `if TYPE_CHECKING`, inside a function,
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from attrs import frozen
 
 ROOT = "gateway"
 
-# Which packages of the gateway each of them may import, besides itself; lowest first. A package without a row is a
-# violation: whoever adds one says here where it stands.
-#   * Session and handlers are siblings, and so are journal and feed: the composition root introduces them.
-#   * Control reaches sessions through the router alone.
+# Which packages of the gateway each of them imports, besides itself; lowest first. A package without a row is a
+# violation, and so is a permission that nothing uses: the table is what is there.
+#   * Sessions, journal and feed are siblings: the composition root introduces them.
+#   * Control reaches sessions through the ports that it declares.
+#   * Version-neutral packages know `gateway.ocpp`, none of its versions (ONLY_IN below).
 #   * cli stands above app: it holds the console script, and `gateway serve` starts the composition root.
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     package: frozenset(allowed.split())
@@ -28,17 +29,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "store": "domain errors",
         "journal": "store domain errors",
         "feed": "store domain errors",
-        "messages": "domain errors",
-        "framing": "errors",
+        "ocpp": "domain",
+        "framing": "",
         "transport": "framing domain openssl errors",
-        "handlers": "messages journal feed store domain errors",
-        "session": "transport framing messages journal feed store domain errors",
-        "router": "session handlers journal feed store domain errors",
-        "bridge": "session handlers journal feed store domain errors",
+        "session": "transport ocpp store domain errors",
+        "observability": "transport ocpp domain",
+        "chargers": "observability session transport ocpp store domain errors",
+        "bridge": "errors",
         "api": "",
-        "control": "api bridge router journal feed store domain errors",
-        "app": "signals control bridge router session handlers transport framing messages journal feed store domain "
-        "errors",
+        "control": "api bridge feed store domain errors",
+        "app": "signals control chargers observability session transport ocpp journal feed store domain errors",
         "simulator": "",
         "client": "api",
         "cli": "app client api simulator openssl signals errors",
@@ -49,7 +49,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 # Modules of others that only some packages may know.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "asyncio": ("gateway.bridge", "gateway.control"),
-    "ocpp.v16": ("gateway.ocpp.v16", "gateway.ocpp.v16.profiles"),
+    "ocpp.v16": ("gateway.ocpp.v16",),
+    "gateway.ocpp.v16": ("gateway.ocpp.v16", "gateway.app"),
     "websockets": ("gateway.framing",),
     "trio_websocket": ("gateway.simulator",),
 }
@@ -75,7 +76,6 @@ CLOCK_HOMES = (
 CLOCK_EXCEPTIONS = frozenset({("gateway.framing.websocket", "email.utils.formatdate")})
 """HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""
 
-PURE = SANS_IO
 CLOCK_LIBRARIES = ("time",)
 CLOCK_FUNCTIONS = (
     "uuid.uuid1",
@@ -85,7 +85,6 @@ CLOCK_FUNCTIONS = (
     "email.utils.localtime",
     "email.utils.formatdate",
 )
-TRIO_CLOCK = ("trio.current_time", "trio.lowlevel.current_clock", "trio.current_effective_deadline")
 CLOCK_CLASSES = ("datetime", "date")
 CLOCK_METHODS = ("now", "utcnow", "today")
 
@@ -152,6 +151,19 @@ def violations_in(modules: Iterable[Module]) -> list[Violation]:
             if library in IN_ONE_MODULE and users.setdefault(library, module.name) != module.name:
                 found.add(Violation(module.name, each.line, f"{library} belongs to {users[library]} alone"))
     return sorted(found)
+
+
+def unused_permissions(modules: Iterable[Module]) -> list[str]:
+    """The permissions of the table that no import of `modules` uses, each as "package: permitted"."""
+    used: dict[str, set[str]] = {}
+    for module in modules:
+        names = {each.name for each in _imports(ast.parse(module.source, filename=module.name), module)}
+        used.setdefault(module.package, set()).update(_package(name) for name in names if _is_in(name, [ROOT]))
+    return sorted(
+        f"{package}: {permitted}"
+        for package, allowed in MAY_IMPORT.items()
+        for permitted in allowed - used.get(package, set())
+    )
 
 
 def lowest_first(table: Mapping[str, frozenset[str]]) -> list[str]:
@@ -224,24 +236,23 @@ def _input_output(module: Module, imports: Iterable[Import]) -> Iterator[Violati
 
 
 def _clock_reads(module: Module, tree: ast.Module) -> Iterator[Violation]:
-    """Reads of a clock, under whatever name the module imported or gave it; in a pure module of Trio's clock too."""
-    forbidden = CLOCK_FUNCTIONS + (TRIO_CLOCK if _is_in(module.name, PURE) else ())
+    """Reads of a clock, under whatever name the module imported or gave it."""
     names = _full_names(tree, module)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute | ast.Name | ast.Call) and not isinstance(
             getattr(node, "ctx", None), ast.Store
         ):
             name = _resolved(node, names)
-            if _clock_read(name, forbidden) and (module.name, name) not in CLOCK_EXCEPTIONS:
+            if _clock_read(name) and (module.name, name) not in CLOCK_EXCEPTIONS:
                 yield Violation(module.name, node.lineno, f"{ast.unparse(node)}: the clock is injected")
     for each in _imports(tree, module):
         if _is_in(each.name, CLOCK_LIBRARIES) and not _is_in(module.name, SANS_IO):  # there it is input
             yield Violation(module.name, each.line, f"{each.name}: the clock is injected")
 
 
-def _clock_read(name: str, forbidden: Sequence[str]) -> bool:
+def _clock_read(name: str) -> bool:
     *_, owner, last = ("", *name.split("."))
-    return name in forbidden or (last in CLOCK_METHODS and owner in CLOCK_CLASSES)
+    return name in CLOCK_FUNCTIONS or (last in CLOCK_METHODS and owner in CLOCK_CLASSES)
 
 
 def _full_names(tree: ast.Module, module: Module) -> dict[str, str]:

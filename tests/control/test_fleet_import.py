@@ -11,6 +11,7 @@ from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1 import common_pb2
 from gateway.client import problem_of
 from gateway.control import fleet_import
+from gateway.control.services import fleet_import as services
 from gateway.control.services import request_stream
 from gateway.domain.credentials import verify
 from gateway.domain.records import CredentialKind
