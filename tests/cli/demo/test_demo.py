@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.command import environment, scenario
+from gateway.cli.demo import environment, scenario
 from gateway.cli.demo.environment import DemoFailed, GatewayProcess, free_ports
 
 
