@@ -9,7 +9,7 @@ from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import BootConfigurationApplied, ConfigurationReported
 from gateway.errors import StoreError
 from gateway.store.api import AllocateNumbers, PutIdTag
-from gateway.store.sqlite import SqliteStore, recovery
+from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.process_lock import Ownership
 from gateway.store.sqlite.recovery import recover
@@ -91,7 +91,7 @@ def test_nothing_stays_locked_or_open(database, tmp_path):
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_what_is_recovered_does_not_depend_on_how_much_is_read_at_once(database, tmp_path, monkeypatch, chunk):
     """Where one read ends the next begins: nothing is left out, and nothing comes twice."""
-    monkeypatch.setattr(recovering, "CHUNK", chunk)
+    monkeypatch.setattr(recovery, "CHUNK", chunk)
     counts = recover(database, tmp_path / "recovered.db")
     assert counts == {name: len(rows) for name, rows in tables(database).items() if not name.startswith("sqlite_")}
     assert tables(tmp_path / "recovered.db")["event"] == tables(database)["event"]
