@@ -53,14 +53,16 @@ ENOUGH = 97.0
 
 def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutants ARGS=...", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="which faults are drawn (default: 1)")
-    parser.add_argument("--count", type=int, default=300, help="how many (default: 300)")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", default=[1], help="which faults are drawn (default: 1); several: each in turn"
+    )
+    parser.add_argument("--count", type=int, default=300, help="how many by each seed (default: 300)")
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose identity contains TEXT, all of them")
     parser.add_argument(
         "--again", type=Path, metavar="FILE", help="those that an earlier run's output lists as not noticed"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
-    parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 100)")
+    parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 60)")
     parser.add_argument("--fresh", action="store_true", help="note anew which test runs which line")
     parser.add_argument("--verbose", action="store_true", help="list the noticed faults too, with the test")
     return parser.parse_args(arguments)
@@ -74,24 +76,34 @@ def main(arguments: list[str]) -> int:
     def say(line: str) -> None:
         print(f"[{time.monotonic() - begun:4.0f} s] {line}", file=out)
 
+    drawn: dict[int, list[Mutant]] = {}
+
     def choose(mutants: list[Mutant]) -> Iterable[Mutant]:
         if chosen.again is not None:
             listed = {line.strip().removeprefix("not noticed: ") for line in lines_of(chosen.again)}
             return [mutant for mutant in mutants if mutant.identity in listed]
         if chosen.only:
             return [mutant for mutant in mutants if chosen.only in mutant.identity]
-        return draw(mutants, chosen.count, chosen.seed)
+        for seed in chosen.seed:
+            drawn[seed] = list(draw(mutants, chosen.count, seed))
+        return dict.fromkeys(mutant for each in drawn.values() for mutant in each)
 
     project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds, "fresh": chosen.fresh})
     run = Run(project, choose, say)
-    say(f"seed {chosen.seed}, {chosen.count} faults")
+    if chosen.again is None and not chosen.only:
+        say(f"{chosen.count} faults each by the seeds {', '.join(map(str, chosen.seed))}")
     status = try_all(project, run)
     if status != pytest.ExitCode.OK:
         print(f"the tests can't be collected: {status!r}", file=out)
         return 2
-    lines = list(report(run.tried, run.not_counted, verbose=chosen.verbose))
-    print("\n".join(lines), file=out)
-    return 0 if share(run.tried) >= ENOUGH else 1
+    print("\n".join(report(run.tried, run.not_counted, verbose=chosen.verbose)), file=out)
+    shares = [share(run.tried)]
+    if drawn:
+        of = {each.mutant: each for each in run.tried}
+        by_seed = {seed: [of[mutant] for mutant in mutants if mutant in of] for seed, mutants in drawn.items()}
+        print("\n".join(f"seed {seed}: {summary(each)}" for seed, each in by_seed.items()), file=out)
+        shares = [share(each) for each in by_seed.values()]
+    return 0 if min(shares) >= ENOUGH else 1
 
 
 def lines_of(output: Path) -> list[str]:
@@ -144,9 +156,15 @@ def report(tried: list[Tried], not_counted: list[str], *, verbose: bool = False)
     if old := stale(ROOT, KNOWN):
         yield "\nIn the list of known faults, and not possible any more:"
         yield from (f"  {identity}" for identity in old)
-    known = sum(each.mutant.identity in KNOWN for each in survivors)
-    yield (
-        f"\n{len(tried)} faults, {len(killed)} noticed: {100 * len(killed) / max(1, len(tried)):.1f} %;"
+    yield f"\n{summary(tried)}"
+
+
+def summary(tried: list[Tried]) -> str:
+    """The figures of these faults in one line."""
+    killed = sum(each.killed_by is not None for each in tried)
+    known = sum(each.killed_by is None and each.mutant.identity in KNOWN for each in tried)
+    return (
+        f"{len(tried)} faults, {killed} noticed: {100 * killed / max(1, len(tried)):.1f} %;"
         f" {known} of the rest are known to change nothing; without these {share(tried):.1f} % ({ENOUGH:g} % needed)"
     )
 

@@ -44,10 +44,14 @@ TRACE_PATIENCE = 240.0
 IMPORT_PATIENCE = 120.0
 """Seconds for a new interpreter to import and collect, on a busy machine."""
 
-ENOUGH_SECONDS = 100.0
+ENOUGH_SECONDS = 60.0
 """A fault is tried by tests that take so long together, of the processor and while traced, which is three times as long
 as without: a line of the store's is run by thousands of them, and what the quick ones of all folders don't notice the
 rest seldom does. More are run on demand (``--seconds``)."""
+
+FARTHER = 10
+"""A test of another package comes as late as one of the fault's own that takes so many times as long: a line of the
+store's is run by thousands of tests, and its own notice first what is wrong with it."""
 
 NAMED_FILES = 4
 """Files of tests that a fault at import is tried by first."""
@@ -284,7 +288,7 @@ class Run:
         if mutant.function is not None:
             # A function that is newer than what was kept is run by tests of its file, whichever.
             tests = self._coverage.tests_of(path, *mutant.lines) or self._coverage.tests_of(path, 1, 10**6)
-            return Tried(mutant, self._in_order(tests))
+            return Tried(mutant, self._in_order(tests, mutant.file))
         return self._at_import(mutant, path)
 
     def _at_import(self, mutant: Mutant, path: str) -> Tried:
@@ -314,7 +318,7 @@ class Run:
             if texts.get(self._items[test].path):
                 named[self._items[test].path] += 1
         fewest = frozenset(sorted(named, key=lambda each: (named[each], each))[:NAMED_FILES])
-        return Tried(mutant, self._in_order(found), named=fewest, whole=not fewest)
+        return Tried(mutant, self._in_order(found, mutant.file), named=fewest, whole=not fewest)
 
     def _for_now(self, tried: Tried) -> list[str]:
         """The tests that the fault is tried by: those that noticed others of its file first, as many as time allows."""
@@ -330,8 +334,10 @@ class Run:
             chosen.append(test)
         return chosen
 
-    def _in_order(self, tests: Iterable[str]) -> list[str]:
-        """The quick ones first, and of one test's many parameters one first and the rest late."""
+    def _in_order(self, tests: Iterable[str], file: str) -> list[str]:
+        """The quick ones first, and of one test's many parameters one first and the rest late. A test of the file's own
+        package comes before those of others that are not much quicker."""
+        own = f"{self._project.tests[0]}/{Path(file).parts[1]}/"
         ranked: Counter[str] = Counter()
         keys = {}
         for test in sorted(tests):
@@ -340,7 +346,8 @@ class Run:
             name = test.split("[")[0]
             rank = ranked[name]
             ranked[name] += 1
-            keys[test] = (min(rank, 1) + (rank > 3), self._coverage.seen[test].cost, test)
+            cost = self._coverage.seen[test].cost * (1 if test.startswith(own) else FARTHER)
+            keys[test] = (min(rank, 1) + (rank > 3), cost, test)
         return sorted(keys, key=keys.__getitem__)
 
     # --- one fault --------------------------------------------------------------------------------------------
