@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import closing
+from typing import Any
 
 import pytest
 import trio
@@ -519,6 +520,64 @@ async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store,
     with trio.fail_after(60):
         await journal.wait_healthy()
         assert isinstance(await journal.commit(write()), Appended)
+
+
+async def test_a_way_to_the_disk_that_fails_costs_its_batch_only(journal, store, disk, autojump_clock):
+    """A bug between the journal and its thread: everybody of the batch hears that it is not known, and what comes next
+    is committed."""
+    outcomes, works = [], journal._run_sync
+    disk.stall()
+
+    async def fails(*_, **__):
+        await trio.lowlevel.checkpoint()
+        raise SystemError("bad argument to internal function")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outcome_of, journal, write("first"), outcomes)
+        await wait_all_tasks_blocked()
+        for name in "ABC":
+            nursery.start_soon(outcome_of, journal, write(name), outcomes)
+        await wait_all_tasks_blocked()
+        journal._run_sync = fails
+        disk.gate.set()
+    assert [type(outcome) for outcome in outcomes] == [Appended, CommitUnknown, CommitUnknown, CommitUnknown]
+    journal._run_sync = works
+    await journal.wait_healthy()
+    assert isinstance(await journal.commit(write()), Appended)
+
+
+async def test_a_disk_that_fails_among_writes_tried_alone_begins_no_more_of_them(journal, store, disk, autojump_clock):
+    """Each of the rest hears why, and none of it is on disk; what was committed before is."""
+    outcomes: dict[str, Any] = {}
+    works = store.commit
+    disk.stall()
+
+    def commit(batch):
+        store.broken = any(each.charge_point == "B" for each in batch) and len(batch) == 1
+        return works(batch)
+
+    async def tell(name):
+        results = []
+        try:
+            await outcome_of(journal, write(name), results)
+        except ValueError as error:
+            results.append(error)
+        outcomes[name] = results[0]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, "first")
+        await wait_all_tasks_blocked()
+        for name in ("A", "B", "C", store.poison):
+            nursery.start_soon(tell, name)
+            await wait_all_tasks_blocked()
+        store.commit = commit
+        disk.gate.set()
+    assert outcomes["A"] == Appended((2,))
+    for name in ("B", "C", store.poison):
+        assert isinstance(outcomes[name], StoreUnavailable)
+        assert not isinstance(outcomes[name], CommitUnknown)
+        assert "the disk is full" in str(outcomes[name])
+    assert [each.charge_point for each in store.writes] == ["first", "A"]
 
 
 async def test_health_is_told_when_it_changes_and_not_again(journal, store, disk, autojump_clock):

@@ -3,8 +3,10 @@
 from attrs import define, field
 from trio.testing import MockClock
 
+from gateway.domain.commands import ClearCache, CommandRecord, StatusAnswer
 from gateway.domain.events import BootInformation
 from gateway.session.ports import NoObserver
+from tests.session.test_commands import ready
 from tests.support.harness import Harness, boot
 
 
@@ -44,6 +46,23 @@ async def test_later_messages_count_for_the_make_of_the_last_boot(harness: Harne
     ((charge_point, model, deviations),) = observer.seen
     assert (charge_point, model) == ("CP1", "One")
     assert set(deviations) == {"text-for-integer", "spelling"}
+
+
+async def test_an_answer_that_deviates_counts_for_the_make_of_the_last_boot(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """One that follows the specification doesn't."""
+    observer = harness.observer = Watching()
+    async with ready(harness) as (charger, asked):
+        for word in ("Accepted", "accepted"):
+            result = asked.ask(ClearCache())
+            message_id, _, _ = await charger.next_call("ClearCache")
+            assert observer.seen == []
+            await charger.answer(message_id, {"status": word})
+            outcome = await result()
+            assert isinstance(outcome, CommandRecord)
+            assert outcome.answer == StatusAnswer("Accepted")
+    assert observer.seen == [("CP1", "One", ("spelling",))]
 
 
 async def test_a_message_that_is_answered_by_an_error_counts_for_nothing(

@@ -229,3 +229,4 @@ async def test_nothing_is_recorded_of_a_charge_point_that_was_deleted_meanwhile(
         assert await charger.sees_the_end() == (1008, "deleted")
         charger.gone = True
     assert [each.type for each in harness.events() if each.sequence > newest] == []
+    assert [frame for frame in charger._held if frame[0] != 2] == [], "nothing late is acknowledged"
