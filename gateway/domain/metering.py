@@ -77,6 +77,38 @@ class Metered:
     socs: tuple[SocSample, ...] = ()
 
 
+@frozen
+class Metering:
+    """All that was metered in a session. ``stop`` None: it runs, or its stop was lost. Samples in any order, also
+    repeated. ``meter_changes``: when the meter was replaced, as far as that is known by other means."""
+
+    start: Edge
+    stop: Edge | None = None
+    registers: tuple[RegisterSample, ...] = ()
+    powers: tuple[PowerSample, ...] = ()
+    meter_changes: tuple[datetime, ...] = ()
+    deleted: bool = False
+    """Whether its readings are gone by retention."""
+
+
+def metering_of(parts: Iterable[Metered], *, start: Edge | None = None) -> Metering | None:
+    """What several events say of one session, in any order. ``start`` stands in where none of them holds one; None
+    without either. Of several stops the last recorded one counts."""
+    ordered = sorted(parts, key=lambda part: part.sequence)
+    starts = [part.start for part in ordered if part.start is not None]
+    stops = [part.stop for part in ordered if part.stop is not None]
+    begun = starts[0] if starts else start
+    if begun is None:
+        return None
+    return Metering(
+        begun,
+        stops[-1] if stops else None,
+        tuple(each for part in ordered for each in part.registers),
+        tuple(each for part in ordered for each in part.powers),
+        deleted=not starts,
+    )
+
+
 def metered(event: StoredEvent) -> Metered:
     """The readings of a stored event. Never raises: an event without any, or one that can't be read, gives none."""
     try:

@@ -1,8 +1,8 @@
 """Whether a vehicle charges at a connector: from the connector's status and its import power together.
 
 ``charging_state`` is a table: nine statuses, each with a power above the threshold, below it, or not known.
-``followed`` adds what needs a history: a power between the two thresholds keeps the level that it had, and a change that
-power alone brings about must last before it is shown. Both are functions of values; times are given.
+``followed`` adds what needs a history: a power between the two thresholds keeps the level that it had, and a change
+that power alone brings about must last before it is shown. Both are functions of values; times are given.
 """
 
 from collections.abc import Mapping

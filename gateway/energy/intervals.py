@@ -14,7 +14,8 @@ from typing import Final
 from attrs import frozen
 
 from gateway.energy.calendar import DAY_SECONDS, borders
-from gateway.energy.session import Point, Quality, SessionEnergy, worst
+from gateway.energy.quality import Quality, worst
+from gateway.energy.session import Point, SessionEnergy
 
 HALF_HOUR: Final = 1_800
 """Seconds of an interval unless another is asked for: what energy is traded in."""

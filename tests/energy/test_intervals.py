@@ -10,10 +10,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.metering import Edge
+from gateway.domain.metering import Edge, Metering
 from gateway.energy.calendar import borders
 from gateway.energy.intervals import Interval, divides_a_day, energy_by_interval
-from gateway.energy.session import Metering, Quality, session_energy
+from gateway.energy.quality import Quality
+from gateway.energy.session import session_energy
 from tests.energy.values import at, mwh, samples, session
 
 BERLIN, LONDON = ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/London")

@@ -5,8 +5,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.metering import Edge
-from gateway.energy.session import Basis, Metering, Quality, session_energy
+from gateway.domain.metering import Edge, Metering
+from gateway.energy.quality import Basis, Quality
+from gateway.energy.session import session_energy
 from tests.energy.values import at, mwh, powers, running, samples, session
 
 STOP_MINUS_START, DELTAS, SEGMENTS, POWER, UNKNOWN = (

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.domain.metering import Edge, PowerSample, RegisterSample
-from gateway.energy.session import Metering
+from gateway.domain.metering import Edge, Metering, PowerSample, RegisterSample
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
