@@ -41,6 +41,7 @@ from gateway.cli.output import (
     status,
     table,
 )
+from gateway.cli.words import one_of, spelled
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -74,9 +75,12 @@ class Switch(StrEnum):
         return None if self is Switch.DEFAULT else self is Switch.ON
 
 
+SWITCHES: Any = {"parser": one_of(Switch), "metavar": spelled(Switch)}
+
 OwnRequestsOption = Annotated[
     Switch | None,
     typer.Option(
+        **SWITCHES,
         help="Whether the gateway asks it for anything of its own accord: the configuration of the settings after a "
         "boot, statuses after a reconnect, a boot if it never booted here. default: as the settings say for all.",
     ),
@@ -84,6 +88,7 @@ OwnRequestsOption = Annotated[
 HexPasswordOption = Annotated[
     Switch | None,
     typer.Option(
+        **SWITCHES,
         help="Whether its password may be its key in hexadecimal digits. default: as the settings say for all.",
     ),
 ]
@@ -102,6 +107,9 @@ class Registration(StrEnum):
         return ApiRegistration.Value(f"REGISTRATION_{self.name}")
 
 
+REGISTRATIONS: Any = {"parser": one_of(Registration), "metavar": spelled(Registration)}
+
+
 @app.callback()
 def chargers() -> None:
     """Which chargers may connect, and how they are."""
@@ -111,7 +119,8 @@ def chargers() -> None:
 def add(
     identity: Identity,
     registration: Annotated[
-        Registration, typer.Option(help="accepted: served; pending: held in waiting; rejected: turned away.")
+        Registration,
+        typer.Option(**REGISTRATIONS, help="accepted: served; pending: held in waiting; rejected: turned away."),
     ] = Registration.ACCEPTED,
     key: KeyOption = None,
     key_text: KeyTextOption = None,
@@ -150,7 +159,9 @@ def list_(
     connected: Annotated[
         bool | None, typer.Option("--connected/--offline", help="Only those that are, or are not, connected.")
     ] = None,
-    registration: Annotated[Registration | None, typer.Option(help="Only those with this registration.")] = None,
+    registration: Annotated[
+        Registration | None, typer.Option(**REGISTRATIONS, help="Only those with this registration.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 500,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -188,7 +199,9 @@ def show(identity: Identity, target: TargetOption = DEFAULT_TARGET, json: JsonOp
 @app.command()
 def update(
     identity: Identity,
-    registration: Annotated[Registration | None, typer.Option(help="Another registration; it counts at once.")] = None,
+    registration: Annotated[
+        Registration | None, typer.Option(**REGISTRATIONS, help="Another registration; it counts at once.")
+    ] = None,
     description: Annotated[str | None, typer.Option(help="Other notes.")] = None,
     assume_subprotocol: Annotated[
         bool | None,

@@ -31,6 +31,7 @@ from gateway.cli.connection import (
 )
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.output import Interrupted, JsonOption, fail, local, note, out, print_json, say, table
+from gateway.cli.words import one_of
 from gateway.client import GatewayClient, problem_of
 
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
@@ -153,7 +154,10 @@ class Triggered(StrEnum):
 
 def trigger(
     charge_point: ChargePointArgument,
-    message: Annotated[Triggered, typer.Argument(help="Which message.", case_sensitive=False)],
+    message: Annotated[
+        Triggered,
+        typer.Argument(parser=one_of(Triggered), metavar="MESSAGE", help="Which message, in any case."),
+    ],
     connector_id: Annotated[
         int | None, typer.Option("--connector", min=1, help="For this connector; without it for all.")
     ] = None,

@@ -41,8 +41,13 @@ class Wrong:
     column: str
     reason: str
 
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"line {self.line}: {self.column}" if self.column else f"line {self.line}"
+
     def __str__(self) -> str:
-        return f"line {self.line}: {self.column}: {self.reason}" if self.column else f"line {self.line}: {self.reason}"
+        return f"{self.place}: {self.reason}"
 
 
 @frozen
@@ -70,13 +75,11 @@ def read_fleet(data: bytes) -> FleetFile:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CommandFailed(f"line {line}: is not UTF-8: save the file as CSV in UTF-8") from None
+        raise _unusable("is not UTF-8: save the file as CSV in UTF-8", line) from None
     lines = _Lines(text)
     header = next(lines, None)
     if header is None:
-        raise CommandFailed(
-            "line 1: " + (lines.broken.reason if lines.broken else "there is no header: the file is empty")
-        )
+        raise _unusable(lines.broken.reason if lines.broken else "there is no header: the file is empty")
     columns = _columns(header[1])
     rows: list[Row] = []
     wrong: list[Wrong] = []
@@ -96,6 +99,16 @@ def read_fleet(data: bytes) -> FleetFile:
     if lines.broken is not None:
         wrong.append(lines.broken)
     return FleetFile(tuple(rows), tuple(wrong))
+
+
+WRONG_LINES = "WRONG_LINES"
+"""The reason of a file that was not imported for what stands in it."""
+
+
+def _unusable(reason: str, line: int = 1) -> CommandFailed:
+    """An error for a file of which no line can be read."""
+    wrong = Wrong(line, "", reason)
+    return CommandFailed(str(wrong), reason=WRONG_LINES, violations=[(wrong.place, reason)])
 
 
 class _Lines:
@@ -128,13 +141,13 @@ def _columns(header: list[str]) -> list[str]:
     for number, name in enumerate(names, 1):
         if name not in COLUMNS:
             hint = "; columns are separated by commas" if len(names) == 1 else ""
-            raise CommandFailed(f"line 1: column {number} has a name that is not known: {known}{hint}")
+            raise _unusable(f"column {number} has a name that is not known: {known}{hint}")
         if name in names[: number - 1]:
-            raise CommandFailed(f"line 1: column {number} is there twice: {name}")
+            raise _unusable(f"column {number} is there twice: {name}")
     if "identity" not in names:
-        raise CommandFailed(f"line 1: there is no column identity: {known}")
+        raise _unusable(f"there is no column identity: {known}")
     if not set(KEYS) & set(names):
-        raise CommandFailed("line 1: there is no column with keys: key_hex for hexadecimal digits, key_text for text")
+        raise _unusable("there is no column with keys: key_hex for hexadecimal digits, key_text for text")
     return names
 
 

@@ -16,7 +16,7 @@ from gateway.api.v1.charge_point_pb2 import (
     ImportStage,
 )
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect, describe
-from gateway.cli.fleet_file import MAX_FILE_BYTES, FleetFile, Row, Wrong, read_fleet
+from gateway.cli.fleet_file import MAX_FILE_BYTES, WRONG_LINES, FleetFile, Row, Wrong, read_fleet
 from gateway.cli.output import JsonOption, err, fail, print_json, say
 from gateway.client import GatewayClient, problem_of
 
@@ -57,7 +57,8 @@ def import_fleet(
     if wrong:
         lines = len({each.line for each in wrong})
         headline = f"nothing was imported: {lines} {'lines are' if lines > 1 else 'line is'} wrong"
-        fail("\n".join([headline, *(f"  {each}" for each in wrong), *([trouble] if trouble else [])]))
+        message = "\n".join([headline, *(f"  {each}" for each in wrong), *([trouble] if trouble else [])])
+        fail(message, reason=WRONG_LINES, violations=[(each.place, each.reason) for each in wrong])
     count = len(fleet.rows)
     if json:
         print_json({"charge_points": count, "dry_run": dry_run})

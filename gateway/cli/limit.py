@@ -91,11 +91,9 @@ def rate(text: str) -> Decimal:
     try:
         value = Decimal(text.strip())
     except InvalidOperation:
-        raise typer.BadParameter(f"{text!r} is no number") from None
-    if not value.is_finite() or value < 0:
-        raise typer.BadParameter(f"{text!r} is not a number from 0 on")
-    if value > MAX_RATE:
-        raise typer.BadParameter(f"{text!r} is more than {MAX_RATE}")
+        value = Decimal("NaN")
+    if not value.is_finite() or not 0 <= value <= MAX_RATE:
+        raise typer.BadParameter(f"expected a number from 0 to {MAX_RATE}, found {text!r}")
     return value
 
 
@@ -131,13 +129,13 @@ def limit(
     that connector (TxDefaultProfile); both stay until cleared. --connector 0 means the whole charge point in any case.
     """
     if clear:
-        if amps is not None or watts is not None or transaction is not None or request is not None:
-            raise typer.BadParameter("--clear goes with --connector alone")
+        if any(each is not None for each in (amps, watts, transaction, request, phases, minutes)) or stack_level:
+            raise typer.BadParameter("--clear takes away what was set before: it goes with --connector, and no limit")
         with connect(target) as gateway:
             _clear(gateway, charge_point, connector_id, json)
         return
     if (amps is None) == (watts is None):
-        raise typer.BadParameter("give either --amps or --watts (or --clear)")
+        raise typer.BadParameter("give --amps or --watts, one of them, or --clear to take a limit away")
     option, unit, asked = ("--watts", "W", watts) if amps is None else ("--amps", "A", amps)
     assert asked is not None
     value = rounded_down(asked, option)
@@ -249,7 +247,7 @@ def _clear(gateway: GatewayClient, charge_point: str, connector_id: int | None, 
     if json:
         print_json([as_dict(each) for each in responses])
     elif not any(_cleared(each) for each in responses):
-        say(f"{charge_point} had no limit of this command's")
+        say(f"{charge_point} had no limit that `gateway limit` has set")
 
 
 def _cleared(response: Any) -> bool:

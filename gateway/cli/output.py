@@ -31,13 +31,20 @@ PIPE_WIDTH = 5_000
 class CommandFailed(GatewayError):
     """A command did not do what it was asked for. The message is one clear line, for standard error.
 
-    ``code`` is an exit code (``exit_codes.ExitCode``); ``reason`` and ``metadata`` are for programs.
+    ``code`` is an exit code (``exit_codes.ExitCode``); ``reason`` and ``metadata`` are for programs, and so are
+    ``violations``, pairs of a field and what is wrong with it, that the message lists for people.
     """
 
     def __init__(
-        self, message: str, code: int = 1, reason: str = "", metadata: Mapping[str, str] | None = None
+        self,
+        message: str,
+        code: int = 1,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        violations: Iterable[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
+        self.violations = tuple(violations)
         self.code = code
         self.reason = reason
         self.metadata = dict(metadata or {})
@@ -47,9 +54,15 @@ class Interrupted(GatewayError):
     """Ctrl-C while something was under way. The message says what became of it, for standard error; exit code 130."""
 
 
-def fail(message: str, code: int = 1, reason: str = "", metadata: Mapping[str, str] | None = None) -> NoReturn:
+def fail(
+    message: str,
+    code: int = 1,
+    reason: str = "",
+    metadata: Mapping[str, str] | None = None,
+    violations: Iterable[tuple[str, str]] = (),
+) -> NoReturn:
     """End the command with an exit code and this line on standard error."""
-    raise CommandFailed(message, code, reason, metadata)
+    raise CommandFailed(message, code, reason, metadata, violations)
 
 
 def out() -> Console:

@@ -36,6 +36,7 @@ from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.field_options import by_option
 from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
 from gateway.cli.simulate import command as simulate
+from gateway.cli.words import plainly
 from gateway.client import problem_of
 from gateway.errors import GatewayError
 
@@ -57,6 +58,7 @@ class Root(TyperGroup):
         try:
             return super().invoke(ctx)
         except UsageError as error:
+            error.message = plainly(error.message)
             if not in_json:
                 raise
             complain_json(error.format_message(), ExitCode.USAGE)
@@ -69,7 +71,13 @@ class Root(TyperGroup):
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except CommandFailed as error:
             if in_json:
-                complain_json(str(error), error.code, reason=error.reason, metadata=error.metadata)
+                complain_json(
+                    str(error),
+                    error.code,
+                    reason=error.reason,
+                    metadata=error.metadata,
+                    violations=error.violations,
+                )
             else:
                 complain(str(error))
             raise typer.Exit(error.code) from None
@@ -80,10 +88,22 @@ class Root(TyperGroup):
             raise typer.Exit(_complain_of(error, ctx.invoked_subcommand, in_json)) from None
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except UnicodeEncodeError as error:
+            # A file may have any name; what is sent is text.
+            if error.encoding != "utf-8" or not any(is_surrogate(each) for each in str(error.object)):
+                raise
+            message = "an argument is not in UTF-8"
+            complain_json(message, ExitCode.USAGE) if in_json else complain(message)
+            raise typer.Exit(ExitCode.USAGE) from None
         except BrokenPipeError:
             # The reader of a pipe (head, less) has gone: nothing more to say, and nothing to say it to.
             sys.stdout = None
             raise typer.Exit(1) from None
+
+
+def is_surrogate(letter: str) -> bool:
+    """Whether it stands for a byte of the command line that is no UTF-8 (PEP 383)."""
+    return "\ud800" <= letter <= "\udfff"
 
 
 def _complain_of(error: grpc.RpcError, command: str | None, in_json: bool) -> ExitCode:

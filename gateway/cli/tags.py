@@ -26,6 +26,7 @@ from gateway.cli.connection import (
     timestamp,
 )
 from gateway.cli.output import JsonOption, facts, local, note, out, print_json, say, status, table
+from gateway.cli.words import moment_of, one_of, spelled
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,8 +34,9 @@ Tag = Annotated[str, typer.Argument(help="The idTag: 1 to 20 characters, without
 Expires = Annotated[
     datetime | None,
     typer.Option(
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
-        help="From then on it has expired; without a zone, local time.",
+        parser=moment_of,
+        metavar="TIME",
+        help="From then on it has expired: 2026-12-31, or 2026-12-31T18:00:00; without a zone, local time.",
     ),
 ]
 
@@ -53,6 +55,11 @@ class Status(StrEnum):
         return IdTagStatus.Value(f"ID_TAG_STATUS_{self.name}")
 
 
+STATUS_OPTION = typer.Option(
+    "--status", parser=one_of(Status), metavar=spelled(Status), help="What chargers are told of it."
+)
+
+
 @app.callback()
 def tags() -> None:
     """Who may charge: the operator's table of idTags."""
@@ -61,7 +68,7 @@ def tags() -> None:
 @app.command()
 def add(
     tag: Tag,
-    standing: Annotated[Status, typer.Option("--status", help="What chargers are told of it.")] = Status.ACCEPTED,
+    standing: Annotated[Status, STATUS_OPTION] = Status.ACCEPTED,
     expires: Expires = None,
     parent: Annotated[str, typer.Option(help="Its group: tags of one may stop each other's transactions.")] = "",
     allow_concurrent: Annotated[
@@ -137,7 +144,7 @@ def show(tag: Tag, target: TargetOption = DEFAULT_TARGET, json: JsonOption = Fal
 @app.command()
 def update(
     tag: Tag,
-    standing: Annotated[Status | None, typer.Option("--status", help="What chargers are told of it.")] = None,
+    standing: Annotated[Status | None, STATUS_OPTION] = None,
     expires: Expires = None,
     never_expires: Annotated[bool, typer.Option("--never-expires", help="Take its expiry away.")] = False,
     parent: Annotated[str | None, typer.Option(help='Its group; "" for none.')] = None,

@@ -30,10 +30,9 @@ from gateway.cli.connection import (
     timestamp,
 )
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
+from gateway.cli.words import moment_of, one_of, spelled
 
 app = typer.Typer(invoke_without_command=True)
-
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 ChargerOption = Annotated[str, typer.Option("--charger", help="Only those of this charger.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
@@ -58,12 +57,23 @@ def transactions(context: typer.Context, target: TargetOption = DEFAULT_TARGET, 
 @app.command("list")
 def list_(
     charge_point: ChargerOption = "",
-    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[
+        State | None,
+        typer.Option(parser=one_of(State), metavar=spelled(State), help="Only those in this state."),
+    ] = None,
     tag: Annotated[str, typer.Option(help="Only those started by this idTag.")] = "",
     since: Annotated[
-        datetime | None, typer.Option(formats=TIMES, help="Only those that started then or later.")
+        datetime | None,
+        typer.Option(
+            parser=moment_of,
+            metavar="TIME",
+            help="Only those that started then or later: 2026-12-31, or "
+            "2026-12-31T18:00:00; without a zone, local time.",
+        ),
     ] = None,
-    until: Annotated[datetime | None, typer.Option(formats=TIMES, help="Only those that started earlier.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment_of, metavar="TIME", help="Only those that started earlier.")
+    ] = None,
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,

@@ -325,7 +325,17 @@ def test_a_limit_that_can_not_be_told_is_refused(fake, run, typed):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--amps", 6, "--watts", 1], ["--clear", "--amps", 6], ["--amps", -1], ["--clear", "--watts", 0]]
+    "arguments",
+    [
+        [],
+        ["--amps", 6, "--watts", 1],
+        ["--clear", "--amps", 6],
+        ["--amps", -1],
+        ["--clear", "--watts", 0],
+        ["--clear", "--minutes", 5],
+        ["--clear", "--phases", 1],
+        ["--clear", "--stack-level", 1],
+    ],
 )
 def test_a_limit_needs_one_number(fake, run, arguments):
     """Wrong usage sends nothing."""

@@ -5,13 +5,20 @@ import socket
 import ssl
 import threading
 from concurrent import futures
+from datetime import UTC
 
 import grpc
 import pytest
 import trustme
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.api.v1.command_pb2 import TriggeredMessage
+from gateway.cli.connection import timestamp
 from gateway.cli.field_options import by_option
 from gateway.cli.pem import MAX_BYTES
+from gateway.cli.words import moment_of
 from tests.cli.fakes import Failure
 
 LIST = ("chargers", "list")
@@ -24,6 +31,62 @@ def ca(tmp_path_factory):
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     made.cert_pem.write_to_path(path)
     return made, path
+
+
+WRONG_VALUES = {
+    "a choice": (("chargers", "add", "X", "--registration", "x"), "expected accepted, pending or rejected, found 'x'"),
+    "a switch": (("chargers", "update", "X", "--own-requests", "x"), "expected on, off or default, found 'x'"),
+    "a standing": (("tags", "add", "T", "--status", "x"), "expected accepted, blocked, expired or invalid, found 'x'"),
+    "a state": (("transactions", "list", "--state", "x"), "expected open, stopped, lost or closed, found 'x'"),
+    "a message": (("trigger", "X", "x"), "MeterValues or StatusNotification, found 'x'"),
+    "a whole number": (("limit", "X", "--amps", "6", "--connector", "x"), "expected a whole number"),
+    "a number": (("simulate", "--create", "--speed", "x"), "expected a number"),
+    "too little": (("chargers", "list", "--limit", "0"), "expected at least 1"),
+    "too much": (("certs", "dev", "--days", "9999"), "expected at most 3650"),
+    "a rate": (("limit", "X", "--amps", "nan"), "expected a number from 0 to 10000000, found 'nan'"),
+    "a moment": (("transactions", "list", "--since", "x"), "expected a date (2026-12-31) or a time"),
+    "a year before all": (("tags", "add", "T", "--expires", "0001-01-01T00:00+01:00"), "the years 1 to 9999"),
+    "a year after all": (("tags", "add", "T", "--expires", "9999-12-31T23:00-10:00"), "the years 1 to 9999"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG_VALUES.values(), ids=WRONG_VALUES)
+def test_a_wrong_value_is_told_in_plain_words(fake, run, arguments, said):
+    """With what was expected, and without the words of the library that converts; the same for programs."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Value error" not in result.stderr + run(*arguments, "--json").stderr
+    assert "Input should" not in result.stderr
+    assert not fake.requests
+
+
+@pytest.mark.parametrize("typed", ["BootNotification", "bootnotification", "BOOTNOTIFICATION"])
+def test_choices_are_taken_in_any_case_and_shown_as_they_are_spelled(fake, run, typed):
+    """OCPP's words are long, and nobody remembers their capitals."""
+    run("trigger", "X", typed)
+    assert fake.asked("TriggerMessage")[0].requested_message == TriggeredMessage.TRIGGERED_MESSAGE_BOOT_NOTIFICATION
+    assert "DiagnosticsStatusNotification" in run("trigger", "--help").stdout
+
+
+@given(text=st.text(max_size=30) | st.datetimes(timezones=st.none() | st.timezones()).map(str))
+def test_a_moment_is_one_in_utc_or_wrong_usage(text):
+    """Never another error, wherever in time it is."""
+    try:
+        found = moment_of(text)
+    except typer.BadParameter:
+        return
+    assert found.tzinfo is UTC
+    assert timestamp(found).ToDatetime(UTC) == found
+
+
+@pytest.mark.parametrize("json_", [False, True])
+def test_an_argument_that_is_no_text_is_wrong_usage(fake, run, json_):
+    """Bytes that are not UTF-8 arrive as surrogates, which can't be sent."""
+    result = run("chargers", "show", "\udcff", *(("--json",) if json_ else ()))
+    assert result.exit_code == 2
+    assert "an argument is not in UTF-8" in result.stderr
+    assert not fake.requests
 
 
 @pytest.mark.parametrize("target", ["foo", "foo:", ":50051", "foo:bar", "http//foo", ""])

@@ -133,6 +133,22 @@ def test_a_file_with_a_wrong_line_is_checked_to_its_end_and_not_imported(fake, r
     ]
 
 
+def test_wrong_lines_are_violations_for_programs(fake, run, tmp_path):
+    """Each with its place, beside the text for people; a header that is none, too."""
+    path = tmp_path / "fleet.csv"
+    path.write_text("identity,key_hex\nCP1,xyz\nCP3,00ff,\n")
+    fake.answers["ImportChargePoints"] = [refused(2)]
+    error = json.loads(run("chargers", "import", path, "--json").stderr)["error"]
+    assert (error["exit_code"], error["reason"]) == (1, "WRONG_LINES")
+    assert error["violations"] == [
+        {"field": "line 2: key_hex", "description": "must have hexadecimal digits only, two for each byte"},
+        {"field": "line 3", "description": "has 3 columns, and the header has 2"},
+    ]
+    path.write_text("identity\nCP1\n")
+    error = json.loads(run("chargers", "import", path, "--json").stderr)["error"]
+    assert [each["field"] for each in error["violations"]] == ["line 1"]
+
+
 def test_wrong_lines_are_told_also_where_no_gateway_answers(fake, run, tmp_path):
     """What can be said is said."""
     path = tmp_path / "fleet.csv"

@@ -1,0 +1,58 @@
+"""Options' values: choices as they are spelled, moments, and what is said of a wrong one in plain words."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import typer
+
+E = TypeVar("E", bound=StrEnum)
+
+REWORDED: Final = (
+    (r"^Value error, ", ""),
+    (r"^Input should be a valid integer\b.*", "expected a whole number"),
+    (r"^Input should be a valid number\b.*", "expected a number"),
+    (r"^Input should be greater than or equal to ", "expected at least "),
+    (r"^Input should be less than or equal to ", "expected at most "),
+    (r"^Input should be ", "expected "),
+)
+"""What the library that converts values says, and what is said instead."""
+
+
+def plainly(message: str) -> str:
+    """A message on a wrong value, without the words of the library that found it."""
+    for pattern, words in REWORDED:
+        message = re.sub(pattern, words, message)
+    return message
+
+
+def one_of(choices: type[E]) -> Callable[[str], E]:
+    """A parser that takes a choice in any case. It raises BadParameter that shows them as they are spelled."""
+
+    def parse(text: str) -> E:
+        for each in choices:
+            if each.value.casefold() == text.casefold():
+                return each
+        *first, last = choices
+        raise typer.BadParameter(f"expected {', '.join(first)} or {last}, found {text!r}")
+
+    return parse
+
+
+def spelled(choices: type[StrEnum]) -> str:
+    """A placeholder for one of the choices, for help."""
+    return "|".join(each.value for each in choices)
+
+
+def moment_of(text: str) -> datetime:
+    """A moment in ISO 8601: a date, or a date and time; local time without a zone. Raises BadParameter, also where UTC
+    has no such year."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"expected a date (2026-12-31) or a time (2026-12-31T18:00, or with a zone: 2026-12-31T18:00+01:00) of the "
+            f"years 1 to 9999, found {text!r}"
+        ) from None
