@@ -65,6 +65,12 @@ demo: setup ## Show the main job: a gateway, simulated chargers, a start, a limi
 run: setup $(CONFIG) ## Run the gateway with gateway.toml, made for trying it out if it isn't there (make run CONFIG=...)
 	@$(BIN)/gateway serve --config $(CONFIG)
 
+# Other settings are the operator's to make; those that are there are taken as they are.
+ifneq ($(CONFIG),gateway.toml)
+$(CONFIG):
+	@echo "error: there are no settings $@ (CONFIG): gateway example-config > $@ makes some to edit" >&2; exit 1
+endif
+
 # Settings to try the gateway with: all defaults, and certificates from a development CA. Yours to edit.
 gateway.toml: | $(INSTALLED)
 	@test -e certs/ca.pem || $(BIN)/gateway certs dev --directory certs

@@ -257,7 +257,7 @@ def remove(
     """Remove a charger and its keys, and end its connection. Its transactions and events stay."""
     if not yes:
         if not sys.stdin.isatty():
-            fail("nobody is there to ask: --yes removes it")
+            fail("there is no terminal to ask at: --yes removes it")
         typer.confirm(f"Remove {printable(identity)} and its keys?", abort=True)
     with connect(target) as gateway:
         gateway.charge_points.DeleteChargePoint(DeleteChargePointRequest(identity=identity), timeout=READ_SECONDS)

@@ -109,7 +109,11 @@ def _refuse_tag(gateway: GatewayClient, request: CheckIdTagRequest) -> None:
         "nothing was sent (--anyway sends it)",
         ExitCode.NOT_SENT,
         "ID_TAG_NOT_ACCEPTED",
-        {"id_tag": request.id_tag, "status": api.AuthorizationStatus.Name(found.status)},
+        {
+            "charge_point": request.charge_point,
+            "id_tag": request.id_tag,
+            "status": api.AuthorizationStatus.Name(found.status),
+        },
     )
 
 
@@ -242,7 +246,12 @@ def config_get(
         ]
         out().print(table("key", "~value", "", rows=rows))
     if response.unknown_keys:
-        fail(f"{charge_point} does not know: {', '.join(response.unknown_keys)}", ExitCode.REFUSED, "UNKNOWN_KEYS")
+        fail(
+            f"{charge_point} does not know: {', '.join(response.unknown_keys)}",
+            ExitCode.REFUSED,
+            "UNKNOWN_KEYS",
+            {"charge_point": charge_point},
+        )
 
 
 @config.command("set")
@@ -344,7 +353,12 @@ def open_transactions(gateway: GatewayClient, charge_point: str, connector_id: i
 def the_only(running: list[Transaction], charge_point: str, what: str) -> Transaction:
     """The one transaction. Raises CommandFailed if there is none, or more than one."""
     if not running:
-        fail(f"{charge_point}: no transaction is running", ExitCode.NOT_FOUND, "NO_TRANSACTION")
+        fail(
+            f"{charge_point}: no transaction is running",
+            ExitCode.NOT_FOUND,
+            "NO_TRANSACTION",
+            {"charge_point": charge_point},
+        )
     if len(running) > 1:
         lines = [
             f"  --transaction {each.transaction_id} (connector {connector_name(each.connector)}, {each.id_tag}, "
@@ -352,5 +366,5 @@ def the_only(running: list[Transaction], charge_point: str, what: str) -> Transa
             for each in running
         ]
         choose = f"{charge_point}: {len(running)} transactions are running; which to {what}?"
-        fail("\n".join([choose, *lines]), ExitCode.USAGE, "SEVERAL_TRANSACTIONS")
+        fail("\n".join([choose, *lines]), ExitCode.USAGE, "SEVERAL_TRANSACTIONS", {"charge_point": charge_point})
     return running[0]

@@ -58,16 +58,22 @@ TLS: ContextVar[TlsFiles] = ContextVar("tls", default=TlsFiles())  # noqa: B039 
 TARGET: ContextVar[str] = ContextVar("target", default=DEFAULT_TARGET)
 """Where this run connects to, for errors."""
 
-ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):[0-9]{1,5}|[a-z]+:/\S+|unix:\S+")
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(?P<port>[0-9]{1,5})|[a-z]+:/\S+|unix:\S+")
 """host:port, [IPv6]:port, or a name with a scheme that gRPC knows."""
+
+MAX_PORT = 65_535
+"""Of TCP."""
 
 
 @contextmanager
 def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]:
     """A gateway's services. The connection is made with the first call. Raises CommandFailed for files
     that can't be read or are not what they should be, and BadParameter for a target that is none."""
-    if not ADDRESS.fullmatch(target):
-        raise typer.BadParameter(f"expected host:port, got {target!r}", param_hint="--target")
+    address = ADDRESS.fullmatch(target)
+    if address is None:
+        raise typer.BadParameter(f"expected host:port, found {target!r}", param_hint="--target")
+    if address["port"] is not None and not 0 < int(address["port"]) <= MAX_PORT:
+        raise typer.BadParameter(f"expected a port from 1 to {MAX_PORT}, found {target!r}", param_hint="--target")
     TARGET.set(target)
     with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (Patience(),)) as client:
         yield client

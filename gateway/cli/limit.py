@@ -169,6 +169,7 @@ def find_place(
                 f"{charge_point}: transaction {transaction_id} is not running there",
                 ExitCode.NOT_FOUND,
                 "NO_TRANSACTION",
+                {"charge_point": charge_point},
             )
     if running:
         found = the_only(running, charge_point, "limit")

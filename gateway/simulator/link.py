@@ -90,11 +90,15 @@ class Target:
     @classmethod
     def of(cls, url: str, identity: str, password: bytes) -> Target:
         """From the endpoint's URL; the identity is appended percent-encoded (J §3.1.1). Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme != "wss" or parts.hostname is None:
-            raise ValueError(f"url: expected wss://host:port/path, got {url!r}")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, 443 if parts.port is None else parts.port
+        except ValueError:
+            host, port = None, 0
+        if not host or not 0 < port <= 65_535 or parts.scheme != "wss":
+            raise ValueError(f"url: expected wss://host:port/path with a port from 1 to 65535, found {url!r}")
         resource = f"{parts.path.rstrip('/')}/{quote(identity, safe='')}"
-        return cls(parts.hostname, parts.port or 443, resource, identity, password)
+        return cls(host, port, resource, identity, password)
 
     @property
     def authorization(self) -> bytes:

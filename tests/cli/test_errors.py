@@ -97,6 +97,15 @@ def test_a_target_without_a_port_is_wrong_usage(run, target):
     assert "--target: expected host:port" in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_a_port_that_there_is_not_is_wrong_usage(run, port):
+    """It is no gateway that does not answer."""
+    for target in (f"127.0.0.1:{port}", f"[::1]:{port}"):
+        result = run(*LIST, "--target", target)
+        assert result.exit_code == 2
+        assert "expected a port from 1 to 65535" in " ".join(result.stderr.split())
+
+
 def test_a_gateway_that_does_not_run_is_told_with_its_address(run):
     """One line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -7,11 +7,14 @@ import threading
 
 import grpc
 import pytest
+from typer.main import get_command
 
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import id_tag_pb2
 from gateway.cli import wait_notes
 from gateway.cli.exit_codes import ExitCode
+from gateway.cli.fleet_file import WRONG_LINES
+from gateway.cli.root import app
 from tests.cli.fakes import Failure
 from tests.support.named_tests import REPOSITORY
 
@@ -278,6 +281,37 @@ def test_a_note_names_the_one_that_is_waited_for(method, request_, subject):
 
 
 # --- the page -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_lists_the_commands_without_json():
+    """All others print it."""
+    page = " ".join((REPOSITORY / "docs" / "cli.md").read_text().split())
+    (sentence,) = re.findall(r"No `--json` have (.*?):", page)
+    without = {" ".join(path) for path, command in commands_of(get_command(app)) if "--json" not in options_of(command)}
+    assert set(re.findall(r"`([^`]+)`", sentence)) == without
+
+
+def commands_of(command, path=()):
+    """All commands with the words that name them."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+    for name, each in (inner or {}).items():
+        yield from commands_of(each, (*path, name))
+
+
+def options_of(command):
+    """How a command's options are written."""
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+def test_the_page_lists_the_command_lines_own_reasons():
+    """Each with its exit code, as the code gives it."""
+    page = (REPOSITORY / "docs" / "cli.md").read_text()
+    listed = dict(re.findall(r"(?m)^\| `([A-Z_]+)` \| (\d) \|", page))
+    source = "\n".join(path.read_text() for path in sorted((REPOSITORY / "gateway" / "cli").glob("*.py")))
+    given = re.findall(r'ExitCode\.([A-Z_]+),\s*"([A-Z_]+)"', source)
+    assert listed == {reason: str(int(ExitCode[code])) for code, reason in given} | {WRONG_LINES: "1"}
 
 
 def test_the_page_lists_the_exit_codes_that_there_are():

@@ -73,7 +73,11 @@ def test_a_ca_that_is_none_is_told_and_changes_nothing(fake, run, tmp_path, sour
 @pytest.mark.parametrize(
     ("option", "value", "why"),
     [
-        ("--url", "ws://localhost:1/ocpp", "wss"),
+        ("--url", "ws://localhost:1/ocpp", "expected wss://host:port/path"),
+        ("--url", "wss://localhost:65536/ocpp", "a port from 1 to 65535"),
+        ("--url", "wss://localhost:0/ocpp", "a port from 1 to 65535"),
+        ("--url", "wss://localhost:x/ocpp", "a port from 1 to 65535"),
+        ("--url", "wss://[::1/ocpp", "expected wss://host:port/path"),
         ("--phases", 2, "expected 1 or 3"),
         ("--speed", 1001, "1000"),
         ("--tag", "t" * 21, "1 to 20 characters"),
