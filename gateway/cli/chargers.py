@@ -27,6 +27,7 @@ from gateway.cli.connection import (
     moment,
     pages,
 )
+from gateway.cli.option_values import one_of, spelled
 from gateway.cli.output import (
     JsonOption,
     age,
@@ -41,7 +42,6 @@ from gateway.cli.output import (
     status,
     table,
 )
-from gateway.cli.words import one_of, spelled
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -30,8 +30,8 @@ from gateway.cli.connection import (
     request_id,
 )
 from gateway.cli.exit_codes import ExitCode
+from gateway.cli.option_values import one_of
 from gateway.cli.output import Interrupted, JsonOption, fail, local, note, out, print_json, say, table
-from gateway.cli.words import one_of
 from gateway.client import GatewayClient, problem_of
 
 ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]

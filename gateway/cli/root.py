@@ -34,9 +34,9 @@ from gateway.cli.connection import TLS, TlsFiles, describe
 from gateway.cli.demo import command as demo
 from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.field_options import by_option
+from gateway.cli.option_values import plainly
 from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
 from gateway.cli.simulate import command as simulate
-from gateway.cli.words import plainly
 from gateway.client import problem_of
 from gateway.errors import GatewayError
 

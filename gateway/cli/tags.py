@@ -25,8 +25,8 @@ from gateway.cli.connection import (
     pages,
     timestamp,
 )
+from gateway.cli.option_values import moment_of, one_of, spelled
 from gateway.cli.output import JsonOption, facts, local, note, out, print_json, say, status, table
-from gateway.cli.words import moment_of, one_of, spelled
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -29,8 +29,8 @@ from gateway.cli.connection import (
     pages,
     timestamp,
 )
+from gateway.cli.option_values import moment_of, one_of, spelled
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
-from gateway.cli.words import moment_of, one_of, spelled
 
 app = typer.Typer(invoke_without_command=True)
 

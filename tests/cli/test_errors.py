@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from gateway.api.v1.command_pb2 import TriggeredMessage
 from gateway.cli.connection import timestamp
 from gateway.cli.field_options import by_option
+from gateway.cli.option_values import moment_of
 from gateway.cli.pem import MAX_BYTES
-from gateway.cli.words import moment_of
 from tests.cli.fakes import Failure
 
 LIST = ("chargers", "list")

@@ -309,7 +309,7 @@ def test_the_page_lists_the_command_lines_own_reasons():
     """Each with its exit code, as the code gives it."""
     page = (REPOSITORY / "docs" / "cli.md").read_text()
     listed = dict(re.findall(r"(?m)^\| `([A-Z_]+)` \| (\d) \|", page))
-    source = "\n".join(path.read_text() for path in sorted((REPOSITORY / "gateway" / "cli").glob("*.py")))
+    source = "\n".join(path.read_text() for path in sorted((REPOSITORY / "gateway" / "cli").rglob("*.py")))
     given = re.findall(r'ExitCode\.([A-Z_]+),\s*"([A-Z_]+)"', source)
     assert listed == {reason: str(int(ExitCode[code])) for code, reason in given} | {WRONG_LINES: "1"}
 
