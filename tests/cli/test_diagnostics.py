@@ -69,7 +69,7 @@ def test_every_reason_of_the_gateway_s_own_has_a_meaning():
         r"""(?:Refusal\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\("http"|Fault\()(?:, )?"(\w[\w-]+)\""""
     )
     reasons = set()
-    for name in ("app/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
+    for name in ("chargers/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
         reasons |= set(told.findall((package / name).read_text()))
     reasons |= set(re.findall(r'_refused\([^"]*"(\w+)"\)', (package / "framing/websocket.py").read_text()))
     reasons |= set(_REFUSAL_REASONS.values())

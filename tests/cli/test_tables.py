@@ -24,7 +24,7 @@ def narrow(monkeypatch):
     def out() -> Console:
         return Console(file=output.sys.stdout, width=80, highlight=False, markup=False, emoji=False)
 
-    for name in ("transactions", "commands", "chargers", "diagnosing"):
+    for name in ("transactions", "commands", "chargers", "diagnostics"):
         monkeypatch.setattr(f"gateway.cli.{name}.out", out)
 
 
