@@ -62,7 +62,7 @@ class Calls:
 
     def __init__(self, address: str, targets: Sequence[str], callers: int, prime: bool) -> None:
         self._channel = grpc.aio.insecure_channel(address, OPTIONS)
-        self._trigger: Any = CommandServiceStub(self._channel).TriggerMessage  # type: ignore[no-untyped-call]
+        self._trigger: Any = CommandServiceStub(self._channel).TriggerMessage
         self._targets = targets
         self._callers = callers
         self._prime = prime
@@ -92,7 +92,7 @@ class Calls:
 
     async def finish(self) -> dict[str, Any]:
         await _cancel(self._tasks)
-        await self._channel.close()
+        await self._channel.close(None)
         latencies, failures = self._measured
         calls = latencies.total()
         # While a caller waits for a slow answer it leaves out those calls that it would have made meanwhile.
@@ -246,14 +246,15 @@ class Watchers:
             watch: Any = channel.unary_stream(
                 "/gateway.api.v1.EventService/WatchEvents",
                 request_serializer=event_pb2.WatchEventsRequest.SerializeToString,
-            )  # without a deserializer: what comes is bytes
+                response_deserializer=None,  # what comes is bytes
+            )
             call = watch(event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_NOW))
             try:
                 await call.read()  # the first message comes at once, and holds no event
                 self._begun += 1
                 if self._begun == self._watchers:
                     self._all_begun.set()
-                while (data := await call.read()) is not grpc.aio.EOF:
+                while (data := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
                     self._take(number, data)
                 self._failures["ended"] += 1
             except grpc.RpcError as error:
@@ -352,7 +353,7 @@ class Process:
         match request.pop("do"):
             case "start":
                 work = self._work = WORK[request.pop("work")](**request)
-                answer = await work.start()
+                answer: dict[str, Any] = await work.start()
                 gc.collect()
                 gc.freeze()  # a collection in here would look like the gateway's latency
                 return answer

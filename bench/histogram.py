@@ -52,7 +52,8 @@ def merged(histograms: Iterable[HdrHistogram]) -> HdrHistogram:
 
 def encoded(histogram: HdrHistogram) -> str:
     """As text for JSON (HDR's own compressed form in base64, which other tools read)."""
-    return histogram.encode().decode("ascii")
+    text: bytes = histogram.encode()
+    return text.decode("ascii")
 
 
 def decoded(text: str) -> HdrHistogram:

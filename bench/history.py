@@ -8,13 +8,14 @@ boots, charges, reports and goes, so that its events lie apart from each other i
 import gc
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.progress import Progress
 
 from gateway.domain.events import (
+    Body,
     BootInformation,
     ChargePointBooted,
     ChargePointConnected,
@@ -25,7 +26,7 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
-from gateway.domain.values import ConnectorAddress, Registration
+from gateway.domain.values import JSON, ConnectorAddress, Registration
 from gateway.store.api import Append, CreateChargePoint, CreateChargePoints, OpenSession, Write
 from gateway.store.sqlite import SqliteStore
 
@@ -111,12 +112,12 @@ def _identity(number: int) -> str:
     return f"CP{number:06}"
 
 
-def _visit(number: int, turn: int, at: datetime, readings: list[tuple[dict[str, object]]]) -> Iterator[Write]:
+def _visit(number: int, turn: int, at: datetime, readings: Sequence[tuple[JSON, ...]]) -> Iterator[Write]:
     """A charger comes, charges and goes."""
     yield OpenSession(_identity(number), ChargePointConnected("192.0.2.7:40000", "ocpp1.6", 2, "TLSv1.3"), at)
     transaction, of_gateway = f"tx_{turn}{number:06}", turn * CHARGERS * 10 + number + 1
     end = at + timedelta(minutes=READINGS)
-    bodies = [
+    bodies: list[Body] = [
         ChargePointBooted(BOOT, Registration.ACCEPTED, 300),
         ConnectorStatusChanged(CONNECTOR, "Charging", "NoError"),
         TransactionStarted(transaction, of_gateway, CONNECTOR, "TAG", "Accepted", 0, transaction),

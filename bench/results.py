@@ -34,6 +34,14 @@ class Figure:
         return f"{readable(self.value)} {self.unit}".rstrip()
 
 
+def _as_figures(values: Iterable[Figure]) -> tuple[Figure, ...]:
+    return tuple(values)
+
+
+def _as_lines(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @frozen(kw_only=True)
 class Result:
     """One measured run of one scenario, or of a part of it.
@@ -47,14 +55,14 @@ class Result:
     scenario: str
     case: str
     plan: Mapping[str, Any] = field(factory=dict)
-    figures: tuple[Figure, ...] = field(default=(), converter=tuple)
+    figures: tuple[Figure, ...] = field(default=(), converter=_as_figures)
     histograms: Mapping[str, HdrHistogram] = field(factory=dict, eq=False)
     series: Mapping[str, Sequence[tuple[float, float]]] = field(factory=dict, eq=False)
     driver_cores: float = 0.0
     server_cores: float = 0.0
     valid: bool = True
-    invalid_because: tuple[str, ...] = field(default=(), converter=tuple)
-    notes: tuple[str, ...] = field(default=(), converter=tuple)
+    invalid_because: tuple[str, ...] = field(default=(), converter=_as_lines)
+    notes: tuple[str, ...] = field(default=(), converter=_as_lines)
 
     def __attrs_post_init__(self) -> None:
         new = [reason for reason in saturated(self.driver_cores) if reason not in self.invalid_because]

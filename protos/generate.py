@@ -22,7 +22,7 @@ def generate(out: Path) -> int:
     sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / PACKAGE).glob("*.proto"))
     # The plugins are installed beside the interpreter, which need not be on PATH.
     tools = Path(sys.executable).parent
-    return protoc.main(
+    status: int = protoc.main(
         [
             "protoc",
             f"--proto_path={PROTOS}",
@@ -36,6 +36,7 @@ def generate(out: Path) -> int:
             *sources,
         ]
     )
+    return status
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def _refuse(*command: object) -> NoReturn:
 
 # `gateway serve` starts its process again where OpenSSL was loaded too early. In here that is pytest's process, and the
 # second run's output would go where the first one captured it: such a test has to run the command in its own process.
-os.execv = os.execve = _refuse
+os.execv = os.execve = _refuse  # type: ignore[assignment]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,8 +22,9 @@ def _fault(test: ast.expr) -> str:
         case ast.BoolOp(op=ast.Or(), values=[first, *_]):
             # An optional value is the one thing that may be absent. What else an assertion depends on is an `if`
             # or a parameter, where a reader sees that it may never hold.
-            absent = isinstance(first, ast.Compare) and isinstance(first.ops[0], ast.Is)
-            return "" if absent and ast.unparse(first.comparators[0]) == "None" else "one of two things"
+            if isinstance(first, ast.Compare) and isinstance(first.ops[0], ast.Is):
+                return "" if ast.unparse(first.comparators[0]) == "None" else "one of two things"
+            return "one of two things"
         case ast.Tuple() | ast.List() | ast.Dict() | ast.Set() | ast.GeneratorExp() | ast.Lambda() | ast.JoinedStr():
             return "always true, or never"
         case ast.Constant(value=value) if value is not False:

@@ -16,7 +16,7 @@ INTERRUPTED = (
 """One interrupts a process that it starts, the other its own."""
 
 
-def test_tests_that_interrupt_pass_in_a_background_job():
+def test_tests_that_interrupt_pass_in_a_background_job() -> None:
     """A shell without job control starts background jobs with SIGINT ignored, and `nohup` adds SIGHUP."""
     command = f'"{sys.executable}" -m pytest -q {" ".join(INTERRUPTED)}'
     done = subprocess.run(
@@ -32,7 +32,7 @@ def test_tests_that_interrupt_pass_in_a_background_job():
     assert f"{len(INTERRUPTED)} passed" in done.stdout
 
 
-def test_a_test_can_not_replace_its_own_process():
+def test_a_test_can_not_replace_its_own_process() -> None:
     """Its output and its verdict would be those of another program."""
     with pytest.raises(AssertionError, match="it would replace pytest itself"):
         os.execv(sys.executable, [sys.executable, "-c", ""])

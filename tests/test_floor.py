@@ -29,7 +29,7 @@ def _in_same_function(node: ast.AST) -> Iterator[ast.AST]:
             yield from _in_same_function(child)
 
 
-def test_nothing_is_raised_inside_a_handler_of_groups():
+def test_nothing_is_raised_inside_a_handler_of_groups() -> None:
     """It would be one error on a new Python and a group of one on Debian 12's, which no other handler expects."""
     found = {
         path.relative_to(ROOT).as_posix(): lines
@@ -41,7 +41,7 @@ def test_nothing_is_raised_inside_a_handler_of_groups():
 
 
 @pytest.mark.parametrize("raising", ["raise ValueError from group", "raise", "if group:\n        raise ValueError"])
-def test_a_raise_inside_a_handler_of_groups_is_found(raising):
+def test_a_raise_inside_a_handler_of_groups_is_found(raising: str) -> None:
     """The check above can fail."""
     source = f"try:\n    f()\nexcept* OSError as group:\n    {raising}\n"
     assert raised_in_groups(ast.parse(source)) != []
@@ -54,12 +54,12 @@ def test_a_raise_inside_a_handler_of_groups_is_found(raising):
         "try:\n    f()\nexcept* OSError:\n    def later():\n        raise ValueError\n",
     ],
 )
-def test_other_raises_are_fine(source):
+def test_other_raises_are_fine(source: str) -> None:
     """An ordinary handler's, and a function's that is only made there."""
     assert raised_in_groups(ast.parse(source)) == []
 
 
-def test_the_floor_is_the_same_wherever_it_is_written():
+def test_the_floor_is_the_same_wherever_it_is_written() -> None:
     """The metadata, both tools' targets, the README and the Makefile."""
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert metadata["project"]["requires-python"] == ">=3.11"

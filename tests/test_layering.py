@@ -12,41 +12,41 @@ from tests.layering import MAY_IMPORT, Module, lowest_first, modules_of, unused_
 GATEWAY = Path(__file__).resolve().parent.parent / "gateway"
 
 
-def test_every_module_of_the_gateway_keeps_the_import_rule():
+def test_every_module_of_the_gateway_keeps_the_import_rule() -> None:
     """No import points upwards, sideways, or at a library that belongs to another package."""
     found = violations_in(modules_of(GATEWAY))
     assert not found, "\n".join(map(str, found))
 
 
-def test_the_rule_allows_no_cycle_between_packages():
+def test_the_rule_allows_no_cycle_between_packages() -> None:
     """The table itself has an order, so that modules which keep it can't form a cycle of packages."""
     assert lowest_first(MAY_IMPORT)[0] in {"errors", "api", "simulator"}
 
 
-def test_a_table_with_a_cycle_has_no_order():
+def test_a_table_with_a_cycle_has_no_order() -> None:
     """The check above can fail."""
     with pytest.raises(CycleError):
         lowest_first({"store": frozenset({"journal"}), "journal": frozenset({"store"})})
 
 
-def test_every_permission_is_used():
+def test_every_permission_is_used() -> None:
     """The table says what is there, not what was there once or may come."""
     assert not unused_permissions(modules_of(GATEWAY))
 
 
-def test_a_permission_without_an_import_is_found():
+def test_a_permission_without_an_import_is_found() -> None:
     """The check above can fail: of three permissions of the journal one is used here."""
     modules = [Module("gateway.journal.journal", "from gateway.store.api import Store")]
     found = [each for each in unused_permissions(modules) if each.startswith("journal:")]
     assert found == ["journal: domain", "journal: errors"]
 
 
-def test_the_rule_knows_of_every_package_it_names():
+def test_the_rule_knows_of_every_package_it_names() -> None:
     """A row's right-hand side names packages that have rows themselves: a misspelt one would forbid nothing."""
     assert frozenset().union(*MAY_IMPORT.values()) <= MAY_IMPORT.keys()
 
 
-def test_the_simulator_starts_without_the_rest_of_the_gateway():
+def test_the_simulator_starts_without_the_rest_of_the_gateway() -> None:
     """Importing the simulator loads the root package and itself: a charger needs nothing of the server."""
     script = (
         "import sys, gateway.simulator\n"
@@ -165,7 +165,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("module", "source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_rule_is_named_with_its_module(module, source, reason):
+def test_a_broken_rule_is_named_with_its_module(module: str, source: str, reason: str) -> None:
     """Each way to break the rule is one violation, which names the module and what is wrong."""
     found = violations_in([Module(f"gateway.{module}", source)])
     assert [each.module for each in found] == [f"gateway.{module}"]
@@ -195,19 +195,19 @@ KEPT = {
 
 
 @pytest.mark.parametrize(("module", "source"), KEPT.values(), ids=KEPT)
-def test_a_kept_rule_is_not_reported(module, source):
+def test_a_kept_rule_is_not_reported(module: str, source: str) -> None:
     """What the rule allows passes."""
     assert violations_in([Module(f"gateway.{module}", source)]) == []
 
 
-def test_a_relative_import_in_a_package_counts_from_the_package():
+def test_a_relative_import_in_a_package_counts_from_the_package() -> None:
     """One dot in an `__init__` is the package itself, two are its parent."""
     source = "from . import state\nfrom ..store import api"
     found = violations_in([Module("gateway.domain", source, is_package=True)])
     assert [each.reason for each in found] == ["domain may not import gateway.store"]
 
 
-def test_a_second_module_with_the_websocket_library_is_reported():
+def test_a_second_module_with_the_websocket_library_is_reported() -> None:
     """One module of framing holds the library; the next one that imports it is named."""
     source = "import websockets.server"
     found = violations_in([Module("gateway.framing.handshake", source), Module("gateway.framing.parser", source)])
@@ -216,7 +216,7 @@ def test_a_second_module_with_the_websocket_library_is_reported():
     ]
 
 
-def test_modules_are_named_by_their_place(tmp_path):
+def test_modules_are_named_by_their_place(tmp_path: Path) -> None:
     """An `__init__` has its package's name, and is known to be a package."""
     package = tmp_path / "gateway" / "store"
     package.mkdir(parents=True)

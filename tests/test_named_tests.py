@@ -47,7 +47,7 @@ EMPTIED = {
 
 
 @pytest.mark.parametrize("body", EMPTIED.values(), ids=EMPTIED)
-def test_an_emptied_test_is_found(body):
+def test_an_emptied_test_is_found(body: str) -> None:
     """It would pass whatever the gateway does."""
     assert hollow(body) == "asserts nothing"
 
@@ -55,7 +55,7 @@ def test_an_emptied_test_is_found(body):
 @pytest.mark.parametrize(
     "mark", ["@pytest.mark.skip", "@pytest.mark.skip(reason='later')", "@pytest.mark.xfail", "@mark.xfail(strict=True)"]
 )
-def test_a_skipped_test_is_found(mark):
+def test_a_skipped_test_is_found(mark: str) -> None:
     """So is one that is expected to fail."""
     assert hollow("assert a == 1", mark=mark) == "is skipped, or expected to fail, by its mark"
 
@@ -85,18 +85,18 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("body", WHOLE.values(), ids=WHOLE)
-def test_a_test_that_asserts_is_whole(body):
+def test_a_test_that_asserts_is_whole(body: str) -> None:
     """However it is written."""
     assert hollow(body) is None
 
 
-def test_all_tests_that_documents_name_are_whole():
+def test_all_tests_that_documents_name_are_whole() -> None:
     """On whatever page, in a table or in a sentence."""
     assert len(named()) > 300
     assert unfit(sorted(named())) == []
 
 
-def test_a_test_that_is_not_there_is_found():
+def test_a_test_that_is_not_there_is_found() -> None:
     """By its module or by its name."""
     here = "tests/test_named_tests.py"
     assert unfit([f"{here}::test_nothing_of_that_name"]) == [f"{here}::test_nothing_of_that_name: is not there"]
@@ -171,7 +171,7 @@ def run(folder: Path, *names: str, whole: bool = True, arguments: tuple[str, ...
     return done.returncode, done.stdout
 
 
-def test_named_tests_that_ran_are_fine(tmp_path):
+def test_named_tests_that_ran_are_fine(tmp_path: Path) -> None:
     """Skipped tests that no document names are nobody's promise."""
     code, said = run(tmp_path, "test_runs", "test_runs_twice")
     assert code == 0, said
@@ -190,7 +190,7 @@ def test_named_tests_that_ran_are_fine(tmp_path):
         ("test_of_another_name", "it did not run"),
     ],
 )
-def test_a_named_test_that_did_not_run_fails_the_run(tmp_path, name, reason):
+def test_a_named_test_that_did_not_run_fails_the_run(tmp_path: Path, name: str, reason: str) -> None:
     """The run says which, and why."""
     code, said = run(tmp_path, "test_runs", name)
     assert code == pytest.ExitCode.TESTS_FAILED
@@ -200,19 +200,19 @@ def test_a_named_test_that_did_not_run_fails_the_run(tmp_path, name, reason):
     assert "test_runs:" not in said
 
 
-def test_a_named_test_may_be_skipped_for_want_of_a_peer(tmp_path):
+def test_a_named_test_may_be_skipped_for_want_of_a_peer(tmp_path: Path) -> None:
     """What the machine lacks is said by the skip."""
     assert run(tmp_path, "test_runs", "test_without_a_peer")[0] == 0
 
 
-def test_a_part_of_the_tests_need_not_run_all_that_is_named(tmp_path):
+def test_a_part_of_the_tests_need_not_run_all_that_is_named(tmp_path: Path) -> None:
     """Of what it ran, nothing may be skipped."""
     assert run(tmp_path, "test_runs", "test_c.py::test_x", whole=False)[0] == 0
     code, _ = run(tmp_path, "test_skipped", whole=False, arguments=("test_a.py::test_skipped",))
     assert code == pytest.ExitCode.TESTS_FAILED
 
 
-def test_this_run_is_watched(request):
+def test_this_run_is_watched(request: pytest.FixtureRequest) -> None:
     """The plugin is registered, with all names."""
     watching = request.config.pluginmanager.get_plugin("named-runs")
     assert isinstance(watching, NamedRuns)

@@ -26,7 +26,8 @@ def make(folder: Path, *arguments: str, programs: dict[str, str]) -> subprocess.
         (first / name).write_text(f"#!/bin/sh\n{text}\n")
         (first / name).chmod(0o755)
     for name in ("bash", "sh", "awk", "make", "touch", "cat"):  # and no others: neither npm nor uv
-        (first / name).exists() or (first / name).symlink_to(shutil.which(name) or name)
+        if not (first / name).exists():
+            (first / name).symlink_to(shutil.which(name) or name)
     return subprocess.run(
         [first / "make", *arguments], cwd=folder, env={"PATH": str(first)}, capture_output=True, text=True, timeout=60
     )
@@ -43,7 +44,7 @@ exec {sys.executable} "$@"
 
 
 @pytest.mark.parametrize("target", ["demo", "setup", "test", "run"])
-def test_a_bare_debian_is_answered_with_the_package_that_it_lacks(tmp_path, target):
+def test_a_bare_debian_is_answered_with_the_package_that_it_lacks(tmp_path: Path, target: str) -> None:
     """One line that names the command to run, not a page of Debian's words about environments."""
     done = make(tmp_path, target, programs={"python3": WITHOUT_VENV})
     assert done.returncode != 0
@@ -54,7 +55,7 @@ def test_a_bare_debian_is_answered_with_the_package_that_it_lacks(tmp_path, targ
     assert done.stdout == ""
 
 
-def test_a_bare_debian_with_uv_needs_no_venv_package(tmp_path):
+def test_a_bare_debian_with_uv_needs_no_venv_package(tmp_path: Path) -> None:
     """Where uv is there it makes the environment and installs into it, by hash as pip does."""
     uv = f"""
 echo "uv $*" >>{tmp_path}/asked
@@ -69,7 +70,7 @@ if [ "$1" = venv ]; then for last; do :; done; {sys.executable} -m venv --withou
 
 
 @pytest.mark.parametrize("said", ["Python 3.10.2", "Python 3.9.9"])
-def test_a_python_below_the_floor_is_named(tmp_path, said):
+def test_a_python_below_the_floor_is_named(tmp_path: Path, said: str) -> None:
     """Before anything is installed."""
     old = f'case "$*" in *version_info*) exit 1;; *--version*) echo "{said}"; exit 0;; esac; exit 1'
     done = make(tmp_path, "setup", programs={"python3": old})
@@ -77,7 +78,7 @@ def test_a_python_below_the_floor_is_named(tmp_path, said):
     assert f"'python3' is {said}. The gateway needs Python 3.11 or later" in done.stderr
 
 
-def test_the_readme_names_the_package_that_a_bare_debian_lacks():
+def test_the_readme_names_the_package_that_a_bare_debian_lacks() -> None:
     """Before the first command that needs it."""
     before, _, _ = (ROOT / "README.md").read_text(encoding="utf-8").partition("make demo")
     assert "python3-venv" in before
@@ -100,7 +101,9 @@ FETCHED_FIRST = 'test "$1" = update && touch "$0.fetched"; test -e "$0.fetched" 
     ],
     ids=["root", "an old list of packages", "no network", "no root", "no apt"],
 )
-def test_valgrind_is_installed_where_that_takes_no_password(tmp_path, user, apt, asked, said):
+def test_valgrind_is_installed_where_that_takes_no_password(
+    tmp_path: Path, user: str, apt: str | None, asked: list[str], said: str
+) -> None:
     """Elsewhere one line says what is missing; the tests run all the same."""
     programs = {"id": f"echo {user}", "mktemp": f"echo {tmp_path}/said", "rm": "exit 0", "tail": "exit 0"}
     if apt is not None:
@@ -128,21 +131,23 @@ def test_valgrind_is_installed_where_that_takes_no_password(tmp_path, user, apt,
 
 
 @pytest.fixture
-def nothing_here(monkeypatch, tmp_path):
+def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without Debian's tools, and with no interpreter but the running one."""
     monkeypatch.setattr(pythons, "FOLDER", tmp_path / ".pythons")
     monkeypatch.setattr(pythons, "fits", lambda wanted, python: False)
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-def run_all(monkeypatch, *arguments: str) -> int:
+def run_all(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["pythons.py", *arguments])
     return pythons.main()
 
 
 @pytest.mark.usefixtures("nothing_here")
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_a_version_that_cannot_be_had_fails_in_ci_and_is_named_elsewhere(monkeypatch, capsys, ci, code):
+def test_a_version_that_cannot_be_had_fails_in_ci_and_is_named_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ci: str, code: int
+) -> None:
     """A skipped version would say that the floor holds."""
     monkeypatch.setenv("CI", ci)
     assert run_all(monkeypatch) == code
@@ -152,11 +157,11 @@ def test_a_version_that_cannot_be_had_fails_in_ci_and_is_named_elsewhere(monkeyp
 
 
 @pytest.mark.usefixtures("nothing_here")
-def test_a_newer_python_stands_in_for_one_that_no_suite_has_any_more(monkeypatch):
+def test_a_newer_python_stands_in_for_one_that_no_suite_has_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """3.13 runs where 3.14 is gone; the floor has no stand-in."""
 
-    def only(version: str):
-        def interpreter(wanted):
+    def only(version: str) -> tuple[list[tuple[pythons.Wanted, Path]], list[str], bool]:
+        def interpreter(wanted: pythons.Wanted) -> Path:
             if wanted.version == version:
                 return Path("python")
             raise pythons.Missing("gone")
@@ -173,8 +178,12 @@ def test_a_newer_python_stands_in_for_one_that_no_suite_has_any_more(monkeypatch
 
 @pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((0, 1), 1), ((5, 0), 1)])
 def test_each_version_that_ran_is_printed_and_one_that_failed_or_ran_nothing_fails_the_run(
-    monkeypatch, tmp_path, capsys, codes, code
-):
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    codes: tuple[int, ...],
+    code: int,
+) -> None:
     """Its output is shown; pytest ends with 5 where no test was collected."""
     monkeypatch.setenv("CI", "true")
     log = tmp_path / "log"
@@ -188,7 +197,7 @@ def test_each_version_that_ran_is_printed_and_one_that_failed_or_ran_nothing_fai
         assert f"Python {version}: {verdict} in 2 s: 4 passed, 1 skipped in 2.50s (0:00:02)\n" in said
 
 
-def test_a_run_that_is_cut_off_leaves_nothing_running(monkeypatch, tmp_path):
+def test_a_run_that_is_cut_off_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It fails, its log says so, and what its tests had started is ended with it."""
     monkeypatch.setattr(pythons, "ROOT", tmp_path)
     monkeypatch.setattr(pythons, "FOLDER", tmp_path)
@@ -214,12 +223,14 @@ def test_a_run_that_is_cut_off_leaves_nothing_running(monkeypatch, tmp_path):
         "deb http://mirror.example/debian/ bookworm main\n",
     ],
 )
-def test_the_mirror_is_the_one_that_the_machines_own_sources_name(sources):
+def test_the_mirror_is_the_one_that_the_machines_own_sources_name(sources: str) -> None:
     """In either format; no host stands in the project's own files."""
-    assert re.search(pythons.MIRROR, sources, re.MULTILINE)[1] == "http://mirror.example/debian"
+    mirror = re.search(pythons.MIRROR, sources, re.MULTILINE)
+    assert mirror is not None
+    assert mirror[1] == "http://mirror.example/debian"
 
 
-def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path):
+def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path: Path) -> None:
     """A folder with a blank in its name changes nothing, and the environment stays as it is."""
     folder = tmp_path / "a folder"
     python = folder / "usr" / "bin" / "python3.99"
@@ -237,7 +248,7 @@ def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path):
     assert said == ["--argv0", str(python), "--library-path", libraries, f"{python}.real", "-c", "a b", inherited]
 
 
-def test_ci_runs_the_lowest_python_too():
+def test_ci_runs_the_lowest_python_too() -> None:
     """After the tests themselves, and with the code's checks before; each folder that it names is there."""
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     lint, test, lowest = [shlex.split(line) for line in lines if line.startswith("make ")]

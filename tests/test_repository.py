@@ -57,7 +57,7 @@ def lines_with(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
 def locked(path: Path) -> dict[str, tuple[str, int]]:
     """The packages of a lock: name → (version, number of digests)."""
     entries = re.split(r"\n(?=\S)", path.read_text(encoding="utf-8"))
-    pins = {}
+    pins: dict[str, tuple[str, int]] = {}
     for entry in entries:
         if match := re.match(r"([A-Za-z0-9._-]+)==(\S+)", entry):
             pins[canonicalize_name(match[1])] = (match[2], len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry)))
@@ -73,31 +73,31 @@ def declared(*groups: str) -> list[Requirement]:
     return [Requirement(each) for each in entries]
 
 
-def test_no_tracked_file_names_a_package_registry():
+def test_no_tracked_file_names_a_package_registry() -> None:
     """Where packages come from is the installing machine's setting."""
     pattern = re.compile("|".join(map(re.escape, REGISTRIES)))
     assert lines_with(pattern, tracked_files()) == []
 
 
-def test_no_tracked_file_names_a_folder_of_a_machine():
+def test_no_tracked_file_names_a_folder_of_a_machine() -> None:
     """Nothing depends on where somebody had a checkout."""
     assert lines_with(MACHINE_PATH, tracked_files()) == []
 
 
 @pytest.mark.parametrize("parts", [("", "root", "x"), ("open('", "work", "main"), ("", "home", "ann", "x")])
-def test_a_folder_of_a_machine_is_recognised(parts):
+def test_a_folder_of_a_machine_is_recognised(parts: tuple[str, ...]) -> None:
     """The check above can fail."""
     assert MACHINE_PATH.search("/".join(parts))
 
 
 @pytest.mark.parametrize("parts", [("https:", "", "a.org", "work", "1"), ("gateway", "work", "x"), ("", "var", "lib")])
-def test_other_paths_are_not_taken_for_a_machines(parts):
+def test_other_paths_are_not_taken_for_a_machines(parts: tuple[str, ...]) -> None:
     """Addresses, paths of the project and paths of an installation are fine."""
     assert not MACHINE_PATH.search("/".join(parts))
 
 
 @pytest.mark.parametrize("name", ALL_LOCKS)
-def test_a_lock_has_a_digest_for_every_package_and_no_address(name):
+def test_a_lock_has_a_digest_for_every_package_and_no_address(name: str) -> None:
     """pip can verify every file it installs, and the lock doesn't say where to get it."""
     text = (ROOT / name).read_text(encoding="utf-8")
     pins = locked(ROOT / name)
@@ -117,7 +117,7 @@ def test_a_lock_has_a_digest_for_every_package_and_no_address(name):
         ("requirements-fuzz.lock", ("fuzz",)),
     ],
 )
-def test_a_lock_pins_what_the_metadata_asks_for(name, groups):
+def test_a_lock_pins_what_the_metadata_asks_for(name: str, groups: tuple[str, ...]) -> None:
     """A requirement changed without `make lock` is found here."""
     pins = locked(ROOT / name)
     wanted = {canonicalize_name(each.name): each for each in declared(*groups)}
@@ -126,14 +126,14 @@ def test_a_lock_pins_what_the_metadata_asks_for(name, groups):
         assert requirement.specifier.contains(pins[package][0]), f"{requirement} is not {pins[package][0]}"
 
 
-def test_the_locks_agree():
+def test_the_locks_agree() -> None:
     """What the tests run with is what the image ships, and what builds it."""
     everything = locked(ROOT / "requirements-dev.lock")
     for name in LOCKS:
         assert locked(ROOT / name).items() <= everything.items()
 
 
-def test_the_image_is_built_with_the_files_that_the_metadata_names():
+def test_the_image_is_built_with_the_files_that_the_metadata_names() -> None:
     """Without its readme or license file the project can't be built: the Dockerfile copies them in."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {project["readme"], *project["license-files"]}
@@ -146,7 +146,7 @@ def test_the_image_is_built_with_the_files_that_the_metadata_names():
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-def test_the_license_is_the_one_that_the_metadata_names():
+def test_the_license_is_the_one_that_the_metadata_names() -> None:
     """Apache-2.0, with all of its text: from the title to the end of its terms and the notice of its appendix."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -156,7 +156,7 @@ def test_the_license_is_the_one_that_the_metadata_names():
     assert text.endswith("limitations under the License.\n")
 
 
-def test_the_npm_lock_has_digests_and_no_download_addresses():
+def test_the_npm_lock_has_digests_and_no_download_addresses() -> None:
     """npm can verify every package it installs; the lock pins what package.json asks for, exactly."""
     lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
     packages = {path: entry for path, entry in lock["packages"].items() if path}
@@ -167,7 +167,7 @@ def test_the_npm_lock_has_digests_and_no_download_addresses():
     assert wanted == {name: packages[f"node_modules/{name}"]["version"] for name in wanted}
 
 
-def test_the_generated_code_is_what_the_protos_say(tmp_path):
+def test_the_generated_code_is_what_the_protos_say(tmp_path: Path) -> None:
     """`make protos` would change nothing."""
     missing = [name for name in ("grpc_tools", "mypy_protobuf") if find_spec(name) is None]
     if missing:

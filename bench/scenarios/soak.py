@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import Any
 
 import grpc
 from attrs import define, field, frozen
@@ -261,10 +262,11 @@ def _command(churn: Churn, commands: command_pb2_grpc.CommandServiceStub, identi
 
 def _details(error: grpc.RpcError) -> bytes:
     """The error's details in their binary form, in which the reason stands as it is."""
-    return b"".join(value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin")
+    metadata: Any = error.trailing_metadata() or ()  # pairs, which the stubs don't say
+    return b"".join(value for key, value in metadata if key == "grpc-status-details-bin")
 
 
-def _watch(measured: Gateway, start: int, batches: int) -> int:
+def _watch(measured: Gateway, start: "event_pb2.WatchStart.ValueType", batches: int) -> int:
     """Some batches of all events, at most two seconds of them; how many events."""
     events = 0
     with grpc.insecure_channel(measured.control_address) as channel:
@@ -277,7 +279,7 @@ def _watch(measured: Gateway, start: int, batches: int) -> int:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
         finally:
-            stream.cancel()
+            stream.cancel()  # type: ignore[no-untyped-call]
     return events
 
 

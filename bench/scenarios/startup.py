@@ -102,9 +102,10 @@ def _bare(plan: dict[str, int]) -> Result:
 
 def _case(case: str, past: Path | None, plan: dict[str, int]) -> Result:
     with tempfile.TemporaryDirectory(prefix="bench-startup-", dir=_beside(case)) as folder:
-        path = past if case in ("warm", "cold") else Path(folder) / "gateway.db"
-        if case == "after a crash":
-            assert past is not None
+        path = Path(folder) / "gateway.db"
+        if past is not None and case in ("warm", "cold"):
+            path = past
+        elif past is not None and case == "after a crash":
             history.copy(past, path)
         own, began = time.process_time(), time.perf_counter()
         with gateway(Path(folder), settings=SETTINGS.format(path=f'"{path}"'), start=False) as measured:

@@ -14,6 +14,7 @@ import sys
 import trio
 from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -92,6 +93,7 @@ class Charger:
             if protocol.eof_sent:
                 raise Gone
         request = requests[0]
+        assert isinstance(request, Request)  # the library's first event is the upgrade
         response = protocol.accept(request)
         identity = request.path.rpartition("/")[2]
         if not work.admitted(identity, request.headers.get("Authorization")):

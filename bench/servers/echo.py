@@ -88,7 +88,7 @@ class Events:
         self._next: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._streams = 0
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """Without serializers: what is streamed is bytes."""
         watch = grpc.unary_stream_rpc_method_handler(self._watch)
         return grpc.method_handlers_generic_handler("gateway.api.v1.EventService", {"WatchEvents": watch})
@@ -130,7 +130,8 @@ async def serve(port: int, rate: float, size: int) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     server = grpc.aio.server(options=OPTIONS)
     events = Events(rate, size)
-    command_pb2_grpc.add_CommandServiceServicer_to_server(Commands(), server)
+    commands = Commands()  # type: ignore[abstract]  # of its methods one is called
+    command_pb2_grpc.add_CommandServiceServicer_to_server(commands, server)
     server.add_generic_rpc_handlers((events.handler(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

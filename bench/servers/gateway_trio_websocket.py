@@ -25,6 +25,7 @@ from gateway.transport.handshake_places import Visitor
 from gateway.transport.limits import Limits
 from gateway.transport.listening_socket import Accepted
 from gateway.transport.socket_stream import SocketLink
+from gateway.transport.tls import TlsProvider
 
 ARRIVED_SECONDS = 0.01
 """For what the library has read already, once nothing more is waited for."""
@@ -38,7 +39,7 @@ class TrioWebSocketConnection:
     def __init__(
         self,
         stream: trio.SocketStream,
-        provider: listener.TlsProvider,
+        provider: TlsProvider,
         *,
         address: tuple[str, int],
         limits: Limits,
@@ -110,7 +111,7 @@ class TrioWebSocketConnection:
             self.last_heard = trio.current_time()
             receive_data(data)
 
-        protocol.receive_data = receive
+        protocol.receive_data = receive  # type: ignore[method-assign]
 
     # Transport.
 
@@ -254,7 +255,7 @@ def main() -> int:
     from gateway.app import serve
     from gateway.cli.main import run
 
-    serve.Listener = TrioWebSocketListener  # type: ignore[misc]
+    serve.Listener = TrioWebSocketListener  # type: ignore[attr-defined]
     run()
     return 0
 

@@ -64,8 +64,8 @@ def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> M
     with fleet(server, others) as most, fleet(server, active) as few:
         before = server.usage()
         connected = most.connect(status=False, count=CONNECTS)
-        for each in (connected, most.connect(status=False), few.connect(transaction=True)):
-            _note(wrong, "did not connect", each.failures)
+        for these in (connected, most.connect(status=False), few.connect(transaction=True)):
+            _note(wrong, "did not connect", these.failures)
         time.sleep(fleets.SETTLE_SECONDS if isinstance(server, Gateway) else SETTLE_SECONDS)
         growth = server.usage().rss_bytes - before.rss_bytes
         opened = _open_loop(most, plan) if plan.rate else None

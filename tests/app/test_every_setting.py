@@ -560,7 +560,7 @@ async def _(whole: Whole) -> None:
 async def _(whole: Whole) -> None:
     whole.value = whole.files("rsa").key
     with pytest.raises(SettingsError, match=r"listeners\[0\].certificates\[0\]"):
-        Gateway(whole.settings(), None)  # type: ignore[arg-type] - it doesn't fit the certificate
+        Gateway(whole.settings(), None)  # type: ignore[arg-type]  # it doesn't fit the certificate
     await shows_rsa(whole, whole.settings(listeners__certificates__certificate=whole.files("rsa").certificate))
 
 

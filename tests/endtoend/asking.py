@@ -50,7 +50,7 @@ def command(gateway: Gateway, command_id: str) -> commands.Command:
 
 
 def _reason(error: grpc.RpcError) -> tuple[str, dict[str, str]]:
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # of a call it is a Call, too
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):

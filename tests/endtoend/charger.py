@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Any
 
 import trio
@@ -175,7 +175,7 @@ async def chargers(
     async with trio.open_nursery() as nursery:
         connected = [
             await connect(nursery, gateway, identity, key=key, **options)
-            for identity, key in zip_longest(identities, keys, fillvalue=KEY)
+            for identity, key in zip(identities, chain(keys, repeat(KEY)), strict=False)
         ]
         if boot:
             for charger in connected:

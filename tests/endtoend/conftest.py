@@ -1,22 +1,26 @@
 """A gateway of its own for each test, and one for those that only look at the door."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.endtoend.gateway_process import Gateway, development_certificates
+from tests.endtoend.gateway_process import Gateway, MakeGateway, development_certificates
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Development certificates, made once."""
     return development_certificates(tmp_path_factory.mktemp("gateway") / "certs")
 
 
 @pytest.fixture
-def make_gateway(tmp_path, certificates):
+def make_gateway(tmp_path: Path, certificates: Path) -> Iterator[MakeGateway]:
     """Makes gateways that are not started yet; each is stopped at the end and must have ended well."""
-    made = []
+    made: list[Gateway] = []
 
-    def make(**settings):
+    def make(**settings: Any) -> Gateway:
         folder = tmp_path / f"gateway-{len(made)}"
         folder.mkdir()
         made.append(Gateway(folder, certificates, settings=settings))
@@ -32,8 +36,8 @@ def make_gateway(tmp_path, certificates):
 
 
 @pytest.fixture
-def gateway(make_gateway):
+def gateway(make_gateway: MakeGateway) -> Gateway:
     """A gateway that serves."""
-    gateway = make_gateway()
-    gateway.start()
-    return gateway
+    made = make_gateway()
+    made.start()
+    return made

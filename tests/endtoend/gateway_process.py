@@ -13,10 +13,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -286,7 +286,7 @@ class Gateway:
         return self.points.GetChargePoint(request, timeout=RPC_SECONDS).charge_point
 
     def add_tag(
-        self, id_tag: str, status: id_tag_pb2.IdTagStatus = id_tag_pb2.ID_TAG_STATUS_ACCEPTED, **fields: Any
+        self, id_tag: str, status: "id_tag_pb2.IdTagStatus.ValueType" = id_tag_pb2.ID_TAG_STATUS_ACCEPTED, **fields: Any
     ) -> None:
         """Add an idTag to the table."""
         request = id_tag_pb2.CreateIdTagRequest(id_tag=id_tag_pb2.IdTag(id_tag=id_tag, status=status, **fields))
@@ -333,8 +333,12 @@ class Gateway:
                     if charge_point in ("", event.charge_point):
                         found.append(event)
         finally:
-            stream.cancel()
+            stream.cancel()  # type: ignore[no-untyped-call]
         raise AssertionError("the watch ended before the last event")
+
+
+MakeGateway: TypeAlias = Callable[..., Gateway]
+"""The fixture of that name: makes a gateway that is not started yet, with these settings."""
 
 
 def _listener(certificates: Path, port: int) -> str:

@@ -14,7 +14,7 @@ from attrs import define, field
 from gateway.api.v1 import transaction_pb2 as transactions
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import Charger, as_sent, connect
-from tests.endtoend.gateway_process import Gateway
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 from tests.endtoend.watching import Watcher
 from tests.endtoend.wire import Closed, LinkLost, Refused
 
@@ -125,7 +125,7 @@ class LoadedCharger:
         return self._charger
 
 
-async def test_what_was_acknowledged_survives_every_kill_and_watchers_miss_nothing(make_gateway):
+async def test_what_was_acknowledged_survives_every_kill_and_watchers_miss_nothing(make_gateway: MakeGateway) -> None:
     """Every confirmed start, sample and stop is there once; a watcher that resumes has all events in order."""
     gateway = make_gateway(authorization={"unknown_tags": "Accepted"})
     gateway.start()

@@ -5,6 +5,8 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from gateway.api.v1 import diagnostics_pb2_grpc
 from gateway.cli.diagnostics import MEANINGS
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import chargers
-from tests.endtoend.gateway_process import KEY, RPC_SECONDS, Gateway, eventually
+from tests.endtoend.gateway_process import KEY, RPC_SECONDS, Gateway, MakeGateway, eventually
 from tests.endtoend.wire import Refused, Wire
 
 NEW_KEY = b"OCAPPSecretKey01"
@@ -45,14 +47,15 @@ def command_line(gateway: Gateway, *arguments: str) -> str:
     return done.stdout
 
 
-async def test_who_was_turned_away_is_listed_with_the_reason(gateway):
+async def test_who_was_turned_away_is_listed_with_the_reason(gateway: Gateway) -> None:
     """A wrong password, an unknown identity, a wrong subprotocol: each with what the charger was answered."""
     gateway.add_charge_point("CP1")
-    for identity, options, times in [
+    attempts: list[tuple[str, dict[str, Any], int]] = [
         ("CP1", {"key": b"some other key!!"}, 3),
         ("CP-typo", {}, 1),
         ("CP1", {"subprotocols": ("ocpp2.0.1",)}, 1),
-    ]:
+    ]
+    for identity, options, times in attempts:
         for _ in range(times):
             with pytest.raises(Refused):
                 await Wire.open(gateway, identity, **options)
@@ -71,7 +74,7 @@ async def test_who_was_turned_away_is_listed_with_the_reason(gateway):
     assert "some other key" not in everything
 
 
-async def test_a_wrong_path_is_listed_as_it_was_asked_for(gateway):
+async def test_a_wrong_path_is_listed_as_it_was_asked_for(gateway: Gateway) -> None:
     """Where it differs from the right one can be seen; what may be a secret can't."""
     for prefix, identity in [("/", "CP1"), ("/steve/websocket/", "CP1"), ("/ocpp/CP1/", "0123456789abcdef0123")]:
         with pytest.raises(Refused):
@@ -126,7 +129,9 @@ def browsing(gateway: Gateway, stream: socket.socket) -> None:
         (browsing, pb.CONNECTION_STAGE_HTTP),
     ],
 )
-def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(gateway, behave, stage):
+def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(
+    gateway: Gateway, behave: Callable[[Gateway, socket.socket], None], stage: "pb.ConnectionStage.ValueType"
+) -> None:
     """The usual reasons have a hint what to do about them."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
         behave(gateway, stream)
@@ -139,7 +144,7 @@ def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(gat
     assert found[0].HasField("http_status") == (stage == pb.CONNECTION_STAGE_HTTP)
 
 
-async def test_the_last_frames_of_a_charger_show_why_it_went(gateway):
+async def test_the_last_frames_of_a_charger_show_why_it_went(gateway: Gateway) -> None:
     """From the boot to what could not be parsed, and the end of the connection."""
     gateway.add_charge_point("CP1")
     async with chargers(gateway, "CP1") as (charger,):
@@ -155,7 +160,7 @@ async def test_the_last_frames_of_a_charger_show_why_it_went(gateway):
     assert '→ [2,"x1","Heartbeat",{}\n' in shown
 
 
-async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it(gateway):
+async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it(gateway: Gateway) -> None:
     """Sent by ChangeConfiguration, reported by GetConfiguration, echoed in an error (OCPP.md A7.9)."""
     gateway.add_charge_point("CP1")
     told = {
@@ -179,7 +184,7 @@ async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it
         assert secret.lower() not in gateway.log.read_text(errors="replace").lower()
 
 
-async def test_deviations_are_counted_by_make_and_firmware(gateway):
+async def test_deviations_are_counted_by_make_and_firmware(gateway: Gateway) -> None:
     """For every charger of a make together."""
     for identity in ("CP1", "CP2"):
         gateway.add_charge_point(identity)
@@ -195,7 +200,7 @@ async def test_deviations_are_counted_by_make_and_firmware(gateway):
     assert "text-for-integer" in shown
 
 
-async def test_without_kept_frames_the_setting_is_named(make_gateway):
+async def test_without_kept_frames_the_setting_is_named(make_gateway: MakeGateway) -> None:
     """And chargers are served all the same."""
     gateway = make_gateway(sessions={"kept_frames": 0})
     gateway.start()

@@ -3,6 +3,8 @@
 import base64
 import socket
 import ssl
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -22,7 +24,7 @@ OFFER = "Sec-WebSocket-Protocol: ocpp1.6\r\n"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, certificates):
+def gateway(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Gateway]:
     """One gateway for all of them: none may harm what comes after it."""
     gateway = Gateway(tmp_path_factory.mktemp("door"), certificates, settings={"sessions": DEADLINES})
     gateway.start()
@@ -35,7 +37,7 @@ def gateway(tmp_path_factory, certificates):
 
 
 @pytest.fixture(autouse=True)
-def serves_afterwards(gateway):
+def serves_afterwards(gateway: Gateway) -> Iterator[None]:
     """Whatever was tried, a charger gets in afterwards."""
     yield
     trio.run(boot, gateway)
@@ -93,7 +95,7 @@ def status_of(answer: bytes) -> int:
     ],
     ids=["nothing", "plain-http", "plain-ws", "zeros", "half-a-hello", "garbage"],
 )
-def test_what_is_not_tls_is_closed_quietly_within_a_deadline(gateway, sent):
+def test_what_is_not_tls_is_closed_quietly_within_a_deadline(gateway: Gateway, sent: bytes) -> None:
     """No HTTP answer in clear, no upgrade without TLS: at most a TLS alert comes back."""
     answer = tcp(gateway, sent)
     assert b"HTTP" not in answer
@@ -101,18 +103,18 @@ def test_what_is_not_tls_is_closed_quietly_within_a_deadline(gateway, sent):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /ocpp/CP1 HTTP/1.1\r\nHost: local"], ids=["nothing", "half-a-request"])
-def test_a_request_that_never_ends_is_closed_within_a_deadline(gateway, sent):
+def test_a_request_that_never_ends_is_closed_within_a_deadline(gateway: Gateway, sent: bytes) -> None:
     """A peer that has done its TLS handshake holds no place for ever."""
     assert not tls(gateway, sent).startswith(b"HTTP/1.1 101")
 
 
-def test_garbage_inside_tls_gets_no_upgrade(gateway):
+def test_garbage_inside_tls_gets_no_upgrade(gateway: Gateway) -> None:
     """What is no HTTP is refused or closed."""
     answer = tls(gateway, bytes(range(256)) * 8 + b"\r\n\r\n")
     assert not answer.startswith(b"HTTP/1.1 101")
 
 
-def test_old_tls_is_refused(gateway):
+def test_old_tls_is_refused(gateway: Gateway) -> None:
     """TLS 1.2 is the least (WP A00.FR.312)."""
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
@@ -165,7 +167,7 @@ def test_old_tls_is_refused(gateway):
         "no-subprotocol",
     ],
 )
-def test_an_upgrade_is_answered_before_it_happens(gateway, target, headers, status):
+def test_an_upgrade_is_answered_before_it_happens(gateway: Gateway, target: str, headers: str, status: int) -> None:
     """Unknown is 404, unproven 401, malformed 400, each before any 101 (OCPP.md A1.5, A7.4, X1)."""
     request = f"GET {target} HTTP/1.1\r\n{headers}\r\n".encode()
     if status == 101:
@@ -176,19 +178,19 @@ def test_an_upgrade_is_answered_before_it_happens(gateway, target, headers, stat
         assert b"\r\nsec-websocket-protocol: ocpp1.6\r\n" in answer.lower()
 
 
-def test_a_plain_request_inside_tls_is_answered_and_closed(gateway):
+def test_a_plain_request_inside_tls_is_answered_and_closed(gateway: Gateway) -> None:
     """A health probe or a browser gets a 4xx, and the connection ends."""
     assert 400 <= status_of(tls(gateway, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) < 500
 
 
-def test_an_identity_is_decoded_once(gateway):
+def test_an_identity_is_decoded_once(gateway: Gateway) -> None:
     """`CP%201` is "CP 1" in the path, as the user name, and in the store (OCPP.md A1.1)."""
     gateway.add_charge_point("CP 1")
     request = f"GET /ocpp/CP%201 HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization('CP 1')}\r\n".encode()
     assert status_of(tls(gateway, request + b"\x88\x80\x00\x00\x00\x00")) == 101
 
 
-async def test_a_deleted_charge_point_is_unknown(gateway):
+async def test_a_deleted_charge_point_is_unknown(gateway: Gateway) -> None:
     """What was admitted yesterday is refused today."""
     gateway.add_charge_point("CP-gone")
     gateway.points.DeleteChargePoint(points.DeleteChargePointRequest(identity="CP-gone"), timeout=10)
@@ -197,7 +199,7 @@ async def test_a_deleted_charge_point_is_unknown(gateway):
     assert refused.value.status == 404
 
 
-def test_no_password_is_in_the_log(gateway):
+def test_no_password_is_in_the_log(gateway: Gateway) -> None:
     """Neither as sent nor decoded nor in hexadecimal, after all that was tried here."""
     log = gateway.log.read_bytes()
     for secret in (KEY, base64.b64encode(b"CP1:" + KEY), base64.b64encode(KEY), KEY.hex().encode(), b"some other key"):

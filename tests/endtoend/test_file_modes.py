@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.charger import chargers
-from tests.endtoend.gateway_process import Gateway
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN_UMASK = 0o000
@@ -41,7 +41,7 @@ def as_anybody(*command: str | Path, folder: Path) -> subprocess.CompletedProces
     )
 
 
-async def test_what_a_serving_gateway_makes_is_its_own(make_gateway) -> None:
+async def test_what_a_serving_gateway_makes_is_its_own(make_gateway: MakeGateway) -> None:
     """Database, write-ahead log, its index, and the lock; while it serves and after it has stopped."""
     gateway: Gateway = make_gateway()
     there = {path.name for path in gateway.folder.iterdir()} | {gateway.log.name}
@@ -74,7 +74,9 @@ def test_the_documents_say_how_to_back_up_and_to_recover() -> None:
 
 
 @pytest.mark.parametrize("command", documented())
-def test_what_a_documented_command_makes_is_the_owners_alone(make_gateway, tmp_path: Path, command: str) -> None:
+def test_what_a_documented_command_makes_is_the_owners_alone(
+    make_gateway: MakeGateway, tmp_path: Path, command: str
+) -> None:
     """Run as it is written, on a database of the gateway's."""
     gateway: Gateway = make_gateway()
     gateway.start()

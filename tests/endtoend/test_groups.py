@@ -5,13 +5,14 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.openssl import MARK, VARIABLE
 from gateway.transport.tls_probe import GROUPS, client_hello
-from tests.endtoend.gateway_process import Gateway
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 
 CHEAP = {"X25519": "", "P-256": "prime256v1", "P-384": "secp384r1"}
 """What chargers may use, and their names in ``set_ecdh_curve``."""
@@ -66,7 +67,7 @@ def refused(gateway: Gateway, hello: bytes) -> bool:
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory, certificates):
+def door(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Gateway]:
     """A gateway that serves, for all that only look at the door."""
     gateway = Gateway(tmp_path_factory.mktemp("groups"), certificates)
     gateway.start()
@@ -79,7 +80,7 @@ def door(tmp_path_factory, certificates):
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("name", CHEAP)
-def test_a_charger_that_knows_one_cheap_group_gets_in(door, name, version):
+def test_a_charger_that_knows_one_cheap_group_gets_in(door: Gateway, name: str, version: ssl.TLSVersion) -> None:
     """Each of X25519, P-256 and P-384, in both versions of TLS: a whole handshake."""
     client = ssl.create_default_context(cafile=str(door.ca))
     client.minimum_version = client.maximum_version = version
@@ -94,7 +95,7 @@ def test_a_charger_that_knows_one_cheap_group_gets_in(door, name, version):
 
 
 @pytest.mark.parametrize("name", DEAR)
-def test_no_other_group_is_agreed_to(door, name):
+def test_no_other_group_is_agreed_to(door: Gateway, name: str) -> None:
     """Offered alone, with a share of random bytes and without one: an alert, no ServerHello and no request to retry."""
     group = GROUPS[name]
     assert refused(door, client_hello([group]))
@@ -102,7 +103,7 @@ def test_no_other_group_is_agreed_to(door, name):
     assert refused(door, client_hello([group], version=TLS_1_2, suites=(0xC02F, 0xC02B)))
 
 
-def test_an_allowed_group_is_chosen_over_a_dear_one_that_came_first(door):
+def test_an_allowed_group_is_chosen_over_a_dear_one_that_came_first(door: Gateway) -> None:
     """The client's order and its ready-made share decide nothing: it is asked for a share of X25519."""
     dear, cheap = GROUPS["ffdhe8192"], GROUPS["X25519"]
     kind, content = answer(door, client_hello([dear, cheap], [(dear, os.urandom(1024))]))
@@ -110,7 +111,7 @@ def test_an_allowed_group_is_chosen_over_a_dear_one_that_came_first(door):
     assert content.endswith(b"\x00\x33\x00\x02" + cheap.to_bytes(2, "big"))  # key_share of a HelloRetryRequest
 
 
-def test_no_finite_field_suite_of_tls_1_2_is_agreed_to(door):
+def test_no_finite_field_suite_of_tls_1_2_is_agreed_to(door: Gateway) -> None:
     """RFC 7919 offers none of its groups there either; old DHE would be OpenSSL's own choice of size."""
     assert refused(door, client_hello([GROUPS["X25519"]], version=TLS_1_2, suites=DHE_SUITES))
     assert refused(door, client_hello([GROUPS["ffdhe2048"]], version=TLS_1_2, suites=DHE_SUITES))
@@ -128,7 +129,7 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_however_it_is_started_the_groups_are_restricted(make_gateway, launcher):
+def test_however_it_is_started_the_groups_are_restricted(make_gateway: MakeGateway, launcher: str) -> None:
     """By hand, by a service manager, or by a tool that wraps it."""
     gateway = make_gateway()
     gateway.start(LAUNCHERS[launcher])
@@ -137,7 +138,9 @@ def test_however_it_is_started_the_groups_are_restricted(make_gateway, launcher)
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_an_operators_own_configuration_stays_in_force(make_gateway, tmp_path, launcher):
+def test_an_operators_own_configuration_stays_in_force(
+    make_gateway: MakeGateway, tmp_path: Path, launcher: str
+) -> None:
     """Its groups are replaced; the rest of it goes on to hold, here its limit to TLS 1.2."""
     own = tmp_path / "openssl.cnf"
     own.write_text(OPERATORS)
@@ -150,14 +153,14 @@ def test_an_operators_own_configuration_stays_in_force(make_gateway, tmp_path, l
     assert (kind, content) == (ALERT, b"\x02\x46")  # protocol_version
 
 
-def test_a_configuration_that_is_not_there_hinders_nothing(make_gateway, tmp_path):
+def test_a_configuration_that_is_not_there_hinders_nothing(make_gateway: MakeGateway, tmp_path: Path) -> None:
     """As OpenSSL itself goes on without it."""
     gateway = make_gateway()
     gateway.start(environment={VARIABLE: str(tmp_path / "none.cnf")})
     assert refused(gateway, client_hello([GROUPS["ffdhe2048"]]))
 
 
-def test_it_refuses_to_start_where_a_dear_group_would_be_accepted(make_gateway):
+def test_it_refuses_to_start_where_a_dear_group_would_be_accepted(make_gateway: MakeGateway) -> None:
     """The restriction is tried, not believed: here a process that takes its configuration for read, and it was not."""
     gateway = make_gateway()
     gateway.log.touch()

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import chargers
+from tests.endtoend.gateway_process import Gateway
 from tests.endtoend.wire import Refused, Wire
 
 FLEET = (
@@ -16,7 +18,7 @@ FLEET = (
 )
 
 
-def gateway_command(gateway, *arguments):
+def gateway_command(gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command as an operator does."""
     target = f"127.0.0.1:{gateway.control_port}"
     return subprocess.run(
@@ -24,7 +26,9 @@ def gateway_command(gateway, *arguments):
     )
 
 
-async def test_chargers_of_an_imported_fleet_connect_with_the_keys_that_they_have(gateway, tmp_path):
+async def test_chargers_of_an_imported_fleet_connect_with_the_keys_that_they_have(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     """Bytes and text; with a byte order mark and Windows' line ends."""
     file = tmp_path / "fleet.csv"
     file.write_text(FLEET, encoding="utf-8", newline="")

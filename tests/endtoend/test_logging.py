@@ -3,19 +3,21 @@
 import fcntl
 import os
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import CallError, Charger, chargers
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 from tests.endtoend.wire import Refused, Wire
 
 IDENTITIES = tuple(f"CP{number}" for number in range(10))
 
 
 @pytest.fixture(params=["nobody reads", "the reader is gone", "the disk is full"])
-def stderr(request):
+def stderr(request: pytest.FixtureRequest) -> Iterator[int]:
     """A descriptor for standard error."""
     if request.param == "the disk is full":
         descriptor = os.open("/dev/full", os.O_WRONLY)
@@ -32,7 +34,7 @@ def stderr(request):
         os.close(reading)
 
 
-async def test_a_log_that_takes_nothing_holds_no_charger_up(make_gateway, stderr):
+async def test_a_log_that_takes_nothing_holds_no_charger_up(make_gateway: MakeGateway, stderr: int) -> None:
     """Each connects again and again, which is logged, sends what is logged too, and is answered; the exit code is 0."""
     gateway = make_gateway(logging={"level": "debug"})
     await in_thread(partial(gateway.start, stderr=stderr))
@@ -54,7 +56,7 @@ async def works(charger: Charger) -> None:
     assert "currentTime" in await charger.call("Heartbeat", {})
 
 
-async def test_what_was_not_written_is_written_when_the_reader_is_back(make_gateway):
+async def test_what_was_not_written_is_written_when_the_reader_is_back(make_gateway: MakeGateway) -> None:
     """Within the queue's bound nothing is lost, and the lines are whole."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -78,7 +80,7 @@ async def test_what_was_not_written_is_written_when_the_reader_is_back(make_gate
         os.close(writing)
 
 
-def test_dropped_lines_are_a_metric(gateway):
+def test_dropped_lines_are_a_metric(gateway: Gateway) -> None:
     """There from the start, so that an alert can be made of it."""
     with urllib.request.urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=10) as answer:
         assert b"\ngateway_log_lines_dropped_total 0.0\n" in answer.read()

@@ -4,9 +4,10 @@ import trio
 
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import common_pb2 as common
+from gateway.api.v1.event_pb2 import Event
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import Charger, chargers, now
-from tests.endtoend.gateway_process import RPC_SECONDS, Gateway
+from tests.endtoend.gateway_process import RPC_SECONDS, Gateway, MakeGateway
 from tests.endtoend.watching import Watcher
 
 FLEET = 200
@@ -38,7 +39,7 @@ def stop_by_number(gateway: Gateway, identity: str, number: int) -> None:
     assert '"foreign_number":' in answer.command.arguments_json.replace(" ", "")
 
 
-async def test_a_fleet_moves_here_in_mid_session_without_a_reboot(make_gateway) -> None:
+async def test_a_fleet_moves_here_in_mid_session_without_a_reboot(make_gateway: MakeGateway) -> None:
     """Every transaction message is recorded and confirmed, and every charger is commanded within ten seconds."""
     gateway = make_gateway(sessions={"settle_delay_seconds": 2.0, "ready_after_silence_seconds": 2.0})
     gateway.start()
@@ -57,7 +58,7 @@ async def test_a_fleet_moves_here_in_mid_session_without_a_reboot(make_gateway) 
                 assert (await charger.is_asked("RemoteStopTransaction"))["transactionId"] == FOREIGN + number
                 nursery.start_soon(stop, charger, FOREIGN + number)
 
-        def whole(events: list) -> bool:
+        def whole(events: list[Event]) -> bool:
             return sum(each.type == "transaction.orphaned" for each in events) == FLEET
 
         with Watcher(gateway) as watcher:

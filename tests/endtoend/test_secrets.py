@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,7 +37,7 @@ def request_frames(gateway: Gateway) -> str:
     return str(stub.ListFrames(diagnostics_pb2.ListFramesRequest(charge_point="CP1"), timeout=RPC_SECONDS))
 
 
-async def test_a_marked_secret_is_nowhere_to_be_found(gateway):
+async def test_a_marked_secret_is_nowhere_to_be_found(gateway: Gateway) -> None:
     """By configuration keys, vendors' data both ways, locations, a charger's words and its echo in an error."""
     gateway.add_charge_point("CP1")
     answers = {
@@ -48,7 +49,7 @@ async def test_a_marked_secret_is_nowhere_to_be_found(gateway):
     shown: list[str] = []
     async with chargers(gateway, "CP1", answers=answers) as (charger,):
 
-        async def ask(call, request):
+        async def ask(call: Any, request: Any) -> None:
             request.charge_point, request.request_id = "CP1", f"r{len(shown)}"
             shown.append(str(await in_thread(lambda: call(request, timeout=RPC_SECONDS))))
 
@@ -68,8 +69,8 @@ async def test_a_marked_secret_is_nowhere_to_be_found(gateway):
         retrieve.FromDatetime(datetime.now(UTC))
         await ask(stub.UpdateFirmware, commands.UpdateFirmwareRequest(location=LOCATION, retrieve_time=retrieve))
 
-        for data in ({"StationPassword": MARK}, json.dumps({"pin": MARK}), f"ssid=home;psk={MARK}"):
-            await charger.call("DataTransfer", {"vendorId": "V", "data": data})
+        for sent in ({"StationPassword": MARK}, json.dumps({"pin": MARK}), f"ssid=home;psk={MARK}"):
+            await charger.call("DataTransfer", {"vendorId": "V", "data": sent})
         await charger.call("DataTransfer", {"vendorId": "V", "messageId": "WifiPassword", "data": MARK})
         status = {"connectorId": 1, "status": "Faulted", "errorCode": "OtherError", "info": f"password={MARK}"}
         await charger.call("StatusNotification", status | {"vendorErrorCode": f"pin:{MARK}"})

@@ -13,7 +13,7 @@ import trio
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import chargers
-from tests.endtoend.gateway_process import START_SECONDS, STOP_SECONDS
+from tests.endtoend.gateway_process import START_SECONDS, STOP_SECONDS, MakeGateway
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
@@ -66,7 +66,7 @@ def held(pid: int) -> bool:
 
 @pytest.mark.parametrize("where", EARLY)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
-def test_a_signal_while_it_loads_ends_it_with_0(make_gateway, where, number):
+def test_a_signal_while_it_loads_ends_it_with_0(make_gateway: MakeGateway, where: str, number: signal.Signals) -> None:
     """Nothing has begun, so nothing is to be ended; no port is opened for it."""
     gateway = make_gateway()
     gateway.log.touch()
@@ -89,7 +89,9 @@ def test_a_signal_while_it_loads_ends_it_with_0(make_gateway, where, number):
     ],
     ids=str,
 )
-def test_a_signal_that_comes_too_early_or_too_late_changes_nothing(make_gateway, where, number):
+def test_a_signal_that_comes_too_early_or_too_late_changes_nothing(
+    make_gateway: MakeGateway, where: str, number: signal.Signals
+) -> None:
     """SIGHUP while it loads; any of them while Python takes itself down: it serves, and ends with 0."""
     gateway = make_gateway()
     launcher = LAUNCHER.replace("sys.argv[3]", "sys.argv[5]")  # behind `serve --config`
@@ -97,7 +99,7 @@ def test_a_signal_that_comes_too_early_or_too_late_changes_nothing(make_gateway,
     assert gateway.stop() == 0
 
 
-async def test_signals_all_the_time_from_the_start_to_the_end(make_gateway):
+async def test_signals_all_the_time_from_the_start_to_the_end(make_gateway: MakeGateway) -> None:
     """SIGHUP while it starts and serves, then all three as fast as they can be sent: chargers go on until the first
     that means the end, and the exit code is 0."""
     gateway = make_gateway(drain={"deadline_seconds": 3})
@@ -134,7 +136,7 @@ async def test_signals_all_the_time_from_the_start_to_the_end(make_gateway):
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 1000, 100))
-def test_a_second_signal_at_any_time_after_the_first(make_gateway, milliseconds):
+def test_a_second_signal_at_any_time_after_the_first(make_gateway: MakeGateway, milliseconds: int) -> None:
     """Also when all has been said and the process is about to end, or has ended."""
     gateway = make_gateway()
     gateway.start()

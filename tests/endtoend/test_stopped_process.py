@@ -8,6 +8,7 @@ import trio
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import Charger, chargers
+from tests.endtoend.gateway_process import MakeGateway
 
 IDENTITIES = tuple(f"CP{number}" for number in range(6))
 
@@ -22,7 +23,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize("seconds", [5, 12])
-async def test_no_session_ends_and_every_message_is_answered(make_gateway, seconds):
+async def test_no_session_ends_and_every_message_is_answered(make_gateway: MakeGateway, seconds: int) -> None:
     """Deadlines of commits, reads and handshakes pass meanwhile; what chargers sent lies in the kernel's buffers."""
     gateway = make_gateway(**SHORT)
     await in_thread(gateway.start)

@@ -1,6 +1,7 @@
 """SIGTERM: what is in flight finishes, everybody is told, nothing is lost, exit code 0."""
 
 import signal
+from typing import Any
 
 import grpc
 import pytest
@@ -10,24 +11,24 @@ from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import transaction_pb2 as transactions
 from tests.endtoend.asking import CONNECTOR, failure, in_thread, trigger
 from tests.endtoend.charger import ANSWERS, SILENT, chargers, connect, now
-from tests.endtoend.gateway_process import RPC_SECONDS, STOP_SECONDS, eventually
+from tests.endtoend.gateway_process import RPC_SECONDS, STOP_SECONDS, Gateway, MakeGateway, eventually
 from tests.endtoend.watching import Watcher
 from tests.endtoend.wire import LinkLost, Refused, Wire
 
 
-def holds_back(payload):
+def holds_back(payload: dict[str, Any]) -> object:
     """No answer to the test's command, until the test gives one itself."""
     return SILENT if payload["requestedMessage"] == "Heartbeat" else ANSWERS["TriggerMessage"]
 
 
 @pytest.fixture
-def gateway(gateway):
+def gateway(gateway: Gateway) -> Gateway:
     for identity in ("CP1", "CP2", "CP3"):
         gateway.add_charge_point(identity)
     return gateway
 
 
-async def test_a_command_in_flight_finishes_and_sessions_and_watchers_are_told(gateway):
+async def test_a_command_in_flight_finishes_and_sessions_and_watchers_are_told(gateway: Gateway) -> None:
     """The caller has its answer, chargers see 1001, watchers UNAVAILABLE, newcomers nothing; the exit code is 0."""
     answered = []
     with Watcher(gateway) as watcher:
@@ -35,7 +36,7 @@ async def test_a_command_in_flight_finishes_and_sessions_and_watchers_are_told(g
             for charger in (busy, idle):
                 await charger.status("Available")
 
-            async def ask():
+            async def ask() -> None:
                 answered.append(await in_thread(trigger, gateway, "CP1"))
 
             async with trio.open_nursery() as nursery:
@@ -67,7 +68,7 @@ async def test_a_command_in_flight_finishes_and_sessions_and_watchers_are_told(g
     assert answered_event.command_id == answer.command.command_id
 
 
-async def is_draining(gateway):
+async def is_draining(gateway: Gateway) -> None:
     """Wait until no newcomer is let in."""
     with trio.fail_after(5):
         while True:
@@ -78,7 +79,7 @@ async def is_draining(gateway):
             await wire.cut()
 
 
-async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gateway):
+async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gateway: MakeGateway) -> None:
     """The drain has a deadline; then the outcome is unknown, as recorded, and the exit code 0 all the same."""
     gateway = make_gateway(drain={"deadline_seconds": 3}, sessions={"call_timeout_seconds": 50})
     gateway.start()
@@ -87,7 +88,7 @@ async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gatew
         await charger.status("Available")
         ended = []
 
-        async def ask():
+        async def ask() -> None:
             ended.append(await in_thread(failure, trigger, gateway, "CP1"))
 
         async with trio.open_nursery() as nursery:
@@ -103,7 +104,9 @@ async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gatew
     assert record.state == commands.COMMAND_STATE_OUTCOME_UNKNOWN
 
 
-async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_the_truth(make_gateway):
+async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_the_truth(
+    make_gateway: MakeGateway,
+) -> None:
     """UNAVAILABLE would say that nothing was sent."""
     gateway = make_gateway(drain={"deadline_seconds": 60})
     gateway.start()
@@ -112,7 +115,7 @@ async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_th
         await charger.status("Available")
         ended = []
 
-        async def ask():
+        async def ask() -> None:
             ended.append(await in_thread(failure, trigger, gateway, "CP1"))
 
         async with trio.open_nursery() as nursery:
@@ -126,7 +129,7 @@ async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_th
         assert (status, reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
 
 
-async def test_the_state_is_there_again_after_a_restart(gateway):
+async def test_the_state_is_there_again_after_a_restart(gateway: Gateway) -> None:
     """No Boot is needed of a charger that was accepted before; its transaction goes on, its statuses are known."""
     gateway.add_tag("TAG")
     async with chargers(gateway, "CP1") as (charger,):
@@ -159,14 +162,14 @@ async def test_the_state_is_there_again_after_a_restart(gateway):
     assert (done.state, done.energy.watt_hours) == (transactions.TRANSACTION_STATE_STOPPED, "250")
 
 
-async def test_a_kill_leaves_no_charger_connected_and_no_command_undecided(gateway):
+async def test_a_kill_leaves_no_charger_connected_and_no_command_undecided(gateway: Gateway) -> None:
     """What the crash left open is settled at the next start: gone, unknown, or never sent."""
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1", answers={"TriggerMessage": holds_back})
         await charger.boot()
         await charger.status("Available")
 
-        async def ask(identity, seconds=RPC_SECONDS):
+        async def ask(identity: str, seconds: float = RPC_SECONDS) -> None:
             status, _, _ = await in_thread(failure, trigger, gateway, identity, seconds)
             assert status == grpc.StatusCode.UNAVAILABLE
 
@@ -188,13 +191,13 @@ async def test_a_kill_leaves_no_charger_connected_and_no_command_undecided(gatew
     assert last.charge_point_disconnected.reason == "gateway-restarted"
 
 
-def listed(gateway):
+def listed(gateway: Gateway) -> list[commands.Command]:
     return list(
         gateway.commands.ListCommands(commands.ListCommandsRequest(charge_point="CP1"), timeout=RPC_SECONDS).commands
     )
 
 
-async def test_a_second_gateway_on_the_same_database_is_refused(gateway, make_gateway):
+async def test_a_second_gateway_on_the_same_database_is_refused(gateway: Gateway, make_gateway: MakeGateway) -> None:
     """By name, with a code other than 0, and without harm to the first."""
     second = make_gateway(store={"path": str(gateway.database)})
     with pytest.raises(AssertionError, match=r"the gateway ended with [1-9]"):
@@ -205,15 +208,15 @@ async def test_a_second_gateway_on_the_same_database_is_refused(gateway, make_ga
         await charger.status("Available")
 
 
-def test_a_repeated_request_gives_the_first_outcome_also_after_a_restart(gateway):
+def test_a_repeated_request_gives_the_first_outcome_also_after_a_restart(gateway: Gateway) -> None:
     """A request id is used up for ever; its outcome is told even to a charger that is offline by then."""
 
-    async def once():
+    async def once() -> tuple[commands.UnlockConnectorResponse, int]:
         async with chargers(gateway, "CP1") as (charger,):
             await charger.status("Available")
             return await in_thread(unlock), len([1 for name, _ in charger.asked if name == "UnlockConnector"])
 
-    def unlock():
+    def unlock() -> commands.UnlockConnectorResponse:
         return gateway.commands.UnlockConnector(
             commands.UnlockConnectorRequest(charge_point="CP1", request_id="one", connector=CONNECTOR),
             timeout=RPC_SECONDS,

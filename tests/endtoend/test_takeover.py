@@ -5,6 +5,7 @@ Links of home chargers break without a word, and the charger is back before the 
 
 import json
 import random
+from typing import Any
 
 import grpc
 import pytest
@@ -13,20 +14,20 @@ import trio
 from gateway.api.v1 import command_pb2 as commands
 from tests.endtoend.asking import command, failure, in_thread, trigger
 from tests.endtoend.charger import ANSWERS, SILENT, Charger, connect, now
-from tests.endtoend.gateway_process import eventually
+from tests.endtoend.gateway_process import Gateway, eventually
 from tests.endtoend.wire import PATIENCE, Closed, LinkLost, Refused, Wire
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 1000}
 
 
 @pytest.fixture
-def gateway(gateway):
+def gateway(gateway: Gateway) -> Gateway:
     gateway.add_charge_point("CP1")
     gateway.add_tag("TAG")
     return gateway
 
 
-def connections(gateway):
+def connections(gateway: Gateway) -> list[tuple[str, int]]:
     """What became of the connections: ("connected", epoch) and (reason, epoch), as the events tell it."""
     told = []
     for event in gateway.history("CP1"):
@@ -37,7 +38,7 @@ def connections(gateway):
     return told
 
 
-async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway):
+async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway: Gateway) -> None:
     """Commands reach the new one; events tell connected, disconnected (replaced), connected."""
     async with trio.open_nursery() as nursery:
         old = await connect(nursery, gateway, "CP1")
@@ -55,7 +56,7 @@ async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway):
     assert told == [("connected", 1), ("replaced", 1), ("connected", 2), ("closed", 2)]
 
 
-async def test_a_newcomer_that_is_refused_displaces_nobody(gateway):
+async def test_a_newcomer_that_is_refused_displaces_nobody(gateway: Gateway) -> None:
     """Otherwise anyone could kick a charger off (OCPP.md A6.9)."""
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1")
@@ -69,7 +70,7 @@ async def test_a_newcomer_that_is_refused_displaces_nobody(gateway):
     assert connections(gateway) == [("connected", 1), ("closed", 1)]
 
 
-async def test_what_the_old_connection_sends_late_is_not_recorded(gateway):
+async def test_what_the_old_connection_sends_late_is_not_recorded(gateway: Gateway) -> None:
     """Nor is it answered, nor does its end mark the charger offline."""
     async with trio.open_nursery() as nursery:
         old = await Wire.open(gateway, "CP1")
@@ -103,7 +104,7 @@ async def test_what_the_old_connection_sends_late_is_not_recorded(gateway):
 FAULT = {"connectorId": 1, "status": "Faulted", "errorCode": "GroundFailure"}
 
 
-async def test_a_command_that_waits_on_the_old_connection_has_an_unknown_outcome(gateway):
+async def test_a_command_that_waits_on_the_old_connection_has_an_unknown_outcome(gateway: Gateway) -> None:
     """At once and not by time-out; an answer on either connection changes nothing of that (OCPP.md A5.6, A6.10)."""
     async with trio.open_nursery() as nursery:
         old = await connect(nursery, gateway, "CP1", answers={"TriggerMessage": asked_for_heartbeat})
@@ -111,7 +112,7 @@ async def test_a_command_that_waits_on_the_old_connection_has_an_unknown_outcome
         await old.status("Available")
         ended: list[tuple[grpc.StatusCode, str, dict[str, str]]] = []
 
-        async def ask():
+        async def ask() -> None:
             ended.append(await in_thread(failure, trigger, gateway, "CP1"))
 
         async with trio.open_nursery() as asking:
@@ -130,12 +131,12 @@ async def test_a_command_that_waits_on_the_old_connection_has_an_unknown_outcome
         await new.wire.aclose()
 
 
-def asked_for_heartbeat(payload):
+def asked_for_heartbeat(payload: dict[str, Any]) -> object:
     """No answer to the test's command; the gateway's own question for statuses is answered."""
     return SILENT if payload["requestedMessage"] == "Heartbeat" else ANSWERS["TriggerMessage"]
 
 
-async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(gateway):
+async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(gateway: Gateway) -> None:
     """Whether its commit came before the newcomer or not: sent again, it is the same one (OCPP.md B4.6)."""
     numbers = []
     async with trio.open_nursery() as nursery:
@@ -146,7 +147,7 @@ async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(g
             first: list[int] = []
             old = charger
 
-            async def begin(charger=old, start=start, first=first):
+            async def begin(charger: Charger = old, start: dict[str, Any] = start, first: list[int] = first) -> None:
                 try:
                     first.append((await charger.call("StartTransaction", start))["transactionId"])
                 except (Closed, LinkLost):
@@ -171,7 +172,7 @@ async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(g
 
 
 @pytest.mark.parametrize("then", ["lives", "dies"])
-async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway, then):
+async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway: Gateway, then: str) -> None:
     """It is sent in the moment before the new connection's upgrade, and its tag has to be looked up. On a link that
     lives it is recorded and answered there; its repeat gets the same answer in any case."""
     stopped_on = []
@@ -183,9 +184,14 @@ async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway, then):
             start = START | {"timestamp": now(), "meterStart": round_}
             number = (await old.call("StartTransaction", start))["transactionId"]
             stop = {"transactionId": number, "idTag": "TAG", "meterStop": 1000 + round_, "timestamp": now()}
-            answers = []
+            answers: list[Any] = []
 
-            async def speaks(old=old, stop=stop, answers=answers, message_id=f"stop {round_}"):
+            async def speaks(
+                old: Charger = old,
+                stop: dict[str, Any] = stop,
+                answers: list[Any] = answers,
+                message_id: str = f"stop {round_}",
+            ) -> None:
                 answers.append(await old.says("StopTransaction", stop, message_id))
                 if then == "dies":
                     await old.wire.cut()
@@ -209,12 +215,12 @@ async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway, then):
     assert epochs == sorted(epochs)
 
 
-async def test_of_ten_connections_at_once_exactly_one_stays(gateway):
+async def test_of_ten_connections_at_once_exactly_one_stays(gateway: Gateway) -> None:
     """Whatever order they come in; each of the others is told that it was replaced."""
     async with trio.open_nursery() as nursery:
         chargers: list[Charger] = []
 
-        async def join():
+        async def join() -> None:
             try:
                 chargers.append(await connect(nursery, gateway, "CP1"))
             except LinkLost:
@@ -227,7 +233,7 @@ async def test_of_ten_connections_at_once_exactly_one_stays(gateway):
             while sum(each.ended is None for each in chargers) > 1:  # noqa: ASYNC110 - any of ten ends
                 await trio.sleep(0.01)
         [owner] = [each for each in chargers if each.ended is None]
-        assert {each.ended.args for each in chargers if each is not owner} <= {(1008, "replaced")}
+        assert {each.ended and each.ended.args for each in chargers if each is not owner} <= {(1008, "replaced")}
         await owner.boot()
         assert (await in_thread(trigger, gateway, "CP1")).status == commands.TRIGGER_MESSAGE_STATUS_ACCEPTED
         assert ("TriggerMessage", {"requestedMessage": "Heartbeat"}) in owner.asked
@@ -237,7 +243,7 @@ async def test_of_ten_connections_at_once_exactly_one_stays(gateway):
     check_epochs(gateway)
 
 
-def check_epochs(gateway):
+def check_epochs(gateway: Gateway) -> None:
     """Connections follow one another: none begins before the one before it has ended, and nothing comes after that."""
     told = connections(gateway)
     begun = [epoch for what, epoch in told if what == "connected"]

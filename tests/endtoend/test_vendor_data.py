@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import grpc
 import trio
@@ -14,6 +15,7 @@ from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 from gateway.client import VendorDataHandling
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import chargers
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 
 ACCEPTED = command_pb2.DATA_TRANSFER_STATUS_ACCEPTED
 DATA = {"vendorId": "Acme", "messageId": "hi", "data": "text"}
@@ -22,18 +24,18 @@ DATA = {"vendorId": "Acme", "messageId": "hi", "data": "text"}
 class Service:
     """A service in a thread: answers all data with ``thanks``, until its stream ends; silent: answers none."""
 
-    def __init__(self, gateway, silent=False):
+    def __init__(self, gateway: Gateway, silent: bool = False) -> None:
         stub = VendorDataServiceStub(gateway.channel)
         self.handling = VendorDataHandling(stub.HandleVendorData, [pb.VendorInterest(vendor_id="acme")])
         self.silent = silent
         self.registered, self.asked = threading.Event(), threading.Event()
-        self.received = []
-        self.error = None
+        self.received: list[pb.VendorDataRequest] = []
+        self.error: grpc.RpcError | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         assert self.registered.wait(15)
 
-    def _run(self):
+    def _run(self) -> None:
         try:
             for each in self.handling:
                 if each.HasField("registered"):
@@ -47,12 +49,12 @@ class Service:
         except grpc.RpcError as error:
             self.error = error
 
-    def ends(self):
+    def ends(self) -> None:
         self.handling.leave()
         self.thread.join(15)
 
 
-async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway):
+async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway: Gateway) -> None:
     """Unknown before it registered and after it left; Accepted, with data, in between."""
     gateway.add_charge_point("CP1")
     async with chargers(gateway, "CP1") as (charger,):
@@ -69,7 +71,9 @@ async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway):
     assert told == ["UnknownVendorId", "Accepted", "UnknownVendorId"]
 
 
-async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anything_else(make_gateway):
+async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anything_else(
+    make_gateway: MakeGateway,
+) -> None:
     """The charger's other messages and the operator's commands go on; then it is told Rejected."""
     gateway = make_gateway(sessions={"vendor_data_seconds": 2.0})
     await in_thread(gateway.start)
@@ -78,7 +82,7 @@ async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anythin
     async with chargers(gateway, "CP1") as (charger,), trio.open_nursery() as nursery:
         answers = []
 
-        async def transfer():
+        async def transfer() -> None:
             answers.append(await charger.call("DataTransfer", DATA))
 
         begun = trio.current_time()
@@ -94,7 +98,7 @@ async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anythin
     await in_thread(service.ends)
 
 
-async def test_a_service_is_told_that_the_gateway_stops(gateway):
+async def test_a_service_is_told_that_the_gateway_stops(gateway: Gateway) -> None:
     """UNAVAILABLE: it registers with the next one."""
     service = await in_thread(Service, gateway)
     assert await in_thread(gateway.stop) == 0
@@ -103,14 +107,14 @@ async def test_a_service_is_told_that_the_gateway_stops(gateway):
     assert service.error.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_an_operator_stands_in_for_a_service(gateway):
+async def test_an_operator_stands_in_for_a_service(gateway: Gateway) -> None:
     """`gateway vendor-data` shows what came, answers as told, and leaves."""
     gateway.add_charge_point("CP1")
     target = f"127.0.0.1:{gateway.control_port}"
     command = [sys.executable, "-m", "gateway", "vendor-data", "acme", "--message", "hi", "--answer", "rejected",
                "--data", "not today", "--limit", "1", "--target", target]  # fmt: skip
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = await in_thread(lambda: subprocess.Popen(command, **pipes))
+    start = partial(subprocess.Popen, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = await in_thread(start)
     try:
         assert process.stderr is not None
         assert "every charger is told Rejected" in await in_thread(process.stderr.readline)

@@ -2,14 +2,16 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import grpc
 import trio
 
 from gateway.api.v1 import event_pb2 as events
 from tests.endtoend.asking import failure, in_thread
-from tests.endtoend.charger import chargers
+from tests.endtoend.charger import Charger, chargers
 from tests.endtoend.gateway_process import RPC_SECONDS, Gateway
 from tests.endtoend.watching import NOW, Watcher
 from tests.endtoend.wire import PATIENCE
@@ -29,7 +31,7 @@ def serials(seen: list[events.Event]) -> dict[str, list[int]]:
     return dict(found)
 
 
-async def send_all(charger, how_many: int, padding: str = "") -> None:
+async def send_all(charger: Charger, how_many: int, padding: str = "") -> None:
     """Send so many CALLs without waiting for any confirmation, then wait for all of them (OCPP.md A5.4)."""
     for serial in range(how_many):
         payload = {"vendorId": "Test", "data": f"{serial} {padding}"}
@@ -43,7 +45,7 @@ async def provision(gateway: Gateway, how_many: int) -> tuple[list[str], list[by
     return identities, [await in_thread(gateway.add_with_new_key, each) for each in identities]
 
 
-async def test_a_thousand_events_at_once_reach_ten_watchers_in_order(gateway):
+async def test_a_thousand_events_at_once_reach_ten_watchers_in_order(gateway: Gateway) -> None:
     """From the beginning, from now, and by filter: none missing, none twice, each charge point's in its order."""
     identities, keys = await provision(gateway, CHARGERS)
     everything = {identity: list(range(EACH)) for identity in identities}
@@ -65,7 +67,7 @@ async def test_a_thousand_events_at_once_reach_ten_watchers_in_order(gateway):
         assert len({event.event_id for event in watcher.events}) == len(watcher.events)
 
 
-async def test_watchers_that_stop_reading_harm_nobody_and_miss_nothing(gateway):
+async def test_watchers_that_stop_reading_harm_nobody_and_miss_nothing(gateway: Gateway) -> None:
     """Others have everything at once; the gateway holds no more for the lazy ones than flow control lets it; and when
     they read again, it is all there."""
     size, each, lazy_ones = 20_000, 60, 8
@@ -73,7 +75,7 @@ async def test_watchers_that_stop_reading_harm_nobody_and_miss_nothing(gateway):
     everything = {identity: list(range(each)) for identity in identities}
     request = events.WatchEventsRequest(start_at=events.WATCH_START_NOW, types=[VENDOR_DATA])
     async with chargers(gateway, *identities, keys=keys) as connected:
-        lazy = [gateway.events.WatchEvents(request, timeout=60) for _ in range(lazy_ones)]
+        lazy: list[Any] = [gateway.events.WatchEvents(request, timeout=60) for _ in range(lazy_ones)]
         for stream in lazy:
             await in_thread(next, stream)  # the watch has begun
         before = gateway.rss()
@@ -96,13 +98,13 @@ async def test_watchers_that_stop_reading_harm_nobody_and_miss_nothing(gateway):
             stream.cancel()
 
 
-async def test_a_resumed_watch_goes_on_after_its_token_also_with_another_filter(gateway):
+async def test_a_resumed_watch_goes_on_after_its_token_also_with_another_filter(gateway: Gateway) -> None:
     """Exactly what came after the batch that the token came with."""
     identities, keys = await provision(gateway, 2)
     async with chargers(gateway, *identities, keys=keys) as connected:
         for charger in connected:
             await send_all(charger, 3)
-        stream = gateway.events.WatchEvents(
+        stream: Any = gateway.events.WatchEvents(
             events.WatchEventsRequest(start_at=events.WATCH_START_BEGINNING), timeout=RPC_SECONDS
         )
         batch = await in_thread(first_with_events, stream)
@@ -112,7 +114,7 @@ async def test_a_resumed_watch_goes_on_after_its_token_also_with_another_filter(
     history = gateway.history()
     [position] = [n for n, event in enumerate(history) if event.event_id == batch.events[-1].event_id]
     expected = [event for event in history[position + 1 :] if event.charge_point == "CP01"]
-    resumed = gateway.events.WatchEvents(
+    resumed: Any = gateway.events.WatchEvents(
         events.WatchEventsRequest(resume_token=batch.resume_token, charge_points=["CP01"]), timeout=RPC_SECONDS
     )
     seen: list[events.Event] = []
@@ -122,16 +124,23 @@ async def test_a_resumed_watch_goes_on_after_its_token_also_with_another_filter(
     assert seen == expected
 
 
-def first_with_events(stream):
+def first_with_events(stream: Iterator[events.WatchEventsResponse]) -> events.WatchEventsResponse:
     return next(batch for batch in stream if batch.events)
 
 
-def test_a_watch_that_does_not_say_where_to_begin_or_says_nonsense_is_refused(gateway):
+def test_a_watch_that_does_not_say_where_to_begin_or_says_nonsense_is_refused(gateway: Gateway) -> None:
     """With the field's name, not with a stream that never says anything."""
 
-    def watch(**fields):
-        return next(gateway.events.WatchEvents(events.WatchEventsRequest(**fields), timeout=RPC_SECONDS))
+    def watch(**fields: Any) -> events.WatchEventsResponse:
+        stream: Any = gateway.events.WatchEvents(events.WatchEventsRequest(**fields), timeout=RPC_SECONDS)
+        first: events.WatchEventsResponse = next(stream)
+        return first
 
-    for fields in ({}, {"resume_token": b"nonsense"}, {"start_at": events.WATCH_START_UNSPECIFIED}):
+    nonsense: list[dict[str, Any]] = [
+        {},
+        {"resume_token": b"nonsense"},
+        {"start_at": events.WATCH_START_UNSPECIFIED},
+    ]
+    for fields in nonsense:
         status, _, _ = failure(lambda fields=fields: watch(**fields))
         assert status == grpc.StatusCode.INVALID_ARGUMENT

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 
@@ -19,7 +20,7 @@ class Watcher:
         self,
         gateway: Gateway,
         *,
-        start: events.WatchStart = BEGINNING,
+        start: "events.WatchStart.ValueType" = BEGINNING,
         charge_points: Sequence[str] = (),
         types: Sequence[str] = (),
         resumes: bool = False,
@@ -35,7 +36,7 @@ class Watcher:
         self._token = b""
         self._news = threading.Condition()
         self._stopping = threading.Event()
-        self._stream: grpc.Call | None = None
+        self._stream: Any = None  # a grpc.Call that is also the iterator of its answers
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 

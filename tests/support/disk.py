@@ -157,7 +157,8 @@ class Platter:
     def left(self, survival: Survival, dice: random.Random) -> dict[str, bytes]:
         """The files after a power cut. Names change in the order in which they were changed."""
         names = dict(self._names)
-        kept = {lost: 0, whole: len(self._naming)}.get(survival, dice.randint(0, len(self._naming)))
+        known: dict[Survival, int] = {lost: 0, whole: len(self._naming)}
+        kept = known.get(survival, dice.randint(0, len(self._naming)))
         for name, file in self._naming[:kept]:
             _name(names, name, file)
         return {name: survival(self._files[file], dice) for name, file in names.items()}

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 import apsw
 from attrs import define, field, frozen
 
-from gateway.domain.events import TransactionStarted
+from gateway.domain.events import Body, StoredEvent, TransactionStarted
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import (
     AllocateNumbers,
@@ -218,7 +218,7 @@ class Life:
         self.commit(*writes)
 
     def _session_write(self, name: str) -> Write:
-        bodies = []
+        bodies: list[Body] = []
         for _ in range(self.dice.randint(1, 4)):
             running = self.open[name]
             match self.dice.randrange(6):
@@ -311,7 +311,7 @@ def _check_told(store: SqliteStore, history: History, position: int, told: list[
     floor = store.bounds().floor
     if floor > max((asked for when, asked in history.floors if when <= position), default=0):
         raise Violation(f"the floor {floor} was never asked for")
-    found = {}
+    found: dict[int, StoredEvent] = {}
     after = 0
     while page := store.events(after, 1_000, EventFilter()).events:
         found.update((e.sequence, e) for e in page)
