@@ -24,7 +24,7 @@ from gateway.transport.connection import HandshakeFailed
 from gateway.transport.handshake_places import Visitor
 from gateway.transport.limits import Limits
 from gateway.transport.listening_socket import Accepted
-from gateway.transport.socket_stream import SocketLink
+from gateway.transport.socket_stream import SocketStream
 from gateway.transport.tls import TlsProvider
 
 ARRIVED_SECONDS = 0.01
@@ -246,7 +246,7 @@ class TrioWebSocketListener(listener.Listener):
             await trio.aclose_forcefully(accepted.link)
 
 
-async def _stream(link: SocketLink) -> trio.SocketStream:
+async def _stream(link: SocketStream) -> trio.SocketStream:
     """The same socket, options and all, as the library takes it."""
     return trio.SocketStream(trio.socket.fromfd(link._fd, socket.AF_INET, socket.SOCK_STREAM))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from bench.servers import work
-from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, UpgradeRequest
+from gateway.transport.api import Accept, ConnectionClosed, Rejection, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
@@ -20,13 +20,13 @@ UNLIMITED = 100_000.0
 """Messages a second from one peer: a closed loop is faster than any charger may be."""
 
 
-async def admit(request: UpgradeRequest) -> Accept | Refusal:
+async def admit(request: UpgradeRequest) -> Accept | Rejection:
     """Whoever names himself and brings a password."""
     claimed = claim(request, "/ocpp")
-    if isinstance(claimed, Refusal):
+    if isinstance(claimed, Rejection):
         return claimed
     chosen = select_subprotocol(request.offered, ("ocpp1.6",))
-    return chosen if isinstance(chosen, Refusal) else Accept(claimed.identity, chosen)
+    return chosen if isinstance(chosen, Rejection) else Accept(claimed.identity, chosen)
 
 
 async def handle(transport: Transport, _: object) -> None:

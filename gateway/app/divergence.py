@@ -26,7 +26,7 @@ TRANSACTIONS_LOOKED_AT = 20
 log = structlog.get_logger()
 
 
-class OtherLives:
+class Divergence:
     """Counts what another life gave out (``from_another_life``, by kind) and logs it. Refuses nothing."""
 
     def __init__(self, journal: Journal, store: Store, observer: Observer, clock: Clock) -> None:

@@ -126,7 +126,7 @@ class Pauses(Source):
         )
 
 
-class Collector:
+class GcPolicy:
     """The policy, for the whole process. ``policy`` around the run, ``run`` in it.
 
     ``quiet`` says whether nothing is under way that may leave a cycle behind (gRPC does, for each call): best frozen

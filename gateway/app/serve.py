@@ -12,16 +12,16 @@ import trio
 
 from gateway import signals
 from gateway.app import logs
-from gateway.app.divergence import OtherLives
-from gateway.app.gc_policy import Collector
+from gateway.app.divergence import Divergence
+from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings, Settings
-from gateway.app.stall_clock import PatientClock
+from gateway.app.stall_clock import StallClock
 from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
 from gateway.chargers.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
-from gateway.chargers.connections import Chargers
+from gateway.chargers.connections import ChargerConnections
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
 from gateway.control.vendor_data import VendorServices
@@ -31,24 +31,24 @@ from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leav
 from gateway.feed.feed import Feed
 from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
-from gateway.journal.numbers import Numbers
+from gateway.journal.numbers import NumberAllocator
 from gateway.journal.retention import Retention
 from gateway.observability.metrics import Metrics
-from gateway.observability.metrics_server import MetricsPort
-from gateway.observability.observer import Diagnostics
+from gateway.observability.metrics_server import MetricsServer
+from gateway.observability.observer import GatewayObserver
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.session.commands.provisioning import DesiredKey
-from gateway.session.keepalive import Watch
+from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
-from gateway.transport.large_messages import LargePlace
+from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
-from gateway.transport.tls import CertificateFiles, Fault, TlsConfigurationError, TlsProvider, pair_faults
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsFault, TlsProvider, pair_faults
 from gateway.transport.tls_probe import require_cheap_groups
 
 log = structlog.get_logger()
@@ -125,7 +125,7 @@ class Gateway:
     def __init__(self, settings: Settings, store: SqliteStore) -> None:
         self._settings = settings
         self._store = store
-        self.clock = PatientClock()
+        self.clock = StallClock()
         """For the run: what the process sleeps through counts for no deadline."""
         self._draining = False
         self._serving = False
@@ -138,10 +138,10 @@ class Gateway:
         self._nursery: trio.Nursery | None = None
         self.metrics = Metrics()
         self._supervisor = Supervisor(self.metrics)
-        self.collector = Collector(lambda: not self.control.calls)
+        self.collector = GcPolicy(lambda: not self.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
-        self.diagnostics = Diagnostics(self.metrics, utc_now, sessions.kept_frames)
+        self.diagnostics = GatewayObserver(self.metrics, utc_now, sessions.kept_frames)
         journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
@@ -150,21 +150,23 @@ class Gateway:
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
-        self.other_lives = OtherLives(journal, store, self.metrics, utc_now)
+        self.other_lives = Divergence(journal, store, self.metrics, utc_now)
         protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
         self.addresses = Addresses(sessions.shared_addresses)
-        self.watch = Watch()
+        self.watch = TimerQueue()
         limits = connection_limits(sessions)
         self.accounts = Accounts(limits)
-        self.large = LargePlace(limits.message_seconds)
-        self.chargers = Chargers(
+        self.large = LargeMessagePlace(limits.message_seconds)
+        self.chargers = ChargerConnections(
             router=self.router,
             journal=journal,
             store=store,
-            facts=FactSource(journal, store, authorizer, Numbers(journal).take, self.vendors, self.other_lives.number),
+            facts=Lookups(
+                journal, store, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number
+            ),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
@@ -421,7 +423,7 @@ class Gateway:
         if address is None:
             return
         try:
-            host, port = await nursery.start(MetricsPort(self.metrics.registry).serve, *address)
+            host, port = await nursery.start(MetricsServer(self.metrics.registry).serve, *address)
         except OSError as error:
             raise SettingsError(
                 f"metrics.address: can't listen on {self._settings.metrics.address}: {why_not(error)}"
@@ -574,7 +576,7 @@ def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
         raise unusable(key, error.faults) from error
 
 
-def unusable(key: str, faults: Sequence[Fault]) -> SettingsError:
+def unusable(key: str, faults: Sequence[TlsFault]) -> SettingsError:
     """The error of the files named below ``key``, a line for each."""
     return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
 

@@ -30,7 +30,7 @@ OFFSET: Final = 1_000.0
 log = structlog.get_logger()
 
 
-class PatientClock(trio.abc.Clock):
+class StallClock(trio.abc.Clock):
     """Never goes back. ``now`` is what is measured by; it may run on while the process doesn't."""
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import structlog
 import trio
 
-from gateway.bridge.call import Call
+from gateway.bridge.call import BridgeCall
 from gateway.bridge.errors import Overloaded, Unavailable
 from gateway.bridge.lanes import Lanes
 from gateway.bridge.mailbox import Callback, Mailbox
@@ -48,7 +48,7 @@ class Bridge:
         self._max_streams = max_streams
         # asyncio's
         self._calls = 0
-        self._waiting: set[Call[Any]] = set()
+        self._waiting: set[BridgeCall[Any]] = set()
         self._interrupted = False
         self._streams = 0
 
@@ -114,7 +114,7 @@ class Bridge:
         if self._calls >= self._max_calls:
             raise Overloaded(f"{self._calls} calls are under way already")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        call = Call(self._lanes, fn, args, timeout, future, self._call_ended)
+        call = BridgeCall(self._lanes, fn, args, timeout, future, self._call_ended)
         self._lanes.to_trio(call.start)
         self._calls += 1
         self._waiting.add(call)

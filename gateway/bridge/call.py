@@ -13,7 +13,7 @@ from gateway.bridge.lanes import Lanes
 T = TypeVar("T")
 
 
-class Call(Generic[T]):
+class BridgeCall(Generic[T]):
     """``future`` belongs to asyncio and gets the outcome; ``ended`` is called there once nothing runs in Trio.
 
     A failed call is no reference cycle: the exception knows, by its traceback, the frames that it went through, so none

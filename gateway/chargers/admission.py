@@ -20,9 +20,9 @@ from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal, Observer
 from gateway.store.api import Store
 from gateway.transport.addresses import Addresses
-from gateway.transport.api import Accept, Refusal, UpgradeRequest
+from gateway.transport.api import Accept, Rejection, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
-from gateway.transport.token_bucket import Pace
+from gateway.transport.token_bucket import TokenBucket
 
 log = structlog.get_logger()
 
@@ -83,18 +83,18 @@ class Admission:
         self._has_place = has_place
         self._addresses = Addresses() if addresses is None else addresses
         self._slow_checks = slow_checks or SlowChecks()
-        self._lines = Pace(LOGGED_PER_SECOND, LOGGED_AT_ONCE)
+        self._lines = TokenBucket(LOGGED_PER_SECOND, LOGGED_AT_ONCE)
         self._unlogged = 0
 
-    async def __call__(self, request: UpgradeRequest) -> Accept | Refusal:
+    async def __call__(self, request: UpgradeRequest) -> Accept | Rejection:
         """Decide. Cancelling is safe."""
         answer = await self._decide(request)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, Rejection):
             self._observer.count("refused_upgrades", answer.reason)
             self._log(answer, request.peer.address)
         return answer
 
-    def _log(self, refusal: Refusal, address: str) -> None:
+    def _log(self, refusal: Rejection, address: str) -> None:
         if not self._lines.allows(trio.current_time()):
             self._unlogged += 1
             return
@@ -108,12 +108,12 @@ class Admission:
         )
         self._unlogged = 0
 
-    async def _decide(self, request: UpgradeRequest) -> Accept | Refusal:
+    async def _decide(self, request: UpgradeRequest) -> Accept | Rejection:
         reason = self._refusing()
         if reason is not None:
             return _later(reason)
         claimed = claim(request, self._prefixes[request.listener])
-        if isinstance(claimed, Refusal):
+        if isinstance(claimed, Rejection):
             return claimed
         if not self._has_place(claimed.identity):
             seconds = random.randint(*RETRY_AFTER_FULL_SECONDS)  # noqa: S311 - spreads load, keeps no secret
@@ -123,19 +123,19 @@ class Admission:
         except StoreUnavailable:
             return _later("store-unavailable")
         if known is None:
-            return Refusal(404, "unknown_identity", claimed.identity)
+            return Rejection(404, "unknown_identity", claimed.identity)
         credentials = known.credentials
         if claimed.password is None:
             return unauthorized("authorization_missing", claimed.identity)
         accept_hex = known.accept_hex_password.resolve(self._verifier.accept_hex)
         used = await self._verify(claimed.identity, request.peer.address, credentials, claimed.password, accept_hex)
-        if isinstance(used, Refusal):
+        if isinstance(used, Rejection):
             return used
         if used is None:
             return unauthorized("wrong_password", claimed.identity)
         chosen = select_subprotocol(request.offered, self._subprotocols, known.assume_subprotocol)
-        if isinstance(chosen, Refusal):
-            return Refusal(chosen.status, chosen.reason, claimed.identity, chosen.headers)
+        if isinstance(chosen, Rejection):
+            return Rejection(chosen.status, chosen.reason, claimed.identity, chosen.headers)
         principal = Principal(
             claimed.identity,
             chosen or self._subprotocols[0],
@@ -146,7 +146,7 @@ class Admission:
 
     async def _verify(
         self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes, accept_hex: bool
-    ) -> Credential | Refusal | None:
+    ) -> Credential | Rejection | None:
         """The credential that the password fits; with ``accept_hex`` also as hexadecimal text (OCPP.md X3)."""
         now = self._clock()
         found = self._verifier.recall(credentials, password, now, accept_hex)
@@ -165,5 +165,5 @@ class Admission:
         return next((each for each in credentials if each.credential_id == found), None)
 
 
-def _later(reason: str, identity: str | None = None, seconds: int = RETRY_AFTER_SECONDS) -> Refusal:
-    return Refusal(503, reason, identity, (("Retry-After", str(seconds)),))
+def _later(reason: str, identity: str | None = None, seconds: int = RETRY_AFTER_SECONDS) -> Rejection:
+    return Rejection(503, reason, identity, (("Retry-After", str(seconds)),))

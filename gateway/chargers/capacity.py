@@ -47,7 +47,7 @@ CLOSE_TRY_AGAIN_LATER = 1013
 
 
 @frozen
-class Room:
+class Descriptors:
     """What the descriptors allow. ``sessions``: chargers at once."""
 
     descriptors: int
@@ -74,7 +74,7 @@ def file_limit() -> int:
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
-def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Room:
+def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Descriptors:
     """What remains for sessions. ``handshakes``: how many there may be in progress, over all listeners.
 
     Raises ``SettingsError`` where nothing does, and where ``max_sessions`` asks for more than there is.
@@ -95,14 +95,14 @@ def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Roo
             )
         sessions = max_sessions
     replaced = min(places - sessions, max(LEAST_REPLACED, sessions // REPLACED_SHARE))
-    return Room(descriptors, sessions, replaced, handshakes)
+    return Descriptors(descriptors, sessions, replaced, handshakes)
 
 
 @define(eq=False)
 class Capacity:
     """The places of one gateway. Belongs to the Trio loop."""
 
-    room: Room
+    room: Descriptors
     _taken: int = field(default=0, init=False)
 
     @property

@@ -11,18 +11,18 @@ from gateway.domain.quirks import Quirk
 from gateway.domain.state import evolve
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
-from gateway.observability.frame_log import Frames
+from gateway.observability.frame_log import FrameLog
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.provisioning import DesiredKey, Triggers
-from gateway.session.fault_log import FaultLines
-from gateway.session.keepalive import Watch
+from gateway.session.fault_log import FaultLog
+from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource
+from gateway.session.lookups import Lookups
 from gateway.session.ports import Journal, Observer
-from gateway.session.read_turns import Turns
+from gateway.session.read_turns import ReadTurns
 from gateway.session.router import Router
 from gateway.session.session import Session
-from gateway.session.teardown import Endings
+from gateway.session.teardown import TeardownTurns
 from gateway.store.api import Opened, RemoveCredentials, Store
 from gateway.transport.api import Transport
 
@@ -37,7 +37,7 @@ class _Closing:
     reason: str
 
 
-class Chargers:
+class ChargerConnections:
     """The listeners' ``handle``."""
 
     def __init__(
@@ -46,13 +46,13 @@ class Chargers:
         router: Router,
         journal: Journal,
         store: Store,
-        facts: FactSource,
+        facts: Lookups,
         protocols: Mapping[str, ProtocolVersion],
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
-        recorder: Frames,
-        watch: Watch,
+        recorder: FrameLog,
+        watch: TimerQueue,
         boot_configuration: tuple[DesiredKey, ...],
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
@@ -66,9 +66,9 @@ class Chargers:
         self._observer = observer
         self._recorder = recorder
         self._watch = watch
-        self._endings = Endings()
-        self._turns = Turns()
-        self._lines = FaultLines()
+        self._endings = TeardownTurns()
+        self._turns = ReadTurns()
+        self._lines = FaultLog()
         self._boot_configuration = boot_configuration
         self._triggers = Triggers()
         self._quirks = quirks

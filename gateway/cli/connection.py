@@ -20,7 +20,7 @@ from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.cli.connection_errors import unreachable
 from gateway.cli.output import age
-from gateway.cli.wait_notes import Patience
+from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     if address["port"] is not None and not 0 < int(address["port"]) <= MAX_PORT:
         raise typer.BadParameter(f"expected a port from 1 to {MAX_PORT}, found {target!r}", param_hint="--target")
     TARGET.set(target)
-    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (Patience(),)) as client:
+    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),)) as client:
         yield client
 
 

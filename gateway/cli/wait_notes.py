@@ -28,7 +28,7 @@ else:  # generic for the type checker only
     Interceptor = grpc.UnaryUnaryClientInterceptor
 
 
-class Patience(Interceptor):
+class WaitNotes(Interceptor):
     """Says what is waited for, and for how long already, from a thread that ends with the call."""
 
     def __init__(self, say: Callable[[str], None] = note) -> None:

@@ -7,7 +7,7 @@ from gateway.control.commit_tracker import changing, nothing_changed
 from gateway.control.errors import Failure, Status, already_exists, invalid, not_found, stale
 from gateway.control.ports import Commands, Journal
 from gateway.domain import identity as identity_rule
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
 from gateway.domain.values import Clock, Registration, Switch
@@ -191,16 +191,16 @@ class ChargePoints:
         return evolve(record, connection=evolve(record.connection, last_heard=live.last_heard))
 
 
-def identity_violations(identity: str, name: str = "charge_point.identity") -> list[Violation]:
+def identity_violations(identity: str, name: str = "charge_point.identity") -> list[FieldViolation]:
     """At most one; ``name`` is the field's."""
     wrong = identity_rule.fault(identity)
-    return [] if wrong is None else [Violation(name, wrong.description)]
+    return [] if wrong is None else [FieldViolation(name, wrong.description)]
 
 
-def field_violations(description: str | None, key: bytes | None) -> list[Violation]:
+def field_violations(description: str | None, key: bytes | None) -> list[FieldViolation]:
     found = []
     if description is not None and len(description) > MAX_DESCRIPTION:
-        found.append(Violation("charge_point.description", f"must have at most {MAX_DESCRIPTION} characters"))
+        found.append(FieldViolation("charge_point.description", f"must have at most {MAX_DESCRIPTION} characters"))
     if key is not None and not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-        found.append(Violation("authorization_key", f"must have {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"))
+        found.append(FieldViolation("authorization_key", f"must have {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"))
     return found

@@ -11,10 +11,10 @@ from gateway.domain.commands import (
     Command,
     CommandRecord,
     CommandState,
+    FieldViolation,
     RefusalReason,
     Refused,
     Unknown,
-    Violation,
 )
 from gateway.domain.values import Clock
 from gateway.store.api import Store
@@ -93,14 +93,14 @@ class CommandCalls:
         return await self._journal.read(self._store.commands, charge_point, after, limit)
 
 
-def _violations(identity: str, request_id: str) -> list[Violation]:
+def _violations(identity: str, request_id: str) -> list[FieldViolation]:
     found = []
     if not identity:
-        found.append(Violation("charge_point", "must be set"))
+        found.append(FieldViolation("charge_point", "must be set"))
     if not request_id:
-        found.append(Violation("request_id", "must be set: it is what makes repeating the request safe"))
+        found.append(FieldViolation("request_id", "must be set: it is what makes repeating the request safe"))
     elif len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
-        found.append(Violation("request_id", f"must have at most {MAX_REQUEST_ID} printable characters"))
+        found.append(FieldViolation("request_id", f"must have at most {MAX_REQUEST_ID} printable characters"))
     return found
 
 
@@ -116,7 +116,7 @@ def unknown(identity: str, request_id: str, cause: str, message: str) -> Failure
 def _refused(refusal: Refused, identity: str, request_id: str) -> Failure:
     violations = refusal.violations
     if refusal.reason is RefusalReason.REQUEST_ID_REUSED:
-        violations = (Violation("request_id", refusal.message),)
+        violations = (FieldViolation("request_id", refusal.message),)
     metadata = {"charge_point": identity, "request_id": request_id, **refusal.metadata}
     return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, violations)
 

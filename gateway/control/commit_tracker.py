@@ -22,7 +22,7 @@ class Withdrawn(GatewayError):
     """The call was given up before it came to change anything, and must not change anything now."""
 
 
-class Handover:
+class CommitTracker:
     """One call that changes something. ``withdraw`` is asyncio's, all else Trio's; the lock is between the two."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Handover:
             return self._withdrawn
 
 
-_present: ContextVar[Handover | None] = ContextVar("handover", default=None)
+_present: ContextVar[CommitTracker | None] = ContextVar("handover", default=None)
 """Of the call that this task runs for."""
 
 

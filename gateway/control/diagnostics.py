@@ -12,7 +12,7 @@ from gateway.store.api import Store
 E = TypeVar("E", RefusedConnection, DeviationCount)
 
 
-class Diagnosing:
+class DiagnosticsCalls:
     """All methods only read; cancelling them is safe. Pages go by the entries' numbers, which never change: an entry
     that is counted up between two pages is neither repeated nor left out. ``before`` None: the first page."""
 

@@ -6,7 +6,7 @@ both sides; ``services.rpc`` alone turns it into a status with ``google.rpc.Erro
 
 from enum import StrEnum
 
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.errors import GatewayError
 
 
@@ -37,7 +37,7 @@ class Failure(GatewayError):
         reason: str,
         message: str,
         metadata: dict[str, str] | None = None,
-        violations: tuple[Violation, ...] = (),
+        violations: tuple[FieldViolation, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -54,7 +54,7 @@ def outcome_unknown(message: str, cause: str, metadata: dict[str, str]) -> Failu
     return Failure(Status.UNKNOWN, "OUTCOME_UNKNOWN", message, {**metadata, "cause": cause})
 
 
-def invalid(*violations: Violation, reason: str = "INVALID_REQUEST") -> Failure:
+def invalid(*violations: FieldViolation, reason: str = "INVALID_REQUEST") -> Failure:
     """The request can't be served as it is; at least one violation."""
     message = "; ".join(f"{each.field}: {each.description}" for each in violations)
     return Failure(Status.INVALID_ARGUMENT, reason, message, violations=violations)

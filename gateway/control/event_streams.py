@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from gateway.control.errors import Failure, Status, invalid
 from gateway.control.ports import Feed
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode
 from gateway.store.api import EventFilter, Generation, generation_at
 
@@ -25,7 +25,7 @@ def unnoticed(what: str, which: str) -> None:
     """Does nothing with what another life of the store gave out."""
 
 
-class Watching:
+class EventStreams:
     """What watchers watch. Holds nothing for them: a slow one lags in the store."""
 
     def __init__(
@@ -84,5 +84,5 @@ class Watching:
         assert isinstance(start, bytes)
         position = decode(start, self._store_id)
         if isinstance(position, BadToken):
-            raise invalid(Violation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
+            raise invalid(FieldViolation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
         return position.sequence, generation_at(self._generations, position.sequence) == position.generation

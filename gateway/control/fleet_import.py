@@ -12,7 +12,7 @@ from attrs import frozen
 from gateway.control.charge_points import NewChargePoint, field_violations, identity_violations
 from gateway.control.errors import Failure, Status
 from gateway.control.ports import Journal
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Clock
@@ -49,11 +49,11 @@ class Candidate:
     """A charge point to be made known, and what was found wrong with it while it was read."""
 
     new: NewChargePoint
-    violations: tuple[Violation, ...] = ()
+    violations: tuple[FieldViolation, ...] = ()
 
 
 @frozen
-class Fault:
+class ImportFault:
     """One thing that is wrong with the charge point at ``index``. Never shows a value: it could be a key out of place.
 
     ``duplicate_of``: the earlier one with the same identity. ``exists``: the identity is taken.
@@ -67,7 +67,7 @@ class Fault:
 
 
 @frozen
-class Progress:
+class ImportProgress:
     stage: Stage
     done: int
     total: int
@@ -75,18 +75,18 @@ class Progress:
 
 @frozen
 class Faults:
-    faults: tuple[Fault, ...]
+    faults: tuple[ImportFault, ...]
 
 
 @frozen
-class Result:
+class ImportResult:
     count: int
 
 
-News: TypeAlias = Progress | Faults | Result
+News: TypeAlias = ImportProgress | Faults | ImportResult
 
 
-class Fleets:
+class FleetImport:
     """Imports fleets. One at a time is the caller's to see to."""
 
     def __init__(self, journal: Journal, store: Store, clock: Clock, hashers: int = HASHERS) -> None:
@@ -96,37 +96,37 @@ class Fleets:
         self._hashers = hashers
 
     async def run(self, fleet: Sequence[Candidate], validate_only: bool) -> AsyncGenerator[News, None]:
-        """Import ``fleet`` (at most MAX_CHARGE_POINTS) and tell how it goes; ``Result`` is the last.
+        """Import ``fleet`` (at most MAX_CHARGE_POINTS) and tell how it goes; ``ImportResult`` is the last.
 
         Faults are told first, all of them; then it raises ``Failure``, and nothing was done. Raises
         ``StoreUnavailable``. To be closed when it is no longer read: before COMMITTING is told nothing was done, after
         it everything may be.
         """
         total = len(fleet)
-        yield Progress(Stage.CHECKING, 0, total)
+        yield ImportProgress(Stage.CHECKING, 0, total)
         faults = await self._faults(fleet)
         if not faults and not validate_only:
             creations: list[CreateChargePoint] = []
             while len(creations) < total:
-                yield Progress(Stage.HASHING, len(creations), total)
+                yield ImportProgress(Stage.HASHING, len(creations), total)
                 rest = fleet[len(creations) : len(creations) + self._hashers * HASHED_BETWEEN_NEWS]
                 creations += await self._hashed([each.new for each in rest])
-            yield Progress(Stage.COMMITTING, 0, total)
+            yield ImportProgress(Stage.COMMITTING, 0, total)
             faults = await self._committed(creations)
         for start in range(0, len(faults), MAX_FAULTS_AT_ONCE):
             yield Faults(tuple(faults[start : start + MAX_FAULTS_AT_ONCE]))
         if faults:
             raise _refused(faults, total)
-        yield Result(total)
+        yield ImportResult(total)
 
-    async def _faults(self, fleet: Sequence[Candidate]) -> list[Fault]:
-        faults: list[Fault] = []
+    async def _faults(self, fleet: Sequence[Candidate]) -> list[ImportFault]:
+        faults: list[ImportFault] = []
         first: dict[str, int] = {}
         for start in range(0, len(fleet), CHECKED_AT_ONCE):
             names: dict[str, int] = {}
             for index, candidate in enumerate(fleet[start : start + CHECKED_AT_ONCE], start):
                 new = candidate.new
-                faults += (Fault(index, each.field, each.description) for each in _violations(candidate))
+                faults += (ImportFault(index, each.field, each.description) for each in _violations(candidate))
                 if new.identity in first:
                     faults.append(_twice(index, first[new.identity]))
                 elif new.identity:
@@ -164,7 +164,7 @@ class Fleets:
             new.accept_hex_password,
         )
 
-    async def _committed(self, creations: list[CreateChargePoint]) -> list[Fault]:
+    async def _committed(self, creations: list[CreateChargePoint]) -> list[ImportFault]:
         """All at once. Faults only where somebody else has made one of them known meanwhile."""
         result = await self._journal.commit(CreateChargePoints(tuple(creations)))
         if not isinstance(result, Exists):
@@ -174,23 +174,23 @@ class Fleets:
         return [_taken(index) for index, each in enumerate(creations) if each.identity in taken]
 
 
-def _violations(candidate: Candidate) -> list[Violation]:
+def _violations(candidate: Candidate) -> list[FieldViolation]:
     new = candidate.new
     found = [*candidate.violations, *identity_violations(new.identity), *field_violations(new.description, new.key)]
     if new.key is None:
-        found.append(Violation("authorization_key", "must be set: an import is for chargers that have their keys"))
+        found.append(FieldViolation("authorization_key", "must be set: an import is for chargers that have their keys"))
     return found
 
 
-def _twice(index: int, earlier: int) -> Fault:
-    return Fault(index, "charge_point.identity", "is that of an earlier one too", duplicate_of=earlier)
+def _twice(index: int, earlier: int) -> ImportFault:
+    return ImportFault(index, "charge_point.identity", "is that of an earlier one too", duplicate_of=earlier)
 
 
-def _taken(index: int) -> Fault:
-    return Fault(index, "charge_point.identity", "is taken by a charge point that is known already", exists=True)
+def _taken(index: int) -> ImportFault:
+    return ImportFault(index, "charge_point.identity", "is taken by a charge point that is known already", exists=True)
 
 
-def _refused(faults: Sequence[Fault], total: int) -> Failure:
+def _refused(faults: Sequence[ImportFault], total: int) -> Failure:
     wrong = len({fault.index for fault in faults})
     metadata = {"wrong_count": str(wrong), "total_count": str(total)}
     message = f"{wrong} of {total} charge points can't be imported; none was"

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from gateway.control.errors import already_exists, invalid, not_found, stale
 from gateway.control.ports import Authorizer, Journal
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock, ConnectorAddress
@@ -106,7 +106,7 @@ class IdTags:
     async def check(self, charge_point: str, id_tag: str, connector: ConnectorAddress | None) -> Check:
         """What a start with this tag would be answered there now. Changes nothing."""
         if len(id_tag) > MAX_TAG:
-            raise invalid(Violation("id_tag", f"must have at most {MAX_TAG} characters"))
+            raise invalid(FieldViolation("id_tag", f"must have at most {MAX_TAG} characters"))
         if await self._journal.read(self._store.charge_point, charge_point) is None:
             raise not_found("charge point", charge_point)
         authorization = await self._authorizer.authorize(charge_point, id_tag)
@@ -117,19 +117,21 @@ class IdTags:
         return Check(CONCURRENT if uses else ACCEPTED, tuple(uses))
 
 
-def _tag_violations(id_tag: str) -> list[Violation]:
+def _tag_violations(id_tag: str) -> list[FieldViolation]:
     if not 1 <= len(id_tag) <= MAX_TAG or not id_tag.isprintable() or not id_tag.isascii() or id_tag.isspace():
-        return [Violation("id_tag.id_tag", f"must have 1 to {MAX_TAG} characters of printable ASCII")]
+        return [FieldViolation("id_tag.id_tag", f"must have 1 to {MAX_TAG} characters of printable ASCII")]
     return []
 
 
-def _violations(fields: TagFields) -> list[Violation]:
+def _violations(fields: TagFields) -> list[FieldViolation]:
     found = []
     if not fields.status:
-        found.append(Violation("id_tag.status", "must be set"))
+        found.append(FieldViolation("id_tag.status", "must be set"))
     parent = fields.parent_id_tag
     if parent is not None and (len(parent) > MAX_TAG or not parent.isprintable() or not parent.isascii()):
-        found.append(Violation("id_tag.parent_id_tag", f"must have at most {MAX_TAG} characters of printable ASCII"))
+        found.append(
+            FieldViolation("id_tag.parent_id_tag", f"must have at most {MAX_TAG} characters of printable ASCII")
+        )
     if len(fields.description) > MAX_DESCRIPTION:
-        found.append(Violation("id_tag.description", f"must have at most {MAX_DESCRIPTION} characters"))
+        found.append(FieldViolation("id_tag.description", f"must have at most {MAX_DESCRIPTION} characters"))
     return found

@@ -42,7 +42,7 @@ class Then(StrEnum):
 
 
 @frozen
-class Outcome:
+class RpcOutcome:
     """One way to end. ``reason`` empty: without ErrorInfo, because not the gateway but gRPC answers. ``metadata``: keys
     that are always there. ``cause``: that key's value, where there is one."""
 
@@ -61,25 +61,27 @@ _ID = ("charge_point", "request_id")
 _RECORD = ("charge_point", "request_id", "command_id", "cause")
 
 
-def _refused(name: str, when: str, status: str, reason: str, then: Then) -> Outcome:
-    return Outcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _ID)
+def _refused(name: str, when: str, status: str, reason: str, then: Then) -> RpcOutcome:
+    return RpcOutcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _ID)
 
 
-def _not_sent(name: str, when: str, status: str, reason: str, cause: str, then: Then = Then.NEW_ID) -> Outcome:
-    return Outcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _RECORD, cause)
+def _not_sent(name: str, when: str, status: str, reason: str, cause: str, then: Then = Then.NEW_ID) -> RpcOutcome:
+    return RpcOutcome(name, Kind.COMMAND, when, status, reason, Effect.NOTHING, then, _RECORD, cause)
 
 
-def _unknown(name: str, when: str, cause: str, metadata: tuple[str, ...] = _RECORD) -> Outcome:
-    return Outcome(name, Kind.COMMAND, when, "UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE, Then.SAME_ID, metadata, cause)
+def _unknown(name: str, when: str, cause: str, metadata: tuple[str, ...] = _RECORD) -> RpcOutcome:
+    return RpcOutcome(
+        name, Kind.COMMAND, when, "UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE, Then.SAME_ID, metadata, cause
+    )
 
 
-COMMANDS: tuple[Outcome, ...] = (
-    Outcome("confirmed", Kind.COMMAND, "the charger confirmed, also with a refusal such as Rejected", "OK", "",
+COMMANDS: tuple[RpcOutcome, ...] = (
+    RpcOutcome("confirmed", Kind.COMMAND, "the charger confirmed, also with a refusal such as Rejected", "OK", "",
             Effect.DONE, Then.NOTHING),
-    Outcome("charger-error", Kind.COMMAND, "the charger answered with an error; the reason is the charger's code",
+    RpcOutcome("charger-error", Kind.COMMAND, "the charger answered with an error; the reason is the charger's code",
             "FAILED_PRECONDITION", "GenericError", Effect.DONE, Then.CHARGER,
             (*_ID, "command_id", "code", "description", "details")),
-    Outcome("charger-knows-no-such-operation", Kind.COMMAND, "the same, with NotImplemented or NotSupported",
+    RpcOutcome("charger-knows-no-such-operation", Kind.COMMAND, "the same, with NotImplemented or NotSupported",
             "UNIMPLEMENTED", "NotSupported", Effect.DONE, Then.MEND,
             (*_ID, "command_id", "code", "description", "details")),
     _refused("bad-request", "the request is malformed, or this charge point can't be sent that", "INVALID_ARGUMENT",
@@ -95,7 +97,7 @@ COMMANDS: tuple[Outcome, ...] = (
     _refused("rejected", "its registration is Rejected", "FAILED_PRECONDITION", "CHARGE_POINT_REJECTED", Then.WAIT),
     _refused("queue-full", "too many commands wait for the charge point", "RESOURCE_EXHAUSTED", "QUEUE_FULL",
              Then.WAIT),
-    Outcome("too-many-calls", Kind.COMMAND, "too many calls are under way; an earlier call was not looked for",
+    RpcOutcome("too-many-calls", Kind.COMMAND, "too many calls are under way; an earlier call was not looked for",
             "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", Effect.MAYBE, Then.SAME_ID, _ID),
     _refused("no-time-to-send", "the caller's deadline is nearer than the margin", "DEADLINE_EXCEEDED", "NOT_SENT",
              Then.SAME_ID),
@@ -151,15 +153,15 @@ COMMANDS: tuple[Outcome, ...] = (
 )  # fmt: skip
 
 
-def _change(name: str, when: str, status: str, reason: str, effect: Effect, then: Then, cause: str = "") -> Outcome:
-    return Outcome(name, Kind.CHANGE, when, status, reason, effect, then, ("cause",) if cause else (), cause)
+def _change(name: str, when: str, status: str, reason: str, effect: Effect, then: Then, cause: str = "") -> RpcOutcome:
+    return RpcOutcome(name, Kind.CHANGE, when, status, reason, effect, then, ("cause",) if cause else (), cause)
 
 
-def _unknown_change(name: str, when: str, cause: str) -> Outcome:
+def _unknown_change(name: str, when: str, cause: str) -> RpcOutcome:
     return _change(name, when, "UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE, Then.READ, cause)
 
 
-CHANGES: tuple[Outcome, ...] = (
+CHANGES: tuple[RpcOutcome, ...] = (
     _change("changed", "it is on disk", "OK", "", Effect.DONE, Then.NOTHING),
     _change("malformed", "a field can't be as it is", "INVALID_ARGUMENT", "INVALID_REQUEST", Effect.NOTHING,
             Then.MEND),
@@ -192,11 +194,11 @@ CHANGES: tuple[Outcome, ...] = (
 )  # fmt: skip
 
 
-def _read(name: str, when: str, status: str, reason: str, then: Then) -> Outcome:
-    return Outcome(name, Kind.READ, when, status, reason, Effect.NOTHING, then)
+def _read(name: str, when: str, status: str, reason: str, then: Then) -> RpcOutcome:
+    return RpcOutcome(name, Kind.READ, when, status, reason, Effect.NOTHING, then)
 
 
-READS: tuple[Outcome, ...] = (
+READS: tuple[RpcOutcome, ...] = (
     _read("nothing-to-read", "there is no such thing; the reason names what", "NOT_FOUND", "UNKNOWN_CHARGE_POINT",
           Then.MEND),
     _read("no-time-to-read", "the store had not answered by the caller's deadline", "DEADLINE_EXCEEDED", "DEADLINE",
@@ -226,4 +228,4 @@ BARE: tuple[Bare, ...] = (
     Bare("unreadable", "the request's bytes are no such message", "UNKNOWN", True),
 )
 
-ALL: tuple[Outcome, ...] = COMMANDS + CHANGES + READS
+ALL: tuple[RpcOutcome, ...] = COMMANDS + CHANGES + READS

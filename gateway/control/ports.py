@@ -28,7 +28,7 @@ class Journal(Protocol):
         ...
 
 
-class LiveConnection(Protocol):
+class LiveSession(Protocol):
     """What only the running process knows of a connected charge point."""
 
     @property
@@ -55,7 +55,7 @@ class Commands(Protocol):
         """End a session. False: there is none."""
         ...
 
-    def live(self, identity: str) -> LiveConnection | None:
+    def live(self, identity: str) -> LiveSession | None:
         """The live connection, or None."""
         ...
 

@@ -27,9 +27,9 @@ from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.commit_tracker import ChangingJournal
 from gateway.control.convert.batches import BatchMessages
-from gateway.control.diagnostics import Diagnosing
-from gateway.control.event_streams import IDLE_SECONDS, Watching, unnoticed
-from gateway.control.fleet_import import Fleets
+from gateway.control.diagnostics import DiagnosticsCalls
+from gateway.control.event_streams import IDLE_SECONDS, EventStreams, unnoticed
+from gateway.control.fleet_import import FleetImport
 from gateway.control.id_tags import IdTags
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal
@@ -135,7 +135,7 @@ class ControlServer:
         timeout = settings.default_timeout
         changes = ChangingJournal(journal)
         self._charge_points = ChargePointRpcs(
-            self._bridge, timeout, ChargePoints(changes, store, commands, clock), Fleets(changes, store, clock)
+            self._bridge, timeout, ChargePoints(changes, store, commands, clock), FleetImport(changes, store, clock)
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, store, commands, clock))
@@ -143,10 +143,10 @@ class ControlServer:
         self._events = EventRpcs(
             self._bridge,
             timeout,
-            lambda: Watching(feed, store.store_id, settings.idle, store.generations, from_another_life),
+            lambda: EventStreams(feed, store.store_id, settings.idle, store.generations, from_another_life),
             lambda: BatchMessages(store.store_id, store.generations),
         )
-        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, Diagnosing(journal, store, diagnostics))
+        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(journal, store, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
         self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
 

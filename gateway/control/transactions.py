@@ -4,7 +4,7 @@ import trio
 
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Commands, Journal
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.values import Clock
@@ -34,7 +34,7 @@ class Transactions:
         """End the record of an open transaction; the session, if there is one, follows. One that an operator has closed
         already is answered as it is."""
         if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-            raise invalid(Violation("reason", f"must have 1 to {MAX_REASON} printable characters"))
+            raise invalid(FieldViolation("reason", f"must have 1 to {MAX_REASON} printable characters"))
         record = await self.get(transaction_id)
         if record.state is TransactionState.CLOSED:
             return record

@@ -5,7 +5,7 @@
                           ▼                                   │
                     VendorServices.serve ──▶ the service's stream
 
-Each service has a ``Link`` of its own, with bounds of its own: a slow one delays and refuses its own vendors' data, no
+Each service has its ``ServiceStream`` with its own bounds: a slow one delays and refuses its own vendors' data, no
 others'. The newest service for a vendor's message gets it; older ones stand by until it goes, so that a successor can
 be there before its predecessor leaves, and one that hangs on a dead connection is in nobody's way.
 """
@@ -43,7 +43,7 @@ MAX_NOTICES: Final = 100
 """Refused answers that a service is still to be told of; further ones it isn't."""
 
 
-class Refusal(StrEnum):
+class AnswerRefusal(StrEnum):
     """Why an answer did not reach its charger."""
 
     NOT_WAITING = "NOT_WAITING"
@@ -67,7 +67,7 @@ class Asked:
 @frozen
 class AnswerRefused:
     data_id: str
-    reason: Refusal
+    reason: AnswerRefusal
 
 
 Interests: TypeAlias = Mapping[str, frozenset[str]]
@@ -91,7 +91,7 @@ class _Waiting:
         self.settled.set()
 
 
-class Link:
+class ServiceStream:
     """One service, for as long as its stream is open."""
 
     def __init__(self, interests: Interests) -> None:
@@ -142,14 +142,14 @@ class Link:
             await self._news.wait()
         return None
 
-    async def answer(self, data_id: str, answer: VendorAnswer | Refusal) -> None:
+    async def answer(self, data_id: str, answer: VendorAnswer | AnswerRefusal) -> None:
         """The service's word on some data, or what is wrong with it; told to the service if it is of no use."""
         waiting = self._waiting.get(data_id)
         if waiting is None or waiting.settled.is_set():
-            answer = Refusal.NOT_WAITING
+            answer = AnswerRefusal.NOT_WAITING
         elif isinstance(answer, VendorAnswer):
             waiting.settle(answer)
-        if isinstance(answer, Refusal) and len(self._notices) < MAX_NOTICES:
+        if isinstance(answer, AnswerRefusal) and len(self._notices) < MAX_NOTICES:
             self._notices.append(AnswerRefused(data_id, answer))
             self._news.set()
 
@@ -181,7 +181,7 @@ class VendorServices:
         self._clock = clock
         self._answer_seconds = answer_seconds
         self._count = count
-        self._links: list[Link] = []  # the oldest first
+        self._links: list[ServiceStream] = []  # the oldest first
 
     @property
     def registered(self) -> int:
@@ -214,7 +214,7 @@ class VendorServices:
         self._count("vendor_data", how)
         return answer
 
-    def _find(self, vendor_id: str, message_id: str | None) -> Link | VendorAnswer:
+    def _find(self, vendor_id: str, message_id: str | None) -> ServiceStream | VendorAnswer:
         vendor, message = fold(vendor_id), fold(message_id or "")
         known = False
         for link in reversed(self._links):
@@ -225,7 +225,7 @@ class VendorServices:
 
     # --- for the streams --------------------------------------------------------------------------------------
 
-    async def serve(self, interests: Interests) -> AsyncGenerator[Link | Asked | AnswerRefused, None]:
+    async def serve(self, interests: Interests) -> AsyncGenerator[ServiceStream | Asked | AnswerRefused, None]:
         """Register a service until it leaves or this is closed: first its link, then all that it is to be told.
 
         Raises ``Failure`` if there are too many. Closing tells Rejected to whoever waits.
@@ -234,7 +234,7 @@ class VendorServices:
             raise Failure(
                 Status.RESOURCE_EXHAUSTED, "TOO_MANY_SERVICES", f"{MAX_SERVICES} services handle vendors' data already"
             )
-        link = Link(interests)
+        link = ServiceStream(interests)
         self._links.append(link)
         vendors = sorted(interests)[:10]
         log.info("service for vendors' data registered", vendors=vendors, services=len(self._links))

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
-from gateway.domain.commands import Command, Violation
+from gateway.domain.commands import Command, FieldViolation
 from gateway.domain.profile_checks import check_profile, connector_of_profile
 from gateway.domain.secrets import is_authorization_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
 
-Findings: TypeAlias = Iterator[Violation]
+Findings: TypeAlias = Iterator[FieldViolation]
 
 ID_TAG: Final = 20
 """CiString20Type (S §7.28)."""
@@ -62,12 +62,12 @@ UNITS: Final = {
 """ChargingScheduleAllowedChargingRateUnit's words (S §9.4.2), and what some chargers put instead (B10.7, quirk 31)."""
 
 
-def check(command: Command) -> tuple[Violation, ...]:
+def check(command: Command) -> tuple[FieldViolation, ...]:
     """Everything that is wrong with a command by itself; empty: nothing is."""
     return tuple(_CHECKS[type(command)](command))
 
 
-def check_against(command: Command, state: ChargePointState, now: datetime) -> tuple[Violation, ...]:
+def check_against(command: Command, state: ChargePointState, now: datetime) -> tuple[FieldViolation, ...]:
     """Everything that is wrong with sending a command to this charge point now. ``check`` has passed it before."""
     against = _CHECKS_AGAINST.get(type(command))
     return () if against is None else tuple(against(command, state, now))
@@ -80,14 +80,14 @@ def _text(name: str, value: str | None, longest: int, *, needed: bool = True) ->
     if value is None:
         return
     if needed and not value.strip():
-        yield Violation(name, "must not be empty")
+        yield FieldViolation(name, "must not be empty")
     elif len(value) > longest:
-        yield Violation(name, f"has {len(value)} characters; at most {longest} are allowed")
+        yield FieldViolation(name, f"has {len(value)} characters; at most {longest} are allowed")
 
 
 def _whole(name: str, value: int | None, least: int = 0) -> Findings:
     if value is not None and not least <= value <= INT32:
-        yield Violation(name, f"must be from {least} to {INT32}")
+        yield FieldViolation(name, f"must be from {least} to {INT32}")
 
 
 def _connector(address: ConnectorAddress | None, *, whole: bool, name: str = "connector") -> Findings:
@@ -96,11 +96,11 @@ def _connector(address: ConnectorAddress | None, *, whole: bool, name: str = "co
         return
     if address == WHOLE_CHARGE_POINT:
         if not whole:
-            yield Violation(name, "must be a connector, not the whole charge point")
+            yield FieldViolation(name, "must be a connector, not the whole charge point")
     elif not 0 < address.evse <= INT32:
-        yield Violation(f"{name}.evse", "must be a positive number")
+        yield FieldViolation(f"{name}.evse", "must be a positive number")
     elif address.connector != 1:
-        yield Violation(f"{name}.connector", "must be 1: OCPP 1.6 has one connector per number")
+        yield FieldViolation(f"{name}.connector", "must be 1: OCPP 1.6 has one connector per number")
 
 
 def _digits(text: str) -> int | None:
@@ -118,7 +118,7 @@ def _location(location: str) -> Findings:
     if location and not (
         parts.scheme and (parts.netloc or parts.path) and location.isprintable() and " " not in location
     ):
-        yield Violation("location", "must be a URI, e.g. ftp://host/path")
+        yield FieldViolation("location", "must be a URI, e.g. ftp://host/path")
 
 
 # --- by itself ------------------------------------------------------------------------------------------------
@@ -141,9 +141,9 @@ def _change_configuration(command: c.ChangeConfiguration) -> Findings:
     yield from _text("value", command.value, VALUE, needed=False)
     key = command.key.strip().casefold()
     if is_authorization_key(key) and not _is_authorization_key(command.value):
-        yield Violation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
+        yield FieldViolation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
     if key == "websocketpinginterval" and _digits(command.value) is None:
-        yield Violation("value", "must be a number of seconds, 0 or more")  # OCPP.md A6.2
+        yield FieldViolation("value", "must be a number of seconds, 0 or more")  # OCPP.md A6.2
 
 
 def _is_authorization_key(value: str) -> bool:
@@ -157,7 +157,7 @@ def _clear_charging_profile(command: c.ClearChargingProfile) -> Findings:
     yield from _whole("stack_level", command.stack_level)
     criteria = (command.connector, command.purpose, command.stack_level)
     if command.profile_id is not None and any(criterion is not None for criterion in criteria):
-        yield Violation("charging_profile_id", "can't be combined with other criteria")  # SE 3.25
+        yield FieldViolation("charging_profile_id", "can't be combined with other criteria")  # SE 3.25
 
 
 def _data_transfer(command: c.DataTransfer) -> Findings:
@@ -173,7 +173,7 @@ def _get_composite_schedule(command: c.GetCompositeSchedule) -> Findings:
 
 def _get_configuration(command: c.GetConfiguration) -> Findings:
     if len(command.keys) > MAX_KEYS:
-        yield Violation("keys", f"at most {MAX_KEYS} are allowed")
+        yield FieldViolation("keys", f"at most {MAX_KEYS} are allowed")
         return
     for index, key in enumerate(command.keys):
         yield from _text(f"keys[{index}]", key, KEY)
@@ -188,7 +188,7 @@ def _get_diagnostics(command: c.GetDiagnostics) -> Findings:
     yield from _location(command.location)
     yield from _retries(command.retries, command.retry_interval)
     if command.start_time is not None and command.stop_time is not None and command.stop_time < command.start_time:
-        yield Violation("stop_time", "must not be before start_time")
+        yield FieldViolation("stop_time", "must not be before start_time")
 
 
 def _remote_start(command: c.RemoteStartTransaction) -> Findings:
@@ -199,18 +199,20 @@ def _remote_start(command: c.RemoteStartTransaction) -> Findings:
         return
     yield from check_profile(profile, "charging_profile", running=False)
     if profile.purpose is not ProfilePurpose.TX:
-        yield Violation("charging_profile.purpose", "must be TxProfile in a remote start")  # S §5.11
+        yield FieldViolation("charging_profile.purpose", "must be TxProfile in a remote start")  # S §5.11
     if profile.transaction_id is not None:
-        yield Violation("charging_profile.transaction_id", "must be absent: there is no transaction yet")  # SE 3.41
+        yield FieldViolation(
+            "charging_profile.transaction_id", "must be absent: there is no transaction yet"
+        )  # SE 3.41
 
 
 def _remote_stop(command: c.RemoteStopTransaction) -> Findings:
     if command.foreign_number is None:
         yield from _text("transaction_id", command.transaction_id, 100)
     elif command.transaction_id:
-        yield Violation("foreign_number", "can't be combined with transaction_id")
+        yield FieldViolation("foreign_number", "can't be combined with transaction_id")
     elif not -(2**63) <= command.foreign_number < 2**63:
-        yield Violation("foreign_number", "has more than 64 bits")
+        yield FieldViolation("foreign_number", "has more than 64 bits")
 
 
 def _reserve_now(command: c.ReserveNow) -> Findings:
@@ -223,7 +225,7 @@ def _reserve_now(command: c.ReserveNow) -> Findings:
 def _send_local_list(command: c.SendLocalList) -> Findings:
     yield from _whole("list_version", command.list_version, 1)  # SE 3.52
     if len(command.entries) > MAX_ENTRIES:
-        yield Violation("entries", f"at most {MAX_ENTRIES} are allowed")
+        yield FieldViolation("entries", f"at most {MAX_ENTRIES} are allowed")
         return
     seen: set[str] = set()
     for index, entry in enumerate(command.entries):
@@ -231,15 +233,15 @@ def _send_local_list(command: c.SendLocalList) -> Findings:
         yield from _text(f"{name}.id_tag", entry.id_tag, ID_TAG)
         yield from _text(f"{name}.parent_id_tag", entry.parent_id_tag, ID_TAG)
         if folded(entry.id_tag) in seen:
-            yield Violation(f"{name}.id_tag", "is in the list twice; tags compare without regard to case")
+            yield FieldViolation(f"{name}.id_tag", "is in the list twice; tags compare without regard to case")
         seen.add(folded(entry.id_tag))
         if entry.status is not None:
             if entry.status not in TAG_STATUSES:
-                yield Violation(f"{name}.status", f"must be one of {', '.join(sorted(TAG_STATUSES))}")
+                yield FieldViolation(f"{name}.status", f"must be one of {', '.join(sorted(TAG_STATUSES))}")
         elif command.update_type is c.UpdateType.FULL:
-            yield Violation(f"{name}.status", "is needed in a full list")
+            yield FieldViolation(f"{name}.status", "is needed in a full list")
         elif entry.expiry_date is not None or entry.parent_id_tag is not None:
-            yield Violation(f"{name}.status", "is needed beside other fields; without it the tag is deleted")
+            yield FieldViolation(f"{name}.status", "is needed beside other fields; without it the tag is deleted")
 
 
 def _set_charging_profile(command: c.SetChargingProfile) -> Findings:
@@ -251,9 +253,9 @@ def _set_charging_profile(command: c.SetChargingProfile) -> Findings:
 def _trigger_message(command: c.TriggerMessage) -> Findings:
     yield from _connector(command.connector, whole=False)
     if command.insist and command.requested is not c.TriggeredMessage.BOOT_NOTIFICATION:
-        yield Violation("insist", "is for BootNotification only")
+        yield FieldViolation("insist", "is for BootNotification only")
     if command.connector is not None and command.requested not in OF_A_CONNECTOR:
-        yield Violation("connector", f"must be absent: {command.requested} concerns no single connector")
+        yield FieldViolation("connector", f"must be absent: {command.requested} concerns no single connector")
 
 
 def _unlock_connector(command: c.UnlockConnector) -> Findings:
@@ -265,7 +267,7 @@ def _update_firmware(command: c.UpdateFirmware) -> Findings:
     yield from _retries(command.retries, command.retry_interval)
 
 
-_CHECKS: Final[Mapping[type[Command], Callable[[Any], Iterable[Violation]]]] = {
+_CHECKS: Final[Mapping[type[Command], Callable[[Any], Iterable[FieldViolation]]]] = {
     c.CancelReservation: _cancel_reservation,
     c.ChangeAvailability: _change_availability,
     c.ChangeConfiguration: _change_configuration,
@@ -299,7 +301,7 @@ def _told(state: ChargePointState, key: str) -> int | None:
 def _at_most(name: str, value: int, state: ChargePointState, key: str) -> Findings:
     limit = _told(state, key)
     if limit is not None and value > limit:
-        yield Violation(name, f"is {value}; this charge point takes at most {limit} ({key})")
+        yield FieldViolation(name, f"is {value}; this charge point takes at most {limit} ({key})")
 
 
 def _change_configuration_of(command: c.ChangeConfiguration, state: ChargePointState, _: datetime) -> Findings:
@@ -308,7 +310,7 @@ def _change_configuration_of(command: c.ChangeConfiguration, state: ChargePointS
         return
     present, wanted = _told(state, "SecurityProfile"), _digits(command.value)
     if present is not None and wanted is not None and wanted < present:
-        yield Violation("value", f"must not be below {present}, the security profile that the charge point has")
+        yield FieldViolation("value", f"must not be below {present}, the security profile that the charge point has")
 
 
 def _get_configuration_of(command: c.GetConfiguration, state: ChargePointState, _: datetime) -> Findings:
@@ -322,7 +324,7 @@ def _profile_of(profile: ChargingProfile, state: ChargePointState) -> Findings:
     allowed = state.configuration.get("ChargingScheduleAllowedChargingRateUnit") or ""
     units = {UNITS.get(word.strip().lower()) for word in allowed.split(",")} - {None}
     if units and schedule.rate_unit not in units:
-        yield Violation(
+        yield FieldViolation(
             "charging_profile.schedule.rate_unit",
             f"this charge point takes {allowed!r} (ChargingScheduleAllowedChargingRateUnit)",
         )
@@ -337,25 +339,31 @@ def _remote_stop_of(command: c.RemoteStopTransaction, state: ChargePointState, _
     if command.foreign_number is not None:
         known = state.by_number(command.foreign_number)
         if known is not None:
-            yield Violation("foreign_number", f"is the number of {known.transaction_id} here: name that transaction")
+            yield FieldViolation(
+                "foreign_number", f"is the number of {known.transaction_id} here: name that transaction"
+            )
     elif command.transaction_id not in state.open_transactions:
-        yield Violation("transaction_id", "is not an open transaction of this charge point")
+        yield FieldViolation("transaction_id", "is not an open transaction of this charge point")
 
 
 def _reserve_now_of(command: c.ReserveNow, state: ChargePointState, now: datetime) -> Findings:
     if command.expiry_date <= now:
-        yield Violation("expire_time", "must be in the future")
+        yield FieldViolation("expire_time", "must be in the future")
     supported = (state.configuration.get("ReserveConnectorZeroSupported") or "").strip().lower()
     if command.connector == WHOLE_CHARGE_POINT and supported == "false":
-        yield Violation("connector", "this charge point can't reserve any connector (ReserveConnectorZeroSupported)")
+        yield FieldViolation(
+            "connector", "this charge point can't reserve any connector (ReserveConnectorZeroSupported)"
+        )
     others = sum(each.reservation_id != command.reservation_id for each in state.reservations.values())
     if others >= MAX_RESERVATIONS:
-        yield Violation("reservation_id", f"this charge point has {others} reservations already")
+        yield FieldViolation("reservation_id", f"this charge point has {others} reservations already")
 
 
 def _send_local_list_of(command: c.SendLocalList, state: ChargePointState, _: datetime) -> Findings:
     if state.local_list_version == UNSUPPORTED:
-        yield Violation("list_version", "this charge point has no local list: it told version -1 (GetLocalListVersion)")
+        yield FieldViolation(
+            "list_version", "this charge point has no local list: it told version -1 (GetLocalListVersion)"
+        )
     yield from _at_most("entries", len(command.entries), state, "SendLocalListMaxLength")
     if command.update_type is c.UpdateType.FULL:
         yield from _at_most("entries", len(command.entries), state, "LocalAuthListMaxLength")
@@ -367,9 +375,9 @@ def _set_charging_profile_of(command: c.SetChargingProfile, state: ChargePointSt
         return
     transaction = state.open_transactions.get(command.profile.transaction_id)
     if transaction is None:
-        yield Violation("charging_profile.transaction_id", "is not an open transaction of this charge point")
+        yield FieldViolation("charging_profile.transaction_id", "is not an open transaction of this charge point")
     elif transaction.connector != command.connector:
-        yield Violation("connector", f"the transaction runs on connector {transaction.connector.evse}")
+        yield FieldViolation("connector", f"the transaction runs on connector {transaction.connector.evse}")
 
 
 def _trigger_message_of(command: c.TriggerMessage, state: ChargePointState, _: datetime) -> Findings:
@@ -377,14 +385,16 @@ def _trigger_message_of(command: c.TriggerMessage, state: ChargePointState, _: d
     (SE 3.40, OCPP.md B1.7)."""
     booted = state.boot_answer is Registration.ACCEPTED
     if command.requested is c.TriggeredMessage.BOOT_NOTIFICATION and booted and not command.insist:
-        yield Violation(
+        yield FieldViolation(
             "requested_message",
             "the charge point has booted on this connection and is accepted: it is not to be asked for another "
             "BootNotification (OCPP 1.6 errata 3.40); insist sends it all the same",
         )
 
 
-_CHECKS_AGAINST: Final[Mapping[type[Command], Callable[[Any, ChargePointState, datetime], Iterable[Violation]]]] = {
+_CHECKS_AGAINST: Final[
+    Mapping[type[Command], Callable[[Any, ChargePointState, datetime], Iterable[FieldViolation]]]
+] = {
     c.ChangeConfiguration: _change_configuration_of,
     c.GetConfiguration: _get_configuration_of,
     c.RemoteStartTransaction: _remote_start_of,

@@ -366,7 +366,7 @@ class RefusalReason(StrEnum):
 
 
 @frozen
-class Violation:
+class FieldViolation:
     """One field of a command that can't be sent, e.g. ``charging_profile.schedule.periods[0].start_period``."""
 
     field: str
@@ -379,7 +379,7 @@ class Refused:
 
     reason: RefusalReason
     message: str
-    violations: tuple[Violation, ...] = ()
+    violations: tuple[FieldViolation, ...] = ()
     metadata: dict[str, str] = field(factory=dict)
 
 

@@ -13,7 +13,7 @@ MAX_CHARACTERS: Final = 48
 
 
 @frozen
-class Fault:
+class IdentityFault:
     """Why something is no identity: ``reason`` for logs and counters, ``description`` for people, in words that follow
     the field's name. Neither shows what was given."""
 
@@ -21,17 +21,17 @@ class Fault:
     description: str
 
 
-EMPTY: Final = Fault("identity_missing", "must be set")
-TOO_LONG: Final = Fault("identity_too_long", f"must have 1 to {MAX_CHARACTERS} characters")
-UNPRINTABLE: Final = Fault("identity_characters", "must have printable characters only, and not just spaces")
-DOTS: Final = Fault("identity_characters", "must not be one dot or two: they would be a path")
-SEPARATORS: Final = Fault(
+EMPTY: Final = IdentityFault("identity_missing", "must be set")
+TOO_LONG: Final = IdentityFault("identity_too_long", f"must have 1 to {MAX_CHARACTERS} characters")
+UNPRINTABLE: Final = IdentityFault("identity_characters", "must have printable characters only, and not just spaces")
+DOTS: Final = IdentityFault("identity_characters", "must not be one dot or two: they would be a path")
+SEPARATORS: Final = IdentityFault(
     "identity_characters",
     "must not contain a slash, which would end it in the URL, or a colon, which would end it as a user name",
 )
 
 
-def fault(identity: str) -> Fault | None:
+def fault(identity: str) -> IdentityFault | None:
     """What is wrong with ``identity``, decoded; None if it can be one."""
     if not identity:
         return EMPTY

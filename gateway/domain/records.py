@@ -33,7 +33,7 @@ class Credential:
 
 
 @frozen
-class Connection:
+class ConnectionRecord:
     """The session that owns a charge point now, or the last one that did."""
 
     connected: bool
@@ -111,7 +111,7 @@ class ChargePointRecord:
     """Whether it may present its key as hexadecimal text (OCPP.md X3)."""
     boot: BootInformation | None = None
     booted_at: datetime | None = None
-    connection: Connection = Connection(connected=False, epoch=0)
+    connection: ConnectionRecord = ConnectionRecord(connected=False, epoch=0)
     connectors: tuple[ConnectorRecord, ...] = ()
     boot_configuration: tuple[AppliedConfiguration, ...] = ()
     reservations: tuple[ReservationRecord, ...] = ()

@@ -209,7 +209,7 @@ Found = Callable[[str, str], None]
 """Called with the name and the value of each text that is hidden."""
 
 
-class Fields(list[tuple[str, Any]]):
+class JsonFields(list[tuple[str, Any]]):
     """A JSON object with all of its fields, those of the same name too."""
 
 
@@ -276,12 +276,12 @@ class Redaction:
         self._found = found
 
     def value(self, value: Any, nested: int = 0) -> Any:
-        """The value without secrets. Objects are dicts or ``Fields``; the result has dicts."""
+        """The value without secrets. Objects are dicts or ``JsonFields``; the result has dicts."""
         match value:
-            case Fields():
+            case JsonFields():
                 return self._object(value, nested)
             case dict():
-                return self._object(Fields(value.items()), nested)
+                return self._object(JsonFields(value.items()), nested)
             case list() | tuple():
                 return self._list(value, nested)
             case str():
@@ -304,7 +304,7 @@ class Redaction:
             made.append(self.value(value, nested))
         return made
 
-    def _object(self, pairs: Fields, nested: int) -> dict[str, Any]:
+    def _object(self, pairs: JsonFields, nested: int) -> dict[str, Any]:
         """Fields named like a secret go, and so do those beside a field whose text names one."""
         certain = [v for name, v in pairs if name.lower() in NAMING and isinstance(v, str) and names_secret(v)]
         named = certain or [v for name, v in pairs if name.lower() not in NOT_NAMING and _is_secrets_name(v)]
@@ -333,7 +333,7 @@ class Redaction:
         if nested < MAX_NESTED and len(text) <= MAX_READ and text.lstrip()[:1] in ("{", "["):
             inner = Redaction(self._found)
             try:
-                value = inner.value(json.loads(text, object_pairs_hook=Fields), nested + 1)
+                value = inner.value(json.loads(text, object_pairs_hook=JsonFields), nested + 1)
             except (ValueError, RecursionError):
                 pass
             else:

@@ -1,16 +1,15 @@
-"""``Numbers``: transaction numbers, allocated by the store in blocks so that a start rarely waits for one."""
+"""``NumberAllocator``: transaction numbers, allocated by the store in blocks so that a start rarely waits for one."""
 
 import trio
 
 from gateway.journal.journal import Journal
-from gateway.store.api import AllocateNumbers
-from gateway.store.api import Numbers as Block
+from gateway.store.api import AllocatedNumbers, AllocateNumbers
 
 BLOCK = 100
 """Numbers reserved at once. A restart loses what is left of a block: 2^31 numbers outlast 20 million restarts."""
 
 
-class Numbers:
+class NumberAllocator:
     """Gives out numbers for new transactions: positive, below 2^31, never twice (OCPP.md B4.4)."""
 
     def __init__(self, journal: Journal, block: int = BLOCK) -> None:
@@ -32,5 +31,5 @@ class Numbers:
 
     async def _reserve(self) -> None:
         block = await self._journal.commit(AllocateNumbers(self._block))
-        assert isinstance(block, Block)
+        assert isinstance(block, AllocatedNumbers)
         self._next, self._end = block.first, block.first + block.count

@@ -47,7 +47,7 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 @define(eq=False)
-class Ring:
+class FrameRing:
     """One charge point's. ``most``: frames in it."""
 
     most: int
@@ -95,7 +95,7 @@ class Ring:
 class RecordedTransport:
     """A transport whose messages are kept; otherwise as what it wraps (``gateway.transport.api.Transport``)."""
 
-    def __init__(self, transport: Transport, ring: Ring) -> None:
+    def __init__(self, transport: Transport, ring: FrameRing) -> None:
         self._transport = transport
         self._ring = ring
         self._closed = False
@@ -180,14 +180,14 @@ class RecordedTransport:
             self._ring.add(FrameKind.CLOSED, f"by {_ENDED_BY[initiator]}: {code} {reason}".rstrip().encode())
 
 
-class Frames:
+class FrameLog:
     """The rings of all charge points. ``length``: frames of each, 0 keeps none. Belongs to the Trio loop."""
 
     def __init__(self, clock: Clock, length: int) -> None:
         self._clock = clock
         self._length = length
-        self._live: dict[str, Ring] = {}
-        self._gone: OrderedDict[str, Ring] = OrderedDict()
+        self._live: dict[str, FrameRing] = {}
+        self._gone: OrderedDict[str, FrameRing] = OrderedDict()
 
     @property
     def kept(self) -> bool:
@@ -216,9 +216,9 @@ class Frames:
             if len(self._gone) > MAX_GONE:
                 self._gone.popitem(last=False)
 
-    def _gone_ring(self, identity: str) -> Ring:
+    def _gone_ring(self, identity: str) -> FrameRing:
         """Its last one, or a new one."""
-        return self._gone.pop(identity) if identity in self._gone else Ring(self._length)
+        return self._gone.pop(identity) if identity in self._gone else FrameRing(self._length)
 
     def of(self, identity: str) -> list[KeptFrame] | None:
         """A charge point's frames, the oldest first, without secrets; None: there are none.

@@ -36,7 +36,7 @@ _BACKLOG: Final = 64
 _END: Final = b"\r\n\r\n"
 
 
-class MetricsPort:
+class MetricsServer:
     """Serves one registry. Belongs to the Trio loop. ``answer_seconds``: for making an answer and sending it."""
 
     def __init__(self, registry: CollectorRegistry, answer_seconds: float = ANSWER_SECONDS) -> None:

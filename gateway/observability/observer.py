@@ -4,24 +4,24 @@ from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnect
 from gateway.domain.events import BootInformation
 from gateway.domain.values import Clock
 from gateway.observability.deviations import Deviations
-from gateway.observability.frame_log import Frames
+from gateway.observability.frame_log import FrameLog
 from gateway.observability.metrics import Metrics
-from gateway.observability.refused_connections import Refusals
-from gateway.transport.listener import Outcome
+from gateway.observability.refused_connections import RefusedConnections
+from gateway.transport.listener import ConnectionOutcome
 
 
-class Diagnostics:
+class GatewayObserver:
     """Told by listeners and sessions (their ``Observer``), asked by control. Counts for metrics, too."""
 
     def __init__(self, metrics: Metrics, clock: Clock, kept_frames: int) -> None:
         self._metrics = metrics
-        self._refusals = Refusals(clock)
+        self._refusals = RefusedConnections(clock)
         self._deviations = Deviations(clock)
-        self.recorder = Frames(clock, kept_frames)
+        self.recorder = FrameLog(clock, kept_frames)
 
     # --- told -------------------------------------------------------------------------------------------------
 
-    def connection_over(self, outcome: Outcome) -> None:
+    def connection_over(self, outcome: ConnectionOutcome) -> None:
         """A listener's ``observe``."""
         self._metrics.count(f"connections_{outcome.stage}", outcome.result)
         self._refusals.observe(outcome)

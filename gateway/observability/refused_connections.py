@@ -19,7 +19,7 @@ from attrs import define, field
 
 from gateway.domain.diagnostics import RefusedConnection
 from gateway.domain.values import Clock
-from gateway.transport.listener import Outcome
+from gateway.transport.listener import ConnectionOutcome
 
 NAMED, NAMELESS = 800, 200
 """Entries of the two shelves: together 0.8 MB, and what a person can still read."""
@@ -76,7 +76,7 @@ class _Shelf:
             del self.networks[network]
 
 
-class Refusals:
+class RefusedConnections:
     """Belongs to the Trio loop. ``observe`` is the listeners'; it takes 5 µs for what repeats, some 50 else,
     and never raises."""
 
@@ -85,7 +85,7 @@ class Refusals:
         self._number = 0
         self._named, self._nameless = _Shelf(NAMED), _Shelf(NAMELESS)
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: ConnectionOutcome) -> None:
         """A connection is over. Those that were served don't count."""
         if outcome.stage == "session":
             return

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from gateway.domain.secrets import REDACTED, Fields, Redaction, hides_names, searched, words, written
+from gateway.domain.secrets import REDACTED, JsonFields, Redaction, hides_names, searched, words, written
 
 MIN_ECHOED: Final = 8
 """Characters of a secret that is looked for in other messages too: a shorter one would be found everywhere. (An
@@ -50,7 +50,7 @@ def redact(data: bytes, *, cut: bool = False) -> Redacted:
 
     way = Redaction(found)
     try:
-        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=Fields)
+        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=JsonFields)
         redacted = way.value(value)
     except (ValueError, RecursionError):
         return Redacted(searched(text))

@@ -50,7 +50,7 @@ class Ending:
     message_bytes: int = 0
 
 
-class Core:
+class SessionContext:
     """One session's shared centre. Belongs to one Trio task tree."""
 
     def __init__(

@@ -23,7 +23,7 @@ class _Account:
     unwritten: int = 0
 
 
-class FaultLines:
+class FaultLog:
     """One for all sessions of a gateway. Belongs to the Trio loop."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ import structlog
 import trio
 from attrs import define
 
-from gateway.session.context import CLOSE_GOING_AWAY, Core
-from gateway.session.task_group import Parts
+from gateway.session.context import CLOSE_GOING_AWAY, SessionContext
+from gateway.session.task_group import TaskGroup
 
 Look: TypeAlias = Callable[[], float]
 """Looks after something; says when to look again, in Trio's time. One that raises is logged and asked again later."""
@@ -32,31 +32,31 @@ MAX_LEFT = 1_000
 
 
 @define(order=False, eq=False)
-class Watched:
+class Timer:
     """A place in the queue."""
 
     at: float
     look: Look | None
 
-    def __lt__(self, other: "Watched") -> bool:
+    def __lt__(self, other: "Timer") -> bool:
         return self.at < other.at
 
 
-class Watch:
+class TimerQueue:
     """Calls each ``look`` when it is time to, from the one task that is in ``run``."""
 
     def __init__(self) -> None:
-        self._queue: list[Watched] = []
+        self._queue: list[Timer] = []
         self._left = 0
         self._earlier = trio.lowlevel.ParkingLot()
 
-    def add(self, look: Look, at: float) -> Watched:
+    def add(self, look: Look, at: float) -> Timer:
         """Have ``look`` called at ``at``, and whenever it asks for after that, until it is removed."""
-        watched = Watched(at, look)
+        watched = Timer(at, look)
         self._push(watched)
         return watched
 
-    def remove(self, watched: Watched) -> None:
+    def remove(self, watched: Timer) -> None:
         """Call it no more, and let go of it."""
         watched.look = None
         self._left += 1
@@ -92,19 +92,19 @@ class Watch:
                 watched.at = trio.current_time() + AFTER_FAILURE
             self._push(watched)
 
-    def _push(self, watched: Watched) -> None:
+    def _push(self, watched: Timer) -> None:
         heappush(self._queue, watched)
         if self._queue[0] is watched:
             self._earlier.unpark()
 
 
-class Silence:
+class Keepalive:
     """One session's: what is heard of it, and what is done when that is nothing (OCPP.md A6.5); and what it hears of
     the gateway, for some chargers give up a connection on which nothing has come for two minutes."""
 
     __slots__ = ("_core", "_kept_alive_at", "_parts", "_pinged_at")
 
-    def __init__(self, core: Core, parts: Parts) -> None:
+    def __init__(self, core: SessionContext, parts: TaskGroup) -> None:
         self._core = core
         self._parts = parts
         self._pinged_at = -math.inf

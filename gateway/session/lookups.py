@@ -53,7 +53,7 @@ class TableAuthorizer:
         return Authorization(status, record.expiry_date, record.parent_id_tag, record.allow_concurrent)
 
 
-class FactSource:
+class Lookups:
     """Answers queries. Stateless, shared by all sessions; what it allocates it allocates through the store."""
 
     def __init__(

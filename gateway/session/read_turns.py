@@ -13,7 +13,7 @@ PAID_FAULTS = 8
 """The same for faults that the repair lane looks at, 20 to 30 µs each."""
 
 
-class Turns:
+class ReadTurns:
     """One for all sessions of a gateway. Belongs to the Trio loop.
 
     Whoever has read a large message goes on to hold the turn until it is recorded (``over``): a megabyte of small JSON

@@ -22,7 +22,7 @@ from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.session.commands.queue import reused
 from gateway.session.ports import Journal
-from gateway.session.session import Session, Unrecorded
+from gateway.session.session import Session, UnrecordedEnd
 from gateway.store.api import OpenSession, Store
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is
 
 
 @frozen
-class LiveConnection:
+class LiveSession:
     """What only the running process knows of a connected charge point."""
 
     epoch: int
@@ -82,7 +82,7 @@ class Router:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
-        self._unrecorded: dict[str, Unrecorded] = {}
+        self._unrecorded: dict[str, UnrecordedEnd] = {}
         """Of sessions that are over. At most as many as were connected when the store failed: while it fails, no
         charger is let in."""
         self._draining = False
@@ -157,10 +157,10 @@ class Router:
         if self._emptied is not None and not self._sessions and not self._arrivals:
             self._emptied.set()
 
-    def live(self, identity: str) -> LiveConnection | None:
+    def live(self, identity: str) -> LiveSession | None:
         """The live connection, or None."""
         session = self._sessions.get(identity)
-        return None if session is None else LiveConnection(session.epoch, self._wall(session.last_heard))
+        return None if session is None else LiveSession(session.epoch, self._wall(session.last_heard))
 
     def heard(self) -> Iterator[tuple[str, datetime]]:
         """When each live session was last heard, as of when it is asked for; whoever takes many may wait in between."""
@@ -276,11 +276,11 @@ class Router:
             return OpenSession(identity, connected, at)
         return OpenSession(identity, connected, at, left.reason, left.commands)
 
-    def unrecorded(self, identity: str) -> Unrecorded | None:
+    def unrecorded(self, identity: str) -> UnrecordedEnd | None:
         """How the charge point's last session here ended, where that is not on the books."""
         return self._unrecorded.get(identity)
 
-    def is_recorded(self, identity: str, unrecorded: Unrecorded | None) -> None:
+    def is_recorded(self, identity: str, unrecorded: UnrecordedEnd | None) -> None:
         """That end is on the books now."""
         if unrecorded is not None and self._unrecorded.get(identity) is unrecorded:
             del self._unrecorded[identity]
@@ -383,7 +383,7 @@ class _Wanted:
     answer_by: float
 
 
-def _abandoned(record: CommandRecord, left: Unrecorded) -> CommandRecord:
+def _abandoned(record: CommandRecord, left: UnrecordedEnd) -> CommandRecord:
     """The command of a session that is over and could not record its end: as the store will settle it."""
     never = record.state is CommandState.QUEUED and record.request_id not in left.doubtful
     state = CommandState.NOT_SENT if never else CommandState.OUTCOME_UNKNOWN

@@ -30,17 +30,17 @@ from gateway.ocpp.payload_bounds import SMALL_BYTES
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.calls import Calls
 from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
-from gateway.session.commands.queue import Commands, Unfinished
-from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Core, Ending, SessionOver
-from gateway.session.fault_log import FaultLines
-from gateway.session.keepalive import Silence, Watch
+from gateway.session.commands.queue import CommandQueue, Unfinished
+from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Ending, SessionContext, SessionOver
+from gateway.session.fault_log import FaultLog
+from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource
+from gateway.session.lookups import Lookups
 from gateway.session.ports import Journal, Observer
-from gateway.session.read_turns import Turns, cost_of_faults
+from gateway.session.read_turns import ReadTurns, cost_of_faults
 from gateway.session.readiness import Readiness
-from gateway.session.task_group import Parts
-from gateway.session.teardown import Endings
+from gateway.session.task_group import TaskGroup
+from gateway.session.teardown import TeardownTurns
 from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
 from gateway.transport.api import Concluded, ConnectionClosed, Transport
 
@@ -61,7 +61,7 @@ SETTLED_ALREADY = ("replaced", "deleted")
 
 
 @frozen
-class Unrecorded:
+class UnrecordedEnd:
     """The end of a session that is not on the books: of its connection, and of the commands that it left.
 
     ``doubtful``: request ids of commands of which the disk may come to hold more than is known.
@@ -87,19 +87,19 @@ class Session:
         protocol: ProtocolVersion,
         journal: Journal,
         store: Store,
-        facts: FactSource,
+        facts: Lookups,
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
-        watch: Watch,
-        endings: Endings,
-        turns: Turns | None = None,
-        lines: FaultLines | None = None,
+        watch: TimerQueue,
+        endings: TeardownTurns,
+        turns: ReadTurns | None = None,
+        lines: FaultLog | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),
         triggers: Triggers | None = None,
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
-        self._core = Core(
+        self._core = SessionContext(
             state=state,
             transport=transport,
             protocol=protocol,
@@ -115,19 +115,19 @@ class Session:
             settle_delay=limits.settle_delay,
             ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
         )
-        self._parts = Parts(self._core)
+        self._parts = TaskGroup(self._core)
         self._calls = Calls(self._core)
-        self._commands = Commands(self._core, self._calls, self._readiness, self._parts)
+        self._commands = CommandQueue(self._core, self._calls, self._readiness, self._parts)
         self._provisioning = Provisioning(
             self._core, self._commands, self._readiness, triggers or Triggers(), boot_configuration
         )
         self._own_requests = state.own_requests.resolve(limits.own_requests)
         self._watch = watch
         self._endings = endings
-        self._turns = Turns() if turns is None else turns
-        self._lines = FaultLines() if lines is None else lines
+        self._turns = ReadTurns() if turns is None else turns
+        self._lines = FaultLog() if lines is None else lines
         self._has_turn = False
-        self.unrecorded: Unrecorded | None = None
+        self.unrecorded: UnrecordedEnd | None = None
         """Once it is over: what of its end is not on the books."""
         self._reads_large = False
         self._bad_messages = 0
@@ -163,7 +163,7 @@ class Session:
         answer_by: float,
         refused: Refused | None = None,
     ) -> CallOutcome:
-        """As ``Commands.submit``."""
+        """As ``CommandQueue.submit``."""
         return await self._commands.submit(
             command,
             request_id=request_id,
@@ -193,13 +193,13 @@ class Session:
             await self._handed_over.wait()
 
     async def commands_told(self) -> None:
-        """As ``Commands.all_told``."""
+        """As ``CommandQueue.all_told``."""
         await self._commands.all_told()
 
     async def run(self) -> None:
         """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
         core = self._core
-        silence = Silence(core, self._parts)
+        silence = Keepalive(core, self._parts)
         watched = self._watch.add(silence.look, silence.due())
         try:
             with core.scope:
@@ -561,7 +561,9 @@ class Session:
                         recorded = await self._record_end(ending, unfinished.events)
                 finally:
                     if not recorded or unfinished.doubtful:
-                        self.unrecorded = Unrecorded(self.epoch, ending.reason, unfinished.reason, unfinished.doubtful)
+                        self.unrecorded = UnrecordedEnd(
+                            self.epoch, ending.reason, unfinished.reason, unfinished.doubtful
+                        )
                     unfinished.tell()
         except* Exception:
             log.exception("session ended badly", charge_point=core.identity, epoch=self.epoch)

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.session.context import Core, SessionOver
+from gateway.session.context import SessionContext, SessionOver
 from gateway.transport.api import ConnectionClosed
 
 
-class Parts:
+class TaskGroup:
     """Starts tasks that end with their session. Refers to no session, so that a session that is over is no cycle."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: SessionContext) -> None:
         self._core = core
         self._nursery: trio.Nursery | None = None
 

@@ -12,7 +12,7 @@ AT_ONCE: Final = 128
 """Sessions: a pass of the loop takes some 4 ms for so many, and one commit takes them all."""
 
 
-class Endings:
+class TeardownTurns:
     """The turns. Belongs to the Trio loop."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:

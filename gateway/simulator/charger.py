@@ -14,12 +14,12 @@ from gateway.simulator.authorizer import Authorizer
 from gateway.simulator.config import ChargerConfig, Clock, Observer, utc_now
 from gateway.simulator.connection import Connection
 from gateway.simulator.connector import NO_ERROR
-from gateway.simulator.event_log import Narrator
+from gateway.simulator.event_log import EventLog
 from gateway.simulator.idtags import TagInfo, parse_tag_info
 from gateway.simulator.link import Dial, tls_dial
 from gateway.simulator.maintenance import Maintenance
 from gateway.simulator.messages import Message
-from gateway.simulator.notifier import Bell
+from gateway.simulator.notifier import Notifier
 from gateway.simulator.operations import OperationFault, Operations
 from gateway.simulator.outbox import Outbox
 from gateway.simulator.power_switch import PowerSwitch
@@ -78,15 +78,15 @@ class SimulatedCharger:
             boot_payload=self._boot_payload,
         )
         self._authorizer = Authorizer(self._box.configuration, self._box.tags, self._connection, clock)
-        self._narrator = Narrator(self._box, self._emit)
+        self._narrator = EventLog(self._box, self._emit)
         self._power = PowerSwitch(
             config, clock, self._box, self._outbox, self._connection, self._settle, self._wait_until
         )
         self._maintenance = Maintenance(config, clock, self._box, self._say, self._power.restart, self._emit)
         self._nursery: trio.Nursery | None = None
         self._starting: set[int] = set()
-        self._world = Bell()
-        self._news = Bell()
+        self._world = Notifier()
+        self._news = Notifier()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled: connect, and connect again whatever happens to the link. Started at once, before

@@ -11,9 +11,9 @@ import trio
 from gateway.simulator import rpc
 from gateway.simulator.config import ChargerConfig
 from gateway.simulator.configuration import Configuration
-from gateway.simulator.link import Dial, Link, LinkClosed, LinkError, LinkRefused, Target, open_link
+from gateway.simulator.link import Dial, LinkClosed, LinkError, LinkRefused, Target, WebSocketLink, open_link
 from gateway.simulator.messages import Message
-from gateway.simulator.notifier import Bell
+from gateway.simulator.notifier import Notifier
 from gateway.simulator.outbox import Entry, Outbox
 from gateway.simulator.session import CallFailed, CallRefused, Reply, Session
 
@@ -59,7 +59,7 @@ class Connection:
         self._boot_payload = boot_payload
         # Jitter only, and repeatable: not a secret.
         self._random = random.Random(f"{config.seed}/{config.identity}")  # noqa: S311
-        self._link: Link | None = None
+        self._link: WebSocketLink | None = None
         self._session: Session | None = None
         self._over = trio.Event()
         self._graceful = False
@@ -67,9 +67,9 @@ class Connection:
         self._dark_until = -float("inf")
         self._boot_wanted = False
         self._boot_not_before = -float("inf")
-        self._delivery = Bell()
-        self._registering = Bell()
-        self._settings = Bell()
+        self._delivery = Notifier()
+        self._registering = Notifier()
+        self._settings = Notifier()
 
     # --- what others ask of it -------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Connection:
             nursery.cancel_scope.cancel()
         return ended
 
-    async def _use(self, link: Link) -> LinkError:
+    async def _use(self, link: WebSocketLink) -> LinkError:
         session = Session(link, self._reply)
         ended: LinkError = LinkClosed()
 
@@ -294,7 +294,7 @@ class Connection:
             except CallFailed:
                 pass  # a heartbeat is not worth a retry: the next one is near
 
-    async def _ping(self, link: Link) -> None:
+    async def _ping(self, link: WebSocketLink) -> None:
         """WebSocket pings (J §5.3); a pong that does not come in the time of one interval ends the link."""
         while True:
             interval = self._config.pace(self._configuration.whole("WebSocketPingInterval"))

@@ -9,7 +9,7 @@ from gateway.simulator.profiles import Limit
 from gateway.simulator.wallbox import Wallbox
 
 
-class Narrator:
+class EventLog:
     """Turns the box's messages and limits into events for `emit(name, **details)`."""
 
     def __init__(self, box: Wallbox, emit: Callable[..., None]) -> None:

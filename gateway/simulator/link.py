@@ -126,7 +126,7 @@ def tls_dial(ssl_context: ssl.SSLContext) -> Dial:
     return dial
 
 
-class Link:
+class WebSocketLink:
     """An open link. `receive` by one task, `send` by any."""
 
     def __init__(self, connection: WebSocketConnection, stream: trio.abc.Stream) -> None:
@@ -190,7 +190,7 @@ class Link:
 
 
 async def open_link(
-    target: Target, dial: Dial, *, task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED
+    target: Target, dial: Dial, *, task_status: trio.TaskStatus[WebSocketLink] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Connect and keep the link alive: `link = await nursery.start(open_link, target, dial)`.
 
@@ -207,7 +207,7 @@ async def open_link(
             if connection.subprotocol != SUBPROTOCOL:
                 raise LinkFailed("the central system did not agree to " + SUBPROTOCOL)
             started = True
-            task_status.started(Link(connection, stream))
+            task_status.started(WebSocketLink(connection, stream))
     except BaseExceptionGroup as group:
         expected, unexpected = group.split((*_LINK_TROUBLE, LinkError))
         if unexpected is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 
-class Bell:
+class Notifier:
     """To be used where nothing is awaited between looking at the state and waiting for its change."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field, frozen
 
 from gateway.simulator import rpc
-from gateway.simulator.link import Link, LinkClosed
+from gateway.simulator.link import LinkClosed, WebSocketLink
 
 #: How long the charger waits for an answer, in real seconds (J §4.1.1 leaves it to the implementation).
 CALL_TIMEOUT = 30.0
@@ -46,7 +46,7 @@ class _Pending:
 class Session:
     """The RPC layer over a link. `run` must run for `call` to be answered."""
 
-    def __init__(self, link: Link, answer: Callable[[rpc.Call], Reply]) -> None:
+    def __init__(self, link: WebSocketLink, answer: Callable[[rpc.Call], Reply]) -> None:
         self._link = link
         self._answer = answer
         self._one_at_a_time = trio.Lock()

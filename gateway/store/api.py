@@ -163,8 +163,8 @@ class DeleteIdTag:
 
 @frozen
 class AllocateNumbers:
-    """Reserve ``count`` transaction numbers for ever. Answers ``Numbers``. Starts at 1; never repeats, also not after
-    a crash; stays below 2^31."""
+    """Reserve ``count`` transaction numbers for ever. Answers ``AllocatedNumbers``. Starts at 1, never repeats, also
+    not after a crash; stays below 2^31."""
 
     count: int
 
@@ -267,7 +267,7 @@ class Opened:
 
 
 @frozen
-class Numbers:
+class AllocatedNumbers:
     first: int
     count: int
 
@@ -310,7 +310,7 @@ class Missing:
     pass
 
 
-WriteResult: TypeAlias = Appended | Opened | Numbers | Trimmed | Done | Fenced | GuardFailed | Exists | Missing
+WriteResult: TypeAlias = Appended | Opened | AllocatedNumbers | Trimmed | Done | Fenced | GuardFailed | Exists | Missing
 
 
 # --- reads ----------------------------------------------------------------------------------------------------

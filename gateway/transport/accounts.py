@@ -10,7 +10,7 @@ import trio
 from attrs import define
 
 from gateway.transport.limits import Limits
-from gateway.transport.token_bucket import Pace
+from gateway.transport.token_bucket import TokenBucket
 
 MAX_OWING: Final = 65_536
 """Accounts without a connection that are not full again, over a hundred bytes each: three times the chargers of one
@@ -24,8 +24,8 @@ SWEPT: Final = 4
 class Account:
     """One charger's: its messages, and all the frames and small reads that are none."""
 
-    messages: Pace
-    frames: Pace
+    messages: TokenBucket
+    frames: TokenBucket
     connections: int = 0
     next_message_at: float = 0.0
     """When the next message may be given out, on whichever of its connections; 0 for at once: nearly always, and cheap
@@ -85,5 +85,6 @@ class Accounts:
 def new_account(limits: Limits) -> Account:
     """A full one."""
     return Account(
-        Pace(limits.messages_per_second, limits.message_burst), Pace(limits.frames_per_second, limits.frame_burst)
+        TokenBucket(limits.messages_per_second, limits.message_burst),
+        TokenBucket(limits.frames_per_second, limits.frame_burst),
     )

@@ -88,7 +88,7 @@ class Accept:
 
 
 @frozen
-class Refusal:
+class Rejection:
     """Answer the upgrade with an HTTP error and close.
 
     ``reason`` is a short stable word for logs and metrics and never goes on the wire; ``identity`` is set once the
@@ -180,7 +180,7 @@ class Transport(Protocol):
         """
 
 
-Admit: TypeAlias = Callable[[UpgradeRequest], Awaitable[Accept | Refusal]]
+Admit: TypeAlias = Callable[[UpgradeRequest], Awaitable[Accept | Rejection]]
 """Decides about an upgrade request; runs under the listener's admission deadline."""
 
 Handle: TypeAlias = Callable[[Transport, object], Awaitable[None]]

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from attrs import field, frozen
 
 from gateway.domain.identity import fault
-from gateway.transport.api import Refusal, UpgradeRequest
+from gateway.transport.api import Rejection, UpgradeRequest
 
 REALM = "ocpp"
 
@@ -37,17 +37,17 @@ class Claim:
     password: bytes | None = field(repr=False)
 
 
-def claim(request: UpgradeRequest, prefix: str) -> Claim | Refusal:
+def claim(request: UpgradeRequest, prefix: str) -> Claim | Rejection:
     """Read the claim of ``request`` under the endpoint path ``prefix`` ("/ocpp"; "/" for the root).
 
     404 outside the prefix or without an identity; 400 for what is malformed; 401 for what lacks fitting credentials.
     """
     identity = _identity(request.target, prefix)
-    if isinstance(identity, Refusal):
+    if isinstance(identity, Rejection):
         return identity
     values = [value for name, value in request.headers if name.lower() == "authorization"]
     if len(values) > 1:
-        return Refusal(400, "several_authorization_headers", identity)
+        return Rejection(400, "several_authorization_headers", identity)
     if not values:
         if request.peer.certificate is not None:
             return Claim(identity, None, None)
@@ -55,12 +55,14 @@ def claim(request: UpgradeRequest, prefix: str) -> Claim | Refusal:
     return _basic(values[0], identity)
 
 
-def unauthorized(reason: str, identity: str | None = None) -> Refusal:
+def unauthorized(reason: str, identity: str | None = None) -> Rejection:
     """The 401 that asks for Basic authentication (OCPP.md A7.4, X4)."""
-    return Refusal(401, reason, identity, (("WWW-Authenticate", f'Basic realm="{REALM}"'),))
+    return Rejection(401, reason, identity, (("WWW-Authenticate", f'Basic realm="{REALM}"'),))
 
 
-def select_subprotocol(offered: Sequence[str], supported: Sequence[str], assume: bool = False) -> str | Refusal | None:
+def select_subprotocol(
+    offered: Sequence[str], supported: Sequence[str], assume: bool = False
+) -> str | Rejection | None:
     """Choose the first offered subprotocol that is supported: the order is the client's (J §3.1.2, OCPP.md A2.4).
 
     Without a common one the upgrade is refused with 400 (OCPP.md X1). ``assume`` is the operator's switch for
@@ -71,11 +73,11 @@ def select_subprotocol(offered: Sequence[str], supported: Sequence[str], assume:
         if name in supported:
             return name
     if offered:
-        return Refusal(400, "subprotocol_unsupported")
-    return None if assume else Refusal(400, "subprotocol_missing")
+        return Rejection(400, "subprotocol_unsupported")
+    return None if assume else Rejection(400, "subprotocol_missing")
 
 
-def _identity(target: str, prefix: str) -> str | Refusal:
+def _identity(target: str, prefix: str) -> str | Rejection:
     """The last path segment, percent-decoded once (OCPP.md A1.1-A1.4).
 
     An absolute-form target and a query string are tolerated, and so are doubled slashes before the identity
@@ -86,12 +88,12 @@ def _identity(target: str, prefix: str) -> str | Refusal:
     path = path.partition("?")[0]
     base = prefix.rstrip("/") + "/"
     if not path.startswith(base):
-        return Refusal(404, "outside_prefix")
+        return Rejection(404, "outside_prefix")
     raw = path[len(base) :].lstrip("/").removesuffix("/")
     if not raw:
-        return Refusal(404, "identity_missing")
+        return Rejection(404, "identity_missing")
     if "/" in raw:
-        return Refusal(404, "outside_prefix")
+        return Rejection(404, "outside_prefix")
     return _decoded(raw)
 
 
@@ -115,20 +117,20 @@ def shown_path(target: str) -> str:
     return shown if len(shown) <= MAX_SHOWN_PATH else shown[: MAX_SHOWN_PATH - 1] + "~"
 
 
-def _decoded(raw: str) -> str | Refusal:
+def _decoded(raw: str) -> str | Rejection:
     if _BAD_PERCENT.search(raw) or "#" in raw or not raw.isascii():
-        return Refusal(400, "identity_encoding")
+        return Rejection(400, "identity_encoding")
     try:
         identity = unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
-        return Refusal(400, "identity_encoding")
+        return Rejection(400, "identity_encoding")
     wrong = fault(identity)
     if wrong is not None:
-        return Refusal(400, wrong.reason)
+        return Rejection(400, wrong.reason)
     return identity
 
 
-def _basic(value: str, identity: str) -> Claim | Refusal:
+def _basic(value: str, identity: str) -> Claim | Rejection:
     """Basic authentication, RFC 7617, with a password of raw bytes (J §6.2.2, OCPP.md A7.1, A7.2, A7.5)."""
     scheme, _, token = value.strip(" \t").partition(" ")
     if scheme.lower() != "basic":
@@ -136,10 +138,10 @@ def _basic(value: str, identity: str) -> Claim | Refusal:
     try:
         decoded = base64.b64decode(token.strip(" \t").encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        return Refusal(400, "authorization_malformed", identity)
+        return Rejection(400, "authorization_malformed", identity)
     username, colon, password = decoded.partition(b":")  # the first colon: a password may hold more
     if not colon:
-        return Refusal(400, "authorization_malformed", identity)
+        return Rejection(400, "authorization_malformed", identity)
     if username != identity.encode("utf-8"):
         return unauthorized("username_is_not_identity", identity)
     return Claim(identity, username, password)

@@ -21,10 +21,10 @@ from gateway.framing.reassembly import POLICY_VIOLATION
 from gateway.framing.websocket import WebSocket
 from gateway.transport.accounts import Account
 from gateway.transport.api import ABNORMAL_CLOSURE, Concluded, ConnectionClosed, Initiator, Peer
-from gateway.transport.large_messages import LARGE_BYTES, LargePlace
+from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
 from gateway.transport.listening_socket import BUFFER_BYTES
-from gateway.transport.rate_limit import Intake, ignored
+from gateway.transport.rate_limit import RateLimit, ignored
 from gateway.transport.tls_records import READ_BYTES, TlsFailure, TlsRecords
 
 R = TypeVar("R")
@@ -105,7 +105,7 @@ class Connection:
         limits: Limits,
         slowed: Callable[[str], None] = ignored,
         turn: Callable[[], Awaitable[None]] = _at_once,
-        large: LargePlace | None = None,
+        large: LargeMessagePlace | None = None,
     ) -> None:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
@@ -127,8 +127,8 @@ class Connection:
         # deque: it is nearly always empty, and an empty deque takes 760 bytes.
         self._inbox: list[bytes] = []
         self._upgrade: UpgradeRequested | UpgradeRefused | None = None
-        self._intake = Intake(limits, slowed)
-        self._large = LargePlace(limits.message_seconds) if large is None else large
+        self._intake = RateLimit(limits, slowed)
+        self._large = LargeMessagePlace(limits.message_seconds) if large is None else large
         self._large_given_out = False
         self._waits_for_place = False
         self._taking_in: trio.CancelScope | None = None  # a read of a large message: who is too slow is cut short

@@ -34,7 +34,7 @@ class Reader(Protocol):
         not told again. Must not block or raise."""
 
 
-class Poller:
+class Epoll:
     """Tells sockets' readers when something has come. Belongs to one Trio loop."""
 
     def __init__(self) -> None:

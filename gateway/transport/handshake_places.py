@@ -46,7 +46,7 @@ come back at once; some 20 MB. Each holds a descriptor."""
 Stage = Literal["accept", "tls", "http", "admission", "session"]
 
 
-class Progress(Protocol):
+class HandshakeProgress(Protocol):
     """How a handshake goes on."""
 
     @property
@@ -67,7 +67,7 @@ class Visitor:
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     stage: Stage = "tls"
     crowded_out: bool = False
-    progress: Progress | None = None
+    progress: HandshakeProgress | None = None
     """Of its handshake, once that has begun."""
     placed: bool = False
     task: trio.lowlevel.Task | None = None
@@ -91,7 +91,7 @@ class Visitor:
         )
 
 
-class Places:
+class HandshakePlaces:
     """One listener's. ``may_wait``: how many may wait now, for their first bytes or for a place."""
 
     def __init__(self, limits: Limits, addresses: Addresses, may_wait: Callable[[], int]) -> None:

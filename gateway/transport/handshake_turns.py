@@ -17,7 +17,7 @@ STEPS_A_TURN: Final = 2
 storm of reconnects a look at the sockets for each step."""
 
 
-class Turns:
+class HandshakeTurns:
     """Belongs to one Trio loop. Nobody gets a turn unless ``run`` runs."""
 
     def __init__(self) -> None:

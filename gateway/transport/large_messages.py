@@ -25,7 +25,7 @@ class _Claim:
     decided: trio.Event = field(factory=trio.Event)
 
 
-class LargePlace:
+class LargeMessagePlace:
     """One for all listeners of a gateway. Belongs to the Trio loop; connections take turns in the order of asking.
 
     ``seconds``: how long a message may take to arrive while others wait; without others it has the time that any

@@ -16,15 +16,15 @@ from attrs import frozen
 
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
-from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Refusal, UpgradeRequest
+from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Rejection, UpgradeRequest
 from gateway.transport.authentication import shown_path
 from gateway.transport.connection import Connection, HandshakeFailed
-from gateway.transport.epoll import AVAILABLE, Poller
-from gateway.transport.handshake_places import MAX_WAITING, Places, Stage, Visitor
-from gateway.transport.handshake_turns import Turns
-from gateway.transport.large_messages import LargePlace
+from gateway.transport.epoll import AVAILABLE, Epoll
+from gateway.transport.handshake_places import MAX_WAITING, HandshakePlaces, Stage, Visitor
+from gateway.transport.handshake_turns import HandshakeTurns
+from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.limits import Limits
-from gateway.transport.listening_socket import Accepted, Port, open_ports
+from gateway.transport.listening_socket import Accepted, ListeningSocket, open_ports
 from gateway.transport.rate_limit import ignored
 from gateway.transport.tls import TlsProvider
 from gateway.transport.tls_records import TlsRecords
@@ -47,7 +47,7 @@ def nobody(_: object) -> str:
 
 
 @frozen
-class Outcome:
+class ConnectionOutcome:
     """What became of one connection, for metrics and security events.
 
     ``stage`` is where it ended; ``result`` a stable word: ``served``, ``deadline``, a refusal's reason, a TLS alert.
@@ -85,13 +85,13 @@ class Listener:
         admit: Admit,
         handle: Handle,
         limits: Limits | None = None,
-        observe: Callable[[Outcome], None] | None = None,
+        observe: Callable[[ConnectionOutcome], None] | None = None,
         slowed: Callable[[str], None] = ignored,
         addresses: Addresses | None = None,
         may_wait: Callable[[], int] = lambda: MAX_WAITING,
         identity_of: Callable[[object], str] = nobody,
         accounts: Accounts | None = None,
-        large: LargePlace | None = None,
+        large: LargeMessagePlace | None = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -105,14 +105,14 @@ class Listener:
         self._observe = observe
         self._slowed = slowed
         self._known = Addresses() if addresses is None else addresses
-        self._places = Places(self.limits, self._known, may_wait)
-        self._turns = Turns()
+        self._places = HandshakePlaces(self.limits, self._known, may_wait)
+        self._turns = HandshakeTurns()
         self._identity_of = identity_of
         self._accounts = Accounts(self.limits) if accounts is None else accounts
-        self._large = LargePlace(self.limits.message_seconds) if large is None else large
+        self._large = LargeMessagePlace(self.limits.message_seconds) if large is None else large
         self._accepting = trio.CancelScope()
         self._addresses: tuple[tuple[str, int], ...] = ()
-        self._poller: Poller | None = None
+        self._poller: Epoll | None = None
         self._shortage_logged = float("-inf")
 
     @property
@@ -156,7 +156,7 @@ class Listener:
         if not AVAILABLE:
             yield
             return
-        self._poller = poller = Poller()
+        self._poller = poller = Epoll()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(poller.run)
             try:
@@ -177,7 +177,7 @@ class Listener:
         """Close the port. Connections that were accepted go on to their own end."""
         self._accepting.cancel()
 
-    async def _accept(self, port: Port, handlers: trio.Nursery) -> None:
+    async def _accept(self, port: ListeningSocket, handlers: trio.Nursery) -> None:
         while True:
             try:
                 accepted = await port.accept(self._poller)
@@ -261,7 +261,7 @@ class Listener:
             visitor.begin("http", math.inf)  # what follows has deadlines of its own
             request = UpgradeRequest(asked.target, asked.headers, asked.offered, peer, self.name)
             answer = await self._ask(request)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, Rejection):
                 path = "" if answer.identity else shown_path(asked.target)
                 self._report("admission", answer.reason, address, answer.identity, answer.status, path)
                 await connection.reject(answer.status, _TEXTS.get(answer.status, "refused"), answer.headers)
@@ -276,10 +276,10 @@ class Listener:
             return None
         return answer
 
-    async def _ask(self, request: UpgradeRequest) -> Accept | Refusal:
+    async def _ask(self, request: UpgradeRequest) -> Accept | Rejection:
         with trio.move_on_after(self.limits.admission_seconds):
             return await self._admit(request)
-        return Refusal(503, "admission_deadline", headers=(("Retry-After", "30"),))
+        return Rejection(503, "admission_deadline", headers=(("Retry-After", "30"),))
 
     async def _hand_over(self, connection: Connection, accept: Accept) -> None:
         address = connection.peer.address
@@ -314,7 +314,7 @@ class Listener:
         _LOG.debug("connection ended", listener=self.name, stage=stage, result=result, address=address)
         self.outcomes[stage, result] += 1
         if self._observe is not None:
-            self._observe(Outcome(self.name, stage, result, address, identity, status, path))
+            self._observe(ConnectionOutcome(self.name, stage, result, address, identity, status, path))
 
 
 _TEXTS = {
@@ -328,6 +328,6 @@ _TEXTS = {
 """What a refused charger reads. The reason proper is for us: it would tell a stranger what to try next."""
 
 
-def _close(ports: list[Port]) -> None:
+def _close(ports: list[ListeningSocket]) -> None:
     for port in ports:
         port.close()

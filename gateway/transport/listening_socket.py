@@ -12,8 +12,8 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from gateway.transport.epoll import Poller
-from gateway.transport.socket_stream import SocketLink
+from gateway.transport.epoll import Epoll
+from gateway.transport.socket_stream import SocketStream
 
 BUFFER_BYTES: Final = 64 * 1024
 """Of the kernel's memory for each direction of a connection. Left to itself it grows to megabytes for a peer that sends
@@ -54,12 +54,12 @@ _GONE_AGAIN: Final = frozenset(
 class Accepted:
     """A connection, and where it comes from."""
 
-    link: SocketLink
+    link: SocketStream
     address: str
     port: int
 
 
-class Port:
+class ListeningSocket:
     """Owns ``listening``, which is bound and listens."""
 
     def __init__(self, listening: socket.socket) -> None:
@@ -76,7 +76,7 @@ class Port:
         host, port = self._sock.getsockname()[:2]
         return host, port
 
-    async def accept(self, poller: Poller | None = None) -> Accepted:
+    async def accept(self, poller: Epoll | None = None) -> Accepted:
         """Wait for the next connection, whose reads ``poller`` will tell of. Cancelling loses none.
 
         Raises OSError for want of descriptors or memory, ClosedResourceError once the port is closed.
@@ -99,9 +99,9 @@ class Port:
                 sock.close()
                 continue
             try:
-                link = SocketLink(sock, poller)
+                link = SocketStream(sock, poller)
             except OSError:  # the system's limit of watched sockets: then as Trio waits
-                link = SocketLink(sock)
+                link = SocketStream(sock)
             return Accepted(link, name[0], name[1])
 
     def close(self) -> None:
@@ -111,11 +111,11 @@ class Port:
             self._sock.close()
 
 
-async def open_ports(host: str, port: int, backlog: int) -> list[Port]:
+async def open_ports(host: str, port: int, backlog: int) -> list[ListeningSocket]:
     """Bind and listen at all addresses of ``host``. Raises OSError."""
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     return [
-        Port(socket.socket(each.socket.family, each.socket.type, each.socket.proto, each.socket.detach()))
+        ListeningSocket(socket.socket(each.socket.family, each.socket.type, each.socket.proto, each.socket.detach()))
         for each in listeners
     ]
 

@@ -25,7 +25,7 @@ def ignored(_: str) -> None:
     """What is told to nobody."""
 
 
-class Intake:
+class RateLimit:
     """One connection's. For the one task that receives, but for ``cut_short``.
 
     ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``.

@@ -14,7 +14,7 @@ from typing import Final
 import outcome
 import trio
 
-from gateway.transport.epoll import Poller
+from gateway.transport.epoll import Epoll
 
 READ_BYTES: Final = 64 * 1024
 """The most that ``receive_some`` asks for if it isn't told."""
@@ -22,7 +22,7 @@ READ_BYTES: Final = 64 * 1024
 _CLOSED: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
 
 
-class SocketLink(trio.abc.Stream):
+class SocketStream(trio.abc.Stream):
     """Owns ``sock``, connected and not blocking. One task reads at a time and one writes; any may close it.
 
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
@@ -30,7 +30,7 @@ class SocketLink(trio.abc.Stream):
 
     __slots__ = ("_fd", "_interrupted", "_over", "_poller", "_reader", "_sending", "_sock", "_told")
 
-    def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
+    def __init__(self, sock: socket.socket, poller: Epoll | None = None) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._sending = False

@@ -61,7 +61,7 @@ _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIG
 
 
 @frozen
-class Fault:
+class TlsFault:
     """Why a file can't be used. ``place`` is the path of its setting within the listener's, like
     ``certificates[1].key``; ``reason`` names the file."""
 
@@ -72,7 +72,7 @@ class Fault:
 class TlsConfigurationError(GatewayError):
     """The certificate, key or authority files cannot be used. The message names the files and the reasons."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[TlsFault]) -> None:
         super().__init__("; ".join(fault.reason for fault in faults))
         self.faults = tuple(faults)
 
@@ -105,12 +105,12 @@ def build_context(certificates: Sequence[CertificateFiles], *, client_authority:
         try:
             _load(context, files)
         except _Unusable as exc:  # the files were replaced since they were looked at
-            raise TlsConfigurationError([Fault(f"certificates[{index}]", str(exc))]) from exc
+            raise TlsConfigurationError([TlsFault(f"certificates[{index}]", str(exc))]) from exc
     if client_authority is not None:
         try:
             context.load_verify_locations(cafile=client_authority)
         except (OSError, ssl.SSLError) as exc:
-            raise TlsConfigurationError([Fault("client_authority", f"{client_authority}: {_why(exc)}")]) from exc
+            raise TlsConfigurationError([TlsFault("client_authority", f"{client_authority}: {_why(exc)}")]) from exc
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -142,14 +142,14 @@ class TlsProvider:
             raise TlsConfigurationError(faults)
         self._context = context
 
-    def validity(self, now: datetime) -> Iterator[Fault]:
+    def validity(self, now: datetime) -> Iterator[TlsFault]:
         """Why a client that checks them would refuse the certificates in the files, as ``validity_faults``."""
         for index, files in enumerate(self._certificates):
             for fault in validity_faults(files.certificate, now):
-                yield Fault(f"certificates[{index}].{fault.place}", fault.reason)
+                yield TlsFault(f"certificates[{index}].{fault.place}", fault.reason)
 
 
-def validity_faults(certificate: Path, now: datetime) -> Iterator[Fault]:
+def validity_faults(certificate: Path, now: datetime) -> Iterator[TlsFault]:
     """Why a client that checks it would refuse the certificate: out of its time, or a chain that does not lead on from
     it. The place is ``certificate``. Nothing is said of a file that ``pair_faults`` finds fault with."""
     try:
@@ -157,18 +157,18 @@ def validity_faults(certificate: Path, now: datetime) -> Iterator[Fault]:
     except (_Unusable, ValueError):
         return
     if leaf.not_valid_after_utc <= now:
-        yield Fault("certificate", f"{certificate}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
+        yield TlsFault("certificate", f"{certificate}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
     elif leaf.not_valid_before_utc > now:
-        yield Fault("certificate", f"{certificate}: not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
+        yield TlsFault("certificate", f"{certificate}: not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
     issued = leaf
     for number, issuer in enumerate(chain, 2):
         if not _issued(issued, issuer):
             reason = f"the chain is broken: its certificate {number} did not issue the one before it"
-            yield Fault("certificate", f"{certificate}: {reason}")
+            yield TlsFault("certificate", f"{certificate}: {reason}")
             return
         # A later one may be expired on purpose, for old clients that look no further than their own root.
         if number == FIRST_ISSUER and not issuer.not_valid_before_utc <= now < issuer.not_valid_after_utc:
-            yield Fault(
+            yield TlsFault(
                 "certificate", f"{certificate}: the issuer's certificate in its chain is expired or not valid yet"
             )
         issued = issuer
@@ -182,7 +182,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def pair_faults(files: CertificateFiles) -> Iterator[Fault]:
+def pair_faults(files: CertificateFiles) -> Iterator[TlsFault]:
     """What keeps a certificate and its key from being served, all of it. The places are ``certificate`` and ``key``.
 
     Reads the files; never raises for what is in them.
@@ -193,7 +193,7 @@ def pair_faults(files: CertificateFiles) -> Iterator[Fault]:
             look(path)
         except _Unusable as exc:
             sound = False
-            yield Fault(place, str(exc))
+            yield TlsFault(place, str(exc))
     if not sound:
         return
     try:
@@ -201,30 +201,30 @@ def pair_faults(files: CertificateFiles) -> Iterator[Fault]:
         # takes what fits there, and serves this certificate to nobody without a word.
         _load(_bare_context(), files)
     except _Unusable as exc:
-        yield Fault("key", str(exc))
+        yield TlsFault("key", str(exc))
 
 
-def _faults(certificates: Sequence[CertificateFiles]) -> Iterator[Fault]:
+def _faults(certificates: Sequence[CertificateFiles]) -> Iterator[TlsFault]:
     if not certificates:
-        yield Fault("certificates", "no certificate is configured")
+        yield TlsFault("certificates", "no certificate is configured")
     kinds: dict[str, Path] = {}
     for index, files in enumerate(certificates):
         found = list(pair_faults(files))
         if not found:
             found = list(_kind_faults(files.certificate, kinds))
         for fault in found:
-            yield Fault(f"certificates[{index}].{fault.place}", fault.reason)
+            yield TlsFault(f"certificates[{index}].{fault.place}", fault.reason)
 
 
-def _kind_faults(certificate: Path, kinds: dict[str, Path]) -> Iterator[Fault]:
+def _kind_faults(certificate: Path, kinds: dict[str, Path]) -> Iterator[TlsFault]:
     """Notes the certificate among the ``kinds`` of key there are."""
     try:
         kind = _key_type(certificate)
     except _Unusable as exc:
-        yield Fault("certificate", str(exc))
+        yield TlsFault("certificate", str(exc))
         return
     if kind in kinds:  # OpenSSL keeps one certificate per key type and would drop the first without a word
-        yield Fault("certificate", f"{certificate}: {kinds[kind]} already is the {kind} certificate")
+        yield TlsFault("certificate", f"{certificate}: {kinds[kind]} already is the {kind} certificate")
     else:
         kinds[kind] = certificate
 

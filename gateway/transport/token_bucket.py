@@ -5,7 +5,7 @@ nothing more is read from it: TCP carries that to the peer.
 """
 
 
-class Pace:
+class TokenBucket:
     """``rate`` tokens come back each second, up to ``burst`` of them. Times are Trio's.
 
     One subtraction and one comparison where there are tokens left.

@@ -7,7 +7,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from gateway.app.divergence import NUMBERS_AHEAD, OtherLives
+from gateway.app.divergence import NUMBERS_AHEAD, Divergence
 from gateway.app.housekeeping import MARK_SECONDS, mark_store
 from gateway.observability.metrics import Metrics
 from gateway.store.api import AllocateNumbers
@@ -42,7 +42,7 @@ async def test_a_number_that_was_not_given_out_yet_is_a_sign_of_another_life(sto
     """One that is far ahead is another system's."""
     metrics = Metrics()
     with capture_logs() as logs:
-        await OtherLives(Direct(), store, metrics, lambda: T0).number("CP1", number)
+        await Divergence(Direct(), store, metrics, lambda: T0).number("CP1", number)
     labels = {"what": "from_another_life", "label": "transaction_number"}
     assert (metrics.registry.get_sample_value("gateway_happenings_total", labels) or 0) == counted
     assert [(line["log_level"], line["which"]) for line in logs] == [("error", f"{number} of CP1")] * counted
@@ -53,14 +53,14 @@ async def test_a_charger_that_moves_here_with_a_transaction_under_way_is_no_sign
     metrics = Metrics()
     with capture_logs() as logs:
         for number in (101, 40_000):
-            await OtherLives(Direct(), store, metrics, lambda: T0).number("MOVED", number)
+            await Divergence(Direct(), store, metrics, lambda: T0).number("MOVED", number)
     assert logs == []
 
 
 def test_all_are_counted_and_one_line_an_hour_is_logged(store):
     """Also where the clock goes back."""
     metrics, now = Metrics(), T0
-    lives = OtherLives(Direct(), store, metrics, lambda: now)
+    lives = Divergence(Direct(), store, metrics, lambda: now)
     with capture_logs() as logs:
         for minutes in (0, 1, 59, 61, 30, 89):
             now = T0 + timedelta(minutes=minutes)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 import gateway
 from gateway.app.gc_policy import LEFT_ALONE as LEFT_ALONE_SECONDS
 from gateway.app.gc_policy import MOST as MOST_SECONDS
-from gateway.app.gc_policy import ROUND_SECONDS, WORTH_A_LOOK, YOUNG, YOUNG_PER_STEP, Collector
+from gateway.app.gc_policy import ROUND_SECONDS, WORTH_A_LOOK, YOUNG, YOUNG_PER_STEP, GcPolicy
 
 PER_SECOND = 3_000_000
 """Objects that a collection looks at in a second, here: ``Looked`` tells the policy so."""
@@ -79,7 +79,7 @@ def as_it_was() -> Iterator[None]:
 
 async def test_garbage_that_has_grown_old_is_found_within_a_round(autojump_clock: trio.testing.MockClock) -> None:
     """A cycle that survived into the old generation before it fell apart waits for one round, not for ever."""
-    collector = Collector()
+    collector = GcPolicy()
     with collector.policy():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collector.run)
@@ -95,7 +95,7 @@ async def test_garbage_that_has_grown_old_is_found_within_a_round(autojump_clock
 
 async def test_what_comes_to_stay_is_frozen_and_freed_when_nobody_refers_to_it(looked: Looked) -> None:
     """Objects beyond the mark are looked at no longer; without a cycle they go as any others do."""
-    collector = Collector(work=looked.work)
+    collector = GcPolicy(work=looked.work)
     with collector.policy():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collector.run)
@@ -114,7 +114,7 @@ async def test_what_comes_to_stay_is_frozen_and_freed_when_nobody_refers_to_it(l
 
 async def test_a_few_objects_more_are_not_frozen(autojump_clock: trio.testing.MockClock, looked: Looked) -> None:
     """Below the mark everything stays with the collector: a small gateway is collected wholly."""
-    collector = Collector(work=looked.work)
+    collector = GcPolicy(work=looked.work)
     with collector.policy():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collector.run)
@@ -127,7 +127,7 @@ async def test_a_few_objects_more_are_not_frozen(autojump_clock: trio.testing.Mo
 
 async def test_no_collection_of_the_old_generation_comes_by_itself() -> None:
     """However many objects are made: what CPython would do in between is what took seconds."""
-    collector = Collector()
+    collector = GcPolicy()
     with collector.policy():
         kept: list[list[int]] = [[] for _ in range(30 * YOUNG)]
         metrics = _metrics(collector)
@@ -138,7 +138,7 @@ async def test_no_collection_of_the_old_generation_comes_by_itself() -> None:
 
 async def test_without_the_policy_nothing_is_done_to_the_process() -> None:
     """Who runs a gateway inside of a process of his own keeps his collector."""
-    collector = Collector()
+    collector = GcPolicy()
     with trio.fail_after(1):
         await collector.run()
     assert not gc.get_freeze_count()
@@ -146,7 +146,7 @@ async def test_without_the_policy_nothing_is_done_to_the_process() -> None:
 
 async def test_pauses_and_what_was_found_are_told() -> None:
     """Every collection counts, whoever asked for it, by its generation."""
-    collector = Collector()
+    collector = GcPolicy()
     with collector.policy():
         Knot()
         gc.collect(1)
@@ -161,7 +161,7 @@ async def test_pauses_and_what_was_found_are_told() -> None:
     )
 
 
-def _metrics(collector: Collector) -> dict[tuple[str, str], float]:
+def _metrics(collector: GcPolicy) -> dict[tuple[str, str], float]:
     registry = CollectorRegistry()
     registry.register(collector.pauses)
     return {
@@ -174,7 +174,7 @@ def _metrics(collector: Collector) -> dict[tuple[str, str], float]:
 
 async def test_what_messages_replace_does_not_pile_up_unseen(autojump_clock: trio.testing.MockClock) -> None:
     """As many objects come as go, so that no collection comes by itself: one is made in time."""
-    collector = Collector()
+    collector = GcPolicy()
     with collector.policy():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collector.run)
@@ -192,7 +192,7 @@ async def test_freezing_waits_for_a_quiet_moment_but_not_for_ever(
 ) -> None:
     """What a call has under way may become a cycle when it ends, and would never be found."""
     calls = 1
-    collector = Collector(lambda: not calls, looked.work)
+    collector = GcPolicy(lambda: not calls, looked.work)
     pauses = collector.pauses
     with collector.policy():
         async with trio.open_nursery() as nursery:
@@ -217,7 +217,7 @@ async def test_no_collection_looks_at_more_than_the_bound(
     autojump_clock: trio.testing.MockClock, looked: Looked, going: float
 ) -> None:
     """However many come to stay, and however many go meanwhile: what is looked at in one go is counted."""
-    collector = Collector(work=looked.work)
+    collector = GcPolicy(work=looked.work)
     with collector.policy():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collector.run)

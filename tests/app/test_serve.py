@@ -11,7 +11,7 @@ from attrs import evolve
 
 from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
 from gateway.app import serve
-from gateway.app.gc_policy import Collector
+from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import ControlSettings
@@ -21,7 +21,7 @@ from gateway.domain.values import Registration
 from gateway.errors import GatewayError, SettingsError, leaves
 from gateway.feed import Feed
 from gateway.journal import Retention
-from gateway.session.keepalive import Watch
+from gateway.session.keepalive import TimerQueue
 from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
 from gateway.transport.tls import TlsProvider
 from tests.app.running import Disk, Running, running, settings, until
@@ -257,8 +257,8 @@ async def fails(*_: object, **__: object) -> None:
     [
         (Feed, "run", "feed"),
         (Retention, "run", "retention"),
-        (Watch, "run", "silence"),
-        (Collector, "run", "collector"),
+        (TimerQueue, "run", "silence"),
+        (GcPolicy, "run", "collector"),
         (LostEnds, "run", "lost-ends"),
         (serve, "record_last_heard", "last-heard"),
         (serve, "end_overdue_reservations", "reservations"),

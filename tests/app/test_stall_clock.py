@@ -11,8 +11,8 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app.stall_clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, PatientClock
-from gateway.session.keepalive import Silence, Watch
+from gateway.app.stall_clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, StallClock
+from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.stalls import stalled
 
@@ -27,9 +27,9 @@ class Real:
         return self.time
 
 
-def started() -> tuple[Real, PatientClock]:
+def started() -> tuple[Real, StallClock]:
     real = Real()
-    clock = PatientClock(real)
+    clock = StallClock(real)
     clock.start_clock()
     return real, clock
 
@@ -126,7 +126,7 @@ def test_in_trio_what_came_in_time_is_read_though_the_loop_was_late() -> None:
         near.close()
         far.close()
 
-    trio.run(main, clock=PatientClock(stall=0.2, grace=0.2))
+    trio.run(main, clock=StallClock(stall=0.2, grace=0.2))
 
 
 async def test_with_other_clocks_nothing_is_left_out(autojump_clock: trio.testing.MockClock) -> None:
@@ -159,8 +159,8 @@ def test_a_charger_whose_frames_lie_unread_after_a_stall_is_not_silent() -> None
 
     async def main() -> None:
         heard = Heard()
-        silence = Silence(heard, heard)  # type: ignore[arg-type]
-        watch = Watch()
+        silence = Keepalive(heard, heard)  # type: ignore[arg-type]
+        watch = TimerQueue()
         near, far = (trio.socket.from_stdlib_socket(each) for each in socket.socketpair())
 
         async def read() -> None:
@@ -182,4 +182,4 @@ def test_a_charger_whose_frames_lie_unread_after_a_stall_is_not_silent() -> None
         near.close()
         far.close()
 
-    trio.run(main, clock=PatientClock(stall=0.15, grace=0.3))
+    trio.run(main, clock=StallClock(stall=0.15, grace=0.3))

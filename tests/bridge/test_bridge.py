@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
-from gateway.bridge.call import Call
+from gateway.bridge.call import BridgeCall
 
 
 async def cross(main, **options):
@@ -316,7 +316,7 @@ async def test_what_fails_leaves_nothing_to_the_collector():
                 await once(bridge)
             await eventually(lambda: bridge.calls == bridge.streams == 0)
             gc.collect()
-            return [each for each in gc.garbage if isinstance(each, BaseException | Call | Stream)]
+            return [each for each in gc.garbage if isinstance(each, BaseException | BridgeCall | Stream)]
         finally:
             gc.set_debug(0)
             gc.garbage.clear()

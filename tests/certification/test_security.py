@@ -18,7 +18,7 @@ from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.session.ports import NoObserver
 from gateway.store.api import AddCredential
-from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
+from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import Harness, virtual_clock
 from tests.support.station import ACCEPTED, Station, booted, time
 
@@ -50,7 +50,7 @@ class Door:
 
     async def knock(
         self, key: bytes | None, offered: tuple[str, ...] = ("ocpp1.6",), peer: Peer = PEER
-    ) -> Accept | Refusal:
+    ) -> Accept | Rejection:
         headers: tuple[tuple[str, str], ...] = ()
         if key is not None:
             headers = (("Authorization", "Basic " + base64.b64encode(b"CP1:" + key).decode()),)
@@ -82,7 +82,7 @@ async def test_tc_073_new_basic_auth_password(harness: Harness, door: Door, key_
         await station.disconnects(cleanly=True)
     assert await door.knock(new) == LET_IN
     refused = await door.knock(old)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert refused.status == 401
 
 
@@ -162,7 +162,7 @@ async def test_tc_085_basic_authentication(harness: Harness, door: Door) -> None
     harness.add_charge_point()
     key = door.give_key()
     refused = await door.knock(None)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert (refused.status, refused.headers) == (401, (("WWW-Authenticate", 'Basic realm="ocpp"'),))
     assert await door.knock(key) == LET_IN
 
@@ -172,7 +172,7 @@ async def test_tc_088_subprotocol(harness: Harness, door: Door) -> None:
     harness.add_charge_point()
     key = door.give_key()
     refused = await door.knock(key, ("ocpp0.1",))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert refused.status == 400
     assert await door.knock(key, ("ocpp0.1", "ocpp1.6")) == LET_IN
 
@@ -183,6 +183,6 @@ async def test_a_client_certificate_alone_admits_nobody(harness: Harness, door: 
     key = door.give_key()
     peer = evolve(PEER, certificate=b"der")
     refused = await door.knock(None, peer=peer)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert refused.status == 401
     assert await door.knock(key, peer=peer) == LET_IN

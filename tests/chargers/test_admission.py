@@ -17,7 +17,7 @@ from gateway.domain.records import CredentialKind
 from gateway.domain.values import Switch
 from gateway.session.ports import NoObserver
 from gateway.store.api import AddCredential, UpdateChargePoint
-from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
+from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import Harness, virtual_clock
 
 KEY = generate_key()
@@ -87,7 +87,7 @@ async def test_anybody_else_is_refused_and_nothing_is_written(
     """A1.5, A1.6, A7.1, A7.4, X1."""
     add(harness, KEY)
     answer = await admission(harness)(asked)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.status == status
     assert harness.journal.commits == []
 
@@ -96,7 +96,7 @@ async def test_a_wrong_password_is_told_before_a_wrong_subprotocol(harness: Harn
     """What the gateway supports is for chargers that proved who they are."""
     add(harness, KEY)
     answer = await admission(harness)(request(key=generate_key(), offered=("ocpp2.0.1",)))
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.status == 401
 
 
@@ -115,7 +115,7 @@ async def test_an_imported_key_is_checked_slowly_once_and_recognised_after(harne
     assert isinstance(await admit(request(key=b"a password of old")), Accept)
     assert isinstance(await admit(request(key=b"a password of old")), Accept)
     refused = await admit(request(key=b"another password"))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert refused.status == 401
 
 
@@ -123,7 +123,7 @@ async def test_where_too_many_guess_at_one_key_the_newest_is_to_come_again(harne
     """503 with Retry-After and not 401, for it may be the right key; the right key before it is not touched."""
     add(harness, b"a password of old", kind=CredentialKind.IMPORTED)
     admit = admission(harness, slow_checks=SlowChecks(most_waiting=1))
-    answers: dict[bytes, Accept | Refusal] = {}
+    answers: dict[bytes, Accept | Rejection] = {}
 
     async def ask(key: bytes) -> None:
         answers[key] = await admit(request(key=key))
@@ -133,7 +133,7 @@ async def test_where_too_many_guess_at_one_key_the_newest_is_to_come_again(harne
             nursery.start_soon(ask, key)
             await trio.testing.wait_all_tasks_blocked()
     crowded = answers[b"a second guess"]
-    assert isinstance(crowded, Refusal)
+    assert isinstance(crowded, Rejection)
     assert (crowded.status, crowded.reason) == (503, "checks_crowded")
     assert 5 <= int(dict(crowded.headers)["Retry-After"]) <= 15
     assert isinstance(answers[b"a password of old"], Accept)
@@ -144,7 +144,7 @@ async def test_nobody_is_admitted_who_could_not_be_served(harness: Harness, why:
     """503 with Retry-After: chargers keep their messages and come back."""
     add(harness, KEY)
     answer = await admission(harness, refusing=why)(request())
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert (answer.status, answer.reason) == (503, why)
     assert "Retry-After" in dict(answer.headers)
 
@@ -154,7 +154,7 @@ async def test_a_store_that_cannot_be_read_admits_nobody(harness: Harness) -> No
     add(harness, KEY)
     harness.journal.failing = True
     answer = await admission(harness)(request())
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.status == 503
 
 
@@ -178,13 +178,13 @@ async def test_above_the_mark_a_stranger_costs_nothing_and_is_told_when_to_come_
     harness.journal.failing = True
     full = admission(harness, has_place=lambda identity: identity == "CP2")
     answer = await full(request())
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert (answer.status, answer.reason, answer.identity) == (503, "at_capacity", "CP1")
     [(name, seconds)] = answer.headers
     assert name == "Retry-After"
     assert 60 <= int(seconds) <= 180
     malformed = await full(request("CP%00"))
-    assert isinstance(malformed, Refusal)
+    assert isinstance(malformed, Rejection)
     assert malformed.status == 400
 
 
@@ -194,7 +194,7 @@ async def test_above_the_mark_a_charger_that_has_a_place_still_has_to_prove_who_
     full = admission(harness, has_place=lambda identity: identity == "CP1")
     assert isinstance(await full(request()), Accept)
     refused = await full(request(key=generate_key()))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert refused.status == 401
 
 
@@ -240,7 +240,7 @@ async def test_a_refusal_names_its_reason_and_the_identity_as_far_as_it_is_known
     """`gateway refused` shows them, and operators search by them."""
     add(harness, KEY)
     answer = await admission(harness)(asked)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert (answer.status, answer.reason, answer.identity) == refusal
     assert dict(answer.headers) == ({"WWW-Authenticate": 'Basic realm="ocpp"'} if answer.status == 401 else {})
 
@@ -272,7 +272,7 @@ async def test_a_keys_hexadecimal_form_opens_where_it_is_tolerated(
     admit = admission(harness)
     admit._verifier = Verifier(accept_hex=accepts)
     answer = await admit(request(key=key.hex().encode()))
-    assert isinstance(answer, Accept if accepts else Refusal)
+    assert isinstance(answer, Accept if accepts else Rejection)
     assert isinstance(await admit(request(key=key)), Accept)
 
 
@@ -300,4 +300,4 @@ async def test_hexadecimal_text_is_a_password_where_the_operator_says_so(
         answer = await door(request(key=digits))
         assert isinstance(answer, Accept) == admitted
     assert isinstance(await door(request(key=HEX_KEY)), Accept)
-    assert isinstance(await door(request(key=b"0" * 40)), Refusal)
+    assert isinstance(await door(request(key=b"0" * 40)), Rejection)

@@ -12,7 +12,7 @@ from gateway.chargers.capacity import (
     RESERVE,
     Bounded,
     Capacity,
-    Room,
+    Descriptors,
     file_limit,
     raise_file_limit,
     room_for,
@@ -69,9 +69,9 @@ def test_a_common_limit_holds_eighteen_thousand_chargers():
 
 def test_the_operator_may_set_less_but_not_more():
     """A promise that the system can't keep is refused at the start, by name and with the way out."""
-    assert room_for(20_000, 200, 1000) == Room(20_000, 1000, 50, 200)
-    assert room_for(20_000, 200, 3) == Room(20_000, 3, 16, 200)
-    assert room_for(720, 200, 3) == Room(720, 3, 5, 200)
+    assert room_for(20_000, 200, 1000) == Descriptors(20_000, 1000, 50, 200)
+    assert room_for(20_000, 200, 3) == Descriptors(20_000, 3, 16, 200)
+    assert room_for(720, 200, 3) == Descriptors(720, 3, 5, 200)
     with pytest.raises(SettingsError, match=r"sessions\.max_sessions: 20000 .*ulimit"):
         room_for(20_000, 200, 20_000)
 
@@ -89,7 +89,7 @@ def test_too_few_descriptors_for_anybody_are_refused_at_the_start():
 
 def test_places_are_given_once_and_given_back():
     """Newcomers up to the mark; those that replace a session of their own somewhat beyond."""
-    capacity = Capacity(Room(1000, 2, 1))
+    capacity = Capacity(Descriptors(1000, 2, 1))
     assert capacity.take(replaces=False)
     assert capacity.take(replaces=False)
     assert not capacity.take(replaces=False)
@@ -108,7 +108,7 @@ async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later
     """However many are admitted at the same moment, no more are served than there are places; an end, also a failure,
     gives its place back."""
     harness = Harness(tmp_path)
-    capacity = Capacity(Room(1000, 3, 1))
+    capacity = Capacity(Descriptors(1000, 3, 1))
     served = 0
 
     async def handle(transport, principal):

@@ -240,7 +240,7 @@ def test_what_is_waited_for_is_said(fake, run, monkeypatch):
         note(text)
         noted.set()
 
-    monkeypatch.setattr(wait_notes.Patience.__init__, "__defaults__", (heard,))
+    monkeypatch.setattr(wait_notes.WaitNotes.__init__, "__defaults__", (heard,))
 
     def late(request, context):
         assert noted.wait(30)

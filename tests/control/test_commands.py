@@ -21,7 +21,7 @@ from gateway.domain.charging import (
     RecurrencyKind,
     SchedulePeriod,
 )
-from gateway.domain.commands import CommandState, RefusalReason, Refused, Violation
+from gateway.domain.commands import CommandState, FieldViolation, RefusalReason, Refused
 from gateway.domain.events import CommandQueued, CommandSent
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from tests.control.fakes import NOW, answered, control
@@ -299,7 +299,10 @@ async def test_violations_are_told_by_the_names_of_the_request_s_fields(gateway,
     gateway.commands.outcome = Refused(
         RefusalReason.INVALID_COMMAND,
         "can't be sent",
-        (Violation("profile.schedule.periods[1].start_period", "must rise"), Violation("profile.valid_from", "late")),
+        (
+            FieldViolation("profile.schedule.periods[1].start_period", "must rise"),
+            FieldViolation("profile.valid_from", "late"),
+        ),
     )
     request = pb.SetChargingProfileRequest(charge_point="CP1", request_id="r1", connector=ONE, charging_profile=PROFILE)
     problem = await failing(gateway.client.commands.SetChargingProfile, request)

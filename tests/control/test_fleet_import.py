@@ -161,13 +161,13 @@ async def test_a_repeated_import_is_told_that_all_of_it_is_there(gateway):
 
 async def test_one_that_is_created_meanwhile_keeps_the_fleet_out(gateway, monkeypatch):
     """All or nothing, also for what the check could not see."""
-    hashed = fleet_import.Fleets._hashed
+    hashed = fleet_import.FleetImport._hashed
 
     async def and_another_is_quicker(self, new):
         await gateway.charge_point("CP2")
         return await hashed(self, new)
 
-    monkeypatch.setattr(fleet_import.Fleets, "_hashed", and_another_is_quicker)
+    monkeypatch.setattr(fleet_import.FleetImport, "_hashed", and_another_is_quicker)
     responses, problem = await whole(gateway, asking(one("CP1"), one("CP2")))
     assert problem.code is grpc.StatusCode.ALREADY_EXISTS
     assert faults_of(responses) == [(1, "charge_point.identity", None, True)]
@@ -248,7 +248,7 @@ async def test_a_second_import_is_refused_until_the_first_is_over(gateway):
 
 async def test_a_client_that_sends_nothing_more_is_given_up(gateway, monkeypatch):
     """It can't keep others from importing for ever."""
-    monkeypatch.setattr(request_stream.Incoming.__init__, "__defaults__", (0.2,))
+    monkeypatch.setattr(request_stream.RequestStream.__init__, "__defaults__", (0.2,))
     with hanging_import(gateway, header(2)) as call:
         problem = problem_of(await trio.to_thread.run_sync(call.exception))
     assert (problem.code, problem.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "NOTHING_SENT")
@@ -269,7 +269,7 @@ async def test_a_drain_ends_an_import_that_is_hashing_and_nothing_is_done(gatewa
     async def never(self, new):
         await trio.sleep_forever()
 
-    monkeypatch.setattr(fleet_import.Fleets, "_hashed", never)
+    monkeypatch.setattr(fleet_import.FleetImport, "_hashed", never)
     call = gateway.client.charge_points.ImportChargePoints(iter(asking(one("CP1"))), timeout=20)
 
     def until_hashing():

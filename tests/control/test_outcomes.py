@@ -16,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gateway.control.charge_points import Change, ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.errors import Failure
-from gateway.control.outcomes import COMMANDS, Effect, Outcome, Then
+from gateway.control.outcomes import COMMANDS, Effect, RpcOutcome, Then
 from gateway.domain.commands import (
     ClearCache,
     Command,
@@ -643,7 +643,7 @@ def test_every_ending_of_a_command_is_brought_about() -> None:
 
 @pytest.mark.parametrize(("row", "scenario"), WALK, ids=[f"{row.name}-{n}" for n, (row, _) in enumerate(WALK)])
 async def test_what_a_caller_is_answered_is_what_the_charger_received(
-    tmp_path: Path, autojump_clock: MockClock, row: Outcome, scenario: Scenario
+    tmp_path: Path, autojump_clock: MockClock, row: RpcOutcome, scenario: Scenario
 ) -> None:
     """And what is recorded is the same, then and when all is well again; a repeat sends nothing a second time."""
     async with trio.open_nursery() as nursery:
@@ -670,7 +670,7 @@ async def test_what_a_caller_is_answered_is_what_the_charger_received(
     world.harness.store.close()
 
 
-def _check(row: Outcome, answer: CommandRecord | Failure) -> None:
+def _check(row: RpcOutcome, answer: CommandRecord | Failure) -> None:
     if row.status == "OK":
         assert isinstance(answer, CommandRecord)
         assert answer.state is CommandState.ANSWERED
@@ -687,7 +687,7 @@ def _check(row: Outcome, answer: CommandRecord | Failure) -> None:
         assert (answer.status.value, answer.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
 
 
-def _check_record(row: Outcome, answer: CommandRecord | Failure, record: CommandRecord | None) -> None:
+def _check_record(row: RpcOutcome, answer: CommandRecord | Failure, record: CommandRecord | None) -> None:
     """An outcome that was not known may be known by now. What was known is the same, with its reason."""
     if row.name == "request-id-reused":
         return  # the record is another command's

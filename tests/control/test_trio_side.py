@@ -9,7 +9,7 @@ from attrs import define, field
 from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
 from gateway.control.commands import CommandCalls
 from gateway.control.errors import Failure, Status
-from gateway.control.event_streams import Watching
+from gateway.control.event_streams import EventStreams
 from gateway.control.id_tags import ATTEMPTS, IdTags, TagFields
 from gateway.domain.commands import CommandState, RefusalReason, Refused, Reset, ResetType
 from gateway.domain.records import ChargePointRecord, IdTagRecord
@@ -180,7 +180,7 @@ class FakeFeed:
 async def test_a_watch_tells_its_place_at_once_and_with_each_batch():
     """Tokens of this store, for the position after the batch."""
     feed = FakeFeed([Batch((), 12)], BelowFloor(40))
-    async with aclosing(Watching(feed, "store").watch(EventFilter(), tokens.encode("store", 9))) as watch:
+    async with aclosing(EventStreams(feed, "store").watch(EventFilter(), tokens.encode("store", 9))) as watch:
         seen = [(await anext(watch)).position for _ in range(2)]
         with pytest.raises(Failure) as caught:
             await anext(watch)
@@ -193,7 +193,7 @@ async def test_a_watch_tells_its_place_at_once_and_with_each_batch():
 async def test_a_watch_that_is_closed_gives_its_place_back():
     """Wherever it stands."""
     feed = FakeFeed([Batch((), 12)], BelowFloor(40))
-    watch = Watching(feed, "store").watch(EventFilter(), "now")
+    watch = EventStreams(feed, "store").watch(EventFilter(), "now")
     await anext(watch)
     assert feed.subscribers == 1
     await watch.aclose()
@@ -205,7 +205,7 @@ async def test_a_token_of_another_life_is_refused_though_this_one_has_come_as_fa
     """A snapshot was restored, or there are two copies: the same sequences are other events. It is counted."""
     feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
     generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
-    watching = Watching(feed, "store", 10, generations, lambda *what: seen.append(what))
+    watching = EventStreams(feed, "store", 10, generations, lambda *what: seen.append(what))
     async with aclosing(watching.watch(EventFilter(), tokens.encode("store", 9, generation))) as watch:
         with pytest.raises(Failure) as caught:
             await anext(watch)
@@ -219,7 +219,7 @@ async def test_a_token_of_this_life_is_good_in_its_own_generation(sequence, gene
     """At either end of it."""
     feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
     generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
-    watching = Watching(feed, "store", 10, generations, lambda *what: seen.append(what))
+    watching = EventStreams(feed, "store", 10, generations, lambda *what: seen.append(what))
     async with aclosing(watching.watch(EventFilter(), tokens.encode("store", sequence, generation))) as watch:
         assert (await anext(watch)).position == 10
     assert seen == []

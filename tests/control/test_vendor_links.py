@@ -8,7 +8,7 @@ import trio.testing
 
 from gateway.control import vendor_data
 from gateway.control.errors import Failure, Status
-from gateway.control.vendor_data import AnswerRefused, Refusal, VendorServices, fold
+from gateway.control.vendor_data import AnswerRefusal, AnswerRefused, VendorServices, fold
 from gateway.domain.vendor_data import (
     REJECTED,
     UNKNOWN_MESSAGE,
@@ -111,7 +111,7 @@ async def test_no_answer_in_time_is_rejected(counted, autojump_clock):
         assert (taken.answer, untaken.answer) == (REJECTED, REJECTED)
         assert (taken.seconds, untaken.seconds) == (5.0, 5.0)
         await link.answer(asked.data_id, THANKS)
-        assert await anext(told) == AnswerRefused(asked.data_id, Refusal.NOT_WAITING)
+        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
     assert counted.counts == ["timed-out"] * 2
 
 
@@ -122,7 +122,7 @@ async def test_an_answer_counts_once(counted, autojump_clock):
         asked = await anext(told)
         await link.answer(asked.data_id, THANKS)
         await link.answer(asked.data_id, REJECTED)
-        assert await anext(told) == AnswerRefused(asked.data_id, Refusal.NOT_WAITING)
+        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
         await trio.testing.wait_all_tasks_blocked()
         assert asking.answer == THANKS
 
@@ -132,8 +132,8 @@ async def test_a_wrong_answer_leaves_the_charger_waiting_for_a_right_one(counted
     async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted)
         asked = await anext(told)
-        await link.answer(asked.data_id, Refusal.DATA_TOO_LONG)
-        assert await anext(told) == AnswerRefused(asked.data_id, Refusal.DATA_TOO_LONG)
+        await link.answer(asked.data_id, AnswerRefusal.DATA_TOO_LONG)
+        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.DATA_TOO_LONG)
         await link.answer(asked.data_id, THANKS)
         await trio.testing.wait_all_tasks_blocked()
         assert asking.answer == THANKS
@@ -233,7 +233,7 @@ async def test_refused_answers_are_told_within_bounds(counted):
         for number in range(vendor_data.MAX_NOTICES * 2):
             await link.answer(f"d{number}", THANKS)
         for number in range(vendor_data.MAX_NOTICES):
-            assert await anext(told) == AnswerRefused(f"d{number}", Refusal.NOT_WAITING)
+            assert await anext(told) == AnswerRefused(f"d{number}", AnswerRefusal.NOT_WAITING)
         assert not link._notices
 
 

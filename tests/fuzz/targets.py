@@ -24,7 +24,7 @@ from gateway.framing.websocket import WebSocket
 from gateway.ocpp import rpc
 from gateway.ocpp.v16.profiles.routing import protocol
 from gateway.ocpp.v16.schemas import REPLIES
-from gateway.transport.api import Peer, Refusal, UpgradeRequest
+from gateway.transport.api import Peer, Rejection, UpgradeRequest
 from gateway.transport.authentication import Claim, claim, select_subprotocol
 
 HEAD = (
@@ -104,7 +104,7 @@ def _upgrade(data: bytes, size: int) -> object:
     assert isinstance(event, UpgradeRequested)
     _claimed(event)
     chosen = select_subprotocol(event.offered, ["ocpp1.6"], assume=True)
-    if isinstance(chosen, Refusal):
+    if isinstance(chosen, Rejection):
         websocket.reject(chosen.status, "no", chosen.headers)
     else:
         websocket.accept(chosen)

@@ -6,13 +6,13 @@ import trio
 
 from gateway.errors import StoreUnavailable
 from gateway.store.api import (
+    AllocatedNumbers,
     AllocateNumbers,
     Append,
     Appended,
     Bounds,
     Done,
     Forget,
-    Numbers,
     RecordClock,
     Trim,
     Trimmed,
@@ -51,7 +51,7 @@ class FakeStore:
                 return Appended(tuple(range(first, self.head + 1)))
             case AllocateNumbers(count):
                 first, self.next_number = self.next_number, self.next_number + count
-                return Numbers(first, count)
+                return AllocatedNumbers(first, count)
             case Trim(limit=limit):
                 deleted = min(limit, self.head - self.floor)
                 self.floor += deleted

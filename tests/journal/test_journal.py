@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from gateway.errors import CommitUnknown, StoreUnavailable
-from gateway.journal import Journal, Numbers
+from gateway.journal import Journal, NumberAllocator
 from gateway.journal import journal as constants
 from gateway.store.api import Append, Appended, RecordLastHeard
 from gateway.store.sqlite import SqliteStore
@@ -336,7 +336,7 @@ async def test_cancelling_the_writer_leaves_nobody_waiting(store, disk, autojump
 
 async def test_numbers_come_in_blocks(journal, store, autojump_clock):
     """Many takers at once, no number twice, one commit for each block."""
-    numbers = Numbers(journal, block=10)
+    numbers = NumberAllocator(journal, block=10)
     taken = []
 
     async def take():
@@ -351,7 +351,7 @@ async def test_numbers_come_in_blocks(journal, store, autojump_clock):
 
 async def test_a_store_that_is_unavailable_gives_no_numbers(journal, store, autojump_clock):
     """And gives them again when it is back."""
-    numbers = Numbers(journal)
+    numbers = NumberAllocator(journal)
     store.broken = True
     with pytest.raises(StoreUnavailable):
         await numbers.take()

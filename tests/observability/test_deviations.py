@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from gateway.domain.events import BootInformation
 from gateway.observability.deviations import MAX_ENTRIES, Deviations
 from gateway.observability.metrics import Metrics
-from gateway.observability.observer import Diagnostics
+from gateway.observability.observer import GatewayObserver
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACME = BootInformation("Acme", "One", firmware_version="1.0")
@@ -47,7 +47,7 @@ def test_a_charger_that_invents_firmwares_fills_no_memory():
 def test_metrics_count_them_by_name_too():
     """As before: their labels are few."""
     metrics = Metrics()
-    diagnostics = Diagnostics(metrics, lambda: START, 0)
+    diagnostics = GatewayObserver(metrics, lambda: START, 0)
     diagnostics.deviated("CP1", ACME, ("spelling", "spelling"))
     diagnostics.count("messages", "Heartbeat")
     told = generate_latest(metrics.registry).decode()

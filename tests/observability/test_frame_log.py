@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from gateway.domain.diagnostics import FrameKind
-from gateway.observability.frame_log import MAX_FRAME_BYTES, MAX_GONE, MAX_RING_BYTES, Frames
+from gateway.observability.frame_log import MAX_FRAME_BYTES, MAX_GONE, MAX_RING_BYTES, FrameLog
 from gateway.transport.api import ConnectionClosed
 from tests.support.harness import EPOCH, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
@@ -26,7 +26,7 @@ def recorded(frames, identity, wire):
 
 @pytest.fixture
 def frames():
-    return Frames(virtual_clock, 20)
+    return FrameLog(virtual_clock, 20)
 
 
 @asynccontextmanager
@@ -166,7 +166,7 @@ async def test_the_transport_is_otherwise_the_one_it_wraps(frames):
 
 async def test_nothing_is_kept_where_the_setting_is_0():
     """Not even a wrapper."""
-    frames = Frames(virtual_clock, 0)
+    frames = FrameLog(virtual_clock, 0)
     wire = FakeTransport()
     with recorded(frames, "CP1", wire) as transport:
         assert transport is wire

@@ -19,7 +19,7 @@ from gateway.observability.metrics_server import (
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,
     REQUEST_SECONDS,
-    MetricsPort,
+    MetricsServer,
     parse,
 )
 
@@ -30,7 +30,7 @@ SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n"
 class Site:
     """A port that serves a registry with one gauge."""
 
-    port: MetricsPort
+    port: MetricsServer
     number: int
     nursery: trio.Nursery
 
@@ -60,7 +60,7 @@ async def served(
     metrics = Metrics()
     metrics.gauge("answer", about, read)
     metrics.count("things", "one")
-    port = MetricsPort(metrics.registry, **options)
+    port = MetricsServer(metrics.registry, **options)
     async with trio.open_nursery() as nursery:
         _, number = await nursery.start(port.serve, "127.0.0.1", 0)
         yield Site(port, number, nursery)

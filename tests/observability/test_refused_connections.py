@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.observability.refused_connections import NAMED, NAMELESS, Refusals
-from gateway.transport.listener import Outcome
+from gateway.observability.refused_connections import NAMED, NAMELESS, RefusedConnections
+from gateway.transport.listener import ConnectionOutcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -23,15 +23,15 @@ class Clock:
 
 @pytest.fixture
 def refusals():
-    return Refusals(Clock())
+    return RefusedConnections(Clock())
 
 
 def wrong_password(identity="CP1", address="192.0.2.1"):
-    return Outcome("chargers", "admission", "wrong_password", address, identity, 401)
+    return ConnectionOutcome("chargers", "admission", "wrong_password", address, identity, 401)
 
 
 def scan(address):
-    return Outcome("chargers", "tls", "http_request", address)
+    return ConnectionOutcome("chargers", "tls", "http_request", address)
 
 
 def addresses(count):
@@ -53,7 +53,7 @@ def test_another_identity_address_or_reason_is_another_entry_the_newest_first(re
     refusals.observe(wrong_password())
     refusals.observe(wrong_password("CP2"))
     refusals.observe(wrong_password(address="192.0.2.2"))
-    refusals.observe(Outcome("chargers", "admission", "unknown_identity", "192.0.2.1", "CP1", 404))
+    refusals.observe(ConnectionOutcome("chargers", "admission", "unknown_identity", "192.0.2.1", "CP1", 404))
     refusals.observe(scan("192.0.2.1"))
     found = refusals.entries()
     assert [each.reason for each in found] == ["http_request", "unknown_identity", *["wrong_password"] * 3]
@@ -63,7 +63,7 @@ def test_another_identity_address_or_reason_is_another_entry_the_newest_first(re
 
 def test_connections_that_were_served_are_not_in_it(refusals):
     """Nor those whose session failed: the log has them."""
-    refusals.observe(Outcome("chargers", "session", "served", "192.0.2.1"))
+    refusals.observe(ConnectionOutcome("chargers", "session", "served", "192.0.2.1"))
     assert refusals.entries() == []
 
 
@@ -81,7 +81,7 @@ def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(
     """A fleet that is told 503 at once: that is no fault of any of them."""
     refusals.observe(wrong_password())
     for number, address in enumerate(addresses(5_000)):
-        refusals.observe(Outcome("chargers", "admission", "capacity", address, f"CP-{number}", 503))
+        refusals.observe(ConnectionOutcome("chargers", "admission", "capacity", address, f"CP-{number}", 503))
     assert "CP1" in [each.identity for each in refusals.entries()]
 
 
@@ -130,6 +130,6 @@ def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals):
 
 def test_lengths_are_bounded(refusals):
     """Whatever a listener tells, and an address that is none."""
-    refusals.observe(Outcome("chargers", "http", "r" * 999, "a" * 999, "i" * 999, 400))
+    refusals.observe(ConnectionOutcome("chargers", "http", "r" * 999, "a" * 999, "i" * 999, 400))
     (entry,) = refusals.entries()
     assert (len(entry.identity), len(entry.address), len(entry.reason)) == (48, 64, 64)

@@ -19,7 +19,7 @@ from gateway.domain.values import Flag
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.store.api import AddCredential, UpdateChargePoint
-from gateway.transport.api import Accept, Peer, Refusal, UpgradeRequest
+from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.station import ACCEPTED, REJECTED, booted, time
 from tests.support.wire import FakeTransport
@@ -49,8 +49,8 @@ class Door:
         headers = (("Authorization", self._authorization),)
         peer = Peer("192.0.2.7", 40000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
         answer = await self._admission(UpgradeRequest(target, headers, offered, peer, "chargers"))
-        assert isinstance(answer, Accept | Refusal)
-        return answer.status if isinstance(answer, Refusal) else answer.subprotocol
+        assert isinstance(answer, Accept | Rejection)
+        return answer.status if isinstance(answer, Rejection) else answer.subprotocol
 
 
 async def test_quirk_1_no_subprotocol_is_served_by_the_operators_word_and_nothing_is_echoed(harness: Harness) -> None:

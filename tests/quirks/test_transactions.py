@@ -10,7 +10,7 @@ from gateway.domain import events as e
 from gateway.domain.commands import RemoteStartTransaction
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress, Flag
-from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.lookups import Lookups, TableAuthorizer
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.station import ACCEPTED, booted, time
 
@@ -160,7 +160,7 @@ async def test_quirk_73_free_vend_is_accepted_where_the_operator_accepts_the_emp
 ) -> None:
     """By the policy for tags that nobody entered."""
     authorizer = TableAuthorizer(harness.journal, harness.store, virtual_clock, "Accepted")
-    harness.facts = FactSource(harness.journal, harness.store, authorizer, harness._number)
+    harness.facts = Lookups(harness.journal, harness.store, authorizer, harness._number)
     async with booted(harness) as station:
         started = await station.says("StartTransaction", connectorId=1, meterStart=0, timestamp=time())
         assert started["idTagInfo"] == ACCEPTED

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ChargePointConnected, ConfigurationReported, NewEvent
-from gateway.session.context import Core
+from gateway.session.context import SessionContext
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.store.api import Opened, OpenSession
@@ -32,11 +32,11 @@ class Uneven:
         return fn(*args)
 
 
-def core_of(harness: Harness, journal: Any) -> Core:
+def core_of(harness: Harness, journal: Any) -> SessionContext:
     connected = ChargePointConnected("127.0.0.1:1", "ocpp1.6", 2, "TLSv1.3")
     opened = harness.store.commit([OpenSession("CP1", connected, virtual_clock())])[0]
     assert isinstance(opened, Opened)
-    return Core(
+    return SessionContext(
         state=opened.state,
         transport=FakeTransport(),
         protocol=harness.protocol,

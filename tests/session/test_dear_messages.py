@@ -12,7 +12,7 @@ from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
 from gateway.ocpp.payload_bounds import PIECE_BYTES
 from gateway.session.fault_log import LINES_AT_ONCE
-from gateway.session.read_turns import PAID_NODES, Turns
+from gateway.session.read_turns import PAID_NODES, ReadTurns
 from tests.hostile import payloads
 from tests.session.commands.test_commands import ready
 from tests.support.harness import EPOCH, Harness, boot
@@ -121,7 +121,7 @@ async def test_what_is_dear_is_paid_for(harness: Harness, autojump_clock: MockCl
 
 async def test_large_messages_are_read_one_after_the_other_and_others_run_meanwhile(autojump_clock: MockClock) -> None:
     """In the order in which they came; between any two pieces everybody else has a turn."""
-    turns = Turns()
+    turns = ReadTurns()
     order: list[str] = []
     passes = 0
 
@@ -151,7 +151,7 @@ async def test_large_messages_are_read_one_after_the_other_and_others_run_meanwh
 
 async def test_a_reader_that_is_cancelled_lets_the_next_one_read(autojump_clock: MockClock) -> None:
     """A session that ends half-way holds up nobody."""
-    turns = Turns()
+    turns = ReadTurns()
     data = payloads.escapes()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turns.read, data, lambda _: False)

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from gateway.domain.commands import ClearCache, CommandRecord, StatusAnswer
 from gateway.domain.events import BootInformation
 from gateway.session.ports import NoObserver
-from tests.session.test_commands import ready
+from tests.session.commands.test_commands import ready
 from tests.support.harness import Harness, boot
 
 

@@ -3,12 +3,12 @@
 import trio
 from trio.testing import MockClock
 
-from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLines
+from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLog
 
 
 async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: MockClock) -> None:
     """What was left out is counted in the next line."""
-    lines = FaultLines()
+    lines = FaultLog()
     assert [lines.take("CP1") for _ in range(LINES_AT_ONCE + 5)] == [0] * LINES_AT_ONCE + [None] * 5
     assert lines.take("CP2") == 0
     await trio.sleep(SECONDS_A_LINE + 1)
@@ -18,14 +18,14 @@ async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: Mo
 
 async def test_all_together_have_a_bound_too(autojump_clock: MockClock) -> None:
     """A firmware that goes wrong in thousands of chargers on one day."""
-    lines = FaultLines()
+    lines = FaultLog()
     written = sum(lines.take(f"CP{n}") is not None for n in range(5_000))
     assert ALL_AT_ONCE <= written <= ALL_AT_ONCE + 1
 
 
 async def test_chargers_are_forgotten(autojump_clock: MockClock) -> None:
     """Once their account is clear, or when there are too many."""
-    lines = FaultLines()
+    lines = FaultLog()
     for n in range(MAX_KEPT + 500):
         lines.take(f"CP{n}")
     assert len(lines) <= MAX_KEPT

@@ -19,12 +19,12 @@ from gateway.domain.commands import (
 )
 from gateway.domain.events import ChargePointConnected, NewEvent, TransactionClosed
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.session.keepalive import Watch
+from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
 from gateway.session.router import AT_ONCE
 from gateway.session.session import Session
-from gateway.session.teardown import Endings
+from gateway.session.teardown import TeardownTurns
 from gateway.store.api import Opened, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport
@@ -45,8 +45,8 @@ def open_session(harness: Harness, identity: str = "CP1") -> Session:
         clock=virtual_clock,
         limits=harness.limits,
         observer=NoObserver(),
-        watch=Watch(),
-        endings=Endings(),
+        watch=TimerQueue(),
+        endings=TeardownTurns(),
     )
 
 

@@ -15,7 +15,7 @@ from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
 from gateway.domain.vendor_data import VendorAnswer, VendorData, VendorDataStatus
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import HAND_OVER_SECONDS
 from gateway.store.api import CreateChargePoint, PutIdTag
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
@@ -228,7 +228,7 @@ async def test_vendors_data_is_answered_if_its_service_does_so_in_time(
 ) -> None:
     """A task of its own waits for the service, and the newcomer for that, within the same second."""
     authorizer = TableAuthorizer(harness.journal, harness.store, virtual_clock)
-    harness.facts = FactSource(harness.journal, harness.store, authorizer, harness._number, SlowService(seconds))
+    harness.facts = Lookups(harness.journal, harness.store, authorizer, harness._number, SlowService(seconds))
     async with harness.connected() as old:
         await boot(old)
         await old.send(2, "data", "DataTransfer", VENDOR_DATA)

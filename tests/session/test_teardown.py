@@ -14,7 +14,7 @@ from gateway.domain.commands import ClearCache
 from gateway.domain.values import Registration
 from gateway.session.fault_log import LINES_AT_ONCE
 from gateway.session.limits import SessionLimits
-from gateway.session.teardown import Endings
+from gateway.session.teardown import TeardownTurns
 from tests.session.commands.test_commands import ready
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
@@ -200,7 +200,7 @@ def _objects(harness: Harness) -> Counter[str]:
 async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness, autojump_clock: MockClock) -> None:
     """So many at once at most; one that is ended for another reason doesn't wait for its turn."""
     harness.asks_nothing()
-    harness.endings = Endings(at_once=1)
+    harness.endings = TeardownTurns(at_once=1)
     for number in range(4):
         harness.add_charge_point(f"C{number}")
     await harness.endings.turn()

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from gateway.session.keepalive import AFTER_FAILURE, MAX_LEFT, Watch
+from gateway.session.keepalive import AFTER_FAILURE, MAX_LEFT, TimerQueue
 
 
 @asynccontextmanager
-async def watching() -> AsyncIterator[Watch]:
-    watch = Watch()
+async def watching() -> AsyncIterator[TimerQueue]:
+    watch = TimerQueue()
     async with trio.open_nursery() as nursery:
         await nursery.start(watch.run)
         yield watch

@@ -20,7 +20,7 @@ from gateway.domain.vendor_data import (
     VendorDataStatus,
 )
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.session import MAX_ASIDE
 from gateway.store.api import CreateChargePoint
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
@@ -68,7 +68,7 @@ def harness(tmp_path: Path, services: FakeServices) -> Iterator[Harness]:
     made = Harness(tmp_path, limits=SessionLimits(ready_after_silence=1e6))
     made.store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), EPOCH)])
     authorizer = TableAuthorizer(made.journal, made.store, virtual_clock)
-    made.facts = FactSource(made.journal, made.store, authorizer, made._number, services)
+    made.facts = Lookups(made.journal, made.store, authorizer, made._number, services)
     yield made
     made.store.close()
 

@@ -8,7 +8,7 @@ from gateway.domain.codec import decode
 from gateway.domain.decision import IdTagFree, RequestIdUnused
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.errors import StoreUnavailable
-from gateway.store.api import AllocateNumbers, Append, Appended, Fenced, GuardFailed, Missing, Numbers
+from gateway.store.api import AllocatedNumbers, AllocateNumbers, Append, Appended, Fenced, GuardFailed, Missing
 from tests.store.builders import (
     ALL,
     CONNECTOR,
@@ -176,9 +176,12 @@ def test_what_was_remembered_of_a_failed_batch_is_forgotten(store):
 
 def test_numbers_are_never_given_out_twice(place):
     """Blocks follow each other, also over a restart."""
-    assert one(place.open(), AllocateNumbers(100)) == Numbers(1, 100)
+    assert one(place.open(), AllocateNumbers(100)) == AllocatedNumbers(1, 100)
     store = place.open()
-    assert store.commit([AllocateNumbers(1), AllocateNumbers(2)]) == [Numbers(101, 1), Numbers(102, 2)]
+    assert store.commit([AllocateNumbers(1), AllocateNumbers(2)]) == [
+        AllocatedNumbers(101, 1),
+        AllocatedNumbers(102, 2),
+    ]
 
 
 @pytest.mark.parametrize("count", [0, -1, 2**31])
@@ -186,7 +189,7 @@ def test_numbers_stay_below_two_to_the_31(store, count):
     """A block that does not fit is refused, and gives out nothing."""
     with pytest.raises(Exception, match="can't be given out"):
         one(store, AllocateNumbers(count))
-    assert one(store, AllocateNumbers(1)) == Numbers(1, 1)
+    assert one(store, AllocateNumbers(1)) == AllocatedNumbers(1, 1)
 
 
 def test_everything_is_there_after_a_restart(place):

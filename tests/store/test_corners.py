@@ -26,7 +26,7 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock
 from gateway.store.sqlite.encoding import fits
-from gateway.store.sqlite.process_lock import Ownership
+from gateway.store.sqlite.process_lock import ProcessLock
 from tests.store.builders import (
     ALL,
     CONNECTED,
@@ -169,15 +169,15 @@ def test_a_lock_holds_though_its_note_can_not_be_written(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(process_lock.os, "pwrite", fails)
-        held = Ownership(tmp_path / "gateway.db")
+        held = ProcessLock(tmp_path / "gateway.db")
     with pytest.raises(StoreInUse, match="is served by another process"):
-        Ownership(tmp_path / "gateway.db")
+        ProcessLock(tmp_path / "gateway.db")
     held.release()
 
 
 def test_a_lock_that_is_released_twice_closes_nobody_elses_file(tmp_path):
     """Its descriptor belongs to whoever opened a file next."""
-    lock = Ownership(tmp_path / "gateway.db")
+    lock = ProcessLock(tmp_path / "gateway.db")
     lock.release()
     with open(tmp_path / "another", "w") as other:
         lock.release()

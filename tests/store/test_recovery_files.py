@@ -11,7 +11,7 @@ from gateway.errors import StoreError
 from gateway.store.api import AllocateNumbers, PutIdTag
 from gateway.store.sqlite import SqliteStore, recovery
 from gateway.store.sqlite.generations import CLEAR
-from gateway.store.sqlite.process_lock import Ownership
+from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.recovery import recover
 from tests.store.builders import append, connect, id_tag, meter, one, queued, started, status
 from tests.store.test_damage import overwrite, pages_of
@@ -77,11 +77,11 @@ def test_nothing_stays_locked_or_open(database, tmp_path):
     """Whether it could be recovered or not: the next command, or the gateway, may have it."""
     before = set(os.listdir("/proc/self/fd"))
     recover(database, tmp_path / "recovered.db")
-    Ownership(database).release()
+    ProcessLock(database).release()
     (tmp_path / "none.db").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError):
         recover(tmp_path / "none.db", tmp_path / "another.db")
-    Ownership(tmp_path / "none.db").release()
+    ProcessLock(tmp_path / "none.db").release()
     assert set(os.listdir("/proc/self/fd")) == before
     store = SqliteStore(database)
     assert store.charge_point("CP1").identity == "CP1"

@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.values import Registration
 from gateway.errors import StoreError
 from gateway.store.api import (
+    AllocatedNumbers,
     AllocateNumbers,
     Append,
     Appended,
@@ -16,7 +17,6 @@ from gateway.store.api import (
     DeleteChargePoint,
     Fenced,
     Missing,
-    Numbers,
     OpenSession,
 )
 from tests.store.builders import (
@@ -119,5 +119,5 @@ def test_sequences_and_numbers_go_on_as_if_it_had_not_been(store):
     epoch = connect(store).epoch
     fail(store, Append("CP1", epoch, (event(status()), event(queued()))), AllocateNumbers(10))
     assert append(store, status(), epoch=epoch) == Appended((3,))
-    assert one(store, AllocateNumbers(1)) == Numbers(1, 1)
+    assert one(store, AllocateNumbers(1)) == AllocatedNumbers(1, 1)
     assert types(store) == ["charge_point.created", "charge_point.connected", "connector.status_changed"]

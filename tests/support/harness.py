@@ -16,21 +16,21 @@ from gateway.domain.values import Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.ocpp.v16.profiles.routing import protocol
 from gateway.session.commands.provisioning import DesiredKey, Triggers
-from gateway.session.fault_log import FaultLines
-from gateway.session.keepalive import Watch
+from gateway.session.fault_log import FaultLog
+from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.lookups import FactSource, TableAuthorizer
+from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.ports import NoObserver, Observer
-from gateway.session.read_turns import Turns
+from gateway.session.read_turns import ReadTurns
 from gateway.session.router import Router
 from gateway.session.session import Session
-from gateway.session.teardown import Endings
+from gateway.session.teardown import TeardownTurns
 from gateway.store.api import (
+    AllocatedNumbers,
     AllocateNumbers,
     Append,
     CreateChargePoint,
     EventFilter,
-    Numbers,
     Opened,
     PutIdTag,
     Write,
@@ -117,17 +117,17 @@ class Harness:
         self.router = Router(self.journal, self.store, virtual_clock)
         self.protocol = protocol()
         self.observer: Observer = NoObserver()
-        self.endings = Endings()
-        self.turns = Turns()
-        self.lines = FaultLines()
+        self.endings = TeardownTurns()
+        self.turns = ReadTurns()
+        self.lines = FaultLog()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         self.triggers = Triggers()
         authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
-        self.facts = FactSource(self.journal, self.store, authorizer, self._number)
+        self.facts = Lookups(self.journal, self.store, authorizer, self._number)
 
     async def _number(self) -> int:
         allocated = await self.journal.commit(AllocateNumbers(1))
-        assert isinstance(allocated, Numbers)
+        assert isinstance(allocated, AllocatedNumbers)
         return allocated.first
 
     def add_charge_point(self, identity: str = "CP1", registration: Registration = Registration.ACCEPTED) -> None:
@@ -170,8 +170,8 @@ class Harness:
         finally:
             self.router.remove(identity, session)
 
-    def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, Watch]:
-        watch = Watch()
+    def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, TimerQueue]:
+        watch = TimerQueue()
         session = Session(
             state=opened.state,
             transport=transport,

@@ -13,13 +13,13 @@ from attrs import define, field, frozen
 from gateway.domain.events import Body, StoredEvent, TransactionStarted
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import (
+    AllocatedNumbers,
     AllocateNumbers,
     Append,
     Appended,
     CreateChargePoint,
     DeleteChargePoint,
     EventFilter,
-    Numbers,
     Opened,
     OpenSession,
     PutIdTag,
@@ -186,7 +186,7 @@ class Life:
             case OpenSession(charge_point=name), Opened(epoch=epoch):
                 self.epochs[name] = epoch
                 told.append((self.now(), ToldEpoch(name, epoch)))
-            case AllocateNumbers(), Numbers(first, count):
+            case AllocateNumbers(), AllocatedNumbers(first, count):
                 self._numbers += range(first, first + count)
                 told.append((self.now(), ToldNumbers(first + count - 1)))
 

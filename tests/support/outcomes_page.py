@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, Outcome
+from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, RpcOutcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
@@ -81,7 +81,7 @@ def page() -> str:
     )
 
 
-def _table(rows: tuple[Outcome, ...]) -> str:
+def _table(rows: tuple[RpcOutcome, ...]) -> str:
     lines = ["| when | status | reason | cause | done | what a client does |", "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         reason = f"`{row.reason}`" if row.reason else "-"

@@ -15,7 +15,7 @@ import trustme
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from gateway.transport.connection import Connection
-from gateway.transport.large_messages import LargePlace
+from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.limits import Limits
 from gateway.transport.tls import CertificateFiles, build_context
 from gateway.transport.tls_records import TlsRecords
@@ -55,7 +55,9 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def server_end(stream: trio.abc.Stream, limits: Limits | None = None, large: LargePlace | None = None) -> Connection:
+def server_end(
+    stream: trio.abc.Stream, limits: Limits | None = None, large: LargeMessagePlace | None = None
+) -> Connection:
     records = TlsRecords(server_context())
     return Connection(stream, records, address=("192.0.2.1", 40000), limits=limits or Limits(), large=large)
 
@@ -111,7 +113,7 @@ class RawClient:
 
 @asynccontextmanager
 async def open_raw(
-    limits: Limits | None = None, *, large: LargePlace | None = None
+    limits: Limits | None = None, *, large: LargeMessagePlace | None = None
 ) -> AsyncIterator[tuple[Connection, RawClient]]:
     """Our server and a hand-driven client over memory streams, after the upgrade."""
     from tests.framing.wire import head

@@ -11,7 +11,7 @@ from gateway.transport import accounts
 from gateway.transport.accounts import Accounts
 from gateway.transport.api import Transport
 from gateway.transport.limits import Limits
-from gateway.transport.rate_limit import PAID_BYTES, Intake, ignored
+from gateway.transport.rate_limit import PAID_BYTES, RateLimit, ignored
 from tests.framing.wire import TEXT, frame
 from tests.transport.ends import open_raw
 from tests.transport.test_listener import open_port
@@ -54,15 +54,15 @@ async def test_connections_that_overlap_share_one_account(autojump_clock: MockCl
 async def test_what_one_connection_uses_up_the_others_of_the_charger_wait_for(autojump_clock: MockClock) -> None:
     """Those that were open before, those that wait already, and the messages that they give out then; nobody else."""
     table = Accounts(LIMITS)
-    intakes = [Intake(LIMITS, ignored) for _ in range(3)]
-    other = Intake(LIMITS, ignored)
+    intakes = [RateLimit(LIMITS, ignored) for _ in range(3)]
+    other = RateLimit(LIMITS, ignored)
     other.account(table.open("CP2"))
     for intake in intakes:
         intake.account(table.open("CP1"))
     start = trio.current_time()
     given: list[float] = []
 
-    async def give_out(intake: Intake) -> None:
+    async def give_out(intake: RateLimit) -> None:
         await intake.until_next_message()
         given.append(trio.current_time() - start)
         intake.charge(100)

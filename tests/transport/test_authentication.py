@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.identity import MAX_CHARACTERS
-from gateway.transport.api import Peer, Refusal, UpgradeRequest
+from gateway.transport.api import Peer, Rejection, UpgradeRequest
 from gateway.transport.authentication import (
     MAX_SHOWN_PATH,
     Claim,
@@ -30,7 +30,7 @@ def request(target: str, *headers: tuple[str, str], certificate: bytes | None = 
     return UpgradeRequest(target, headers, (), peer, "test")
 
 
-def claimed(target: str, identity: str, prefix: str = "/ocpp") -> Claim | Refusal:
+def claimed(target: str, identity: str, prefix: str = "/ocpp") -> Claim | Rejection:
     return claim(request(target, basic(identity.encode(), b"pw")), prefix)
 
 
@@ -89,7 +89,7 @@ def test_the_identity_is_the_last_segment_decoded_once(target: str, identity: st
 def test_a_path_outside_the_endpoint_or_without_identity_is_404(target: str) -> None:
     """OCPP.md A1.4: an empty identity never gets further."""
     refused = claimed(target, "CP1")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (404, None)
 
 
@@ -104,7 +104,7 @@ def test_a_path_outside_the_endpoint_or_without_identity_is_404(target: str) -> 
 def test_a_malformed_identity_is_400_before_any_look_up(raw: str) -> None:
     """OCPP.md A1.3; it appears in no refusal, so in no log."""
     refused = claimed(f"/ocpp/{raw}", "CP1")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (400, None)
 
 
@@ -157,7 +157,7 @@ def test_missing_or_unfitting_credentials_are_401_with_a_challenge(
 def test_a_malformed_authorization_is_400(headers: tuple[tuple[str, str], ...]) -> None:
     """OCPP.md A7.5: not base64, no colon, two headers."""
     refused = claim(request("/ocpp/CP1", *headers), "/ocpp")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (400, "CP1")
 
 
@@ -165,7 +165,7 @@ def test_a_client_certificate_may_come_without_authorization() -> None:
     """Security profile 3: admission compares the certificate; a Basic header, if there, must still fit."""
     assert claim(request("/ocpp/CP1", certificate=b"der"), "/ocpp") == Claim("CP1", None, None)
     refused = claim(request("/ocpp/CP1", basic(b"CP2", b"x"), certificate=b"der"), "/ocpp")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejection)
 
 
 def test_no_representation_shows_a_secret() -> None:
@@ -224,12 +224,12 @@ def test_the_clients_order_decides(offered: list[str], supported: list[str], cho
 @pytest.mark.parametrize("assume", [False, True])
 def test_an_offer_without_a_known_protocol_is_refused(offered: list[str], assume: bool) -> None:
     """OCPP.md A2.3, A2.8, X1."""
-    assert select_subprotocol(offered, ["ocpp1.6"], assume) == Refusal(400, "subprotocol_unsupported")
+    assert select_subprotocol(offered, ["ocpp1.6"], assume) == Rejection(400, "subprotocol_unsupported")
 
 
 def test_no_offer_is_refused_unless_the_operator_assumes() -> None:
     """OCPP.md X2, quirk 1: served then, without an echo."""
-    assert select_subprotocol([], ["ocpp1.6"]) == Refusal(400, "subprotocol_missing")
+    assert select_subprotocol([], ["ocpp1.6"]) == Rejection(400, "subprotocol_missing")
     assert select_subprotocol([], ["ocpp1.6"], assume=True) is None
 
 

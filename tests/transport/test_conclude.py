@@ -11,10 +11,10 @@ import trio
 
 from gateway.transport.api import Concluded, ConnectionClosed
 from gateway.transport.connection import ARRIVED_BYTES, Connection
-from gateway.transport.epoll import Poller
-from gateway.transport.large_messages import LARGE_BYTES, LargePlace
+from gateway.transport.epoll import Epoll
+from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
-from gateway.transport.socket_stream import SocketLink
+from gateway.transport.socket_stream import SocketStream
 from tests.framing.wire import CLOSE, PING, TEXT, close, frame, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 
@@ -22,12 +22,12 @@ PATIENCE = 10.0
 
 
 @pytest.fixture(params=["by Trio", "by the poller"])
-async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Poller | None]:
+async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Epoll | None]:
     """How a link comes to know that there is something to read."""
     if request.param == "by Trio":
         yield None
         return
-    poller = Poller()
+    poller = Epoll()
     async with trio.open_nursery() as nursery:
         await nursery.start(poller.run)
         yield poller
@@ -36,12 +36,12 @@ async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Poller | None]
 
 @asynccontextmanager
 async def opened(
-    poller: Poller | None, limits: Limits | None = None, large: LargePlace | None = None
+    poller: Epoll | None, limits: Limits | None = None, large: LargeMessagePlace | None = None
 ) -> AsyncIterator[tuple[Connection, RawClient]]:
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
-    connection = server_end(SocketLink(near, poller), limits, large)
+    connection = server_end(SocketStream(near, poller), limits, large)
     client = RawClient(trio.SocketStream(trio.socket.from_stdlib_socket(far)))
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
@@ -64,7 +64,7 @@ async def given_out(connection: Connection) -> list[bytes]:
             return messages
 
 
-async def test_what_lies_in_the_kernel_is_given_out(poller: Poller | None) -> None:
+async def test_what_lies_in_the_kernel_is_given_out(poller: Epoll | None) -> None:
     """It was never read before; what is not whole is not."""
     async with opened(poller) as (connection, client):
         for number in range(3):
@@ -76,7 +76,7 @@ async def test_what_lies_in_the_kernel_is_given_out(poller: Poller | None) -> No
         assert await given_out(connection) == []
 
 
-async def test_a_reader_that_waits_does_so_no_longer(poller: Poller | None) -> None:
+async def test_a_reader_that_waits_does_so_no_longer(poller: Epoll | None) -> None:
     """And what comes after that is nobody's."""
     async with opened(poller) as (connection, client), trio.open_nursery() as nursery:
 
@@ -89,7 +89,7 @@ async def test_a_reader_that_waits_does_so_no_longer(poller: Poller | None) -> N
         connection.conclude()
 
 
-async def test_a_concluded_connection_is_still_written_to_and_closed(poller: Poller | None) -> None:
+async def test_a_concluded_connection_is_still_written_to_and_closed(poller: Epoll | None) -> None:
     """The peer's Close is waited for, as ever."""
     async with opened(poller) as (connection, client), trio.open_nursery() as nursery:
         connection.conclude()
@@ -101,7 +101,7 @@ async def test_a_concluded_connection_is_still_written_to_and_closed(poller: Pol
         await client.send(close(1008))
 
 
-async def test_pings_on_the_way_are_answered(poller: Poller | None) -> None:
+async def test_pings_on_the_way_are_answered(poller: Epoll | None) -> None:
     """They lie between messages."""
     async with opened(poller) as (connection, client):
         await client.send(frame(PING, b"there?") + frame(TEXT, b"one"))
@@ -110,7 +110,7 @@ async def test_pings_on_the_way_are_answered(poller: Poller | None) -> None:
         assert b"there?" in await client.read_until(b"there?")
 
 
-async def test_an_end_that_has_arrived_is_reported(poller: Poller | None) -> None:
+async def test_an_end_that_has_arrived_is_reported(poller: Epoll | None) -> None:
     """After the messages before it."""
     async with opened(poller) as (connection, client):
         await client.send(frame(TEXT, b"one"))
@@ -121,7 +121,7 @@ async def test_an_end_that_has_arrived_is_reported(poller: Poller | None) -> Non
             await connection.receive()
 
 
-async def test_who_goes_on_sending_is_read_no_further(poller: Poller | None) -> None:
+async def test_who_goes_on_sending_is_read_no_further(poller: Epoll | None) -> None:
     """No more than what can have been there before."""
     limits = Limits(messages_per_second=1e6, message_burst=1e6)
     async with opened(poller, limits) as (connection, client), trio.open_nursery() as nursery:
@@ -138,9 +138,9 @@ async def test_who_goes_on_sending_is_read_no_further(poller: Poller | None) -> 
         nursery.cancel_scope.cancel()
 
 
-async def test_a_large_message_that_waits_for_its_turn_is_given_up(poller: Poller | None) -> None:
+async def test_a_large_message_that_waits_for_its_turn_is_given_up(poller: Epoll | None) -> None:
     """It has not come whole, and can't before others are done."""
-    large = LargePlace(1000)
+    large = LargeMessagePlace(1000)
     async with opened(poller, large=large) as (connection, client), trio.open_nursery() as nursery:
         assert await large.take(object(), lambda: None)
 

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
-from gateway.transport.socket_stream import SocketLink
+from gateway.transport.socket_stream import SocketStream
 from tests.framing.wire import CLOSE, CONT, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 from tests.transport.scripted import (
@@ -177,7 +177,7 @@ def trio_stream(sock: socket.socket) -> trio.abc.Stream:
     return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
-STREAMS = pytest.mark.parametrize("make", [trio_stream, SocketLink])
+STREAMS = pytest.mark.parametrize("make", [trio_stream, SocketStream])
 
 
 @asynccontextmanager

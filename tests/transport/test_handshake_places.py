@@ -13,7 +13,7 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from gateway.transport.addresses import Addresses
-from gateway.transport.handshake_places import MAX_WAITING, Places, Visitor
+from gateway.transport.handshake_places import MAX_WAITING, HandshakePlaces, Visitor
 from gateway.transport.limits import Limits
 
 CHARGERS = 2000
@@ -36,7 +36,7 @@ class Handshake:
 class Crowd:
     """Connections that arrive, say something, get a place and keep it until they are let go."""
 
-    def __init__(self, places: Places, addresses: Addresses, nursery: trio.Nursery) -> None:
+    def __init__(self, places: HandshakePlaces, addresses: Addresses, nursery: trio.Nursery) -> None:
         self.places, self.addresses, self.nursery = places, addresses, nursery
         self.placed: list[str] = []
         self.gone: list[str] = []
@@ -76,7 +76,7 @@ async def crowd(
     for address in known:
         addresses.proved(address)
     limits = Limits(max_concurrent_handshakes=places, crowded_handshake_seconds=4)
-    made = Places(limits, addresses, lambda: may_wait)
+    made = HandshakePlaces(limits, addresses, lambda: may_wait)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.run)
         yield Crowd(made, addresses, nursery)

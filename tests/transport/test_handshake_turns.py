@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.transport.handshake_turns import STEPS_A_TURN, Turns
+from gateway.transport.handshake_turns import STEPS_A_TURN, HandshakeTurns
 from gateway.transport.tls_probe import GROUPS, client_hello
 from gateway.transport.tls_records import TlsRecords
 from tests.transport.test_listener import open_port
@@ -55,7 +55,7 @@ async def test_so_many_steps_are_taken_between_two_looks_at_the_sockets(monkeypa
 
 async def test_addresses_take_turns() -> None:
     """One that asks for one step waits for one of each other address, not for all of another's."""
-    turns, order = Turns(), []
+    turns, order = HandshakeTurns(), []
 
     async def step(lane: str, name: str) -> None:
         await turns.take(lane)
@@ -77,7 +77,7 @@ async def test_addresses_take_turns() -> None:
 
 async def test_a_turn_that_is_given_up_is_the_next_ones() -> None:
     """Cancelled while it waits, before and after ``run`` is there; asking again works."""
-    turns = Turns()
+    turns = HandshakeTurns()
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(0):
             await turns.take("x")

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
-from gateway.transport.large_messages import LARGE_BYTES, LargePlace
+from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
 from tests.framing.wire import CONT, PING, TEXT, frame
 from tests.transport.ends import RawClient, open_raw
@@ -22,9 +22,9 @@ BIG = 3 * LARGE_BYTES
 
 
 @asynccontextmanager
-async def sharing(count: int) -> AsyncIterator[tuple[LargePlace, list[tuple[Connection, RawClient]]]]:
+async def sharing(count: int) -> AsyncIterator[tuple[LargeMessagePlace, list[tuple[Connection, RawClient]]]]:
     """So many connections of one gateway."""
-    place = LargePlace(LIMITS.message_seconds)
+    place = LargeMessagePlace(LIMITS.message_seconds)
     async with open_raw(LIMITS, large=place) as first:
         if count == 1:
             yield place, [first]

@@ -26,12 +26,12 @@ from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_
 
 from gateway.framing.websocket import WebSocket
 from gateway.transport import listening_socket as transport_port
-from gateway.transport.api import Accept, ConnectionClosed, Refusal, Transport, UpgradeRequest
+from gateway.transport.api import Accept, ConnectionClosed, Rejection, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
 from gateway.transport.connection import Connection
-from gateway.transport.epoll import Poller
+from gateway.transport.epoll import Epoll
 from gateway.transport.limits import Limits
-from gateway.transport.listener import Listener, Outcome, nobody
+from gateway.transport.listener import ConnectionOutcome, Listener, nobody
 from gateway.transport.listening_socket import Accepted
 from gateway.transport.tls import TlsProvider
 from tests.framing.wire import TEXT, frame, head
@@ -47,7 +47,7 @@ class Port:
     listener: Listener
     nursery: trio.Nursery
     number: int
-    outcomes: list[Outcome] = field(factory=list)
+    outcomes: list[ConnectionOutcome] = field(factory=list)
     opened: list[trio.SocketStream] = field(factory=list)
 
     def seen(self) -> list[tuple[str, str]]:
@@ -81,17 +81,17 @@ class Port:
         )
 
 
-async def admit(request: UpgradeRequest) -> Accept | Refusal:
+async def admit(request: UpgradeRequest) -> Accept | Rejection:
     """Admission as the composition root does it, with one password for all."""
     claimed = claim(request, "/ocpp")
-    if isinstance(claimed, Refusal):
+    if isinstance(claimed, Rejection):
         return claimed
     if claimed.identity == "unknown":
-        return Refusal(404, "unknown", claimed.identity)
+        return Rejection(404, "unknown", claimed.identity)
     if claimed.password != PASSWORD:
         return unauthorized("password", claimed.identity)
     chosen = select_subprotocol(request.offered, ["ocpp1.6"])
-    return chosen if isinstance(chosen, Refusal) else Accept(claimed.identity, chosen)
+    return chosen if isinstance(chosen, Rejection) else Accept(claimed.identity, chosen)
 
 
 async def echo(transport: Transport, principal: object) -> None:
@@ -101,13 +101,13 @@ async def echo(transport: Transport, principal: object) -> None:
 
 @asynccontextmanager
 async def open_port(
-    admit: Callable[[UpgradeRequest], Awaitable[Accept | Refusal]] = admit,
+    admit: Callable[[UpgradeRequest], Awaitable[Accept | Rejection]] = admit,
     handle: Callable[[Transport, object], Awaitable[None]] = echo,
     limits: Limits | None = None,
     identity_of: Callable[[object], str] = nobody,
 ) -> AsyncIterator[Port]:
     async with trio.open_nursery() as nursery:
-        outcomes: list[Outcome] = []
+        outcomes: list[ConnectionOutcome] = []
         listener = Listener(
             name="main",
             host="127.0.0.1",
@@ -148,7 +148,7 @@ async def test_a_charger_gets_in_and_is_served() -> None:
         assert await client.get_message() == "hello from CP1"
         await client.aclose()
         await wait_for(port.seen)
-        assert port.outcomes == [Outcome("main", "session", "served", "127.0.0.1")]
+        assert port.outcomes == [ConnectionOutcome("main", "session", "served", "127.0.0.1")]
         assert port.listener.opening == 0
 
 
@@ -156,9 +156,9 @@ async def test_the_request_names_its_listener_and_peer() -> None:
     """What admission decides upon."""
     seen: list[UpgradeRequest] = []
 
-    async def remember(request: UpgradeRequest) -> Refusal:
+    async def remember(request: UpgradeRequest) -> Rejection:
         seen.append(request)
-        return Refusal(403, "test")
+        return Rejection(403, "test")
 
     async with open_port(admit=remember) as port:
         await port.ask(head("/ocpp/CP1", authorization("CP1"), ("Sec-WebSocket-Protocol", "ocpp1.6")))
@@ -673,9 +673,9 @@ async def test_a_bug_around_a_connection_keeps_nobody_out(where: str, monkeypatc
 
             monkeypatch.setattr(Connection, "aclose", failing)
         else:
-            accept = transport_port.Port.accept
+            accept = transport_port.ListeningSocket.accept
 
-            async def failing_accept(self: transport_port.Port, poller: Poller | None = None) -> Accepted:
+            async def failing_accept(self: transport_port.ListeningSocket, poller: Epoll | None = None) -> Accepted:
                 accepted = await accept(self, poller)
                 try:
                     fail_once()
@@ -684,7 +684,7 @@ async def test_a_bug_around_a_connection_keeps_nobody_out(where: str, monkeypatc
                     raise
                 return accepted
 
-            monkeypatch.setattr(transport_port.Port, "accept", failing_accept)
+            monkeypatch.setattr(transport_port.ListeningSocket, "accept", failing_accept)
         with capture_logs() as logs:
             for _ in range(3):
                 with suppress(Exception):

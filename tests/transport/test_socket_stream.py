@@ -10,22 +10,22 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.transport.epoll import Poller
-from gateway.transport.socket_stream import SocketLink
+from gateway.transport.epoll import Epoll
+from gateway.transport.socket_stream import SocketStream
 
-Make = Callable[[socket.socket], SocketLink]
+Make = Callable[[socket.socket], SocketStream]
 
 
 @pytest.fixture(params=["by Trio", "by the poller"])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """How a link comes to know that there is something to read."""
     if request.param == "by Trio":
-        yield SocketLink
+        yield SocketStream
         return
-    poller = Poller()
+    poller = Epoll()
     async with trio.open_nursery() as nursery:
         await nursery.start(poller.run)
-        yield lambda sock: SocketLink(sock, poller)
+        yield lambda sock: SocketStream(sock, poller)
         assert not len(poller), "a closed socket is still registered"
         poller.stop()
 
@@ -43,14 +43,14 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @asynccontextmanager
-async def linked(make: Make) -> AsyncIterator[tuple[SocketLink, socket.socket]]:
+async def linked(make: Make) -> AsyncIterator[tuple[SocketStream, socket.socket]]:
     with sockets() as (near, far):
         link = make(near)
         yield link, far
         await link.aclose()
 
 
-def fill(link: SocketLink) -> int:
+def fill(link: SocketStream) -> int:
     """Write until the kernel takes no more; how many bytes it took."""
     taken = 0
     while sent := link.send_nowait(b"x" * 65_536):
@@ -61,13 +61,13 @@ def fill(link: SocketLink) -> int:
 async def test_it_is_a_stream_like_any_other(make: Make) -> None:
     """Trio's own suite for streams."""
 
-    async def pair() -> tuple[SocketLink, SocketLink]:
+    async def pair() -> tuple[SocketStream, SocketStream]:
         near, far = socket.socketpair()
         for end in (near, far):
             end.setblocking(False)
         return make(near), make(far)
 
-    async def clogged() -> tuple[SocketLink, SocketLink]:
+    async def clogged() -> tuple[SocketStream, SocketStream]:
         ends = await pair()
         for end in ends:
             fill(end)
@@ -168,7 +168,7 @@ async def test_a_peer_that_never_stops_sending_lets_others_run(make: Make) -> No
 
 async def test_thousands_of_sockets_are_told_each_of_its_own() -> None:
     """More than are told at once, and their numbers used again."""
-    poller = Poller()
+    poller = Epoll()
     async with trio.open_nursery() as nursery:
         await nursery.start(poller.run)
         for _ in range(2):
@@ -176,7 +176,7 @@ async def test_thousands_of_sockets_are_told_each_of_its_own() -> None:
             links = []
             for near, _ in pairs:
                 near.setblocking(False)
-                links.append(SocketLink(near, poller))
+                links.append(SocketStream(near, poller))
             for number, (_, far) in enumerate(pairs):
                 far.sendall(b"%d" % number)
             for number, link in enumerate(links):
@@ -192,8 +192,8 @@ async def test_a_link_may_be_closed_after_its_poller_has_stopped() -> None:
     """In whatever order a listener comes to its end."""
     near, far = socket.socketpair()
     near.setblocking(False)
-    poller = Poller()
-    link = SocketLink(near, poller)
+    poller = Epoll()
+    link = SocketStream(near, poller)
     async with trio.open_nursery() as nursery:
         await nursery.start(poller.run)
         poller.stop()
@@ -221,13 +221,13 @@ async def test_a_socket_whose_word_fails_keeps_it_from_no_other() -> None:
         def readable(self, over: bool) -> None:
             raise KeyError("a bug")
 
-    poller = Poller()
+    poller = Epoll()
     pairs = [socket.socketpair() for _ in range(20)]
     links = []
     for number, (near, _) in enumerate(pairs):
         near.setblocking(False)
         if number % 2:
-            links.append(SocketLink(near, poller))
+            links.append(SocketStream(near, poller))
         else:
             poller.add(near.fileno(), Fails())
     for _, far in pairs:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transport.token_bucket import Pace
+from gateway.transport.token_bucket import TokenBucket
 
 
 def test_a_burst_costs_nothing_and_then_the_rate_holds():
     """Ten at once; the eleventh waits for its token, the twelfth for two."""
-    pace = Pace(rate=5, burst=10)
+    pace = TokenBucket(rate=5, burst=10)
     assert [pace.take(100.0) for _ in range(10)] == pytest.approx([0.0] * 10)
     assert pace.take(100.0) == pytest.approx(0.2)
     assert pace.take(100.0) == pytest.approx(0.4)
@@ -17,7 +17,7 @@ def test_a_burst_costs_nothing_and_then_the_rate_holds():
 
 def test_tokens_come_back_with_time_up_to_the_burst():
     """An hour of silence is no credit for an hour's messages."""
-    pace = Pace(rate=5, burst=10)
+    pace = TokenBucket(rate=5, burst=10)
     for _ in range(20):
         pace.take(0.0)
     assert pace.take(3600.0, 10) == 0.0
@@ -26,7 +26,7 @@ def test_tokens_come_back_with_time_up_to_the_burst():
 
 def test_more_than_the_burst_can_be_owed():
     """A single large message is not refused; it waits."""
-    assert Pace(rate=20, burst=300).take(0.0, 400) == pytest.approx(5.0)
+    assert TokenBucket(rate=20, burst=300).take(0.0, 400) == pytest.approx(5.0)
 
 
 @given(
@@ -36,7 +36,7 @@ def test_more_than_the_burst_can_be_owed():
 )
 def test_who_waits_as_told_never_exceeds_burst_and_rate(rate, burst, steps):
     """Over any stretch of time from the beginning."""
-    pace, now, taken = Pace(rate, burst), 1000.0, 0
+    pace, now, taken = TokenBucket(rate, burst), 1000.0, 0
     for pause, tokens in steps:
         now += pause
         now += pace.take(now, tokens)
@@ -46,7 +46,7 @@ def test_who_waits_as_told_never_exceeds_burst_and_rate(rate, burst, steps):
 
 def test_what_is_left_out_takes_no_token():
     """However often it is tried."""
-    pace = Pace(rate=2, burst=3)
+    pace = TokenBucket(rate=2, burst=3)
     assert [pace.allows(10.0) for _ in range(100)].count(True) == 3
     assert [pace.allows(11.01) for _ in range(100)].count(True) == 2
     assert [pace.allows(99.0) for _ in range(100)].count(True) == 3

@@ -41,7 +41,7 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "t
 
 
 @frozen
-class Problem:
+class SettingProblem:
     """One thing that is wrong: the full path of the key (empty: the file as a whole), and what about it."""
 
     key: str
@@ -80,7 +80,7 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def examine(path: Path) -> tuple[Settings, list[Problem]]:
+def examine(path: Path) -> tuple[Settings, list[SettingProblem]]:
     """As ``load``, but what is wrong between sections is returned beside the settings, so that the files they name can
     be looked at as well. Raises SettingsError where there are no settings to speak of."""
     text = _read(path)
@@ -96,14 +96,14 @@ def examine(path: Path) -> tuple[Settings, list[Problem]]:
         raise SettingsError(_message(path, list(_problems(error, "", Settings)))) from None
 
 
-def _structure(table: dict[str, Any], folder: Path) -> tuple[Settings, list[Problem]]:
+def _structure(table: dict[str, Any], folder: Path) -> tuple[Settings, list[SettingProblem]]:
     """A parsed TOML table to settings, and what is wrong between its sections. Raises cattrs' BaseValidationError."""
-    found: list[Problem] = []
+    found: list[SettingProblem] = []
     try:
         settings = _converter(folder).structure(table, Settings)
     except _Problems as error:
         settings = error.section
-        found = [Problem(key, what) for key, what in error.problems]
+        found = [SettingProblem(key, what) for key, what in error.problems]
     # A default is relative to the file like anything in it.
     return attrs.evolve(settings, store=attrs.evolve(settings.store, path=folder / settings.store.path)), found
 
@@ -242,7 +242,7 @@ def _expectation(attribute: "attrs.Attribute[Any]") -> Expectation | None:
 # --- telling --------------------------------------------------------------------------------------------------
 
 
-def _problems(error: BaseException, path: str, cls: Any) -> Iterator[Problem]:
+def _problems(error: BaseException, path: str, cls: Any) -> Iterator[SettingProblem]:
     """All leaves of an exception group, each with the path of its key."""
     match error:
         case IterableValidationError():
@@ -252,19 +252,19 @@ def _problems(error: BaseException, path: str, cls: Any) -> Iterator[Problem]:
             attributes, others = error.group_exceptions()
             for inner, attribute in attributes:
                 if isinstance(inner, KeyError):
-                    yield Problem(_below(path, attribute.name), _missing(attribute.name, error.cl))
+                    yield SettingProblem(_below(path, attribute.name), _missing(attribute.name, error.cl))
                 else:
                     yield from _problems(inner, _below(path, attribute.name), attribute.type)
             for inner in others:
                 yield from _problems(inner, path, error.cl)
         case ForbiddenExtraKeysError():
             for name in sorted(error.extra_fields):
-                yield Problem(_below(path, _quoted(name)), _unknown(name, error.cl))
+                yield SettingProblem(_below(path, _quoted(name)), _unknown(name, error.cl))
         case _Problems():
             for key, text in error.problems:
-                yield Problem(_below(path, key) if key else path, text)
+                yield SettingProblem(_below(path, key) if key else path, text)
         case _:
-            yield Problem(path, str(error))
+            yield SettingProblem(path, str(error))
 
 
 def _below(path: str, name: str) -> str:
@@ -315,7 +315,7 @@ def _shown(value: Any) -> str:
             return f"a {type(value).__name__}"
 
 
-def _message(path: Path, problems: list[Problem]) -> str:
+def _message(path: Path, problems: list[SettingProblem]) -> str:
     if len(problems) == 1:
         return f"{path}: {problems[0]}"
     lines = [f"  {problem}" for problem in problems[:MAX_PROBLEMS_SHOWN]]

@@ -51,7 +51,7 @@ PLAY_SECONDS = 75.0
 
 
 @define
-class Play:
+class Scenario:
     """The play, step by step."""
 
     gateway: GatewayClient
@@ -109,7 +109,7 @@ def show(directory: Path, *, stays: bool) -> None:
             try:
                 process.wait_ready(gateway.channel)
                 _done(f"gateway ready: wss on port {wss_port}, gRPC on port {control_port}", began)
-                play = Play(gateway, process, household, audience)
+                play = Scenario(gateway, process, household, audience)
                 audience.begin(gateway)
                 _switch_on(play, directory, f"wss://localhost:{wss_port}/ocpp")
                 _perform(play)
@@ -131,7 +131,7 @@ def show(directory: Path, *, stays: bool) -> None:
         process.stop()
 
 
-def _switch_on(play: Play, directory: Path, url: str) -> None:
+def _switch_on(play: Scenario, directory: Path, url: str) -> None:
     """Three chargers are made known and switched on; a tag is added."""
     _step("three chargers are made known to the gateway, each with a key of its own, and switched on")
     keys = dict(provision(play.gateway, IDENTITIES))
@@ -155,7 +155,7 @@ def _switch_on(play: Play, directory: Path, url: str) -> None:
     _done("each was asked for the platform's configuration, and took it", began)
 
 
-def _perform(play: Play) -> None:
+def _perform(play: Scenario) -> None:
     first, second, _ = play.household.chargers
     _step("a car is plugged in at each of them; at HOME-2 somebody holds a tag to the reader")
     for charger in play.household.chargers:
@@ -184,7 +184,7 @@ def _perform(play: Play) -> None:
     _read_back(play, transaction_id, play.household.stopped.get(first.identity))
 
 
-def _limit(play: Play, before: float) -> None:
+def _limit(play: Scenario, before: float) -> None:
     _step(f"HOME-1 is limited to {LIMIT_AMPS:g} A on each phase ({kilowatts(LIMIT_WATTS)})")
     began = time.monotonic()
     place = find_place(play.gateway, "HOME-1", None, None)
@@ -210,7 +210,7 @@ def _limit(play: Play, before: float) -> None:
     _done(f"its meter shows {kilowatts(after)}, {kilowatts(before - after)} less", began)
 
 
-def _stop(play: Play, transaction_id: str) -> None:
+def _stop(play: Scenario, transaction_id: str) -> None:
     _step("HOME-1 is stopped remotely")
     began = time.monotonic()
     request = api.RemoteStopTransactionRequest(
@@ -221,7 +221,7 @@ def _stop(play: Play, transaction_id: str) -> None:
     _done("the stop is recorded", began)
 
 
-def _read_back(play: Play, transaction_id: str, metered: float | None) -> None:
+def _read_back(play: Scenario, transaction_id: str, metered: float | None) -> None:
     """The transaction as it was recorded, held against what the charger's own meter counted."""
     _step("the transaction is read back")
     found = play.gateway.transactions.GetTransaction(
@@ -247,7 +247,7 @@ def _read_back(play: Play, transaction_id: str, metered: float | None) -> None:
     _done(f"{kilowatt_hours(found.energy.milliwatt_hours)} recorded, as the charger's own meter counted")
 
 
-def _stay(play: Play) -> None:
+def _stay(play: Scenario) -> None:
     """Everyday life, on the screen, until Ctrl-C."""
     say("live from here; Ctrl-C ends", "dim")
     play.ends = float("inf")

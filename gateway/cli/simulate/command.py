@@ -17,7 +17,7 @@ from gateway.cli.chargers import KeyOption, KeyTextOption, read_keys
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
 from gateway.cli.output import JsonOption, note, print_json_line, say
 from gateway.cli.pem import read_authority
-from gateway.cli.simulate.progress import Crowd
+from gateway.cli.simulate.progress import SimulationProgress
 from gateway.client import GatewayClient
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def run(
     from gateway.simulator import SimulatedCharger, simulate_many
 
     configs = configured(keys, url, traits)
-    crowd = Crowd(len(configs))
+    crowd = SimulationProgress(len(configs))
 
     def told(identity: str, name: str, details: Mapping[str, Any]) -> None:
         if json:

@@ -16,7 +16,7 @@ HINTS = (
 
 
 @define
-class Crowd:
+class SimulationProgress:
     """Follows the links of so many chargers."""
 
     size: int

@@ -4,7 +4,7 @@ from gateway.api.v1 import command_pb2 as pb
 from gateway.control.convert.enums import AUTHORIZATION, AVAILABILITY, PURPOSE, RATE_UNIT, RESET, TRIGGERED, UPDATE
 from gateway.control.convert.requests import Fields
 from gateway.domain import commands as c
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 
 _FIELDS = {
     "profile": "charging_profile",
@@ -20,13 +20,13 @@ _FIELDS = {
 }
 
 
-def in_request(violation: Violation) -> Violation:
+def in_request(violation: FieldViolation) -> FieldViolation:
     """A violation of a command's field, by the field's name in the request."""
     names = []
     for part in violation.field.split("."):
         name, bracket, index = part.partition("[")
         names.append(_FIELDS.get(name, name) + bracket + index)
-    return Violation(".".join(names), violation.description)
+    return FieldViolation(".".join(names), violation.description)
 
 
 def cancel_reservation(request: pb.CancelReservationRequest, _: Fields) -> c.CancelReservation:

@@ -4,7 +4,7 @@ from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.control.charge_points import NewChargePoint
 from gateway.control.convert.enums import REGISTRATION
 from gateway.control.convert.requests import Fields
-from gateway.control.fleet_import import Candidate, Faults, News, Progress, Stage
+from gateway.control.fleet_import import Candidate, Faults, ImportProgress, News, Stage
 from gateway.domain.values import Registration, Switch
 
 CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password"})
@@ -50,7 +50,7 @@ def read_candidate(given: pb.ImportedChargePoint) -> Candidate:
 def import_news(news: News) -> pb.ImportChargePointsResponse:
     """How an import goes."""
     match news:
-        case Progress():
+        case ImportProgress():
             progress = pb.ImportProgress(stage=STAGES[news.stage], done_count=news.done, total_count=news.total)
             return pb.ImportChargePointsResponse(progress=progress)
         case Faults():

@@ -20,7 +20,7 @@ from gateway.domain.charging import (
     ProfilePurpose,
     SchedulePeriod,
 )
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 
 W = TypeVar("W", bound=str)
@@ -35,12 +35,12 @@ class Fields:
     """Collects what is wrong with one request. Values read after a violation stand in and are never used."""
 
     def __init__(self) -> None:
-        self.violations: list[Violation] = []
+        self.violations: list[FieldViolation] = []
 
     def wrong(self, name: str, description: str) -> None:
         """A field that can't be served."""
         if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(Violation(name, description))
+            self.violations.append(FieldViolation(name, description))
 
     def check(self) -> None:
         """Raises the violations, if there are any."""

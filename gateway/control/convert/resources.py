@@ -4,7 +4,7 @@ from gateway.api.v1 import charge_point_pb2, id_tag_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
 from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
 from gateway.domain.events import BootInformation
-from gateway.domain.records import ChargePointRecord, Connection, IdTagRecord, TransactionRecord
+from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord, TransactionRecord
 from gateway.domain.values import Flag, Switch
 
 
@@ -81,7 +81,7 @@ def boot_information(boot: BootInformation) -> charge_point_pb2.BootInformation:
     )
 
 
-def _connection(connection: Connection) -> charge_point_pb2.Connection | None:
+def _connection(connection: ConnectionRecord) -> charge_point_pb2.Connection | None:
     if connection.epoch == 0:
         return None
     return charge_point_pb2.Connection(

@@ -4,7 +4,7 @@ from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.control.convert.common import timestamp
 from gateway.control.convert.enums import VENDOR_DATA_STATUS
 from gateway.control.convert.requests import Fields
-from gateway.control.vendor_data import AnswerRefused, Asked, Interests, Link, Refusal, fold
+from gateway.control.vendor_data import AnswerRefusal, AnswerRefused, Asked, Interests, ServiceStream, fold
 from gateway.domain.vendor_data import VendorAnswer
 
 MAX_INTERESTS = 100
@@ -23,9 +23,9 @@ MAX_DATA_ID = 100
 """Characters of an id that is told back; ours are shorter."""
 
 REFUSALS = {
-    Refusal.NOT_WAITING: pb.VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING,
-    Refusal.BAD_STATUS: pb.VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS,
-    Refusal.DATA_TOO_LONG: pb.VENDOR_DATA_ANSWER_REFUSAL_DATA_TOO_LONG,
+    AnswerRefusal.NOT_WAITING: pb.VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING,
+    AnswerRefusal.BAD_STATUS: pb.VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS,
+    AnswerRefusal.DATA_TOO_LONG: pb.VENDOR_DATA_ANSWER_REFUSAL_DATA_TOO_LONG,
 }
 
 
@@ -58,7 +58,7 @@ def _interest(given: pb.VendorInterest, name: str, fields: Fields) -> None:
         fields.wrong(f"{name}.message_ids", f"must have at most {MAX_MESSAGE_ID} characters each")
 
 
-def read_answer(request: pb.HandleVendorDataRequest) -> tuple[str, VendorAnswer | Refusal]:
+def read_answer(request: pb.HandleVendorDataRequest) -> tuple[str, VendorAnswer | AnswerRefusal]:
     """The data's id and the answer, or what is wrong with it. Raises ``Failure`` for what is no answer."""
     fields = Fields()
     if request.WhichOneof("part") != "answer":
@@ -68,13 +68,13 @@ def read_answer(request: pb.HandleVendorDataRequest) -> tuple[str, VendorAnswer 
     data_id = given.data_id[:MAX_DATA_ID]
     status = VENDOR_DATA_STATUS.word(given.status)
     if status is None:
-        return data_id, Refusal.BAD_STATUS
+        return data_id, AnswerRefusal.BAD_STATUS
     if len(given.data) > MAX_DATA:
-        return data_id, Refusal.DATA_TOO_LONG
+        return data_id, AnswerRefusal.DATA_TOO_LONG
     return data_id, VendorAnswer(status, given.data if given.HasField("data") else None)
 
 
-def told(item: Link | Asked | AnswerRefused) -> pb.HandleVendorDataResponse:
+def told(item: ServiceStream | Asked | AnswerRefused) -> pb.HandleVendorDataResponse:
     """What a service is told."""
     match item:
         case Asked():

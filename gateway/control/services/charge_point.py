@@ -11,10 +11,10 @@ from gateway.control.convert.enums import REGISTRATION
 from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new, read_switch
 from gateway.control.convert.requests import Fields
 from gateway.control.convert.resources import charge_point
-from gateway.control.fleet_import import Fleets
+from gateway.control.fleet_import import FleetImport
 from gateway.control.services.fleet_import import receive, running
 from gateway.control.services.paging import page
-from gateway.control.services.request_stream import Incoming
+from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import Context, Service, changing, streaming, unary
 from gateway.domain.values import Registration
 
@@ -22,7 +22,9 @@ from gateway.domain.values import Registration
 class ChargePointRpcs(Service, ChargePointServiceServicer):
     """Charge points, as the operator deals with them."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, charge_points: ChargePoints, fleets: Fleets) -> None:
+    def __init__(
+        self, bridge: Bridge, default_timeout: float, charge_points: ChargePoints, fleets: FleetImport
+    ) -> None:
         super().__init__(bridge, default_timeout)
         self._charge_points = charge_points
         self._fleets = fleets
@@ -47,7 +49,7 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         self._importing = True
         try:
             async with asyncio.timeout_at(self.until(context)):
-                fleet, validate_only = await receive(Incoming(requests, self.stopped))
+                fleet, validate_only = await receive(RequestStream(requests, self.stopped))
             async for news in self.stream_of_change(context, self._fleets.run, fleet, validate_only):
                 yield import_news(news)
         finally:

@@ -5,17 +5,17 @@ from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.convert.diagnostics import deviation, frame, refused_connection
 from gateway.control.convert.requests import Fields
-from gateway.control.diagnostics import Diagnosing
+from gateway.control.diagnostics import DiagnosticsCalls
 from gateway.control.errors import invalid
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, unary
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 
 
 class DiagnosticsRpcs(Service, DiagnosticsServiceServicer):
     """For whoever connects a charger."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, diagnosing: Diagnosing) -> None:
+    def __init__(self, bridge: Bridge, default_timeout: float, diagnosing: DiagnosticsCalls) -> None:
         super().__init__(bridge, default_timeout)
         self._diagnosing = diagnosing
 
@@ -53,5 +53,5 @@ def _before(after: str) -> int | None:
     if not after:
         return None
     if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise invalid(Violation("page_token", "is not a token of this list"))
+        raise invalid(FieldViolation("page_token", "is not a token of this list"))
     return int(after)

@@ -15,7 +15,7 @@ from gateway.bridge import Bridge
 from gateway.control.convert.batches import BatchMessages
 from gateway.control.convert.requests import Fields
 from gateway.control.convert.samples import METERED
-from gateway.control.event_streams import IDLE_SECONDS, Start, Watching
+from gateway.control.event_streams import IDLE_SECONDS, EventStreams, Start
 from gateway.control.services.rpc import Context, Service, streaming
 from gateway.domain.events import BODIES
 from gateway.store.api import EventFilter
@@ -41,7 +41,7 @@ class EventRpcs(Service):
         self,
         bridge: Bridge,
         default_timeout: float,
-        watching: Callable[[], Watching],
+        watching: Callable[[], EventStreams],
         messages: Callable[[], BatchMessages],
     ) -> None:
         super().__init__(bridge, default_timeout)
@@ -49,7 +49,7 @@ class EventRpcs(Service):
         self._make_messages = messages
 
     @cached_property
-    def _watching(self) -> Watching:
+    def _watching(self) -> EventStreams:
         """Raises ``StoreUnavailable`` while the store has not been opened: it has no id then."""
         return self._make_watching()
 

@@ -11,7 +11,7 @@ from attrs import frozen
 from google.protobuf.message import Message
 
 from gateway.control.errors import invalid
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
@@ -54,7 +54,7 @@ class Page:
 def page(size: int, token: str, *filters: object, max_size: int = MAX_SIZE) -> Page:
     """Read a page's size and token; ``filters`` must be the same from page to page. Raises Failure."""
     if size < 0:
-        raise invalid(Violation("page_size", "must not be negative"))
+        raise invalid(FieldViolation("page_size", "must not be negative"))
     digest = hashlib.blake2b(repr(filters).encode(), digest_size=6).hexdigest()
     after = _after(token, digest) if token else ""
     return Page(after, min(size, max_size) or DEFAULT_SIZE, digest)
@@ -64,9 +64,9 @@ def _after(token: str, digest: str) -> str:
     try:
         known, after = orjson.loads(base64.b64decode(token[:MAX_TOKEN], altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError):
-        raise invalid(Violation("page_token", "is not a token of this list")) from None
+        raise invalid(FieldViolation("page_token", "is not a token of this list")) from None
     if known != digest:
-        raise invalid(Violation("page_token", "belongs to other filters or another list"))
+        raise invalid(FieldViolation("page_token", "belongs to other filters or another list"))
     if not isinstance(after, str) or not after:
-        raise invalid(Violation("page_token", "is not a token of this list"))
+        raise invalid(FieldViolation("page_token", "is not a token of this list"))
     return after

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 30.0
 """For the next request of a caller who is expected to send one."""
 
 
-class Incoming(Generic[T]):
+class RequestStream(Generic[T]):
     """The requests of one stream. ``stopped`` is set when the gateway stops."""
 
     def __init__(self, requests: AsyncIterator[T], stopped: asyncio.Event, patience: float = PATIENCE_SECONDS) -> None:

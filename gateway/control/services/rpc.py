@@ -17,7 +17,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
-from gateway.control.commit_tracker import Handover
+from gateway.control.commit_tracker import CommitTracker
 from gateway.control.convert.requests import MAX_VIOLATIONS
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.errors import StoreUnavailable
@@ -108,7 +108,7 @@ class Service:
     ) -> T:
         """The same for what changes something. ``Failure`` says that nothing was done, or OUTCOME_UNKNOWN with
         ``about`` in the metadata where that can't be known."""
-        handover = Handover()
+        handover = CommitTracker()
         try:
             async with self.in_time(context):
                 return await self._bridge.call(handover.run, fn, *args)
@@ -138,7 +138,7 @@ class Service:
         *args: *Ts,
     ) -> AsyncGenerator[T, None]:
         """As ``stream``, of a generator that changes something and ends when it has; within the caller's deadline."""
-        handover = Handover()
+        handover = CommitTracker()
         over = self.until(context)
         try:
             async with self._opened(handover.stream, fn, *args) as items:
@@ -249,7 +249,7 @@ def _failure_of_change(error: Exception, rpc: str) -> Failure:
     return outcome_unknown(MAYBE_DONE, cause_of(error), {})
 
 
-def given_up(error: Exception, handover: Handover, about: dict[str, str], rpc: str) -> Failure:
+def given_up(error: Exception, handover: CommitTracker, about: dict[str, str], rpc: str) -> Failure:
     """What the caller of a change is answered that ended in ``error``."""
     if handover.withdraw():
         return failure_of(error, rpc)

@@ -12,7 +12,7 @@ from gateway.control.errors import invalid
 from gateway.control.services.paging import Page, page
 from gateway.control.services.rpc import Context, Service, changing, unary
 from gateway.control.transactions import Transactions
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.store.api import TransactionFilter
 
 MAX_EVENTS = 200
@@ -80,7 +80,7 @@ def _sequence(wanted: Page) -> int:
     if not wanted.after:
         return 0
     if not (wanted.after.isascii() and wanted.after.isdigit() and len(wanted.after) < 19):
-        raise invalid(Violation("page_token", "is not a token of this list"))
+        raise invalid(FieldViolation("page_token", "is not a token of this list"))
     return int(wanted.after)
 
 

@@ -8,9 +8,9 @@ from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceServicer
 from gateway.bridge import Bridge, Overloaded
 from gateway.control.convert.vendor_data import read_answer, read_registration, told
-from gateway.control.services.request_stream import Incoming
+from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import Context, Service, streaming
-from gateway.control.vendor_data import Link, VendorServices
+from gateway.control.vendor_data import ServiceStream, VendorServices
 
 Ts = TypeVarTuple("Ts")
 
@@ -29,12 +29,12 @@ class VendorDataRpcs(Service, VendorDataServiceServicer):
     async def HandleVendorData(
         self, requests: AsyncIterator[pb.HandleVendorDataRequest], context: Context
     ) -> AsyncIterator[pb.HandleVendorDataResponse]:
-        incoming = Incoming(requests, self.stopped)
+        incoming = RequestStream(requests, self.stopped)
         interests = read_registration(await incoming.next())
         answers: asyncio.Task[None] | None = None
         try:
             async for item in self.stream(self._vendors.serve, interests):
-                if isinstance(item, Link):
+                if isinstance(item, ServiceStream):
                     answers = asyncio.create_task(self._take_answers(incoming, item))
                 yield told(item)
             if answers is not None:
@@ -43,7 +43,7 @@ class VendorDataRpcs(Service, VendorDataServiceServicer):
             if answers is not None:
                 answers.cancel()
 
-    async def _take_answers(self, incoming: Incoming[pb.HandleVendorDataRequest], link: Link) -> None:
+    async def _take_answers(self, incoming: RequestStream[pb.HandleVendorDataRequest], link: ServiceStream) -> None:
         """Hand over answers, one after the other, until the service ends its side or sends what is none; then it
         leaves, which ends the stream."""
         try:

@@ -18,7 +18,7 @@ from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 from gateway.ocpp.protocol import ReadAnswer
 from gateway.ocpp.v16.addresses import to_address
-from gateway.ocpp.v16.repairs import Fault, larger, mend
+from gateway.ocpp.v16.repairs import SchemaFault, larger, mend
 from gateway.ocpp.v16.schemas import CONFIRMATIONS
 
 INVALID_CONFIRMATION: Final = "InvalidConfirmation"
@@ -50,7 +50,7 @@ def decode_answer(command: c.Command, payload: JSON) -> ReadAnswer:
         if larger(payload, MAX_MENDED_NODES):
             return _invalid("the payload breaks its schema, and is too large to be mended")
         mended = mend(operation, payload, validator)
-        if isinstance(mended, Fault):
+        if isinstance(mended, SchemaFault):
             return _invalid(f"{mended.name} breaks its schema ({mended.kind})")
         if payload and not mended.payload:
             # Nothing of it belongs here: the request echoed, or another message's confirmation (mh#424).

@@ -27,7 +27,7 @@ from gateway.domain.decision import CallRefused, Request
 from gateway.domain.values import JSON, Flag
 from gateway.ocpp.v16 import schemas
 from gateway.ocpp.v16.outline import outline
-from gateway.ocpp.v16.repairs import Fault, Mended, larger, mend
+from gateway.ocpp.v16.repairs import Mended, SchemaFault, larger, mend
 
 MAX_REASON: Final = 100
 """A charger was seen to drop the connection over a longer CALLERROR (OCPP.md A4.3)."""
@@ -76,7 +76,7 @@ def decode_call(message_id: str, action: str, payload: JSON) -> Request | CallRe
     if validator.is_valid(payload):
         return Request(message_id, action, _STRUCTURE[action](payload), payload)
     mended = (_mend_large if larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
-    if isinstance(mended, Fault):
+    if isinstance(mended, SchemaFault):
         return CallRefused(message_id, _CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
     request = _STRUCTURE[action](mended.payload)
     return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
@@ -105,7 +105,7 @@ def _payload_of(message: bytes) -> bytes:
     return message[0 if head is None else head.end() :].rstrip().removesuffix(b"]").rstrip()
 
 
-def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Validator) -> Mended | Fault:
+def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Validator) -> Mended | SchemaFault:
     """Mend what is not a meter value among the message's own fields; so few faults are possible in them."""
     deviations: tuple[str, ...] = ("large-as-sent",)
     fields = {name: payload[name] for name in schemas.REQUEST_FIELDS[action] & payload.keys()}
@@ -114,7 +114,7 @@ def _mend_large(action: str, payload: dict[str, Any], validator: jsonschema_rs.D
     values = {name: fields[name] for name in _VALUES & fields.keys() if isinstance(fields[name], list)}
     others = {name: _emptied(value) for name, value in fields.items() if name not in values}
     mended = mend(action, others | {name: [] for name in values}, validator)
-    if isinstance(mended, Fault):
+    if isinstance(mended, SchemaFault):
         return mended
     names = (each for each in mended.deviations if each != "no-samples")
     kept = {n: fields[n] for n, value in others.items() if value is not fields[n] and mended.payload.get(n) == value}
@@ -126,7 +126,7 @@ def _emptied(value: JSON) -> JSON:
     return [] if type(value) is list else {} if type(value) is dict else value
 
 
-def _reason(fault: Fault) -> str:
+def _reason(fault: SchemaFault) -> str:
     """The field and what is wrong with it, never its value."""
     reason = _REASONS.get(fault.kind, "breaks its schema")
     return f"{fault.name[: MAX_REASON - len(reason) - 1]} {reason}"

@@ -37,7 +37,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @frozen
-class Fault:
+class SchemaFault:
     """One thing that the validator found. For ``required`` the path names the missing field."""
 
     kind: str
@@ -57,7 +57,7 @@ class Fault:
         return name or "payload"
 
 
-Mender: TypeAlias = Callable[[Fault], Any]
+Mender: TypeAlias = Callable[[SchemaFault], Any]
 
 
 @frozen
@@ -72,7 +72,7 @@ class Repair:
     fields: frozenset[str] = frozenset()
     under: frozenset[str] = frozenset()
 
-    def applies(self, action: str, fault: Fault) -> bool:
+    def applies(self, action: str, fault: SchemaFault) -> bool:
         return (
             fault.kind in self.kinds
             and (not self.actions or action in self.actions)
@@ -107,11 +107,11 @@ NEVER_REFUSED: Final = frozenset({"StartTransaction", "StopTransaction", "MeterV
 # --- menders --------------------------------------------------------------------------------------------------
 
 
-def _keep(_: Fault) -> Any:
+def _keep(_: SchemaFault) -> Any:
     return Mend.KEEP
 
 
-def _drop(_: Fault) -> Any:
+def _drop(_: SchemaFault) -> Any:
     return Mend.DROP
 
 
@@ -119,21 +119,21 @@ def _to(value: JSON) -> Mender:
     return lambda _: value
 
 
-def _refuse(_: Fault) -> Any:
+def _refuse(_: SchemaFault) -> Any:
     return Mend.REFUSE
 
 
-def _null(fault: Fault) -> Any:
+def _null(fault: SchemaFault) -> Any:
     return Mend.DROP if fault.value is None else Mend.PASS
 
 
-def _number_as_text(fault: Fault) -> Any:
+def _number_as_text(fault: SchemaFault) -> Any:
     if "string" not in fault.limit or isinstance(fault.value, bool) or not isinstance(fault.value, int | float):
         return Mend.PASS
     return str(fault.value)
 
 
-def _boolean_as_text(fault: Fault) -> Any:
+def _boolean_as_text(fault: SchemaFault) -> Any:
     if "string" not in fault.limit or not isinstance(fault.value, bool):
         return Mend.PASS
     return "true" if fault.value else "false"
@@ -143,27 +143,27 @@ _WHOLE_NUMBER = re.compile(r"\s*([+-]?\d{1,19})(?:\.0{1,9})?\s*", re.ASCII)
 _DECIMAL_NUMBER = re.compile(r"\s*[+-]?\d{1,15}\.\d{1,15}\s*", re.ASCII)
 
 
-def _text_as_integer(fault: Fault) -> Any:
+def _text_as_integer(fault: SchemaFault) -> Any:
     if "integer" not in fault.limit or not isinstance(fault.value, str):
         return Mend.PASS
     number = _WHOLE_NUMBER.fullmatch(fault.value)
     return int(number[1]) if number else Mend.PASS
 
 
-def _float_as_integer(fault: Fault) -> Any:
+def _float_as_integer(fault: SchemaFault) -> Any:
     if "integer" not in fault.limit or not isinstance(fault.value, float) or not fault.value.is_integer():
         return Mend.PASS
     return int(fault.value)
 
 
-def _rounded(fault: Fault) -> Any:
+def _rounded(fault: SchemaFault) -> Any:
     """A register with decimals, to the nearest Wh."""
     if isinstance(fault.value, str) and _DECIMAL_NUMBER.fullmatch(fault.value):
         return round(float(fault.value))
     return round(fault.value) if isinstance(fault.value, float) else Mend.PASS
 
 
-def _text_as_number(fault: Fault) -> Any:
+def _text_as_number(fault: SchemaFault) -> Any:
     if "number" not in fault.limit or not isinstance(fault.value, str):
         return Mend.PASS
     number = fault.value.strip()
@@ -173,20 +173,20 @@ def _text_as_number(fault: Fault) -> Any:
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
-def _as_boolean(fault: Fault) -> Any:
+def _as_boolean(fault: SchemaFault) -> Any:
     if "boolean" not in fault.limit or not isinstance(fault.value, str | int):
         return Mend.PASS
     return _BOOLEANS.get(str(fault.value).strip().lower(), Mend.PASS)
 
 
-def _listed_as_text(fault: Fault) -> Any:
+def _listed_as_text(fault: SchemaFault) -> Any:
     """A comma-separated list that was sent as a JSON array (OCPP.md quirk 31)."""
     if "string" in fault.limit and isinstance(fault.value, list) and all(isinstance(v, str) for v in fault.value):
         return ",".join(fault.value)
     return Mend.PASS
 
 
-def _as_list(fault: Fault) -> Any:
+def _as_list(fault: SchemaFault) -> Any:
     return [fault.value] if "array" in fault.limit and isinstance(fault.value, dict | str) else Mend.PASS
 
 
@@ -194,7 +194,7 @@ _SPELLINGS = {"uploadfailed": "UploadFailure", "uploadfailure": "UploadFailed"}
 """Names that two editions spell differently (OCPP.md X8)."""
 
 
-def _spelling(fault: Fault) -> Any:
+def _spelling(fault: SchemaFault) -> Any:
     """A name in the wrong case, with blanks or separators that don't belong there."""
     if not isinstance(fault.value, str) or len(fault.value) > MAX_FIELD_NAME:
         return Mend.PASS
@@ -216,7 +216,7 @@ _SIGNED_FIRMWARE = frozenset(
 )
 
 
-def _signed_firmware(fault: Fault) -> Any:
+def _signed_firmware(fault: SchemaFault) -> Any:
     """A status of the security extension in the message without it: it means the same."""
     return Mend.KEEP if fault.value in _SIGNED_FIRMWARE else Mend.PASS
 
@@ -228,12 +228,12 @@ def kept_length(limit: int) -> int:
     return max(MAX_KEPT_TEXT, 5 * limit)
 
 
-def _kept_text(fault: Fault) -> Any:
+def _kept_text(fault: SchemaFault) -> Any:
     length = kept_length(fault.limit)
     return Mend.KEEP if len(fault.value) <= length else fault.value[:length]
 
 
-def _kept_tag(fault: Fault) -> Any:
+def _kept_tag(fault: SchemaFault) -> Any:
     return Mend.KEEP if len(fault.value) <= MAX_KEPT_TEXT else fault.value[:MAX_KEPT_TEXT]
 
 
@@ -299,14 +299,14 @@ REPAIRS: Final[Sequence[Repair]] = (
 # --- the walk -------------------------------------------------------------------------------------------------
 
 
-def mend(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Validator) -> Mended | Fault:
+def mend(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Validator) -> Mended | SchemaFault:
     """Mend a payload that ``validator`` refuses, or name the first fault that no row mends. ``payload`` is not changed.
 
     ``MAX_ROUNDS`` passes over the payload, each some 20 µs for a fault: the caller bounds how many there can be.
     """
     mended = orjson.loads(orjson.dumps(payload))  # a copy; twenty times as fast as copy.deepcopy
     deviations: dict[str, None] = {}
-    fault = Fault("type", (), payload)
+    fault = SchemaFault("type", (), payload)
     looked_at = 0
     for _ in range(MAX_ROUNDS):
         done: set[Path] = set()
@@ -348,25 +348,25 @@ def larger(payload: JSON, most: int) -> bool:
     return found > most
 
 
-def faults(payload: JSON, validator: jsonschema_rs.Draft4Validator) -> list[Fault]:
+def faults(payload: JSON, validator: jsonschema_rs.Draft4Validator) -> list[SchemaFault]:
     """What the validator finds, extra properties one by one."""
-    found: list[Fault] = []
+    found: list[SchemaFault] = []
     for error in validator.iter_errors(payload):
         kind = error.kind.name
         facts = error.kind.as_dict()
         path: Path = tuple(error.instance_path)
         if kind == "additionalProperties":
-            found.extend(Fault(kind, (*path, extra), None) for extra in facts["unexpected"])
+            found.extend(SchemaFault(kind, (*path, extra), None) for extra in facts["unexpected"])
         elif kind == "required":
-            found.append(Fault(kind, (*path, facts["property"]), None))
+            found.append(SchemaFault(kind, (*path, facts["property"]), None))
         else:
             limit = facts.get("types") or facts.get("options") or facts.get("limit") or ()
             # The payload's own value: the error's copy may be of another type (a Decimal for a large number).
-            found.append(Fault(kind, path, _at(payload, path), limit))
+            found.append(SchemaFault(kind, path, _at(payload, path), limit))
     return found
 
 
-def _mend_one(action: str, fault: Fault) -> tuple[str, Any]:
+def _mend_one(action: str, fault: SchemaFault) -> tuple[str, Any]:
     for repair in REPAIRS:
         if repair.applies(action, fault):
             value = repair.mend(fault)

@@ -9,13 +9,13 @@ from types import TracebackType
 import trio
 
 
-class Turn:
+class Slot:
     """A place in a line, left on leaving the ``with`` block; to be waited for by one task."""
 
     __slots__ = ("_called", "_line")
 
-    def __init__(self, line: "Line") -> None:
-        self._line: Line | None = line
+    def __init__(self, line: "CallQueue") -> None:
+        self._line: CallQueue | None = line
         self._called: trio.Event | None = None
 
     @property
@@ -40,7 +40,7 @@ class Turn:
         if self._called is not None:
             self._called.set()
 
-    def __enter__(self) -> "Turn":
+    def __enter__(self) -> "Slot":
         return self
 
     def __exit__(
@@ -49,24 +49,24 @@ class Turn:
         self.leave()
 
 
-class Line:
+class CallQueue:
     """The queue. Its length is bounded by who asks: the commands that a session takes, and one of its own."""
 
     def __init__(self) -> None:
-        self._turns: list[Turn] = []  # nearly always empty, where a deque would take 760 bytes
+        self._turns: list[Slot] = []  # nearly always empty, where a deque would take 760 bytes
 
     @property
-    def head(self) -> Turn | None:
+    def head(self) -> Slot | None:
         """Whose turn it is."""
         return self._turns[0] if self._turns else None
 
-    def ask(self) -> Turn:
+    def ask(self) -> Slot:
         """Take a place at the end."""
-        turn = Turn(self)
+        turn = Slot(self)
         self._turns.append(turn)
         return turn
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: Slot) -> None:
         was_head = self._turns[0] is turn
         self._turns.remove(turn)
         if was_head and self._turns:

@@ -14,8 +14,8 @@ from attrs import define, field
 
 from gateway.domain.commands import ChargerError
 from gateway.ocpp import rpc
-from gateway.session.commands.call_queue import Line
-from gateway.session.context import Core
+from gateway.session.commands.call_queue import CallQueue
+from gateway.session.context import SessionContext
 
 MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
@@ -40,9 +40,9 @@ class Exchange:
 class Calls:
     """Sends CALLs and matches answers. ``line`` is the queue for the wire, in order of asking."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: SessionContext) -> None:
         self._core = core
-        self.line = Line()
+        self.line = CallQueue()
         self._current: Exchange | None = None
         self._late: OrderedDict[str, Exchange] = OrderedDict()
 

@@ -26,11 +26,11 @@ from gateway.domain.values import Flag
 from gateway.ocpp.protocol import ReadAnswer
 from gateway.ocpp.rpc import CallError
 from gateway.session.commands.calls import Answered, Calls, Exchange
-from gateway.session.commands.key_rotation import KeyChange
-from gateway.session.context import Core, SessionOver
+from gateway.session.commands.key_rotation import KeyRotation
+from gateway.session.context import SessionContext, SessionOver
 from gateway.session.readiness import Access, Readiness
 from gateway.session.stalls import stalled
-from gateway.session.task_group import Parts
+from gateway.session.task_group import TaskGroup
 from gateway.store.api import Appended, GuardFailed
 
 
@@ -38,10 +38,10 @@ from gateway.store.api import Appended, GuardFailed
 class Means:
     """What the commands of one session work with."""
 
-    core: Core
+    core: SessionContext
     calls: Calls
     readiness: Readiness
-    parts: Parts
+    parts: TaskGroup
     solicited: set[str]
     """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
 
@@ -63,7 +63,7 @@ class Means:
         return read
 
 
-class Errand:
+class CommandTask:
     """A command under way. It takes its place in the line when it is made; ``run`` leaves it.
 
     ``deadline`` in Trio's time: not sent by then it never will be, and unanswered by then the outcome is unknown.
@@ -85,7 +85,7 @@ class Errand:
         self._stalled_before = stalled()
         self._turn = means.calls.line.ask()
         self._encoded: tuple[str, object] | None = None
-        self._key_change: KeyChange | None = None
+        self._key_change: KeyRotation | None = None
         self._called = False
         """Whether the CALL was given to the connection: the charger may have it then, whatever becomes of that."""
 
@@ -116,7 +116,7 @@ class Errand:
         """Whether it can go out now: then its first two states are one commit."""
         return (
             self._turn.has_come
-            and not KeyChange.is_one(self._command)
+            and not KeyRotation.is_one(self._command)
             and self._means.readiness.permits(needed_access(self._command))
             and not self._too_late()
             and self._encode()
@@ -158,7 +158,7 @@ class Errand:
         if not self._encode():
             await self._settle(CommandState.NOT_SENT, "transaction-ended")
             return False
-        if KeyChange.is_one(self._command) and not await self._begin_key_change():
+        if KeyRotation.is_one(self._command) and not await self._begin_key_change():
             await self._settle(CommandState.NOT_SENT, "deadline")
             return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
@@ -170,7 +170,7 @@ class Errand:
     async def _begin_key_change(self) -> bool:
         """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
         core = self._means.core
-        change = await KeyChange.begin(self._command, core)
+        change = await KeyRotation.begin(self._command, core)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._key_change = change
         with trio.CancelScope(shield=True):

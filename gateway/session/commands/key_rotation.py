@@ -17,17 +17,17 @@ from gateway.domain.commands import (
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import Credential, CredentialKind
 from gateway.domain.secrets import is_authorization_key
-from gateway.session.context import Core
+from gateway.session.context import SessionContext
 from gateway.store.api import AddCredential, RemoveCredentials
 
 TAKEN = ("Accepted", "RebootRequired")
 """Answers after which the charger uses the new key."""
 
 
-class KeyChange:
+class KeyRotation:
     """One change of key, from before it is sent until it is decided."""
 
-    def __init__(self, core: Core, credential: Credential, present: tuple[str, ...]) -> None:
+    def __init__(self, core: SessionContext, credential: Credential, present: tuple[str, ...]) -> None:
         self._core = core
         self._credential = credential
         self._new = credential.credential_id
@@ -39,7 +39,7 @@ class KeyChange:
         return isinstance(command, ChangeConfiguration) and is_authorization_key(command.key)
 
     @classmethod
-    async def begin(cls, command: Command, core: Core) -> "KeyChange":
+    async def begin(cls, command: Command, core: SessionContext) -> "KeyRotation":
         """Prepare the new key, and admit nothing yet. ``command`` has passed the checks, its value is hexadecimal."""
         assert isinstance(command, ChangeConfiguration)
         key = bytes.fromhex(command.value)

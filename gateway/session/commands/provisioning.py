@@ -29,8 +29,8 @@ from gateway.domain.events import BootConfigurationApplied, NewEvent
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
-from gateway.session.commands.queue import Commands
-from gateway.session.context import Core
+from gateway.session.commands.queue import CommandQueue
+from gateway.session.context import SessionContext
 from gateway.session.readiness import Access, Readiness
 
 TAKEN = frozenset({"Accepted", "RebootRequired"})
@@ -82,7 +82,12 @@ class Provisioning:
     """One session's own requests."""
 
     def __init__(
-        self, core: Core, commands: Commands, readiness: Readiness, triggers: Triggers, desired: tuple[DesiredKey, ...]
+        self,
+        core: SessionContext,
+        commands: CommandQueue,
+        readiness: Readiness,
+        triggers: Triggers,
+        desired: tuple[DesiredKey, ...],
     ) -> None:
         self._core = core
         self._commands = commands

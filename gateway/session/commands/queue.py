@@ -16,11 +16,11 @@ from gateway.domain.codec import encode_command
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration, new_id
 from gateway.session.commands.calls import Calls
-from gateway.session.commands.command_task import Errand, Means, needed_access
-from gateway.session.context import Core
+from gateway.session.commands.command_task import CommandTask, Means, needed_access
+from gateway.session.context import SessionContext
 from gateway.session.ports import Journal
 from gateway.session.readiness import Readiness
-from gateway.session.task_group import Parts
+from gateway.session.task_group import TaskGroup
 from gateway.store.api import Store
 
 NOTHING_SENT = {
@@ -34,13 +34,13 @@ reasons are those of its recorded commands; of other ends that is ``disconnected
 OFFLINE = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending; nothing was sent")
 
 
-class Commands:
+class CommandQueue:
     """The commands of one session. ``submit`` and ``ask`` may be called by any task of the loop."""
 
-    def __init__(self, core: Core, calls: Calls, readiness: Readiness, parts: Parts) -> None:
+    def __init__(self, core: SessionContext, calls: Calls, readiness: Readiness, parts: TaskGroup) -> None:
         self._core = core
         self._means = Means(core, calls, readiness, parts, set())
-        self._under_way: dict[str, Errand] = {}
+        self._under_way: dict[str, CommandTask] = {}
         """By request id."""
 
     @property
@@ -82,7 +82,7 @@ class Commands:
             fingerprint=fingerprint,
         )
         # From the look above to here nothing waits: one request id is one errand, and errands queue as they come.
-        errand = self._under_way[request_id] = Errand(self._means, record, command, deadline)
+        errand = self._under_way[request_id] = CommandTask(self._means, record, command, deadline)
         self._means.parts.start(self._carry, errand)
         with trio.move_on_at(answer_by):
             await errand.done.wait()
@@ -161,14 +161,14 @@ class Commands:
 
     # --- while it is under way --------------------------------------------------------------------------------
 
-    async def _carry(self, errand: Errand) -> None:
+    async def _carry(self, errand: CommandTask) -> None:
         try:
             await errand.run()
         finally:
             if errand.over:
                 self._under_way.pop(errand.record.request_id, None)
 
-    async def _join(self, first: Errand, fingerprint: str, deadline: float) -> CallOutcome:
+    async def _join(self, first: CommandTask, fingerprint: str, deadline: float) -> CallOutcome:
         """The outcome of the command that has this request id is this caller's too, as far as it waits for it."""
         if first.record.fingerprint != fingerprint:
             return reused(first.record)
@@ -193,7 +193,7 @@ class Commands:
 class Unfinished:
     """The commands that are under way when their session ends: events to commit, and answers to their callers."""
 
-    def __init__(self, left: list[Errand], ending: str, cleared: Callable[[], None]) -> None:
+    def __init__(self, left: list[CommandTask], ending: str, cleared: Callable[[], None]) -> None:
         self._left = left
         self._ending = ending
         self._cleared = cleared
@@ -218,7 +218,7 @@ class Unfinished:
         self._cleared()
 
 
-def _told(errand: Errand, fingerprint: str) -> CallOutcome:
+def _told(errand: CommandTask, fingerprint: str) -> CallOutcome:
     """The outcome of an errand that is over, for a caller with this fingerprint."""
     if errand.repeats is not None:
         return errand.repeats if errand.repeats.fingerprint == fingerprint else reused(errand.repeats)

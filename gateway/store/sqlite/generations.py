@@ -22,7 +22,7 @@ from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import check, migrate, scripts
-from gateway.store.sqlite.process_lock import Ownership
+from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.rows import fetch, one
 
 CLEAR = 1_000_000
@@ -228,7 +228,7 @@ def recover(path: Path, *, snapshot: bool = False, with_log: bool = False) -> Re
     path = path.resolve()
     if not path.exists() or path.stat().st_size == 0:
         raise StoreError(f"{path}: there is no database to recover; put the backup there first")
-    ownership = Ownership(path)
+    ownership = ProcessLock(path)
     try:
         check_files(path)
         without_log = alone(path, None)

@@ -27,7 +27,7 @@ def check_place(path: Path) -> None:
             raise StoreMisplaced(f"the database {path} can't be opened: {error.strerror}") from error
 
 
-class Ownership:
+class ProcessLock:
     """Exclusive ownership of the database at ``path``, from construction to ``release``.
 
     Raises ``StoreInUse``, naming the file and the process that holds it, ``StoreMisplaced`` where the folder isn't

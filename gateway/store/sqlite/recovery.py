@@ -21,7 +21,7 @@ from gateway.store.sqlite.connections import mapped, open_writer, trust_log
 from gateway.store.sqlite.encoding import INT64_MAX
 from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.migrate import check, migrate, scripts
-from gateway.store.sqlite.process_lock import Ownership
+from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.rows import fetch, one
 
 # ruff: noqa: S608 - names of our own tables; what is given is bound
@@ -51,7 +51,7 @@ def recover(damaged: Path, recovered: Path) -> dict[str, int]:
         raise StoreError(f"{recovered} is there already")
     if not damaged.exists():
         raise StoreError(f"{damaged} is not there")
-    ownership = Ownership(damaged.resolve())
+    ownership = ProcessLock(damaged.resolve())
     try:
         source = apsw.Connection(str(damaged), flags=apsw.SQLITE_OPEN_READWRITE)
         try:

@@ -14,7 +14,7 @@ from gateway.store.api import Forget, RecordClock, Trimmed
 from gateway.store.sqlite.encoding import to_micros, to_time
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.writer import Books
+from gateway.store.sqlite.writer import Writer
 
 TOLERANCE = 5 * 60 * 1_000_000
 """Microseconds by which times may be out of order: clocks are set by seconds."""
@@ -32,7 +32,7 @@ MARK_EVERY = timedelta(hours=1)
 FINISHED = "state NOT IN ('QUEUED', 'SENT')"
 
 
-def trim(books: Books, before: datetime | None, limit: int, now: datetime | None) -> Trimmed:
+def trim(books: Writer, before: datetime | None, limit: int, now: datetime | None) -> Trimmed:
     """Look at the next ``limit`` events above the floor, at most; those of open transactions stay, the floor passes
     them all the same, and they go when the transaction has ended and its newest event is below the floor."""
     books.flush()
@@ -150,7 +150,7 @@ def oldest_time(cx: apsw.Connection, now: datetime) -> datetime | None:
     return None if found is None else to_time(found)
 
 
-def _clear_transactions(books: Books, floor: int, room: int) -> int:
+def _clear_transactions(books: Writer, floor: int, room: int) -> int:
     """Delete events that stayed while their transaction was open, at most ``room``."""
     cx, deleted = books.cx, 0
     ended = fetch(
@@ -176,7 +176,7 @@ def _clear_transactions(books: Books, floor: int, room: int) -> int:
 # --- what outlives its events ---------------------------------------------------------------------------------
 
 
-def forget(books: Books, write: Forget) -> Trimmed:
+def forget(books: Writer, write: Forget) -> Trimmed:
     """Drop finished commands and transactions whose events have been gone for long enough, at most ``limit`` each."""
     books.flush()
     cx = books.cx
@@ -234,7 +234,7 @@ def crowded_out(cx: apsw.Connection, count: int) -> tuple[int, int]:
     return behind("command", FINISHED), behind("txn", "state <> 'OPEN'")
 
 
-def record_clock(books: Books, write: RecordClock) -> None:
+def record_clock(books: Writer, write: RecordClock) -> None:
     """Remember what is known of the clock. Where it begins anew, so do the times since which events have been gone."""
     record, cx = write.record, books.cx
     cx.execute(

@@ -12,7 +12,7 @@ from gateway.domain.events import BootInformation, StoredEvent
 from gateway.domain.records import (
     AppliedConfiguration,
     ChargePointRecord,
-    Connection,
+    ConnectionRecord,
     ConnectorRecord,
     Credential,
     CredentialKind,
@@ -106,7 +106,7 @@ def charge_point(
         accept_hex_password=switch(accept_hex),
         boot=boot_information(boot),
         booted_at=maybe_time(booted),
-        connection=Connection(
+        connection=ConnectionRecord(
             connected=bool(connected),
             epoch=epoch,
             since=maybe_time(since),

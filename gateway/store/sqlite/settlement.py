@@ -14,7 +14,7 @@ from gateway.domain.events import (
 )
 from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.writer import Books, Owner
+from gateway.store.sqlite.writer import Owner, Writer
 
 
 @frozen
@@ -29,7 +29,7 @@ RESTARTED = Cause("gateway-restarted", "gateway-restarted")
 DELETED = Cause("deleted", "deleted")
 
 
-def settle(books: Books, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
+def settle(books: Writer, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
     """Under the epoch that the owner had: QUEUED commands become NOT_SENT, SENT ones OUTCOME_UNKNOWN, and a
     connection that is on the books ends. Answers the sequences."""
     books.flush_end_of(owner)  # it may be in this very batch
@@ -37,7 +37,7 @@ def settle(books: Books, owner: Owner, cause: Cause, at: datetime) -> tuple[int,
     return books.append(owner, owner.epoch, ends)
 
 
-def _commands(books: Books, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
+def _commands(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
     left = fetch(
         books.cx,
         """SELECT command_id, operation, state FROM command
@@ -54,12 +54,12 @@ def _commands(books: Books, owner: Owner, cause: Cause, at: datetime) -> list[Ne
     ]
 
 
-def _connection(books: Books, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
+def _connection(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
     (connected,) = one(books.cx, "SELECT connected FROM charge_point WHERE key = ?", (owner.key,))
     return [NewEvent(ChargePointDisconnected(cause.disconnected, "local"), at)] if connected else []
 
 
-def lose_transactions(books: Books, owner: Owner, at: datetime) -> tuple[int, ...]:
+def lose_transactions(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
     """No stop of a deleted charge point's transactions can come: closed, they hold neither their tag nor retention.
     (If the charge point is created anew and sends one after all, it still ends its transaction properly.)"""
     left = open_transactions(books.cx, owner.key)
@@ -68,13 +68,13 @@ def lose_transactions(books: Books, owner: Owner, at: datetime) -> tuple[int, ..
     )
 
 
-def end_reservations(books: Books, owner: Owner, at: datetime) -> tuple[int, ...]:
+def end_reservations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
     """Those of a deleted charge point: nobody is left who would keep them."""
     left = reservations(books.cx, owner.key)
     return books.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
 
 
-def _unsettled(books: Books, limit: int) -> list[str]:
+def _unsettled(books: Writer, limit: int) -> list[str]:
     """Charge points with something left open, at most ``limit``; each one settled is not found again."""
     found = fetch(
         books.cx,
@@ -88,7 +88,7 @@ def _unsettled(books: Books, limit: int) -> list[str]:
     return [identity for (identity,) in found]
 
 
-def settle_some(books: Books, cause: Cause, at: datetime, limit: int) -> int:
+def settle_some(books: Writer, cause: Cause, at: datetime, limit: int) -> int:
     """Settle the next ``limit`` charge points that need it; answers how many did."""
     identities = _unsettled(books, limit)
     for identity in identities:

@@ -34,11 +34,11 @@ from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
 from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
-from gateway.store.sqlite.process_lock import Ownership, check_place
+from gateway.store.sqlite.process_lock import ProcessLock, check_place
 from gateway.store.sqlite.retention import crowded_out, oldest_time
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.settlement import RESTARTED, settle_some
-from gateway.store.sqlite.writer import Books
+from gateway.store.sqlite.writer import Writer
 from gateway.store.sqlite.writes import apply
 
 P = ParamSpec("P")
@@ -89,13 +89,13 @@ class SqliteStore:
         self._vfs = vfs
         self._checkpoints = Checkpoints(self._path)
         self._lock = threading.Lock()
-        self._books: Books | None = None
+        self._books: Writer | None = None
         self._closed = False
         self._damage: str | None = None
         self._marking = threading.Lock()
         self._marked: Companion | None = None
         self._readers = ReaderPool(self._path, vfs)
-        self._ownership: Ownership | None = None
+        self._ownership: ProcessLock | None = None
         self._store_id = self._event_ids = ""
         self._codes: dict[str, int] = {}
         self._generations: tuple[Generation, ...] = ()
@@ -110,7 +110,7 @@ class SqliteStore:
                 raise StoreUnavailable(f"the database {self._path} is closed")
             if self._ownership is not None:
                 return
-            ownership = Ownership(self._path)
+            ownership = ProcessLock(self._path)
             try:
                 check_place(self._path)
                 self._open()
@@ -201,7 +201,7 @@ class SqliteStore:
             except (apsw.Error, StoreError) as error:
                 log.warning("companion not written", path=str(self._path), error=str(error))
 
-    def _write(self, work: Callable[[Books], R]) -> R:
+    def _write(self, work: Callable[[Writer], R]) -> R:
         """One transaction: ``work``, then COMMIT, or nothing."""
         sealing = False
         with self._lock:
@@ -230,7 +230,7 @@ class SqliteStore:
             self._checkpoints.after_commit(books.cx)
             return result
 
-    def _writer(self) -> Books:
+    def _writer(self) -> Writer:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
         self._require_open()
@@ -242,9 +242,9 @@ class SqliteStore:
             return self._use(cx)
         return self._books
 
-    def _use(self, cx: apsw.Connection) -> Books:
+    def _use(self, cx: apsw.Connection) -> Writer:
         self._checkpoints.watch(cx)
-        self._books = Books(cx)
+        self._books = Writer(cx)
         return self._books
 
     def _undo(self) -> None:

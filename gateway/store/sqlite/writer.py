@@ -50,7 +50,7 @@ class Owner:
     """None: not read yet."""
 
 
-class Books:
+class Writer:
     """One writer connection's state. Not for several threads at once."""
 
     def __init__(self, cx: apsw.Connection) -> None:

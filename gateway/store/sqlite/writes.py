@@ -21,13 +21,13 @@ from gateway.domain.values import Registration
 from gateway.errors import StoreError
 from gateway.store import api
 from gateway.store.api import (
+    AllocatedNumbers,
     Appended,
     Done,
     Exists,
     Fenced,
     GuardFailed,
     Missing,
-    Numbers,
     Opened,
     Trimmed,
     Write,
@@ -38,19 +38,19 @@ from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_micros, t
 from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.retention import forget, record_clock, trim
 from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
-from gateway.store.sqlite.writer import Books, Owner
+from gateway.store.sqlite.writer import Owner, Writer
 
 AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
 
-def apply(books: Books, write: Write) -> WriteResult:
+def apply(books: Writer, write: Write) -> WriteResult:
     """Do one write inside the open transaction."""
     result: WriteResult = _WRITES[type(write)](books, write)
     return result
 
 
-def _present(books: Books, identity: str) -> Owner | None:
+def _present(books: Writer, identity: str) -> Owner | None:
     owner = books.owner(identity)
     return owner if owner is not None and owner.present else None
 
@@ -58,7 +58,7 @@ def _present(books: Books, identity: str) -> Owner | None:
 # --- events ---------------------------------------------------------------------------------------------------
 
 
-def append(books: Books, write: api.Append) -> Appended | Fenced | GuardFailed | Missing:
+def append(books: Writer, write: api.Append) -> Appended | Fenced | GuardFailed | Missing:
     owner = _present(books, write.charge_point)
     if owner is None:
         return Missing()
@@ -71,7 +71,7 @@ def append(books: Books, write: api.Append) -> Appended | Fenced | GuardFailed |
     return Appended(books.append(owner, owner.epoch, write.events))
 
 
-def _failed(books: Books, owner: Owner, guard: Guard) -> GuardFailed | None:
+def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
     match guard:
         case IdTagFree(id_tag, connector):
             used = books.cx.execute(
@@ -88,7 +88,7 @@ def _failed(books: Books, owner: Owner, guard: Guard) -> GuardFailed | None:
             return GuardFailed(guard, queries.command_by_request(books.cx, owner.identity, request_id))
 
 
-def open_session(books: Books, write: api.OpenSession) -> Opened | Missing:
+def open_session(books: Writer, write: api.OpenSession) -> Opened | Missing:
     owner = _present(books, write.charge_point)
     if owner is None:
         return Missing()
@@ -110,7 +110,7 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
 lock, for which it then has to wait."""
 
 
-def _state(books: Books, owner: Owner) -> ChargePointState:
+def _state(books: Writer, owner: Owner) -> ChargePointState:
     cx, key = books.cx, owner.key
     registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
     connectors, open_, applied, reserved, configured = there
@@ -136,13 +136,13 @@ def _state(books: Books, owner: Owner) -> ChargePointState:
 # --- charge points --------------------------------------------------------------------------------------------
 
 
-def create_charge_point(books: Books, write: api.CreateChargePoint) -> Appended | Exists:
+def create_charge_point(books: Writer, write: api.CreateChargePoint) -> Appended | Exists:
     if _present(books, write.identity) is not None:
         return Exists()
     return Appended(_create(books, write))
 
 
-def create_charge_points(books: Books, write: api.CreateChargePoints) -> Appended | Exists:
+def create_charge_points(books: Writer, write: api.CreateChargePoints) -> Appended | Exists:
     seen: set[str] = set()
     there: list[str] = []
     for each in write.charge_points:
@@ -154,7 +154,7 @@ def create_charge_points(books: Books, write: api.CreateChargePoints) -> Appende
     return Appended(tuple(sequence for each in write.charge_points for sequence in _create(books, each)))
 
 
-def _create(books: Books, write: api.CreateChargePoint) -> tuple[int, ...]:
+def _create(books: Writer, write: api.CreateChargePoint) -> tuple[int, ...]:
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
     switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
@@ -181,7 +181,7 @@ def _create(books: Books, write: api.CreateChargePoint) -> tuple[int, ...]:
     return books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
 
 
-def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended | GuardFailed | Missing:
+def update_charge_point(books: Writer, write: api.UpdateChargePoint) -> Appended | GuardFailed | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -225,7 +225,7 @@ def update_charge_point(books: Books, write: api.UpdateChargePoint) -> Appended 
     return Appended(books.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
-def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended | Missing:
+def delete_charge_point(books: Writer, write: api.DeleteChargePoint) -> Appended | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -246,7 +246,7 @@ def delete_charge_point(books: Books, write: api.DeleteChargePoint) -> Appended 
     return Appended(sequences)
 
 
-def record_last_heard(books: Books, write: api.RecordLastHeard) -> Done:
+def record_last_heard(books: Writer, write: api.RecordLastHeard) -> Done:
     books.cx.executemany(
         # A later one is kept, but for what a clock that ran ahead has left: it would stand for ever.
         """UPDATE charge_point SET last_heard = CASE WHEN last_heard BETWEEN ?1 AND ?1 + ?3 THEN last_heard ELSE ?1 END
@@ -256,7 +256,7 @@ def record_last_heard(books: Books, write: api.RecordLastHeard) -> Done:
     return Done()
 
 
-def close_transaction(books: Books, write: api.CloseTransaction) -> Appended | GuardFailed | Missing:
+def close_transaction(books: Writer, write: api.CloseTransaction) -> Appended | GuardFailed | Missing:
     body = write.closed.body
     assert isinstance(body, TransactionClosed)
     owner = books.owner(write.charge_point)
@@ -272,7 +272,7 @@ def close_transaction(books: Books, write: api.CloseTransaction) -> Appended | G
 # --- credentials ----------------------------------------------------------------------------------------------
 
 
-def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
+def add_credential(books: Writer, write: api.AddCredential) -> Done | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -286,7 +286,7 @@ def add_credential(books: Books, write: api.AddCredential) -> Done | Missing:
     return Done()
 
 
-def remove_credentials(books: Books, write: api.RemoveCredentials) -> Done:
+def remove_credentials(books: Writer, write: api.RemoveCredentials) -> Done:
     owner = books.owner(write.identity)
     if owner is not None:
         books.cx.executemany(
@@ -296,7 +296,7 @@ def remove_credentials(books: Books, write: api.RemoveCredentials) -> Done:
     return Done()
 
 
-def _insert_credentials(books: Books, owner: Owner, credentials: Iterable[Credential]) -> None:
+def _insert_credentials(books: Writer, owner: Owner, credentials: Iterable[Credential]) -> None:
     books.cx.executemany(
         "INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -317,7 +317,7 @@ def _insert_credentials(books: Books, owner: Owner, credentials: Iterable[Creden
 # --- idTags ---------------------------------------------------------------------------------------------------
 
 
-def put_id_tag(books: Books, write: api.PutIdTag) -> Done | Exists | Missing | GuardFailed:
+def put_id_tag(books: Writer, write: api.PutIdTag) -> Done | Exists | Missing | GuardFailed:
     record = write.record
     key = folded(record.id_tag)
     row = books.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
@@ -349,7 +349,7 @@ def put_id_tag(books: Books, write: api.PutIdTag) -> Done | Exists | Missing | G
     return Done()
 
 
-def delete_id_tag(books: Books, write: api.DeleteIdTag) -> Done | Missing:
+def delete_id_tag(books: Writer, write: api.DeleteIdTag) -> Done | Missing:
     books.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
     return Done() if books.cx.changes() else Missing()
 
@@ -357,29 +357,29 @@ def delete_id_tag(books: Books, write: api.DeleteIdTag) -> Done | Missing:
 # --- numbers, retention ---------------------------------------------------------------------------------------
 
 
-def allocate_numbers(books: Books, write: api.AllocateNumbers) -> Numbers:
+def allocate_numbers(books: Writer, write: api.AllocateNumbers) -> AllocatedNumbers:
     first = int(rows.one(books.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
     if write.count < 1 or first + write.count - 1 > MAX_NUMBER:
         raise StoreError(f"{write.count} transaction numbers from {first} on can't be given out")
     books.cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (first + write.count,))
-    return Numbers(first, write.count)
+    return AllocatedNumbers(first, write.count)
 
 
-def trim_events(books: Books, write: api.Trim) -> Trimmed:
+def trim_events(books: Writer, write: api.Trim) -> Trimmed:
     return trim(books, write.before, queries.bounded(write.limit), write.now)
 
 
-def forget_outlived(books: Books, write: api.Forget) -> Trimmed:
+def forget_outlived(books: Writer, write: api.Forget) -> Trimmed:
     queries.bounded(write.limit)
     return forget(books, write)
 
 
-def remember_clock(books: Books, write: api.RecordClock) -> Done:
+def remember_clock(books: Writer, write: api.RecordClock) -> Done:
     record_clock(books, write)
     return Done()
 
 
-_WRITES: dict[type, Callable[[Books, Any], WriteResult]] = {
+_WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
     api.Append: append,
     api.OpenSession: open_session,
     api.CreateChargePoint: create_charge_point,

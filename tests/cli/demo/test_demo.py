@@ -26,7 +26,7 @@ def test_a_gateway_that_dies_is_a_failed_demo_with_its_log(tmp_path, monkeypatch
     """The play ends at once, its log is shown, and no process stays."""
     started: list[GatewayProcess] = []
 
-    def die(running: scenario.Play) -> None:
+    def die(running: scenario.Scenario) -> None:
         started.append(running.process)
         running.process.process.kill()
         running.wait(lambda: False, "nothing")
@@ -57,7 +57,7 @@ def test_a_step_that_does_not_happen_is_a_failed_demo(tmp_path, monkeypatch, cap
     """A limit that is accepted but not obeyed is found by the meter, and the gateway is ended in order."""
     processes: list[GatewayProcess] = []
 
-    def wait_in_vain(running: scenario.Play) -> None:
+    def wait_in_vain(running: scenario.Scenario) -> None:
         processes.append(running.process)
         running.wait(lambda: False, "HOME-1's meter to obey", seconds=0.5)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.cli.simulate.progress import Crowd, with_hint
+from gateway.cli.simulate.progress import SimulationProgress, with_hint
 
 
-def said(crowd: Crowd, *events: tuple[str, str]) -> list[str]:
+def said(crowd: SimulationProgress, *events: tuple[str, str]) -> list[str]:
     """Everything that is said of events."""
     words = []
     for identity, name in events:
@@ -17,12 +17,14 @@ def said(crowd: Crowd, *events: tuple[str, str]) -> list[str]:
 
 def test_one_line_when_all_are_connected():
     """And nothing of each of them."""
-    assert said(Crowd(2), ("A", "connecting"), ("A", "link_up"), ("B", "link_up"), ("B", "status")) == ["all"]
+    assert said(SimulationProgress(2), ("A", "connecting"), ("A", "link_up"), ("B", "link_up"), ("B", "status")) == [
+        "all"
+    ]
 
 
 def test_one_that_is_back_is_told():
     """With the others it is complete again."""
-    crowd = Crowd(2)
+    crowd = SimulationProgress(2)
     said(crowd, ("A", "link_up"), ("B", "link_up"))
     lost = ("A", "link_lost"), ("A", "link_failed"), ("A", "link_up"), ("A", "boot_failed")
     assert said(crowd, *lost) == ["A link_lost", "A link_failed", "A link_back", "all", "A boot_failed"]
@@ -30,7 +32,7 @@ def test_one_that_is_back_is_told():
 
 def test_one_alone_tells_everything():
     """Its whole life is what one looks at."""
-    assert said(Crowd(1), ("A", "connecting"), ("A", "link_up"))[:2] == ["A connecting", "A link_up"]
+    assert said(SimulationProgress(1), ("A", "connecting"), ("A", "link_up"))[:2] == ["A connecting", "A link_up"]
 
 
 @pytest.mark.parametrize(

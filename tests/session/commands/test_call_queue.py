@@ -3,12 +3,12 @@
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.session.commands.call_queue import Line
+from gateway.session.commands.call_queue import CallQueue
 
 
 async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: MockClock) -> None:
     """Whoever waits first, the first to ask is first."""
-    line, served = Line(), []
+    line, served = CallQueue(), []
     turns = {name: line.ask() for name in "abcd"}
 
     async def take(name: str, after: float) -> None:
@@ -26,7 +26,7 @@ async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: 
 
 async def test_whoever_leaves_holds_nobody_up(autojump_clock: MockClock) -> None:
     """A place in the middle, the head, and one left twice."""
-    line = Line()
+    line = CallQueue()
     first, second, third = line.ask(), line.ask(), line.ask()
     second.leave()
     assert first.has_come
@@ -43,7 +43,7 @@ async def test_whoever_leaves_holds_nobody_up(autojump_clock: MockClock) -> None
 
 async def test_a_cancelled_wait_keeps_its_place(autojump_clock: MockClock) -> None:
     """Only leaving gives it up."""
-    line = Line()
+    line = CallQueue()
     first, second, third = line.ask(), line.ask(), line.ask()
     with trio.move_on_after(1):
         await second.wait()
@@ -54,7 +54,7 @@ async def test_a_cancelled_wait_keeps_its_place(autojump_clock: MockClock) -> No
 
 async def test_a_place_that_was_left_has_no_turn() -> None:
     """Also where it was the only one, or the next one's turn has come."""
-    line = Line()
+    line = CallQueue()
     one, two = line.ask(), line.ask()
     assert (one.has_come, two.has_come) == (True, False)
     one.leave()
