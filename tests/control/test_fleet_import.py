@@ -199,7 +199,7 @@ async def test_an_import_that_is_not_whole_is_refused(gateway, requests, field):
 
 async def test_an_import_has_bounded_size(gateway, monkeypatch):
     """RESOURCE_EXHAUSTED before it is all in memory."""
-    monkeypatch.setattr(fleet_import, "MAX_FLEET_BYTES", 10_000)
+    monkeypatch.setattr(services, "MAX_FLEET_BYTES", 10_000)
     fleet = [one(f"CP{n}", description="x" * 900) for n in range(20)]
     _, problem = await whole(gateway, asking(*fleet, batch_size=1))
     assert (problem.code, problem.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "IMPORT_TOO_LARGE")
