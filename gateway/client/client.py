@@ -11,6 +11,7 @@ from attrs import field, frozen
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from gateway.api.v1.energy_pb2_grpc import EnergyServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
 from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
@@ -71,6 +72,7 @@ class GatewayClient:
         self.charge_points = ChargePointServiceStub(unary)
         self.commands = CommandServiceStub(unary)
         self.transactions = TransactionServiceStub(unary)
+        self.energy = EnergyServiceStub(unary)
         self.id_tags = IdTagServiceStub(unary)
         self.events = EventServiceStub(self.channel)
         self.vendor_data = VendorDataServiceStub(self.channel)

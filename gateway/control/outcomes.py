@@ -199,8 +199,13 @@ def _read(name: str, when: str, status: str, reason: str, then: Then) -> RpcOutc
 
 
 READS: tuple[RpcOutcome, ...] = (
+    _read("malformed-read", "a field can't be as it is", "INVALID_ARGUMENT", "INVALID_REQUEST", Then.MEND),
     _read("nothing-to-read", "there is no such thing; the reason names what", "NOT_FOUND", "UNKNOWN_CHARGE_POINT",
           Then.MEND),
+    _read("nothing-to-bill", "nothing tells the energy that a cost is asked of", "FAILED_PRECONDITION",
+          "ENERGY_NOT_KNOWN", Then.WAIT),
+    _read("too-much-to-read", "a transaction has more readings than are worked out", "FAILED_PRECONDITION",
+          "TOO_MANY_READINGS", Then.MEND),
     _read("no-time-to-read", "the store had not answered by the caller's deadline", "DEADLINE_EXCEEDED", "DEADLINE",
           Then.REPEAT),
     _read("store-gives-nothing", "the store can't be read", "UNAVAILABLE", "STORE_UNAVAILABLE", Then.REPEAT),

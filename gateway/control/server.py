@@ -17,6 +17,7 @@ from gateway.api.v1 import (
     charge_point_pb2_grpc,
     command_pb2_grpc,
     diagnostics_pb2_grpc,
+    energy_pb2_grpc,
     id_tag_pb2_grpc,
     retention_pb2_grpc,
     transaction_pb2_grpc,
@@ -28,6 +29,7 @@ from gateway.control.commands import CommandCalls
 from gateway.control.commit_tracker import ChangingJournal
 from gateway.control.convert.batches import BatchMessages
 from gateway.control.diagnostics import DiagnosticsCalls
+from gateway.control.energy import TransactionEnergies
 from gateway.control.event_streams import IDLE_SECONDS, EventStreams, unnoticed
 from gateway.control.fleet_import import FleetImport
 from gateway.control.id_tags import IdTags
@@ -37,6 +39,7 @@ from gateway.control.retention import RetentionControl
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
 from gateway.control.services.diagnostics import DiagnosticsRpcs
+from gateway.control.services.energy import EnergyRpcs
 from gateway.control.services.event import EventRpcs
 from gateway.control.services.id_tag import IdTagRpcs
 from gateway.control.services.retention import RetentionRpcs
@@ -66,7 +69,17 @@ MAX_STREAMS_PER_CONNECTION = 1000
 LAST_ANSWER_SECONDS = 0.5
 """For the answers to calls that are ended when the server stops: they are ready, and have to be written."""
 
-SERVICES = ("ChargePoint", "Command", "Transaction", "IdTag", "Event", "Diagnostics", "VendorData", "Retention")
+SERVICES = (
+    "ChargePoint",
+    "Command",
+    "Transaction",
+    "IdTag",
+    "Event",
+    "Diagnostics",
+    "VendorData",
+    "Retention",
+    "Energy",
+)
 """What there is, as health and reflection name it."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -139,6 +152,7 @@ class ControlServer:
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, store, commands, clock))
+        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(journal, store))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
         self._events = EventRpcs(
             self._bridge,
@@ -228,6 +242,7 @@ class ControlServer:
             self._charge_points,
             self._commands,
             self._transactions,
+            self._energy,
             self._id_tags,
             self._events,
             self._diagnostics,
@@ -240,6 +255,7 @@ class ControlServer:
         charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
+        energy_pb2_grpc.add_EnergyServiceServicer_to_server(self._energy, server)
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
         self._events.add_to(server)
         diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)

@@ -91,18 +91,15 @@ class Metering:
     """Whether its readings are gone by retention."""
 
 
-def metering_of(parts: Iterable[Metered], *, start: Edge | None = None) -> Metering | None:
-    """What several events say of one session, in any order. ``start`` stands in where none of them holds one; None
-    without either. Of several stops the last recorded one counts."""
+def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Metering:
+    """What several events say of one session, in any order. ``start`` and ``stop`` stand in where none of them holds
+    one, because its events are gone by retention. Of several stops the last recorded one counts."""
     ordered = sorted(parts, key=lambda part: part.sequence)
     starts = [part.start for part in ordered if part.start is not None]
     stops = [part.stop for part in ordered if part.stop is not None]
-    begun = starts[0] if starts else start
-    if begun is None:
-        return None
     return Metering(
-        begun,
-        stops[-1] if stops else None,
+        starts[0] if starts else start,
+        stops[-1] if stops else stop,
         tuple(each for part in ordered for each in part.registers),
         tuple(each for part in ordered for each in part.powers),
         deleted=not starts,
@@ -127,11 +124,15 @@ def metered(event: StoredEvent) -> Metered:
 
 
 def _edge(event: StoredEvent, watt_hours: int) -> Edge:
-    """A start's or stop's time and register. A register of 0 that was flagged stands for one that was missing."""
-    doubted = Flag.METER_IMPLAUSIBLE in event.flags
-    usable = watt_hours * 1000 <= MOST_MWH and (watt_hours > 0 or (watt_hours == 0 and not doubted))
     timed = event.reported_at is not None and Flag.CLOCK_SUSPECT not in event.flags
     at = event.reported_at if timed and event.reported_at is not None else event.received_at
+    return edge(at, watt_hours, timed=timed, doubted=Flag.METER_IMPLAUSIBLE in event.flags)
+
+
+def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
+    """A start or stop with a register as sent. One that is negative is none, nor is a 0 that was doubted: it stands for
+    a register that was missing."""
+    usable = watt_hours * 1000 <= MOST_MWH and (watt_hours > 0 or (watt_hours == 0 and not doubted))
     return Edge(at, watt_hours * 1000 if usable else None, timed, doubted)
 
 

@@ -158,6 +158,12 @@ def priced_times(schedule: PriceSchedule, start: datetime, end: datetime) -> lis
     return [PricedTime(begin, until, schedule.daily[number].per_kwh) for number, begin, until in merged]
 
 
+def price_changes(schedule: PriceSchedule, start: datetime, end: datetime) -> int:
+    """How often prices may change between two moments, at most."""
+    days = (end - start).days + 2
+    return len(schedule.periods) + days * len({daily.start for daily in schedule.daily})
+
+
 def _daily_times(schedule: PriceSchedule, start: datetime, end: datetime) -> Iterator[tuple[int, datetime, datetime]]:
     """(index of the daily price, from, until): a change of the clocks begins anew."""
     seconds = sorted({daily.start for daily in schedule.daily})

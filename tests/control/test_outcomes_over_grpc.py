@@ -10,6 +10,7 @@ from attrs import define, field
 
 from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import command_pb2 as commands
+from gateway.api.v1 import energy_pb2 as energy
 from gateway.api.v1 import id_tag_pb2 as tags
 from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.client import problem_of
@@ -464,6 +465,22 @@ async def test_a_read_that_fails_says_why(tmp_path, name, read, identity):
         running.gate.read_ = read
         problem, took = await running.ends(lambda client, s: get(client, s, identity), SECONDS)
         assert took < SECONDS
+        check(row_of(READS, name), problem)
+
+
+@brings_about("malformed-read", "nothing-to-bill", "too-much-to-read")
+@pytest.mark.parametrize(
+    ("name", "transaction_id", "most"),
+    [("malformed-read", "", 10), ("nothing-to-bill", "tx_1", 10), ("too-much-to-read", "tx_1", 0)],
+)
+async def test_a_read_of_what_can_not_be_worked_out_says_why(tmp_path, monkeypatch, name, transaction_id, most):
+    """A transaction that has only begun, and one with more messages than are taken."""
+    monkeypatch.setattr("gateway.control.energy.MAX_EVENTS", most)
+    daily = energy.DailyPrice(start_of_day="00:00", end_of_day="24:00", price_per_kwh="1")
+    prices = energy.PriceSchedule(currency="EUR", daily_prices=[daily])
+    request = energy.ComputeCostRequest(transaction_id=transaction_id, price_schedule=prices)
+    async with gateway(tmp_path) as running:
+        problem, _ = await running.ends(lambda client, s: client.call(client.energy.ComputeCost, request, s), SECONDS)
         check(row_of(READS, name), problem)
 
 

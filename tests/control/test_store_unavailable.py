@@ -7,7 +7,7 @@ have been sent (``test_commands``).
 import grpc
 import pytest
 
-from gateway.api.v1 import charge_point_pb2, diagnostics_pb2, id_tag_pb2, transaction_pb2
+from gateway.api.v1 import charge_point_pb2, diagnostics_pb2, energy_pb2, id_tag_pb2, transaction_pb2
 from gateway.errors import StoreUnavailable
 
 NEEDS_THE_STORE = {
@@ -28,6 +28,14 @@ NEEDS_THE_STORE = {
     "transactions.ListTransactionReadings": transaction_pb2.ListTransactionReadingsRequest(transaction_id="tx_1"),
     "transactions.CloseTransaction": transaction_pb2.CloseTransactionRequest(transaction_id="tx_1", reason="gone"),
     "transactions.ListOrphans": transaction_pb2.ListOrphansRequest(),
+    "energy.ListTransactionEnergy": energy_pb2.ListTransactionEnergyRequest(transaction_id="tx_1"),
+    "energy.ComputeCost": energy_pb2.ComputeCostRequest(
+        transaction_id="tx_1",
+        price_schedule=energy_pb2.PriceSchedule(
+            currency="EUR",
+            daily_prices=[energy_pb2.DailyPrice(start_of_day="00:00", end_of_day="24:00", price_per_kwh="1")],
+        ),
+    ),
     "diagnostics.ListFrames": diagnostics_pb2.ListFramesRequest(charge_point="CP1"),
 }
 

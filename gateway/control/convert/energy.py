@@ -1,0 +1,227 @@
+"""Energy, costs and price schedules: requests read, answers made."""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gateway.api.v1 import energy_pb2
+from gateway.control.convert.common import connector, energy, int32, int64, timestamp
+from gateway.control.convert.enums import (
+    ENERGY_BASIS,
+    ENERGY_DOUBT,
+    ENERGY_QUALITY,
+    ROUNDING,
+    TRANSACTION_STATE,
+    WEEKDAY,
+)
+from gateway.control.convert.requests import EPOCH, Fields
+from gateway.control.energy import MeteredTransaction
+from gateway.energy.cost import Cost, CostLine
+from gateway.energy.intervals import HALF_HOUR, Interval, divides_a_day
+from gateway.energy.prices import (
+    MAX_DAILY_PRICES,
+    MAX_PERIODS,
+    MAX_TIERS,
+    WEEKDAYS,
+    DailyPrice,
+    PricePeriod,
+    PriceSchedule,
+    Rounding,
+    Tier,
+    problems,
+)
+
+ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII)
+"""Of the IANA database; nothing else becomes a path."""
+
+CLOCK: Final = re.compile(r"(\d{2}):(\d{2})(?::(\d{2}))?", re.ASCII)
+
+AMOUNT: Final = re.compile(r"[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})", re.ASCII)
+"""A decimal number as ``gateway.energy.prices`` takes it, without an exponent."""
+
+
+# --- requests -------------------------------------------------------------------------------------------------
+
+
+def time_zone(fields: Fields, name: str, value: str) -> tzinfo:
+    """A zone of the IANA database; UTC where none is named."""
+    if not value:
+        return UTC
+    if ZONE_NAME.fullmatch(value):
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database
+            pass
+    fields.wrong(name, f"{value[:100]!r} is no time zone of the IANA database")
+    return UTC
+
+
+def interval_seconds(fields: Fields, request: energy_pb2.ListTransactionEnergyRequest) -> int:
+    """The length of an interval; half an hour where none is given."""
+    before = len(fields.violations)
+    seconds = fields.optional_seconds("interval", request, "interval")
+    if seconds is None:
+        return HALF_HOUR
+    if not divides_a_day(seconds) and len(fields.violations) == before:
+        fields.wrong("interval", f"must divide a day of 86400 seconds; {seconds} seconds do not")
+        return HALF_HOUR
+    return seconds
+
+
+def revision(fields: Fields, value: int) -> int:
+    """A revision; 0 for the newest one."""
+    if value < 0:
+        fields.wrong("revision", "must not be negative")
+    return value
+
+
+def price_schedule(fields: Fields, name: str, value: energy_pb2.PriceSchedule) -> PriceSchedule:
+    """A price schedule, with all that is wrong with it noted."""
+    before = len(fields.violations)
+    zone = time_zone(fields, f"{name}.time_zone", value.time_zone)
+    for field, most in (("periods", MAX_PERIODS), ("daily_prices", MAX_DAILY_PRICES), ("tiers", MAX_TIERS)):
+        if (given := len(getattr(value, field))) > most:
+            fields.wrong(f"{name}.{field}", f"has {given} elements; at most {most} are taken")
+    if len(fields.violations) > before:
+        return PriceSchedule("XXX", zone=zone)
+    schedule = PriceSchedule(
+        currency=value.currency,
+        periods=tuple(_period(fields, f"{name}.periods[{n}]", each) for n, each in enumerate(value.periods)),
+        daily=tuple(_daily(fields, f"{name}.daily_prices[{n}]", each) for n, each in enumerate(value.daily_prices)),
+        zone=zone,
+        tiers=tuple(_tier(fields, f"{name}.tiers[{n}]", each) for n, each in enumerate(value.tiers)),
+        standing_charge=_amount(fields, f"{name}.standing_charge", value.standing_charge or "0"),
+        minimum=_amount(fields, f"{name}.minimum_total", value.minimum_total)
+        if value.HasField("minimum_total")
+        else None,
+        maximum=_amount(fields, f"{name}.maximum_total", value.maximum_total)
+        if value.HasField("maximum_total")
+        else None,
+        decimals=value.decimals if value.HasField("decimals") else 2,
+        rounding=fields.optional_word(f"{name}.rounding", ROUNDING, value.rounding) or Rounding.HALF_UP,
+    )
+    if len(fields.violations) == before:  # else what stands in would be found wrong, too
+        for each in problems(schedule):
+            fields.wrong(f"{name}.{each.field}", each.reason)
+    return schedule
+
+
+def _period(fields: Fields, name: str, value: energy_pb2.PricePeriod) -> PricePeriod:
+    return PricePeriod(
+        _required_time(fields, f"{name}.start_time", value, "start_time"),
+        _required_time(fields, f"{name}.end_time", value, "end_time"),
+        _amount(fields, f"{name}.price_per_kwh", value.price_per_kwh),
+    )
+
+
+def _required_time(fields: Fields, name: str, value: energy_pb2.PricePeriod, field: str) -> datetime:
+    return (fields.optional_time(name, value, field) or EPOCH) if fields.present(name, value, field) else EPOCH
+
+
+def _daily(fields: Fields, name: str, value: energy_pb2.DailyPrice) -> DailyPrice:
+    weekdays = set[int]()
+    for each in value.weekdays:
+        word = fields.optional_word(f"{name}.weekdays", WEEKDAY, each)
+        if word is None and each == 0:
+            fields.wrong(f"{name}.weekdays", "must be set")
+        elif word is not None:
+            weekdays.add(WEEKDAYS.index(word))
+    return DailyPrice(
+        _second_of_day(fields, f"{name}.start_of_day", value.start_of_day),
+        _second_of_day(fields, f"{name}.end_of_day", value.end_of_day),
+        _amount(fields, f"{name}.price_per_kwh", value.price_per_kwh),
+        frozenset(weekdays) if value.weekdays else frozenset(range(7)),
+    )
+
+
+def _second_of_day(fields: Fields, name: str, value: str) -> int:
+    found = CLOCK.fullmatch(value)
+    if found is not None:
+        hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        second = hours * 3600 + minutes * 60 + seconds
+        if minutes < 60 and seconds < 60 and second <= 86_400:
+            return second
+    fields.wrong(name, 'must be a time of day from "00:00" to "24:00", as "HH:MM" or "HH:MM:SS"')
+    return 0
+
+
+def _tier(fields: Fields, name: str, value: energy_pb2.PriceTier) -> Tier:
+    return Tier(
+        value.from_milliwatt_hours,
+        _amount(fields, f"{name}.additional_price_per_kwh", value.additional_price_per_kwh),
+    )
+
+
+def _amount(fields: Fields, name: str, value: str) -> Decimal:
+    if AMOUNT.fullmatch(value):
+        return Decimal(value)
+    fields.wrong(
+        name, 'must be a decimal number such as "0.2475", with at most nine digits on either side of the point'
+    )
+    return Decimal(0)
+
+
+# --- answers --------------------------------------------------------------------------------------------------
+
+
+def transaction_energy(found: MeteredTransaction) -> energy_pb2.TransactionEnergy:
+    """The energy of a transaction, and how far it can be relied on."""
+    worked_out, record = found.energy, found.record
+    return energy_pb2.TransactionEnergy(
+        transaction_id=record.transaction_id,
+        charge_point=record.charge_point,
+        connector=connector(record.connector),
+        transaction_state=TRANSACTION_STATE.number(record.state),
+        energy=energy(worked_out.total_mwh),
+        basis=ENERGY_BASIS.number(worked_out.basis),
+        doubts=[ENERGY_DOUBT.number(doubt) for doubt in worked_out.doubts],
+        contradicted=worked_out.contradicted,
+        stop_minus_start=energy(worked_out.stop_minus_start_mwh),
+        start_time=timestamp(worked_out.points[0].at),
+        end_time=timestamp(worked_out.points[-1].at),
+        revision=int64(found.revision),
+    )
+
+
+def energy_interval(interval: Interval) -> energy_pb2.EnergyInterval:
+    """The energy of an interval."""
+    return energy_pb2.EnergyInterval(
+        start_time=timestamp(interval.start),
+        end_time=timestamp(interval.end),
+        energy=energy(interval.mwh),
+        quality=ENERGY_QUALITY.number(interval.quality),
+    )
+
+
+def cost_message(cost: Cost) -> energy_pb2.Cost:
+    """What a transaction costs."""
+    return energy_pb2.Cost(
+        currency=cost.currency,
+        lines=[_line(line) for line in cost.lines],
+        energy_amount=_plain(cost.energy_amount),
+        standing_charge=_plain(cost.standing_charge),
+        limit_adjustment=_plain(cost.limit_adjustment),
+        rounding_adjustment=_plain(cost.rounding_adjustment),
+        total=f"{cost.total:f}",
+    )
+
+
+def _line(line: CostLine) -> energy_pb2.CostLine:
+    return energy_pb2.CostLine(
+        start_time=timestamp(line.start),
+        end_time=timestamp(line.end),
+        energy=energy(line.mwh),
+        price_per_kwh=_plain(line.per_kwh),
+        amount=_plain(line.amount),
+        quality=ENERGY_QUALITY.number(line.quality),
+        tier_index=None if line.tier is None else int32(line.tier),
+    )
+
+
+def _plain(amount: Decimal) -> str:
+    """An exact amount without an exponent and without zeros at its end."""
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,137 @@
+"""Transactions' energy and cost, worked out from their events (Trio's side)."""
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Final, TypeVar
+
+from attrs import frozen
+
+from gateway.control.errors import Failure, Status, invalid, not_found
+from gateway.control.ports import Journal
+from gateway.domain.commands import Violation
+from gateway.domain.events import StoredEvent
+from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
+from gateway.domain.records import TransactionRecord
+from gateway.domain.values import Flag
+from gateway.energy.cost import Cost, compute_cost
+from gateway.energy.intervals import Interval, energy_by_interval
+from gateway.energy.prices import PriceSchedule, price_changes, uncovered
+from gateway.energy.session import SessionEnergy, session_energy
+from gateway.store.api import Store
+
+T = TypeVar("T")
+
+EVENTS_AT_ONCE: Final = 200
+"""Events that are read, and worked out, in one go of a worker thread: each may hold a message of a charger's, whole."""
+
+MAX_EVENTS: Final = 50_000
+"""Of a transaction that is worked out: a reading a minute for five weeks. Some hundred bytes are kept of each."""
+
+MAX_INTERVALS: Final = 50_000
+"""Intervals of a transaction: of half an hour, three years."""
+
+MAX_PRICE_CHANGES: Final = 20_000
+"""Times of daily prices that a transaction may run through: half-hourly prices for a year."""
+
+
+@frozen
+class MeteredTransaction:
+    """A transaction with all that was metered in it up to ``revision``, and the energy that follows."""
+
+    record: TransactionRecord
+    metering: Metering
+    energy: SessionEnergy
+    revision: int
+
+
+class TransactionEnergies:
+    """Reads of what was metered. They raise ``Failure`` and ``StoreUnavailable``; cancelling is safe."""
+
+    def __init__(self, journal: Journal, store: Store) -> None:
+        self._journal = journal
+        self._store = store
+
+    async def metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
+        """A transaction's readings up to a revision (0: all of them), and its energy."""
+        record = await self._journal.read(self._store.transaction, transaction_id)
+        if record is None:
+            raise not_found("transaction", transaction_id)
+        parts: list[Metered] = []
+        while True:
+            after = parts[-1].sequence if parts else 0
+            page = await self._journal.read(_page, self._store.readings, transaction_id, after)
+            parts += page
+            if len(parts) > MAX_EVENTS:
+                raise Failure(
+                    Status.FAILED_PRECONDITION,
+                    "TOO_MANY_READINGS",
+                    f"transaction {transaction_id} has more than {MAX_EVENTS} messages with readings",
+                    {"transaction_id": transaction_id},
+                )
+            if len(page) < EVENTS_AT_ONCE:
+                break
+        newest = max([part.sequence for part in parts], default=record.stop_sequence or record.start_sequence)
+        if revision > newest:
+            raise invalid(Violation("revision", f"lies ahead of the transaction's newest one, {newest}"))
+        if revision:
+            parts = [part for part in parts if part.sequence <= revision]
+            newest = max((part.sequence for part in parts), default=0)
+            if not newest:
+                raise invalid(Violation("revision", "lies before the transaction's first message that is kept"))
+        start, stop = _edges(record)
+        metering = metering_of(parts, start, stop if not revision else None)
+        energy = await self._work_out(session_energy, metering)
+        return MeteredTransaction(record, metering, energy, newest)
+
+    async def intervals(
+        self, transaction_id: str, revision: int, zone: tzinfo, seconds: int
+    ) -> tuple[MeteredTransaction, tuple[Interval, ...]]:
+        """The energy of a transaction by interval; ``seconds`` divide a day."""
+        found = await self.metered(transaction_id, revision)
+        start, end = _times(found.energy)
+        if (end - start).total_seconds() / seconds > MAX_INTERVALS:
+            reason = f"divides the transaction, from {start.isoformat()} to {end.isoformat()}, into more than"
+            raise invalid(Violation("interval", f"{reason} {MAX_INTERVALS} intervals"))
+        return found, await self._work_out(energy_by_interval, found.energy, zone, seconds)
+
+    async def cost(
+        self, transaction_id: str, revision: int, schedule: PriceSchedule
+    ) -> tuple[MeteredTransaction, Cost]:
+        """The cost of a transaction, by a schedule without problems."""
+        found = await self.metered(transaction_id, revision)
+        if found.energy.total_mwh is None:
+            raise Failure(
+                Status.FAILED_PRECONDITION,
+                "ENERGY_NOT_KNOWN",
+                f"nothing tells the energy of transaction {transaction_id}: it has no two registers, and no power",
+                {"transaction_id": transaction_id},
+            )
+        start, end = _times(found.energy)
+        if wrong := uncovered(schedule, start, end):
+            raise invalid(*(Violation(f"price_schedule.{each.field}", each.reason) for each in wrong))
+        if price_changes(schedule, start, end) > MAX_PRICE_CHANGES:
+            reason = f"change more than {MAX_PRICE_CHANGES} times between {start.isoformat()} and {end.isoformat()}"
+            raise invalid(Violation("price_schedule.daily_prices", reason))
+        return found, await self._work_out(compute_cost, found.energy, schedule)
+
+    async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
+        """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""
+        return await self._journal.read(fn, *args)
+
+
+def _page(read: Callable[[str, int, int], list[StoredEvent]], transaction_id: str, after: int) -> list[Metered]:
+    """What the next events say; in the thread that reads them."""
+    return [metered(event) for event in read(transaction_id, after, EVENTS_AT_ONCE)]
+
+
+def _edges(record: TransactionRecord) -> tuple[Edge, Edge | None]:
+    """Start and stop as the transaction's record has them, which outlives its events."""
+    doubted = Flag.METER_IMPLAUSIBLE in record.flags
+    start = edge(record.started_at, record.meter_start, timed=True, doubted=doubted)
+    if record.stopped_at is None or record.meter_stop is None:
+        return start, None
+    return start, edge(record.stopped_at, record.meter_stop, timed=True, doubted=doubted)
+
+
+def _times(energy: SessionEnergy) -> tuple[datetime, datetime]:
+    return energy.points[0].at, energy.points[-1].at

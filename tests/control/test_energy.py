@@ -1,0 +1,384 @@
+"""EnergyService over a real server and client, in front of a real store."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import grpc
+import pytest
+import trio
+from google.protobuf.json_format import MessageToDict
+
+from gateway.api.v1 import energy_pb2 as pb
+from gateway.api.v1 import event_pb2, transaction_pb2
+from gateway.domain import events as e
+from gateway.domain.values import ConnectorAddress, Flag
+from gateway.store.api import Append, Appended
+from tests.control.fakes import NOW
+from tests.control.independent_bill import bill
+
+ONE = ConnectorAddress(1, 1)
+HOUR = timedelta(hours=1)
+
+
+def values(*readings: tuple[datetime, object], **more):
+    """Meter values with a register at each of some moments."""
+    return [
+        {"timestamp": at.isoformat().replace("+00:00", "Z"), "sampledValue": [{"value": str(value), **more}]}
+        for at, value in readings
+    ]
+
+
+async def record(gateway, epoch, body, at, received=None, flags=()):
+    """Commit an event that the charger says is of ``at``; received then, if not told otherwise."""
+    event = e.NewEvent(body, received or at, at, "raw", flags, "message:m1")
+    assert isinstance(await gateway.journal.commit(Append("CP1", epoch, (event,))), Appended)
+
+
+async def charged(gateway, epoch, number=1, *, start=1000, stop=None, begin=NOW, end=NOW + 2 * HOUR, samples=()):
+    """A transaction from ``begin`` to ``end`` with registers in Wh; without a stop it is left open."""
+    name = f"tx_{number}"
+    started = e.TransactionStarted(name, number, ONE, "T", "Accepted", start, f"key{number}")
+    await record(gateway, epoch, started, begin)
+    for sample in samples:
+        await record(gateway, epoch, e.MeterValuesReported(ONE, values(sample), name), sample[0])
+    if stop is not None:
+        stopped = e.TransactionStopped(name, ONE, stop, "Local", stop - start)
+        await record(gateway, epoch, stopped, end)
+    return name
+
+
+def energy_request(**fields):
+    return pb.ListTransactionEnergyRequest(transaction_id="tx_1", **fields)
+
+
+def schedule(**fields):
+    """One price for all times."""
+    prices = [pb.DailyPrice(start_of_day="00:00", end_of_day="24:00", price_per_kwh="0.30")]
+    return pb.PriceSchedule(**({"currency": "GBP", "daily_prices": prices} | fields))
+
+
+def cost_request(**fields):
+    return pb.ComputeCostRequest(transaction_id="tx_1", price_schedule=schedule(**fields))
+
+
+async def test_energy_is_listed_by_half_hour(gateway):
+    """With its total, how it was found, and the quality of each interval."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=9000, samples=[(NOW + timedelta(minutes=45), 4000), (NOW + HOUR, 6000)])
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request())
+    assert (found.energy.transaction_id, found.energy.charge_point, found.energy.connector.evse) == ("tx_1", "CP1", 1)
+    assert found.energy.transaction_state == transaction_pb2.TRANSACTION_STATE_STOPPED
+    assert (found.energy.energy.watt_hours, found.energy.stop_minus_start.watt_hours) == ("8000", "8000")
+    assert found.energy.basis == pb.ENERGY_BASIS_STOP_MINUS_START
+    assert (list(found.energy.doubts), found.energy.contradicted) == ([], False)
+    assert found.energy.start_time.ToDatetime(UTC) == NOW
+    assert found.energy.end_time.ToDatetime(UTC) == NOW + 2 * HOUR
+    assert [(each.energy.watt_hours, each.quality) for each in found.intervals] == [
+        ("2000", pb.ENERGY_QUALITY_INTERPOLATED),
+        ("3000", pb.ENERGY_QUALITY_INTERPOLATED),
+        ("1500", pb.ENERGY_QUALITY_INTERPOLATED),
+        ("1500", pb.ENERGY_QUALITY_INTERPOLATED),
+    ]
+    assert found.intervals[0].start_time.ToDatetime(UTC) == NOW
+    assert found.intervals[0].end_time == found.intervals[1].start_time
+    assert found.next_page_token == ""
+
+
+async def test_intervals_follow_the_zone_and_the_length_that_are_asked_for(gateway):
+    """Days of Kathmandu, which is 5:45 ahead: midnight there is 18:15 UTC."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=13_000, end=NOW + 12 * HOUR + timedelta(minutes=30))
+    request = energy_request(time_zone="Asia/Kathmandu", interval={"seconds": 86_400})
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, request)
+    assert [each.energy.watt_hours for each in found.intervals] == ["6000", "6000"]
+    assert found.intervals[1].start_time.ToDatetime(UTC) == NOW + timedelta(hours=6, minutes=15)
+
+
+async def test_pages_are_of_one_revision(gateway):
+    """Also where a reading comes in between two of them; all together sum to the total of that revision."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, samples=[(NOW + HOUR, 5001)])
+    stub, request = gateway.client.energy.ListTransactionEnergy, energy_request(interval={"seconds": 900}, page_size=3)
+    first = await gateway.call(stub, request)
+    more = e.MeterValuesReported(ONE, values((NOW + 2 * HOUR, 9000)), "tx_1")
+    await record(gateway, epoch, more, NOW + 2 * HOUR)
+    request.page_token = first.next_page_token
+    second = await gateway.call(stub, request)
+    assert first.energy == second.energy
+    assert (len(first.intervals), len(second.intervals), second.next_page_token) == (3, 1, "")
+    mwh = [each.energy.milliwatt_hours for page in (first, second) for each in page.intervals]
+    assert sum(mwh) == first.energy.energy.milliwatt_hours == 4_001_000
+    request.page_token = ""
+    newest = await gateway.call(stub, request)
+    assert (newest.energy.energy.watt_hours, newest.energy.revision > first.energy.revision) == ("8000", True)
+    again = await gateway.call(stub, energy_request(revision=first.energy.revision))
+    assert again.energy == first.energy
+
+
+async def test_a_transaction_that_runs_has_the_energy_until_its_newest_reading(gateway):
+    """And none before there is one."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch)
+    stub = gateway.client.energy.ListTransactionEnergy
+    found = await gateway.call(stub, energy_request())
+    assert (found.energy.basis, found.energy.HasField("energy")) == (pb.ENERGY_BASIS_UNKNOWN, False)
+    assert list(found.intervals) == []
+    report = e.MeterValuesReported(ONE, values((NOW + HOUR, "3.5"), unit="kWh"), "tx_1")
+    await record(gateway, epoch, report, NOW + HOUR)
+    found = await gateway.call(stub, energy_request())
+    assert (found.energy.basis, found.energy.energy.watt_hours) == (pb.ENERGY_BASIS_REGISTER_DELTAS, "2500")
+    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_STOP_MISSING]
+    assert found.energy.end_time.ToDatetime(UTC) == NOW + HOUR
+
+
+async def test_a_meter_that_contradicts_itself_is_not_billed_unseen(gateway):
+    """The register of the stop did not move with the samples: both energies are shown, and the bill says so."""
+    epoch = await gateway.charge_point()
+    await charged(
+        gateway, epoch, stop=1000, samples=[(NOW + timedelta(minutes=n), 1000 + 50 * n) for n in (10, 50, 90)]
+    )
+    found = await gateway.call(gateway.client.energy.ComputeCost, cost_request())
+    assert found.energy.contradicted
+    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_STOP_LEFT_OUT, pb.ENERGY_DOUBT_RESET]
+    assert (found.energy.energy.watt_hours, found.energy.stop_minus_start.watt_hours) == ("4500", "0")
+    assert found.cost.total == "1.35"
+    assert found.cost.lines[0].quality == pb.ENERGY_QUALITY_CONTRADICTED
+
+
+async def test_a_cost_has_a_line_for_each_price_and_tier(gateway):
+    """Amounts are exact decimals; the total alone is rounded."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=11_000)
+    prices = [
+        pb.PricePeriod(start_time=NOW - HOUR, end_time=NOW + HOUR, price_per_kwh="0.15055"),
+        pb.PricePeriod(start_time=NOW + HOUR, end_time=NOW + 3 * HOUR, price_per_kwh="-.01"),
+    ]
+    tier = pb.PriceTier(from_milliwatt_hours=7_000_000, additional_price_per_kwh="0.2")
+    request = cost_request(daily_prices=[], periods=prices, tiers=[tier], standing_charge="0.5")
+    found = await gateway.call(gateway.client.energy.ComputeCost, request)
+    assert [(each.energy.watt_hours, each.price_per_kwh, each.amount) for each in found.cost.lines] == [
+        ("5000", "0.15055", "0.75275"), ("2000", "-0.01", "-0.02"), ("3000", "0.19", "0.57")]  # fmt: skip
+    assert [each.HasField("tier_index") for each in found.cost.lines] == [False, False, True]
+    assert found.cost.lines[2].end_time.ToDatetime(UTC) == NOW + 2 * HOUR
+    cost = found.cost
+    assert (cost.energy_amount, cost.standing_charge, cost.currency) == ("1.30275", "0.5", "GBP")
+    assert (cost.limit_adjustment, cost.rounding_adjustment, cost.total) == ("0", "-0.00275", "1.80")
+
+
+async def test_a_cost_is_limited_and_rounded_as_the_schedule_says(gateway):
+    """Minimum, maximum, decimals and mode."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=1075)
+    stub = gateway.client.energy.ComputeCost
+    assert (await gateway.call(stub, cost_request())).cost.total == "0.02"
+    assert (await gateway.call(stub, cost_request(minimum_total="1.5"))).cost.total == "1.50"
+    assert (await gateway.call(stub, cost_request(maximum_total="0"))).cost.total == "0.00"
+    assert (await gateway.call(stub, cost_request(decimals=0))).cost.total == "0"
+    assert (await gateway.call(stub, cost_request(decimals=3))).cost.total == "0.023"
+    even = cost_request(decimals=3, rounding=pb.ROUNDING_MODE_HALF_EVEN)
+    assert (await gateway.call(stub, even)).cost.total == "0.022"
+
+
+async def test_prices_by_weekday_follow_the_zone(gateway):
+    """2026-03-01 is a Sunday; in Berlin it ends at 23:00 UTC."""
+    epoch = await gateway.charge_point()
+    begin = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
+    await charged(gateway, epoch, stop=3000, begin=begin, end=begin + 2 * HOUR)
+    daily = [
+        pb.DailyPrice(weekdays=[pb.WEEKDAY_SUNDAY], start_of_day="00:00", end_of_day="24:00", price_per_kwh="0.1"),
+        pb.DailyPrice(weekdays=range(1, 7), start_of_day="00:00:00", end_of_day="24:00:00", price_per_kwh="0.5"),
+    ]
+    found = await gateway.call(
+        gateway.client.energy.ComputeCost, cost_request(daily_prices=daily, time_zone="Europe/Berlin")
+    )
+    assert [(each.energy.watt_hours, each.amount) for each in found.cost.lines] == [("1000", "0.1"), ("1000", "0.5")]
+
+
+PERIOD = {"start_time": NOW, "end_time": NOW + HOUR, "price_per_kwh": "1"}
+DAY = {"start_of_day": "00:00", "end_of_day": "24:00", "price_per_kwh": "1"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ListTransactionEnergyRequest(), "transaction_id"),
+        (energy_request(time_zone="Europe/Atlantis"), "time_zone"),
+        (energy_request(time_zone="../../etc/passwd"), "time_zone"),
+        (energy_request(time_zone="Europe"), "time_zone"),
+        (energy_request(time_zone="Europe/" + "x" * 400), "time_zone"),
+        (energy_request(interval={"seconds": 7 * 60}), "interval"),
+        (energy_request(interval={"seconds": 0}), "interval"),
+        (energy_request(interval={"seconds": 1800, "nanos": 1}), "interval"),
+        (energy_request(interval={"seconds": 2 * 86_400}), "interval"),
+        (energy_request(interval={"seconds": -1800}), "interval"),
+        (energy_request(revision=-1), "revision"),
+        (energy_request(revision=10**6), "revision"),
+        (energy_request(revision=1), "revision"),
+        (energy_request(page_size=-1), "page_size"),
+        (energy_request(page_token="aGVsbG8="), "page_token"),
+        (pb.ComputeCostRequest(price_schedule=schedule()), "transaction_id"),
+        (pb.ComputeCostRequest(transaction_id="tx_1"), "price_schedule"),
+        (cost_request(currency="Pounds"), "price_schedule.currency"),
+        (cost_request(daily_prices=[]), "price_schedule.periods"),
+        (cost_request(periods=[PERIOD]), "price_schedule.periods"),
+        (cost_request(time_zone="Mars"), "price_schedule.time_zone"),
+        (cost_request(daily_prices=[DAY | {"price_per_kwh": "1e3"}]), "price_schedule.daily_prices[0].price_per_kwh"),
+        (cost_request(daily_prices=[DAY | {"price_per_kwh": ""}]), "price_schedule.daily_prices[0].price_per_kwh"),
+        (cost_request(daily_prices=[DAY | {"end_of_day": "24:01"}]), "price_schedule.daily_prices[0].end_of_day"),
+        (cost_request(daily_prices=[DAY | {"start_of_day": "7"}]), "price_schedule.daily_prices[0].start_of_day"),
+        (cost_request(daily_prices=[DAY | {"weekdays": [9]}]), "price_schedule.daily_prices[0].weekdays"),
+        (cost_request(daily_prices=[DAY | {"weekdays": [0]}]), "price_schedule.daily_prices[0].weekdays"),
+        (cost_request(daily_prices=[DAY] * 401), "price_schedule.daily_prices"),
+        (cost_request(daily_prices=[], periods=[PERIOD] * 3001), "price_schedule.periods"),
+        (cost_request(daily_prices=[], periods=[PERIOD]), "price_schedule.periods[0].end_time"),
+        (cost_request(daily_prices=[], periods=[{"price_per_kwh": "1", "start_time": NOW}]),
+         "price_schedule.periods[0].end_time"),
+        (cost_request(daily_prices=[], periods=[PERIOD, PERIOD]), "price_schedule.periods[1].start_time"),
+        (cost_request(standing_charge="a lot"), "price_schedule.standing_charge"),
+        (cost_request(minimum_total="2", maximum_total="1"), "price_schedule.maximum_total"),
+        (cost_request(decimals=7), "price_schedule.decimals"),
+        (cost_request(rounding=9), "price_schedule.rounding"),
+        (cost_request(tiers=[{"from_milliwatt_hours": -1, "additional_price_per_kwh": "1"}]),
+         "price_schedule.tiers[0].from_milliwatt_hours"),
+    ],
+)  # fmt: skip
+async def test_what_can_not_be_meant_is_refused_by_field(gateway, failing, request_, field):
+    """INVALID_ARGUMENT, with the field and the reason."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=11_000)
+    listing = isinstance(request_, pb.ListTransactionEnergyRequest)
+    rpc = gateway.client.energy.ListTransactionEnergy if listing else gateway.client.energy.ComputeCost
+    problem = await failing(rpc, request_)
+    assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [name for name, _ in problem.violations] == [field]
+
+
+async def test_a_transaction_that_there_is_none_of_is_not_found(gateway, failing):
+    """For both."""
+    await gateway.charge_point()
+    for rpc, request in (
+        (gateway.client.energy.ListTransactionEnergy, energy_request()),
+        (gateway.client.energy.ComputeCost, cost_request()),
+    ):
+        problem = await failing(rpc, request)
+        assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TRANSACTION")
+
+
+async def test_energy_that_nothing_tells_has_no_cost(gateway, failing):
+    """FAILED_PRECONDITION: a reading may still come."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch)
+    problem = await failing(gateway.client.energy.ComputeCost, cost_request())
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ENERGY_NOT_KNOWN")
+    assert problem.metadata["transaction_id"] == "tx_1"
+
+
+async def test_what_would_take_too_many_steps_is_refused(gateway, failing, monkeypatch):
+    """By the number of readings, of intervals and of price changes; nothing is worked out."""
+    epoch = await gateway.charge_point()
+    begin = datetime(2012, 1, 1, tzinfo=UTC)
+    await charged(gateway, epoch, stop=11_000, begin=begin, end=begin + timedelta(days=4000))
+    problem = await failing(gateway.client.energy.ListTransactionEnergy, energy_request())
+    assert [name for name, _ in problem.violations] == ["interval"]
+    found = await gateway.call(
+        gateway.client.energy.ListTransactionEnergy, energy_request(interval={"seconds": 86_400})
+    )
+    assert len(found.intervals) == 100
+    hours = [f"{hour:02}:00" for hour in range(25)]
+    daily = [pb.DailyPrice(start_of_day=a, end_of_day=b, price_per_kwh="1") for a, b in pairwise(hours)]
+    problem = await failing(gateway.client.energy.ComputeCost, cost_request(daily_prices=daily))
+    assert [name for name, _ in problem.violations] == ["price_schedule.daily_prices"]
+    monkeypatch.setattr("gateway.control.energy.MAX_EVENTS", 1)
+    problem = await failing(gateway.client.energy.ComputeCost, cost_request())
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_READINGS")
+
+
+async def test_more_readings_than_are_read_at_once_all_count(gateway, monkeypatch):
+    """Page by page."""
+    monkeypatch.setattr("gateway.control.energy.EVENTS_AT_ONCE", 7)
+    epoch = await gateway.charge_point()
+    samples = [(NOW + timedelta(minutes=n), 1000 + n * n) for n in range(1, 61)]
+    await charged(gateway, epoch, stop=1000 + 3600, end=NOW + HOUR, samples=samples)
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request(interval={"seconds": 60}))
+    assert [each.energy.milliwatt_hours for each in found.intervals] == [1000 * (2 * n + 1) for n in range(60)]
+    assert {each.quality for each in found.intervals} == {pb.ENERGY_QUALITY_MEASURED}
+
+
+async def test_a_clock_that_was_not_set_makes_an_estimate(gateway):
+    """The time of receipt stands in, and is named."""
+    epoch = await gateway.charge_point()
+    started = e.TransactionStarted("tx_1", 1, ONE, "T", "Accepted", 1000, "key1")
+    early = datetime(1970, 1, 1, tzinfo=UTC)
+    await record(gateway, epoch, started, early, NOW, (Flag.CLOCK_SUSPECT,))
+    stopped = e.TransactionStopped("tx_1", ONE, 5000, "Local", 4000)
+    await record(gateway, epoch, stopped, NOW + HOUR)
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request())
+    assert found.energy.start_time.ToDatetime(UTC) == NOW
+    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_CLOCK_SUSPECT]
+    assert {each.quality for each in found.intervals} == {pb.ENERGY_QUALITY_ESTIMATED}
+
+
+async def exported(gateway):
+    """All events as JSON, as a watcher gets them."""
+
+    def read():
+        request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
+        call, found = gateway.client.events.WatchEvents(request, timeout=30), []
+        for response in call:
+            found.extend(MessageToDict(each, preserving_proto_field_name=True) for each in response.events)
+            if found and not response.events:
+                call.cancel()
+                return found
+        return found
+
+    return await trio.to_thread.run_sync(read)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_bill_from_exported_events_equals_it_to_the_last_digit(gateway, seed):
+    """Made by a script with an arithmetic of its own. Meters sample at odd moments, in Wh or kWh; messages are repeated
+    and come out of order; prices change at odd moments."""
+    rng = random.Random(seed)
+    epoch = await gateway.charge_point()
+    prices = {}
+    for number in range(1, 9):
+        begin = NOW + timedelta(microseconds=rng.randrange(10**10))
+        register, at, messages, name = rng.randrange(10**7), begin, [], f"tx_{number}"
+        start = register
+        for _ in range(rng.randrange(12)):
+            at += timedelta(microseconds=rng.randrange(1, 10**10))
+            register += rng.randrange(0, 4000)
+            tenths = register * 10 + rng.randrange(9)
+            unit = {"value": f"{tenths / 10:.1f}"}
+            if rng.random() < 0.5:
+                unit = {"value": f"{Decimal(tenths) / 10_000}", "unit": "kWh", "context": "Sample.Periodic"}
+            stamped = {"timestamp": at.isoformat(), "sampledValue": [unit, {"value": "50", "measurand": "SoC"}]}
+            messages.append((e.MeterValuesReported(ONE, [stamped], name), at))
+        end = at + timedelta(microseconds=rng.randrange(10**7, 10**10))
+        stop = register + rng.randrange(1, 4000)
+        started = e.TransactionStarted(name, number, ONE, "T", "Accepted", start, f"key{number}")
+        await record(gateway, epoch, started, begin)
+        messages += rng.choices(messages, k=3) if messages else []
+        rng.shuffle(messages)
+        data = values((end, stop)) if rng.random() < 0.5 else []
+        messages.append((e.TransactionStopped(name, ONE, stop, "Local", stop - start, meter_value=data), end))
+        messages += [message for message in messages[:2] if message[0].TYPE == e.MeterValuesReported.TYPE]
+        for body, reported in messages:
+            await record(gateway, epoch, body, reported, end)
+        span = (end - begin) // timedelta(microseconds=1)
+        cuts = sorted({begin + timedelta(microseconds=rng.randrange(span)) for _ in range(9)} | {begin - HOUR, end})
+        prices[name] = [(a, b, f"{rng.randrange(-2000, 9000) / 10_000:.4f}") for a, b in pairwise(cuts)]
+    events = await exported(gateway)
+    for name, periods in prices.items():
+        expected, total = bill(events, name, periods, "0.1234")
+        sent = [pb.PricePeriod(start_time=a, end_time=b, price_per_kwh=price) for a, b, price in periods]
+        request = pb.ComputeCostRequest(
+            transaction_id=name,
+            price_schedule=pb.PriceSchedule(currency="EUR", periods=sent, standing_charge="0.1234"),
+        )
+        found = await gateway.call(gateway.client.energy.ComputeCost, request)
+        assert not found.energy.contradicted
+        assert [each.energy.milliwatt_hours for each in found.cost.lines] == expected
+        assert found.cost.total == total
