@@ -8,7 +8,7 @@ from attrs import frozen
 
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Journal
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 from gateway.domain.events import StoredEvent
 from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
 from gateway.domain.records import TransactionRecord
@@ -72,12 +72,12 @@ class TransactionEnergies:
                 break
         newest = max([part.sequence for part in parts], default=record.stop_sequence or record.start_sequence)
         if revision > newest:
-            raise invalid(Violation("revision", f"lies ahead of the transaction's newest one, {newest}"))
+            raise invalid(FieldViolation("revision", f"lies ahead of the transaction's newest one, {newest}"))
         if revision:
             parts = [part for part in parts if part.sequence <= revision]
             newest = max((part.sequence for part in parts), default=0)
             if not newest:
-                raise invalid(Violation("revision", "lies before the transaction's first message that is kept"))
+                raise invalid(FieldViolation("revision", "lies before the transaction's first message that is kept"))
         start, stop = _edges(record)
         metering = metering_of(parts, start, stop if not revision else None)
         energy = await self._work_out(session_energy, metering)
@@ -91,7 +91,7 @@ class TransactionEnergies:
         start, end = _times(found.energy)
         if (end - start).total_seconds() / seconds > MAX_INTERVALS:
             reason = f"divides the transaction, from {start.isoformat()} to {end.isoformat()}, into more than"
-            raise invalid(Violation("interval", f"{reason} {MAX_INTERVALS} intervals"))
+            raise invalid(FieldViolation("interval", f"{reason} {MAX_INTERVALS} intervals"))
         return found, await self._work_out(energy_by_interval, found.energy, zone, seconds)
 
     async def cost(
@@ -108,10 +108,10 @@ class TransactionEnergies:
             )
         start, end = _times(found.energy)
         if wrong := uncovered(schedule, start, end):
-            raise invalid(*(Violation(f"price_schedule.{each.field}", each.reason) for each in wrong))
+            raise invalid(*(FieldViolation(f"price_schedule.{each.field}", each.reason) for each in wrong))
         if price_changes(schedule, start, end) > MAX_PRICE_CHANGES:
             reason = f"change more than {MAX_PRICE_CHANGES} times between {start.isoformat()} and {end.isoformat()}"
-            raise invalid(Violation("price_schedule.daily_prices", reason))
+            raise invalid(FieldViolation("price_schedule.daily_prices", reason))
         return found, await self._work_out(compute_cost, found.energy, schedule)
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:

@@ -148,8 +148,9 @@ def test_a_state_that_only_power_changes_lasts(seen):
             since, known = minutes, status
         before = state
         state = followed(state, observed(minutes, status, watts, since=since))
-        if before is not None and before.status == status and before.verdict.state is not state.verdict.state:
-            assert before.coming_since is not None or before.verdict.basis is StateBasis.NOTHING
-            assert state.since - before.since >= SETTLES_AFTER or before.verdict.basis is StateBasis.NOTHING
+        known_before = before is not None and before.verdict.basis is not StateBasis.NOTHING
+        if known_before and before.status == status and before.verdict.state is not state.verdict.state:
+            assert before.coming_since is not None
+            assert state.since - before.coming_since >= SETTLES_AFTER
         assert state.verdict.state in {charging_state(status, level).state for level in PowerLevel}
         assert state.since <= at(minutes) + timedelta(0)

@@ -9,7 +9,7 @@ from gateway.control.energy import TransactionEnergies
 from gateway.control.errors import invalid
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, unary
-from gateway.domain.commands import Violation
+from gateway.domain.commands import FieldViolation
 
 
 class EnergyRpcs(Service, EnergyServiceServicer):
@@ -62,5 +62,5 @@ def _place(after: str, revision: int) -> tuple[int, int]:
         return revision, 0
     parts = after.split(" ")
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-        raise invalid(Violation("page_token", "is not a token of this list"))
+        raise invalid(FieldViolation("page_token", "is not a token of this list"))
     return int(parts[0]), int(parts[1])
