@@ -30,7 +30,8 @@ MAX_MESSAGE_ID = 36
 """J §4.1.4: long enough for a UUID in text."""
 
 MAX_ECHOED_ID = 255
-"""Ids that are too long are echoed up to here; a longer one is not worth sending back (J §4.2.3, OCPP.md A4.3)."""
+"""Ids that are too long are echoed up to here; a longer one is not worth sending back (J §4.2.3, OCPP.md A4.3). A CALL
+that has to be recorded is taken with such an id: a CALLERROR would make the charger repeat it for ever (A4.2)."""
 
 MAX_DESCRIPTION = 255
 """J §4.2.3: errorDescription."""
@@ -169,7 +170,7 @@ def reading(data: bytes, is_recorded: IsRecorded = _nothing) -> Generator[Scan, 
             # What only the lenient reader takes is whole; what is cut off or garbled, the charger may send better.
             return _beyond(data, reason, is_recorded if scan.closed and len(data) > MAX_LENIENT else _nothing)
     yield scan
-    return _frame(value)
+    return _frame(value, is_recorded)
 
 
 def _read_small(data: bytes, is_recorded: IsRecorded) -> Frame:
@@ -182,7 +183,7 @@ def _read_small(data: bytes, is_recorded: IsRecorded) -> Frame:
     # Brackets bound the depth from above, and counting them costs next to nothing.
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(value, MAX_DEPTH):
         return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
-    return _frame(value)
+    return _frame(value, is_recorded)
 
 
 def _nests_too_deep(data: bytes) -> bool:
@@ -192,7 +193,7 @@ def _nests_too_deep(data: bytes) -> bool:
     return scan.deepest > MAX_DEPTH and scan.closed
 
 
-def _frame(frame: JSON) -> Frame:
+def _frame(frame: JSON, is_recorded: IsRecorded) -> Frame:
     """JSON within the bounds to a frame."""
     if type(frame) is not list or not frame:
         return Malformed("not a JSON array" if type(frame) is not list else "an empty array")
@@ -202,7 +203,7 @@ def _frame(frame: JSON) -> Frame:
     if len(frame) < 2 or type(frame[1]) is not str:
         return Malformed("the message id is not a string", kind=kind)
     if kind == CALL:
-        return _call(frame)
+        return _call(frame, is_recorded)
     if kind == CALL_RESULT:
         return _call_result(frame)
     return _call_error(frame)
@@ -223,10 +224,12 @@ def encode_call_error(message_id: str, code: str, description: str = "") -> byte
     return orjson.dumps((CALL_ERROR, message_id, code, description[:MAX_DESCRIPTION], {}))
 
 
-def _call(frame: list[Any]) -> Call | Malformed:
+def _call(frame: list[Any], is_recorded: IsRecorded) -> Call | Malformed:
     message_id = frame[1]
     answerable = len(message_id) <= MAX_ECHOED_ID
-    if not 0 < len(message_id) <= MAX_MESSAGE_ID:
+    if not 0 < len(message_id) <= MAX_MESSAGE_ID and not (
+        message_id and answerable and len(frame) > 2 and type(frame[2]) is str and is_recorded(frame[2])
+    ):
         reason = f"the message id has {len(message_id)} characters, 1 to {MAX_MESSAGE_ID} are allowed"
     elif len(frame) != 4:
         reason = f"a CALL of {len(frame)} elements, 4 are needed"
@@ -279,7 +282,7 @@ def _has_to_be_recorded(head: _Head | None, is_recorded: IsRecorded) -> bool:
     return (
         head is not None
         and head.kind == CALL
-        and 0 < len(head.message_id) <= MAX_MESSAGE_ID
+        and 0 < len(head.message_id) <= MAX_ECHOED_ID
         and is_recorded(head.action)
     )
 

@@ -17,6 +17,7 @@ from gateway.ocpp.rpc import (
     CallResult,
     Ignored,
     Malformed,
+    Unread,
     encode_call,
     encode_call_error,
     encode_call_result,
@@ -72,6 +73,25 @@ def test_an_id_that_is_too_long_is_answered_with_the_same_id(length):
     read = parse(orjson.dumps([2, "i" * length, "Heartbeat", {}]))
     assert isinstance(read, Malformed)
     assert (read.answerable, read.message_id, read.kind, read.code) == (True, "i" * length, CALL, "FormationViolation")
+
+
+@pytest.mark.parametrize("length", [37, 45, 255])
+def test_a_call_that_has_to_be_recorded_is_taken_with_an_id_that_is_too_long(length):
+    """A4.2 before A3.4: an error would make the charger repeat it for ever. Also where it is not read as a whole."""
+    read = parse(orjson.dumps([2, "i" * length, "Bill", {}]), {"Bill"}.__contains__)
+    assert read == Call("i" * length, "Bill", {})
+    deep = b'[2,"' + b"i" * length + b'","Bill",' + b"[" * 40 + b"]" * 40 + b"]"
+    unread = parse(deep, {"Bill"}.__contains__)
+    assert isinstance(unread, Unread)
+    assert (unread.message_id, unread.action) == ("i" * length, "Bill")
+
+
+@pytest.mark.parametrize(
+    "frame", [[2, "", "Bill", {}], [2, "i" * 256, "Bill", {}], [2, "i" * 45, 7, {}], [2, "i" * 45]]
+)
+def test_an_id_that_can_not_be_answered_by_is_none(frame):
+    """Empty, too long to be sent back, or of a frame that names no action."""
+    assert isinstance(parse(orjson.dumps(frame), {"Bill"}.__contains__), Malformed)
 
 
 def test_an_id_of_absurd_length_is_not_sent_back():

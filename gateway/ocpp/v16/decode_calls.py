@@ -18,13 +18,14 @@ from enum import Enum
 from typing import Any, Final
 
 import jsonschema_rs
-from attrs import frozen
+from attrs import evolve, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 from ocpp.v16 import call
 
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.values import JSON, Flag
+from gateway.ocpp.rpc import MAX_MESSAGE_ID
 from gateway.ocpp.v16 import schemas
 from gateway.ocpp.v16.outline import outline
 from gateway.ocpp.v16.repairs import Mended, SchemaFault, larger, mend
@@ -67,6 +68,20 @@ _REASONS: Final = {
 
 def decode_call(message_id: str, action: str, payload: JSON) -> Request | CallRefused:
     """Read a CALL. Never raises, whatever ``gateway.ocpp.rpc`` made of the payload."""
+    read = _decode(message_id, action, payload)
+    return read if len(message_id) <= MAX_MESSAGE_ID or isinstance(read, CallRefused) else _with_long_id(read)
+
+
+def _with_long_id(request: Request) -> Request:
+    """A message that is taken although its id is too long, since it has to be recorded."""
+    return evolve(
+        request,
+        flags=tuple(dict.fromkeys((*request.flags, Flag.DEVIATES))),
+        deviations=("message-id-too-long", *request.deviations),
+    )
+
+
+def _decode(message_id: str, action: str, payload: JSON) -> Request | CallRefused:
     validator = schemas.REQUESTS.get(action)
     if validator is None:
         known = action in schemas.KNOWN_ACTIONS
@@ -88,7 +103,7 @@ def decode_unread(message_id: str, action: str, message: bytes) -> Request:
     fields = {name: value for name, value in outline(payload).items() if name in schemas.REQUEST_FIELDS[action]}
     mended = mend(action, fields, schemas.REQUESTS[action])
     assert isinstance(mended, Mended), "these are never refused"
-    return Request(
+    read = Request(
         message_id,
         action,
         _STRUCTURE[action](mended.payload),
@@ -97,6 +112,7 @@ def decode_unread(message_id: str, action: str, message: bytes) -> Request:
         tuple(dict.fromkeys(("unread", *mended.deviations))),
         text=payload.decode("utf-8", "replace"),
     )
+    return read if len(message_id) <= MAX_MESSAGE_ID else _with_long_id(read)
 
 
 def _payload_of(message: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.values import Flag
 from gateway.ocpp.rpc import Call, parse
-from gateway.ocpp.v16.decode_calls import decode_call
+from gateway.ocpp.v16.decode_calls import decode_call, decode_unread
 from gateway.ocpp.v16.repairs import NEVER_REFUSED
 from gateway.ocpp.v16.schemas import CHARGER_ACTIONS
 from tests.ocpp.test_rpc import JSON_VALUES
@@ -284,3 +284,15 @@ def test_any_payload_is_read_or_refused(action, payload):
     result = decode_call("1", action, as_received(action, payload))
     if isinstance(result, CallRefused):
         assert len(result.description) <= 100
+
+
+def test_an_id_that_is_too_long_is_a_deviation():
+    """What is taken with it (``rpc``) is told apart, read or unread, with its other deviations."""
+    stop = {"transactionId": 1, "meterStop": "5", "timestamp": "2026-01-01T00:00:00Z"}
+    for length, names in ((36, ()), (37, ("message-id-too-long",))):
+        read = decode_call("i" * length, "StopTransaction", stop)
+        assert isinstance(read, Request)
+        assert (read.deviations, read.flags) == ((*names, "text-for-integer"), (Flag.DEVIATES,))
+        unread = decode_unread("i" * length, "StopTransaction", b'[2,"i","StopTransaction",{"meterStop":5}]')
+        assert unread.deviations[: len(names)] == names
+        assert unread.flags == (Flag.DEVIATES, Flag.UNREAD)
