@@ -88,6 +88,10 @@ def main(arguments: list[str]) -> int:
             drawn[seed] = list(draw(mutants, chosen.count, seed))
         return dict.fromkeys(mutant for each in drawn.values() for mutant in each)
 
+    missing = [each for each in (*GATEWAY.targets, *GATEWAY.left_out) if not (ROOT / each).exists()]
+    if missing:
+        print(f"not there any more, name them anew in {__file__}: {', '.join(missing)}", file=out)
+        return 2
     project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds, "fresh": chosen.fresh})
     run = Run(project, choose, say)
     if chosen.again is None and not chosen.only:

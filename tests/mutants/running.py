@@ -153,6 +153,7 @@ class Run:
         self._choose = choose
         self._say = say
         self._sources: dict[str, str] = {}
+        self._readers: list[_Reader] = []
         self._items: dict[str, pytest.Item] = {}
         self._coverage = Coverage()
         self._trusted: set[str] = set()
@@ -190,6 +191,7 @@ class Run:
         functions = applying.loaded_functions(frozenset(map(str, files.values())))
         gc.collect()
         gc.freeze()
+        self._readers = _readers(self._sources)
         self._trace_all([str(path) for path in files.values()])
         mutants = [mutant for name, source in self._sources.items() for mutant in find(source, name)]
         self._say(f"{len(mutants)} faults can be made in {len(files)} files; {len(self._items)} tests")
@@ -296,14 +298,9 @@ class Run:
         names, inside = applying.names_set_at(self._sources[mutant.file], mutant)
         wanted = names | ({inside} if inside else set())
         found: set[str] = set()
-        for file, source in self._sources.items():
-            for node in ast.walk(ast.parse(source)):
-                named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
-                    any(_mentions(each, wanted) for each in node.body) or (file == mutant.file and node.name in names)
-                )
-                if named:
-                    first, last = node.body[0].lineno, node.body[-1].end_lineno or 0  # type: ignore[attr-defined]
-                    found |= self._coverage.tests_of(str(self._project.root / file), first, last)
+        for each in self._readers:
+            if each.mentions & wanted or (each.file == mutant.file and each.name in names):
+                found |= self._coverage.tests_of(str(self._project.root / each.file), each.first, each.last)
         words = re.compile(rf"\b({'|'.join(map(re.escape, wanted))})\b") if wanted else None
         texts: dict[Path, bool] = {}
         for test, item in self._items.items():
@@ -495,10 +492,31 @@ def _has_wide_fixtures(item: pytest.Item) -> bool:
     )
 
 
-def _mentions(node: ast.AST, names: set[str]) -> bool:
-    return any(
-        (isinstance(each, ast.Name) and each.id in names)
-        or (isinstance(each, ast.Attribute) and each.attr in names)
-        or (isinstance(each, ast.keyword) and each.arg in names)
-        for each in ast.walk(node)
-    )
+@dataclass(frozen=True)
+class _Reader:
+    """A function: the lines of its body, and the names that it mentions."""
+
+    file: str
+    name: str
+    first: int
+    last: int
+    mentions: frozenset[str]
+
+
+def _readers(sources: dict[str, str]) -> list[_Reader]:
+    found = []
+    for file, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                mentions = frozenset(name for part in node.body for each in ast.walk(part) for name in _names(each))
+                found.append(
+                    _Reader(file, node.name, node.body[0].lineno, node.body[-1].end_lineno or 0, mentions),
+                )
+    return found
+
+
+def _names(node: ast.AST) -> tuple[str, ...]:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+            return (name,)
+    return ()

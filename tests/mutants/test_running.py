@@ -10,7 +10,7 @@ from types import FunctionType
 import pytest
 
 from tests.mutants import applying
-from tests.mutants.__main__ import ENOUGH, report, share, stale
+from tests.mutants.__main__ import ENOUGH, GATEWAY, report, share, stale
 from tests.mutants.covering import Coverage, Functions, Kept, Seen, Tracer
 from tests.mutants.known import KNOWN
 from tests.mutants.operators import Mutant, find
@@ -239,3 +239,9 @@ def test_what_is_known_of_a_statement_that_has_changed_is_named() -> None:
     known = {"gateway/journal/numbers.py::x::drop::no such statement::-": "a reason"}
     assert stale(root, known) == list(known)
     assert all(len(reason) > 20 for reason in KNOWN.values())
+
+
+def test_what_is_changed_and_what_is_left_out_is_there() -> None:
+    """A file that was renamed would be left alone, and nobody would miss its faults."""
+    assert all((GATEWAY.root / each).exists() for each in (*GATEWAY.targets, *GATEWAY.left_out))
+    assert len(GATEWAY.files()) > 50
