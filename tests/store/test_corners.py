@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import apsw
 import pytest
 
+from gateway.domain.codec import decode
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
 from gateway.domain.repeats import Memory
@@ -25,6 +27,7 @@ from gateway.store.api import (
     Trim,
 )
 from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock
+from gateway.store.sqlite.companion import companion_path, read_companion
 from gateway.store.sqlite.encoding import fits
 from gateway.store.sqlite.process_lock import ProcessLock
 from tests.store.builders import (
@@ -42,6 +45,7 @@ from tests.store.builders import (
     started,
     status,
 )
+from tests.support.disk import Disk
 
 # --- numbers and pages ----------------------------------------------------------------------------------------
 
@@ -349,3 +353,173 @@ def store_at(tmp_path):
     store = SqliteStore(path)
     yield store, path
     store.close()
+
+
+# --- closing, marking and looking while something else is under way -------------------------------------------------
+
+
+class Gate:
+    """A trouble that is none: the first access to a file of that ending waits until the gate is opened."""
+
+    def __init__(self, ending: str) -> None:
+        self._ending = ending
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, name: str) -> None:
+        if name.endswith(self._ending) and not self.reached.is_set():
+            self.reached.set()
+            assert self.open.wait(30)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk that does what a test says."""
+    disk = Disk(tmp_path, vfs="corners")
+    yield disk
+    disk.unregister()
+
+
+def test_closing_waits_for_the_commit_that_is_under_way(disk, tmp_path):
+    """Which is acknowledged, for it is on disk."""
+    store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
+    connect(store)
+    disk.sync_trouble = gate = Gate("-wal")
+    with ThreadPoolExecutor(2) as pool:
+        commit = pool.submit(append, store, status())
+        assert gate.reached.wait(30)
+        close = pool.submit(store.close)
+        assert not wait([close], timeout=0.3).done
+        gate.open.set()
+        assert commit.result(30).sequences == (3,)
+        close.result(30)
+    again = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
+    assert again.bounds().head == 3
+    again.close()
+
+
+def test_the_newest_of_two_marks_is_the_one_that_stays(disk, tmp_path):
+    """They are made in turns: an older one that is slow to be written does not take the place of a newer one."""
+    store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
+    connect(store)
+    disk.write_trouble = gate = Gate("-id")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.mark)
+        assert gate.reached.wait(30)
+        append(store, status())
+        second = pool.submit(store.mark)
+        wait([second], timeout=0.3)
+        gate.open.set()
+        first.result(30)
+        second.result(30)
+    assert read_companion(tmp_path / "gateway.db").head == 3
+    store.close()
+
+
+def test_a_store_that_is_not_open_yet_marks_nothing(tmp_path):
+    """It has not found out yet whether the database is the right one."""
+    SqliteStore(tmp_path / "gateway.db").close()
+    companion_path(tmp_path / "gateway.db").unlink()
+    store = SqliteStore(tmp_path / "gateway.db", opened=False)
+    store.mark()
+    assert read_companion(tmp_path / "gateway.db") is None
+    store.close()
+
+
+def test_every_access_to_the_files_goes_by_the_disk_that_was_named(disk, tmp_path):
+    """Readers', too: a test of a failing disk must not read behind its back."""
+    opened = []
+    original = disk.xOpen
+
+    def xOpen(name, flags):
+        opened.append(name if isinstance(name, str) else name.filename())
+        return original(name, flags)
+
+    disk.xOpen = xOpen
+    store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
+    store.bounds()
+    assert sum(name.endswith("gateway.db") for name in opened) >= 2, "the writer's and a reader's"
+    store.close()
+
+
+def test_a_reader_that_comes_back_to_a_closed_pool_is_closed(tmp_path):
+    """Whoever had borrowed it may go on to the end; then nothing is left open."""
+    SqliteStore(tmp_path / "gateway.db").close()
+    before = descriptors()
+    pool = connections.ReaderPool(tmp_path / "gateway.db")
+    with pool.connection() as cx:
+        pool.close()
+        assert cx.execute("SELECT count(*) FROM event").get == 0
+    assert descriptors() == before
+    with pytest.raises(StoreUnavailable, match="is closed"), pool.connection():
+        pass
+
+
+def test_the_size_of_a_store_is_its_used_pages_and_its_log(store_at):
+    """Retention by size goes by it: pages that were given back don't count, and what waits in the log does."""
+    store, path = store_at
+    connect(store)
+    for n in range(50):
+        append(store, meter(None, f"{n:0>3000}"))
+    cx = apsw.Connection(str(path))
+    used = cx.pragma("page_size") * (cx.pragma("page_count") - cx.pragma("freelist_count"))
+    cx.close()
+    log = path.with_name("gateway.db-wal")
+    assert store.size_bytes() == used + log.stat().st_size
+    assert log.stat().st_size > 100_000
+    log.unlink()
+    assert store.size_bytes() == used
+
+
+def test_a_statement_that_can_not_be_is_no_commit_that_is_not_known(store_at):
+    """What fails before the commit has not been kept: the caller is told which of the two it was."""
+    store, path = store_at
+    connect(store)
+    cx = apsw.Connection(str(path))
+    cx.execute("ALTER TABLE event RENAME TO elsewhere")
+    with pytest.raises(StoreError, match=r"gateway\.db can't take that") as caught:
+        append(store, status())
+    assert type(caught.value) is StoreError
+    cx.execute("ALTER TABLE elsewhere RENAME TO event")
+    cx.close()
+    assert append(store, status()).sequences == (3,)
+
+
+def test_a_write_waits_for_whoever_holds_the_database_for_a_moment(store_at):
+    """An operator's tool, say."""
+    store, path = store_at
+    connect(store)
+    cx = apsw.Connection(str(path))
+    cx.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        commit = pool.submit(append, store, status())
+        assert not wait([commit], timeout=0.3).done
+        cx.execute("COMMIT")
+        assert commit.result(30).sequences == (3,)
+    cx.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(errno.ENOSPC, StoreUnavailable), (errno.EIO, StoreUnavailable), (errno.EACCES, StoreMisplaced)]
+)
+def test_a_lock_file_that_can_not_be_opened_is_named(tmp_path, monkeypatch, error, kind):
+    """A disk that may work again later is told from a place that never will."""
+
+    def fails(*_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(process_lock.os, "open", fails)
+    with pytest.raises(StoreUnavailable, match=rf"gateway\.db\.lock can't be opened: {os.strerror(error)}") as caught:
+        Ownership(tmp_path / "gateway.db")
+    assert type(caught.value) is kind
+
+
+def test_a_connection_that_a_restart_ended_was_ended_here(place):
+    """Nothing is known of the charger's part in it."""
+    store = place.open()
+    connect(store)
+    store = place.open()
+    assert store.settle(at(5)) == 1
+    (ended,) = store.events(2, 10, ALL).events
+    body = decode(ended.type, ended.version, ended.body_json)
+    assert (body.reason, body.initiator) == ("gateway-restarted", "local")
