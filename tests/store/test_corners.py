@@ -510,7 +510,7 @@ def test_a_lock_file_that_can_not_be_opened_is_named(tmp_path, monkeypatch, erro
 
     monkeypatch.setattr(process_lock.os, "open", fails)
     with pytest.raises(StoreUnavailable, match=rf"gateway\.db\.lock can't be opened: {os.strerror(error)}") as caught:
-        Ownership(tmp_path / "gateway.db")
+        ProcessLock(tmp_path / "gateway.db")
     assert type(caught.value) is kind
 
 
