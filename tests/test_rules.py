@@ -32,6 +32,7 @@ RULES = {
 }
 """How many rules each section has; they are numbered from 1."""
 
+METERING = 28
 DISAGREEMENTS = 14
 QUIRKS = range(1, 84, 2)
 
@@ -78,6 +79,7 @@ CASES = {case: tuple(re.findall(r"`(.*?)`", tests)) for case, tests, _ in lines(
 def test_every_rule_has_one_row() -> None:
     """None is missing, none is there twice, and none is made up."""
     expected = [f"{section}.{number}" for section, count in RULES.items() for number in range(1, count + 1)]
+    expected += [f"E{number}" for number in (*range(1, METERING + 1), "15b")]
     expected += [f"X{number}" for number in range(1, DISAGREEMENTS + 1)]
     expected += [f"D{number}" for number in QUIRKS]
     assert Counter(row.rule for row in ROWS) == Counter(expected)

@@ -445,7 +445,7 @@ class Gateway:
                 log.error("chargers that check this certificate will refuse it", listener=name, error=fault.reason)
 
     def _reload_certificates(self) -> None:
-        """New certificates for new connections; the present ones go on (OCPP.md A7.22). What `gateway check-config`
+        """New certificates for new connections; the present ones go on (A7.22). What `gateway check-config`
         would refuse is not taken: the listener keeps what it has."""
         for name, tls in self._tls.items():
             try:

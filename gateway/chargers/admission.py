@@ -1,4 +1,4 @@
-"""Who may connect: the claim of an upgrade request against what the store knows (OCPP.md A1, A2, A7).
+"""Who may connect: the claim of an upgrade request against what the store knows (A1, A2, A7).
 
 Nothing is written for a refusal, and its work is bounded, because refused chargers come back for ever (JE 3.3): one
 read, and for keys of unknown strength one slow hash, for which identities and addresses take turns (``slow_checks``).
@@ -37,7 +37,7 @@ RETRY_AFTER_CROWDED_SECONDS = (5, 15)
 
 LOGGED_PER_SECOND, LOGGED_AT_ONCE = 5, 50
 """Refusals that get a line of log: strangers and chargers without a place come back for ever, thousands of them at once
-(OCPP.md A1.6). The others are counted only."""
+(A1.6). The others are counted only."""
 
 BASIC_AUTH_PROFILE = 2
 """TLS with Basic authentication (WP 2.4): the one profile that is served so far."""
@@ -147,7 +147,7 @@ class Admission:
     async def _verify(
         self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes, accept_hex: bool
     ) -> Credential | Rejection | None:
-        """The credential that the password fits; with ``accept_hex`` also as hexadecimal text (OCPP.md X3)."""
+        """The credential that the password fits; with ``accept_hex`` also as hexadecimal text (X3)."""
         now = self._clock()
         found = self._verifier.recall(credentials, password, now, accept_hex)
         if found is None and self._verifier.worth_a_thread(credentials):

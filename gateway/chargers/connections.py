@@ -149,7 +149,7 @@ class ChargerConnections:
         )
 
     async def _supersede(self, session: Session, principal: Principal) -> None:
-        """It has used its new key: from now on the older ones open nothing (OCPP.md A7.7, A7.8)."""
+        """It has used its new key: from now on the older ones open nothing (A7.7, A7.8)."""
         if principal.superseded:
             try:
                 await self._journal.commit(RemoveCredentials(principal.identity, principal.superseded))

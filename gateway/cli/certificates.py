@@ -1,6 +1,6 @@
 """Certificates for development: a CA, and server certificates of both key types as a charger expects them.
 
-By OCPP's security whitepaper (WP A00.FR.501-511; OCPP.md A7.16): common name = host name, organisation, a serial
+By OCPP's security whitepaper (WP A00.FR.501-511; A7.16): common name = host name, organisation, a serial
 number, SHA-256, RSA of 2,048 bits or EC of 256. A deployment gets its certificates from its own CA.
 """
 
@@ -165,7 +165,7 @@ def _server(names: Sequence[x509.GeneralName], key: Key, authority: Certificate,
     if len(common_name) > MAX_COMMON_NAME:
         raise CertificateError(f"--host: the first one is the common name, {MAX_COMMON_NAME} characters at most")
     builder = _builder(_subject(common_name, issuing.organization), authority.certificate.subject, key, issuing)
-    # Key encipherment is for the suites with static RSA, which the whitepaper demands (OCPP.md A7.15).
+    # Key encipherment is for the suites with static RSA, which the whitepaper demands (A7.15).
     usage = ("digital_signature", "key_encipherment") if isinstance(key, rsa.RSAPrivateKey) else ("digital_signature",)
     authority_id = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     for extension, critical in (

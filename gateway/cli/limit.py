@@ -47,7 +47,7 @@ TX_PROFILE_IDS = 3000
 """Numbers of our profiles: one for the charge point, one per connector for its default and for its transaction."""
 
 CLOCK_SLACK = timedelta(minutes=10)
-"""An absolute schedule starts so long ago: a charger whose clock is behind applies it at once (OCPP.md B10.11)."""
+"""An absolute schedule starts so long ago: a charger whose clock is behind applies it at once (B10.11)."""
 
 TENTH = Decimal("0.1")
 """The resolution of a limit on the wire (S §7.14)."""

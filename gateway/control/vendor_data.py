@@ -191,7 +191,7 @@ class VendorServices:
     # --- for sessions -----------------------------------------------------------------------------------------
 
     def at_once(self, vendor_id: str, message_id: str | None) -> VendorAnswer | None:
-        """The answer where no service is to be asked (S §4.3, OCPP.md B8.1); else None."""
+        """The answer where no service is to be asked (S §4.3, B8.1); else None."""
         found = self._find(vendor_id, message_id)
         return found if isinstance(found, VendorAnswer) else None
 

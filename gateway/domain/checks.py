@@ -1,4 +1,4 @@
-"""What must hold of a command before it may be sent (S §5, OCPP.md B9, B10).
+"""What must hold of a command before it may be sent (S §5, B9, B10).
 
 ``check`` looks at the command alone; ``check_against`` at the charge point it is for, as far as that is known: what a
 charger has not told of itself is left for it to refuse. Field paths are spelled as the API's requests have them.
@@ -46,7 +46,7 @@ MAX_RESERVATIONS: Final = 64
 charger that accepts ever new ones fills no memory."""
 
 AUTHORIZATION_KEY_BYTES: Final = range(16, 21)
-"""WP 7.2, J §6.2.2 (OCPP.md A7.6)."""
+"""WP 7.2, J §6.2.2 (A7.6)."""
 
 TAG_STATUSES: Final = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"})
 
@@ -143,7 +143,7 @@ def _change_configuration(command: c.ChangeConfiguration) -> Findings:
     if is_authorization_key(key) and not _is_authorization_key(command.value):
         yield FieldViolation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
     if key == "websocketpinginterval" and _digits(command.value) is None:
-        yield FieldViolation("value", "must be a number of seconds, 0 or more")  # OCPP.md A6.2
+        yield FieldViolation("value", "must be a number of seconds, 0 or more")  # A6.2
 
 
 def _is_authorization_key(value: str) -> bool:
@@ -382,7 +382,7 @@ def _set_charging_profile_of(command: c.SetChargingProfile, state: ChargePointSt
 
 def _trigger_message_of(command: c.TriggerMessage, state: ChargePointState, _: datetime) -> Findings:
     """A charge point that was accepted on this connection is not asked to boot again, unless the caller insists
-    (SE 3.40, OCPP.md B1.7)."""
+    (SE 3.40, B1.7)."""
     booted = state.boot_answer is Registration.ACCEPTED
     if command.requested is c.TriggeredMessage.BOOT_NOTIFICATION and booted and not command.insist:
         yield FieldViolation(

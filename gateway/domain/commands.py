@@ -221,7 +221,7 @@ COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__arg
 """Operation name, as OCPP and the API spell it, to its class."""
 
 REMOTE_CONTROL = (RemoteStartTransaction, RemoteStopTransaction)
-"""What must never go to a charger whose registration is Pending (S §4.2, OCPP.md B1.3)."""
+"""What must never go to a charger whose registration is Pending (S §4.2, B1.3)."""
 
 # --- what the charger answers ---------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class DataTransferAnswer:
 
 @frozen
 class CompositeScheduleAnswer:
-    """``schedule`` may be missing, with Rejected and even with Accepted (OCPP.md B9.14)."""
+    """``schedule`` may be missing, with Rejected and even with Accepted (B9.14)."""
 
     status: str
     connector: ConnectorAddress | None = None

@@ -8,7 +8,7 @@ Only salted verifiers are kept (WP A01.FR.08). How slow a check is follows from 
   of milliseconds and 16 MiB each. Callers run ``find`` in a worker thread, a bounded number at a time, after
   ``Verifier.recall`` has not recognised the password from the time before.
 
-A password is raw bytes and may hold anything, 0x00 and ``:`` included (J §6.2.2, OCPP.md A7.2).
+A password is raw bytes and may hold anything, 0x00 and ``:`` included (J §6.2.2, A7.2).
 """
 
 import hashlib
@@ -27,10 +27,10 @@ GENERATED_KEY_BYTES = 20
 
 KEY_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"
 """Letters and digits that are not taken for one another in print (no 0, O, 1, I, l, o). A charger's page asks for a
-password, and its bytes are what is typed there: a key of arbitrary bytes could not be typed (J §6.2.2, OCPP.md X3)."""
+password, and its bytes are what is typed there: a key of arbitrary bytes could not be typed (J §6.2.2, X3)."""
 
 MIN_KEY_BYTES, MAX_KEY_BYTES = 8, 40
-"""What is taken as a key. The standard says 16 to 20 bytes (WP 7.2, OCPP.md A7.6), and what goes out by
+"""What is taken as a key. The standard says 16 to 20 bytes (WP 7.2, A7.6), and what goes out by
 ChangeConfiguration keeps to that. What is provisioned is what chargers in the field already have, and vendors have put
 shorter passwords and the 40 characters of the hexadecimal form itself there: up to 40 is taken. Fewer than 8 could be
 guessed over the network, one reconnect at a time."""
@@ -82,7 +82,7 @@ def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credenti
 def verify(credential: Credential, password: bytes, accept_hex: bool = False) -> bool:
     """Whether ``password`` is the key behind ``credential``; compared in constant time. Never raises.
 
-    ``accept_hex``: a charger may also present its key's hexadecimal form as text, a known misreading (OCPP.md X3).
+    ``accept_hex``: a charger may also present its key's hexadecimal form as text, a known misreading (X3).
     Validity in time is not looked at. Slow for ``IMPORTED``.
     """
     return any(_verify(credential, form) for form in _forms(password, accept_hex))

@@ -105,7 +105,7 @@ class Facts:
 
     authorization: Authorization | None = None
     starting_tag: IdTagRecord | None = None
-    """The tag that started the transaction being stopped, for its parent (OCPP.md B3.4)."""
+    """The tag that started the transaction being stopped, for its parent (B3.4)."""
     transaction: TransactionRecord | None = None
     """The transaction found: a start's twin, or the one with the number asked for."""
     tag_in_use: bool = False
@@ -126,7 +126,7 @@ class Context:
     heartbeat_interval: int
     """Seconds; what an accepted charger is told (S §4.2)."""
     retry_interval: int
-    """Seconds; what a Pending or Rejected charger is told to wait before its next boot. Positive (OCPP.md B1.2)."""
+    """Seconds; what a Pending or Rejected charger is told to wait before its next boot. Positive (B1.2)."""
     new_transaction_id: str = ""
     """A fresh id of ours, used where the decision makes a transaction."""
 
@@ -163,7 +163,7 @@ class Decision:
 
 @frozen
 class CallRefused:
-    """The CALL gets a CALLERROR. ``details`` stays small and free of secrets (OCPP.md A4.3)."""
+    """The CALL gets a CALLERROR. ``details`` stays small and free of secrets (A4.3)."""
 
     message_id: str
     code: str

@@ -127,7 +127,7 @@ class IdTagPresented:
 @frozen
 class TransactionStarted:
     """A transaction came into being. ``status`` is what the charger was told of the tag; a refused tag's transaction
-    is as real as any (OCPP.md B4.5). ``number`` is OCPP 1.6's integer for it."""
+    is as real as any (B4.5). ``number`` is OCPP 1.6's integer for it."""
 
     TYPE: ClassVar[str] = "transaction.started"
     VERSION: ClassVar[int] = 1
@@ -139,7 +139,7 @@ class TransactionStarted:
     meter_start: int
     """Wh, as sent."""
     start_key: str
-    """The identity of this start across retries (OCPP.md B4.6); see ``gateway.domain.transactions.start_key``."""
+    """The identity of this start across retries (B4.6); see ``gateway.domain.transactions.start_key``."""
     reservation_id: int | None = None
     payload_text: str = field(default="", repr=False)
     """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
@@ -169,7 +169,7 @@ class TransactionStopped:
 
 @frozen
 class TransactionLost:
-    """A newer start showed that an open transaction's stop never came (OCPP.md B4.9). A stop that arrives later
+    """A newer start showed that an open transaction's stop never came (B4.9). A stop that arrives later
     still ends it properly with ``transaction.stopped``."""
 
     TYPE: ClassVar[str] = "transaction.lost"
@@ -181,7 +181,7 @@ class TransactionLost:
 @frozen
 class TransactionStaleChanged:
     """Something showed that an open transaction is over though no stop has come (``stale``), or that it goes on after
-    all. It stays open either way: neither a status nor a Boot ends one (OCPP.md B7.5, B1.8).
+    all. It stays open either way: neither a status nor a Boot ends one (B7.5, B1.8).
 
     ``why``: as ``gateway.domain.staleness`` names it: available, another-unit, ...; charging, readings.
     """
@@ -209,7 +209,7 @@ class TransactionClosed:
 
 @frozen
 class TransactionOrphaned:
-    """A stop that belongs to no transaction the gateway knows: confirmed, kept as sent (OCPP.md B5.4, B5.5)."""
+    """A stop that belongs to no transaction the gateway knows: confirmed, kept as sent (B5.4, B5.5)."""
 
     TYPE: ClassVar[str] = "transaction.orphaned"
     VERSION: ClassVar[int] = 1
@@ -256,7 +256,7 @@ class MeterValuesReported:
 
 @frozen
 class ReservationMade:
-    """The charger accepted a ReserveNow (OCPP.md B9.10). Connector (0, 0): any of its connectors."""
+    """The charger accepted a ReserveNow (B9.10). Connector (0, 0): any of its connectors."""
 
     TYPE: ClassVar[str] = "reservation.made"
     VERSION: ClassVar[int] = 1
@@ -314,7 +314,7 @@ class LogStatusReported:
 
 @frozen
 class SecurityEventReported:
-    """``kind`` is the event's type as the charger named it, known or not (OCPP.md B11.4)."""
+    """``kind`` is the event's type as the charger named it, known or not (B11.4)."""
 
     TYPE: ClassVar[str] = "security.event_reported"
     VERSION: ClassVar[int] = 1

@@ -1,7 +1,7 @@
 """What a charge point's identity may be: the last part of the URL that it connects to, and its user name.
 
 One rule for those who connect and for those who are made known, so that nobody is provisioned who could never get in
-(OCPP.md A1.3, A7.1). Identities are compared exactly, case included (OCPP.md A1.7).
+(A1.3, A7.1). Identities are compared exactly, case included (A1.7).
 """
 
 from typing import Final

@@ -143,7 +143,7 @@ def _of_values(event: StoredEvent, meter_value: Iterable[JSON], stop: Edge | Non
 
 
 def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:
-    """One for each moment and place: those of two places are two registers, and are not compared (OCPP.md E21, E22)."""
+    """One for each moment and place: those of two places are two registers, and are not compared (E21, E22)."""
     groups: dict[tuple[datetime, bool, str], list[Sample]] = {}
     for sample in found:
         groups.setdefault((sample.at, sample.timestamp is not None, sample.location), []).append(sample)

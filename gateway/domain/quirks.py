@@ -48,7 +48,7 @@ def _fits(pattern: str, said: str) -> bool:
 
 BUILT_IN: Final[tuple[Quirk, ...]] = (
     # Commands before its own first message lead to a disconnect and a boot loop: lbbrhzn/ocpp #1503, #1510, #1414,
-    # evcc-io/evcc #27203 (OCPP.md quirk 7).
+    # evcc-io/evcc #27203 (quirk 7).
     Quirk("Wall Box Chargers", ready_after_silence=30.0),
 )
 """Makes of which it is known, each with its source."""

@@ -1,4 +1,4 @@
-"""Meter values as a charger sent them, read sample by sample, and what they say of energy and power (OCPP.md E).
+"""Meter values as a charger sent them, read sample by sample, and what they say of energy and power (rules E).
 
 Reading never fails and never drops a neighbour: what can't be read stays as sent, without a value (B6.7, E11, E26).
 """
@@ -138,7 +138,7 @@ class Power:
 
 
 def samples(meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
-    """Every sample of ``meter_value`` (a list in MeterValues' shape), with the defaults of S §7.43 (OCPP.md B6.5).
+    """Every sample of ``meter_value`` (a list in MeterValues' shape), with the defaults of S §7.43 (B6.5).
 
     Never raises; what has no sample in it gives none.
     """

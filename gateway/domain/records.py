@@ -76,7 +76,7 @@ class AppliedConfiguration:
 
 @frozen
 class ReservationRecord:
-    """A reservation that holds, as far as the gateway knows (OCPP.md B9.10)."""
+    """A reservation that holds, as far as the gateway knows (B9.10)."""
 
     reservation_id: int
     """The caller's; unique among those of its charge point that hold."""
@@ -104,11 +104,11 @@ class ChargePointRecord:
     ever_accepted: bool = False
     """Whether a BootNotification was ever answered Accepted: then it is served without a new one (J §5.4)."""
     assume_subprotocol: bool = False
-    """Accept this charger without a Sec-WebSocket-Protocol header (OCPP.md X2)."""
+    """Accept this charger without a Sec-WebSocket-Protocol header (X2)."""
     own_requests: Switch = Switch.DEFAULT
     """Whether the gateway asks it for anything of its own accord (configuration, statuses, a boot)."""
     accept_hex_password: Switch = Switch.DEFAULT
-    """Whether it may present its key as hexadecimal text (OCPP.md X3)."""
+    """Whether it may present its key as hexadecimal text (X3)."""
     boot: BootInformation | None = None
     booted_at: datetime | None = None
     connection: ConnectionRecord = ConnectionRecord(connected=False, epoch=0)

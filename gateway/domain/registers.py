@@ -1,6 +1,6 @@
 """Energy registers over time: whether one runs backwards, and whether a session's registers agree with its samples.
 
-Nothing here corrects a value: what contradicts itself is flagged, so that it is not billed unseen (OCPP.md E10, E12 to
+Nothing here corrects a value: what contradicts itself is flagged, so that it is not billed unseen (E10, E12 to
 E16, B5.8).
 """
 
@@ -18,7 +18,7 @@ from gateway.domain.values import JSON
 
 MAX_POWER: Final = 500_000
 """W: no charge point gives more. What exceeds it over a time is no energy of that time, but, say, a lifetime register
-on top of a start of 0 (OCPP.md E15b)."""
+on top of a start of 0 (E15b)."""
 
 SLACK: Final = timedelta(minutes=1)
 """Times have a resolution of seconds and taken at either side of the register's reading."""
@@ -178,7 +178,7 @@ def follows(wh: float, at: datetime | None, before: float, then: datetime | None
 
 
 def begins_anew(start: int, before: int) -> bool:
-    """Whether a transaction's start contradicts its connector's register before (Wh; OCPP.md E12, E18). A register of
+    """Whether a transaction's start contradicts its connector's register before (Wh; E12, E18). A register of
     the session begins at 0 with each, and one in whole kWh loses what is less than one."""
     slack = WHOLE_KWH - 1 if start % WHOLE_KWH == 0 else TOLERANCE_WH
     return TOLERANCE_WH < start < before - slack

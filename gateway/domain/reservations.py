@@ -1,4 +1,4 @@
-"""What makes and ends the gateway's own record of a reservation (S §5.13, OCPP.md B9.10, B4.11).
+"""What makes and ends the gateway's own record of a reservation (S §5.13, B9.10, B4.11).
 
 The charger keeps the reservation; the record follows what it says. Each function answers the events that something
 brings about, from the state as it is; whoever calls it commits them with what brought them about. All of one charge
@@ -80,7 +80,7 @@ def unknown(reservation_id: int, state: ChargePointState) -> tuple[ReservationEn
 def used(
     state: ChargePointState, started: TransactionStarted, parent_id_tag: str | None, queued_since: datetime | None
 ) -> tuple[ReservationEnded, ...]:
-    """What a start ends (S §5.13). It uses the reservation that it names, by whatever tag (OCPP.md B4.11), else that of
+    """What a start ends (S §5.13). It uses the reservation that it names, by whatever tag (B4.11), else that of
     its tag, or of its tag's group, for this connector or for any. What else is reserved on this very connector is gone:
     only the reserved tag is let in there.
 

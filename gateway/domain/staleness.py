@@ -1,6 +1,6 @@
 """What shows that an open transaction may be over though no stop has come, and what shows that it goes on after all.
 
-Neither a status nor a Boot ends a transaction or its billing (OCPP.md B7.5, B1.8). They make it stale: it is open, but
+Neither a status nor a Boot ends a transaction or its billing (B7.5, B1.8). They make it stale: it is open, but
 it no longer occupies its tag, and readings that name no transaction are not added to it. Its record ends with its stop,
 with the next start on its connector, or by an operator. Each function answers the events that something brings about,
 from the state as it is.
@@ -71,7 +71,7 @@ def by_readings(
     state: ChargePointState, named: TransactionRecord, connector: ConnectorAddress, at: ReportedTime
 ) -> Changes:
     """Readings name a transaction of this charge point's: it runs, and none that is said to have begun after it on its
-    connector does. Not so once it is stopped: some chargers keep an old number (OCPP.md quirk 35)."""
+    connector does. Not so once it is stopped: some chargers keep an old number (quirk 35)."""
     if connector == WHOLE_CHARGE_POINT:
         return ()
     goes_on: Changes = ()

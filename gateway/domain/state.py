@@ -100,7 +100,7 @@ class ChargePointState:
     @property
     def accepted(self) -> bool:
         """Whether the charge point may be served: what its operator has accepted is accepted, also before its first
-        Boot here. A charger that moves from another system reconnects without one (J §5.4; OCPP.md X5, B1.5, B1.10).
+        Boot here. A charger that moves from another system reconnects without one (J §5.4; X5, B1.5, B1.10).
         """
         return self.registration is Registration.ACCEPTED
 
@@ -139,7 +139,7 @@ def _remember_registers(state: ChargePointState, event: NewEvent, connector: Con
 
 
 def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> None:
-    """Some registers count a session and begin anew with each (OCPP.md E15)."""
+    """Some registers count a session and begin anew with each (E15)."""
     own = (connector.evse, connector.connector)
     for key in [key for key in state.registers if key[:2] == own]:
         del state.registers[key]

@@ -9,7 +9,7 @@ from attrs import frozen
 from gateway.domain.values import Flag
 
 EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
-"""Nothing that speaks OCPP 1.6 was built before: an earlier time is a clock that was never set (OCPP.md B2.2)."""
+"""Nothing that speaks OCPP 1.6 was built before: an earlier time is a clock that was never set (B2.2)."""
 
 MAX_AHEAD: Final = timedelta(minutes=5)
 """A clock that is synchronised by Heartbeat strays no further; local time labelled Z, or year 2099, does."""
@@ -55,7 +55,7 @@ NO_TIME: Final = ReportedTime(None)
 
 
 def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
-    """Read a time of any spelling seen (OCPP.md B2.2). Never raises.
+    """Read a time of any spelling seen (B2.2). Never raises.
 
     With ``now``, aware, it is judged too: CLOCK_SUSPECT, LATE. None is no time, without a flag.
     """
@@ -82,7 +82,7 @@ def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
 
 
 def format_time(value: datetime) -> str:
-    """A time for a charger: UTC, whole seconds, ``Z``. Some choke on ``+00:00`` and on microseconds (OCPP.md B2.1)."""
+    """A time for a charger: UTC, whole seconds, ``Z``. Some choke on ``+00:00`` and on microseconds (B2.1)."""
     return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 

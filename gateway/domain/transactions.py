@@ -19,7 +19,7 @@ def folded(id_tag: str) -> str:
 
 
 def start_key(connector: ConnectorAddress, id_tag: str, timestamp: str, meter_start: int) -> str:
-    """What identifies a start on its charge point across retries, connections and restarts (OCPP.md B4.6).
+    """What identifies a start on its charge point across retries, connections and restarts (B4.6).
 
     ``timestamp`` as sent: a charger repeats it to the letter, and two starts of one second differ by connector. 32
     characters, whatever the length of what was sent. Stable for ever: it is stored.

@@ -20,7 +20,7 @@ class ConnectorAddress:
     """Where on a charge point. (0, 0) is the charge point as a whole.
 
     OCPP 1.6 knows one number: its connector n > 0 is (n, 1) here, its connector 0 is (0, 0). Negative numbers and
-    numbers above what the charger has are kept as sent and flagged, never refused (OCPP.md B4.12).
+    numbers above what the charger has are kept as sent and flagged, never refused (B4.12).
     """
 
     evse: int
@@ -74,9 +74,9 @@ class Flag(StrEnum):
     STOP_BEFORE_START = "stop-before-start"
     """The stop's time lies before its start's."""
     STATUS_ERROR_MISMATCH = "status-error-mismatch"
-    """errorCode and status contradict each other (OCPP.md B7.2)."""
+    """errorCode and status contradict each other (B7.2)."""
     TRANSACTION_OPEN = "transaction-open"
-    """Available was reported while a transaction is open on the connector: its stop may be lost (OCPP.md B7.5)."""
+    """Available was reported while a transaction is open on the connector: its stop may be lost (B7.5)."""
     UNREAD = "unread"
     """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
     SERIAL_CHANGED = "serial-changed"

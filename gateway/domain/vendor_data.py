@@ -20,7 +20,7 @@ class VendorDataStatus(StrEnum):
 
 @frozen
 class VendorData:
-    """A charger's data. ``data``: as sent; text, as OCPP has it, or what else a charger put there (OCPP.md B8.1)."""
+    """A charger's data. ``data``: as sent; text, as OCPP has it, or what else a charger put there (B8.1)."""
 
     charge_point: str
     vendor_id: str
@@ -60,7 +60,7 @@ class VendorServices(Protocol):
 
 
 class NoVendorServices:
-    """No vendor is known (OCPP.md X12)."""
+    """No vendor is known (X12)."""
 
     def at_once(self, vendor_id: str, message_id: str | None) -> VendorAnswer | None:
         """UnknownVendorId."""

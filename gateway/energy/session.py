@@ -1,7 +1,7 @@
 """The energy of one session from its registers: a curve over time whose end is the total.
 
 Registers are readings of one counter that only rises. Where they can't all be of one counter, the readings are split
-into segments, each of which is, and the energy is the sum over the segments (OCPP.md E16): never a negative number,
+into segments, each of which is, and the energy is the sum over the segments (E16): never a negative number,
 and nothing for a gap of which no register tells. What contradicts itself is named in ``doubts`` and in the quality of
 the steps that it concerns; it is never corrected silently.
 

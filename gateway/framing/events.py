@@ -12,7 +12,7 @@ class UpgradeRequested:
     """A valid WebSocket upgrade request waits for ``accept`` or ``reject``.
 
     ``target`` is ASCII as sent. ``headers`` keep order, case and repetition; bytes above 0x7F appear as ISO-8859-1
-    characters. ``offered`` joins all Sec-WebSocket-Protocol lines into one list (RFC 9110 §5.3, OCPP.md A2.6), in
+    characters. ``offered`` joins all Sec-WebSocket-Protocol lines into one list (RFC 9110 §5.3, A2.6), in
     the client's order. The representation shows no header value: ``Authorization`` is among them.
     """
 
@@ -50,7 +50,7 @@ class FragmentSeen:
 
 @frozen
 class PingSeen:
-    """A Ping; its Pong with the same payload waits in ``data_to_send`` (OCPP.md A6.1)."""
+    """A Ping; its Pong with the same payload waits in ``data_to_send`` (A6.1)."""
 
 
 @frozen

@@ -47,6 +47,6 @@ class HeadBuffer:
 
 
 def offered_subprotocols(lines: list[str]) -> tuple[str, ...]:
-    """All Sec-WebSocket-Protocol lines as one list in the client's order, empty elements dropped (OCPP.md A2.6)."""
+    """All Sec-WebSocket-Protocol lines as one list in the client's order, empty elements dropped (A2.6)."""
     elements = (element.strip(" \t") for line in lines for element in line.split(","))
     return tuple(element for element in elements if element)

@@ -2,7 +2,7 @@
 
 ``websockets.server.ServerProtocol`` does the frames. What it leaves open is closed here: reassembly, UTF-8, bounds on
 fragments and on the head, binary messages, repeated Authorization, early frames, malformed HTTP. permessage-deflate is
-never negotiated (J §5.1 recommends none), so a reserved bit is a protocol error (OCPP.md A3.16).
+never negotiated (J §5.1 recommends none), so a reserved bit is a protocol error (A3.16).
 """
 
 import email.utils
@@ -69,7 +69,7 @@ _REFUSAL_REASONS = {
     505: "http_version",
 }
 
-# At DEBUG the library logs every header, Authorization included, and every payload (OCPP.md A7.9).
+# At DEBUG the library logs every header, Authorization included, and every payload (A7.9).
 for _name in ("websockets", "websockets.server", "websockets.client"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -160,7 +160,7 @@ class WebSocket:
     def accept(self, subprotocol: str | None) -> list[Event]:
         """Answer 101, echoing ``subprotocol`` if there is one; return what the client sent too early.
 
-        Raises ValueError for a subprotocol that was not offered: echoing it would break the client (OCPP.md X1).
+        Raises ValueError for a subprotocol that was not offered: echoing it would break the client (X1).
         """
         if subprotocol is not None and subprotocol not in self._offered:
             raise ValueError(f"subprotocol {subprotocol!r} was not offered")
@@ -376,7 +376,7 @@ class WebSocket:
         if opcode is Opcode.PONG:
             return _PONG_SEEN
         if opcode is Opcode.BINARY:
-            # OCPP-J is text. One policy for the odd stack that sends binary JSON: close (OCPP.md A3.15).
+            # OCPP-J is text. One policy for the odd stack that sends binary JSON: close (A3.15).
             return self._fail(Violation(_UNSUPPORTED_DATA, "binary messages are not accepted"))
         return None  # a Close; _end() reports it, after whatever came before it
 

@@ -10,7 +10,7 @@ BLOCK = 100
 
 
 class NumberAllocator:
-    """Gives out numbers for new transactions: positive, below 2^31, never twice (OCPP.md B4.4)."""
+    """Gives out numbers for new transactions: positive, below 2^31, never twice (B4.4)."""
 
     def __init__(self, journal: Journal, block: int = BLOCK) -> None:
         self._journal = journal

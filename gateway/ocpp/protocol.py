@@ -27,7 +27,7 @@ class ProtocolVersion(Protocol):
         ...
 
     def allowed_before_acceptance(self, action: str) -> bool:
-        """Whether a charger that was never accepted, or no longer is, may send this action (OCPP.md X5, B1.5)."""
+        """Whether a charger that was never accepted, or no longer is, may send this action (X5, B1.5)."""
         ...
 
     def is_transaction_message(self, action: str) -> bool:
@@ -65,7 +65,7 @@ class ProtocolVersion(Protocol):
 
     def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
         """Read a confirmation, leniently where its schema is broken; ``ChargerError("InvalidConfirmation")`` if it
-        can't be read (OCPP.md B9.19)."""
+        can't be read (B9.19)."""
         ...
 
     def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:

@@ -1,4 +1,4 @@
-"""Frames without their secrets, for people to read (OCPP.md A7.9). ``gateway.domain.secrets`` says what a secret is.
+"""Frames without their secrets, for people to read (A7.9). ``gateway.domain.secrets`` says what a secret is.
 
 What is JSON is read as such and written anew only where something had to go. What isn't is searched for what looks
 like a secret's field. Sans-I/O.

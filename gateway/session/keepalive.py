@@ -99,7 +99,7 @@ class TimerQueue:
 
 
 class Keepalive:
-    """One session's: what is heard of it, and what is done when that is nothing (OCPP.md A6.5); and what it hears of
+    """One session's: what is heard of it, and what is done when that is nothing (A6.5); and what it hears of
     the gateway, for some chargers give up a connection on which nothing has come for two minutes."""
 
     __slots__ = ("_core", "_kept_alive_at", "_parts", "_pinged_at")

@@ -1,9 +1,9 @@
 """When the gateway may speak first.
 
     closed ──Boot.conf Accepted, settle delay──▶ open
-    closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, OCPP.md B1.3)
+    closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, B1.3)
     closed ──accepted earlier; another message, or a short silence──▶ open (J §5.4)
-    any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: OCPP.md quirk 7);
+    any ────a BootNotification arrives──▶ closed until it is answered (commands before Boot.conf: quirk 7);
             a CALLERROR is no answer: then as if the Boot had not come
     any ────a newer connection is about to take over───▶ closed for good
 

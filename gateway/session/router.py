@@ -146,7 +146,7 @@ class Router:
         return True
 
     def remove(self, identity: str, session: Session) -> None:
-        """A session is over. Removes it only if it still is the owner (OCPP.md A6.8)."""
+        """A session is over. Removes it only if it still is the owner (A6.8)."""
         if session.unrecorded is not None and self._sessions.get(identity) is session:
             self._unrecorded[identity] = session.unrecorded
         if self._sessions.get(identity) is session:

@@ -521,7 +521,7 @@ class Session:
     # --- beginnings and ends ----------------------------------------------------------------------------------
 
     def _start_provisioning(self) -> None:
-        """Once a connection: a charger that boots again and again is not asked again and again (OCPP.md B1.8)."""
+        """Once a connection: a charger that boots again and again is not asked again and again (B1.8)."""
         if not self._provisioned and self._own_requests:
             self._provisioned = True
             self._parts.start(self._provisioning.run)

@@ -1,6 +1,6 @@
 """Charging profiles: reading them, and the limit that follows from all of them. Pure functions of time.
 
-The rules (S §3.13, OCPP.md B10):
+The rules (S §3.13, B10):
 - a profile has a say while it is valid and its schedule covers the moment;
 - of one purpose, the highest stack level that has a say wins;
 - TxProfile stands in for TxDefaultProfile during its transaction;

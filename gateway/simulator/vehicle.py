@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from attrs import define, field, frozen, validators
 
-#: Nominal line-to-neutral voltage, in volts. Limits are converted with the nominal voltage (OCPP.md E25).
+#: Nominal line-to-neutral voltage, in volts. Limits are converted with the nominal voltage (E25).
 NOMINAL_VOLTS = 230.0
 
 #: The lowest current that a wallbox can signal to a vehicle, in amperes a phase (IEC 61851-1).

@@ -182,7 +182,7 @@ class Wallbox:
         connector = self._outlet(number)
         if connector.transaction is not None:
             self._stop(connector, "EVDisconnected")
-            self._follow()  # Finishing is seen before Available (OCPP.md C 005_1)
+            self._follow()  # Finishing is seen before Available (TC_005_1)
         connector.vehicle = None
         connector.finished = False
         self._follow()

@@ -1,9 +1,9 @@
 """What an upgrade request claims: identity from the path, user and password from Basic authentication. Pure.
 
 Nothing is looked up here; comparing the password and knowing the identity is admission's part. All that is malformed
-is refused before any look-up, so that a stranger's bytes reach neither the store nor a log (OCPP.md A1.3).
+is refused before any look-up, so that a stranger's bytes reach neither the store nor a log (A1.3).
 
-What an identity may be is the domain's rule. Identities are compared exactly, case included (RFC 3986 §6.2.2.1; OCPP.md
+What an identity may be is the domain's rule. Identities are compared exactly, case included (RFC 3986 §6.2.2.1;
 A1.7): in the path, as the user name, and in the store.
 """
 
@@ -56,16 +56,16 @@ def claim(request: UpgradeRequest, prefix: str) -> Claim | Rejection:
 
 
 def unauthorized(reason: str, identity: str | None = None) -> Rejection:
-    """The 401 that asks for Basic authentication (OCPP.md A7.4, X4)."""
+    """The 401 that asks for Basic authentication (A7.4, X4)."""
     return Rejection(401, reason, identity, (("WWW-Authenticate", f'Basic realm="{REALM}"'),))
 
 
 def select_subprotocol(
     offered: Sequence[str], supported: Sequence[str], assume: bool = False
 ) -> str | Rejection | None:
-    """Choose the first offered subprotocol that is supported: the order is the client's (J §3.1.2, OCPP.md A2.4).
+    """Choose the first offered subprotocol that is supported: the order is the client's (J §3.1.2, A2.4).
 
-    Without a common one the upgrade is refused with 400 (OCPP.md X1). ``assume`` is the operator's switch for
+    Without a common one the upgrade is refused with 400 (X1). ``assume`` is the operator's switch for
     chargers that send no Sec-WebSocket-Protocol at all (X2): None then means "speak the default, echo nothing". It
     does not excuse an offer of something else. Names are compared exactly; an alias like ``ocpp1.6j`` is not known.
     """
@@ -78,7 +78,7 @@ def select_subprotocol(
 
 
 def _identity(target: str, prefix: str) -> str | Rejection:
-    """The last path segment, percent-decoded once (OCPP.md A1.1-A1.4).
+    """The last path segment, percent-decoded once (A1.1-A1.4).
 
     An absolute-form target and a query string are tolerated, and so are doubled slashes before the identity
     (a configured URL that ends in one) and one slash behind it. An encoded slash is refused: whoever decoded it again
@@ -131,7 +131,7 @@ def _decoded(raw: str) -> str | Rejection:
 
 
 def _basic(value: str, identity: str) -> Claim | Rejection:
-    """Basic authentication, RFC 7617, with a password of raw bytes (J §6.2.2, OCPP.md A7.1, A7.2, A7.5)."""
+    """Basic authentication, RFC 7617, with a password of raw bytes (J §6.2.2, A7.1, A7.2, A7.5)."""
     scheme, _, token = value.strip(" \t").partition(" ")
     if scheme.lower() != "basic":
         return unauthorized("authorization_scheme", identity)

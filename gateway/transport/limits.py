@@ -11,7 +11,7 @@ class Limits:
     """Seconds are durations of Trio's clock; bytes are of plaintext."""
 
     tls_handshake_seconds: float = field(default=15.0, validator=gt(0))
-    """A wallbox on a weak GSM link with a slow CPU needs some seconds; nobody honest needs more (OCPP.md A7.21)."""
+    """A wallbox on a weak GSM link with a slow CPU needs some seconds; nobody honest needs more (A7.21)."""
 
     upgrade_seconds: float = field(default=10.0, validator=gt(0))
     """From the end of the TLS handshake to a complete HTTP head: one packet for a charger."""
@@ -27,7 +27,7 @@ class Limits:
     """What a close may take altogether, shielded from cancellation; a dead peer must not hold up a shutdown."""
 
     max_message_bytes: int = field(default=MAX_MESSAGE_BYTES, validator=ge(1024))
-    """Of one text message, whole (OCPP.md A3.17)."""
+    """Of one text message, whole (A3.17)."""
 
     max_handshake_bytes: int = field(default=MAX_HANDSHAKE_BYTES, validator=ge(1024))
     """Of the HTTP head, whole."""

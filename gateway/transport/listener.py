@@ -310,7 +310,7 @@ class Listener:
         status: int | None = None,
         path: str = "",
     ) -> None:
-        # At DEBUG: ports on the internet see scanners all day, and a refusal must stay cheap (OCPP.md A1.6).
+        # At DEBUG: ports on the internet see scanners all day, and a refusal must stay cheap (A1.6).
         _LOG.debug("connection ended", listener=self.name, stage=stage, result=result, address=address)
         self.outcomes[stage, result] += 1
         if self._observe is not None:

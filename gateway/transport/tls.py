@@ -1,7 +1,7 @@
 """TLS policy of a listener: certificates, versions and suites, and the context that each accept asks for.
 
 Both an ECDSA and an RSA certificate belong into one context: the four suites that OCPP demands name both kinds
-(OCPP.md A7.15), and old wallboxes know one of them only.
+(A7.15), and old wallboxes know one of them only.
 """
 
 import ssl
@@ -41,7 +41,7 @@ SUITES = (
     "AES256-SHA",
 )
 """TLS 1.2 suites: exactly those of ``ELBSecurityPolicy-TLS-1-2-Ext-2018-06``, which is what chargers were told to
-expect. They include the static-RSA suites that the OCPP security whitepaper requires (OCPP.md X11, A7.15) and that
+expect. They include the static-RSA suites that the OCPP security whitepaper requires (X11, A7.15) and that
 Python's own default list leaves out. TLS 1.3 suites are OpenSSL's defaults."""
 
 # Level 2 (RSA and DH of 2048 bits, EC of 224, no SHA-1 signatures) is what Debian's OpenSSL starts with; naming it
@@ -93,7 +93,7 @@ def build_context(certificates: Sequence[CertificateFiles], *, client_authority:
     """Build a server context: TLS 1.2 and later, no compression, no renegotiation, certificates of each key type.
 
     ``client_authority`` is a PEM bundle; with it, every client must present a certificate that it issued (security
-    profile 3). Without SNI, or with an unknown name, the same certificates are served (OCPP.md A7.19).
+    profile 3). Without SNI, or with an unknown name, the same certificates are served (A7.19).
 
     Raises TlsConfigurationError.
     """
@@ -118,7 +118,7 @@ def build_context(certificates: Sequence[CertificateFiles], *, client_authority:
 class TlsProvider:
     """Holds the context that the next accepted connection uses.
 
-    Certificates live for days (OCPP.md A7.22): ``reload`` swaps them without touching a running session.
+    Certificates live for days (A7.22): ``reload`` swaps them without touching a running session.
     """
 
     def __init__(self, certificates: Sequence[CertificateFiles], *, client_authority: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What OCTT takes for granted: registration, before and after acceptance (OCPP.md B1, B2)."""
+"""What OCTT takes for granted: registration, before and after acceptance (B1, B2)."""
 
 import itertools
 

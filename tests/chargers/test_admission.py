@@ -189,7 +189,7 @@ async def test_above_the_mark_a_stranger_costs_nothing_and_is_told_when_to_come_
 
 
 async def test_above_the_mark_a_charger_that_has_a_place_still_has_to_prove_who_it_is(harness: Harness) -> None:
-    """It replaces its own old connection, so it needs none (OCPP.md A6.7, A6.9)."""
+    """It replaces its own old connection, so it needs none (A6.7, A6.9)."""
     add(harness, KEY)
     full = admission(harness, has_place=lambda identity: identity == "CP1")
     assert isinstance(await full(request()), Accept)
@@ -199,7 +199,7 @@ async def test_above_the_mark_a_charger_that_has_a_place_still_has_to_prove_who_
 
 
 async def test_refusals_without_end_fill_no_log(harness: Harness, autojump_clock: MockClock) -> None:
-    """Some lines a second, and how many were left out before (OCPP.md A1.6)."""
+    """Some lines a second, and how many were left out before (A1.6)."""
     strange = admission(harness)
     with structlog.testing.capture_logs() as logs:
         for _ in range(500):

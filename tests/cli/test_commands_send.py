@@ -222,7 +222,7 @@ def limited(fake, run):
 
 
 def test_a_limit_is_for_the_running_transaction(fake, limited):
-    """A TxProfile on its connector, with its id, relative to its start: it ends with it (OCPP.md B10.2)."""
+    """A TxProfile on its connector, with its id, relative to its start: it ends with it (B10.2)."""
     fake.answers["ListTransactions"] = running(TWO)
     request = limited("--amps", 10)
     profile = request.charging_profile
@@ -237,7 +237,7 @@ def test_a_limit_is_for_the_running_transaction(fake, limited):
 
 
 def test_without_a_transaction_a_limit_is_for_the_whole_charge_point(limited):
-    """A ChargePointMaxProfile on connector 0 (OCPP.md B10.1), absolute from a little before now (B10.11)."""
+    """A ChargePointMaxProfile on connector 0 (B10.1), absolute from a little before now (B10.11)."""
     request = limited("--watts", 3700)
     profile = request.charging_profile
     assert request.connector == ConnectorAddress()
@@ -267,7 +267,7 @@ def test_connector_0_is_the_whole_charge_point_whatever_runs(fake, limited):
 
 
 def test_a_new_limit_replaces_the_one_before(fake, limited):
-    """Each place has one profile number (OCPP.md B10.4), and places don't share one."""
+    """Each place has one profile number (B10.4), and places don't share one."""
     numbers = {limited("--amps", amps).charging_profile.charging_profile_id for amps in (6, 10)}
     fake.answers["ListTransactions"] = running(ONE)
     numbers |= {limited("--amps", amps).charging_profile.charging_profile_id for amps in (6, 10)}

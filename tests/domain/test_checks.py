@@ -1,4 +1,4 @@
-"""Commands are checked before they are sent: each rule of OCPP.md B9 and B10 that the gateway can know."""
+"""Commands are checked before they are sent: each rule of B9 and B10 that the gateway can know."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -24,7 +24,7 @@ KEY = bytes.fromhex("0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF")
 
 @pytest.mark.parametrize("kind", CredentialKind)
 def test_a_key_of_any_bytes_is_known_by_its_verifier_and_no_other_is(kind):
-    """The vector of OCPP.md A7.2 passes; a key that differs in one bit does not."""
+    """The vector of A7.2 passes; a key that differs in one bit does not."""
     credential = make_credential(KEY, kind, NOW)
     assert verify(credential, KEY)
     assert not verify(credential, KEY[:-1] + b"\xfe")

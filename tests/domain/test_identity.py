@@ -11,7 +11,7 @@ from gateway.domain.identity import MAX_CHARACTERS, fault
     "identity", ["CP1", "a", "x" * MAX_CHARACTERS, "RDAM|123", "a b", "Straße 7", "充电桩-1", "...", "%2F", "AL+1=2"]
 )
 def test_what_a_url_and_a_user_name_can_carry_is_an_identity(identity: str) -> None:
-    """OCPP.md A1.3: anything printable, in any script."""
+    """A1.3: anything printable, in any script."""
     assert fault(identity) is None
 
 

@@ -1,4 +1,4 @@
-"""Metering: samples with their defaults, units, energy and power by OCPP.md E."""
+"""Metering: samples with their defaults, units, energy and power by the rules E of docs/rules.md."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

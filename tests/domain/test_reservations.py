@@ -1,4 +1,4 @@
-"""What makes and ends the record of a reservation, and what an answer brings about (S §5.13, OCPP.md B9.10, B4.11)."""
+"""What makes and ends the record of a reservation, and what an answer brings about (S §5.13, B9.10, B4.11)."""
 
 from datetime import UTC, datetime, timedelta
 

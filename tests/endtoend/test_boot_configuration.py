@@ -81,7 +81,7 @@ async def test_a_charger_that_knows_no_such_key_is_asked_for_the_next_one(gatewa
 
 
 async def test_nothing_is_asked_before_the_boot_is_answered(gateway: Gateway) -> None:
-    """Commands before Boot.conf send some wallboxes into a boot loop (OCPP.md A5.7, quirk 7)."""
+    """Commands before Boot.conf send some wallboxes into a boot loop (A5.7, quirk 7)."""
     async with chargers(gateway, "CP1", boot=False) as (charger,):
         await in_thread(settle)
         assert charger.asked == []

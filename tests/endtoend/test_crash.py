@@ -174,7 +174,7 @@ def check_accounts(gateway: Gateway, charger: LoadedCharger) -> None:
 
 
 def check_readings(gateway: Gateway, transaction_id: str, account: Account) -> None:
-    """Start, stop and every sample once, also what was sent again because its confirmation got lost (OCPP.md B6.8)."""
+    """Start, stop and every sample once, also what was sent again because its confirmation got lost (B6.8)."""
     readings = gateway.readings_of(transaction_id)
     sources = [each.source for each in readings]
     assert sources.count(transactions.READING_SOURCE_START) == 1

@@ -161,7 +161,7 @@ async def test_the_last_frames_of_a_charger_show_why_it_went(gateway: Gateway) -
 
 
 async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it(gateway: Gateway) -> None:
-    """Sent by ChangeConfiguration, reported by GetConfiguration, echoed in an error (OCPP.md A7.9)."""
+    """Sent by ChangeConfiguration, reported by GetConfiguration, echoed in an error (A7.9)."""
     gateway.add_charge_point("CP1")
     told = {
         "GetConfiguration": {

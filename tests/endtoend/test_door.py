@@ -168,7 +168,7 @@ def test_old_tls_is_refused(gateway: Gateway) -> None:
     ],
 )
 def test_an_upgrade_is_answered_before_it_happens(gateway: Gateway, target: str, headers: str, status: int) -> None:
-    """Unknown is 404, unproven 401, malformed 400, each before any 101 (OCPP.md A1.5, A7.4, X1)."""
+    """Unknown is 404, unproven 401, malformed 400, each before any 101 (A1.5, A7.4, X1)."""
     request = f"GET {target} HTTP/1.1\r\n{headers}\r\n".encode()
     if status == 101:
         request += b"\x88\x80\x00\x00\x00\x00"  # and an empty Close frame, so that the connection ends
@@ -184,7 +184,7 @@ def test_a_plain_request_inside_tls_is_answered_and_closed(gateway: Gateway) -> 
 
 
 def test_an_identity_is_decoded_once(gateway: Gateway) -> None:
-    """`CP%201` is "CP 1" in the path, as the user name, and in the store (OCPP.md A1.1)."""
+    """`CP%201` is "CP 1" in the path, as the user name, and in the store (A1.1)."""
     gateway.add_charge_point("CP 1")
     request = f"GET /ocpp/CP%201 HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization('CP 1')}\r\n".encode()
     assert status_of(tls(gateway, request + b"\x88\x80\x00\x00\x00\x00")) == 101

@@ -1,6 +1,6 @@
 """Overlapping connections of one charge point: one owner at every moment, and the old one touches nothing of the new.
 
-Links of home chargers break without a word, and the charger is back before the gateway knows (OCPP.md A6.7-A6.10).
+Links of home chargers break without a word, and the charger is back before the gateway knows (A6.7-A6.10).
 """
 
 import json
@@ -57,7 +57,7 @@ async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway: Gat
 
 
 async def test_a_newcomer_that_is_refused_displaces_nobody(gateway: Gateway) -> None:
-    """Otherwise anyone could kick a charger off (OCPP.md A6.9)."""
+    """Otherwise anyone could kick a charger off (A6.9)."""
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1")
         await charger.boot()
@@ -105,7 +105,7 @@ FAULT = {"connectorId": 1, "status": "Faulted", "errorCode": "GroundFailure"}
 
 
 async def test_a_command_that_waits_on_the_old_connection_has_an_unknown_outcome(gateway: Gateway) -> None:
-    """At once and not by time-out; an answer on either connection changes nothing of that (OCPP.md A5.6, A6.10)."""
+    """At once and not by time-out; an answer on either connection changes nothing of that (A5.6, A6.10)."""
     async with trio.open_nursery() as nursery:
         old = await connect(nursery, gateway, "CP1", answers={"TriggerMessage": asked_for_heartbeat})
         await old.boot()
@@ -137,7 +137,7 @@ def asked_for_heartbeat(payload: dict[str, Any]) -> object:
 
 
 async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(gateway: Gateway) -> None:
-    """Whether its commit came before the newcomer or not: sent again, it is the same one (OCPP.md B4.6)."""
+    """Whether its commit came before the newcomer or not: sent again, it is the same one (B4.6)."""
     numbers = []
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1")

@@ -32,7 +32,7 @@ def serials(seen: list[events.Event]) -> dict[str, list[int]]:
 
 
 async def send_all(charger: Charger, how_many: int, padding: str = "") -> None:
-    """Send so many CALLs without waiting for any confirmation, then wait for all of them (OCPP.md A5.4)."""
+    """Send so many CALLs without waiting for any confirmation, then wait for all of them (A5.4)."""
     for serial in range(how_many):
         payload = {"vendorId": "Test", "data": f"{serial} {padding}"}
         await charger.wire.send(json.dumps([2, f"d{serial}", "DataTransfer", payload]))

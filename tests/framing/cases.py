@@ -2,7 +2,7 @@
 
 Written along its sections, in about the groups of the Autobahn suite: framing, control frames, reserved bits and
 opcodes, fragmentation, UTF-8, closing, limits. Three choices of ours are in it: binary messages are closed with 1003
-(OCPP.md A3.15), UTF-8 is judged when the message is whole, and a length told in more bytes than needed is understood.
+(A3.15), UTF-8 is judged when the message is whole, and a length told in more bytes than needed is understood.
 
 ``test_rfc6455`` of this folder drives them without I/O, that of ``tests/transport`` through TLS.
 """

@@ -38,7 +38,7 @@ def test_an_empty_message_is_a_message() -> None:
 
 
 def test_a_ping_is_answered_with_its_payload() -> None:
-    """OCPP.md A6.1."""
+    """A6.1."""
     websocket = opened()
     assert websocket.receive(frame(PING, b"abc")) == [PingSeen()]
     assert websocket.unsent == 5
@@ -47,12 +47,12 @@ def test_a_ping_is_answered_with_its_payload() -> None:
 
 
 def test_a_pong_is_a_sign_of_life() -> None:
-    """OCPP.md A6.3."""
+    """A6.3."""
     assert opened().receive(frame(PONG)) == [PongSeen()]
 
 
 def test_fragments_are_joined_with_control_frames_between_them() -> None:
-    """OCPP.md A3.14."""
+    """A3.14."""
     websocket = opened()
     data = frame(TEXT, b"[2,", fin=False) + frame(PING, b"x") + frame(CONT, b"3", fin=False) + frame(CONT, b"]")
     assert websocket.receive(data) == [FragmentSeen(), PingSeen(), FragmentSeen(), Message(b"[2,3]")]
@@ -80,14 +80,14 @@ def test_invalid_utf_8_is_closed_with_1007(data: bytes) -> None:
 
 
 def test_a_binary_message_is_closed_with_1003() -> None:
-    """OCPP.md A3.15: the one documented policy."""
+    """A3.15: the one documented policy."""
     closed_with(1003, frame(BINARY, b"[2]"))
     closed_with(1003, frame(BINARY, b"[2", fin=False))
 
 
 @pytest.mark.parametrize("rsv", [1, 2, 4])
 def test_reserved_bits_are_closed_with_1002(rsv: int) -> None:
-    """OCPP.md A3.16: no extension was negotiated."""
+    """A3.16: no extension was negotiated."""
     closed_with(1002, frame(TEXT, b"x", rsv=rsv))
 
 
@@ -127,7 +127,7 @@ def test_a_message_may_have_exactly_the_limit() -> None:
     ],
 )
 def test_a_message_over_the_limit_is_closed_with_1009(data: bytes) -> None:
-    """OCPP.md A3.17: during reassembly, and by the announced length alone."""
+    """A3.17: during reassembly, and by the announced length alone."""
     closed_with(1009, data, max_message_bytes=2000)
 
 

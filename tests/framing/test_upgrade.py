@@ -37,7 +37,7 @@ def test_an_upgrade_request_is_reported_and_answered_with_101() -> None:
 
 
 def test_the_chosen_subprotocol_is_echoed_exactly() -> None:
-    """OCPP.md A2.1, A2.2."""
+    """A2.1, A2.2."""
     websocket = WebSocket()
     request = request_of(websocket.receive(head("/ocpp/CP1", ("Sec-WebSocket-Protocol", "ocpp0.1,ocpp1.6"))))
     assert request.offered == ("ocpp0.1", "ocpp1.6")
@@ -46,7 +46,7 @@ def test_the_chosen_subprotocol_is_echoed_exactly() -> None:
 
 
 def test_a_subprotocol_that_was_not_offered_is_never_echoed() -> None:
-    """OCPP.md X1."""
+    """X1."""
     websocket = WebSocket()
     websocket.receive(head("/ocpp/CP1", ("Sec-WebSocket-Protocol", "ocpp2.0.1")))
     with pytest.raises(ValueError, match="was not offered"):
@@ -63,13 +63,13 @@ def test_a_subprotocol_that_was_not_offered_is_never_echoed() -> None:
     ],
 )
 def test_several_lines_odd_spacing_and_empty_elements_are_one_list(lines: list[str]) -> None:
-    """OCPP.md A2.6, in the client's order (A2.4)."""
+    """A2.6, in the client's order (A2.4)."""
     more = [("Sec-WebSocket-Protocol", line) for line in lines]
     assert request_of(WebSocket().receive(head("/ocpp/CP1", *more))).offered == ("ocpp2.0.1", "ocpp1.6")
 
 
 def test_compression_is_offered_in_vain() -> None:
-    """OCPP.md A6.13: no extension is ever negotiated."""
+    """A6.13: no extension is ever negotiated."""
     websocket = WebSocket()
     websocket.receive(head("/ocpp/CP1", ("Sec-WebSocket-Extensions", "permessage-deflate")))
     websocket.accept(None)
@@ -126,7 +126,7 @@ def test_frames_before_the_answer_are_bounded() -> None:
     ],
 )
 def test_a_bad_request_gets_its_status_and_a_short_text(data: bytes, status: int, reason: str) -> None:
-    """OCPP.md A1.8, A7.5: quiet 4xx, and nothing of the request comes back."""
+    """A1.8, A7.5: quiet 4xx, and nothing of the request comes back."""
     event, answer = refusal(data)
     assert event == UpgradeRefused(status, reason)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
@@ -136,7 +136,7 @@ def test_a_bad_request_gets_its_status_and_a_short_text(data: bytes, status: int
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00", b"\x00" * 10, b"hello\r\n", b"SSH-2.0-x\r\n", b"X" * 17_000])
 def test_what_is_not_http_is_not_answered(data: bytes) -> None:
-    """OCPP.md A1.8: quiet close, as soon as it is certain."""
+    """A1.8: quiet close, as soon as it is certain."""
     event, answer = refusal(data)
     assert event.status is None
     assert answer == b""
@@ -181,7 +181,7 @@ def test_a_second_answer_is_a_bug() -> None:
 
 
 def test_authorization_reaches_no_log_even_at_debug(caplog: pytest.LogCaptureFixture) -> None:
-    """OCPP.md A7.9: not with the root at DEBUG, not with the library's own logger at DEBUG, not in a repr."""
+    """A7.9: not with the root at DEBUG, not with the library's own logger at DEBUG, not in a repr."""
     caplog.set_level(logging.DEBUG)
     library = logging.getLogger("websockets.server")
     level = library.level

@@ -84,7 +84,7 @@ REQUESTS: dict[str, tuple[bytes, int | None]] = {
 
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_a_bad_request_gets_its_status(scene, name):
-    """OCPP.md A1, A2, A7; what is no HTTP gets nothing. A short text, and nothing of the request in it."""
+    """A1, A2, A7; what is no HTTP gets nothing. A short text, and nothing of the request in it."""
     data, status = REQUESTS[name]
     with trio.fail_after(PATIENCE):
         link = await Link.secure(scene.gateway)

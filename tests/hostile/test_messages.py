@@ -92,7 +92,7 @@ ANSWERS: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_a_broken_message_gets_its_answer_and_the_session_goes_on(scene, name):
-    """OCPP.md A3, A4: what comes before and after it is confirmed as ever."""
+    """A3, A4: what comes before and after it is confirmed as ever."""
     sent, expected = ANSWERS[name]
     # A megabyte uses up what one charger may send for a while.
     link = await (Link.open(scene.gateway, scene.attacker()) if name.startswith("megabyte") else speaker(scene))

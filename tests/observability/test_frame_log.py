@@ -130,7 +130,7 @@ async def test_charge_points_that_went_are_remembered_within_bounds(frames):
 
 
 async def test_a_key_leaves_neither_with_its_command_nor_with_the_charger_s_echo(frames):
-    """Though the command itself has long been pushed out: by then the charger repeats it (OCPP.md A7.9)."""
+    """Though the command itself has long been pushed out: by then the charger repeats it (A7.9)."""
     async with connection(frames) as (charger, transport):
         command = {"key": "AuthorizationKey", "value": KEY}
         await transport.send(json.dumps([2, "1", "ChangeConfiguration", command]).encode())

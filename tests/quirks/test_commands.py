@@ -1,4 +1,4 @@
-"""OCPP.md part D: chargers that answer commands, and describe themselves, in ways of their own."""
+"""docs/rules.md, D: chargers that answer commands, and describe themselves, in ways of their own."""
 
 from decimal import Decimal
 from typing import Any

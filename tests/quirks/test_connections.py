@@ -1,4 +1,4 @@
-"""OCPP.md part D: chargers that connect, boot and talk in ways of their own.
+"""docs/rules.md, D: chargers that connect, boot and talk in ways of their own.
 
 Quirks 5, 63, 65 and 67 are below this layer: see ``docs/rules.md`` for their tests.
 """

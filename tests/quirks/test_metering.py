@@ -1,4 +1,4 @@
-"""OCPP.md part D: meter values as real chargers send them, and what is read from them."""
+"""docs/rules.md, D: meter values as real chargers send them, and what is read from them."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""OCPP.md part D: transactions out of order, under wrong numbers, of nobody."""
+"""docs/rules.md, D: transactions out of order, under wrong numbers, of nobody."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ def accept(harness: Harness) -> None:
 async def test_a_remote_start_waits_for_the_boot_that_tells_of_the_acceptance(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """S §4.2: never to a charger that takes itself for Pending. Other commands may go before (OCPP.md B1.3)."""
+    """S §4.2: never to a charger that takes itself for Pending. Other commands may go before (B1.3)."""
     prepare(harness)
     async with trio.open_nursery() as nursery, harness.connected() as charger:
         asked = Asked(harness, nursery)

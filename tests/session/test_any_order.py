@@ -63,7 +63,7 @@ class Charge:
 
     @property
     def values(self) -> list[tuple[str, str]]:
-        """(time, register) of the samples; the last one is taken after the stop (OCPP.md E24)."""
+        """(time, register) of the samples; the last one is taken after the stop (E24)."""
         minutes = [*range(5, 5 + self.samples - 1), 31] if self.samples else []
         return [(self.at(m), str(self.meter_start + 50 * n)) for n, m in enumerate(minutes, 1)]
 

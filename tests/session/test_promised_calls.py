@@ -89,7 +89,7 @@ BROKEN: tuple[Any, ...] = (
 async def test_what_a_charger_keeps_is_confirmed_whatever_is_in_it(
     harness: Harness, autojump_clock: MockClock, action: str, payload: Any
 ) -> None:
-    """As long as it is an object (OCPP.md A4.2)."""
+    """As long as it is an object (A4.2)."""
     harness.add_charge_point()
     async with harness.connected() as charger:
         await boot(charger)

@@ -123,7 +123,7 @@ async def test_an_unknown_charge_point_is_told_so(harness: Harness, autojump_clo
 
 
 async def test_an_offline_charge_point_was_last_seen_when_it_left(harness: Harness, autojump_clock: MockClock) -> None:
-    """DESIGN's table: last seen in the metadata."""
+    """With the time last seen in the metadata (docs/outcomes.md)."""
     harness.add_charge_point()
     async with harness.connected():
         await trio.sleep(10)
@@ -189,7 +189,7 @@ async def test_what_cannot_be_sent_to_anybody_is_refused_before_anything_else(
 
 
 async def test_a_stop_of_a_transaction_that_is_not_open_is_refused(harness: Harness, autojump_clock: MockClock) -> None:
-    """NOT_FOUND by DESIGN's table; nothing is recorded."""
+    """NOT_FOUND (docs/outcomes.md); nothing is recorded."""
     harness.limits = SessionLimits(settle_delay=0)
     harness.add_charge_point()
     async with harness.connected() as charger:

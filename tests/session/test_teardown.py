@@ -67,7 +67,7 @@ async def test_a_charger_that_only_sends_rubbish_does_not_fill_the_log(
 async def test_a_boot_that_cannot_be_read_opens_nothing_to_a_charger_never_accepted(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """A CALLERROR is no Boot.conf: no command before that (OCPP.md quirk 7)."""
+    """A CALLERROR is no Boot.conf: no command before that (quirk 7)."""
     harness.add_charge_point(registration=Registration.PENDING)
     async with harness.connected() as charger:
         kind, *_ = await charger.call_frame("BootNotification", [1])
@@ -172,7 +172,7 @@ async def _visit(harness: Harness, ways_out: int) -> None:
 async def test_a_thousand_sessions_leave_nothing_behind_without_a_collector(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """DESIGN, "Sessions". They end by the link, after an answer or a time-out, by the operator, for want of a store."""
+    """They end by the link, after an answer or a time-out, by the operator, for want of a store."""
     harness.add_charge_point()
     for ways_out in range(8):
         await _visit(harness, ways_out)

@@ -235,7 +235,7 @@ def test_a_stop_ends_a_transaction_once(store):
 
 
 def test_a_stop_of_another_charge_point_ends_nothing(store):
-    """A transaction is its charge point's own (OCPP.md B5.7)."""
+    """A transaction is its charge point's own (B5.7)."""
     connect(store)
     connect(store, "CP2")
     append(store, started(1))
@@ -244,7 +244,7 @@ def test_a_stop_of_another_charge_point_ends_nothing(store):
 
 
 def test_a_lost_transaction_can_still_be_stopped(store):
-    """Late is better than never (OCPP.md B4.9)."""
+    """Late is better than never (B4.9)."""
     connect(store)
     append(store, started(1), TransactionLost("tx_1", CONNECTOR))
     assert store.transaction("tx_1").state is TransactionState.LOST

@@ -10,7 +10,7 @@ MANDATORY_SUITES = (
     "AES128-GCM-SHA256",
     "AES256-GCM-SHA384",
 )
-"""What a central system shall support (OCPP security whitepaper, A00.FR.317; OCPP.md A7.15), in OpenSSL's names."""
+"""What a central system shall support (OCPP security whitepaper, A00.FR.317; A7.15), in OpenSSL's names."""
 
 OTHER_SUITES = (
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -93,7 +93,7 @@ OPERATIONS = (
 """S §5: what a central system may ask of a charge point."""
 
 KEPT_UNTIL_CONFIRMED = ("MeterValues", "StartTransaction", "StopTransaction")
-"""S §3.7.1: what a charger queues, and what a CALLERROR makes it send again for ever (OCPP.md A4.2)."""
+"""S §3.7.1: what a charger queues, and what a CALLERROR makes it send again for ever (A4.2)."""
 
 CALLERROR_CODES = (
     "NotImplemented",

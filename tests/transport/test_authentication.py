@@ -35,7 +35,7 @@ def claimed(target: str, identity: str, prefix: str = "/ocpp") -> Claim | Reject
 
 
 def test_the_specifications_own_vector_is_understood() -> None:
-    """J §6.2.2 (OCPP.md A7.2): the password is twenty raw bytes, NUL and 0xFF among them."""
+    """J §6.2.2 (A7.2): the password is twenty raw bytes, NUL and 0xFF among them."""
     asked = request("/ocpp/AL1000", ("Authorization", "Basic QUwxMDAwOgABAgMEBQYH////////////////"))
     password = bytes.fromhex("0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF")
     assert claim(asked, "/ocpp") == Claim("AL1000", b"AL1000", password)
@@ -65,7 +65,7 @@ def test_the_specifications_own_vector_is_understood() -> None:
     ],
 )
 def test_the_identity_is_the_last_segment_decoded_once(target: str, identity: str, prefix: str) -> None:
-    """OCPP.md A1.1, A1.2, A1.4."""
+    """A1.1, A1.2, A1.4."""
     assert claimed(target, identity, prefix) == Claim(identity, identity.encode(), b"pw")
 
 
@@ -87,7 +87,7 @@ def test_the_identity_is_the_last_segment_decoded_once(target: str, identity: st
     ],
 )
 def test_a_path_outside_the_endpoint_or_without_identity_is_404(target: str) -> None:
-    """OCPP.md A1.4: an empty identity never gets further."""
+    """A1.4: an empty identity never gets further."""
     refused = claimed(target, "CP1")
     assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (404, None)
@@ -102,7 +102,7 @@ def test_a_path_outside_the_endpoint_or_without_identity_is_404(target: str) -> 
     ],
 )  # fmt: skip
 def test_a_malformed_identity_is_400_before_any_look_up(raw: str) -> None:
-    """OCPP.md A1.3; it appears in no refusal, so in no log."""
+    """A1.3; it appears in no refusal, so in no log."""
     refused = claimed(f"/ocpp/{raw}", "CP1")
     assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (400, None)
@@ -110,13 +110,13 @@ def test_a_malformed_identity_is_400_before_any_look_up(raw: str) -> None:
 
 @pytest.mark.parametrize("password", [b"", b":", b"a:b:c", b"\x00\xff", bytes(range(256))])
 def test_a_password_is_any_bytes_after_the_first_colon(password: bytes) -> None:
-    """OCPP.md A7.2."""
+    """A7.2."""
     assert claim(request("/ocpp/CP1", basic(b"CP1", password)), "/ocpp") == Claim("CP1", b"CP1", password)
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC", "Basic ", " bAsIc  "])
 def test_the_scheme_is_case_insensitive_and_spacing_free(scheme: str) -> None:
-    """OCPP.md A7.5."""
+    """A7.5."""
     asked = request("/ocpp/CP1", ("authorization", f"{scheme} Q1AxOnB3 "))
     assert claim(asked, "/ocpp") == Claim("CP1", b"CP1", b"pw")
 
@@ -136,7 +136,7 @@ def test_the_scheme_is_case_insensitive_and_spacing_free(scheme: str) -> None:
 def test_missing_or_unfitting_credentials_are_401_with_a_challenge(
     headers: tuple[tuple[str, str], ...], reason: str
 ) -> None:
-    """OCPP.md A7.1, A7.3, A7.4."""
+    """A7.1, A7.3, A7.4."""
     refused = claim(request("/ocpp/CP1", *headers), "/ocpp")
     assert refused == unauthorized(reason, "CP1")
     assert refused.headers == (("WWW-Authenticate", 'Basic realm="ocpp"'),)
@@ -155,7 +155,7 @@ def test_missing_or_unfitting_credentials_are_401_with_a_challenge(
     ],
 )
 def test_a_malformed_authorization_is_400(headers: tuple[tuple[str, str], ...]) -> None:
-    """OCPP.md A7.5: not base64, no colon, two headers."""
+    """A7.5: not base64, no colon, two headers."""
     refused = claim(request("/ocpp/CP1", *headers), "/ocpp")
     assert isinstance(refused, Rejection)
     assert (refused.status, refused.identity) == (400, "CP1")
@@ -169,7 +169,7 @@ def test_a_client_certificate_may_come_without_authorization() -> None:
 
 
 def test_no_representation_shows_a_secret() -> None:
-    """OCPP.md A7.9."""
+    """A7.9."""
     asked = request("/ocpp/CP1", basic(b"CP1", b"hunter2"))
     assert "Q1AxOmh1bnRlcjI" not in repr(asked)
     assert "hunter2" not in repr(claim(asked, "/ocpp"))
@@ -215,7 +215,7 @@ def test_any_target_and_any_authorization_give_a_value(target: str, authorizatio
     ],
 )
 def test_the_clients_order_decides(offered: list[str], supported: list[str], chosen: str) -> None:
-    """OCPP.md A2.1, A2.2, A2.4, A2.5."""
+    """A2.1, A2.2, A2.4, A2.5."""
     assert select_subprotocol(offered, supported) == chosen
     assert select_subprotocol(offered, supported, assume=True) == chosen
 
@@ -223,12 +223,12 @@ def test_the_clients_order_decides(offered: list[str], supported: list[str], cho
 @pytest.mark.parametrize("offered", [["ocpp0.1"], ["OCPP1.6"], ["ocpp1.6j"]])
 @pytest.mark.parametrize("assume", [False, True])
 def test_an_offer_without_a_known_protocol_is_refused(offered: list[str], assume: bool) -> None:
-    """OCPP.md A2.3, A2.8, X1."""
+    """A2.3, A2.8, X1."""
     assert select_subprotocol(offered, ["ocpp1.6"], assume) == Rejection(400, "subprotocol_unsupported")
 
 
 def test_no_offer_is_refused_unless_the_operator_assumes() -> None:
-    """OCPP.md X2, quirk 1: served then, without an echo."""
+    """X2, quirk 1: served then, without an echo."""
     assert select_subprotocol([], ["ocpp1.6"]) == Rejection(400, "subprotocol_missing")
     assert select_subprotocol([], ["ocpp1.6"], assume=True) is None
 

@@ -83,7 +83,7 @@ async def test_messages_go_both_ways() -> None:
 
 
 async def test_a_ping_is_answered_while_receiving() -> None:
-    """OCPP.md A6.1: the client's ping() returns only with its own payload's Pong."""
+    """A6.1: the client's ping() returns only with its own payload's Pong."""
     async with open_pair() as (connection, client), trio.open_nursery() as nursery:
         nursery.start_soon(ended, connection)
         with trio.fail_after(5):
@@ -100,7 +100,7 @@ async def test_a_ping_before_a_message_is_answered_before_the_message_is_returne
 
 
 async def test_every_frame_moves_last_heard(autojump_clock: MockClock) -> None:
-    """OCPP.md A6.3: pongs and fragments count; half a frame does not."""
+    """A6.3: pongs and fragments count; half a frame does not."""
     async with open_raw() as (connection, client), trio.open_nursery() as nursery:
         nursery.start_soon(ended, connection)
         start = connection.last_heard
@@ -151,7 +151,7 @@ async def test_messages_before_a_close_are_returned_first() -> None:
     ],
 )
 async def test_a_violation_is_reported_here_and_told_to_the_peer(data: bytes, code: int) -> None:
-    """OCPP.md A3.15-A3.17: the Close is readable even though more input is on its way."""
+    """A3.15-A3.17: the Close is readable even though more input is on its way."""
     async with open_raw() as (connection, client):
         await client.send(data)
         ending = await ended(connection)
@@ -453,7 +453,7 @@ async def test_a_burst_of_messages_lets_other_tasks_run() -> None:
     ],
 )
 async def test_what_is_not_tls_is_told_apart(data: bytes, reason: str) -> None:
-    """OCPP.md A1.8."""
+    """A1.8."""
     near, far = trio.testing.memory_stream_pair()
     await far.send_all(data)
     connection = server_end(near)

@@ -180,7 +180,7 @@ async def test_the_request_names_its_listener_and_peer() -> None:
 async def test_a_refused_charger_gets_its_status(
     identity: str, password: bytes, offer: str, status: int, reason: str
 ) -> None:
-    """OCPP.md A1.5, A7.4, A1.3, X1, X2; counted under the reason."""
+    """A1.5, A7.4, A1.3, X1, X2; counted under the reason."""
     async with open_port() as port:
         more = (authorization(identity, password), ("Sec-WebSocket-Protocol", offer))
         answer = await port.ask(head(f"/ocpp/{identity}", *more))
@@ -211,7 +211,7 @@ async def test_a_client_library_understands_a_refusal() -> None:
     ],
 )
 async def test_garbage_on_the_port_is_closed_quietly(data: bytes, outcome: tuple[str, str]) -> None:
-    """OCPP.md A1.8: counted, one line below INFO, no traceback; the next charger is served."""
+    """A1.8: counted, one line below INFO, no traceback; the next charger is served."""
     async with open_port() as port:
         with capture_logs() as logs:
             stream = await port.raw()
@@ -234,7 +234,7 @@ async def test_plain_http_over_tls_is_answered_and_closed() -> None:
 
 
 async def test_a_silent_peer_is_closed_at_the_handshake_deadline(autojump_clock: MockClock) -> None:
-    """OCPP.md A7.21: not a byte, or one at a time."""
+    """A7.21: not a byte, or one at a time."""
     async with open_port(limits=Limits(tls_handshake_seconds=15)) as port:
         start = trio.current_time()
         silent = await port.raw()
@@ -249,7 +249,7 @@ async def test_a_silent_peer_is_closed_at_the_handshake_deadline(autojump_clock:
 
 
 async def test_a_slow_request_is_closed_at_the_upgrade_deadline(autojump_clock: MockClock) -> None:
-    """OCPP.md A7.21: after TLS, the head has its own deadline."""
+    """A7.21: after TLS, the head has its own deadline."""
     async with open_port(limits=Limits(upgrade_seconds=10)) as port:
         client = RawClient(await port.raw())
         start = trio.current_time()
@@ -504,7 +504,7 @@ async def test_running_out_of_descriptors_is_survived(autojump_clock: MockClock)
 
 
 async def test_a_new_certificate_is_served_to_the_next_connection() -> None:
-    """OCPP.md A7.22: the context is asked for at every accept."""
+    """A7.22: the context is asked for at every accept."""
 
     class Counting(TlsProvider):
         asked = 0
@@ -544,7 +544,7 @@ async def test_sockets_are_tuned() -> None:
 
 
 async def test_no_secret_reaches_a_log_at_debug(caplog: pytest.LogCaptureFixture) -> None:
-    """OCPP.md A7.9: accepted, refused and failing connections, everything at DEBUG."""
+    """A7.9: accepted, refused and failing connections, everything at DEBUG."""
     caplog.set_level(logging.DEBUG)
     secret = "hunter2-hunter2-hunter2"
     token = base64.b64encode(f"bad:{secret}".encode()).decode()

@@ -66,7 +66,7 @@ def tls12(suite: str) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("suite", promised.SUITES)
 def test_every_suite_that_chargers_were_promised_is_granted(suite: str) -> None:
-    """OCPP.md X11, A7.15 and ELBSecurityPolicy-TLS-1-2-Ext-2018-06, static RSA included, on this OpenSSL."""
+    """X11, A7.15 and ELBSecurityPolicy-TLS-1-2-Ext-2018-06, static RSA included, on this OpenSSL."""
     records, _ = handshake(build_context(certificates()), tls12(suite))
     assert (records.version, records.cipher) == ("TLSv1.2", suite)
 
@@ -155,7 +155,7 @@ def test_tls_1_3_is_spoken() -> None:
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
 def test_tls_1_1_is_refused() -> None:
-    """OCPP.md A7.14."""
+    """A7.14."""
     client = client_context()
     client.set_ciphers("ALL:@SECLEVEL=0")
     client.minimum_version = client.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -171,7 +171,7 @@ def test_weak_suites_are_refused() -> None:
 
 @pytest.mark.parametrize("name", [None, "elsewhere.test", "127.0.0.1"])
 def test_a_missing_or_wrong_name_still_gets_the_certificate(name: str | None) -> None:
-    """OCPP.md A7.19: no SNI, wrong SNI, an IP address as host."""
+    """A7.19: no SNI, wrong SNI, an IP address as host."""
     client = client_context()
     client.check_hostname = False
     _, end = handshake(build_context(certificates()), client, name)
@@ -179,7 +179,7 @@ def test_a_missing_or_wrong_name_still_gets_the_certificate(name: str | None) ->
 
 
 def test_the_context_forbids_compression_and_renegotiation() -> None:
-    """OCPP.md A7.14."""
+    """A7.14."""
     options = build_context(certificates()).options
     assert options & ssl.OP_NO_COMPRESSION
     assert options & ssl.OP_NO_RENEGOTIATION
@@ -215,7 +215,7 @@ def served_name(provider: TlsProvider) -> object:
 
 
 def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
-    """OCPP.md A7.22: the next accept gets it; a context already handed out stays as it is."""
+    """A7.22: the next accept gets it; a context already handed out stays as it is."""
     files = issue(tmp_path, "first")
     provider = TlsProvider([files])
     old = provider.context

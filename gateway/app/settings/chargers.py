@@ -31,7 +31,7 @@ Problems: TypeAlias = Iterator[tuple[str, str]]
 
 SILENCE_SLACK_SECONDS = 30
 """By how much the silence limit must exceed the longest interval a charger was told: its timer is late and its link
-slow now and then. A limit equal to the interval makes connections flap (OCPP.md A6.5)."""
+slow now and then. A limit equal to the interval makes connections flap (A6.5)."""
 
 
 @frozen

@@ -1,7 +1,7 @@
 """A confirmation to its answer, and a CALLERROR to what may be recorded of it.
 
 Read by the same two lanes as a charger's CALLs. What neither reads is an error with the code ``InvalidConfirmation``:
-the call has failed, the session goes on (OCPP.md B9.19).
+the call has failed, the session goes on (B9.19).
 """
 
 from collections.abc import Callable
@@ -138,7 +138,7 @@ def _key(entry: dict[str, Any]) -> c.ConfigurationKey:
 
 
 def _diagnostics(payload: dict[str, Any]) -> c.DiagnosticsAnswer:
-    """An empty name is none: there is nothing to upload (S §5.9, OCPP.md B9.16)."""
+    """An empty name is none: there is nothing to upload (S §5.9, B9.16)."""
     return c.DiagnosticsAnswer(shown_location(payload.get("fileName") or "") or None)
 
 

@@ -31,7 +31,7 @@ from gateway.ocpp.v16.outline import outline
 from gateway.ocpp.v16.repairs import Mended, SchemaFault, larger, mend
 
 MAX_REASON: Final = 100
-"""A charger was seen to drop the connection over a longer CALLERROR (OCPP.md A4.3)."""
+"""A charger was seen to drop the connection over a longer CALLERROR (A4.3)."""
 
 MAX_MENDED_NODES: Final = 1000
 """Values in a payload, nested ones included, that the repair lane goes into: two hundred samples with units and names.

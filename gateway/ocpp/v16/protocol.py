@@ -35,7 +35,7 @@ class Protocol16:
 
     def allowed_before_acceptance(self, action: str) -> bool:
         """Only a BootNotification (JE 3.8). What a Pending charger was asked for by TriggerMessage is the session's to
-        let pass (OCPP.md B1.3)."""
+        let pass (B1.3)."""
         return action == "BootNotification"
 
     def is_transaction_message(self, action: str) -> bool:

@@ -4,7 +4,7 @@ Each row says which fault of which field it mends, how, and under which name it 
 is beyond repair. A mended payload is validated again; what a row deliberately leaves as sent (``KEEP``) passes.
 
 StartTransaction, StopTransaction and MeterValues have a row for everything: a CALLERROR would make the charger repeat
-them for ever and hold back all that comes after (OCPP.md A4.2). The payload as sent is kept beside whatever is
+them for ever and hold back all that comes after (A4.2). The payload as sent is kept beside whatever is
 mended here.
 """
 
@@ -101,7 +101,7 @@ than this, since whatever is longer was never a tag."""
 MAX_FIELD_NAME: Final = 60
 
 NEVER_REFUSED: Final = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
-"""What is read as long as it is a JSON object at all (OCPP.md A4.2)."""
+"""What is read as long as it is a JSON object at all (A4.2)."""
 
 
 # --- menders --------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def _as_boolean(fault: SchemaFault) -> Any:
 
 
 def _listed_as_text(fault: SchemaFault) -> Any:
-    """A comma-separated list that was sent as a JSON array (OCPP.md quirk 31)."""
+    """A comma-separated list that was sent as a JSON array (quirk 31)."""
     if "string" in fault.limit and isinstance(fault.value, list) and all(isinstance(v, str) for v in fault.value):
         return ",".join(fault.value)
     return Mend.PASS
@@ -191,7 +191,7 @@ def _as_list(fault: SchemaFault) -> Any:
 
 
 _SPELLINGS = {"uploadfailed": "UploadFailure", "uploadfailure": "UploadFailed"}
-"""Names that two editions spell differently (OCPP.md X8)."""
+"""Names that two editions spell differently (X8)."""
 
 
 def _spelling(fault: SchemaFault) -> Any:

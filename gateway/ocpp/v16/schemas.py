@@ -1,6 +1,6 @@
 """Validators of OCPP 1.6's schemas, compiled once from the files that the ``ocpp`` package ships.
 
-They are the corrected ones of 2019-12 and the security extension's (OCPP.md A4.4). Two things are changed on loading:
+They are the corrected ones of 2019-12 and the security extension's (A4.4). Two things are changed on loading:
 
 * Formats are not checked: real chargers send times without a zone, which ``date-time`` refuses.
 * Integers get the ranges that the schemas leave out. ``connectorId`` is not negative (S §3.8); a transaction's number

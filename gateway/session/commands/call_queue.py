@@ -1,7 +1,7 @@
 """Who may have the wire: a queue in which a place is taken in one step and waited for in another.
 
 A lock whose place is taken by waiting for it gives no order to callers that must record something first: their tasks
-wake in any order. Here whoever asks first is first, whatever it does between asking and its turn (OCPP.md A5.5).
+wake in any order. Here whoever asks first is first, whatever it does between asking and its turn (A5.5).
 """
 
 from types import TracebackType

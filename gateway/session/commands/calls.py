@@ -1,7 +1,7 @@
 """The gateway's CALLs on one connection: one on the wire at a time, each answer to the CALL it belongs to.
 
 After its time-out a CALL gives up the wire but is remembered for a while: a late answer still reaches whoever asked
-(JE 3.4, OCPP.md A5.3). Answers to nothing are counted and dropped; they resolve nobody else's CALL (A3.11).
+(JE 3.4, A5.3). Answers to nothing are counted and dropped; they resolve nobody else's CALL (A3.11).
 """
 
 import uuid

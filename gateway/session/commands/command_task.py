@@ -43,7 +43,7 @@ class Means:
     readiness: Readiness
     parts: TaskGroup
     solicited: set[str]
-    """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
+    """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
 
     def note_solicited(self, command: Command) -> None:
         """The command goes out: what it asks for may come in."""
@@ -217,7 +217,7 @@ class CommandTask:
                 await self._answered(answered)
 
     async def _may_still_go(self) -> bool:
-        """While SENT was being committed a Boot may have come in: then not before its confirmation (OCPP.md quirk 7).
+        """While SENT was being committed a Boot may have come in: then not before its confirmation (quirk 7).
         Nor after the deadline; "sent" is on the books then, so nobody is told more than that it is unknown."""
         access, readiness = needed_access(self._command), self._means.readiness
         if not readiness.permits(access):

@@ -2,7 +2,7 @@
 
 Whatever happens between sending the key and hearing about it, the charger must be able to come back: the new key is
 admitted before the CALL goes out, and which key stays is decided by the charger's answer (A01.FR.03, FR.04) or, where
-none came, by the key it connects with next (OCPP.md A7.8; ``gateway.chargers.admission``).
+none came, by the key it connects with next (A7.8; ``gateway.chargers.admission``).
 """
 
 import trio

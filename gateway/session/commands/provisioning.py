@@ -5,7 +5,7 @@ A charger may take any of these badly, and drop the link at each. So an attempt 
 few it is given up, whichever way they failed:
 
 * Configuration is counted per key and firmware, on disk: each attempt is an event, and shown with the charge point. A
-  key is asked again only where that can change something: another value, other firmware (OCPP.md B1.8).
+  key is asked again only where that can change something: another value, other firmware (B1.8).
 * Triggers are counted per charge point, in memory; an answer sets the count back.
 
 All of it can be turned off, for one charge point and for all.

@@ -45,7 +45,7 @@ class CommandQueue:
 
     @property
     def solicited(self) -> set[str]:
-        """Messages that a charger still Pending was asked for, and may therefore send (OCPP.md B1.3)."""
+        """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
         return self._means.solicited
 
     async def submit(

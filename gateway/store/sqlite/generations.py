@@ -30,7 +30,7 @@ CLEAR = 1_000_000
 anybody would restore. Numbers last for two thousand recoveries."""
 
 MAX_NUMBER = 2**31 - 1
-"""The largest transaction number that every charger can hold (OCPP.md B4.4)."""
+"""The largest transaction number that every charger can hold (B4.4)."""
 
 WAL_HEADER_VERSION = b"\x02"
 """At offset 18 of a database that keeps a write-ahead log. What ``VACUUM INTO`` makes has 1 there."""

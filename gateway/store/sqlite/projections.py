@@ -153,7 +153,7 @@ def started(cx: Connection, key: int, identity: str, event: NewEvent, sequence: 
 
 
 def stopped(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (OCPP.md B5.6,
+    """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
     B5.7)."""
     body = event.body
     assert isinstance(body, e.TransactionStopped)

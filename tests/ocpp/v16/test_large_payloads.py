@@ -56,7 +56,7 @@ WRONG = {
 
 @pytest.mark.parametrize("data", [filled(*parts, MAX_RECORDED_NODES - 20) for parts in WRONG.values()], ids=WRONG)
 def test_a_megabyte_of_wrong_meter_values_is_kept_as_sent_within_a_bounded_time(data):
-    """Never refused (OCPP.md A4.2), and flagged; the values themselves stay as they came."""
+    """Never refused (A4.2), and flagged; the values themselves stay as they came."""
     begin = time.process_time()
     frame = parse(data, is_recorded)
     assert isinstance(frame, Call)
@@ -86,7 +86,7 @@ def test_registers_are_looked_at_in_a_bounded_number_of_moments_and_samples():
 
 
 def test_what_stays_as_sent_is_still_read_sample_by_sample():
-    """A long transaction's data from a charger that sends numbers for text (OCPP.md X14)."""
+    """A long transaction's data from a charger that sends numbers for text (X14)."""
     values = [{"timestamp": T, "sampledValue": [{"value": n, "unit": "Wh"}]} for n in range(MAX_MENDED_NODES)]
     payload = {"transactionId": 1, "meterStop": "5", "timestamp": T, "transactionData": values, "vendor": 1}
     request = decode_call("1", "StopTransaction", payload)

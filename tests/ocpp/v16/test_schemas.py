@@ -1,4 +1,4 @@
-"""The schemas are the corrected ones (OCPP.md A4.4), with the ranges that they leave out."""
+"""The schemas are the corrected ones (A4.4), with the ranges that they leave out."""
 
 from typing import Any
 

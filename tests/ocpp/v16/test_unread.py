@@ -66,7 +66,7 @@ def test_fields_are_mended_as_in_any_message() -> None:
 @pytest.mark.parametrize("action", sorted(NEVER_REFUSED))
 @pytest.mark.parametrize("odd", ["[" * 300_000, "{" * 300_000, '"' + "[" * 40 + "]" * 40, "[[]," * 300_000])
 def test_what_makes_no_sense_at_all_is_recorded_too(action: str, odd: str) -> None:
-    """Never an exception, never a refusal (OCPP.md A4.2)."""
+    """Never an exception, never a refusal (A4.2)."""
     frame = parse(f'[2,"x","{action}",{odd}'.encode(), lambda name: name in NEVER_REFUSED)
     if isinstance(frame, Unread):
         request = decode_unread(frame.message_id, frame.action, frame.data)

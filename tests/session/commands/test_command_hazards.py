@@ -53,7 +53,7 @@ async def test_nobody_overtakes_a_command_that_is_being_recorded(harness: Harnes
 async def test_nothing_goes_out_between_a_boot_and_its_confirmation_however_far_it_was(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """OCPP.md quirk 7, where the Boot comes in while SENT is being committed."""
+    """quirk 7, where the Boot comes in while SENT is being committed."""
     async with ready(harness) as (charger, asked):
         harness.journal.stall_seconds = 2
         result = asked.ask(ClearCache())

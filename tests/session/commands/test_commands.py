@@ -442,7 +442,7 @@ async def test_a_new_key_is_admitted_before_it_is_sent_and_the_answer_decides(ha
 async def test_commands_wait_for_a_charger_that_comes_back_without_a_boot(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """DESIGN: ready after another message, or after a minute of silence."""
+    """Ready after another message, or after a minute of silence."""
     async with ready(harness):
         pass
     async with trio.open_nursery() as nursery, harness.connected() as charger:

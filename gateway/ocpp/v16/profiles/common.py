@@ -42,7 +42,7 @@ def id_tag_info(authorization: Authorization, status: str | None = None) -> dict
 
 
 def present(text: str | None) -> str | None:
-    """A text that says something: empty ones and the word ``null`` don't (OCPP.md quirk 13)."""
+    """A text that says something: empty ones and the word ``null`` don't (quirk 13)."""
     if text is None or text.strip().lower() in ("", "null"):
         return None
     return text

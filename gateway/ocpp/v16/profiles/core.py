@@ -40,7 +40,7 @@ OF_THE_WHOLE: Final = frozenset({"Available", "Unavailable", "Faulted"})
 
 
 def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
-    """Answers the platform's standing decision (OCPP.md B1).
+    """Answers the platform's standing decision (B1).
 
     A Boot is an event, unless it repeats, word for word and with the same answer, the last one on this connection:
     some chargers repeat it every few seconds (B1.8, quirk 43), and a charger that has really booted connects anew.
@@ -85,7 +85,7 @@ def _boot_information(payload: call.BootNotification) -> BootInformation:
 
 
 def _another_serial(before: BootInformation | None, now: BootInformation) -> bool:
-    """Whether a serial number changed; one that is new or left out has not (OCPP.md B1.9)."""
+    """Whether a serial number changed; one that is new or left out has not (B1.9)."""
     if before is None:
         return False
     pairs = (
@@ -117,7 +117,7 @@ def query_authorize(_: ChargePointState, request: Request) -> AuthorizeQuery:
 
 
 def decide_authorize(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
-    """The tag's standing. Never ConcurrentTx: the holder must be able to authorize a stop (S §7.2, OCPP.md B3.3)."""
+    """The tag's standing. Never ConcurrentTx: the holder must be able to authorize a stop (S §7.2, B3.3)."""
     assert isinstance(request.payload, call.Authorize)
     authorization = facts.authorization or UNKNOWN
     body = IdTagPresented(request.payload.id_tag, authorization.status)
@@ -128,7 +128,7 @@ def decide_authorize(_: ChargePointState, request: Request, facts: Facts, contex
 
 
 def decide_status(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
-    """Always confirmed, whatever came before it (OCPP.md B7.1); an event where something changed (B7.4).
+    """Always confirmed, whatever came before it (B7.1); an event where something changed (B7.4).
 
     What is said last is the status, whatever its time, which is at most flagged (B7.3): a queue is delivered in order,
     so one that is replayed ends with the present, and some chargers stamp a status with the beginning of its condition.
@@ -185,14 +185,14 @@ def _same(known: ConnectorRecord, reported: ConnectorRecord) -> bool:
 def _doubts(state: ChargePointState, reported: ConnectorRecord, queued_since: datetime | None) -> tuple[Flag, ...]:
     flags: list[Flag] = []
     if reported.status != "Faulted" and reported.error_code != "NoError":
-        flags.append(Flag.STATUS_ERROR_MISMATCH)  # OCPP.md B7.2
+        flags.append(Flag.STATUS_ERROR_MISMATCH)  # B7.2
     if reported.connector == WHOLE_CHARGE_POINT:
         if reported.status not in OF_THE_WHOLE:
             flags.append(Flag.UNKNOWN_CONNECTOR)
         return tuple(flags)
     flags.extend(doubts_of(state, reported.connector))
     if reported.status == "Available" and _runs_on(state, reported.connector, queued_since):
-        flags.append(Flag.TRANSACTION_OPEN)  # OCPP.md B7.5
+        flags.append(Flag.TRANSACTION_OPEN)  # B7.5
     return tuple(flags)
 
 
@@ -213,7 +213,7 @@ def query_data_transfer(_: ChargePointState, request: Request) -> VendorDataQuer
 
 def decide_data_transfer(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """What the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId, without
-    data (OCPP.md X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
+    data (X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
     payload = request.payload
     assert isinstance(payload, call.DataTransfer)
     answer = facts.vendor_answer or UNKNOWN_VENDOR

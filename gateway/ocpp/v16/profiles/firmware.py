@@ -1,4 +1,4 @@
-"""Firmware and diagnostics (S §4.4, §4.5): confirmed and recorded in any order, asked for or not (OCPP.md B8.2)."""
+"""Firmware and diagnostics (S §4.4, §4.5): confirmed and recorded in any order, asked for or not (B8.2)."""
 
 from ocpp.v16 import call
 
@@ -9,7 +9,7 @@ from gateway.ocpp.v16.profiles.common import event
 
 
 def decide_firmware_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
-    """FirmwareStatusNotification. A Boot in the middle of an installation is normal (OCPP.md B8.3)."""
+    """FirmwareStatusNotification. A Boot in the middle of an installation is normal (B8.3)."""
     assert isinstance(request.payload, call.FirmwareStatusNotification)
     return Decision({}, (event(request, context, FirmwareStatusReported(str(request.payload.status))),))
 

@@ -1,4 +1,4 @@
-"""MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (OCPP.md B6)."""
+"""MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (B6)."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ def query_meter_values(state: ChargePointState, request: Request) -> Transaction
 def decide_meter_values(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
     """One event with the values as sent; reading them is ``gateway.domain.readings``' (a bad one spoils no other).
 
-    One of the last messages once more is one whose answer was lost: confirmed, and recorded once (OCPP.md B6.8). It
+    One of the last messages once more is one whose answer was lost: confirmed, and recorded once (B6.8). It
     must carry a time: two equal readings without one may be two.
     """
     payload = request.payload
@@ -86,7 +86,7 @@ def _implausible(
     registers: tuple[tuple[str, float], ...],
     time: ReportedTime,
 ) -> bool:
-    """Whether a register is negative, or does not follow on what it was before on this connector (OCPP.md E12, E15b,
+    """Whether a register is negative, or does not follow on what it was before on this connector (E12, E15b,
     E16)."""
     for location, wh in registers:
         if wh < 0:
@@ -126,7 +126,7 @@ def _transaction_of(
 ) -> tuple[TransactionRecord | None, bool]:
     """The transaction that the values belong to, and whether that was inferred.
 
-    Connector 0 is the main meter, and no transaction's (OCPP.md B6.2). The number that a charger names decides, also of
+    Connector 0 is the main meter, and no transaction's (B6.2). The number that a charger names decides, also of
     one that a later start has made a lost one: it goes on where the charger says so. After its stop it still
     has its values (B6.4, E24), unless one that began later was running by then: some chargers keep an old number
     (quirk 35). One that began earlier only seems to run: its stop is still in the charger's queue (B4.8).
@@ -145,7 +145,7 @@ def _transaction_of(
 
 
 def _running_on(state: ChargePointState, connector: ConnectorAddress, time: ReportedTime) -> TransactionRecord | None:
-    """What was running on a connector at a time, among what is open and not stale by then (OCPP.md B6.4). Without a
+    """What was running on a connector at a time, among what is open and not stale by then (B6.4). Without a
     time: now."""
     at = time.trusted
     here = [t for t in state.open_transactions.values() if t.connector == connector]

@@ -44,7 +44,7 @@ def query_start(_: ChargePointState, request: Request) -> StartQuery:
 
 
 def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
-    """A transaction with a number of its own, whatever the tag's standing (OCPP.md B4.1, B4.5), or the one that this
+    """A transaction with a number of its own, whatever the tag's standing (B4.1, B4.5), or the one that this
     start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9) by a clock that
     tells; the reservation that it names, or that is its tag's, is used up (B4.11)."""
     payload = request.payload
@@ -89,7 +89,7 @@ def decide_start(state: ChargePointState, request: Request, facts: Facts, contex
 
 
 def _runs_backwards(state: ChargePointState, connector: ConnectorAddress, meter_start: int, time: ReportedTime) -> bool:
-    """Whether a start's register is lower than the last stop's on its connector (OCPP.md E18), which came on this
+    """Whether a start's register is lower than the last stop's on its connector (E18), which came on this
     connection and after the last Boot: another unit's, or another meter's, begins anew."""
     if connector not in state.last_stops:
         return False
@@ -129,7 +129,7 @@ def query_stop(state: ChargePointState, request: Request) -> StopQuery:
 
 
 def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
-    """Always confirmed (OCPP.md B5.1). Ends the charger's own transaction once (B5.6), also one that was taken for
+    """Always confirmed (B5.1). Ends the charger's own transaction once (B5.6), also one that was taken for
     lost; anything else is kept as an orphan, once, and touches no transaction (B5.4, B5.5, B5.7)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
@@ -215,7 +215,7 @@ def _stopped(
         transaction_id=transaction.transaction_id,
         connector=transaction.connector,
         meter_stop=payload.meter_stop,
-        reason=str(payload.reason) if payload.reason else "Local",  # OCPP.md B5.3
+        reason=str(payload.reason) if payload.reason else "Local",  # B5.3
         energy=energy,
         id_tag=tag,
         id_tag_status=None if tag is None else authorization.status,
@@ -228,7 +228,7 @@ def _stopped(
 def _energy(
     transaction: TransactionRecord, request: Request, started: datetime | None, time: ReportedTime
 ) -> int | None:
-    """Wh between the registers (OCPP.md E13); None where that can't be (B5.8, E15, E15b)."""
+    """Wh between the registers (E13); None where that can't be (B5.8, E15, E15b)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     energy: int = payload.meter_stop - transaction.meter_start
@@ -251,7 +251,7 @@ def _contradicted(
     started: datetime | None,
     time: ReportedTime,
 ) -> bool:
-    """Whether the registers of start and stop contradict the session's own samples (OCPP.md E13, E15b)."""
+    """Whether the registers of start and stop contradict the session's own samples (E13, E15b)."""
     payload = request.payload
     assert isinstance(payload, call.StopTransaction)
     readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
@@ -259,7 +259,7 @@ def _contradicted(
 
 
 def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime) -> bool:
-    """Whether a start came with its stop only, from a register of 0 (OCPP.md quirk 69): the energy may be right, and is
+    """Whether a start came with its stop only, from a register of 0 (quirk 69): the energy may be right, and is
     kept, but neither the register nor the time of the start was read when it began."""
     if transaction.meter_start != 0 or energy == 0 or started is None or time.trusted is None:
         return False

@@ -204,7 +204,7 @@ def test_what_is_said_last_is_the_status_whatever_its_time(before, seconds):
 
 
 def test_a_replayed_queue_ends_with_the_present_status():
-    """Quirk 26: each change is an event, what comes twice in a row is none, and the last one holds."""
+    """Queues that are replayed: each change is an event, what comes twice in a row is none, and the last one holds."""
     one = charger()
     status(one, "Available", timestamp=at(-30))
     words = ["Available", "Preparing", "Charging", "Charging", "Finishing", "Available"]
