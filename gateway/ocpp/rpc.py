@@ -1,7 +1,7 @@
 """OCPP-J frames: bytes to CALL, CALLRESULT and CALLERROR, and back (J §4). Sans-I/O, no version of OCPP in it.
 
 ``parse`` never raises: whatever a charger sends becomes one of five values. What the specification leaves open
-(OCPP.md A3.13) is decided here:
+(A3.13) is decided here:
 
 * Strict JSON is read by orjson. What it refuses is read once more by a lenient reader that takes a byte-order mark,
   ``NaN`` and ``Infinity`` and numbers beyond a double (they become strings of the same spelling, so that a reader of
@@ -30,7 +30,7 @@ MAX_MESSAGE_ID = 36
 """J §4.1.4: long enough for a UUID in text."""
 
 MAX_ECHOED_ID = 255
-"""Ids that are too long are echoed up to here; a longer one is not worth sending back (J §4.2.3, OCPP.md A4.3). A CALL
+"""Ids that are too long are echoed up to here; a longer one is not worth sending back (J §4.2.3, A4.3). A CALL
 that has to be recorded is taken with such an id: a CALLERROR would make the charger repeat it for ever (A4.2)."""
 
 MAX_DESCRIPTION = 255
@@ -47,7 +47,7 @@ MAX_HEAD = 4096
 _HEAD = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*([234])[ \t\r\n]*,[ \t\r\n]*(?=")')
 _NEXT_TEXT = re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=")')
 _JSON = json.JSONDecoder()
-"""The beginning of a frame that can't be read as a whole: enough to know what it concerns (OCPP.md quirk 33)."""
+"""The beginning of a frame that can't be read as a whole: enough to know what it concerns (quirk 33)."""
 
 
 @frozen
@@ -67,7 +67,7 @@ class CallResult:
 
 @frozen
 class CallError:
-    """An error as the charger sent it, made whole: missing or odd parts become empty (OCPP.md A3.12).
+    """An error as the charger sent it, made whole: missing or odd parts become empty (A3.12).
 
     ``details`` may be any JSON, whatever the specification says.
     """
@@ -91,7 +91,7 @@ class Malformed:
 
     ``kind``: CALL, CALL_RESULT or CALL_ERROR where that can be told, else 0. ``answerable``: it was a CALL whose id is
     known, to be answered by a CALLERROR with ``code``. A malformed result or error is never answered; it fails the
-    pending call with its ``message_id``, if there is one (J §4.2, OCPP.md A3.10).
+    pending call with its ``message_id``, if there is one (J §4.2, A3.10).
     """
 
     reason: str
