@@ -79,6 +79,12 @@ def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credenti
     return Credential(new_id("cred"), kind, salt, verifier, not_before=now)
 
 
+def id_for_command(command_id: str) -> str:
+    """The id of the credential that a command makes: with the record of a command that was never sent, the store takes
+    away its key."""
+    return f"cred_of_{command_id}"
+
+
 def verify(credential: Credential, password: bytes, accept_hex: bool = False) -> bool:
     """Whether ``password`` is the key behind ``credential``; compared in constant time. Never raises.
 

@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from gateway.domain.commands import ChargerError, CommandState, StatusAnswer
+from gateway.domain.credentials import id_for_command
 from gateway.domain.decision import IdTagFree
 from gateway.domain.events import (
     BootInformation,
@@ -570,6 +571,18 @@ def test_a_command_that_was_not_sent_stays_so(store):
     append(store, queued(1), CommandNotSent("cmd_1", "Reset", "deadline"), sent(1), answered(1))
     command = store.command("cmd_1")
     assert (command.state, command.reason, command.answer) == (CommandState.NOT_SENT, "deadline", None)
+
+
+def test_a_command_that_was_not_sent_takes_its_key_away_and_no_other(store):
+    """One that was sent may have brought it: then it stays, whatever is said of the command later."""
+    ids = [id_for_command(f"cmd_{number}") for number in range(1, 5)]
+    create(store, credentials=(credential("old"), *map(credential, ids)))
+    connect(store)
+    append(store, *map(queued, range(1, 5)), sent(2), sent(3), answered(3))
+    for number in (1, 3):
+        append(store, CommandNotSent(f"cmd_{number}", "ChangeConfiguration", "disconnected"))
+    append(store, CommandOutcomeUnknown("cmd_2", "ChangeConfiguration", "disconnected"))
+    assert {each.credential_id for each in store.credentials("CP1")} == {"old", *ids[1:]}
 
 
 def test_commands_without_a_request_id_are_many(store):

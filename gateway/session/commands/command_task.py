@@ -170,7 +170,7 @@ class CommandTask:
     async def _begin_key_change(self) -> bool:
         """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
         core = self._means.core
-        change = await KeyRotation.begin(self._command, core)
+        change = await KeyRotation.begin(self._command, self.record.command_id, core)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._key_change = change
         with trio.CancelScope(shield=True):
@@ -183,7 +183,7 @@ class CommandTask:
 
     async def _withdraw_key(self) -> None:
         """A key that was admitted and never sent opens nothing, however that came about. Where the store can't be
-        written, which ends the session, it stays."""
+        written, which ends the session, it stays until the command is recorded as not sent."""
         if self._key_change is None or self._called:
             return
         change, self._key_change = self._key_change, None

@@ -6,6 +6,7 @@ none came, by the key it connects with next (A7.8; ``gateway.chargers.admission`
 """
 
 import trio
+from attrs import evolve
 
 from gateway.domain.commands import (
     Answer,
@@ -14,7 +15,7 @@ from gateway.domain.commands import (
     Command,
     StatusAnswer,
 )
-from gateway.domain.credentials import make_credential
+from gateway.domain.credentials import id_for_command, make_credential
 from gateway.domain.records import Credential, CredentialKind
 from gateway.domain.secrets import is_authorization_key
 from gateway.session.context import SessionContext
@@ -39,12 +40,13 @@ class KeyRotation:
         return isinstance(command, ChangeConfiguration) and is_authorization_key(command.key)
 
     @classmethod
-    async def begin(cls, command: Command, core: SessionContext) -> "KeyRotation":
+    async def begin(cls, command: Command, command_id: str, core: SessionContext) -> "KeyRotation":
         """Prepare the new key, and admit nothing yet. ``command`` has passed the checks, its value is hexadecimal."""
         assert isinstance(command, ChangeConfiguration)
         key = bytes.fromhex(command.value)
         # Its strength is unknown, so it gets the slow hash, in a thread.
-        credential = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, core.clock())
+        made = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, core.clock())
+        credential = evolve(made, credential_id=id_for_command(command_id))
         present = await core.read(core.store.credentials, core.identity)
         return cls(core, credential, tuple(each.credential_id for each in present))
 
@@ -53,7 +55,8 @@ class KeyRotation:
         await self._core.write(AddCredential(self._core.identity, self._credential))
 
     async def withdraw(self) -> None:
-        """The new key was never sent: it opens nothing."""
+        """The new key was never sent: it opens nothing. Where the store can't be written, it takes the key away itself
+        when it records that the command was not sent, at the next start at the latest."""
         await self._core.write(RemoveCredentials(self._core.identity, (self._new,)))
 
     async def decided(self, answer: Answer | ChargerError) -> None:

@@ -13,6 +13,7 @@ from apsw import Connection
 
 from gateway.domain import events as e
 from gateway.domain.codec import encode_answer, encode_error
+from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
 from gateway.domain.state import (
     SHOWING,
@@ -334,6 +335,12 @@ def command_not_sent(cx: Connection, key: int, identity: str, event: NewEvent, s
     body = event.body
     assert isinstance(body, e.CommandNotSent)
     _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
+    # A key that it was to bring may have been admitted, by a commit of which nobody knows (OCPP.md A7.8).
+    cx.execute(
+        """DELETE FROM credential WHERE charge_point = ? AND credential_id = ?
+        AND EXISTS (SELECT 1 FROM command WHERE command_id = ? AND charge_point = ? AND state = 'NOT_SENT')""",
+        (key, id_for_command(body.command_id), body.command_id, key),
+    )
 
 
 def command_outcome_unknown(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:

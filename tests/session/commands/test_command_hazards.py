@@ -21,6 +21,7 @@ from gateway.domain.commands import (
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ChargePointConnected, CommandSent
 from gateway.domain.records import CredentialKind
+from gateway.errors import CommitUnknown
 from gateway.session.limits import SessionLimits
 from gateway.store.api import AddCredential, OpenSession
 from tests.session.commands.test_commands import ready, states
@@ -263,6 +264,33 @@ async def test_a_key_of_a_cancelled_session_that_was_never_sent_opens_nothing(ha
             assert len(harness.store.credentials("CP1")) == 1
             scope.cancel()
             await trio.sleep_forever()
+    assert harness.store.credentials("CP1") == ()
+
+
+@pytest.mark.parametrize("later", ["opened again", "restarted"])
+async def test_a_key_of_a_commit_of_which_nobody_knows_opens_nothing_afterwards(harness: Harness, later: str) -> None:
+    """A7.8: it is on the disk, the session could not know it, and the store took nothing any more. In real time."""
+    harness.limits = SessionLimits(settle_delay=0)
+    commit = harness.journal.commit
+
+    async def lost(write: Any, *more: Any) -> Any:
+        result = await commit(write, *more)
+        if isinstance(write, AddCredential):
+            harness.journal.failing = True
+            raise CommitUnknown("a commit took too long")
+        return result
+
+    harness.journal.commit = lost  # type: ignore[method-assign]
+    async with ready(harness) as (_charger, asked):
+        record = await asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY))()
+        assert record.state is CommandState.NOT_SENT
+    harness.journal.failing = False
+    assert len(harness.store.credentials("CP1")) == 1
+    if later == "opened again":
+        harness.store.commit([_reopening()])
+    else:
+        harness.store.settle(virtual_clock())
+    assert harness.store.command(record.command_id).state is CommandState.NOT_SENT
     assert harness.store.credentials("CP1") == ()
 
 
