@@ -48,7 +48,8 @@ def virtual_clock() -> datetime:
 
 
 class DirectJournal:
-    """Commits in the calling task, without a thread, so that virtual time works. Can be told to fail or to stall.
+    """A journal without a thread, so that virtual time works; `tests/journal/test_contract.py` holds it to what the
+    journal promises its callers. Writes at once and answers in order, after a stall if there is one.
 
     ``failing``: writes are refused, and reads too unless ``readable``. ``doubt``: a write ends in ``CommitUnknown``
     after the stall, and is "kept" or "lost"; ``doubt_of`` an event's type: only one with such an event."""
@@ -62,8 +63,13 @@ class DirectJournal:
         self.doubt_of = ""
         self.stall_seconds = 0.0
         self.commits: list[Write] = []
+        self.bugs: list[Exception] = []
+        """What callbacks of ``submit`` raised."""
+        self._last = trio.Event()
+        self._last.set()
 
     async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self.failing:
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable("the disk is full")
@@ -74,13 +80,21 @@ class DirectJournal:
             self.failing = True
             await trio.sleep(self.stall_seconds)
             raise CommitUnknown("a commit took too long")
-        # Handing over is the point of no return: committed first, so that a cancelled waiter withdraws nothing.
-        result = self.store.commit([write])[0]
-        try:
-            await trio.sleep(self.stall_seconds)
-        finally:
-            if applied is not None:
-                applied(write, result)
+        answer: list[WriteResult | Exception] = []
+
+        def heard(write: Write, result: WriteResult | Exception) -> None:
+            answer.append(result)
+            if applied is not None and not isinstance(result, Exception):
+                try:
+                    applied(write, result)
+                except Exception as error:
+                    answer[0] = error
+
+        # Handing over is the point of no return: a waiter that is cancelled from here on withdraws nothing.
+        await self._hand_over(write, heard).wait()
+        [result] = answer
+        if isinstance(result, Exception):
+            raise result
         return result
 
     def _is_doubted(self, write: Write) -> bool:
@@ -91,13 +105,31 @@ class DirectJournal:
         if self.failing:
             raise StoreUnavailable("the disk is full")
         self.commits.append(write)
-        result = self.store.commit([write])[0]
+        self._hand_over(write, told)
 
-        async def tell() -> None:
-            await trio.sleep(self.stall_seconds)
-            told(write, result)
+    def _hand_over(self, write: Write, heard: Callable[[Write, WriteResult | Exception], None]) -> trio.Event:
+        """Write at once, answer after the stall and after every write before it. The event is set when it has."""
+        result: WriteResult | Exception
+        try:
+            result = self.store.commit([write])[0]
+        except Exception as error:
+            result = error
+        before, done = self._last, trio.Event()
+        self._last = done
 
-        trio.lowlevel.spawn_system_task(tell)
+        async def answer() -> None:
+            try:
+                await trio.sleep(self.stall_seconds)
+                await before.wait()
+                try:
+                    heard(write, result)
+                except Exception as error:  # costs no other write; the harness looks for it at the end
+                    self.bugs.append(error)
+            finally:
+                done.set()
+
+        trio.lowlevel.spawn_system_task(answer)
+        return done
 
     async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
         await trio.sleep(self.read_seconds)
@@ -153,6 +185,7 @@ class Harness:
             yield charger
             if not charger.gone:
                 await charger.lose_link()
+        assert self.journal.bugs == []
 
     async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:
         connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
