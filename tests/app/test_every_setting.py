@@ -53,8 +53,8 @@ from tests.app.running import Disk, Running, running, settings, until
 from tests.app.test_serve import ask
 from tests.endtoend.asking import failure
 from tests.endtoend.gateway_process import development_certificates, free_port
-from tests.framing.wire import TEXT, frame, head
 from tests.session.commands.test_commands import ready
+from tests.support.frames import TEXT, frame, head
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
 from tests.transport.ends import RawClient, authority, open_raw

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from gateway.framing.events import Closed, FragmentSeen, Message, PingSeen, PongSeen
 from gateway.framing.reassembly import MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS
-from tests.framing.wire import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
+from tests.support.frames import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
 
 LIMIT = 70_000
 """``max_message_bytes`` of the cases: more than a length of 16 bits can tell."""

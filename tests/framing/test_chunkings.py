@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.framing.events import Closed, Event
 from gateway.framing.websocket import WebSocket
 from tests.framing.cases import CASES, parts
-from tests.framing.wire import CLOSE, CONT, PING, PONG, TEXT, by_frame, close, frame, head, opened
+from tests.support.frames import CLOSE, CONT, PING, PONG, TEXT, by_frame, close, frame, head, opened
 
 LIMIT = 300
 PROTOCOL_ERROR = 1002

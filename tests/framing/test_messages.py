@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.framing.events import Closed, FragmentSeen, Message, PingSeen, PongSeen
 from gateway.framing.reassembly import MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS
 from gateway.framing.websocket import WebSocket
-from tests.framing.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, opened, sent_close
+from tests.support.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, opened, sent_close
 
 
 def closed_with(code: int, data: bytes, **limits: int) -> None:

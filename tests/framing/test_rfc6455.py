@@ -10,7 +10,7 @@ import pytest
 
 from gateway.framing.events import Closed, Event, FragmentSeen, Message, PingSeen
 from tests.framing.cases import CASES, GOOD_CODES, GROUPS, LIMIT, Case
-from tests.framing.wire import CLOSE, CONT, PING, PONG, TEXT, by_frame, close, frame, frames_in, opened
+from tests.support.frames import CLOSE, CONT, PING, PONG, TEXT, by_frame, close, frame, frames_in, opened
 
 SHORT = 400
 """Bytes of a case that is cut in two everywhere; longer ones at their edges."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.framing.events import Message, UpgradeRefused, UpgradeRequested
 from gateway.framing.websocket import WebSocket
-from tests.framing.wire import TEXT, frame, head, request_of
+from tests.support.frames import TEXT, frame, head, request_of
 
 
 def refusal(data: bytes, **limits: int) -> tuple[UpgradeRefused, bytes]:

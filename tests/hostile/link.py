@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from tests.endtoend.gateway_process import KEY, Gateway
-from tests.framing.wire import CLOSE, PING, PONG, TEXT, frame
+from tests.support.frames import CLOSE, PING, PONG, TEXT, frame
 
 PATIENCE = 15.0
 

@@ -10,10 +10,10 @@ import trio
 
 from gateway.api.v1 import event_pb2 as events
 from tests.endtoend.gateway_process import eventually
-from tests.framing.wire import CONT, TEXT, frame
 from tests.hostile import payloads
 from tests.hostile.conftest import MEGABYTE, Scene
 from tests.hostile.link import Link
+from tests.support.frames import CONT, TEXT, frame
 
 TEN = 10
 

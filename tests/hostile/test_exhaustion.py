@@ -11,10 +11,10 @@ import trio
 
 from gateway.api.v1 import command_pb2 as commands
 from tests.endtoend.asking import failure, in_thread
-from tests.framing.wire import CONT, PING, TEXT, frame
 from tests.hostile.conftest import MEGABYTE
 from tests.hostile.link import Link
 from tests.hostile.test_messages import ANSWERS, SILENCE
+from tests.support.frames import CONT, PING, TEXT, frame
 
 RATE, BURST = 20, 300
 """sessions.max_messages_per_second and message_burst, the defaults."""

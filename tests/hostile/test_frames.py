@@ -7,8 +7,8 @@ import struct
 import pytest
 import trio
 
-from tests.framing.wire import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
 from tests.hostile.link import Link
+from tests.support.frames import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
 
 LIMIT = 4 * 1024 * 1024
 """``sessions.max_message_bytes``, the default."""

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from tests.endtoend.wire import PATIENCE
-from tests.framing.wire import TEXT, frame, head
 from tests.hostile.conftest import DEADLINE
 from tests.hostile.link import OFFER, UPGRADE, Link, authorization, upgrade
+from tests.support.frames import TEXT, frame, head
 
 SLACK = 15.0
 

@@ -8,10 +8,10 @@ import random
 import pytest
 import trio
 
-from tests.framing.wire import TEXT, frame
 from tests.hostile.link import Ended, Link
 from tests.ocpp.v16.test_decode_calls import EXAMPLES
 from tests.ocpp.v16.test_large_payloads import METER_VALUES, ONE_TIME, STOP, filled
+from tests.support.frames import TEXT, frame
 
 KEPT, SILENCE = "kept", "silence"
 """A confirmation; no answer at all."""

@@ -20,7 +20,7 @@ from gateway.framing.events import Event, Message
 from gateway.framing.websocket import WebSocket
 from gateway.ocpp import rpc
 from gateway.ocpp.v16.profiles.routing import protocol
-from tests.framing.wire import TEXT, frame, opened
+from tests.support.frames import TEXT, frame, opened
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CONTEXT = Context(NOW, 300, 300, "tx_1")

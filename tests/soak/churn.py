@@ -25,10 +25,10 @@ from tests.endtoend.asking import failure, in_thread, trigger
 from tests.endtoend.gateway_process import Gateway
 from tests.endtoend.test_crash import LoadedCharger, Message
 from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
-from tests.framing.wire import BINARY, CONT, PING, TEXT, frame
 from tests.hostile.conftest import MEGABYTE, metric
 from tests.hostile.link import Ended, Link, upgrade
 from tests.ocpp.v16.test_large_payloads import METER_VALUES, filled
+from tests.support.frames import BINARY, CONT, PING, TEXT, frame
 
 SETTINGS = {
     "sessions": {

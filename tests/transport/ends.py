@@ -116,7 +116,7 @@ async def open_raw(
     limits: Limits | None = None, *, large: LargeMessagePlace | None = None
 ) -> AsyncIterator[tuple[Connection, RawClient]]:
     """Our server and a hand-driven client over memory streams, after the upgrade."""
-    from tests.framing.wire import head
+    from tests.support.frames import head
 
     near, far = trio.testing.memory_stream_pair()
     connection, client = server_end(near, limits, large), RawClient(far)

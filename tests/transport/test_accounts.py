@@ -12,7 +12,7 @@ from gateway.transport.accounts import Accounts
 from gateway.transport.api import Transport
 from gateway.transport.limits import Limits
 from gateway.transport.rate_limit import PAID_BYTES, RateLimit, ignored
-from tests.framing.wire import TEXT, frame
+from tests.support.frames import TEXT, frame
 from tests.transport.ends import open_raw
 from tests.transport.test_listener import open_port
 

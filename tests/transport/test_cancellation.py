@@ -19,7 +19,7 @@ from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from tests.framing.cases import parts
-from tests.framing.wire import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import serve_upgrade, server_end
 from tests.transport.scripted import END, WIRES, Charger, PromptWire, Step, Wire, converse, step, whole_records
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from gateway.transport.limits import Limits
 from tests.framing.cases import parts
-from tests.framing.wire import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import server_end
 from tests.transport.scripted import END, TLS_1_2, TLS_1_3, WIRES, Charger, Story, Wire, converse, step
 

@@ -15,7 +15,7 @@ from gateway.transport.epoll import Epoll
 from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
 from gateway.transport.socket_stream import SocketStream
-from tests.framing.wire import CLOSE, PING, TEXT, close, frame, head
+from tests.support.frames import CLOSE, PING, TEXT, close, frame, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 
 PATIENCE = 10.0

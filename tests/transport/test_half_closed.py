@@ -19,7 +19,7 @@ from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from gateway.transport.socket_stream import SocketStream
-from tests.framing.wire import CLOSE, CONT, PONG, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, CONT, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 from tests.transport.scripted import (
     CLOSE_NOTIFY,

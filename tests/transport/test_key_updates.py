@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from tests.framing.cases import parts
-from tests.framing.wire import CLOSE, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, TEXT, close, frame, frames_in, head
 from tests.transport.ends import serve_upgrade, server_end
 from tests.transport.scripted import END, WIRES, Charger, Story, Words, at_once, by_the_byte, converse, step
 from tests.transport.tls13 import HANDSHAKE, NOT_REQUESTED, REQUESTED, HandMade

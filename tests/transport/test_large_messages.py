@@ -14,7 +14,7 @@ from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
-from tests.framing.wire import CONT, PING, TEXT, frame
+from tests.support.frames import CONT, PING, TEXT, frame
 from tests.transport.ends import RawClient, open_raw
 
 LIMITS = Limits(message_seconds=60)

@@ -34,7 +34,7 @@ from gateway.transport.limits import Limits
 from gateway.transport.listener import ConnectionOutcome, Listener, nobody
 from gateway.transport.listening_socket import Accepted
 from gateway.transport.tls import TlsProvider
-from tests.framing.wire import TEXT, frame, head
+from tests.support.frames import TEXT, frame, head
 from tests.transport.ends import RawClient, certificates, tls_client
 
 PASSWORD = b"\x00\xff:secret"

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from gateway.transport.api import ConnectionClosed
 from gateway.transport.limits import Limits
-from tests.framing.wire import CONT, PING, PONG, TEXT, frame
+from tests.support.frames import CONT, PING, PONG, TEXT, frame
 from tests.transport.ends import RawClient, open_raw
 
 LIMITS = Limits(messages_per_second=10, message_burst=5, frames_per_second=20, frame_burst=40, message_seconds=60)

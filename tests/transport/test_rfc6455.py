@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from gateway.transport.limits import Limits
 from tests.framing.cases import CASES, LIMIT
-from tests.framing.wire import CLOSE, PONG, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import server_end
 from tests.transport.scripted import END, WIRES, Charger, at_once, converse, step
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from gateway.framing.websocket import WebSocket
 from gateway.transport.connection import Connection
 from tests.framing.cases import parts
-from tests.framing.wire import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
+from tests.support.frames import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
 from tests.transport.ends import server_end
 from tests.transport.scripted import (
     END,
