@@ -12,15 +12,9 @@ import trio
 from gateway.api.v1 import charge_point_pb2 as points
 from tests.endtoend.charger import chargers
 from tests.endtoend.gateway_process import KEY, Gateway
-from tests.endtoend.wire import Refused, Wire
+from tests.endtoend.wire import HANDSHAKE, OFFER, Refused, Wire, authorization
 
 DEADLINES = {"tls_handshake_seconds": 1, "upgrade_seconds": 1}
-
-HANDSHAKE = (
-    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-)
-OFFER = "Sec-WebSocket-Protocol: ocpp1.6\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +40,6 @@ def serves_afterwards(gateway: Gateway) -> Iterator[None]:
 async def boot(gateway: Gateway) -> None:
     async with chargers(gateway, "CP1"):
         pass
-
-
-def authorization(identity: str = "CP1", key: bytes = KEY) -> str:
-    return "Authorization: Basic " + base64.b64encode(identity.encode() + b":" + key).decode() + "\r\n"
 
 
 def tcp(gateway: Gateway, sent: bytes) -> bytes:

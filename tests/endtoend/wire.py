@@ -18,6 +18,25 @@ PATIENCE = 15.0
 """Seconds until a test gives up waiting for the gateway."""
 
 
+HANDSHAKE = (
+    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+"""Header lines that ask for an upgrade, for tests that write a request by hand."""
+
+OFFER = "Sec-WebSocket-Protocol: ocpp1.6\r\n"
+
+
+def authorization(identity: str = "CP1", key: bytes = KEY) -> str:
+    """The header line of HTTP Basic authentication."""
+    return "Authorization: Basic " + base64.b64encode(identity.encode() + b":" + key).decode() + "\r\n"
+
+
+def upgrade(identity: str, key: bytes = KEY) -> bytes:
+    """A whole request for an upgrade."""
+    return f"GET /ocpp/{identity} HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization(identity, key)}\r\n".encode()
+
+
 class LinkLost(Exception):
     """The connection is gone without a Close frame, or was not there to begin with."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import ssl
 import struct
@@ -11,26 +10,11 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from tests.endtoend.gateway_process import KEY, Gateway
-from tests.support.frames import CLOSE, PING, PONG, TEXT, frame
-
-PATIENCE = 15.0
-
-UPGRADE = (
-    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-)
-OFFER = "Sec-WebSocket-Protocol: ocpp1.6\r\n"
+from tests.endtoend.gateway_process import Gateway
+from tests.endtoend.wire import PATIENCE, upgrade
+from tests.support.frames import CLOSE, PING, PONG, TEXT, first_frame, frame
 
 BOOT = '[2,"boot","BootNotification",{"chargePointVendor":"Hostile","chargePointModel":"X"}]'
-
-
-def authorization(identity: str, key: bytes = KEY) -> str:
-    return "Authorization: Basic " + base64.b64encode(identity.encode() + b":" + key).decode() + "\r\n"
-
-
-def upgrade(identity: str, key: bytes = KEY) -> bytes:
-    return f"GET /ocpp/{identity} HTTP/1.1\r\n{UPGRADE}{OFFER}{authorization(identity, key)}\r\n".encode()
 
 
 OPENED: set[trio.SocketStream] = set()
@@ -102,17 +86,7 @@ class Link:
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame. Raises Ended."""
-        while True:
-            data = self.data
-            if len(data) >= 2:
-                start, length = 2, data[1]
-                if length == 126:
-                    start, length = 4, struct.unpack("!H", data[2:4])[0] if len(data) >= 4 else 1 << 30
-                elif length == 127:
-                    start, length = 10, struct.unpack("!Q", data[2:10])[0] if len(data) >= 10 else 1 << 30
-                if len(data) >= start + length:
-                    self.data = data[start + length :]
-                    return data[0] & 0x0F, data[start : start + length]
+        while (found := first_frame(self.data)) is None:
             try:
                 part = await self.stream.receive_some()
             except (trio.BrokenResourceError, ssl.SSLError):
@@ -120,6 +94,8 @@ class Link:
             if not part:
                 raise Ended(None)
             self.data += part
+        opcode, payload, self.data = found
+        return opcode, payload
 
     async def message(self) -> Any:
         """The next message; pings are answered. Raises Ended."""

@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from tests.endtoend.gateway_process import Gateway, eventually
-from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
+from tests.endtoend.wire import Closed, LinkLost, Refused, Wire, upgrade
 from tests.hostile.conftest import metric
-from tests.hostile.link import Link, upgrade
+from tests.hostile.link import Link
 
 MOST = 4
 

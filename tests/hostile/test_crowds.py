@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from tests.endtoend.gateway_process import Gateway
+from tests.endtoend.wire import upgrade
 from tests.hostile.conftest import metric
-from tests.hostile.link import OPENED, Link, upgrade
+from tests.hostile.link import OPENED, Link
 from tests.hostile.test_handshakes import client_hello
 
 CHARGERS = 2000

@@ -10,6 +10,7 @@ import trio
 
 from gateway.api.v1 import event_pb2 as events
 from tests.endtoend.gateway_process import eventually
+from tests.endtoend.wire import upgrade
 from tests.hostile import payloads
 from tests.hostile.conftest import MEGABYTE, Scene
 from tests.hostile.link import Link
@@ -141,8 +142,6 @@ async def test_lengths_that_are_not_minimal_are_refused(scene: Scene) -> None:
 
 async def test_two_host_headers_are_refused(scene: Scene) -> None:
     """RFC 9112 §3.2: 400."""
-    from tests.hostile.link import upgrade
-
     link = await Link.secure(scene.gateway)
     await link.send(upgrade(scene.attacker()).replace(b"Host: localhost\r\n", b"Host: localhost\r\nhost: other\r\n"))
     assert (await link.head()).startswith(b"HTTP/1.1 400 ")

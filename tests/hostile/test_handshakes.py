@@ -10,9 +10,9 @@ import time
 import pytest
 import trio
 
-from tests.endtoend.wire import PATIENCE
+from tests.endtoend.wire import HANDSHAKE, OFFER, PATIENCE, authorization, upgrade
 from tests.hostile.conftest import DEADLINE
-from tests.hostile.link import OFFER, UPGRADE, Link, authorization, upgrade
+from tests.hostile.link import Link
 from tests.support.frames import TEXT, frame, head
 
 SLACK = 15.0
@@ -50,7 +50,7 @@ REQUESTS: dict[str, tuple[bytes, int | None]] = {
     "no-base64": (request("/ocpp/bystander-1", ("Authorization", "Basic \x7f")), 400),
     "no-colon": (request("/ocpp/bystander-1", ("Authorization", "Basic YWFh")), 400),
     "twice": (request("/ocpp/bystander-1", ("Authorization", "Basic YTpi"), ("authorization", "Basic YTpi")), 400),
-    "other-name": (f"GET /ocpp/bystander-1 HTTP/1.1\r\n{UPGRADE}{OFFER}{authorization('x')}\r\n".encode(), 401),
+    "other-name": (f"GET /ocpp/bystander-1 HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization('x')}\r\n".encode(), 401),
     "wrong-key": (upgrade("bystander-1", b"not the key of it"), 401),
     # A1.8, A7.21: HTTP.
     "no-upgrade": (request(without="Upgrade"), 426),

@@ -24,9 +24,9 @@ from gateway.api.v1 import event_pb2 as events
 from tests.endtoend.asking import failure, in_thread, trigger
 from tests.endtoend.gateway_process import Gateway
 from tests.endtoend.test_crash import LoadedCharger, Message
-from tests.endtoend.wire import Closed, LinkLost, Refused, Wire
+from tests.endtoend.wire import Closed, LinkLost, Refused, Wire, upgrade
 from tests.hostile.conftest import MEGABYTE, metric
-from tests.hostile.link import Ended, Link, upgrade
+from tests.hostile.link import Ended, Link
 from tests.ocpp.v16.test_large_payloads import METER_VALUES, filled
 from tests.support.frames import BINARY, CONT, PING, TEXT, frame
 

@@ -77,19 +77,30 @@ def sent_close(websocket: WebSocket) -> int | None:
     return struct.unpack("!H", data[position + 2 : position + 4])[0] if position >= 0 else None
 
 
+def first_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """A server's frame at the start of its bytes: opcode, payload, and the bytes behind it. None until it is whole."""
+    if len(data) < 2:
+        return None
+    size, start = data[1], 2
+    if size >= 126:
+        start = 4 if size == 126 else 10
+        if len(data) < start:
+            return None
+        size = int.from_bytes(data[2:start], "big")
+    end = start + size
+    return (data[0] & 0x0F, data[start:end], data[end:]) if len(data) >= end else None
+
+
 def frames_in(data: bytes) -> list[tuple[int, bytes]]:
     """A server's frames, opcode and payload of each. Asserts that they are whole, final, unmasked."""
     frames = []
     while data:
         assert data[0] & 0xF0 == 0x80, f"{data[:20]!r} is neither final nor free of extensions"
-        size, start = data[1], 2
-        if size == 126:
-            size, start = struct.unpack("!H", data[2:4])[0], 4
-        elif size == 127:
-            size, start = struct.unpack("!Q", data[2:10])[0], 10
-        assert size <= len(data) - start, f"{data[:20]!r} is cut or masked"
-        frames.append((data[0] & 0x0F, data[start : start + size]))
-        data = data[start + size :]
+        assert data[1:2] < b"\x80", f"{data[:20]!r} is masked"
+        found = first_frame(data)
+        assert found is not None, f"{data[:20]!r} is cut"
+        opcode, payload, data = found
+        frames.append((opcode, payload))
     return frames
 
 
