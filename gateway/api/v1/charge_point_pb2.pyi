@@ -38,7 +38,7 @@ class _ImportStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSta
     """Writing all of it at once. From here on cancelling withdraws nothing."""
 
 class ImportStage(_ImportStage, metaclass=_ImportStageEnumTypeWrapper):
-    """What an import does, in this order."""
+    """The stages of an import, in order."""
 
 IMPORT_STAGE_UNSPECIFIED: ImportStage.ValueType  # 0
 """Not set."""
@@ -81,27 +81,27 @@ class ChargePoint(_message.Message):
     description: _builtins.str
     """The operator's notes; at most 1,000 characters."""
     assume_subprotocol: _builtins.bool
-    """Whether it is let in without naming a subprotocol, as some old chargers need."""
+    """True if it is let in without naming a subprotocol, as some old chargers need."""
     ever_accepted: _builtins.bool
-    """Whether it was ever told "Accepted". From then on it is served after a reconnect without a new boot."""
+    """True if it was ever answered "Accepted". From then on it is served after a reconnect without a new boot."""
     etag: _builtins.str
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
     own_requests: _builtins.bool
-    """Whether the gateway asks it for anything of its own accord: the platform's configuration after a boot, its statuses
+    """True if the gateway asks it for anything without a command: the platform's configuration after a boot, its statuses
     after a reconnect, a boot if it has never booted here. Unset: as sessions.own_requests in the settings says. A
     change counts from its next connection on.
     """
     accept_hex_password: _builtins.bool
-    """Whether it may present its AuthorizationKey as hexadecimal digits, two for each byte (40 for 20), in the place of
+    """True if it may present its AuthorizationKey as hexadecimal digits, two for each byte (40 for 20), in the place of
     its bytes. Unset: as authorization.accept_hex_passwords in the settings says.
     """
     @_builtins.property
     def boot(self) -> Global___BootInformation:
-        """What it said of itself when it last booted; unset before its first boot."""
+        """The description it sent when it last booted; unset before its first boot."""
 
     @_builtins.property
     def boot_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last booted."""
+        """The time at which it last booted."""
 
     @_builtins.property
     def connection(self) -> Global___Connection:
@@ -117,11 +117,11 @@ class ChargePoint(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made known."""
+        """The time at which it was created."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When the operator last changed it."""
+        """The time at which the operator last changed it."""
 
     @_builtins.property
     def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reservation]:
@@ -166,7 +166,7 @@ Global___ChargePoint: _TypeAlias = ChargePoint  # noqa: Y015
 
 @_typing.final
 class BootInformation(_message.Message):
-    """What a charge point says of itself when it boots. Empty: it didn't say."""
+    """The description that a charge point sends when it boots. Empty: not sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,7 +231,7 @@ class Connection(_message.Message):
     SECURITY_PROFILE_FIELD_NUMBER: _builtins.int
     LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
     connected: _builtins.bool
-    """Whether it is connected now."""
+    """True if it is connected now."""
     epoch: _builtins.int
     """The connection's number: rises by each connection of this charge point, across restarts too."""
     remote_address: _builtins.str
@@ -244,7 +244,7 @@ class Connection(_message.Message):
 
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last frame of any kind came from it."""
+        """The time at which the last frame of any kind came from it."""
 
     def __init__(
         self,
@@ -282,9 +282,9 @@ class Connector(_message.Message):
     error_code: _builtins.str
     """Its error in OCPP's words; "NoError" if there is none."""
     info: _builtins.str
-    """What the charger added in words."""
+    """The text that the charger added."""
     vendor_id: _builtins.str
-    """Whose vendor error code it is."""
+    """The vendor that defines the vendor error code."""
     vendor_error_code: _builtins.str
     """The vendor's own error code."""
     @_builtins.property
@@ -331,18 +331,18 @@ class Reservation(_message.Message):
     id_tag: _builtins.str
     """For whom."""
     parent_id_tag: _builtins.str
-    """Whose group may use it, too; empty: none."""
+    """The parent idTag whose group may use it, too; empty: none."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where; (0, 0): any connector."""
+        """The connector; (0, 0): any connector."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it expires."""
+        """The time at which it expires."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the charger accepted it."""
+        """The time at which the charger accepted it."""
 
     def __init__(
         self,
@@ -364,7 +364,7 @@ Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
 
 @_typing.final
 class AppliedConfiguration(_message.Message):
-    """What a charger answered to one key of the configuration that the gateway asks for after a boot."""
+    """The answer of a charger to one key of the configuration that the gateway asks for after a boot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -385,10 +385,10 @@ class AppliedConfiguration(_message.Message):
     firmware_version: _builtins.str
     """The firmware that it ran then; other firmware is asked again."""
     attempt_count: _builtins.int
-    """How often that firmware was asked for the key. After four times without its word it is not asked again."""
+    """The number of times that firmware was asked for the key. After four times without its word it is not asked again."""
     @_builtins.property
     def apply_time(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """The time of the answer."""
 
     def __init__(
         self,
@@ -482,7 +482,7 @@ class ImportChargePointsRequest(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___ImportHeader:
-        """What is to come. The first message."""
+        """The header. The first message."""
 
     @_builtins.property
     def batch(self) -> Global___ImportBatch:
@@ -506,14 +506,16 @@ Global___ImportChargePointsRequest: _TypeAlias = ImportChargePointsRequest  # no
 
 @_typing.final
 class ImportHeader(_message.Message):
-    """What an import is going to bring."""
+    """The header of an import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHARGE_POINT_COUNT_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     charge_point_count: _builtins.int
-    """How many charge points, 1 to 50,000. An import that ends with fewer or more is refused: it was cut off on its way."""
+    """The number of charge points, 1 to 50,000. An import that ends with fewer or more is refused: it was cut off on its
+    way.
+    """
     validate_only: _builtins.bool
     """True: check everything and change nothing."""
     def __init__(
@@ -556,7 +558,7 @@ Global___ImportBatch: _TypeAlias = ImportBatch  # noqa: Y015
 
 @_typing.final
 class ImportedChargePoint(_message.Message):
-    """A charge point to be made known, with the key that it has."""
+    """A charge point to be created, with the key that it has."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -593,11 +595,11 @@ class ImportChargePointsResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> Global___ImportProgress:
-        """How far it has come; comes about once a second."""
+        """Progress, about once a second."""
 
     @_builtins.property
     def faults(self) -> Global___ImportFaults:
-        """What is wrong; nothing will be imported."""
+        """The faults; nothing will be imported."""
 
     @_builtins.property
     def result(self) -> Global___ImportResult:
@@ -622,7 +624,7 @@ Global___ImportChargePointsResponse: _TypeAlias = ImportChargePointsResponse  # 
 
 @_typing.final
 class ImportProgress(_message.Message):
-    """How far an import has come."""
+    """The progress of an import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -630,7 +632,7 @@ class ImportProgress(_message.Message):
     DONE_COUNT_FIELD_NUMBER: _builtins.int
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     stage: Global___ImportStage.ValueType
-    """What is being done."""
+    """The stage."""
     done_count: _builtins.int
     """Charge points done in this stage."""
     total_count: _builtins.int
@@ -690,7 +692,7 @@ class ImportFault(_message.Message):
     field: _builtins.str
     """The field, e.g. "authorization_key", "charge_point.identity"."""
     description: _builtins.str
-    """What is wrong, in words that follow the field's name."""
+    """The reason, in words that follow the field's name."""
     duplicate_of_index: _builtins.int
     """The earlier charge point of this import that has the same identity."""
     exists: _builtins.bool
@@ -716,13 +718,13 @@ Global___ImportFault: _TypeAlias = ImportFault  # noqa: Y015
 
 @_typing.final
 class ImportResult(_message.Message):
-    """What an import did."""
+    """The result of an import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHARGE_POINT_COUNT_FIELD_NUMBER: _builtins.int
     charge_point_count: _builtins.int
-    """How many charge points were made known or, with validate_only, could be."""
+    """The number of charge points that were created or, with validate_only, could be."""
     def __init__(
         self,
         *,
@@ -793,9 +795,9 @@ class ListChargePointsRequest(_message.Message):
     CONNECTED_FIELD_NUMBER: _builtins.int
     REGISTRATION_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filters."""
+    """The page to continue with: next_page_token of the page before, with the same filters."""
     connected: _builtins.bool
     """Only those that are (true) or are not (false) connected."""
     registration: _common_pb2.Registration.ValueType
@@ -866,9 +868,9 @@ class UpdateChargePointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: registration, description, assume_subprotocol, own_requests, accept_hex_password. Required unless
-        the key is changed; then it may be left out. A switch that is named here and unset in charge_point is left to the
-        settings again.
+        """The fields to change: registration, description, assume_subprotocol, own_requests, accept_hex_password. Required
+        unless the key is changed; then it may be left out. A switch that is named here and unset in charge_point is left
+        to the settings again.
         """
 
     def __init__(

@@ -83,18 +83,18 @@ class ChargePointServiceServicer:
     """
 
     def CreateChargePoint(self, request, context):
-        """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken.
+        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportChargePoints(self, request_iterator, context):
-        """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
-        the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
-        (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
-        told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
-        with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+        """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
+        charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
+        key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. All faults are reported,
+        and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS with reason
+        CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
         FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
         happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
         """
@@ -103,14 +103,14 @@ class ChargePointServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetChargePoint(self, request, context):
-        """One charge point. NOT_FOUND if there is none.
+        """Returns one charge point. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListChargePoints(self, request, context):
-        """Charge points by identity, a page at a time.
+        """Lists charge points by identity, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

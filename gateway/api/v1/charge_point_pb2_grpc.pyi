@@ -38,20 +38,20 @@ class ChargePointServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ChargePointServiceAsyncStub: ...
     CreateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]
-    """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
     ImportChargePoints: _grpc.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]
-    """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
-    the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
-    (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
-    told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
-    with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+    """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
+    charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
+    key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. All faults are reported,
+    and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS with reason
+    CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
     FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
     happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
     """
     GetChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]
-    """One charge point. NOT_FOUND if there is none."""
+    """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]
-    """Charge points by identity, a page at a time."""
+    """Lists charge points by identity, a page at a time."""
     UpdateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
     a change of the key counts from the next connection on. ABORTED with reason ETAG_MISMATCH if an etag was given
@@ -74,20 +74,20 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]  # type: ignore[assignment]
-    """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
     ImportChargePoints: _aio.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]  # type: ignore[assignment]
-    """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
-    the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
-    (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
-    told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
-    with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+    """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
+    charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
+    key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. All faults are reported,
+    and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS with reason
+    CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
     FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
     happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
     """
     GetChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]  # type: ignore[assignment]
-    """One charge point. NOT_FOUND if there is none."""
+    """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]  # type: ignore[assignment]
-    """Charge points by identity, a page at a time."""
+    """Lists charge points by identity, a page at a time."""
     UpdateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]  # type: ignore[assignment]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
     a change of the key counts from the next connection on. ABORTED with reason ETAG_MISMATCH if an etag was given
@@ -113,7 +113,7 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _charge_point_pb2.CreateChargePointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.CreateChargePointResponse, _abc.Awaitable[_charge_point_pb2.CreateChargePointResponse]]:
-        """Makes a charge point known, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
 
     @_abc_1.abstractmethod
     def ImportChargePoints(
@@ -121,11 +121,11 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_charge_point_pb2.ImportChargePointsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_charge_point_pb2.ImportChargePointsResponse], _abc.AsyncIterator[_charge_point_pb2.ImportChargePointsResponse]]:
-        """Makes a fleet known with the keys that its chargers have already: all of it or none. The caller sends a header and
-        the charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress
-        (each key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. What is wrong is
-        told as faults, all of them, and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS
-        with reason CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
+        """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
+        charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
+        key gets a slow hash of some 30 ms, so thousands take minutes) and, last, with the result. All faults are reported,
+        and then the RPC ends: INVALID_ARGUMENT with reason IMPORT_REFUSED, or ALREADY_EXISTS with reason
+        CHARGE_POINT_EXISTS if nothing else is wrong than that identities are taken. One import at a time:
         FAILED_PRECONDITION with reason IMPORT_RUNNING. An import that is cancelled before the result may or may not have
         happened, whole; repeated, it is refused as taken. One that the gateway ends says which, as every change.
         """
@@ -136,7 +136,7 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _charge_point_pb2.GetChargePointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.GetChargePointResponse, _abc.Awaitable[_charge_point_pb2.GetChargePointResponse]]:
-        """One charge point. NOT_FOUND if there is none."""
+        """Returns one charge point. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListChargePoints(
@@ -144,7 +144,7 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _charge_point_pb2.ListChargePointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.ListChargePointsResponse, _abc.Awaitable[_charge_point_pb2.ListChargePointsResponse]]:
-        """Charge points by identity, a page at a time."""
+        """Lists charge points by identity, a page at a time."""
 
     @_abc_1.abstractmethod
     def UpdateChargePoint(

@@ -42,7 +42,7 @@ class _CommandStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandS
     """Sent, and no answer in time. It may have been carried out; a late answer turns it to ANSWERED."""
 
 class CommandState(_CommandState, metaclass=_CommandStateEnumTypeWrapper):
-    """How far a command has come."""
+    """The state of a command."""
 
 COMMAND_STATE_UNSPECIFIED: CommandState.ValueType  # 0
 """Not set."""
@@ -72,7 +72,7 @@ class _CancelReservationStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrappe
     """It has no such reservation."""
 
 class CancelReservationStatus(_CancelReservationStatus, metaclass=_CancelReservationStatusEnumTypeWrapper):
-    """What a charger says to CancelReservation."""
+    """A charger's answer to CancelReservation."""
 
 CANCEL_RESERVATION_STATUS_UNSPECIFIED: CancelReservationStatus.ValueType  # 0
 """Not set."""
@@ -122,7 +122,7 @@ class _ChangeAvailabilityStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapp
     """Will be done when the running transaction is over."""
 
 class ChangeAvailabilityStatus(_ChangeAvailabilityStatus, metaclass=_ChangeAvailabilityStatusEnumTypeWrapper):
-    """What a charger says to ChangeAvailability."""
+    """A charger's answer to ChangeAvailability."""
 
 CHANGE_AVAILABILITY_STATUS_UNSPECIFIED: ChangeAvailabilityStatus.ValueType  # 0
 """Not set."""
@@ -152,7 +152,7 @@ class _ChangeConfigurationStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrap
     """The charger does not know the key."""
 
 class ChangeConfigurationStatus(_ChangeConfigurationStatus, metaclass=_ChangeConfigurationStatusEnumTypeWrapper):
-    """What a charger says to ChangeConfiguration."""
+    """A charger's answer to ChangeConfiguration."""
 
 CHANGE_CONFIGURATION_STATUS_UNSPECIFIED: ChangeConfigurationStatus.ValueType  # 0
 """Not set."""
@@ -180,7 +180,7 @@ class _ClearCacheStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Clea
     """Not cleared."""
 
 class ClearCacheStatus(_ClearCacheStatus, metaclass=_ClearCacheStatusEnumTypeWrapper):
-    """What a charger says to ClearCache."""
+    """A charger's answer to ClearCache."""
 
 CLEAR_CACHE_STATUS_UNSPECIFIED: ClearCacheStatus.ValueType  # 0
 """Not set."""
@@ -204,7 +204,7 @@ class _ClearChargingProfileStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWra
     """It has no such profile."""
 
 class ClearChargingProfileStatus(_ClearChargingProfileStatus, metaclass=_ClearChargingProfileStatusEnumTypeWrapper):
-    """What a charger says to ClearChargingProfile."""
+    """A charger's answer to ClearChargingProfile."""
 
 CLEAR_CHARGING_PROFILE_STATUS_UNSPECIFIED: ClearChargingProfileStatus.ValueType  # 0
 """Not set."""
@@ -232,7 +232,7 @@ class _DataTransferStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Da
     """It does not know the vendor."""
 
 class DataTransferStatus(_DataTransferStatus, metaclass=_DataTransferStatusEnumTypeWrapper):
-    """What is said to a DataTransfer, by a charger or by a service that handles chargers' data."""
+    """The answer to a DataTransfer, by a charger or by a service that handles chargers' data."""
 
 DATA_TRANSFER_STATUS_UNSPECIFIED: DataTransferStatus.ValueType  # 0
 """Not set."""
@@ -260,7 +260,7 @@ class _GetCompositeScheduleStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWra
     """It can't say."""
 
 class GetCompositeScheduleStatus(_GetCompositeScheduleStatus, metaclass=_GetCompositeScheduleStatusEnumTypeWrapper):
-    """What a charger says to GetCompositeSchedule."""
+    """A charger's answer to GetCompositeSchedule."""
 
 GET_COMPOSITE_SCHEDULE_STATUS_UNSPECIFIED: GetCompositeScheduleStatus.ValueType  # 0
 """Not set."""
@@ -284,7 +284,7 @@ class _RemoteStartTransactionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeW
     """It won't."""
 
 class RemoteStartTransactionStatus(_RemoteStartTransactionStatus, metaclass=_RemoteStartTransactionStatusEnumTypeWrapper):
-    """What a charger says to RemoteStartTransaction."""
+    """A charger's answer to RemoteStartTransaction."""
 
 REMOTE_START_TRANSACTION_STATUS_UNSPECIFIED: RemoteStartTransactionStatus.ValueType  # 0
 """Not set."""
@@ -308,7 +308,7 @@ class _RemoteStopTransactionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWr
     """It won't."""
 
 class RemoteStopTransactionStatus(_RemoteStopTransactionStatus, metaclass=_RemoteStopTransactionStatusEnumTypeWrapper):
-    """What a charger says to RemoteStopTransaction."""
+    """A charger's answer to RemoteStopTransaction."""
 
 REMOTE_STOP_TRANSACTION_STATUS_UNSPECIFIED: RemoteStopTransactionStatus.ValueType  # 0
 """Not set."""
@@ -338,7 +338,7 @@ class _ReserveNowStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     """The connector is out of use."""
 
 class ReserveNowStatus(_ReserveNowStatus, metaclass=_ReserveNowStatusEnumTypeWrapper):
-    """What a charger says to ReserveNow."""
+    """A charger's answer to ReserveNow."""
 
 RESERVE_NOW_STATUS_UNSPECIFIED: ReserveNowStatus.ValueType  # 0
 """Not set."""
@@ -368,7 +368,7 @@ class _ResetTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetType.V
     """Restart at once."""
 
 class ResetType(_ResetType, metaclass=_ResetTypeEnumTypeWrapper):
-    """How to restart."""
+    """The kind of a restart."""
 
 RESET_TYPE_UNSPECIFIED: ResetType.ValueType  # 0
 """Not set."""
@@ -392,7 +392,7 @@ class _ResetStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetStat
     """Won't be done."""
 
 class ResetStatus(_ResetStatus, metaclass=_ResetStatusEnumTypeWrapper):
-    """What a charger says to Reset."""
+    """A charger's answer to Reset."""
 
 RESET_STATUS_UNSPECIFIED: ResetStatus.ValueType  # 0
 """Not set."""
@@ -416,7 +416,7 @@ class _LocalListUpdateTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_L
     """Replace the list by the entries given."""
 
 class LocalListUpdateType(_LocalListUpdateType, metaclass=_LocalListUpdateTypeEnumTypeWrapper):
-    """Whether a list is replaced or changed."""
+    """The kind of update of a local list."""
 
 LOCAL_LIST_UPDATE_TYPE_UNSPECIFIED: LocalListUpdateType.ValueType  # 0
 """Not set."""
@@ -480,7 +480,7 @@ class _SendLocalListStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_S
     """The version does not follow the one it has: send the full list."""
 
 class SendLocalListStatus(_SendLocalListStatus, metaclass=_SendLocalListStatusEnumTypeWrapper):
-    """What a charger says to SendLocalList."""
+    """A charger's answer to SendLocalList."""
 
 SEND_LOCAL_LIST_STATUS_UNSPECIFIED: SendLocalListStatus.ValueType  # 0
 """Not set."""
@@ -510,7 +510,7 @@ class _SetChargingProfileStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapp
     """The charger can't do it."""
 
 class SetChargingProfileStatus(_SetChargingProfileStatus, metaclass=_SetChargingProfileStatusEnumTypeWrapper):
-    """What a charger says to SetChargingProfile."""
+    """A charger's answer to SetChargingProfile."""
 
 SET_CHARGING_PROFILE_STATUS_UNSPECIFIED: SetChargingProfileStatus.ValueType  # 0
 """Not set."""
@@ -578,7 +578,7 @@ class _TriggerMessageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     """It can't send that message."""
 
 class TriggerMessageStatus(_TriggerMessageStatus, metaclass=_TriggerMessageStatusEnumTypeWrapper):
-    """What a charger says to TriggerMessage."""
+    """A charger's answer to TriggerMessage."""
 
 TRIGGER_MESSAGE_STATUS_UNSPECIFIED: TriggerMessageStatus.ValueType  # 0
 """Not set."""
@@ -606,7 +606,7 @@ class _UnlockConnectorStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """It has no lock, or no such connector."""
 
 class UnlockConnectorStatus(_UnlockConnectorStatus, metaclass=_UnlockConnectorStatusEnumTypeWrapper):
-    """What a charger says to UnlockConnector."""
+    """A charger's answer to UnlockConnector."""
 
 UNLOCK_CONNECTOR_STATUS_UNSPECIFIED: UnlockConnectorStatus.ValueType  # 0
 """Not set."""
@@ -646,26 +646,26 @@ class Command(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it, e.g. "RemoteStartTransaction"."""
     state: Global___CommandState.ValueType
-    """How far it has come."""
+    """The state."""
     late: _builtins.bool
-    """Whether the answer came after its caller had been told that the outcome is unknown."""
+    """True if the answer came after the caller had been answered OUTCOME_UNKNOWN."""
     reason: _builtins.str
     """Why it was not sent or its outcome is unknown: "deadline", "timeout", "disconnected", "transaction-ended",
     "draining", "deleted", "store-unavailable", "gateway-restarted"; more may come.
     """
     arguments_json: _builtins.str
-    """What was asked, as JSON; secrets are redacted."""
+    """The command, as JSON; secrets are redacted."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was taken on."""
+        """The time at which it was taken on."""
 
     @_builtins.property
     def send_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was sent; unset if it was not."""
+        """The time at which it was sent; unset if it was not."""
 
     @_builtins.property
     def finish_time(self) -> _timestamp_pb2.Timestamp:
-        """When its outcome was known, or given up on."""
+        """The time at which its outcome was known, or given up on."""
 
     @_builtins.property
     def answer(self) -> Global___CommandAnswer:
@@ -814,7 +814,7 @@ class DataTransferAnswer(_message.Message):
     status: _builtins.str
     """In OCPP's words."""
     data: _builtins.str
-    """What the charger returned."""
+    """The data that the charger returned."""
     def __init__(
         self,
         *,
@@ -849,7 +849,7 @@ class CompositeScheduleAnswer(_message.Message):
 
     @_builtins.property
     def schedule_start_time(self) -> _timestamp_pb2.Timestamp:
-        """What the schedule's periods are relative to."""
+        """The time that the schedule's periods are relative to."""
 
     @_builtins.property
     def schedule(self) -> _common_pb2.ChargingSchedule:
@@ -913,7 +913,7 @@ class ConfigurationKey(_message.Message):
     key: _builtins.str
     """Its name."""
     readonly: _builtins.bool
-    """Whether it can't be changed."""
+    """True if it can't be changed."""
     value: _builtins.str
     """Its value, "(redacted)" if it is a secret; unset if it has none."""
     def __init__(
@@ -1050,7 +1050,7 @@ class CancelReservationResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___CancelReservationStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1116,7 +1116,7 @@ class ChangeAvailabilityResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ChangeAvailabilityStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1182,7 +1182,7 @@ class ChangeConfigurationResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ChangeConfigurationStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1238,7 +1238,7 @@ class ClearCacheResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ClearCacheStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1319,7 +1319,7 @@ class ClearChargingProfileResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ClearChargingProfileStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1356,7 +1356,7 @@ class DataTransferRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     vendor_id: _builtins.str
-    """Whose data; 1 to 255 characters. Required."""
+    """The vendor; 1 to 255 characters. Required."""
     message_id: _builtins.str
     """Which message of the vendor's; at most 50 characters."""
     data: _builtins.str
@@ -1395,9 +1395,9 @@ class DataTransferResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     status: Global___DataTransferStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     data: _builtins.str
-    """What the charger returned."""
+    """The data that the charger returned."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1475,7 +1475,7 @@ class GetCompositeScheduleResponse(_message.Message):
     SCHEDULE_START_TIME_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
     status: Global___GetCompositeScheduleStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1486,7 +1486,7 @@ class GetCompositeScheduleResponse(_message.Message):
 
     @_builtins.property
     def schedule_start_time(self) -> _timestamp_pb2.Timestamp:
-        """What the schedule's periods are relative to."""
+        """The time that the schedule's periods are relative to."""
 
     @_builtins.property
     def schedule(self) -> _common_pb2.ChargingSchedule:
@@ -1599,12 +1599,12 @@ class GetDiagnosticsRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     location: _builtins.str
-    """Where to upload to: a URL of the directory. Required."""
+    """The upload location: a URL of the directory. Required."""
     retries: _builtins.int
-    """How often to retry. Unset: the charger decides."""
+    """The number of retries. Unset: the charger decides."""
     @_builtins.property
     def retry_interval(self) -> _duration_pb2.Duration:
-        """How long to wait between tries, in whole seconds. Unset: the charger decides."""
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -1774,7 +1774,7 @@ class RemoteStartTransactionResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___RemoteStartTransactionStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1842,7 +1842,7 @@ class RemoteStopTransactionResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___RemoteStopTransactionStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1924,7 +1924,7 @@ class ReserveNowResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ReserveNowStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -1959,7 +1959,7 @@ class ResetRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     type: Global___ResetType.ValueType
-    """How. Required."""
+    """The kind of restart. Required."""
     def __init__(
         self,
         *,
@@ -1984,7 +1984,7 @@ class ResetResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___ResetStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -2092,7 +2092,7 @@ class SendLocalListResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___SendLocalListStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -2129,8 +2129,8 @@ class SetChargingProfileRequest(_message.Message):
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where: (0, 0) only, for ChargePointMaxProfile; a real connector, for TxProfile; either, for TxDefaultProfile.
-        Required.
+        """The connector: (0, 0) only, for ChargePointMaxProfile; a real connector, for TxProfile; either, for
+        TxDefaultProfile. Required.
         """
 
     @_builtins.property
@@ -2162,7 +2162,7 @@ class SetChargingProfileResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___SetChargingProfileStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -2235,7 +2235,7 @@ class TriggerMessageResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___TriggerMessageStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -2297,7 +2297,7 @@ class UnlockConnectorResponse(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     status: Global___UnlockConnectorStatus.ValueType
-    """What the charger said."""
+    """The charger's answer."""
     @_builtins.property
     def command(self) -> Global___Command:
         """The command, finished."""
@@ -2335,16 +2335,16 @@ class UpdateFirmwareRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     location: _builtins.str
-    """Where the firmware is: a URL. Required."""
+    """The firmware's location: a URL. Required."""
     retries: _builtins.int
-    """How often to retry. Unset: the charger decides."""
+    """The number of retries. Unset: the charger decides."""
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
         """From when on to fetch it. Required."""
 
     @_builtins.property
     def retry_interval(self) -> _duration_pb2.Duration:
-        """How long to wait between tries, in whole seconds. Unset: the charger decides."""
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
 
     def __init__(
         self,
@@ -2446,9 +2446,9 @@ class ListCommandsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filter."""
+    """The page to continue with: next_page_token of the page before, with the same filter."""
     charge_point: _builtins.str
     """Only those to this charge point."""
     def __init__(

@@ -26,14 +26,14 @@ if _version_not_supported:
 
 
 class CommandServiceStub:
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
     NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
     to a request that repeats that one): nothing was sent;
@@ -160,14 +160,14 @@ class CommandServiceStub:
 
 
 class CommandServiceServicer:
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
     NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
     to a request that repeats that one): nothing was sent;
@@ -223,7 +223,7 @@ class CommandServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCompositeSchedule(self, request, context):
-        """Asks which limits result from all of the charger's profiles together.
+        """Returns the limits that result from all of the charger's profiles together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,14 +314,14 @@ class CommandServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCommand(self, request, context):
-        """One command. NOT_FOUND if there is none.
+        """Returns one command. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCommands(self, request, context):
-        """Commands, the newest first, a page at a time.
+        """Lists commands, the newest first, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -444,14 +444,14 @@ def add_CommandServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CommandService:
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
     CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
     NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
     to a request that repeats that one): nothing was sent;

@@ -27,14 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CommandServiceStub:
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
       CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
       NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
       to a request that repeats that one): nothing was sent;
@@ -64,7 +64,7 @@ class CommandServiceStub:
     DataTransfer: _grpc.UnaryUnaryMultiCallable[_command_pb2.DataTransferRequest, _command_pb2.DataTransferResponse]
     """Sends vendor data."""
     GetCompositeSchedule: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetCompositeScheduleRequest, _command_pb2.GetCompositeScheduleResponse]
-    """Asks which limits result from all of the charger's profiles together."""
+    """Returns the limits that result from all of the charger's profiles together."""
     GetConfiguration: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetConfigurationRequest, _command_pb2.GetConfigurationResponse]
     """Asks for configuration keys."""
     GetDiagnostics: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetDiagnosticsRequest, _command_pb2.GetDiagnosticsResponse]
@@ -90,20 +90,20 @@ class CommandServiceStub:
     UpdateFirmware: _grpc.UnaryUnaryMultiCallable[_command_pb2.UpdateFirmwareRequest, _command_pb2.UpdateFirmwareResponse]
     """Asks the charger to fetch and install firmware. Its progress comes as firmware.status_reported."""
     GetCommand: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetCommandRequest, _command_pb2.GetCommandResponse]
-    """One command. NOT_FOUND if there is none."""
+    """Returns one command. NOT_FOUND if there is none."""
     ListCommands: _grpc.UnaryUnaryMultiCallable[_command_pb2.ListCommandsRequest, _command_pb2.ListCommandsResponse]
-    """Commands, the newest first, a page at a time."""
+    """Lists commands, the newest first, a page at a time."""
 
 @_typing.type_check_only
 class CommandServiceAsyncStub(CommandServiceStub):
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
       CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
       NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
       to a request that repeats that one): nothing was sent;
@@ -130,7 +130,7 @@ class CommandServiceAsyncStub(CommandServiceStub):
     DataTransfer: _aio.UnaryUnaryMultiCallable[_command_pb2.DataTransferRequest, _command_pb2.DataTransferResponse]  # type: ignore[assignment]
     """Sends vendor data."""
     GetCompositeSchedule: _aio.UnaryUnaryMultiCallable[_command_pb2.GetCompositeScheduleRequest, _command_pb2.GetCompositeScheduleResponse]  # type: ignore[assignment]
-    """Asks which limits result from all of the charger's profiles together."""
+    """Returns the limits that result from all of the charger's profiles together."""
     GetConfiguration: _aio.UnaryUnaryMultiCallable[_command_pb2.GetConfigurationRequest, _command_pb2.GetConfigurationResponse]  # type: ignore[assignment]
     """Asks for configuration keys."""
     GetDiagnostics: _aio.UnaryUnaryMultiCallable[_command_pb2.GetDiagnosticsRequest, _command_pb2.GetDiagnosticsResponse]  # type: ignore[assignment]
@@ -156,19 +156,19 @@ class CommandServiceAsyncStub(CommandServiceStub):
     UpdateFirmware: _aio.UnaryUnaryMultiCallable[_command_pb2.UpdateFirmwareRequest, _command_pb2.UpdateFirmwareResponse]  # type: ignore[assignment]
     """Asks the charger to fetch and install firmware. Its progress comes as firmware.status_reported."""
     GetCommand: _aio.UnaryUnaryMultiCallable[_command_pb2.GetCommandRequest, _command_pb2.GetCommandResponse]  # type: ignore[assignment]
-    """One command. NOT_FOUND if there is none."""
+    """Returns one command. NOT_FOUND if there is none."""
     ListCommands: _aio.UnaryUnaryMultiCallable[_command_pb2.ListCommandsRequest, _command_pb2.ListCommandsResponse]  # type: ignore[assignment]
-    """Commands, the newest first, a page at a time."""
+    """Lists commands, the newest first, a page at a time."""
 
 class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a central system may ask of a charger: one call for each of OCPP 1.6's operations.
+    """The operations of a central system on a charger: one call for each of OCPP 1.6's operations.
 
-    A command is a durable resource, told apart by the caller's request_id: repeated, it sends nothing and returns the
+    A command is a durable resource, identified by the caller's request_id: repeated, it sends nothing and returns the
     first outcome, while it is under way by waiting for it. Where that outcome was unknown and the charger has answered
     since, the later one is returned. A request_id is known for at least 7 days, and for 7 days after retention has
-    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a
-    confirmation ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the
-    metadata, and command_id where there is a command, is
+    deleted the command's events. The charger's "Rejected" is a response. A command whose outcome is not a confirmation
+    ends in an error; the reason in its google.rpc.ErrorInfo, with charge_point and request_id in the metadata, and
+    command_id where there is a command, is
       CHARGE_POINT_OFFLINE (FAILED_PRECONDITION), QUEUE_FULL (RESOURCE_EXHAUSTED): nothing was sent;
       NOT_SENT (DEADLINE_EXCEEDED; UNAVAILABLE where the gateway was stopping or its store failing, FAILED_PRECONDITION
       to a request that repeats that one): nothing was sent;
@@ -235,7 +235,7 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_pb2.GetCompositeScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.GetCompositeScheduleResponse, _abc.Awaitable[_command_pb2.GetCompositeScheduleResponse]]:
-        """Asks which limits result from all of the charger's profiles together."""
+        """Returns the limits that result from all of the charger's profiles together."""
 
     @_abc_1.abstractmethod
     def GetConfiguration(
@@ -339,7 +339,7 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_pb2.GetCommandRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.GetCommandResponse, _abc.Awaitable[_command_pb2.GetCommandResponse]]:
-        """One command. NOT_FOUND if there is none."""
+        """Returns one command. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListCommands(
@@ -347,6 +347,6 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_pb2.ListCommandsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.ListCommandsResponse, _abc.Awaitable[_command_pb2.ListCommandsResponse]]:
-        """Commands, the newest first, a page at a time."""
+        """Lists commands, the newest first, a page at a time."""
 
 def add_CommandServiceServicer_to_server(servicer: CommandServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

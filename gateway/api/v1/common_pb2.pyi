@@ -34,7 +34,7 @@ class _RegistrationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Registra
     REGISTRATION_PENDING: _Registration.ValueType  # 2
     """Known, held in waiting: it may be configured and triggered, it may not charge by remote control."""
     REGISTRATION_REJECTED: _Registration.ValueType  # 3
-    """Turned away: told so at each boot, and sent nothing."""
+    """Rejected: answered so at each boot, and sent nothing."""
 
 class Registration(_Registration, metaclass=_RegistrationEnumTypeWrapper):
     """The operator's standing decision on a charge point."""
@@ -46,7 +46,7 @@ REGISTRATION_ACCEPTED: Registration.ValueType  # 1
 REGISTRATION_PENDING: Registration.ValueType  # 2
 """Known, held in waiting: it may be configured and triggered, it may not charge by remote control."""
 REGISTRATION_REJECTED: Registration.ValueType  # 3
-"""Turned away: told so at each boot, and sent nothing."""
+"""Rejected: answered so at each boot, and sent nothing."""
 Global___Registration: _TypeAlias = Registration  # noqa: Y015
 
 class _QualityFlag:
@@ -141,7 +141,7 @@ class _ChargingProfilePurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper
     """For one running transaction; only on its connector."""
 
 class ChargingProfilePurpose(_ChargingProfilePurpose, metaclass=_ChargingProfilePurposeEnumTypeWrapper):
-    """What a charging profile is for."""
+    """The purpose of a charging profile."""
 
 CHARGING_PROFILE_PURPOSE_UNSPECIFIED: ChargingProfilePurpose.ValueType  # 0
 """Not set."""
@@ -169,7 +169,7 @@ class _ChargingProfileKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_C
     """To the start of charging."""
 
 class ChargingProfileKind(_ChargingProfileKind, metaclass=_ChargingProfileKindEnumTypeWrapper):
-    """What a schedule's times are relative to."""
+    """The kind of profile: what a schedule's times are relative to."""
 
 CHARGING_PROFILE_KIND_UNSPECIFIED: ChargingProfileKind.ValueType  # 0
 """Not set."""
@@ -195,7 +195,7 @@ class _RecurrencyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recurr
     """Every 7 days."""
 
 class RecurrencyKind(_RecurrencyKind, metaclass=_RecurrencyKindEnumTypeWrapper):
-    """How often a recurring schedule starts anew."""
+    """The recurrence of a schedule."""
 
 RECURRENCY_KIND_UNSPECIFIED: RecurrencyKind.ValueType  # 0
 """Not recurring."""
@@ -245,7 +245,7 @@ class _PowerSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PowerSour
     """Worked out from Current.Import and Voltage of the same moment."""
 
 class PowerSource(_PowerSource, metaclass=_PowerSourceEnumTypeWrapper):
-    """Where the power of a connector comes from."""
+    """The source of a power value."""
 
 POWER_SOURCE_UNSPECIFIED: PowerSource.ValueType  # 0
 """Not set."""
@@ -259,7 +259,7 @@ Global___PowerSource: _TypeAlias = PowerSource  # noqa: Y015
 
 @_typing.final
 class ConnectorAddress(_message.Message):
-    """Where on a charge point. Evse 0 with connector 0 is the charge point as a whole.
+    """A connector of a charge point. Evse 0 with connector 0 is the charge point as a whole.
 
     OCPP 1.6 knows one number: its connector n above 0 is evse n, connector 1 here, and its connector 0 is (0, 0).
     Numbers that a charger made up (negative ones, or above what it has) are shown as sent, and flagged.
@@ -327,10 +327,10 @@ class ChargingSchedulePeriod(_message.Message):
     limit: _builtins.float
     """The limit in the schedule's rate unit, with one decimal at most."""
     number_phases: _builtins.int
-    """How many phases may be used. Without it the charger assumes 3."""
+    """The number of phases that may be used. Without it the charger assumes 3."""
     @_builtins.property
     def start_period(self) -> _duration_pb2.Duration:
-        """When the period begins, after the schedule's start; whole seconds. The first one begins at 0."""
+        """The time at which the period begins, after the schedule's start; whole seconds. The first one begins at 0."""
 
     def __init__(
         self,
@@ -366,11 +366,11 @@ class ChargingSchedule(_message.Message):
     """Below this rate, in the rate unit, charging is inefficient: a hint to the charger. One decimal at most."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long the schedule lasts, in whole seconds. Without it the last period goes on."""
+        """The duration of the schedule, in whole seconds. Without it the last period goes on."""
 
     @_builtins.property
     def start_schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """When it starts; for absolute and recurring profiles."""
+        """The time at which it starts; for absolute and recurring profiles."""
 
     @_builtins.property
     def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargingSchedulePeriod]:
@@ -417,11 +417,11 @@ class ChargingProfile(_message.Message):
     stack_level: _builtins.int
     """Its precedence, from 0: the highest level that is valid at a moment prevails."""
     purpose: Global___ChargingProfilePurpose.ValueType
-    """What it is for. Required."""
+    """The purpose. Required."""
     kind: Global___ChargingProfileKind.ValueType
-    """What its times are relative to. Required."""
+    """The kind of profile: what its times are relative to. Required."""
     recurrency_kind: Global___RecurrencyKind.ValueType
-    """How often it starts anew; with the recurring kind only."""
+    """The recurrence; with the recurring kind only."""
     @_builtins.property
     def valid_from_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it is valid. Without it: from its receipt on."""
@@ -490,7 +490,7 @@ class MeterSample(_message.Message):
     sample_time_raw: _builtins.str
     """The charger's time as sent; empty where it gave none."""
     measurand: _builtins.str
-    """What was measured, in OCPP's words, e.g. "Energy.Active.Import.Register"."""
+    """The measurand, in OCPP's words, e.g. "Energy.Active.Import.Register"."""
     value: _builtins.str
     """The value as sent, its first 500 characters; longer signed data is whole in the event. Empty if derived."""
     unit: _builtins.str
@@ -500,15 +500,15 @@ class MeterSample(_message.Message):
     context: _builtins.str
     """Why it was measured, in OCPP's words, e.g. "Sample.Periodic" or "Transaction.Begin"."""
     location: _builtins.str
-    """Where it was measured, in OCPP's words, e.g. "Outlet"."""
+    """The place of measurement, in OCPP's words, e.g. "Outlet"."""
     format: _builtins.str
-    """How the value is to be read, in OCPP's words: "Raw" or "SignedData" (then it is not a number)."""
+    """The format of the value, in OCPP's words: "Raw" or "SignedData" (then it is not a number)."""
     power_watts: _builtins.float
     """With the measurands of active power, and a readable value: the power in watts."""
     event_id: _builtins.str
     """The event that holds it."""
     derived: _builtins.bool
-    """Whether the charger did not send it: the connector's power at one moment of the report, for which the charger sent
+    """True if the charger did not send it: the connector's power at one moment of the report, for which the charger sent
     no value over all phases. See power_source.
     """
     power_source: Global___PowerSource.ValueType
@@ -519,15 +519,17 @@ class MeterSample(_message.Message):
     """
     @_builtins.property
     def connector(self) -> Global___ConnectorAddress:
-        """Where it was measured."""
+        """The place of measurement."""
 
     @_builtins.property
     def sample_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was measured: the charger's time or, where that is missing or suspect (see the flags), that of receipt."""
+        """The time at which it was measured: the charger's time or, where that is missing or suspect (see the flags), that of
+        receipt.
+        """
 
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway received it."""
+        """The time at which the gateway received it."""
 
     @_builtins.property
     def energy(self) -> Global___Energy:

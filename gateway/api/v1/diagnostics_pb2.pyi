@@ -35,10 +35,10 @@ class _ConnectionStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Conne
     CONNECTION_STAGE_HTTP: _ConnectionStage.ValueType  # 3
     """During the request to open a WebSocket: it did not come, or was none."""
     CONNECTION_STAGE_ADMISSION: _ConnectionStage.ValueType  # 4
-    """The request was refused: unknown charge point, wrong password, wrong subprotocol, or nobody could be served."""
+    """The request was refused: unknown charge point, wrong password, wrong subprotocol, or the gateway could serve none."""
 
 class ConnectionStage(_ConnectionStage, metaclass=_ConnectionStageEnumTypeWrapper):
-    """How far a connection came that was not served."""
+    """The stage that a connection reached that was not served."""
 
 CONNECTION_STAGE_UNSPECIFIED: ConnectionStage.ValueType  # 0
 """Not set; also stands for a stage that this version of the interface can't name."""
@@ -49,7 +49,7 @@ CONNECTION_STAGE_TLS: ConnectionStage.ValueType  # 2
 CONNECTION_STAGE_HTTP: ConnectionStage.ValueType  # 3
 """During the request to open a WebSocket: it did not come, or was none."""
 CONNECTION_STAGE_ADMISSION: ConnectionStage.ValueType  # 4
-"""The request was refused: unknown charge point, wrong password, wrong subprotocol, or nobody could be served."""
+"""The request was refused: unknown charge point, wrong password, wrong subprotocol, or the gateway could serve none."""
 Global___ConnectionStage: _TypeAlias = ConnectionStage  # noqa: Y015
 
 class _FrameKind:
@@ -70,7 +70,7 @@ class _FrameKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FrameKind.V
     """A connection's end; the text says who ended it, with the WebSocket close code and reason."""
 
 class FrameKind(_FrameKind, metaclass=_FrameKindEnumTypeWrapper):
-    """What a frame is."""
+    """The kind of a frame."""
 
 FRAME_KIND_UNSPECIFIED: FrameKind.ValueType  # 0
 """Not set; also stands for a kind that this version of the interface can't name."""
@@ -109,24 +109,24 @@ class RefusedConnection(_message.Message):
     listener: _builtins.str
     """The listener's name in the gateway's settings."""
     stage: Global___ConnectionStage.ValueType
-    """Where it ended."""
+    """The stage at which it ended."""
     reason: _builtins.str
     """Why, as a stable word: "unknown_identity", "wrong_password", "deadline", a TLS alert by OpenSSL's name."""
     http_status: _builtins.int
-    """What was answered in HTTP; unset if nothing was."""
+    """The HTTP status answered; unset if none was."""
     count: _builtins.int
-    """How many."""
+    """The number of connections."""
     path: _builtins.str
     """The path that its HTTP request asked for, where that named no identity: without query, cut at 100 characters, and
     with "(redacted)" in the place of what may be a secret.
     """
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first one ended."""
+        """The time at which the first one ended."""
 
     @_builtins.property
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last one ended."""
+        """The time at which the last one ended."""
 
     def __init__(
         self,
@@ -163,9 +163,9 @@ class ListRefusedConnectionsRequest(_message.Message):
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filters."""
+    """The page to continue with: next_page_token of the page before, with the same filters."""
     charge_point: _builtins.str
     """Only those that named this identity."""
     address: _builtins.str
@@ -227,20 +227,20 @@ class Frame(_message.Message):
     CUT_FIELD_NUMBER: _builtins.int
     REDACTED_FIELD_NUMBER: _builtins.int
     kind: Global___FrameKind.ValueType
-    """What it is."""
+    """The kind of frame."""
     text: _builtins.str
     """The message as on the wire, whether it can be parsed or not; but for secrets, and cut at 4,096 bytes."""
     size_bytes: _builtins.int
     """Its length on the wire."""
     cut: _builtins.bool
-    """Whether its end was cut."""
+    """True if its end was cut."""
     redacted: _builtins.bool
-    """Whether something was taken out of it: AuthorizationKeys, passwords, what URLs carry of either. Spaces between
-    the fields of such a message are not kept.
+    """True if something was taken out of it: AuthorizationKeys, passwords, what URLs carry of either. Spaces between the
+    fields of such a message are not kept.
     """
     @_builtins.property
     def frame_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was received or handed over for sending."""
+        """The time at which it was received or handed over for sending."""
 
     def __init__(
         self,
@@ -308,7 +308,7 @@ Global___ListFramesResponse: _TypeAlias = ListFramesResponse  # noqa: Y015
 
 @_typing.final
 class Deviation(_message.Message):
-    """How often a make of chargers needed a repair."""
+    """The number of repairs that a make of chargers needed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -323,22 +323,22 @@ class Deviation(_message.Message):
     deviation: _builtins.str
     """The repair's name, e.g. "number-for-text"."""
     vendor: _builtins.str
-    """The make, as told at the last boot; empty if none was seen."""
+    """The make, as reported at the last boot; empty if none was seen."""
     model: _builtins.str
     """The model, likewise."""
     firmware_version: _builtins.str
     """The firmware, likewise."""
     count: _builtins.int
-    """How many messages needed it."""
+    """The number of messages that needed it."""
     last_charge_point: _builtins.str
     """The charge point that sent the last one."""
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first one came."""
+        """The time at which the first one came."""
 
     @_builtins.property
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last one came."""
+        """The time at which the last one came."""
 
     def __init__(
         self,
@@ -372,9 +372,9 @@ class ListDeviationsRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filters."""
+    """The page to continue with: next_page_token of the page before, with the same filters."""
     vendor: _builtins.str
     """Only those of this make."""
     model: _builtins.str

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class DiagnosticsServiceStub:
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     def __init__(self, channel):
@@ -55,30 +55,31 @@ class DiagnosticsServiceStub:
 
 
 class DiagnosticsServiceServicer:
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     def ListRefusedConnections(self, request, context):
-        """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-        At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
+        """Lists connections that were not served, the newest entry first, a page at a time. What repeats is one entry with a
+        count. At most 1,000 entries are kept; when there are more, the network with the most loses those least recently
+        seen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFrames(self, request, context):
-        """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
-        1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point, FAILED_PRECONDITION
-        with reason FRAMES_NOT_KEPT if the setting is 0.
+        """Lists the last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those
+        of the 1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point,
+        FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if the setting is 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeviations(self, request, context):
-        """What had to be mended in chargers' messages to read them, by make and firmware; the newest entry first, a page at a
+        """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
         time. At most 2,000 entries are kept; the least recently seen go first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -112,9 +113,9 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DiagnosticsService:
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     @staticmethod

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DiagnosticsServiceStub:
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     @_typing.overload
@@ -37,45 +37,47 @@ class DiagnosticsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DiagnosticsServiceAsyncStub: ...
     ListRefusedConnections: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListRefusedConnectionsRequest, _diagnostics_pb2.ListRefusedConnectionsResponse]
-    """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-    At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
+    """Lists connections that were not served, the newest entry first, a page at a time. What repeats is one entry with a
+    count. At most 1,000 entries are kept; when there are more, the network with the most loses those least recently
+    seen.
     """
     ListFrames: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFramesRequest, _diagnostics_pb2.ListFramesResponse]
-    """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
-    1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point, FAILED_PRECONDITION
-    with reason FRAMES_NOT_KEPT if the setting is 0.
+    """Lists the last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those
+    of the 1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point,
+    FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if the setting is 0.
     """
     ListDeviations: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListDeviationsRequest, _diagnostics_pb2.ListDeviationsResponse]
-    """What had to be mended in chargers' messages to read them, by make and firmware; the newest entry first, a page at a
+    """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
     time. At most 2,000 entries are kept; the least recently seen go first.
     """
 
 @_typing.type_check_only
 class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRefusedConnections: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListRefusedConnectionsRequest, _diagnostics_pb2.ListRefusedConnectionsResponse]  # type: ignore[assignment]
-    """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-    At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
+    """Lists connections that were not served, the newest entry first, a page at a time. What repeats is one entry with a
+    count. At most 1,000 entries are kept; when there are more, the network with the most loses those least recently
+    seen.
     """
     ListFrames: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFramesRequest, _diagnostics_pb2.ListFramesResponse]  # type: ignore[assignment]
-    """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
-    1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point, FAILED_PRECONDITION
-    with reason FRAMES_NOT_KEPT if the setting is 0.
+    """Lists the last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those
+    of the 1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point,
+    FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if the setting is 0.
     """
     ListDeviations: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListDeviationsRequest, _diagnostics_pb2.ListDeviationsResponse]  # type: ignore[assignment]
-    """What had to be mended in chargers' messages to read them, by make and firmware; the newest entry first, a page at a
+    """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
     time. At most 2,000 entries are kept; the least recently seen go first.
     """
 
 class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For whoever connects a charger: who was turned away and why, what a charger and the gateway last said to each other,
-    and what had to be mended in it. All of it is kept in memory only, within bounds, since the gateway started; none of
-    it holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
+    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
+    holds a password or an AuthorizationKey.
     """
 
     @_abc_1.abstractmethod
@@ -84,8 +86,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ListRefusedConnectionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListRefusedConnectionsResponse, _abc.Awaitable[_diagnostics_pb2.ListRefusedConnectionsResponse]]:
-        """Connections that came to nothing, the newest entry first, a page at a time. What repeats is one entry with a count.
-        At most 1,000 entries are kept; when there are more, the network with the most loses those least recently seen.
+        """Lists connections that were not served, the newest entry first, a page at a time. What repeats is one entry with a
+        count. At most 1,000 entries are kept; when there are more, the network with the most loses those least recently
+        seen.
         """
 
     @_abc_1.abstractmethod
@@ -94,9 +97,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ListFramesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListFramesResponse, _abc.Awaitable[_diagnostics_pb2.ListFramesResponse]]:
-        """The last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those of the
-        1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point, FAILED_PRECONDITION
-        with reason FRAMES_NOT_KEPT if the setting is 0.
+        """Lists the last frames of a charge point, the oldest first: all that are kept, as set by sessions.kept_frames. Those
+        of the 1,000 charge points that went last are there, too. NOT_FOUND if there is no such charge point,
+        FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if the setting is 0.
         """
 
     @_abc_1.abstractmethod
@@ -105,7 +108,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ListDeviationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListDeviationsResponse, _abc.Awaitable[_diagnostics_pb2.ListDeviationsResponse]]:
-        """What had to be mended in chargers' messages to read them, by make and firmware; the newest entry first, a page at a
+        """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
         time. At most 2,000 entries are kept; the least recently seen go first.
         """
 

@@ -45,7 +45,7 @@ class _EnergyQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyQ
     """The registers around it can't all be true."""
 
 class EnergyQuality(_EnergyQuality, metaclass=_EnergyQualityEnumTypeWrapper):
-    """How well a piece of energy is known, the best first. What several of them hold for has the worst of them."""
+    """The quality of an amount of energy, the best first. A sum has the worst quality of its parts."""
 
 ENERGY_QUALITY_UNSPECIFIED: EnergyQuality.ValueType  # 0
 """Not set."""
@@ -83,7 +83,7 @@ class _EnergyBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyBas
     """Nothing tells."""
 
 class EnergyBasis(_EnergyBasis, metaclass=_EnergyBasisEnumTypeWrapper):
-    """How the energy of a transaction was found."""
+    """The method by which the energy of a transaction was found."""
 
 ENERGY_BASIS_UNSPECIFIED: EnergyBasis.ValueType  # 0
 """Not set."""
@@ -231,7 +231,7 @@ class _RoundingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rounding
     """Towards zero."""
 
 class RoundingMode(_RoundingMode, metaclass=_RoundingModeEnumTypeWrapper):
-    """How a total is rounded."""
+    """The rounding of a total."""
 
 ROUNDING_MODE_UNSPECIFIED: RoundingMode.ValueType  # 0
 """Not set: half up."""
@@ -266,18 +266,18 @@ class TransactionEnergy(_message.Message):
     charge_point: _builtins.str
     """Identity of the charge point."""
     transaction_state: _transaction_pb2.TransactionState.ValueType
-    """How far it has come by now. While it is open, the energy is that until its newest reading."""
+    """The state of the transaction. While it is open, the energy is that until its newest reading."""
     basis: Global___EnergyBasis.ValueType
-    """How it was found."""
+    """The method by which it was found."""
     contradicted: _builtins.bool
-    """Whether its meter contradicts itself: the energy is the best that can be made of it, and should not be billed before
-    somebody has looked at it.
+    """True if its meter contradicts itself: the energy is the best that can be made of it, and should not be billed
+    before a person has looked at it.
     """
     revision: _builtins.int
     """Names what it was worked out from: all messages of the transaction up to one. It rises with each that comes in."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where it ran."""
+        """The connector it ran on."""
 
     @_builtins.property
     def energy(self) -> _common_pb2.Energy:
@@ -289,17 +289,17 @@ class TransactionEnergy(_message.Message):
 
     @_builtins.property
     def stop_minus_start(self) -> _common_pb2.Energy:
-        """What the registers of its stop and start differ by, whether or not that is the energy; negative where the register
-        fell; unset if one is missing.
+        """The difference between the registers of its stop and start, whether or not that is the energy; negative where the
+        register fell; unset if one is missing.
         """
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it began: the charger's time or, where that is missing or suspect, that of receipt."""
+        """The time at which it began: the charger's time or, where that is missing or suspect, that of receipt."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended or, where there is no stop, the time of its newest reading."""
+        """The time at which it ended or, where there is no stop, the time of its newest reading."""
 
     def __init__(
         self,
@@ -336,14 +336,14 @@ class EnergyInterval(_message.Message):
     ENERGY_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     quality: Global___EnergyQuality.ValueType
-    """How well that is known."""
+    """The quality of that energy."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When the interval begins; the transaction may begin later in it."""
+        """The time at which the interval begins; the transaction may begin later in it."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the next one begins."""
+        """The time at which the next one begins."""
 
     @_builtins.property
     def energy(self) -> _common_pb2.Energy:
@@ -384,9 +384,11 @@ class ListTransactionEnergyRequest(_message.Message):
     revision: _builtins.int
     """Work it out from the messages up to this revision; 0: from all."""
     page_size: _builtins.int
-    """How many intervals to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number of intervals to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same other fields. All pages are of one revision."""
+    """The page to continue with: next_page_token of the page before, with the same other fields. All pages are of one
+    revision.
+    """
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """The length of an interval: whole seconds that divide a day. Unset: 30 minutes."""
@@ -460,11 +462,11 @@ class PricePeriod(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it begins to hold. Required."""
+        """The time at which it begins to hold. Required."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it holds no more. Required; the next period begins then."""
+        """The time at which it holds no more. Required; the next period begins then."""
 
     def __init__(
         self,
@@ -492,9 +494,9 @@ class DailyPrice(_message.Message):
     END_OF_DAY_FIELD_NUMBER: _builtins.int
     PRICE_PER_KWH_FIELD_NUMBER: _builtins.int
     start_of_day: _builtins.str
-    """When it begins to hold, "HH:MM" or "HH:MM:SS" from "00:00". Required."""
+    """The time at which it begins to hold, "HH:MM" or "HH:MM:SS" from "00:00". Required."""
     end_of_day: _builtins.str
-    """When it holds no more, until "24:00". Required; later than its start."""
+    """The time at which it holds no more, until "24:00". Required; later than its start."""
     price_per_kwh: _builtins.str
     """The price of a kilowatt-hour, as in PricePeriod. Required."""
     @_builtins.property
@@ -519,7 +521,7 @@ Global___DailyPrice: _TypeAlias = DailyPrice  # noqa: Y015
 
 @_typing.final
 class PriceTier(_message.Message):
-    """What is added to the price of each kilowatt-hour of a transaction beyond an amount."""
+    """An amount added to the price of each kilowatt-hour of a transaction beyond a limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -528,7 +530,7 @@ class PriceTier(_message.Message):
     from_milliwatt_hours: _builtins.int
     """From this energy of the transaction on, in milliwatt-hours, until the next tier's."""
     additional_price_per_kwh: _builtins.str
-    """What is added to the price of a kilowatt-hour, a decimal number; may be negative. Required."""
+    """The amount added to the price of a kilowatt-hour, a decimal number; may be negative. Required."""
     def __init__(
         self,
         *,
@@ -572,7 +574,7 @@ class PriceSchedule(_message.Message):
     decimals: _builtins.int
     """To how many decimals the total is rounded, 0 to 6. Unset: 2."""
     rounding: Global___RoundingMode.ValueType
-    """How the total is rounded."""
+    """The rounding of the total."""
     @_builtins.property
     def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricePeriod]:
         """Prices by time: each begins where the one before ends, and together they cover the transaction. At most 3,000. Either
@@ -635,7 +637,7 @@ class ComputeCostRequest(_message.Message):
     """Work it out from the messages up to this revision; 0: from all."""
     @_builtins.property
     def price_schedule(self) -> Global___PriceSchedule:
-        """What is charged. Required."""
+        """The price. Required."""
 
     def __init__(
         self,
@@ -670,16 +672,16 @@ class CostLine(_message.Message):
     amount: _builtins.str
     """Energy times price: exact, not rounded."""
     quality: Global___EnergyQuality.ValueType
-    """How well the energy is known."""
+    """The quality of that energy."""
     tier_index: _builtins.int
     """Which of the schedule's tiers adds to the price, from 0; unset: none."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it begins. Lines of several tiers of one price have the same times."""
+        """The time at which it begins. Lines of several tiers of one price have the same times."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends."""
+        """The time at which it ends."""
 
     @_builtins.property
     def energy(self) -> _common_pb2.Energy:
@@ -708,7 +710,7 @@ Global___CostLine: _TypeAlias = CostLine  # noqa: Y015
 
 @_typing.final
 class Cost(_message.Message):
-    """What a transaction costs. Amounts are decimal numbers in the schedule's currency, and exact but for the total:
+    """The cost of a transaction. Amounts are decimal numbers in the schedule's currency, and exact but for the total:
     energy_amount + standing_charge + limit_adjustment + rounding_adjustment = total.
     """
 
@@ -728,9 +730,9 @@ class Cost(_message.Message):
     standing_charge: _builtins.str
     """The schedule's standing charge."""
     limit_adjustment: _builtins.str
-    """What the schedule's minimum adds, or its maximum takes off."""
+    """The amount that the schedule's minimum adds, or its maximum takes off."""
     rounding_adjustment: _builtins.str
-    """What rounding adds or takes off."""
+    """The amount that rounding adds or takes off."""
     total: _builtins.str
     """The total, with the schedule's number of decimals."""
     @_builtins.property

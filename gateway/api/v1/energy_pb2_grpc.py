@@ -67,8 +67,9 @@ class EnergyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ComputeCost(self, request, context):
-        """What a transaction costs by a price schedule. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason
-        ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more readings than are worked out.
+        """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+        readings than are worked out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,8 +43,9 @@ class EnergyServiceStub:
     it has more readings than are worked out.
     """
     ComputeCost: _grpc.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]
-    """What a transaction costs by a price schedule. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason
-    ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more readings than are worked out.
+    """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+    readings than are worked out.
     """
 
 @_typing.type_check_only
@@ -62,8 +63,9 @@ class EnergyServiceAsyncStub(EnergyServiceStub):
     it has more readings than are worked out.
     """
     ComputeCost: _aio.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]  # type: ignore[assignment]
-    """What a transaction costs by a price schedule. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason
-    ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more readings than are worked out.
+    """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+    readings than are worked out.
     """
 
 class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -90,8 +92,9 @@ class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _energy_pb2.ComputeCostRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_energy_pb2.ComputeCostResponse, _abc.Awaitable[_energy_pb2.ComputeCostResponse]]:
-        """What a transaction costs by a price schedule. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason
-        ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more readings than are worked out.
+        """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+        readings than are worked out.
         """
 
 def add_EnergyServiceServicer_to_server(servicer: EnergyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

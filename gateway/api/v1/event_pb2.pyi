@@ -37,7 +37,7 @@ class _WatchStartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WatchStart
     """With the first event that is recorded after the watch has begun."""
 
 class WatchStart(_WatchStart, metaclass=_WatchStartEnumTypeWrapper):
-    """Where a watch begins."""
+    """The point in the event history at which a watch begins."""
 
 WATCH_START_UNSPECIFIED: WatchStart.ValueType  # 0
 """Not set."""
@@ -248,11 +248,13 @@ class Event(_message.Message):
     """A command, by the gateway's id."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway received or did it."""
+        """The time at which the gateway received or did it."""
 
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened by the charger's clock; unset where it gave no time, or one that can't be read or can't be right."""
+        """The time at which it happened by the charger's clock; unset where it gave no time, or one that can't be read or
+        can't be right.
+        """
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.QualityFlag.ValueType]:
@@ -555,14 +557,16 @@ class ChargePointDisconnected(_message.Message):
     "deleted", "draining", "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
     """
     initiator: _builtins.str
-    """Who ended it: "peer", "local" (the gateway) or "network"."""
+    """The side that ended it: "peer", "local" (the gateway) or "network"."""
     code: _builtins.int
     """The WebSocket close code; 1006 if there was none."""
     message_bytes: _builtins.int
     """With "message-too-large": the bytes of the message that was beyond the limit, as far as it was announced."""
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last frame came from it; unset where nobody was there to know (replaced, gateway-restarted)."""
+        """The time at which the last frame came from it; unset where no gateway was running to know (replaced,
+        gateway-restarted).
+        """
 
     def __init__(
         self,
@@ -591,12 +595,12 @@ class ChargePointBooted(_message.Message):
     REGISTRATION_FIELD_NUMBER: _builtins.int
     INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     registration: _common_pb2.Registration.ValueType
-    """What it was answered."""
+    """The registration it was answered."""
     interval_seconds: _builtins.int
-    """The interval that it was told, in seconds: between heartbeats or, if not accepted, until its next boot."""
+    """The interval that it was answered, in seconds: between heartbeats or, if not accepted, until its next boot."""
     @_builtins.property
     def boot(self) -> _charge_point_pb2.BootInformation:
-        """What it said of itself."""
+        """The description it sent."""
 
     def __init__(
         self,
@@ -633,9 +637,9 @@ class ConnectorStatusChanged(_message.Message):
     previous_status: _builtins.str
     """Its status before; empty if none was known."""
     info: _builtins.str
-    """What the charger added in words."""
+    """The text that the charger added."""
     vendor_id: _builtins.str
-    """Whose vendor error code it is."""
+    """The vendor that defines the vendor error code."""
     vendor_error_code: _builtins.str
     """The vendor's own error code."""
     @_builtins.property
@@ -672,7 +676,7 @@ class IdTagPresented(_message.Message):
     id_tag: _builtins.str
     """The tag."""
     status: _builtins.str
-    """What the charger was told, in OCPP's words."""
+    """The status that the charger was answered, in OCPP's words."""
     def __init__(
         self,
         *,
@@ -708,7 +712,9 @@ class TransactionStarted(_message.Message):
     id_tag: _builtins.str
     """The tag that started it."""
     id_tag_status: _builtins.str
-    """What the charger was told of the tag, in OCPP's words. Any other than "Accepted" does not make it less real."""
+    """The standing of the tag that the charger was answered, in OCPP's words. Any other than "Accepted" does not make it
+    less real.
+    """
     reservation_id: _builtins.int
     """The reservation that the charger named, by the caller's number for it; known or not."""
     payload_text: _builtins.str
@@ -717,7 +723,7 @@ class TransactionStarted(_message.Message):
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     @_builtins.property
     def meter_start(self) -> _common_pb2.Energy:
@@ -767,7 +773,7 @@ class TransactionStopped(_message.Message):
     id_tag: _builtins.str
     """The tag that stopped it; empty if none was needed."""
     id_tag_status: _builtins.str
-    """What the charger was told of that tag, in OCPP's words; empty if there was none."""
+    """The standing of that tag that the charger was answered, in OCPP's words; empty if there was none."""
     transaction_data_json: _builtins.str
     """The meter values that came with it as sent: a JSON array in the shape of OCPP's transactionData; empty if none."""
     payload_text: _builtins.str
@@ -776,7 +782,7 @@ class TransactionStopped(_message.Message):
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     @_builtins.property
     def meter_stop(self) -> _common_pb2.Energy:
@@ -819,7 +825,7 @@ class TransactionLost(_message.Message):
     """The gateway's id for it."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     def __init__(
         self,
@@ -850,14 +856,14 @@ class TransactionStaleChanged(_message.Message):
     transaction_id: _builtins.str
     """The gateway's id for it."""
     stale: _builtins.bool
-    """Whether it is stale from here on."""
+    """True if it is stale from here on."""
     why: _builtins.str
     """Why: "available", "another-unit", "another-transaction", "later-start"; or why no more: "charging", "readings"; more
     may come.
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     def __init__(
         self,
@@ -890,7 +896,7 @@ class TransactionClosed(_message.Message):
     """The operator's words."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     def __init__(
         self,
@@ -960,7 +966,7 @@ class MeterValuesReported(_message.Message):
     """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where."""
+        """The connector."""
 
     def __init__(
         self,
@@ -997,14 +1003,14 @@ class ReservationMade(_message.Message):
     id_tag: _builtins.str
     """For whom."""
     parent_id_tag: _builtins.str
-    """Whose group may use it, too; empty: none."""
+    """The parent idTag whose group may use it, too; empty: none."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where; (0, 0): any connector."""
+        """The connector; (0, 0): any connector."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it expires."""
+        """The time at which it expires."""
 
     def __init__(
         self,
@@ -1043,7 +1049,7 @@ class ReservationEnded(_message.Message):
     """The transaction that used it; empty if none did."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where; (0, 0): any connector."""
+        """The connector; (0, 0): any connector."""
 
     def __init__(
         self,
@@ -1063,7 +1069,7 @@ Global___ReservationEnded: _TypeAlias = ReservationEnded  # noqa: Y015
 
 @_typing.final
 class FirmwareStatusReported(_message.Message):
-    """How far a firmware update has come."""
+    """The progress of a firmware update."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1075,7 +1081,7 @@ class FirmwareStatusReported(_message.Message):
     request_id: _builtins.int
     """Which request of the security extension it is about."""
     signed: _builtins.bool
-    """Whether it came by the security extension's message."""
+    """True if it came by the security extension's message."""
     def __init__(
         self,
         *,
@@ -1095,7 +1101,7 @@ Global___FirmwareStatusReported: _TypeAlias = FirmwareStatusReported  # noqa: Y0
 
 @_typing.final
 class DiagnosticsStatusReported(_message.Message):
-    """How far an upload of diagnostics has come."""
+    """The progress of an upload of diagnostics."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1117,7 +1123,7 @@ Global___DiagnosticsStatusReported: _TypeAlias = DiagnosticsStatusReported  # no
 
 @_typing.final
 class LogStatusReported(_message.Message):
-    """How far an upload of a log has come."""
+    """The progress of an upload of a log."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1152,9 +1158,9 @@ class SecurityEventReported(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     TECH_INFO_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What, as the charger named it."""
+    """The type of security event, as the charger named it."""
     tech_info: _builtins.str
-    """What the charger added."""
+    """The text that the charger added."""
     def __init__(
         self,
         *,
@@ -1180,11 +1186,11 @@ class VendorDataReceived(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     DATA_JSON_FIELD_NUMBER: _builtins.int
     vendor_id: _builtins.str
-    """Whose data."""
+    """The vendor."""
     message_id: _builtins.str
     """Which message of the vendor's."""
     status: _builtins.str
-    """What the charger was answered, in OCPP's words."""
+    """The status that the charger was answered, in OCPP's words."""
     data_json: _builtins.str
     """The data as sent, in JSON (text is a JSON string); empty if there was none."""
     def __init__(
@@ -1205,7 +1211,7 @@ Global___VendorDataReceived: _TypeAlias = VendorDataReceived  # noqa: Y015
 
 @_typing.final
 class ConfigurationReported(_message.Message):
-    """What a charger said of its configuration."""
+    """The configuration that a charger reported."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1283,7 +1289,7 @@ class BootConfigurationApplied(_message.Message):
     firmware_version: _builtins.str
     """The firmware that it ran then."""
     attempt_count: _builtins.int
-    """How often that firmware was asked for the key, this time included."""
+    """The number of times that firmware was asked for the key, this time included."""
     def __init__(
         self,
         *,
@@ -1318,7 +1324,7 @@ class CommandQueued(_message.Message):
     request_id: _builtins.str
     """The caller's id for it; the gateway's own commands have one, too."""
     arguments_json: _builtins.str
-    """What is asked, as JSON; secrets are redacted."""
+    """The command, as JSON; secrets are redacted."""
     def __init__(
         self,
         *,
@@ -1377,7 +1383,7 @@ class CommandAnswered(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     late: _builtins.bool
-    """Whether it came after the caller had been told that the outcome is unknown."""
+    """True if it came after the caller had been answered OUTCOME_UNKNOWN."""
     @_builtins.property
     def answer(self) -> _command_pb2.CommandAnswer:
         """Its confirmation."""

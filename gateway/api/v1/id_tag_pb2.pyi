@@ -73,26 +73,26 @@ class IdTag(_message.Message):
     id_tag: _builtins.str
     """The tag as entered; 1 to 20 characters of printable ASCII. Never changes."""
     status: Global___IdTagStatus.ValueType
-    """What chargers are told of it until it expires. Required."""
+    """The standing that chargers are answered until it expires. Required."""
     parent_id_tag: _builtins.str
     """The group that it belongs to: tags with one parent may stop each other's transactions. At most 20 characters."""
     allow_concurrent: _builtins.bool
-    """Whether it may run several transactions at once."""
+    """True if it may run several transactions at once."""
     description: _builtins.str
     """The operator's notes; at most 1,000 characters."""
     etag: _builtins.str
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """From then on chargers are told that it has expired. Unset: never."""
+        """The time from which chargers are answered that it has expired. Unset: never."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was added."""
+        """The time at which it was added."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last changed."""
+        """The time at which it was last changed."""
 
     def __init__(
         self,
@@ -218,9 +218,9 @@ class ListIdTagsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before."""
+    """The page to continue with: next_page_token of the page before."""
     def __init__(
         self,
         *,
@@ -277,7 +277,7 @@ class UpdateIdTagRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What to change: status, expire_time, parent_id_tag, allow_concurrent, description. Required."""
+        """The fields to change: status, expire_time, parent_id_tag, allow_concurrent, description. Required."""
 
     def __init__(
         self,
@@ -431,7 +431,7 @@ class CheckIdTagResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     TRANSACTIONS_FIELD_NUMBER: _builtins.int
     status: _command_pb2.AuthorizationStatus.ValueType
-    """What the charge point would be answered. A tag that is not in the table has the status that
+    """The standing that the charge point would be answered. A tag that is not in the table has the status that
     authorization.unknown_tags in the gateway's settings gives it.
     """
     @_builtins.property

@@ -85,14 +85,14 @@ class IdTagServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetIdTag(self, request, context):
-        """One tag. NOT_FOUND if there is none.
+        """Returns one tag. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListIdTags(self, request, context):
-        """Tags in a stable order, a page at a time.
+        """Lists tags in a stable order, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,8 +113,9 @@ class IdTagServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckIdTag(self, request, context):
-        """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
-        reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+        """Returns the standing that a charge point would be answered if a transaction with this tag started there now.
+        Nothing is recorded or reserved: another start may use the tag before this one does. NOT_FOUND if there is no such
+        charge point.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,16 +40,17 @@ class IdTagServiceStub:
     CreateIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.CreateIdTagRequest, _id_tag_pb2.CreateIdTagResponse]
     """Adds a tag. ALREADY_EXISTS if there is one that differs in case at most."""
     GetIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.GetIdTagRequest, _id_tag_pb2.GetIdTagResponse]
-    """One tag. NOT_FOUND if there is none."""
+    """Returns one tag. NOT_FOUND if there is none."""
     ListIdTags: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.ListIdTagsRequest, _id_tag_pb2.ListIdTagsResponse]
-    """Tags in a stable order, a page at a time."""
+    """Lists tags in a stable order, a page at a time."""
     UpdateIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.UpdateIdTagRequest, _id_tag_pb2.UpdateIdTagResponse]
     """Changes what the mask names. ABORTED with reason ETAG_MISMATCH if an etag was given and the tag has changed since."""
     DeleteIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.DeleteIdTagRequest, _id_tag_pb2.DeleteIdTagResponse]
     """Removes a tag. Transactions that it started stay."""
     CheckIdTag: _grpc.UnaryUnaryMultiCallable[_id_tag_pb2.CheckIdTagRequest, _id_tag_pb2.CheckIdTagResponse]
-    """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
-    reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+    """Returns the standing that a charge point would be answered if a transaction with this tag started there now.
+    Nothing is recorded or reserved: another start may use the tag before this one does. NOT_FOUND if there is no such
+    charge point.
     """
 
 @_typing.type_check_only
@@ -64,16 +65,17 @@ class IdTagServiceAsyncStub(IdTagServiceStub):
     CreateIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.CreateIdTagRequest, _id_tag_pb2.CreateIdTagResponse]  # type: ignore[assignment]
     """Adds a tag. ALREADY_EXISTS if there is one that differs in case at most."""
     GetIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.GetIdTagRequest, _id_tag_pb2.GetIdTagResponse]  # type: ignore[assignment]
-    """One tag. NOT_FOUND if there is none."""
+    """Returns one tag. NOT_FOUND if there is none."""
     ListIdTags: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.ListIdTagsRequest, _id_tag_pb2.ListIdTagsResponse]  # type: ignore[assignment]
-    """Tags in a stable order, a page at a time."""
+    """Lists tags in a stable order, a page at a time."""
     UpdateIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.UpdateIdTagRequest, _id_tag_pb2.UpdateIdTagResponse]  # type: ignore[assignment]
     """Changes what the mask names. ABORTED with reason ETAG_MISMATCH if an etag was given and the tag has changed since."""
     DeleteIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.DeleteIdTagRequest, _id_tag_pb2.DeleteIdTagResponse]  # type: ignore[assignment]
     """Removes a tag. Transactions that it started stay."""
     CheckIdTag: _aio.UnaryUnaryMultiCallable[_id_tag_pb2.CheckIdTagRequest, _id_tag_pb2.CheckIdTagResponse]  # type: ignore[assignment]
-    """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
-    reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+    """Returns the standing that a charge point would be answered if a transaction with this tag started there now.
+    Nothing is recorded or reserved: another start may use the tag before this one does. NOT_FOUND if there is no such
+    charge point.
     """
 
 class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,7 +99,7 @@ class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _id_tag_pb2.GetIdTagRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_id_tag_pb2.GetIdTagResponse, _abc.Awaitable[_id_tag_pb2.GetIdTagResponse]]:
-        """One tag. NOT_FOUND if there is none."""
+        """Returns one tag. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListIdTags(
@@ -105,7 +107,7 @@ class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _id_tag_pb2.ListIdTagsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_id_tag_pb2.ListIdTagsResponse, _abc.Awaitable[_id_tag_pb2.ListIdTagsResponse]]:
-        """Tags in a stable order, a page at a time."""
+        """Lists tags in a stable order, a page at a time."""
 
     @_abc_1.abstractmethod
     def UpdateIdTag(
@@ -129,8 +131,9 @@ class IdTagServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _id_tag_pb2.CheckIdTagRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_id_tag_pb2.CheckIdTagResponse, _abc.Awaitable[_id_tag_pb2.CheckIdTagResponse]]:
-        """What a charge point would be answered if a transaction with this tag started there now. Nothing is recorded or
-        reserved: another start may use the tag before this one does. NOT_FOUND if there is no such charge point.
+        """Returns the standing that a charge point would be answered if a transaction with this tag started there now.
+        Nothing is recorded or reserved: another start may use the tag before this one does. NOT_FOUND if there is no such
+        charge point.
         """
 
 def add_IdTagServiceServicer_to_server(servicer: IdTagServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

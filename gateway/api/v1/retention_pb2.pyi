@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Retention(_message.Message):
-    """What is deleted, and whether it waits."""
+    """The state of retention."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,7 +29,7 @@ class Retention(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     STEADY_DURATION_FIELD_NUMBER: _builtins.int
     waiting: _builtins.bool
-    """Whether deleting by age waits, because the clock is doubted."""
+    """True if deleting by age waits, because the clock is doubted."""
     reason: _builtins.str
     """Why, in words for people; empty if it does not."""
     @_builtins.property
@@ -82,7 +82,7 @@ class GetRetentionResponse(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def retention(self) -> Global___Retention:
-        """What there is."""
+        """The present state."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class ConfirmClockResponse(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def retention(self) -> Global___Retention:
-        """What there is now."""
+        """The present state."""
 
     def __init__(
         self,

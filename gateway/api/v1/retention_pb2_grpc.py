@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RetentionServiceStub:
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted.
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,18 @@ class RetentionServiceStub:
 
 
 class RetentionServiceServicer:
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted.
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted.
     """
 
     def GetRetention(self, request, context):
-        """What there is.
+        """Returns the state of retention.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmClock(self, request, context):
-        """An operator says that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
+        """Confirms that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
         nothing if the clock is not doubted. FAILED_PRECONDITION, reason CLOCK_DIFFERS, if the gateway's clock shows another
         time by now.
         """
@@ -89,7 +89,7 @@ def add_RetentionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetentionService:
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted.
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted.
     """
 
     @staticmethod

@@ -27,35 +27,35 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RetentionServiceStub:
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted."""
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetentionServiceAsyncStub: ...
     GetRetention: _grpc.UnaryUnaryMultiCallable[_retention_pb2.GetRetentionRequest, _retention_pb2.GetRetentionResponse]
-    """What there is."""
+    """Returns the state of retention."""
     ConfirmClock: _grpc.UnaryUnaryMultiCallable[_retention_pb2.ConfirmClockRequest, _retention_pb2.ConfirmClockResponse]
-    """An operator says that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
+    """Confirms that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
     nothing if the clock is not doubted. FAILED_PRECONDITION, reason CLOCK_DIFFERS, if the gateway's clock shows another
     time by now.
     """
 
 @_typing.type_check_only
 class RetentionServiceAsyncStub(RetentionServiceStub):
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted."""
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetRetention: _aio.UnaryUnaryMultiCallable[_retention_pb2.GetRetentionRequest, _retention_pb2.GetRetentionResponse]  # type: ignore[assignment]
-    """What there is."""
+    """Returns the state of retention."""
     ConfirmClock: _aio.UnaryUnaryMultiCallable[_retention_pb2.ConfirmClockRequest, _retention_pb2.ConfirmClockResponse]  # type: ignore[assignment]
-    """An operator says that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
+    """Confirms that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
     nothing if the clock is not doubted. FAILED_PRECONDITION, reason CLOCK_DIFFERS, if the gateway's clock shows another
     time by now.
     """
 
 class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Whether events are deleted by age, or wait because the gateway's clock is doubted."""
+    """Retention by age: events are deleted, or wait because the gateway's clock is doubted."""
 
     @_abc_1.abstractmethod
     def GetRetention(
@@ -63,7 +63,7 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retention_pb2.GetRetentionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retention_pb2.GetRetentionResponse, _abc.Awaitable[_retention_pb2.GetRetentionResponse]]:
-        """What there is."""
+        """Returns the state of retention."""
 
     @_abc_1.abstractmethod
     def ConfirmClock(
@@ -71,7 +71,7 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retention_pb2.ConfirmClockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retention_pb2.ConfirmClockResponse, _abc.Awaitable[_retention_pb2.ConfirmClockResponse]]:
-        """An operator says that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
+        """Confirms that the gateway's clock is right: deleting by age goes on at once, and is bounded as always. Does
         nothing if the clock is not doubted. FAILED_PRECONDITION, reason CLOCK_DIFFERS, if the gateway's clock shows another
         time by now.
         """

@@ -40,7 +40,7 @@ class _TransactionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tran
     """Closed by an operator; its own stop has not come (yet)."""
 
 class TransactionState(_TransactionState, metaclass=_TransactionStateEnumTypeWrapper):
-    """How far a transaction has come."""
+    """The state of a transaction."""
 
 TRANSACTION_STATE_UNSPECIFIED: TransactionState.ValueType  # 0
 """Not set. In a filter: any."""
@@ -70,7 +70,7 @@ class _ReadingSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reading
     """The transaction's stop."""
 
 class ReadingSource(_ReadingSource, metaclass=_ReadingSourceEnumTypeWrapper):
-    """What a reading came with."""
+    """The message that a reading came with."""
 
 READING_SOURCE_UNSPECIFIED: ReadingSource.ValueType  # 0
 """Not set."""
@@ -119,11 +119,11 @@ class Transaction(_message.Message):
     id_tag: _builtins.str
     """The tag that started it."""
     id_tag_status: _builtins.str
-    """What the charger was told of the tag at the start, in OCPP's words; with any other than "Accepted" the charger
-    usually stops at once.
+    """The standing of the tag that the charger was answered at the start, in OCPP's words; with any other than "Accepted"
+    the charger usually stops at once.
     """
     state: Global___TransactionState.ValueType
-    """How far it has come."""
+    """The state."""
     start_time_raw: _builtins.str
     """The charger's start time as sent."""
     reservation_id: _builtins.int
@@ -145,7 +145,7 @@ class Transaction(_message.Message):
     """The operator's words for that."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
-        """Where it ran."""
+        """The connector it ran on."""
 
     @_builtins.property
     def meter_start(self) -> _common_pb2.Energy:
@@ -153,11 +153,13 @@ class Transaction(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it started: the charger's time or, where that is missing or suspect (see the flags), that of receipt."""
+        """The time at which it started: the charger's time or, where that is missing or suspect (see the flags), that of
+        receipt.
+        """
 
     @_builtins.property
     def start_receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway learned of the start."""
+        """The time at which the gateway learned of the start."""
 
     @_builtins.property
     def meter_stop(self) -> _common_pb2.Energy:
@@ -165,11 +167,11 @@ class Transaction(_message.Message):
 
     @_builtins.property
     def stop_time(self) -> _timestamp_pb2.Timestamp:
-        """When it stopped: the charger's time or, where that is missing or suspect, that of receipt."""
+        """The time at which it stopped: the charger's time or, where that is missing or suspect, that of receipt."""
 
     @_builtins.property
     def stop_receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway learned of the stop."""
+        """The time at which the gateway learned of the stop."""
 
     @_builtins.property
     def energy(self) -> _common_pb2.Energy:
@@ -187,7 +189,7 @@ class Transaction(_message.Message):
 
     @_builtins.property
     def close_time(self) -> _timestamp_pb2.Timestamp:
-        """When an operator closed it; unset: none did. It stays when a stop comes later."""
+        """The time at which an operator closed it; unset: none did. It stays when a stop comes later."""
 
     def __init__(
         self,
@@ -229,7 +231,7 @@ Global___Transaction: _TypeAlias = Transaction  # noqa: Y015
 
 @_typing.final
 class TransactionReading(_message.Message):
-    """What one message of the charger said of a transaction's metering."""
+    """The meter values of a transaction in one message of the charger."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -240,10 +242,10 @@ class TransactionReading(_message.Message):
     event_id: _builtins.str
     """The event that holds it."""
     source: Global___ReadingSource.ValueType
-    """What it came with."""
+    """The message it came with."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway received it."""
+        """The time at which the gateway received it."""
 
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.MeterSample]:
@@ -375,9 +377,9 @@ class ListTransactionsRequest(_message.Message):
     STARTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     ID_TAG_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 1,000 count as 1,000."""
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filters."""
+    """The page to continue with: next_page_token of the page before, with the same filters."""
     charge_point: _builtins.str
     """Only those of this charge point."""
     state: Global___TransactionState.ValueType
@@ -451,9 +453,9 @@ class ListTransactionReadingsRequest(_message.Message):
     transaction_id: _builtins.str
     """The gateway's id for the transaction. Required."""
     page_size: _builtins.int
-    """How many readings to return at most, each with its samples; 0: 100. Larger values than 200 count as 200."""
+    """The maximum number of readings to return, each with its samples; 0: 100. Larger values than 200 count as 200."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before."""
+    """The page to continue with: next_page_token of the page before."""
     def __init__(
         self,
         *,
@@ -507,9 +509,9 @@ class ListOrphansRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many to return at most; 0: 100. Larger values than 200 count as 200."""
+    """The maximum number to return; 0: 100. Larger values than 200 count as 200."""
     page_token: _builtins.str
-    """Where to go on: next_page_token of the page before, with the same filter."""
+    """The page to continue with: next_page_token of the page before, with the same filter."""
     charge_point: _builtins.str
     """Only those of this charge point."""
     def __init__(

@@ -67,21 +67,21 @@ class TransactionServiceServicer:
     """
 
     def GetTransaction(self, request, context):
-        """One transaction. NOT_FOUND if there is none.
+        """Returns one transaction. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Transactions, the newest start first, a page at a time.
+        """Lists transactions, the newest start first, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactionReadings(self, request, context):
-        """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none.
+        """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +97,7 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrphans(self, request, context):
-        """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
+        """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,18 +34,18 @@ class TransactionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TransactionServiceAsyncStub: ...
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.GetTransactionRequest, _transaction_pb2.GetTransactionResponse]
-    """One transaction. NOT_FOUND if there is none."""
+    """Returns one transaction. NOT_FOUND if there is none."""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionsRequest, _transaction_pb2.ListTransactionsResponse]
-    """Transactions, the newest start first, a page at a time."""
+    """Lists transactions, the newest start first, a page at a time."""
     ListTransactionReadings: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]
-    """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+    """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]
     """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
     later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
     none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
     """
     ListOrphans: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]
-    """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
 
 @_typing.type_check_only
 class TransactionServiceAsyncStub(TransactionServiceStub):
@@ -53,18 +53,18 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.GetTransactionRequest, _transaction_pb2.GetTransactionResponse]  # type: ignore[assignment]
-    """One transaction. NOT_FOUND if there is none."""
+    """Returns one transaction. NOT_FOUND if there is none."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionsRequest, _transaction_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Transactions, the newest start first, a page at a time."""
+    """Lists transactions, the newest start first, a page at a time."""
     ListTransactionReadings: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]  # type: ignore[assignment]
-    """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+    """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]  # type: ignore[assignment]
     """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
     later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
     none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
     """
     ListOrphans: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]  # type: ignore[assignment]
-    """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Charging transactions, and what was metered in them."""
@@ -75,7 +75,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.GetTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.GetTransactionResponse, _abc.Awaitable[_transaction_pb2.GetTransactionResponse]]:
-        """One transaction. NOT_FOUND if there is none."""
+        """Returns one transaction. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListTransactions(
@@ -83,7 +83,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_pb2.ListTransactionsResponse]]:
-        """Transactions, the newest start first, a page at a time."""
+        """Lists transactions, the newest start first, a page at a time."""
 
     @_abc_1.abstractmethod
     def ListTransactionReadings(
@@ -91,7 +91,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.ListTransactionReadingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListTransactionReadingsResponse, _abc.Awaitable[_transaction_pb2.ListTransactionReadingsResponse]]:
-        """All that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
+        """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def CloseTransaction(
@@ -110,6 +110,6 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.ListOrphansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListOrphansResponse, _abc.Awaitable[_transaction_pb2.ListOrphansResponse]]:
-        """Stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+        """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
 
 def add_TransactionServiceServicer_to_server(servicer: TransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,7 +30,7 @@ class _VendorDataAnswerRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrappe
     VENDOR_DATA_ANSWER_REFUSAL_UNSPECIFIED: _VendorDataAnswerRefusal.ValueType  # 0
     """Not set."""
     VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING: _VendorDataAnswerRefusal.ValueType  # 1
-    """Nobody waits for it: it came too late, or twice, or the charger is gone, or never asked."""
+    """No call waits for it: it came too late, or twice, or the charger is gone, or never asked."""
     VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS: _VendorDataAnswerRefusal.ValueType  # 2
     """It has no status, or one that this version of the interface does not have. The charger still waits."""
     VENDOR_DATA_ANSWER_REFUSAL_DATA_TOO_LONG: _VendorDataAnswerRefusal.ValueType  # 3
@@ -42,7 +42,7 @@ class VendorDataAnswerRefusal(_VendorDataAnswerRefusal, metaclass=_VendorDataAns
 VENDOR_DATA_ANSWER_REFUSAL_UNSPECIFIED: VendorDataAnswerRefusal.ValueType  # 0
 """Not set."""
 VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING: VendorDataAnswerRefusal.ValueType  # 1
-"""Nobody waits for it: it came too late, or twice, or the charger is gone, or never asked."""
+"""No call waits for it: it came too late, or twice, or the charger is gone, or never asked."""
 VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS: VendorDataAnswerRefusal.ValueType  # 2
 """It has no status, or one that this version of the interface does not have. The charger still waits."""
 VENDOR_DATA_ANSWER_REFUSAL_DATA_TOO_LONG: VendorDataAnswerRefusal.ValueType  # 3
@@ -59,11 +59,11 @@ class HandleVendorDataRequest(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def registration(self) -> Global___VendorDataRegistration:
-        """For what. The first message."""
+        """The registration. The first message."""
 
     @_builtins.property
     def answer(self) -> Global___VendorDataAnswer:
-        """What a charger is to be told. All other messages."""
+        """An answer for a charger. All other messages."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ Global___HandleVendorDataRequest: _TypeAlias = HandleVendorDataRequest  # noqa: 
 
 @_typing.final
 class VendorDataRegistration(_message.Message):
-    """Which vendors' data a service handles."""
+    """A registration: the vendors whose data a service handles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,7 +118,7 @@ class VendorInterest(_message.Message):
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these of the vendor's messages, at most 100 of at most 50 characters; an empty one stands for data without a
-        message id. None: all. A charger is told UnknownMessageId for those that no service handles.
+        message id. None: all. A charger is answered UnknownMessageId for those that no service handles.
         """
 
     def __init__(
@@ -137,7 +137,7 @@ Global___VendorInterest: _TypeAlias = VendorInterest  # noqa: Y015
 
 @_typing.final
 class VendorDataAnswer(_message.Message):
-    """What a charger is to be told."""
+    """An answer for a charger."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -247,11 +247,11 @@ class VendorDataRequest(_message.Message):
     """The data as sent, in JSON (text is a JSON string); empty if there was none."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the gateway received it."""
+        """The time at which the gateway received it."""
 
     @_builtins.property
     def answer_deadline_time(self) -> _timestamp_pb2.Timestamp:
-        """When the charger is told Rejected, unless it is answered before."""
+        """The time at which the charger is answered Rejected, unless the service has answered before."""
 
     def __init__(
         self,

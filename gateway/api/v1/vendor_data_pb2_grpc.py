@@ -49,11 +49,11 @@ class VendorDataServiceServicer:
     """
 
     def HandleVendorData(self, request_iterator, context):
-        """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and is
-        told when it counts; then it gets what chargers send, and answers each within the time that it is told. A charger
-        whose data is not answered in time, or whose service's stream ends first, is told Rejected. Where several services
-        are registered for the same data the newest gets it, and the others stand by. The caller ends its side to leave.
-        UNAVAILABLE: the gateway is stopping.
+        """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and
+        receives a confirmation when it takes effect; from then on it receives the data that chargers send, and answers
+        each item before its deadline. A charger whose data is not answered in time, or whose service's stream ends first,
+        is answered Rejected. Where several services are registered for the same data the newest receives it, and the
+        others stand by. The caller half-closes to leave. UNAVAILABLE: the gateway is stopping.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

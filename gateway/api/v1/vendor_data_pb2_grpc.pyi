@@ -36,11 +36,11 @@ class VendorDataServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VendorDataServiceAsyncStub: ...
     HandleVendorData: _grpc.StreamStreamMultiCallable[_vendor_data_pb2.HandleVendorDataRequest, _vendor_data_pb2.HandleVendorDataResponse]
-    """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and is
-    told when it counts; then it gets what chargers send, and answers each within the time that it is told. A charger
-    whose data is not answered in time, or whose service's stream ends first, is told Rejected. Where several services
-    are registered for the same data the newest gets it, and the others stand by. The caller ends its side to leave.
-    UNAVAILABLE: the gateway is stopping.
+    """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and
+    receives a confirmation when it takes effect; from then on it receives the data that chargers send, and answers
+    each item before its deadline. A charger whose data is not answered in time, or whose service's stream ends first,
+    is answered Rejected. Where several services are registered for the same data the newest receives it, and the
+    others stand by. The caller half-closes to leave. UNAVAILABLE: the gateway is stopping.
     """
 
 @_typing.type_check_only
@@ -51,11 +51,11 @@ class VendorDataServiceAsyncStub(VendorDataServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     HandleVendorData: _aio.StreamStreamMultiCallable[_vendor_data_pb2.HandleVendorDataRequest, _vendor_data_pb2.HandleVendorDataResponse]  # type: ignore[assignment]
-    """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and is
-    told when it counts; then it gets what chargers send, and answers each within the time that it is told. A charger
-    whose data is not answered in time, or whose service's stream ends first, is told Rejected. Where several services
-    are registered for the same data the newest gets it, and the others stand by. The caller ends its side to leave.
-    UNAVAILABLE: the gateway is stopping.
+    """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and
+    receives a confirmation when it takes effect; from then on it receives the data that chargers send, and answers
+    each item before its deadline. A charger whose data is not answered in time, or whose service's stream ends first,
+    is answered Rejected. Where several services are registered for the same data the newest receives it, and the
+    others stand by. The caller half-closes to leave. UNAVAILABLE: the gateway is stopping.
     """
 
 class VendorDataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -69,11 +69,11 @@ class VendorDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_vendor_data_pb2.HandleVendorDataRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vendor_data_pb2.HandleVendorDataResponse], _abc.AsyncIterator[_vendor_data_pb2.HandleVendorDataResponse]]:
-        """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and is
-        told when it counts; then it gets what chargers send, and answers each within the time that it is told. A charger
-        whose data is not answered in time, or whose service's stream ends first, is told Rejected. Where several services
-        are registered for the same data the newest gets it, and the others stand by. The caller ends its side to leave.
-        UNAVAILABLE: the gateway is stopping.
+        """Registers the caller for vendors' data, for as long as the stream is open. The caller sends a registration and
+        receives a confirmation when it takes effect; from then on it receives the data that chargers send, and answers
+        each item before its deadline. A charger whose data is not answered in time, or whose service's stream ends first,
+        is answered Rejected. Where several services are registered for the same data the newest receives it, and the
+        others stand by. The caller half-closes to leave. UNAVAILABLE: the gateway is stopping.
         """
 
 def add_VendorDataServiceServicer_to_server(servicer: VendorDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,82 @@
+"""Comments and docstrings keep the language rule of CONTRIBUTING: plain words, and first lines that say what it is."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.named_tests import REPOSITORY
+
+DIALECT = re.compile(
+    r"\b(told|whoever|whomever|nobody|somebody|anybody|of ours|on the books)\b",
+    re.IGNORECASE,
+)
+"""Words of no standard, for which the field has its own: reported, caller, peer, none, any client, recorded."""
+
+RIDDLE = re.compile(r"(What|Who|Whose|How|Whether|Where|When|Why|Nobody|Somebody|Whoever)\b")
+"""First words of a line that can only be understood by reading on."""
+
+PLAIN = ("protos",)
+"""Folders in which all files keep the rule."""
+
+FILES = sorted(
+    path
+    for folder in PLAIN
+    for path in (REPOSITORY / folder).rglob("*")
+    if path.suffix in {".py", ".proto"} and "gateway/api" not in path.as_posix()
+)
+
+
+def faults_in_python(source: str) -> Iterator[str]:
+    """Words of the dialect in comments and docstrings, and docstrings whose first line begins with a question."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield from (f"line {token.start[0]}: {word}" for word in DIALECT.findall(token.string))
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield from (f"line {node.lineno}: {word}" for word in DIALECT.findall(text))
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                first = ast.get_docstring(node)
+                if first is not None and (found := RIDDLE.match(first)):
+                    line = 1 if isinstance(node, ast.Module) else node.lineno
+                    yield f"line {line}: begins with {found[0]}"
+
+
+def faults_in_text(text: str) -> Iterator[str]:
+    """Words of the dialect anywhere in a text."""
+    for number, line in enumerate(text.splitlines(), 1):
+        yield from (f"line {number}: {word}" for word in DIALECT.findall(line))
+
+
+def faults_of(path: Path) -> list[str]:
+    """All faults of a file."""
+    text = path.read_text(encoding="utf-8")
+    return list(faults_in_python(text) if path.suffix == ".py" else faults_in_text(text))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(REPOSITORY)) for path in FILES])
+def test_a_file_is_written_in_plain_words(path: Path) -> None:
+    """In comments, docstrings and protos."""
+    assert faults_of(path) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "faults"),
+    [
+        ('"""What is told."""', ["line 1: begins with What", "line 1: told"]),
+        ("x = 1  # nobody's\n", ["line 1: nobody"]),
+        ('class A:\n    """Whoever asks."""\n', ["line 1: begins with Whoever", "line 2: Whoever"]),
+        ('X = 1\n"""A number of ours."""\n', ["line 2: of ours"]),
+        ("x = 'told'\n", []),
+        ('def f():\n    """Return the address."""\n', []),
+    ],
+)
+def test_a_fault_is_found(source: str, faults: list[str]) -> None:
+    """The check can fail."""
+    assert sorted(faults_in_python(source)) == faults
