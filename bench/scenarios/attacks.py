@@ -8,6 +8,7 @@ each of the messages of `tests.hostile.payloads` at once. The first case is with
 
 import argparse
 import select
+import shlex
 import socket
 import ssl
 import tempfile
@@ -44,7 +45,14 @@ SETTINGS = "[sessions]\nmax_messages_per_second = 20\n"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = list(attackers.ATTACKS)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each attack, its start included (%(default)s)")
-    parser.add_argument("--attacks", nargs="+", choices=names, default=names, metavar="NAME", help="which (all)")
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="NAME",
+        help=f"which (all): {', '.join(map(shlex.quote, names))}",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> list[Result]:
