@@ -41,7 +41,7 @@ GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLErro
 
 @frozen
 class Place:
-    """Where the gateway is, and whom it can be attacked as. ``guessed``: a charger with a key that was imported."""
+    """Address of the gateway, and identities to attack it as. ``guessed``: a charger with a key that was imported."""
 
     host: str
     port: int

@@ -33,7 +33,7 @@ BUDGET_SECONDS = 9 * 60
 
 @frozen
 class Verdict:
-    """What came of a row: ``state`` is met, short, worse or missing; a good one does not fail the check."""
+    """Verdict on a row: ``state`` is met, short, worse or missing; a good one does not fail the check."""
 
     row: Row
     state: str
@@ -134,7 +134,7 @@ def _needed(rows: Iterable[Row]) -> list[str]:
 
 
 def _measure(names: Iterable[str], console: Console) -> list[Result]:
-    """The short forms. One that fails is told and leaves its rows missing."""
+    """The short forms. One that fails is reported and leaves its rows missing."""
     measured: list[Result] = []
     for name in names:
         console.rule(name)

@@ -12,7 +12,7 @@ _OURS = tuple(sorted(os.sched_getaffinity(0)))
 
 
 def shared() -> bool:
-    """Whether there is only one core, so that server and drivers disturb each other."""
+    """True if there is only one core, so that server and drivers disturb each other."""
     return len(_OURS) < 2
 
 

@@ -1,4 +1,4 @@
-"""A fleet of chargers in processes of their own, told what to do from here: ``with fleet(server, credentials) as f``.
+"""A fleet of chargers in processes of their own, controlled from here: ``with fleet(server, credentials) as f``.
 
 The processes (`bench.fleet_process`) run on the driver's cores and answer in JSON lines. Everything that measures says
 what the driver itself cost and what the server used meanwhile, by the kernel's accounting.
@@ -38,11 +38,11 @@ ANSWER_SECONDS = 30.0
 
 @frozen(kw_only=True)
 class Connected:
-    """What came of connecting.
+    """Result of connecting.
 
     ``connected``: how many are ready (booted, or whatever was asked for). ``latency``: microseconds from when each was
     due to connect until its Boot was answered, those that failed not among them. ``overtaken``: by how many later ones
-    somebody was overtaken at most. ``driver_cores``: CPU seconds per second of all processes together.
+    one charger was overtaken at most. ``driver_cores``: CPU seconds per second of all processes together.
     """
 
     connected: int
@@ -58,7 +58,7 @@ class Connected:
 
 @frozen(kw_only=True)
 class TakenOver(Connected):
-    """What came of a takeover: how the connections that were replaced ended (by reason), and ``overlap``, microseconds
+    """Result of a takeover: how the connections that were replaced ended (by reason), and ``overlap``, microseconds
     from the newcomer's upgrade until then."""
 
     ends: Mapping[str, int]
@@ -67,7 +67,7 @@ class TakenOver(Connected):
 
 @frozen(kw_only=True)
 class Load:
-    """What came of sending.
+    """Result of sending.
 
     ``messages``: confirmed ones, of which ``in_time`` before the sending was stopped; ``latency``: microseconds from
     when each was due (in a closed loop: sent) until its confirmation was read. ``longest_turn``: seconds that the
@@ -110,7 +110,7 @@ class Load:
 
 @frozen(kw_only=True)
 class Checked:
-    """How the fleet is. ``errors``: what was lost or refused since the last check."""
+    """State of the fleet. ``errors``: what was lost or refused since the last check."""
 
     alive: int
     errors: Mapping[str, int]
@@ -118,7 +118,7 @@ class Checked:
 
 
 class Fleet:
-    """Chargers in processes. Not for several threads. ``progress`` is told how many are done while many are at work."""
+    """Chargers in processes. Not for several threads. ``progress`` is called with the number done while many work."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Fleet:
         seconds_each: float = CONNECT_SECONDS,
     ) -> Connected:
         """Connect all that aren't: ``rate`` a second, whether or not the ones before are done, or (None) as fast as it
-        goes with some of them under way at once. Each boots, says its status, begins a transaction, as told.
+        goes with some of them under way at once. Each boots, says its status, begins a transaction, as asked.
 
         ``order``: indexes of the credentials in the order wanted, also some of them only; ``count``: so many of the
         first ones.
@@ -287,7 +287,7 @@ class Fleet:
         self._before = self._server.usage()
 
     def stop_open_loop(self) -> Load:
-        """What came of it, once the last answers are in."""
+        """End the open loop and return its result, once the last answers are in."""
         return self._stop()
 
     def _stop(self) -> Load:
@@ -325,7 +325,7 @@ class Fleet:
             process.kill()
 
     def check(self) -> Checked:
-        """How many are alive, and what was lost since the last time. Not while the fleet sends."""
+        """Count chargers that are alive and losses since the last time. Not while the fleet sends."""
         self._tell_all({"do": "check"})
         answers = self._answers(ANSWER_SECONDS)
         return Checked(
@@ -378,7 +378,7 @@ def fleet(
     processes: int = 1,
     source_addresses: Sequence[str] | None = None,
 ) -> Fleet:
-    """A fleet for ``with``: nobody is connected yet. Source addresses: as many as it takes, unless given."""
+    """A fleet for ``with``: no charger is connected yet. Source addresses: as many as it takes, unless given."""
     return Fleet(server, credentials, processes=processes, source_addresses=source_addresses)
 
 

@@ -71,7 +71,7 @@ class Chargers:
     """All of them, by index (``present``) and by file descriptor (``by_fd``).
 
     ``job`` and ``load`` are what they are at, or None; ``now`` is the time that messages tell; ``errors`` counts by
-    reason what nobody else does.
+    reason what jobs do not.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Chargers:
         self.write(charger, wire.upgrade_request(self._path, identity, key))
 
     def _upgraded(self, charger: Charger, data: bytes) -> bytes | None:
-        """What follows the HTTP answer, None while that isn't whole. Raises Unexpected."""
+        """Return the bytes after the HTTP answer, None while that isn't whole. Raises Unexpected."""
         answer = wire.upgrade_answer(data)
         if answer is None:
             return None
@@ -235,7 +235,7 @@ class Chargers:
             self._poller.modify(charger.fd, EPOLLIN | EPOLLOUT)
 
     def read(self, charger: Charger) -> None:
-        """What has come, and what follows from it."""
+        """Read what has come, and act on it."""
         try:
             data = charger.sock.read(READ_BYTES)
             size = len(data)
@@ -329,7 +329,7 @@ class Chargers:
     # --- ends -------------------------------------------------------------------------------------------------
 
     def gone(self, charger: Charger, reason: str) -> None:
-        """The connection is over, and not by an order of ours."""
+        """Note that the connection ended without an order of the driver."""
         if charger.state == GONE:
             return
         phase, successor, replaces = charger.state, charger.successor, charger.replaces

@@ -1,6 +1,6 @@
-"""What a process full of chargers is at: one thing for each of them (`Job`), or messages by the clock (`Load`).
+"""Tasks of a process full of chargers: one thing for each of them (`Job`), or messages by the clock (`Load`).
 
-Both only count and keep time; latencies are microseconds. `bench.fleet_chargers` tells them what happens.
+Both only count and keep time; latencies are microseconds. `bench.fleet_chargers` reports events to them.
 """
 
 import time
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def next_due(self) -> float:
-        """When the next one is to begin; infinite while none is due."""
+        """Time at which the next one is to begin; infinite while none is due."""
         if self.begun >= len(self.order):
             return float("inf")
         if self.rate is None:
@@ -81,11 +81,11 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether all have succeeded or failed, and what they replaced has ended."""
+        """True once all have succeeded or failed, and what they replaced has ended."""
         return self.begun == len(self.order) and not self.pending and not self.predecessors
 
     def overtaken(self) -> int:
-        """By how many later ones somebody was overtaken at most."""
+        """By how many later ones one charger was overtaken at most."""
         place = {index: at for at, index in enumerate(self.order)}
         return max((at - place[index] for at, index in enumerate(self.done)), default=0)
 
@@ -115,7 +115,7 @@ class Load:
             self.slow.append((due, now))
 
     def pauses(self) -> list[tuple[float, float]]:
-        """When nothing was answered that was due for long: seconds since the mark, and for how long. Waits that
+        """Pauses in which answers were due for long: seconds since the mark, and the length. Waits that
         overlap are one pause."""
         found: list[list[float]] = []
         for due, now in sorted(self.slow):

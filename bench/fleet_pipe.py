@@ -41,7 +41,7 @@ class FleetPipe:
             raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}") from None
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """What it has said by now. Blocks while it has said nothing. Raises FleetFailed."""
+        """Return its messages so far. Blocks while there are none. Raises FleetFailed."""
         data = self.output.read(1 << 20)
         if not data:
             raise FleetFailed(f"a process of the fleet ended with {self._process.wait(5)}")

@@ -1,4 +1,4 @@
-"""A process full of chargers: ``python -m bench.fleet_process``, told what to do by JSON lines on standard input.
+"""A process full of chargers: ``python -m bench.fleet_process``, controlled by JSON lines on standard input.
 
 One thread, one epoll, frames built ahead (`bench.wire`): thousands of sessions (`bench.fleet_chargers`) that cost well
 below what the server spends on them, so that the server is what is measured. Latencies are counted from the moment a
@@ -47,7 +47,7 @@ class Alarm:
         self._when = (ctypes.c_long * 4)()
         self._set = self._libc.timerfd_settime
         self._at = 0.0
-        poller.register(self.fd, EPOLLIN | EPOLLET)  # edge-triggered: nobody needs to read it
+        poller.register(self.fd, EPOLLIN | EPOLLET)  # edge-triggered: it need not be read
 
     def set(self, at: float) -> None:
         if at != self._at:
@@ -81,7 +81,7 @@ class FleetProcess:
     # --- the loop ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until told to end, or nobody is there to tell it."""
+        """Run until asked to end, or until standard input ends."""
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection in here would look like the server's latency; nothing here makes cycles
@@ -145,7 +145,7 @@ class FleetProcess:
             charger.wait(action, due)
 
     def _sweep(self, now: float) -> None:
-        """What takes too long, and what nobody else notices to be over."""
+        """End what takes too long, and what is over unnoticed."""
         job, load = self._chargers.job, self._chargers.load
         if job is not None:
             for index, due in list(job.pending.items()):

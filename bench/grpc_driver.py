@@ -30,7 +30,7 @@ QUIET = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 @frozen
 class Window:
-    """What was measured from outside between two moments."""
+    """Figures measured from outside between two moments."""
 
     seconds: float
     driver_cpu_seconds: float
@@ -47,7 +47,7 @@ class Window:
 
 @frozen
 class Called:
-    """What callers had in the window. ``latency``: corrected for coordinated omission by the callers' mean interval;
+    """Figures of callers in the window. ``latency``: corrected for coordinated omission by the callers' mean interval;
     ``as_seen``: without. ``failures`` by status and reason."""
 
     calls: int
@@ -59,7 +59,7 @@ class Called:
 
 @frozen
 class Watched:
-    """What watchers had: ``lag``, ``deliveries`` (of events, over all watchers), ``batches``, ``bytes`` and ``parsed``
+    """Figures of watchers: ``lag``, ``deliveries`` (of events, over all of them), ``batches``, ``bytes`` and ``parsed``
     (batches that no other watcher had had with the same bytes before) in the window; the rest over the whole watch.
 
     ``events`` that any watcher had, ``meter_values`` among them; ``missing`` and ``duplicates`` over all watchers,

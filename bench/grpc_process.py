@@ -46,7 +46,7 @@ OPTIONS = (
 
 
 class Work(Protocol):
-    """What the process does until told to finish."""
+    """Work of the process until asked to finish."""
 
     async def start(self) -> dict[str, Any]: ...
 
@@ -275,7 +275,7 @@ class Watchers:
         self._ledger.had(watcher, numbers)
 
     def _parsed(self, data: bytes) -> tuple[list[int], list[int]]:
-        """When each event of the batch was received, in microseconds, and its number."""
+        """Yield the time of receipt of each event of the batch, in microseconds, and its number."""
         for seen, received, numbers in self._recent:
             if seen == data:
                 return received, numbers
@@ -294,7 +294,7 @@ class Watchers:
 
 
 class Figures:
-    """What watchers had, between the mark and the cut."""
+    """Figures of watchers between the mark and the cut."""
 
     def __init__(self) -> None:
         self.lags: Counter[int] = Counter()
@@ -307,7 +307,7 @@ class Figures:
 def _encoded(values: Mapping[int, int], interval_us: float = 0.0) -> str:
     """Microseconds and how often, as an HDR histogram; with the values left out if there is an expected interval.
 
-    As HdrHistogram's reference does it. (Its Python form adds remainders below the interval, which nobody would have
+    As HdrHistogram's reference does it. (Its Python form adds remainders below the interval, which no caller would have
     seen.)
     """
     whole = histogram.new()

@@ -62,7 +62,7 @@ def decoded(text: str) -> HdrHistogram:
 
 
 def milliseconds(histogram: HdrHistogram, percentile: float) -> float:
-    """What this share of them, in percent, did not exceed; 100 is the longest. 0 if there is none."""
+    """Value that this share of them, in percent, did not exceed; 100 is the longest. 0 if there is none."""
     if not histogram.get_total_count():
         return 0.0
     if percentile >= 100:

@@ -131,7 +131,7 @@ def _visit(number: int, turn: int, at: datetime, readings: Sequence[tuple[JSON, 
 
 
 def _reading(at: datetime, minute: int) -> tuple[dict[str, object]]:
-    """What a wallbox reports each minute."""
+    """Meter values of a wallbox for one minute."""
     when = (at + timedelta(minutes=minute)).isoformat(timespec="seconds").replace("+00:00", "Z")
     energy = {"value": f"{500 * minute}", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
     power = {"value": "7360.5", "measurand": "Power.Active.Import", "unit": "W"}

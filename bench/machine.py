@@ -1,4 +1,4 @@
-"""What a measurement ran on: figures mean little without it."""
+"""Description of the machine of a measurement: figures mean little without it."""
 
 import importlib.metadata
 import os

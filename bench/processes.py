@@ -54,7 +54,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """What it has used so far and holds now. Linux only. Raises ProcessLookupError if it is gone."""
+    """Return the process's usage so far and its memory now. Linux only. Raises ProcessLookupError if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -127,7 +127,7 @@ class Server(Protocol):
 
 @frozen
 class Credentials:
-    """What a charger shows: HTTP Basic, user ``identity``, password ``key`` (raw bytes)."""
+    """Credentials of a charger: HTTP Basic, user ``identity``, password ``key`` (raw bytes)."""
 
     identity: str
     key: bytes
@@ -172,11 +172,11 @@ class Gateway:
 
     @property
     def ca_file(self) -> Path:
-        """What chargers trust."""
+        """File of the authority that chargers trust."""
         return self.folder / "certs" / "ca.pem"
 
     def usage(self) -> Usage:
-        """What its process uses."""
+        """Return the usage of its process."""
         return usage(self.pid)
 
     def start(self, *, wait: bool = True) -> None:
@@ -209,7 +209,7 @@ class Gateway:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not stopped since."""
+        """True if it was started and not stopped since."""
         return self._process is not None
 
     def provision(self, count: int, prefix: str = "CP") -> list[Credentials]:
@@ -229,7 +229,7 @@ class Gateway:
         return [Credentials(identity, key) for identity, key in zip(identities, keys, strict=True)]
 
     def metrics(self) -> dict[str, float]:
-        """What Prometheus would read: ``name`` or, with labels in alphabetical order, ``name{label="value",...}``."""
+        """Return the metrics by ``name`` or, with labels in alphabetical order, ``name{label="value",...}``."""
         with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         values = {}
@@ -294,7 +294,7 @@ def certificates(folder: Path) -> Path:
 
 
 def await_port(process: "subprocess.Popen[bytes]", host: str, port: int, seconds: float = START_SECONDS) -> None:
-    """Until somebody accepts there. Raises RuntimeError if the process ends before, or the time is over."""
+    """Wait until a server accepts there. Raises RuntimeError if the process ends before, or the time is over."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -319,7 +319,7 @@ def end(process: "subprocess.Popen[Any]", seconds: float = STOP_SECONDS) -> None
 
 
 def free_ports(how_many: int) -> list[int]:
-    """Ports on loopback that nobody has now."""
+    """Return ports on loopback that are free now."""
     probes = [socket() for _ in range(how_many)]
     try:
         for probe in probes:

@@ -1,4 +1,4 @@
-"""What a measurement gave: values that know whether they are valid, as JSON for machines and Markdown for people.
+"""Results of a measurement: values that know whether they are valid, as JSON for machines and Markdown for people.
 
 A run is a folder ``<when>-<scenario>`` with ``results.json``, ``results.md`` and plots. Names of cases and figures
 are stable: `bench.check` and `bench.report` find them by name.
@@ -19,7 +19,7 @@ from rich.table import Table
 from bench import cores, histogram, machine
 
 SATURATED = 0.90
-"""Share of its cores at which a driver can no longer be told from what it measures."""
+"""Share of its cores at which a driver can no longer be distinguished from what it measures."""
 
 
 @frozen
@@ -78,7 +78,7 @@ class Result:
 
 
 def saturated(driver_cores: float) -> tuple[str, ...]:
-    """Why a result with such a driver is invalid; empty if it isn't."""
+    """Reason why a result with such a driver is invalid; empty if it isn't."""
     available = len(cores.driver_cores())
     if driver_cores < SATURATED * available:
         return ()

@@ -24,7 +24,7 @@ SHORT_BECAUSE: Mapping[str, str] = {
 
 @frozen
 class Source:
-    """Where a value is found: a figure of a case or, with ``percentile``, that of the case's histogram of that name."""
+    """Source of a value: a figure of a case or, with ``percentile``, that of the case's histogram of that name."""
 
     scenario: str
     case: str
@@ -65,21 +65,21 @@ class Row:
     noise: float = 0.0
 
     def met(self, value: float, ratio: float) -> bool:
-        """Whether it is what was asked."""
+        """Return true if it is what was asked."""
         if self.limit is None:
             return True
         found = ratio if self.limit_is_ratio else value
         return found >= self.limit if self.more_is_better else found <= self.limit
 
     def worse(self, value: float, ratio: float, reference: float | None) -> bool:
-        """Whether it has become worse by more than is tolerated."""
+        """Return true if it has become worse by more than is tolerated."""
         if reference is None or self.limit is None or value < self.noise:
             return False
         allowed = 1 + TOLERANCE
         return ratio < reference / allowed if self.more_is_better else ratio > reference * allowed
 
     def asked(self, unit: str) -> str:
-        """What was asked, for people."""
+        """Return the target as text."""
         if self.limit is None:
             return "(comparison)"
         return f"{'≥' if self.more_is_better else '≤'} {self.limit:g} {'×' if self.limit_is_ratio else unit}".rstrip()

@@ -1,9 +1,9 @@
-"""What the load generator's chargers put on the wire and read from it: WebSocket frames, OCPP 1.6J texts, times due.
+"""The wire format of the load generator's chargers: WebSocket frames, OCPP 1.6J texts, times due.
 
 Sans-I/O, and made to cost next to nothing, so that the server is what is measured. Chargers elsewhere in this project
 (the simulator, the tests) speak through trio-websocket; as a load generator that was measured to cost more for a
 message than the gateway does, so here frames are built by hand. They are masked with zeros, which RFC 6455 §5.3 lets a
-client choose and which leaves the payload as it is. What is told apart here is what a server may send, no more.
+client choose and which leaves the payload as it is. Only what a server may send is distinguished here.
 """
 
 import base64
@@ -251,7 +251,7 @@ class Schedule:
 
     @property
     def next_due(self) -> float:
-        """When the next one is."""
+        """Return the time of the next one."""
         return self._begin + self._taken * self._distance
 
     def take(self, now: float) -> Iterator[tuple[int, float]]:

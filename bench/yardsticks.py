@@ -1,4 +1,4 @@
-"""What the parts below the gateway cost by themselves, measured in the run that they are held against."""
+"""Cost of the parts below the gateway alone, measured in the run that they are held against."""
 
 import ssl
 import statistics

@@ -1,7 +1,7 @@
 """The error tree.
 
 Rejection is a value here: a refused command, a blocked tag or a bad frame is an object that says why. An exception
-from this tree means that something is out of anybody's hands at that point:
+from this tree means that something can't be handled at that point:
 
 * ``GatewayError`` - the root; nothing else derives from ``Exception`` directly.
     * ``SettingsError`` - the configuration can't be used; names the key, the file and what was expected.

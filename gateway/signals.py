@@ -62,7 +62,7 @@ def stop_noted() -> int | None:
 
 
 def take() -> tuple[int, ...]:
-    """What was noted so far, and forget it."""
+    """Return the signals noted so far, and forget them."""
     taken = tuple(_noted)
     del _noted[: len(taken)]
     return taken

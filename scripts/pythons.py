@@ -54,7 +54,7 @@ class Wanted:
 
     @property
     def folder(self) -> Path:
-        """Where it is unpacked."""
+        """The folder it is unpacked into."""
         return FOLDER / f"{self.version}-{self.suite}"
 
 
@@ -96,7 +96,7 @@ def version_of(python: Path) -> str | None:
 
 
 def fits(wanted: Wanted, python: Path) -> bool:
-    """Whether it is the version, or a patch release of it."""
+    """Return true if it is the version, or a patch release of it."""
     found = version_of(python)
     return found is not None and f"{found}.".startswith(f"{wanted.version}.")
 
@@ -151,7 +151,7 @@ def apt_options(folder: Path, suite: str) -> list[str]:
 
 
 def mirror() -> str:
-    """Where this machine gets Debian from, by its own apt sources. Raises Missing."""
+    """Return the address this machine gets Debian from, by its own apt sources. Raises Missing."""
     asked = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(SITE)", "Created-By: Packages"]
     for line in call(asked, APT_SECONDS).splitlines():
         origin, _, rest = line.partition(" ")
@@ -189,7 +189,7 @@ def wrap(folder: Path, python: Path) -> None:
 
 
 def call(command: Sequence[str | Path], seconds: float) -> str:
-    """What it prints. Raises Missing with what it says of its failure; the addresses in it are left out."""
+    """Run a command and return its output. Raises Missing with its error, addresses left out."""
     name = Path(command[0]).name
     try:
         done = subprocess.run(
@@ -243,7 +243,7 @@ def installer(inside: Path) -> list[str | Path]:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of one version's tests."""
+    """Result of one version's tests."""
 
     version: str
     code: int
@@ -252,7 +252,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """How many tests passed, as pytest counts them."""
+        """Counts of tests, as pytest prints them."""
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         counts = [line for line in lines if re.match(r"=*\s*(\d+ \w+, )*\d+ \w+ in [\d.]+s", line)]
         return (counts or lines or ["nothing was printed"])[-1].strip("= ")

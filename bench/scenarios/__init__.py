@@ -1,4 +1,4 @@
-"""What is measured. A scenario is a module in here, named as its subcommand.
+"""The scenarios that are measured. A scenario is a module in here, named as its subcommand.
 
 It has ``NAME``; ``HELP``: one line that says what it does and how long it takes; ``add_arguments(parser)``;
 ``run(options, console) -> list[Result]``; and ``SHORT``: the options that `bench.check` runs it with.
@@ -18,7 +18,7 @@ NAMES = ("startup", "throughput", "hold", "storm", "commands", "watch", "transpo
 
 
 class Scenario(Protocol):
-    """What such a module has."""
+    """Interface of such a module."""
 
     NAME: str
     HELP: str

@@ -154,7 +154,7 @@ class _Neighbour:
         return False
 
     def _heard(self, wanted: bytes) -> bool:
-        """Whether what has come answers it; calls of the gateway's are answered meanwhile."""
+        """Return true if what has come answers it; calls of the gateway's are answered meanwhile."""
         if not self._socket.pending():
             select.select([self._socket], [], [], 1.0)
         more = self._socket.recv(65536)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @frozen
 class Plan:
-    """What the cases of one run have in common."""
+    """Properties that the cases of one run share."""
 
     sessions: int
     callers: Sequence[int]
@@ -134,7 +134,7 @@ def _result(plan: Plan, case: str, callers: int, window: Window, called: Called,
 
 
 def amiss(load: Load, asked: float) -> list[str]:
-    """What was wrong with an open-loop load of ``asked`` messages a second; empty if nothing was."""
+    """Return the faults of an open-loop load of ``asked`` messages a second; empty if nothing was."""
     found = [f"{count} messages of the load failed: {error}" for error, count in load.errors.items()]
     if abs(load.rate - asked) > TOLERANCE * asked:
         found.append(f"the load was {load.rate:.0f} messages/s instead of {asked:.0f}")

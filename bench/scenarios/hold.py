@@ -3,7 +3,7 @@
 They connect, boot and begin a transaction each; then each sends MeterValues every 60 s and Heartbeat every 300 s,
 spread evenly, and latency counts from the moment a message was due until its confirmation was read. Memory per session
 is what the process has grown by since it was idle, once all have booted and were configured. The longest pause is the
-longest that anybody waited: at some hundred messages a second somebody is due in any pause that matters.
+longest wait of any charger: at some hundred messages a second one is due in any pause that matters.
 """
 
 import argparse
@@ -22,7 +22,7 @@ NAME = "hold"
 HELP = "18,000 sessions in one process: answer latency, memory per session, longest pause; six minutes"
 
 SHORT = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbeat_every": 40.0}
-"""About as many messages a second as 18,000 chargers send: a pause is found only if somebody is due in it."""
+"""About as many messages a second as 18,000 chargers send: a pause is found only if a message is due in it."""
 
 WARM_UP_SECONDS = 3.0
 
@@ -30,7 +30,7 @@ TELLING = "gateway_collector_"
 """How those metrics of the gateway's begin that say something about pauses."""
 
 SHOWN = 12
-"""Pauses that are told one by one: the longest ones."""
+"""Pauses that are reported one by one: the longest ones."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +114,7 @@ def connect(chargers: Fleet, rate: float, console: Console, *, status: bool = Tr
 
 
 def amiss(*parts: Connected | Load) -> list[str]:
-    """What went wrong in these; empty if nothing did."""
+    """Return the faults of these; empty if there are none."""
     wrong = []
     for part in parts:
         failures = part.failures if isinstance(part, Connected) else part.errors
@@ -125,7 +125,7 @@ def amiss(*parts: Connected | Load) -> list[str]:
 
 
 def telling(gateway: processes.Gateway) -> dict[str, float]:
-    """What the gateway says of its collector by itself; empty if it says nothing."""
+    """Return the gateway's own figures of its collector; empty if there are none."""
     return {
         name.removeprefix(TELLING): value
         for name, value in gateway.metrics().items()
@@ -134,7 +134,7 @@ def telling(gateway: processes.Gateway) -> dict[str, float]:
 
 
 def _pauses(load: Load) -> list[str]:
-    """When they were, so that what happened then can be found out."""
+    """Describe the pauses with their times, so that their causes can be looked for."""
     longest = sorted(sorted(load.pauses, key=lambda pause: -pause[1])[:SHOWN])
     told = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)
     return [f"{len(load.pauses)} times something due was unanswered for 20 ms or more: {told}"] if told else []

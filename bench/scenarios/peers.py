@@ -1,4 +1,4 @@
-"""What a gateway's users could pick instead: the same chargers, the same messages, the same core, in one run.
+"""Alternatives that a gateway's users could pick: the same chargers, the same messages, the same core, in one run.
 
 mobilityhouse's ``ocpp`` on ``websockets``, and ``ocpp-rpc`` on Node in strict mode, each as its documentation shows,
 with TLS, the same certificates, Basic authentication and validation; beside the gateway, which also decides and stores

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @frozen
 class Sample:
-    """What the gateway held at one time."""
+    """Resources that the gateway held at one time."""
 
     at: float
     rss_bytes: int
@@ -81,7 +81,7 @@ class Sample:
 
 @define
 class Churn:
-    """What happened, and what should not have. Used by several threads."""
+    """Counts of events, and of faults. Used by several threads."""
 
     happened: Counter[str] = field(factory=Counter)
     surprises: Counter[str] = field(factory=Counter)

@@ -204,7 +204,7 @@ def _forget(path: Path) -> None:
 
 
 def _cut_off(path: Path) -> None:
-    """What a crash leaves: charge points that count as connected."""
+    """Leave the database as a crash does: charge points that count as connected."""
     connection = apsw.Connection(str(path))
     try:
         connection.execute("UPDATE charge_point SET connected = 1 WHERE key <= ?", (CONNECTED,))

@@ -4,7 +4,7 @@
 restart: the gateway is stopped as an operator stops it, with all chargers connected, and started again; then they
 reconnect at a stated rate, whether or not it keeps up. What each connect costs the server: TLS handshake, upgrade,
 authentication, the opening committed, Boot committed and answered. Time counts from the moment a charger was due to
-connect until its Boot was answered. The order: by how many later ones somebody was overtaken.
+connect until its Boot was answered. The order: by how many later ones one charger was overtaken.
 
 outage: half of them are reset within a moment, as when a part of the network goes. The gateway records the end of each;
 the others are not to notice: each of them sends a Heartbeat meanwhile, and must be there in the end. Then the others
@@ -143,7 +143,7 @@ def _outage(gateway: processes.Gateway, chargers: Fleet, options: argparse.Names
 
 
 def _until_sessions(gateway: processes.Gateway, count: int) -> tuple[bool, bool]:
-    """Whether the gateway comes to have so many sessions, and whether it has taken commits all the time."""
+    """Wait until the gateway has so many sessions; return that, and if it took commits all the time."""
     healthy = True
     until = time.monotonic() + RECORDED_SECONDS
     while time.monotonic() < until:

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @frozen
 class Plan:
-    """What the cases of one run have in common."""
+    """Properties that the cases of one run share."""
 
     sessions: int
     watchers: Sequence[int]

@@ -1,4 +1,4 @@
-"""What transports do with peers that misbehave or leave oddly: ``python -m bench.servers.behaviour``.
+"""Behaviour of transports with peers that misbehave or leave oddly: ``python -m bench.servers.behaviour``.
 
 Each probe talks to the gateway's own transport and to trio-websocket (both with the same work behind them) over a plain
 socket with TLS of its own, so that it sees what is on the wire: Close frames, close_notify, FIN, resets. Prints a
@@ -81,7 +81,7 @@ class Peer:
             self._data += self._read()
 
     def end(self) -> str:
-        """How the connection ends; what comes before is thrown away."""
+        """Return the way the connection ends; bytes before that are thrown away."""
         began = time.monotonic()
         try:
             while time.monotonic() - began < PATIENCE:

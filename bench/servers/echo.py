@@ -79,7 +79,7 @@ class Link:
 
 
 class Events:
-    """Messages at a steady rate, while anybody reads them."""
+    """Messages at a steady rate, while a peer reads them."""
 
     def __init__(self, rate: float, size: int) -> None:
         self._interval = 1 / rate

@@ -103,7 +103,7 @@ class TrioWebSocketConnection:
             await self._stream.aclose()
 
     def _listen_for_frames(self, connection: trio_websocket.WebSocketConnection) -> None:
-        """Every read moves ``last_heard``. The library tells nobody of pings and pongs, so its parser is asked."""
+        """Every read moves ``last_heard``. The library reports no pings and pongs, so its parser is asked."""
         protocol = connection._wsproto
         receive_data = protocol.receive_data
 

@@ -21,7 +21,7 @@ UNLIMITED = 100_000.0
 
 
 async def admit(request: UpgradeRequest) -> Accept | Rejection:
-    """Whoever names himself and brings a password."""
+    """Admit any peer with an identity and a password."""
     claimed = claim(request, "/ocpp")
     if isinstance(claimed, Rejection):
         return claimed

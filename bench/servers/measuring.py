@@ -48,7 +48,7 @@ class Plan:
 
 @frozen
 class Measured:
-    """What one run of a server gave. ``wrong``: what went wrong, in words."""
+    """Result of one run of a server. ``wrong``: the faults, in words."""
 
     connect_milliseconds: float
     kib_per_session: float
@@ -58,7 +58,7 @@ class Measured:
 
 
 def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> Measured:
-    """One run against a server that nobody has connected to yet."""
+    """One run against a server without connections."""
     active, others = credentials[: plan.active], credentials[plan.active : plan.sessions]
     wrong: list[str] = []
     with fleet(server, others) as most, fleet(server, active) as few:

@@ -43,12 +43,12 @@ class Running:
     path: str = "/ocpp"
 
     def usage(self) -> Usage:
-        """What its process uses."""
+        """Return the usage of its process."""
         return usage(self.pid)
 
 
 def why_unavailable(name: str) -> str | None:
-    """What is missing to run it; None if nothing is."""
+    """Return what is missing to run it; None if nothing is."""
     if name not in NODE:
         return None
     if shutil.which("node") is None:

@@ -43,7 +43,7 @@ def answer(message: bytes) -> bytes:
 
 
 def admitted(identity: str, authorization: str | None) -> bool:
-    """Whether Basic authentication names this identity and brings a password; which one is nobody's business here."""
+    """Return true if Basic authentication names this identity and brings a password, whichever it is."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return False
@@ -55,7 +55,7 @@ def admitted(identity: str, authorization: str | None) -> bool:
 
 
 def options(description: str | None) -> argparse.Namespace:
-    """What every server is told: the folder of certificates that ``gateway certs dev`` has made."""
+    """Arguments of every server: the folder of certificates that ``gateway certs dev`` has made."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("certificates", type=Path, help="folder with the server's certificates and keys")
     return parser.parse_args()

@@ -54,7 +54,7 @@ class Certificate:
 
 @frozen
 class Issuing:
-    """What all certificates of one run have in common."""
+    """Properties that all certificates of one run share."""
 
     organization: str
     now: datetime

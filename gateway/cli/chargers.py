@@ -63,7 +63,7 @@ KeyTextOption = Annotated[
 
 
 class Switch(StrEnum):
-    """What the operator decides for one charger, or leaves to the settings."""
+    """A decision for one charger, or the setting for all."""
 
     ON = "on"
     OFF = "off"

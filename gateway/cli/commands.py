@@ -23,7 +23,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def commands(context: typer.Context, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
-    """What was asked of chargers: the newest commands, or a subcommand."""
+    """List the newest commands to chargers, or run a subcommand."""
     if context.invoked_subcommand is None:
         list_(target=target, json=json)
 
@@ -89,12 +89,12 @@ def show(
 
 
 def state(command: Command) -> str:
-    """How far it has come, in words."""
+    """Return the state of a command in words."""
     return CommandState.Name(command.state).removeprefix("COMMAND_STATE_").lower().replace("_", " ")
 
 
 def outcome(command: Command) -> str:
-    """What the charger said, or why there is nothing, in a few words."""
+    """Return the charger's answer, or the reason why there is none, in a few words."""
     match command.WhichOneof("outcome"):
         case "error":
             return f"{command.error.code}: {command.error.description}".rstrip(": ")

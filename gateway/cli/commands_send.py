@@ -146,7 +146,7 @@ def stop(
 
 
 class Triggered(StrEnum):
-    """What can be asked for, as OCPP spells it."""
+    """Messages that can be triggered, as OCPP spells them."""
 
     BOOT_NOTIFICATION = "BootNotification"
     DIAGNOSTICS_STATUS_NOTIFICATION = "DiagnosticsStatusNotification"
@@ -324,7 +324,7 @@ def answered(
 
 
 def agreed(response: Any) -> bool:
-    """Whether a response's status means yes."""
+    """Return true if a response's status means yes."""
     return _status_name(response).endswith(ACCEPTED)
 
 

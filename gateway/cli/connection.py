@@ -45,7 +45,7 @@ TargetOption = Annotated[
 
 @frozen
 class TlsFiles:
-    """What TLS towards the control interface needs; None: no TLS."""
+    """Files for TLS towards the control interface; None: no TLS."""
 
     authority: Path | None = None
     certificate: Path | None = None
@@ -184,7 +184,7 @@ NEVER_CONNECTED = ("failed to connect", "Connection refused", "errors resolving"
 
 
 def outcome_lost(problem: Problem) -> bool:
-    """Whether a request may have reached the gateway although nothing of it is known: no answer in time, or a
+    """Return true if a request may have reached the gateway although its outcome is not known: no answer in time, or a
     connection that broke under it."""
     if problem.reason:
         return False

@@ -1,4 +1,4 @@
-"""Why nothing answers at a target, in words: gRPC's own are for its developers."""
+"""Reasons in words why no gateway answers at a target: gRPC's own are for its developers."""
 
 NOT_THIS_PORT = "is not the control interface: look at control.address in its settings, not at a listener's port"
 

@@ -1,4 +1,4 @@
-"""What `gateway watch` shows on a terminal: every charger's state, and the last events. It is told, and tells back."""
+"""The display of `gateway watch` on a terminal: every charger's state, and the last events."""
 
 from collections import deque
 from datetime import datetime
@@ -113,7 +113,7 @@ class Dashboard:
         return self.outlets[key]
 
     def render(self) -> RenderableType:
-        """What to show now."""
+        """Return the display as of now."""
         rows = sorted(self.outlets.items(), key=lambda item: (not item[1].transaction_id, item[0]))
         made = table(
             "charger",

@@ -1,4 +1,4 @@
-"""`gateway refused`, `gateway frames`, `gateway deviations`: for whoever connects a charger, and it doesn't."""
+"""`gateway refused`, `gateway frames`, `gateway deviations`: diagnostics of chargers that do not connect."""
 
 from typing import Annotated
 
@@ -123,7 +123,7 @@ def deviations(
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """What had to be mended in chargers' messages, by make and firmware, the most frequent first."""
+    """List the repairs that chargers' messages needed, by make and firmware, the most frequent first."""
     request = ListDeviationsRequest(vendor=vendor, model=model, firmware_version=firmware)
     with connect(target) as gateway:
         found = list(pages(gateway.diagnostics.ListDeviations, request, lambda page: page.deviations))

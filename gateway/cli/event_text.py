@@ -32,7 +32,7 @@ def event_line(event: Event) -> str:
 
 
 def summary(event: Event) -> str:
-    """What happened, without time and type."""
+    """Return an event's content in a line, without time and type."""
     name = event.WhichOneof("body")
     if name is None:
         return ""

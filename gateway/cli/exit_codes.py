@@ -12,7 +12,7 @@ from gateway.client import Problem
 
 
 class ExitCode(IntEnum):
-    """How a command ended."""
+    """Exit codes of commands."""
 
     DONE = 0
     FAILED = 1

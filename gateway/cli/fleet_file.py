@@ -1,7 +1,7 @@
 """A fleet in a file: CSV in UTF-8 with a header line, one charger a line. docs/operations.md describes it to operators.
 
-How a key is written is said by its column and never guessed: ``key_hex`` holds hexadecimal digits, ``key_text`` the
-password itself, to the space. Whatever is wrong is told by line, column and reason, and never by what stands there: a
+The form of a key is given by its column and never guessed: ``key_hex`` holds hexadecimal digits, ``key_text`` the
+password itself, to the space. Faults are reported by line, column and reason, and never by what stands there: a
 key may stand in any place of a file that is wrong.
 """
 
@@ -43,7 +43,7 @@ class Wrong:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """Return the place in the file in words."""
         return f"line {self.line}: {self.column}" if self.column else f"line {self.line}"
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Row:
 
 @frozen
 class FleetFile:
-    """All that a file says. Lines that can't be told apart into columns have no row."""
+    """The content of a file. Lines that can't be split into columns have no row."""
 
     rows: tuple[Row, ...]
     wrong: tuple[Wrong, ...]

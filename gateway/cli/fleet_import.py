@@ -73,7 +73,7 @@ def _chargers(count: int) -> str:
 
 
 def _ask(fleet: FleetFile, validate_only: bool, target: str) -> tuple[list[Wrong], str]:
-    """What the gateway finds wrong and, where it could not look but something is wrong anyway, why it couldn't.
+    """Return the faults that the gateway found and, where it could not check although there are faults, the reason.
 
     With neither the import is done. Raises grpc.RpcError.
     """

@@ -1,7 +1,7 @@
 """`gateway limit`: a power or current limit, as the charging profile that fits the moment.
 
 A limit has one profile per place, under a number of its own, so that a new limit replaces the one before (S §3.13.2)
-and `--clear` takes away what `gateway limit` gave, and nothing else. The stack level is 0 unless told otherwise: some
+and `--clear` takes away what `gateway limit` gave, and nothing else. The stack level is 0 unless given: some
 wallboxes refuse any other.
 """
 
@@ -63,7 +63,7 @@ Purpose = common.ChargingProfilePurpose
 
 @frozen
 class Place:
-    """Where a limit goes: on a running transaction, a connector's transactions to come, or the charge point."""
+    """The target of a limit: a running transaction, a connector's transactions to come, or the charge point."""
 
     purpose: Purpose.ValueType
     connector: common.ConnectorAddress
@@ -158,7 +158,7 @@ def limit(
 def find_place(
     gateway: GatewayClient, charge_point: str, connector_id: int | None, transaction_id: str | None
 ) -> Place:
-    """Where a limit goes. Raises CommandFailed where that is not clear."""
+    """Return the target of a limit. Raises CommandFailed where that is not clear."""
     if connector_id == 0 and transaction_id is None:
         return _whole()
     running = open_transactions(gateway, charge_point, connector_id)
@@ -256,7 +256,7 @@ def _cleared(response: Any) -> bool:
 
 
 def _places(gateway: GatewayClient, charge_point: str, connector_id: int | None) -> Iterator[Place]:
-    """Where limits may be: on the whole charge point and on each connector that it has reported."""
+    """Return all targets that may have limits: the charge point and each connector that it has reported."""
     if connector_id is None or connector_id == 0:
         yield _whole()
     if connector_id == 0:

@@ -29,7 +29,7 @@ def run() -> None:
             app(prog_name="gateway")
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where its failure can be told
+                sys.stdout.flush()  # here, where its failure can be reported
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:

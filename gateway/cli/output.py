@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for machines, one clear line on standard error when something failed.
+"""Output of commands: tables for people, JSON for machines, one clear line on standard error when something failed.
 
 Much of what is shown was sent by chargers. It is printed as plain text, never as markup, with control characters made
 visible: a charger must not be able to move an operator's cursor.
@@ -25,7 +25,7 @@ MAX_CELL = 200
 
 
 PIPE_WIDTH = 5_000
-"""Columns where nobody looks: wide enough for every table, a row of which is a line then."""
+"""Columns where output is no terminal: wide enough for every table, a row of which is a line then."""
 
 
 class CommandFailed(GatewayError):
@@ -67,7 +67,7 @@ def fail(
 
 def out() -> Console:
     """Standard output. Made anew each time, since tests and pipes replace the stream. A pipe has no width to keep
-    to: whoever cuts columns out of it wants them whole."""
+    to: scripts that cut columns out of it need them whole."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
@@ -105,7 +105,7 @@ def complain_json(
     metadata: Mapping[str, str] | None = None,
     violations: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """What went wrong as one JSON object on a line of standard error, with the same keys whatever it was.
+    """Print an error as one JSON object on a line of standard error, always with the same keys.
 
     ``status`` is gRPC's name of a status, ``reason`` the gateway's word; both empty where the command line itself
     failed. ``violations`` are (field, description).
@@ -170,7 +170,7 @@ def local(moment: datetime | None) -> str:
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
-    """How long ago something was, roughly."""
+    """Return roughly how long ago something was."""
     if moment is None:
         return ""
     seconds = int(((now or datetime.now(UTC)) - moment).total_seconds())

@@ -62,7 +62,7 @@ def follow(
 
 
 def absent(error: grpc.RpcError | None) -> str:
-    """Why a watch waits, in a line. ``error``: what ended it, if anything did."""
+    """Return the reason why a watch waits, in a line. ``error``: the one that ended it, if any."""
     if error is None:
         return "the gateway ended the watch; trying again"
     return f"{'the gateway is stopping' if problem_of(error).reason == STOPPING else describe(error)}; trying again"

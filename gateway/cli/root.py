@@ -102,7 +102,7 @@ class Root(TyperGroup):
 
 
 def is_surrogate(letter: str) -> bool:
-    """Whether it stands for a byte of the command line that is no UTF-8 (PEP 383)."""
+    """Return true if a character stands for a byte of the command line that is no UTF-8 (PEP 383)."""
     return "\ud800" <= letter <= "\udfff"
 
 

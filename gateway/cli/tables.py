@@ -89,7 +89,7 @@ class Listing:
         return line
 
     def _below(self, row: Sequence[Text], kept: Sequence[int], room: int) -> Text | None:
-        """What left the table, with its names; as much of it in a line as fits."""
+        """Yield lines of the cells that left the table, with their names; as many in a line as fit."""
         below, used = Text(overflow="fold"), 0
         for place, column in enumerate(self.columns):
             if place in kept or column.dispensable or not row[place]:

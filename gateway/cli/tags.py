@@ -62,7 +62,7 @@ STATUS_OPTION = typer.Option(
 
 @app.callback()
 def tags() -> None:
-    """Who may charge: the operator's table of idTags."""
+    """List the table of idTags, or run a subcommand."""
 
 
 @app.command()

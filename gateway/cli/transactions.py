@@ -39,7 +39,7 @@ LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
 
 class State(StrEnum):
-    """How far a transaction has come."""
+    """States of transactions, as typed on the command line."""
 
     OPEN = "open"
     STOPPED = "stopped"
@@ -49,7 +49,7 @@ class State(StrEnum):
 
 @app.callback()
 def transactions(context: typer.Context, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
-    """What was charged: the newest transactions, or a subcommand."""
+    """List the newest transactions, or run a subcommand."""
     if context.invoked_subcommand is None:
         list_(target=target, json=json)
 

@@ -28,7 +28,7 @@ _REASONS = defaultdict(
 
 
 class Answer(StrEnum):
-    """What chargers are told, as typed on the command line."""
+    """Answers to chargers, as typed on the command line."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"

@@ -60,7 +60,7 @@ class WaitNotes(Interceptor):
 
 
 def subject(method: str, request: Any) -> str:
-    """What a call waits for: a charger's answer where it is a command, otherwise the gateway's."""
+    """Return what a call waits for: a charger's answer where it is a command, otherwise the gateway's."""
     charge_point = getattr(request, "charge_point", "")
     if method.startswith(COMMANDS) and isinstance(charge_point, str) and charge_point and "/List" not in method:
         return f"{charge_point}'s answer"

@@ -145,7 +145,7 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
 
 
 def _know(dashboard: Dashboard, gateway: GatewayClient, wanted: set[str]) -> None:
-    """What is known at the beginning: chargers and running transactions, all of them or the wanted ones."""
+    """Read the state at the beginning: chargers and running transactions, all of them or the wanted ones."""
     chargers = ListChargePointsRequest()
     for each in pages(gateway.charge_points.ListChargePoints, chargers, lambda page: page.charge_points, MAX_KNOWN):
         if not wanted or each.identity in wanted:

@@ -1,4 +1,4 @@
-"""A thin typed client of the control interface, for the command line and for whoever likes it: no asyncio, no Trio."""
+"""A thin typed client of the control interface, for the command line and other programs: no asyncio, no Trio."""
 
 import os
 

@@ -21,7 +21,7 @@ from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 M = TypeVar("M")
 
 TIMEOUT_SECONDS = 60.0
-"""The deadline of a call unless told otherwise: a charger may take 30 seconds for one command, and another may be
+"""The default deadline of a call: a charger may take 30 seconds for one command, and another may be
 before it."""
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What an error of the control interface says: its reason for programs, and one line for people."""
+"""Errors of the control interface, taken apart: a reason for programs, and one line for people."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.code.name} {self.reason}".rstrip()
-        # A bad request's message repeats its violations; what the message tells already is not told again.
+        # A bad request's message repeats its violations: those are not repeated here.
         told = [f"{name}={value}" for name, value in sorted(self.metadata.items()) if value and value != self.message]
         wrong = [f"{name}: {what}" for name, what in self.violations if what not in self.message]
         parts = [f"{head}: {_line(self.message)}" if self.message else head, *map(_line, wrong)]

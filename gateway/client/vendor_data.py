@@ -14,12 +14,12 @@ from gateway.api.v1.vendor_data_pb2 import (
 
 
 class VendorDataHandling:
-    """One registration; a context manager. Iterate over what the gateway tells, and ``answer`` from any thread.
+    """One registration; a context manager. Iterate over the messages of the gateway, and ``answer`` from any thread.
 
-        with VendorDataHandling(gateway.vendor_data.HandleVendorData, [VendorInterest(vendor_id="acme")]) as told:
-            for each in told:
+        with VendorDataHandling(gateway.vendor_data.HandleVendorData, [VendorInterest(vendor_id="acme")]) as stream:
+            for each in stream:
                 if each.HasField("data"):
-                    told.answer(VendorDataAnswer(data_id=each.data.data_id, status=DATA_TRANSFER_STATUS_ACCEPTED))
+                    stream.answer(VendorDataAnswer(data_id=each.data.data_id, status=DATA_TRANSFER_STATUS_ACCEPTED))
 
     Iterating raises ``grpc.RpcError``: UNAVAILABLE when the gateway stops or is gone, after which to register anew.
     """
@@ -41,7 +41,7 @@ class VendorDataHandling:
         return iter(self._call)
 
     def answer(self, answer: VendorDataAnswer) -> None:
-        """Have a charger told. Never waits; what becomes of it is told only where it is of no use."""
+        """Send an answer for a charger. Never waits; its outcome is reported only where it was of no use."""
         self._requests.put(HandleVendorDataRequest(answer=answer))
 
     def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""What a peer did, as frozen values: the output of the sans-I/O WebSocket."""
+"""Events of a peer as frozen values: the output of the sans-I/O WebSocket."""
 
 from typing import Literal, TypeAlias
 

@@ -42,7 +42,7 @@ class HeadBuffer:
 
     @property
     def looks_like_http(self) -> bool:
-        """Whether an HTTP error would mean anything to the peer."""
+        """Return true if an HTTP error would mean something to the peer."""
         return _LOOKS_LIKE_HTTP.match(self.data) is not None
 
 

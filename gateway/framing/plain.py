@@ -94,7 +94,7 @@ class Boundary:
 
 
 def _spelled_well(head: bytes) -> bool:
-    """Whether the length, as far as it is there, is in the fewest bytes that hold it."""
+    """Return true if the length, as far as received, is in the fewest bytes that hold it."""
     length = head[1] & _LENGTH if len(head) > 1 else 0
     if length == _TWO_BYTES and len(head) >= 4:
         return int.from_bytes(head[2:4], "big") >= _TWO_BYTES
@@ -104,7 +104,7 @@ def _spelled_well(head: bytes) -> bool:
 
 
 def _tells_length(head: bytes) -> bool:
-    """Whether the length is there."""
+    """Return true if the whole length was received."""
     if len(head) < 2:
         return False
     length = head[1] & _LENGTH
@@ -120,7 +120,7 @@ def _payload_bytes(head: bytes) -> int:
 
 
 def _frame_bytes(head: bytes) -> int | None:
-    """How long a whole frame is, None if its head doesn't say yet."""
+    """Return the size of a whole frame in bytes; None while its head is incomplete."""
     if len(head) < 2:
         return None
     length = head[1] & _LENGTH

@@ -60,7 +60,7 @@ _SWITCHING = (
     "Sec-WebSocket-Accept: {}\r\n"
     "{}\r\n"
 )
-"""Put together by the library, with a date that nobody reads, this answer costs as much as reading the request."""
+"""Put together by the library, with a date that no charger reads, this answer costs as much as reading the request."""
 
 _REFUSAL_REASONS = {
     405: "method_not_allowed",
@@ -85,7 +85,7 @@ _LOGGER = _NeverDebug(logging.getLogger("websockets.server"), {})
 
 
 class _Frames(Protocol):
-    """What follows the upgrade. A ``ServerProtocol`` that goes on keeps the whole request as long as the connection."""
+    """Frames after the upgrade. A ``ServerProtocol`` that goes on keeps the whole request as long as the connection."""
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:  # may come between fragments (RFC 6455 §5.4); the library would answer 1002
@@ -135,7 +135,7 @@ class WebSocket:
         return self._frame_events()
 
     def _receive_misspelled(self, data: bytes) -> list[Event]:
-        """What came before a head whose length is spelled as it must not be, and the end. The library takes any."""
+        """Receive bytes before a head with a misspelled length, and end. The library takes any."""
         events = []
         if data:
             self._protocol.receive_data(data)
@@ -186,7 +186,7 @@ class WebSocket:
             self._protocol.send_ping(payload)
 
     def send_close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake. Messages that arrive from now on are dropped: nobody could answer them.
+        """Start the closing handshake. Messages that arrive from now on are dropped: they could not be answered.
 
         ``reason`` is cut to 123 bytes. Raises ValueError for a code that may not be sent (RFC 6455 §7.4).
         """
@@ -222,7 +222,7 @@ class WebSocket:
 
     @property
     def unsent(self) -> int:
-        """How many bytes ``data_to_send`` would return."""
+        """Number of bytes that ``data_to_send`` would return."""
         writes = self._protocol.writes
         return sum(map(len, writes)) if writes else 0
 
@@ -233,7 +233,7 @@ class WebSocket:
 
     @property
     def open(self) -> bool:
-        """True between the 101 and the first Close, whoever sends it."""
+        """True between the 101 and the first Close of either side."""
         return not self._released and self._protocol.state is State.OPEN
 
     @property

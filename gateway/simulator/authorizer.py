@@ -1,4 +1,4 @@
-"""Whether a tag may charge: asked of the central system, or decided by what the charger knows itself."""
+"""Authorization of tags: asked of the central system, or decided by the local list and cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Authorizer:
         self._clock = clock
 
     async def authorize(self, id_tag: str) -> TagInfo:
-        """What is to be thought of a tag now. Waits for the central system at most as long as a CALL may take."""
+        """Return the standing of a tag now. Waits for the central system at most as long as a CALL may take."""
         known = self._tags.lookup(
             id_tag,
             use_list=self._settings.enabled("LocalAuthListEnabled"),

@@ -111,7 +111,7 @@ class SimulatedCharger:
 
     @property
     def connected(self) -> bool:
-        """Whether the link is up."""
+        """True while the link is up."""
         return self._connection.online
 
     @property
@@ -126,7 +126,7 @@ class SimulatedCharger:
 
     @property
     def undelivered(self) -> int:
-        """How many transaction messages wait for their confirmation."""
+        """Number of transaction messages that wait for their confirmation."""
         return self._outbox.undelivered_transactions
 
     def status(self, connector: int = 1) -> str:
@@ -140,7 +140,7 @@ class SimulatedCharger:
         return self._box.power(connector)
 
     def limit(self, connector: int = 1) -> Limit:
-        """What the connector may offer now."""
+        """The limit that the connector may offer now."""
         self._advance()
         return self._box.offer(self._box.connector(connector))
 
@@ -155,7 +155,7 @@ class SimulatedCharger:
         return None if transaction is None else transaction.id
 
     def charging(self, connector: int = 1) -> bool:
-        """Whether a transaction runs."""
+        """True while a transaction runs."""
         return self._box.connector(connector).transaction is not None
 
     def vehicle(self, connector: int = 1) -> Vehicle | None:

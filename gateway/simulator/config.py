@@ -1,4 +1,4 @@
-"""What a simulated charger is told about itself."""
+"""Configuration of a simulated charger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.simulator.vehicle import VehicleConfig
 #: The wall clock: aware UTC.
 Clock = Callable[[], datetime]
 
-#: Told of what happens: a name and its details (see `SimulatedCharger`).
+#: Called with each event: a name and its details (see `SimulatedCharger`).
 Observer = Callable[[str, Mapping[str, Any]], None]
 
 

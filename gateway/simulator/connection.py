@@ -20,7 +20,7 @@ from gateway.simulator.session import CallFailed, CallRefused, Reply, Session
 #: When the central system leaves the wait before the next BootNotification to the charger (interval 0), and after
 #: a BootNotification that failed, in seconds.
 BOOT_RETRY = 60.0
-#: How soon a charger registers anew that was told that it is not registered, in seconds.
+#: How soon a charger registers anew after an answer that it is not registered, in seconds.
 BOOT_AFTER_SECURITY_ERROR = 5.0
 #: Whatever the speed, attempts to connect are at least so far apart, in real seconds: the gateway is real.
 LEAST_PAUSE = 0.1
@@ -29,8 +29,8 @@ LEAST_PAUSE = 0.1
 class Connection:
     """Keeps one charger connected. Owns its registration and its credential.
 
-    `reply` answers the central system's requests; `confirmed` is told of each delivered message with its
-    confirmation, and raises ValueError for one that cannot be used; `registered` is told of each acceptance.
+    `reply` answers the central system's requests; `confirmed` is called with each delivered message and its
+    confirmation, and raises ValueError for one that cannot be used; `registered` is called at each acceptance.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Connection:
 
     @property
     def online(self) -> bool:
-        """Whether the link is up."""
+        """True while the link is up."""
         return self._session is not None
 
     @property
     def accepted(self) -> bool:
-        """Whether the central system accepted this charger, on this link or an earlier one (J §5.4)."""
+        """True if the central system accepted this charger, on this link or an earlier one (J §5.4)."""
         return self.registration == "Accepted"
 
     async def call(self, action: str, payload: Mapping[str, Any]) -> dict[str, Any]:

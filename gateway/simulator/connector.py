@@ -16,7 +16,7 @@ NO_ERROR = "NoError"
 
 @frozen
 class Authorization:
-    """Somebody may charge: the tag, until when it waits for the cable, and the profile of a remote start."""
+    """Permission to charge: the tag, until when it waits for the cable, and the profile of a remote start."""
 
     id_tag: str
     until: datetime
@@ -34,7 +34,7 @@ class Reservation:
     parent_id_tag: str | None = None
 
     def admits(self, id_tag: str, parent_id_tag: str | None) -> bool:
-        """Whether this tag may use the reserved connector (S §5.13)."""
+        """Return true if this tag may use the reserved connector (S §5.13)."""
         if id_tag.casefold() == self.id_tag.casefold():
             return True
         if self.parent_id_tag is None or parent_id_tag is None:
@@ -78,7 +78,7 @@ class Connector:
         | transaction                                       | Charging      |
         | taken out of service                              | Unavailable   |
         | cable in, its transaction ended                   | Finishing     |
-        | cable in, or somebody authorized                  | Preparing     |
+        | cable in, or a tag authorized                     | Preparing     |
         | reserved                                          | Reserved      |
         | none of these                                     | Available     |
         """

@@ -15,13 +15,13 @@ from gateway.simulator.charger import SimulatedCharger
 from gateway.simulator.config import ChargerConfig, Clock, Observer, utc_now
 from gateway.simulator.link import Dial
 
-#: Told of every charger's events: its identity, the event's name, the details.
+#: Called with every charger's events: its identity, the event's name, the details.
 CrowdObserver = Callable[[str, str, Mapping[str, Any]], None]
 
 
 @frozen
 class Habits:
-    """How people use their wallbox. Pairs are the shortest and longest time, in seconds of the charger's life;
+    """Habits of people with their wallbox. Pairs are the shortest and longest time, in seconds of the charger's life;
     `starts_with_tag` and `stops_with_tag` are shares, 0 to 1. Who has no tag waits for a remote start."""
 
     away: tuple[float, float] = (600.0, 7_200.0)
@@ -35,7 +35,7 @@ class Habits:
 async def daily_life(charger: SimulatedCharger, habits: Habits | None = None) -> None:
     """Come home, plug in, start or wait to be started, leave when full or when time is up; until cancelled.
 
-    The same seed and identity give the same life. A connector that somebody else uses is left alone.
+    The same seed and identity give the same life. A connector in use by another caller is left alone.
     """
     habits = habits or Habits()
     config = charger.config
@@ -81,7 +81,7 @@ async def simulate_many(
     """Run many chargers until cancelled; started with all of them, at once.
 
     They connect spread evenly over `spread` real seconds. `lively`: each has its daily life by `habits`, else
-    nobody comes home unless the caller acts. Raises ValueError when two have one identity.
+    no car comes home unless the caller acts. Raises ValueError when two have one identity.
     """
     chargers = tuple(
         SimulatedCharger(config, ssl_context, clock=clock, on_event=_observer(config.identity, on_event), dial=dial)

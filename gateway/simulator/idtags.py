@@ -1,4 +1,4 @@
-"""What the charger itself knows about id tags: the local list and the authorization cache (S §3.5)."""
+"""A charger's knowledge of id tags: the local list and the authorization cache (S §3.5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TagInfo:
     expires: datetime | None = None
 
     def usable(self, now: datetime) -> bool:
-        """Whether the tag may charge at `now`."""
+        """Return true if the tag may charge at `now`."""
         return self.status == "Accepted" and (self.expires is None or now < self.expires)
 
 
@@ -51,7 +51,7 @@ class KnownTags:
         return len(self._listed)
 
     def lookup(self, id_tag: str, *, use_list: bool = True, use_cache: bool = True) -> TagInfo | None:
-        """What is known locally; the list stands before the cache."""
+        """Look a tag up locally; the list stands before the cache."""
         key = id_tag.casefold()
         if use_list and key in self._listed:
             return self._listed[key]

@@ -79,7 +79,7 @@ class LinkRefused(LinkError):
 
 @frozen
 class Target:
-    """Where to connect and as whom. `password` is raw bytes (J §6.2.2)."""
+    """Address and credentials to connect with. `password` is raw bytes (J §6.2.2)."""
 
     host: str
     port: int
@@ -117,7 +117,7 @@ def tls_dial(ssl_context: ssl.SSLContext) -> Dial:
             target.host, target.port, ssl_context=ssl_context, https_compatible=True
         )
         try:
-            await stream.do_handshake()  # here, so that a certificate that is not trusted is told as such
+            await stream.do_handshake()  # here, so that a certificate that is not trusted is reported as such
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
@@ -135,7 +135,7 @@ class WebSocketLink:
         self._severed = False
 
     def sever(self) -> None:
-        """From now on nothing more is sent. For whoever cannot wait for `cut`."""
+        """Send nothing more from now on. For callers that cannot wait for `cut`."""
         self._severed = True
 
     async def send(self, text: str) -> None:
@@ -195,7 +195,7 @@ async def open_link(
     """Connect and keep the link alive: `link = await nursery.start(open_link, target, dial)`.
 
     Raises LinkRefused or LinkFailed before the link is up. Afterwards it runs until the link ends and returns
-    quietly: whoever uses the link hears LinkClosed. Cancelling cuts the connection.
+    quietly: users of the link get LinkClosed. Cancelling cuts the connection.
     """
     stream: trio.abc.Stream | None = None
     started = False

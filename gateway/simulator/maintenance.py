@@ -59,7 +59,7 @@ class Maintenance:
             self._diagnostics("Uploaded" if _reachable(location) else "UploadFailed")
 
     async def update_firmware(self, location: str, at: datetime) -> None:
-        """UpdateFirmware: wait for its time, download, wait until nobody charges, install, reboot (S §6.19)."""
+        """UpdateFirmware: wait for its time, download, wait until no car charges, install, reboot (S §6.19)."""
         with self._alone("FirmwareStatusNotification"):
             await trio.sleep(max((at - self._clock()).total_seconds(), 0.0))
             self._status("Downloading")

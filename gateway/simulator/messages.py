@@ -1,4 +1,4 @@
-"""What the wallbox wants to say: its transactions, and messages that are built now and sent when the link allows."""
+"""Messages of a wallbox: its transactions, and messages that are built now and sent when the link allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bell: whoever waits hears the next ring; nobody is told of earlier ones."""
+"""A notifier that wakes all tasks that wait at the moment; earlier calls are not remembered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits to be sent to the central system, and in which order. Sans-I/O; the time is a parameter.
+"""Messages that wait to be sent to the central system, and their order. Sans-I/O; the time is a parameter.
 
 Transaction messages (StartTransaction, MeterValues, StopTransaction) are delivered in order and survive outages:
 one that failed is tried again, the others wait behind it (S §3.7.1). Everything else is news: sent when its turn
@@ -24,7 +24,7 @@ from gateway.simulator.messages import Message
 TRANSACTION_MESSAGES = 1_000
 #: Of these, what starts and stops may occupy; the rest stays free for readings.
 STARTS_AND_STOPS = 400
-#: Other messages kept: statuses and triggered messages. More than a burst of these means that nobody takes them.
+#: Other messages kept: statuses and triggered messages. More than a burst of these is not being taken.
 OTHER_MESSAGES = 64
 
 
@@ -39,7 +39,7 @@ class Entry:
 
 
 class Outbox:
-    """See the module. `dropped` is told of every message that is given up and why."""
+    """See the module. `dropped` is called with every message that is given up and the reason."""
 
     def __init__(self, dropped: Callable[[Message, str], None]) -> None:
         self._transactions: deque[Entry] = deque()
@@ -52,11 +52,11 @@ class Outbox:
 
     @property
     def undelivered_transactions(self) -> int:
-        """How many transaction messages wait."""
+        """Number of transaction messages that wait."""
         return len(self._transactions)
 
     def room_for_transaction(self) -> bool:
-        """Whether one more transaction may begin: its start and its stop will fit."""
+        """True if one more transaction may begin: its start and its stop will fit."""
         kept = sum(1 for entry in self._transactions if entry.message.action != "MeterValues")
         return kept + 2 <= STARTS_AND_STOPS
 
@@ -86,7 +86,7 @@ class Outbox:
         return min(heads, key=lambda entry: entry.place) if heads else None
 
     def next_retry(self, *, accepted: bool) -> float | None:
-        """When the message that failed may go again; None when nothing waits for a time."""
+        """Time at which the message that failed may go again; None when nothing waits for a time."""
         if not accepted or not self._transactions:
             return None
         return self._transactions[0].not_before

@@ -68,7 +68,7 @@ class Profile:
     transaction_id: int | None = None
 
     def start_of_schedule(self, now: datetime, charging_since: datetime | None) -> datetime:
-        """When the schedule that `now` belongs to started: for Relative, with the transaction."""
+        """Return the start of the schedule that `now` belongs to: for Relative, with the transaction."""
         if self.kind == "Relative":
             return charging_since or self.anchor
         if self.recurrence is not None and now >= self.anchor:
@@ -107,7 +107,7 @@ class Profile:
 
 @frozen
 class Limit:
-    """What a connector may offer: `amps` per phase over `phases` phases."""
+    """Limit of a connector: `amps` per phase over `phases` phases."""
 
     amps: float
     phases: int
@@ -126,7 +126,7 @@ class Limit:
 
 @frozen
 class Session:
-    """What the limit depends on besides time: the connector, and its transaction if there is one."""
+    """Inputs of the limit besides time: the connector, and its transaction if there is one."""
 
     connector: int
     since: datetime | None = None

@@ -61,7 +61,7 @@ class ProfileStore:
 
 
 def _belongs(profile: Profile, transaction: Transaction | None) -> bool:
-    """Whether a TxProfile may be installed: for the running transaction only (S §5.16.1)."""
+    """Return true if a TxProfile may be installed: for the running transaction only (S §5.16.1)."""
     if profile.connector == 0 or transaction is None:
         return False
     return profile.transaction_id is None or profile.transaction_id == transaction.id

@@ -20,7 +20,7 @@ class Call:
 
 @frozen
 class Result:
-    """The other side's answer to a request of ours."""
+    """The other side's answer to a request of this side."""
 
     id: str
     payload: object
@@ -28,7 +28,7 @@ class Result:
 
 @frozen
 class Refusal:
-    """The other side's CALLERROR to a request of ours."""
+    """The other side's CALLERROR to a request of this side."""
 
     id: str
     code: str

@@ -1,4 +1,4 @@
-"""Requests and answers over one link: one CALL of ours at a time, every CALL of the other side answered."""
+"""Requests and answers over one link: one outgoing CALL at a time, every incoming CALL answered."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Session:
 
     def _resolve(self, answer: rpc.Result | rpc.Refusal) -> None:
         pending = self._pending
-        if pending is not None and pending.id == answer.id:  # else it is late, and nobody waits for it
+        if pending is not None and pending.id == answer.id:  # else it is late, and no task waits for it
             pending.answer = answer
             pending.answered.set()
 

@@ -23,7 +23,7 @@ TAPER_FLOOR = 0.08
 
 @frozen
 class VehicleConfig:
-    """What a vehicle is: battery, on-board charger, and how full it arrives.
+    """Properties of a vehicle: battery, on-board charger, and how full it arrives.
 
     `capacity_wh` is the usable battery in Wh. `arrival_soc` and `target_soc` are shares, 0 to 1.
     `single_phase_watts` and `three_phase_watts` are the greatest power of the on-board charger by the number of
@@ -80,11 +80,11 @@ class Vehicle:
 
     @property
     def full(self) -> bool:
-        """Whether the battery is at the level its owner asked for."""
+        """True once the battery is at the level its owner asked for."""
         return self.soc >= self.config.target_soc
 
     def power(self, amps: float, phases: int) -> float:
-        """What it draws, in W, when offered this current (A a phase) over these phases; 0 when it suspends."""
+        """Return the power drawn, in W, when offered this current (A a phase) over these phases; 0 when it suspends."""
         if self.full or amps < MINIMUM_AMPS:
             return 0.0
         used = min(phases, self.config.phases)

@@ -1,7 +1,7 @@
 """The wallbox itself: connectors, transactions, meters, limits. Sans-I/O; the time is a parameter of every act.
 
 Every act first lets the time pass up to `now` (energy flows, deadlines expire), then changes the facts, then lets
-follow what follows: a transaction starts when a cable is in and somebody is authorized, a status that changed is
+follow what follows: a transaction starts when a cable is in and a tag is authorized, a status that changed is
 reported. What there is to say to the central system collects in `take_messages`.
 """
 
@@ -67,7 +67,7 @@ class Wallbox:
         return self.connectors[number]
 
     def offer(self, connector: Connector, at: datetime | None = None) -> Limit:
-        """What the connector may give at a moment (default: now), by hardware and charging profiles."""
+        """Return the limit of the connector at a moment (default: now), by hardware and charging profiles."""
         hardware, session = self._session(connector)
         return composite(self.profiles, hardware, session, at or self._now)
 
@@ -94,7 +94,7 @@ class Wallbox:
         return next((tx for tx in running if tx is not None and tx.id == transaction_id), None)
 
     def take_messages(self) -> list[Message]:
-        """What there is to say since the last call, in order."""
+        """Return the messages since the last call, in order."""
         messages, self._messages = self._messages, []
         return messages
 
@@ -188,7 +188,7 @@ class Wallbox:
         self._follow()
 
     def authorize(self, number: int, id_tag: str, info: TagInfo, now: datetime, profile: Profile | None = None) -> bool:
-        """Somebody may charge here; it begins now or when the cable comes. False: the connector is not free."""
+        """Authorize a tag here; charging begins now or when the cable comes. False: the connector is not free."""
         self.advance(now)
         connector = self._outlet(number)
         if not self.free_for(connector, id_tag, info.parent_id_tag):
@@ -199,7 +199,7 @@ class Wallbox:
         return True
 
     def free_for(self, connector: Connector, id_tag: str, parent_id_tag: str | None = None) -> bool:
-        """Whether a transaction of this tag could begin on the connector."""
+        """Return true if a transaction of this tag could begin on the connector."""
         if connector.transaction is not None or connector.fault != NO_ERROR or not connector.operative:
             return False
         return connector.reservation is None or connector.reservation.admits(id_tag, parent_id_tag)

@@ -45,7 +45,7 @@ KEPT_EVENTS = 10_000
 
 
 HABITS = Habits(away=(300.0, 1_200.0), finds_tag=(60.0, 180.0), stays=(3_600.0, 10_800.0), starts_with_tag=1.0)
-"""Busier than real people: at the demo's speed of 60 somebody comes home every quarter of a minute."""
+"""Busier than real people: at the demo's speed of 60 a car comes home every quarter of a minute."""
 
 
 class DemoFailed(GatewayError):
@@ -82,7 +82,7 @@ format = "console"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment: found together, so that they differ."""
+    """Return ports that are free at this moment: found together, so that they differ."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
         return [each.getsockname()[1] for each in sockets]
@@ -200,7 +200,7 @@ class Household:
         self._nursery.start_soon(self._everyday, charger)
 
     async def _everyday(self, charger: SimulatedCharger) -> None:
-        """Whoever charges now leaves when the car is full, everybody else at once; then life goes on."""
+        """Cars that charge now leave when they are full, all others at once; then life goes on."""
         await charger.wait_for(lambda each: not each.charging() or each.status() == "SuspendedEV")
         if charger.vehicle() is not None:
             charger.unplug()
@@ -220,7 +220,7 @@ class Household:
     def _run(self, configs: Sequence[ChargerConfig], context: ssl.SSLContext) -> None:
         try:
             trio.run(self._live, configs, context)
-        except BaseException as error:  # a thread has nobody else to tell
+        except BaseException as error:  # a thread can only report here
             self.failure = error
         finally:
             self._ready.set()
@@ -241,7 +241,7 @@ class Household:
 
 @define
 class Audience:
-    """What the gateway's streams have told so far."""
+    """Messages of the gateway's streams so far."""
 
     streams: Streams = field(factory=Streams)
     events: "deque[Event]" = field(factory=lambda: deque(maxlen=KEPT_EVENTS))

@@ -135,7 +135,7 @@ def _switch_on(play: Scenario, directory: Path, url: str) -> None:
     """Three chargers are made known and switched on; a tag is added."""
     _step("three chargers are made known to the gateway, each with a key of its own, and switched on")
     keys = dict(provision(play.gateway, IDENTITIES))
-    # Two cars of one family charge at once: without allow_concurrent the second would be told ConcurrentTx.
+    # Two cars of one family charge at once: without allow_concurrent the second would be answered ConcurrentTx.
     tag = IdTag(id_tag=TAG, status=IdTagStatus.ID_TAG_STATUS_ACCEPTED, allow_concurrent=True)
     play.gateway.id_tags.CreateIdTag(CreateIdTagRequest(id_tag=tag), timeout=READ_SECONDS)
     began = time.monotonic()

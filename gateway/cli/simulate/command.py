@@ -73,7 +73,7 @@ def simulate(
         raise typer.BadParameter("expected 1 to 20 characters", param_hint="--tag")
     identities = [identity] if count == 1 else [f"{identity}-{number:04d}" for number in range(1, count + 1)]
     traits = {"speed": speed, "id_tag": tag, "phases": phases, "seed": seed}
-    # What is wrong is told before anything changes in the gateway.
+    # Faults are reported before anything changes in the gateway.
     context = trust(ca)
     configured(dict.fromkeys(identities, b""), url, traits)
     if create:
@@ -106,7 +106,7 @@ def provision(gateway: GatewayClient, identities: list[str]) -> Iterator[tuple[s
 
 
 def trust(authority: Path | None) -> ssl.SSLContext:
-    """What the chargers verify the gateway with. Raises CommandFailed that names a file that is no CA's."""
+    """Return the authority by which chargers verify the gateway. CommandFailed names a file that is no CA's."""
     if authority is not None:
         read_authority(authority)
     return ssl.create_default_context(cafile=authority)
@@ -177,7 +177,7 @@ def run(
 
 
 def interruptible() -> bool:
-    """Whether Ctrl-C is for this process: not where it is ignored (nohup), nor in a thread."""
+    """Return true if Ctrl-C is for this process: not where it is ignored (nohup), nor in a thread."""
     main = threading.current_thread() is threading.main_thread()
     return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

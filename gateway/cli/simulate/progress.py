@@ -1,4 +1,4 @@
-"""What `gateway simulate` says of many chargers: who lost the link and is back, and when all are connected."""
+"""Progress of many chargers in `gateway simulate`: lost links, returns, and when all are connected."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, field
 
 TROUBLE = ("link_failed", "link_lost", "boot_failed", "delivery_failed")
-"""What is told of one among many; all else would drown it."""
+"""Events that are printed of one among many; all else would drown them."""
 
 HINTS = (
     ("HTTP 401", "the gateway knows another key: --key"),
@@ -22,11 +22,11 @@ class SimulationProgress:
     size: int
     _up: set[str] = field(factory=set)
     _down: set[str] = field(factory=set)
-    """Those whose trouble was told."""
+    """Chargers whose trouble was printed."""
     _complete: bool = False
 
     def told(self, identity: str, name: str, details: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """What to say of an event of one of them: names with details; and of all of them when they are complete."""
+        """Yield lines for an event of one charger: names with details; and for all when they are complete."""
         if name in TROUBLE or self.size == 1:
             yield name, with_hint(details)
         if name in ("link_failed", "link_lost"):
@@ -39,7 +39,7 @@ class SimulationProgress:
             self._down.discard(identity)
 
     def complete(self) -> bool:
-        """Whether all are connected for the first time, or again after some were not. True once each time."""
+        """Return true once each time that all are connected, the first time or after some were not."""
         before, self._complete = self._complete, len(self._up) == self.size
         return self._complete and not before
 
