@@ -18,7 +18,7 @@ LINE_EVERY = timedelta(hours=1)
 
 NUMBERS_AHEAD = 1_000_000
 """A transaction number further ahead than this is another system's, which chargers bring along when they move here; no
-life of this store has come so far since a backup that anybody would restore."""
+life of this store has come so far since any backup that is worth restoring."""
 
 TRANSACTIONS_LOOKED_AT = 20
 """Of the charge point that brings an unknown number. Stops of unknown transactions are recorded among them."""
@@ -56,7 +56,7 @@ class Divergence:
             self.seen("transaction_number", f"{number} of {charge_point}")
 
     async def _has_numbers_of_this_store(self, charge_point: str, first: int) -> bool:
-        """Whether the charge point was given a number here before. One that was not, and brings a number along, has
+        """Return true if the charge point has had a number of this store. One that has not, and brings a number along, has
         moved here from another system with a transaction under way."""
         where = TransactionFilter(charge_point=charge_point)
         known = await self._journal.read(self._store.transactions, where, None, TRANSACTIONS_LOOKED_AT)

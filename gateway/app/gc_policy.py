@@ -1,9 +1,9 @@
-"""When Python's cyclic garbage collector runs, on how much, and how long everything stood still for it.
+"""Policy for Python's cyclic garbage collector: when it runs, on how much, and how long its pauses are.
 
 A collection looks at every object of its generation while nothing else runs. By CPython's defaults the oldest one holds
 all sessions: 2 s at 18,000 of them, again and again, for nothing, since a session is freed by reference counts alone
 (tests/app/test_gc_policy.py holds that). Here the old generation stays small enough to be looked at in some 30 ms. What
-survives, and is more than that, is frozen: it is still freed when nobody refers to it any more, but no longer looked
+survives, and is more than that, is frozen: it is still freed with its last reference, but no longer looked
 at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one that was alive and whole when it was frozen
 and fell apart later, which no session does. docs/performance.md has the measurements.
 
@@ -30,7 +30,7 @@ YOUNG_PER_MIDDLE = 10
 which some releases make their full collection. This is also their default.)"""
 
 NEVER = 1 << 30
-"""Middle collections to each automatic one of the old generation, which is collected in rounds of ours."""
+"""Middle collections to each automatic one of the old generation, which the policy collects in rounds."""
 
 TICK_SECONDS = 0.25
 """A young collection is made so often, if none comes by itself. What a message leaves behind until the next one takes
@@ -38,7 +38,7 @@ the place of what the last one left: objects do not become more, and it is by th
 18,000 chargers at one a minute a quarter of a million would be young before one came. 1 ms."""
 
 YOUNG_PER_STEP = 5
-"""Young collections to a step of ours, which looks once more at what they left: some 30,000 objects, 10 ms."""
+"""Young collections to one step of the policy, which looks once more at what they left: some 30,000 objects, 10 ms."""
 
 LEFT_ALONE = 0.010
 """Seconds of CPU that a look at the old generation may take: some 30,000 objects. It is looked at when so much may have
@@ -60,10 +60,10 @@ GENERATIONS = ("young", "middle", "old")
 
 
 class Pauses(Source):
-    """How long collections took, by generation. Told by the interpreter in whatever thread a collection ran.
+    """Durations of collections by generation, reported by the interpreter in the thread of each collection.
 
     Nothing here takes a lock or makes an object that could bring about a collection: one may begin anywhere, also
-    where somebody reads this.
+    while this is read.
     """
 
     def __init__(self, work: Callable[[], float] = thread_time) -> None:
@@ -161,7 +161,7 @@ class GcPolicy:
 
     async def run(self) -> None:
         """Until cancelled: rounds in time, and steps when enough has come to stay. Without the policy nothing: the
-        collector is the whole process's, and may be somebody else's business."""
+        collector is the whole process's, and may have another policy."""
         if not self._in_force:
             return
         self._token = trio.lowlevel.current_trio_token()

@@ -1,6 +1,6 @@
 """Writing the log without ever waiting for its reader: a bounded queue, and a thread that alone may block.
 
-Standard error can be a pipe that nobody reads, a file on a disk that hangs or is full, a terminal that is gone. A loop
+Standard error can be a pipe without a reader, a file on a disk that hangs or is full, a terminal that is gone. A loop
 that wrote to it would stand still with all its chargers. What finds no room in the queue is dropped and counted, and a
 line says how many lines are missing as soon as lines get through again.
 """
@@ -67,7 +67,7 @@ class LogWriter:
 
     @property
     def held_bytes(self) -> int:
-        """What waits to be written."""
+        """Bytes that wait to be written."""
         return self._held
 
     def put(self, line: str) -> None:
@@ -127,7 +127,7 @@ class LogWriter:
     def _say_dropped(self, missing: int) -> None:
         try:
             line = self._dropped_line(missing)
-        except Exception:  # the thread must live: nobody would write any more
+        except Exception:  # the thread must live: it is the only writer
             line = f"{missing} log lines dropped"
         if self._write(line.encode("utf-8", "backslashreplace") + b"\n"):
             self._reported += missing
@@ -151,7 +151,7 @@ class LogWriter:
         return True
 
     def _wait_writable(self) -> None:
-        """Somebody has made the descriptor non-blocking: it is shared with other processes."""
+        """Wait for a descriptor that was made non-blocking: it is shared with other processes."""
         try:
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)

@@ -30,7 +30,7 @@ class _Logging:
 
 
 class _Lines:
-    """What structlog hands its rendered lines to."""
+    """Receiver of structlog's rendered lines."""
 
     def msg(self, line: str) -> None:
         if _Logging.writer is not None:

@@ -1,4 +1,4 @@
-"""Whether the gateway could serve with its settings: files, certificates and folders, looked at without serving."""
+"""Checks of settings without serving: files, certificates, folders, addresses."""
 
 import errno
 import os
@@ -111,7 +111,7 @@ def _places(settings: Settings) -> Iterator[Finding]:
 
 
 def _why_not_bound(info: tuple[Any, ...]) -> str | None:
-    """Why nothing can be bound to the address; None if it can, or something is."""
+    """Return the reason why the address can't be bound; None if it can, or is bound already."""
     family, kind, protocol, _, address = info
     try:
         with socket.socket(family, kind, protocol) as probe:
@@ -163,7 +163,7 @@ def _openness(key: str, path: Path) -> Iterator[Finding]:
 
 
 def _validity(key: str, path: Path, now: datetime) -> Iterator[Finding]:
-    """What is wrong is what a reload refuses as well; a certificate's near end is said in time."""
+    """Check certificates as a reload does; a certificate's near end is a warning."""
     faults = tuple(validity_faults(path, now))
     for fault in faults:
         yield Finding(key, fault.reason)

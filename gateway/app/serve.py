@@ -57,7 +57,7 @@ IN_FLIGHT_SHARE = 0.6
 """Of the drain's deadline, for commands under way; the rest is for closing sessions and ending calls."""
 
 LAST_WORD_SECONDS = 2.0
-"""After a drain that was cut short, for callers to be told what became of their commands: without that they would
+"""After a drain that was cut short, for callers to receive the outcomes of their commands: without that they would
 read "nothing was sent" of what was."""
 
 CONTROL_GRACE = 1.0
@@ -68,7 +68,7 @@ CLOSE_SECONDS = 5.0
 """For closing the store, once all is over: a disk that hangs must not keep the process from ending."""
 
 DOOR_SECONDS = 3.0
-"""A store that takes longer than this to be opened lets chargers be told when to come back meanwhile; a sound one takes
+"""While a store takes longer than this to open, chargers are answered when to come back; a sound one takes
 two seconds at most, but for the first start of a new version."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
@@ -266,7 +266,7 @@ class Gateway:
     # --- the run ----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Start in an order in which nobody is promised anything that isn't there yet; drain in the opposite one.
+        """Start dependencies before listeners; drain in the reverse order.
 
         A signal is heeded at any time, and ends a start as well.
         """
@@ -308,7 +308,7 @@ class Gateway:
 
     async def _open_books(self, nursery: trio.Nursery) -> None:
         """Open the store and settle what the last run left open, however long the disk takes. While it is in trouble
-        the door is open, so that chargers are told when to come back and operators what is wrong."""
+        the listeners are open, so that chargers are answered when to come back and operators see what is wrong."""
         opened = trio.Event()
 
         async def late() -> None:
@@ -453,7 +453,7 @@ class Gateway:
                 log.info("certificates reloaded", listener=name)
             except TlsConfigurationError as error:
                 log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
-            except Exception:  # a file in a state that nobody thought of: no reason to end
+            except Exception:  # a file in an unforeseen state: no reason to end
                 log.exception("certificates not reloaded, the old ones stay", listener=name)
 
     # --- readiness and the end --------------------------------------------------------------------------------
@@ -523,7 +523,7 @@ class Gateway:
 
 
 def identity_of(principal: object) -> str:
-    """Whose connection it is."""
+    """Return the identity of a connection."""
     assert isinstance(principal, Principal)
     return principal.identity
 

@@ -25,7 +25,7 @@ JUST_BEFORE: Final = 0.001
 """Seconds before the deadline that was slept for: that is where time stands still if a stall went past it."""
 
 OFFSET: Final = 1_000.0
-"""Trio's time at the start, so that nobody takes it for another clock's."""
+"""Trio's time at the start, so that it is not mistaken for another clock's."""
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class StallClock(trio.abc.Clock):
         return OFFSET + now - self._began - self.stalled
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """How long the loop may sleep, in real seconds. It is not late before that."""
+        """Return how long the loop may sleep, in real seconds. It is not late before that."""
         sleep = deadline - self.current_time()
         if sleep > 0:
             sleep += max(0.0, self._still_until - self._seen)

@@ -1,1 +1,1 @@
-"""Where everything acknowledged is kept: the ``Store`` protocol, and its embedded implementation on SQLite."""
+"""The store of everything acknowledged: the ``Store`` protocol, and its embedded implementation on SQLite."""

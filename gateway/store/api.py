@@ -171,7 +171,7 @@ class AllocateNumbers:
 
 @frozen
 class RecordLastHeard:
-    """When charge points were last heard, in bulk and now and then. Answers ``Done``."""
+    """Record when charge points were last heard, in bulk and now and then. Answers ``Done``."""
 
     heard: tuple[tuple[str, datetime], ...]
 
@@ -208,7 +208,7 @@ class Forget:
 
 @frozen
 class ClockRecord:
-    """What is remembered of the wall clock. ``seen_at``: when it was last looked at, by itself; ``reason``: why it is
+    """The record of the wall clock. ``seen_at``: its time when last looked at; ``reason``: why it is
     doubted; ``steady_seconds``: for how long it has run evenly since then; ``head``: the newest event at that time."""
 
     seen_at: datetime
@@ -369,8 +369,8 @@ class TransactionFilter:
 
 @frozen
 class OverdueReservation:
-    """A reservation whose expiry has passed, of a charge point that nobody is connected for. ``epoch``: the last one's,
-    under which its end may be appended; a session that has begun since ends it by itself."""
+    """A reservation whose expiry has passed, of a charge point that is not connected. ``epoch``: the last
+    connection's, under which its end may be appended; a session that has begun since ends it itself."""
 
     charge_point: str
     epoch: int
@@ -426,7 +426,7 @@ class Store(Protocol):
         ...
 
     def size_bytes(self) -> int:
-        """What the data takes on disk now: room that deleting has freed for reuse does not count."""
+        """Bytes that the data takes on disk now: room that deleting has freed for reuse does not count."""
         ...
 
     # charge points
@@ -447,7 +447,7 @@ class Store(Protocol):
     def credentials(self, identity: str) -> tuple[Credential, ...]: ...
 
     def admission(self, identity: str) -> AdmissionRecord | None:
-        """What admission must know of a charge point, cheaply: thousands ask at once. None: there is none."""
+        """Return what admission needs of a charge point, cheaply: thousands ask at once. None: there is none."""
         ...
 
     def overdue_reservations(self, at: datetime, limit: int) -> list[OverdueReservation]:
@@ -502,11 +502,11 @@ class Store(Protocol):
     def bounds(self) -> Bounds: ...
 
     def newest_time(self) -> datetime | None:
-        """When the newest event was received, by the clock of then; None: there is none."""
+        """Time of receipt of the newest event, by the clock of then; None: there is none."""
         ...
 
     def oldest_time(self, now: datetime) -> datetime | None:
-        """When the oldest event above the floor was received whose time is credible (as for ``Trim``)."""
+        """Time of receipt of the oldest event above the floor whose time is credible (as for ``Trim``)."""
         ...
 
     def crowded_out(self, count: int) -> tuple[int, int]:

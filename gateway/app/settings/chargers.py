@@ -30,7 +30,7 @@ Problems: TypeAlias = Iterator[tuple[str, str]]
 """Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""
 
 SILENCE_SLACK_SECONDS = 30
-"""By how much the silence limit must exceed the longest interval a charger was told: its timer is late and its link
+"""By how much the silence limit must exceed the longest interval a charger was given: its timer is late and its link
 slow now and then. A limit equal to the interval makes connections flap (A6.5)."""
 
 
@@ -46,7 +46,7 @@ class CertificateFiles:
 
 @frozen
 class ListenerSettings:
-    """Where chargers connect (wss only; no plain ws listener exists). Repeat the table for more."""
+    """A listener for chargers (wss only; no plain ws listener exists). Repeat the table for more."""
 
     certificates: tuple[CertificateFiles, ...] = field(
         metadata=about(
@@ -87,7 +87,7 @@ def _silence(sessions: "SessionSettings") -> float:
 
 @frozen
 class SessionSettings:
-    """What is asked and tolerated of a charger's connection."""
+    """Limits and tolerances of a charger's connection."""
 
     heartbeat_interval: int = field(
         default=300,
@@ -290,7 +290,7 @@ class SessionSettings:
     )
 
     def problems(self) -> Problems:
-        """The silence limit leaves slack above the intervals that chargers are told."""
+        """The silence limit leaves slack above the intervals that chargers are given."""
         for name in ("heartbeat_interval", "retry_interval"):
             least = getattr(self, name) + SILENCE_SLACK_SECONDS
             if self.silence_seconds < least:
@@ -322,7 +322,7 @@ class BootConfigurationSetting:
 
 @frozen
 class QuirkSettings:
-    """What chargers of one make need. A table for a vendor, a model or a firmware, as the charger names them when it
+    """Needs of chargers of one make. A table for a vendor, a model or a firmware, as the charger names them when it
     boots, without regard to case; * stands for any text. Of several that fit, the last one counts; the built-in one
     (30 seconds for Wall Box Chargers) counts only where none of these fits."""
 
@@ -354,7 +354,7 @@ BOOT_CONFIGURATION = (
 
 @frozen
 class AuthorizationSettings:
-    """Who may charge: idTags in the table have their own status; this is for the others."""
+    """Standing of idTags: those in the table have their own status; this is for the others."""
 
     accept_hex_passwords: bool = field(
         default=False,

@@ -1,4 +1,4 @@
-"""What a setting's value may be, in words and as a check; and the values that are read from text (addresses)."""
+"""Allowed values of settings, in words and as checks; and the values that are read from text (addresses)."""
 
 import ipaddress
 import math
@@ -22,7 +22,7 @@ class Expectation:
 
 @frozen
 class About:
-    """What is said of a setting besides its type and default: its reason, what it may be, and an example of a value
+    """Description of a setting besides its type and default: its reason, what it may be, and an example of a value
     where there is no default."""
 
     text: str
@@ -176,7 +176,7 @@ def host() -> Expectation:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host can be reached from this machine only."""
+    """Return true if a host can be reached from this machine only."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
@@ -188,7 +188,7 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @frozen
 class Place:
-    """Where something listens. ``key`` is its setting; ``both_families``: it takes ``::`` for IPv4, too."""
+    """An address to listen on. ``key`` is its setting; ``both_families``: it takes ``::`` for IPv4, too."""
 
     key: str
     host: str
@@ -199,7 +199,7 @@ class Place:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def clashes(self, other: "Place") -> bool:
-        """Whether the two can't both be listened on: one port, and a host in common. Port 0 is another one each time.
+        """Return true if two places can't both be bound: one port, and a host in common. Port 0 is another each time.
 
         Names other than ``localhost`` are compared as they are written.
         """
@@ -217,7 +217,7 @@ class Place:
 
 
 def _addresses(host: str) -> tuple[IpAddress, ...]:
-    """What the host stands for; nothing where only a look-up could say."""
+    """Return the addresses that the host stands for; none where only a look-up could say."""
     if host.casefold() == "localhost":
         return ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")
     try:

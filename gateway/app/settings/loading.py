@@ -1,4 +1,4 @@
-"""Reading settings from a TOML file: strictly, and with all that is wrong told at once.
+"""Reading settings from a TOML file: strictly, and with all faults reported at once.
 
 The converter is cattrs', with hooks that don't guess: 5 is not "5", true is not 1, and an unknown key is an error.
 Problems are collected from cattrs' exception groups, each with the full path of its key.
@@ -35,7 +35,7 @@ MAX_SHOWN = 60
 """How much of a wrong value is shown: enough to recognise it, too little to fill the terminal."""
 
 MAX_PROBLEMS_SHOWN = 50
-"""How many problems one error lists; the number of the others is told."""
+"""Number of problems that one error lists; the others are counted."""
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
 
@@ -60,7 +60,7 @@ class _Wrong(ValueError):
 
 
 class _Problems(ValueError):
-    """What a section found wrong between its fields, each of which is sound."""
+    """Faults that a section found between its fields, each of which is sound."""
 
     def __init__(self, problems: list[tuple[str, str]], section: Any) -> None:
         super().__init__(problems)
@@ -179,7 +179,7 @@ def _optional_hook(type_: Any, converter: Converter) -> Callable[[Any, Any], Any
 
 
 def _list_hook(type_: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    """An array to a tuple, with every wrong element told; a text is not an array of letters."""
+    """Structure an array as a tuple, reporting every wrong element; a text is not an array of letters."""
     inner = get_args(type_)[0]
     hook = converter.get_structure_hook(inner)
 
@@ -282,7 +282,7 @@ def _missing(name: str, cls: Any) -> str:
 
 
 def _unknown(name: str, cls: Any) -> str:
-    """What to say of an unknown key: the likely one, its right place, or what there is."""
+    """Describe an unknown key: the likely one, its right place, or what there is."""
     known = [each.name for each in attrs.fields(cls)]
     close = difflib.get_close_matches(name, known, n=1)
     if close:

@@ -93,7 +93,7 @@ class ControlSettings:
 
 @frozen
 class RetentionSettings:
-    """How long events are kept. What an open transaction needs stays. Whichever limit is met first counts."""
+    """Retention of events. What an open transaction needs stays. Whichever limit is met first counts."""
 
     max_age_days: float = field(
         default=90.0,
@@ -173,7 +173,7 @@ class MetricsSettings:
 
 @frozen
 class DrainSettings:
-    """What happens on SIGTERM: no new connections, what is in flight finishes, sessions are closed, exit 0."""
+    """The drain on SIGTERM: no new connections, what is in flight finishes, sessions are closed, exit 0."""
 
     deadline_seconds: float = field(
         default=25.0,
@@ -224,7 +224,7 @@ class Settings:
         return found
 
     def problems(self) -> Problems:
-        """What lies between sections: names and addresses that are used twice, deadlines that contradict."""
+        """Return the faults between sections: names and addresses that are used twice, deadlines that contradict."""
         for name in twice(listener.name for listener in self.listeners):
             yield "listeners", f'the name "{name}" is used twice: logs and metrics could not tell them apart'
         for place, other in clashes(self.places()):

@@ -36,12 +36,12 @@ class Companion:
 
 
 def companion_path(database: Path) -> Path:
-    """Where the companion of a database is. (A dash, as with the log: SQLite gives it the database's mode.)"""
+    """Return the path of a database's companion. (A dash, as with the log: SQLite gives it the database's mode.)"""
     return database.with_name(database.name + "-id")
 
 
 def read_companion(database: Path) -> Companion | None:
-    """What was last written; None: nothing, or nothing that can be read."""
+    """Return the last record written; None: none, or none that can be read."""
     try:
         content = companion_path(database).read_bytes()
     except OSError:

@@ -12,7 +12,7 @@ import apsw
 from gateway.errors import StoreError, StoreUnavailable
 
 BUSY_TIMEOUT = 5_000
-"""Milliseconds. Nobody but this process writes; a checkpoint or a backup holds a lock for far less."""
+"""Milliseconds. Only this process writes; a checkpoint or a backup holds a lock for far less."""
 
 WRITER_CACHE = 64 * 1024
 READER_CACHE = 4 * 1024
@@ -70,11 +70,11 @@ def rewrite_log(path: Path, vfs: str | None = None) -> None:
     """Write the log of a database once more as it is, and sync it, before SQLite recovers from it.
 
     When a sync fails the system may keep what it could not write, marked as written. A commit that failed so looks
-    whole to whoever reads the log again; SQLite would go on behind it, and with the next power cut this part of the
+    whole to the next reader of the log; SQLite would go on behind it, and with the next power cut this part of the
     log, and with it everything acknowledged behind it, is gone. What is written anew is synced anew. (While the
     connection lives there is no such danger: the next commit takes the failed one's place.)
 
-    Nobody may be writing meanwhile; readers may be reading. Raises apsw's errors.
+    There must be no writer meanwhile; readers may be reading. Raises apsw's errors.
     """
     flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
     if not path.with_name(path.name + "-wal").exists():
@@ -96,7 +96,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """
     rewrite_log(path, vfs)
     if vfs is None and not path.exists():
-        # Verifiers of keys, and who charged when, are nobody else's to read; the log takes the database's own mode.
+        # Verifiers of keys, and who charged when, are private to this process; the log takes the database's own mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     cx = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)

@@ -35,7 +35,7 @@ def maybe_time(micros: int | None) -> datetime | None:
 
 
 def fits(number: int) -> bool:
-    """Whether SQLite can hold (and so could know) an integer."""
+    """Return true if SQLite can hold (and so could know) an integer."""
     return INT64_MIN <= number <= INT64_MAX
 
 

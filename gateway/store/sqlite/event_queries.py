@@ -90,7 +90,7 @@ def _keys(cx: Connection, identities: Iterable[str]) -> list[int]:
 
 
 def _indexed(cx: Connection, keys: list[int], after: int, head: int, share: int) -> tuple[int, list[int]]:
-    """Where the search of the charge points' indexes ended, and the sequences found up to there.
+    """Search the charge points' indexes: return the end of the search, and the sequences found up to there.
 
     Each is read ``share`` entries far; the first one to end there ends it for all.
     """

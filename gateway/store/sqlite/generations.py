@@ -1,4 +1,4 @@
-"""Whether a database is the one that was served here, generations of it, and what makes a restored one safe to serve.
+"""Generations of a database: proof that it is the one served here, and what makes a restored one safe to serve.
 
 ``verify`` refuses a database that was replaced; ``begin`` starts a generation at each start; ``recover`` takes a
 restored or copied database over, as another store whose numbers and epochs keep clear of all that was given out.
@@ -26,8 +26,8 @@ from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.rows import fetch, one
 
 CLEAR = 1_000_000
-"""Transaction numbers, and epochs of each charge point, that are left out: more than were given out since a backup that
-anybody would restore. Numbers last for two thousand recoveries."""
+"""Transaction numbers, and epochs of each charge point, that are left out: more than were given out since any backup
+that is worth restoring. Numbers last for two thousand recoveries."""
 
 MAX_NUMBER = 2**31 - 1
 """The largest transaction number that every charger can hold (B4.4)."""
@@ -57,7 +57,7 @@ def check_presence(path: Path) -> None:
 
 
 def has_log(path: Path) -> bool:
-    """Whether there is anything in the log beside a database."""
+    """Return true if the log beside a database holds anything."""
     try:
         return path.with_name(path.name + "-wal").stat().st_size > 0
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def foreign_log(path: Path) -> StoreReplaced:
 
 
 def read_state(cx: apsw.Connection) -> Companion | None:
-    """What a companion would say of this database; None: it is empty. Of any schema version."""
+    """Return the state that a companion would record of this database; None: it is empty. Of any schema version."""
     if not _has(cx, "meta"):
         return None
     found = fetch(cx, "SELECT value FROM meta WHERE name = 'store_id'")
@@ -143,7 +143,7 @@ def verify_log(cx: apsw.Connection, path: Path, without_log: tuple[str, int] | N
 
 
 def difference(state: Companion | None, last: Companion | None) -> str | None:
-    """Why a database can't be the one that a companion was written for, as it was then or later."""
+    """Return the reason why a database can't be the one that a companion was written for, as it was then or later."""
     if last is None:
         return None
     if state is None:
@@ -208,7 +208,7 @@ def _settle_in(cx: apsw.Connection) -> None:
 
 @frozen
 class Recovered:
-    """What ``recover`` has done. ``why``: what did not fit; empty if everything did and it was done all the same."""
+    """Result of ``recover``. ``why``: what did not fit; empty if everything did and it was done all the same."""
 
     why: str
     old_id: str

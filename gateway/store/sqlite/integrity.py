@@ -1,4 +1,4 @@
-"""Whether a database is sound, as far as that can be told at start without keeping chargers waiting.
+"""Checks that a database is sound, as far as that is possible at start without keeping chargers waiting.
 
 Damage is found for certain only by reading everything, which takes minutes for a year's history. What every decision
 rests on (charge points, transactions, idTags) is small and read first; the history is read for as long as there is

@@ -1,6 +1,6 @@
 """Numbered migrations: each file of ``migrations/`` lifts the schema by one version, in one transaction.
 
-The version is SQLite's ``user_version``; ``application_id`` tells our files from anybody else's. A database of a newer
+The version is SQLite's ``user_version``; ``application_id`` marks the gateway's files. A database of a newer
 version is refused, never guessed at.
 """
 
@@ -45,7 +45,7 @@ def migrate(cx: apsw.Connection, path: Path, now: datetime) -> None:
 
 
 def check(cx: apsw.Connection, path: Path, newest: int) -> int:
-    """The schema version of a database of ours (0: an empty file). Raises ``StoreCorrupt``."""
+    """The schema version of a gateway database (0: an empty file). Raises ``StoreCorrupt``."""
     version = int(cx.pragma("user_version"))
     ours = cx.pragma("application_id") == APPLICATION_ID
     empty = not cx.execute("SELECT count(*) FROM sqlite_schema").get

@@ -43,9 +43,9 @@ class Table:
 
 def recover(damaged: Path, recovered: Path) -> dict[str, int]:
     """Make ``recovered``, which must not be there yet, of what can be read of ``damaged``, which is left as it is and
-    which nobody may be serving. Answers the rows read of each table.
+    must not be served meanwhile. Answers the rows read of each table.
 
-    Raises ``StoreInUse``; ``StoreCorrupt`` where not even the schema can be read, or it is not ours; ``StoreError``.
+    Raises ``StoreInUse``; ``StoreCorrupt`` where not even the schema can be read, or it is foreign; ``StoreError``.
     """
     if recovered.exists():
         raise StoreError(f"{recovered} is there already")
@@ -87,7 +87,7 @@ def _copy(source: apsw.Connection, damaged: Path, recovered: Path) -> dict[str, 
 
 
 def _tables(source: apsw.Connection, target: apsw.Connection) -> Iterator[Table]:
-    """What both have: the damaged database may be of an earlier version."""
+    """Return the tables that both have: the damaged database may be of an earlier version."""
     listed = fetch(target, "SELECT name, wr FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     for name, without_rowid in sorted(listed):
         columns = fetch(target, f"SELECT name, pk FROM pragma_table_info('{name}')")
@@ -99,7 +99,7 @@ def _tables(source: apsw.Connection, target: apsw.Connection) -> Iterator[Table]
 
 
 def _fill(target: apsw.Connection, table: Table, rows: Iterator[Sequence[Row]]) -> int:
-    """What a constraint forbids is damage that could be read; it is left out."""
+    """Insert rows; those that a constraint forbids are damage that could be read, and are left out."""
     count = 0
     for chunk in rows:
         marks = ", ".join("?" * len(chunk[0]))

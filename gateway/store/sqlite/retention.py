@@ -89,7 +89,7 @@ class _Times:
 def _reach(
     cx: apsw.Connection, floor: int, passed: int, before: datetime | None, limit: int, now: datetime | None
 ) -> tuple[int, int]:
-    """How far the floor may rise within ``limit`` events, and the newest credible time that it passes then."""
+    """Return the sequence that the floor may rise to within ``limit`` events, and the newest credible time passed."""
     times = _Times(now, passed)
     rows = fetch(
         cx, "SELECT sequence, received_at FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", (floor, limit)
@@ -213,7 +213,7 @@ def _mark(cx: apsw.Connection, now: datetime, floor: int) -> None:
 
 
 def _floor_at(cx: apsw.Connection, at: datetime) -> int:
-    """Where the floor was then, as far as it was noted."""
+    """Return the floor of that time, as far as it was noted."""
     (found,) = one(cx, "SELECT coalesce(max(floor), 0) FROM floor_mark WHERE at <= ?", (to_micros(at),))
     return int(found)
 

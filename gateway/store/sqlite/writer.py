@@ -1,8 +1,8 @@
-"""The writer's books: one database transaction at a time, and what it need not ask the database twice.
+"""Write-side cache and insert batching for the single writer connection: one database transaction at a time.
 
 A batch's events are gathered and inserted together at its end, so that a message costs one row, and one of its charge
 point's memory, and no query: who owns a charge point and which transactions are open is remembered. Ends of connections
-are gathered, too, for they come by the thousand. That is sound because nobody else writes (``ownership``) and
+are gathered, too, for they come by the thousand. That is sound because no other process writes (``process_lock``) and
 everything remembered is forgotten when a batch is rolled back.
 """
 
@@ -127,7 +127,7 @@ class Writer:
         self.cx.execute("UPDATE charge_point SET epoch = ? WHERE key = ?", (owner.epoch, owner.key))
 
     def memory(self, owner: Owner) -> Memory:
-        """What the charge point said last, with the events gathered so far."""
+        """Return the charge point's memory, with the events gathered so far."""
         if owner.memory is None:
             owner.memory = self._memories.get(owner.key)  # its owner was forgotten in the middle of a batch
         if owner.memory is None:
