@@ -8,8 +8,8 @@ from typing import TypeAlias
 import structlog
 import trio
 
-from gateway.domain.commands import CommandRecord, CommandState
-from gateway.domain.events import ChargePointDisconnected, CommandNotSent, CommandOutcomeUnknown, NewEvent
+from gateway.domain.command_states import CommandEvent, settled, unanswered
+from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.records import ChargePointRecord
 from gateway.domain.reservations import EXPIRED, ended
 from gateway.domain.values import Clock
@@ -27,8 +27,8 @@ CHUNK = 500
 LATEST_COMMANDS = 200
 """Commands of one charge point that are looked at: several times what a session has under way at most."""
 
-LOST = "store-unavailable"
-"""Why a connection ended, or a command was not sent, that nobody could record at the time."""
+LOST = CommandEvent.STORE_UNAVAILABLE
+"""The end of connections, and of their commands, of which this process knows only that it could not be recorded."""
 
 GRACE_SECONDS = 60.0
 """From the store's return to the look at what it missed: ends under way are over then, and most chargers are back,
@@ -153,15 +153,14 @@ class LostEnds:
     async def _record(self, charge_point: ChargePointRecord) -> None:
         identity = charge_point.identity
         left = self._router.unrecorded(identity)
-        reason, commands = (LOST, LOST) if left is None else (left.reason, left.commands)
+        reason, happened = (LOST.value, LOST) if left is None else (left.reason, left.commands)
         latest = await self._journal.read(self._store.commands, identity, None, LATEST_COMMANDS)
         now = self._clock()
-        events = [_end(command, commands, now) for command in reversed(latest) if not command.state.final]
+        events = [
+            unanswered(command.command_id, command.operation, state, happened, now)
+            for command in reversed(latest)
+            if (state := settled(command.state, command.state, happened)) not in (None, command.state)
+        ]
         events.append(NewEvent(ChargePointDisconnected(reason, "local"), now))
         await self._journal.commit(Append(identity, charge_point.connection.epoch, tuple(events)))
         self._router.is_recorded(identity, left)
-
-
-def _end(command: CommandRecord, reason: str, now: datetime) -> NewEvent:
-    kind = CommandNotSent if command.state is CommandState.QUEUED else CommandOutcomeUnknown
-    return NewEvent(kind(command.command_id, command.operation, reason), now, cause=f"command:{command.command_id}")

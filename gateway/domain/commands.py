@@ -1,12 +1,6 @@
 """What a central system may ask of a charger: the 19 operations, what may come back, and the durable record of each.
 
-A command's life is one table; every arrow is committed before anybody is told of it:
-
-    QUEUED ──▶ SENT ──▶ ANSWERED            the charger's confirmation or its CALLERROR
-       │         └────▶ OUTCOME_UNKNOWN     no answer in time, or the link broke; a late answer turns it to ANSWERED
-       └──────────────▶ NOT_SENT            deadline, disconnect or drain before anything went out
-
-SENT is on disk before the first byte is on the wire, so after a crash QUEUED means "not sent" and SENT "unknown".
+``gateway.domain.command_states`` has the table of a command's states.
 """
 
 from datetime import datetime

@@ -16,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from gateway.domain.checks import check
 from gateway.domain.codec import fingerprint
+from gateway.domain.command_states import finished, settled
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Clock, Registration
@@ -206,7 +207,9 @@ class Router:
             left = self._unrecorded.get(wanted.identity)
             if earlier is None:
                 if left is not None and wanted.request_id in left.doubtful:
-                    return Unknown(wanted.request_id, left.commands, "the store failed while it was to be recorded")
+                    return Unknown(
+                        wanted.request_id, left.commands.value, "the store failed while it was to be recorded"
+                    )
                 return await self._refused(outcome, wanted)
             if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
                 return reused(earlier)
@@ -384,7 +387,8 @@ class _Wanted:
 
 
 def _abandoned(record: CommandRecord, left: UnrecordedEnd) -> CommandRecord:
-    """The command of a session that is over and could not record its end: as the store will settle it."""
-    never = record.state is CommandState.QUEUED and record.request_id not in left.doubtful
-    state = CommandState.NOT_SENT if never else CommandState.OUTCOME_UNKNOWN
-    return evolve(record, state=state, reason=left.commands)
+    """The command of a session that is over and could not record its end, as its caller was answered."""
+    furthest = CommandState.SENT if record.request_id in left.doubtful else record.state
+    state = settled(record.state, furthest, left.commands)
+    assert state is not None, "it is recorded"
+    return finished(record, state, left.commands)

@@ -10,6 +10,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import (
     CallOutcome,
     Command,
@@ -69,7 +70,7 @@ class UnrecordedEnd:
 
     epoch: int
     reason: str
-    commands: str
+    commands: CommandEvent
     doubtful: frozenset[str] = frozenset()
 
 
@@ -562,7 +563,7 @@ class Session:
                 finally:
                     if not recorded or unfinished.doubtful:
                         self.unrecorded = UnrecordedEnd(
-                            self.epoch, ending.reason, unfinished.reason, unfinished.doubtful
+                            self.epoch, ending.reason, unfinished.happened, unfinished.doubtful
                         )
                     unfinished.tell()
         except* Exception:

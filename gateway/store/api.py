@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
+from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
 from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent
@@ -63,7 +64,7 @@ class OpenSession:
     connected: ChargePointConnected
     at: datetime
     left: str = "replaced"
-    commands_left: str = "disconnected"
+    commands_left: CommandEvent = CommandEvent.DISCONNECTED
 
 
 @frozen

@@ -6,7 +6,7 @@ lines move and goes when the statement changes."""
 KNOWN: dict[str, str] = {
     "gateway/domain/credentials.py::_verify::return::return False::return False -> return None #1": "`verify` goes through any(), which takes both for no",
     "gateway/journal/journal.py::Journal._recover::condition::why = str(error) if isinstance(error, StoreError | RuntimeError) else repr(error)::not (isinstance(error, StoreError | RuntimeError))": "only the log shows it",
-    "gateway/session/commands/queue.py::Unfinished.read_back::condition::if errand.recorded:::errand.recorded -> True": "what was not recorded is not found either: one read more, with the same outcome",
+    "gateway/session/commands/queue.py::Unfinished.read_back::condition::if errand.known is not None:::errand.known is not None -> True": "what was not recorded is not found either: one read more, with the same outcome",
     "gateway/session/commands/command_task.py::CommandTask._take_turn::constant::ready = False::False -> True": "the scope is left early at the deadline only, and then the next condition says too late",
     "gateway/session/session.py::Session._answer::condition::if told is Registration.ACCEPTED:::told is Registration.ACCEPTED -> True": "provisioning waits for full access itself, whenever it was begun",
     "gateway/session/keepalive.py::TimerQueue.remove::boundary::if self._left > max(MAX_LEFT, len(self._queue) // 2):::self._left > max(MAX_LEFT, len(self._queue) // 2) -> self._left >= max(MAX_LEFT, len(self._queue) // 2)": "the queue is tidied up one removal earlier; what is watched is the same",

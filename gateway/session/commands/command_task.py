@@ -11,13 +11,12 @@ from attrs import evolve, frozen
 
 from gateway.domain import commands as c
 from gateway.domain.answer_events import consequences
+from gateway.domain.command_states import TRANSITIONS, CommandEvent, finished, settled, unanswered
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import (
     Body,
     CommandAnswered,
-    CommandNotSent,
-    CommandOutcomeUnknown,
     CommandQueued,
     CommandSent,
     NewEvent,
@@ -73,10 +72,11 @@ class CommandTask:
         self.record = record
         self.done = trio.Event()
         self.outcome: CallOutcome | None = None
-        self.recorded = False
-        """Whether the command is known to be on disk. Nothing of one that isn't has been sent."""
+        self.known: CommandState | None = None
+        """The state, QUEUED or SENT, that the disk is known to have; None: it may not have the command, and nothing of
+        it has been sent."""
         self.handed_over: CommandState | None = None
-        """The furthest state that the disk has been given and may therefore have, QUEUED or SENT; None: nothing."""
+        """The furthest state, QUEUED or SENT, that the disk has been given and may therefore have; None: nothing."""
         self.repeats: CommandRecord | None = None
         """The command that has this one's request id already; this one was not recorded and is not carried."""
         self._means = means
@@ -140,7 +140,7 @@ class CommandTask:
             self.repeats = result.existing
             self.done.set()
             return False
-        self.recorded = True
+        self.known = state
         if sent:
             self._is_sent(events[-1])
         return True
@@ -153,13 +153,13 @@ class CommandTask:
             await self._means.readiness.wait(needed_access(self._command))
             ready = True
         if not ready or self._too_late():
-            await self._settle(CommandState.NOT_SENT, "deadline")
+            await self._settle(CommandEvent.DEADLINE)
             return False
         if not self._encode():
-            await self._settle(CommandState.NOT_SENT, "transaction-ended")
+            await self._settle(CommandEvent.TRANSACTION_ENDED)
             return False
         if KeyRotation.is_one(self._command) and not await self._begin_key_change():
-            await self._settle(CommandState.NOT_SENT, "deadline")
+            await self._settle(CommandEvent.DEADLINE)
             return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
         event = self._event(CommandSent(self.record.command_id, self.record.operation))
@@ -200,7 +200,7 @@ class CommandTask:
         assert self._encoded is not None
         if not await self._may_still_go():
             await self._withdraw_key()
-            await self._settle(CommandState.OUTCOME_UNKNOWN, "deadline")
+            await self._settle(CommandEvent.DEADLINE)
             return
         calls = self._means.calls
         self._means.note_solicited(self._command)
@@ -229,8 +229,7 @@ class CommandTask:
         with trio.move_on_at(min(timeout_at, self._deadline)):
             await exchange.answered.wait()
         if exchange.answer is None:
-            reason = "deadline" if self._deadline < timeout_at else "timeout"
-            await self._settle(CommandState.OUTCOME_UNKNOWN, reason)
+            await self._settle(CommandEvent.DEADLINE if self._deadline < timeout_at else CommandEvent.TIMEOUT)
             with trio.move_on_at(timeout_at):
                 await exchange.answered.wait()
             if exchange.answer is None:
@@ -277,35 +276,35 @@ class CommandTask:
     @property
     def doubtful(self) -> bool:
         """Whether the disk may hold more of it than is known."""
-        known = self.record.state if self.recorded else None
-        return known in (None, CommandState.QUEUED) and self.handed_over is not known
+        return self.handed_over is not self.known
 
-    def ended(self, reason: str) -> NewEvent | None:
-        """What the end of the session makes of it, to be committed; None if it is not known to be on disk."""
-        sent = self.handed_over is CommandState.SENT or not self.recorded
-        event, self.record = self._end(CommandState.OUTCOME_UNKNOWN if sent else CommandState.NOT_SENT, reason)
-        return event if self.recorded else None
+    def ended(self, happened: CommandEvent) -> NewEvent | None:
+        """End it with its session; the event to be committed, None if it is not known to be on disk."""
+        state = settled(self.known, self.handed_over, happened)
+        if state is None:
+            return None
+        event, self.record = self._end(state, happened)
+        return None if self.known is None else event
 
     def at_the_deadline(self) -> CommandRecord:
         """What holds whatever the disk has kept by now and keeps later, for a caller who can't wait for it any longer.
 
         Its deadline has passed: a command whose SENT has not been handed over never will be sent.
         """
-        never = self.recorded and self.handed_over is CommandState.QUEUED
-        state = CommandState.NOT_SENT if never else CommandState.OUTCOME_UNKNOWN
-        return evolve(self.record, state=state, reason="deadline")
+        state = settled(self.known, self.handed_over, CommandEvent.DEADLINE)
+        return finished(self.record, state or CommandState.OUTCOME_UNKNOWN, CommandEvent.DEADLINE)
 
-    async def _settle(self, state: CommandState, reason: str) -> None:
-        """Record that there is no answer (yet), then tell it."""
-        event, record = self._end(state, reason)
+    async def _settle(self, happened: CommandEvent) -> None:
+        """Record that there is no answer (yet), then answer the caller."""
+        event, record = self._end(TRANSITIONS[self.record.state][happened], happened)
         await self._commit((event,))
         self.record = record
         self.tell(record)
 
-    def _end(self, state: CommandState, reason: str) -> tuple[NewEvent, CommandRecord]:
-        kind = CommandOutcomeUnknown if state is CommandState.OUTCOME_UNKNOWN else CommandNotSent
-        event = self._event(kind(self.record.command_id, self.record.operation, reason))
-        return event, evolve(self.record, state=state, reason=reason, finished_at=event.received_at)
+    def _end(self, state: CommandState, happened: CommandEvent) -> tuple[NewEvent, CommandRecord]:
+        record = self.record
+        event = unanswered(record.command_id, record.operation, state, happened, self._means.core.clock())
+        return event, finished(record, state, happened, event.received_at)
 
     # --- small parts ------------------------------------------------------------------------------------------
 
@@ -330,6 +329,7 @@ class CommandTask:
         raise AssertionError("nobody cancels a scope that nobody else knows")
 
     def _is_sent(self, event: NewEvent) -> None:
+        self.known = CommandState.SENT
         self.record = evolve(self.record, state=CommandState.SENT, sent_at=event.received_at)
 
     def _encode(self) -> bool:

@@ -13,6 +13,7 @@ from attrs import evolve
 from gateway.domain import commands as c
 from gateway.domain.checks import check_against
 from gateway.domain.codec import encode_command
+from gateway.domain.command_states import CommandEvent, ending_of
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration, new_id
 from gateway.session.commands.calls import Calls
@@ -23,15 +24,17 @@ from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
 from gateway.store.api import Store
 
-NOTHING_SENT = {
-    "store-unavailable": Refused(RefusalReason.STORE_UNAVAILABLE, "the store can't keep a command; nothing was sent"),
-    "draining": Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent"),
-    "deleted": Refused(RefusalReason.UNKNOWN_CHARGE_POINT, "the charge point was deleted; nothing was sent"),
-}
-"""Answers to callers of commands that were not recorded when their session ended, by the reason of the end. The same
-reasons are those of its recorded commands; of other ends that is ``disconnected``."""
-
 OFFLINE = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending; nothing was sent")
+
+NOTHING_SENT = {
+    CommandEvent.STORE_UNAVAILABLE: Refused(
+        RefusalReason.STORE_UNAVAILABLE, "the store can't keep a command; nothing was sent"
+    ),
+    CommandEvent.DRAINING: Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent"),
+    CommandEvent.DELETED: Refused(RefusalReason.UNKNOWN_CHARGE_POINT, "the charge point was deleted; nothing was sent"),
+    CommandEvent.DISCONNECTED: OFFLINE,
+}
+"""Answers to callers of commands that were not recorded when their session ended."""
 
 
 class CommandQueue:
@@ -195,17 +198,16 @@ class Unfinished:
 
     def __init__(self, left: list[CommandTask], ending: str, cleared: Callable[[], None]) -> None:
         self._left = left
-        self._ending = ending
         self._cleared = cleared
-        self.reason = ending if ending in NOTHING_SENT else "disconnected"
+        self.happened = ending_of(ending)
         self.doubtful = frozenset(errand.record.request_id for errand in left if errand.doubtful)
         """Request ids of commands of which the disk may come to hold more than is known."""
-        self.events = [event for errand in left if (event := errand.ended(self.reason)) is not None]
+        self.events = [event for errand in left if (event := errand.ended(self.happened)) is not None]
 
     async def read_back(self, journal: Journal, store: Store) -> None:
         """Where the store has settled them already, take what it recorded. Raises ``StoreUnavailable``."""
         for errand in self._left:
-            if errand.recorded:
+            if errand.known is not None:
                 record = await journal.read(store.command, errand.record.command_id)
                 if record is not None and record.state.final:
                     errand.record = record
@@ -213,8 +215,7 @@ class Unfinished:
     def tell(self) -> None:
         """Answer the callers."""
         for errand in self._left:
-            known = errand.recorded or errand.record.request_id in self.doubtful
-            errand.tell(errand.record if known else NOTHING_SENT.get(self._ending, OFFLINE))
+            errand.tell(NOTHING_SENT[self.happened] if errand.handed_over is None else errand.record)
         self._cleared()
 
 

@@ -13,6 +13,8 @@ from apsw import Connection
 
 from gateway.domain import events as e
 from gateway.domain.codec import encode_answer, encode_error
+from gateway.domain.command_states import TRANSITIONS
+from gateway.domain.commands import CommandState
 from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
 from gateway.domain.state import (
@@ -283,6 +285,15 @@ def configuration_applied(cx: Connection, key: int, identity: str, event: NewEve
     )
 
 
+def _listed(states: Iterable[CommandState]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
+
+_UNFINISHED = _listed(state for state in CommandState if not state.final)
+"""Also QUEUED before OUTCOME_UNKNOWN: where it is not known whether the commit of SENT was kept, and it was not."""
+_AT_THE_END = _listed(state for state, row in TRANSITIONS.items() if not row)
+
+
 def command_queued(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
     body = event.body
     assert isinstance(body, e.CommandQueued)
@@ -317,8 +328,9 @@ def command_answered(cx: Connection, key: int, identity: str, event: NewEvent, s
     body = event.body
     assert isinstance(body, e.CommandAnswered)
     cx.execute(
-        """UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
-        last_sequence = ? WHERE command_id = ? AND charge_point = ? AND state NOT IN ('ANSWERED', 'NOT_SENT')""",
+        f"""UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
+        last_sequence = ? WHERE command_id = ? AND charge_point = ?
+        AND state NOT IN ({_AT_THE_END})""",  # noqa: S608 - a constant
         (
             to_micros(event.received_at),
             None if body.answer is None else encode_answer(body.answer),
@@ -353,8 +365,8 @@ def _finish_without_answer(
     cx: Connection, key: int, state: str, command_id: str, reason: str, event: NewEvent, sequence: int
 ) -> None:
     cx.execute(
-        """UPDATE command SET state = ?, finished_at = ?, reason = ?, last_sequence = ?
-        WHERE command_id = ? AND charge_point = ? AND state IN ('QUEUED', 'SENT')""",
+        f"""UPDATE command SET state = ?, finished_at = ?, reason = ?, last_sequence = ?
+        WHERE command_id = ? AND charge_point = ? AND state IN ({_UNFINISHED})""",  # noqa: S608 - a constant
         (state, to_micros(event.received_at), reason, sequence, command_id, key),
     )
 

@@ -1,17 +1,13 @@
-"""Ending in the books what nobody will end any more: commands and connections of an owner that is gone."""
+"""The end of what an owner left that is gone: its unfinished commands, its connection, its transactions."""
 
 from datetime import datetime
 
 from attrs import frozen
 
 from gateway.domain import reservations as r
-from gateway.domain.events import (
-    ChargePointDisconnected,
-    CommandNotSent,
-    CommandOutcomeUnknown,
-    NewEvent,
-    TransactionLost,
-)
+from gateway.domain.command_states import CommandEvent, settled, unanswered
+from gateway.domain.commands import CommandState
+from gateway.domain.events import ChargePointDisconnected, NewEvent, TransactionLost
 from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.writer import Owner, Writer
@@ -19,19 +15,19 @@ from gateway.store.sqlite.writer import Owner, Writer
 
 @frozen
 class Cause:
-    """Why an owner is gone, in the words of the events: of its connection, and of the commands it left."""
+    """Why an owner is gone: the reason of ``charge_point.disconnected``, and what that is for its commands."""
 
     disconnected: str
-    commands: str
+    commands: CommandEvent
 
 
-RESTARTED = Cause("gateway-restarted", "gateway-restarted")
-DELETED = Cause("deleted", "deleted")
+RESTARTED = Cause("gateway-restarted", CommandEvent.RESTARTED)
+DELETED = Cause("deleted", CommandEvent.DELETED)
 
 
 def settle(books: Writer, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
-    """Under the epoch that the owner had: QUEUED commands become NOT_SENT, SENT ones OUTCOME_UNKNOWN, and a
-    connection that is on the books ends. Answers the sequences."""
+    """End the owner's unfinished commands by the table of their states, and its connection if it is recorded as
+    connected; both under the epoch that it had. Returns the sequences."""
     books.flush_end_of(owner)  # it may be in this very batch
     ends = [*_commands(books, owner, cause, at), *_connection(books, owner, cause, at)]
     return books.append(owner, owner.epoch, ends)
@@ -45,12 +41,9 @@ def _commands(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[N
         (owner.key,),
     )
     return [
-        NewEvent(
-            (CommandNotSent if state == "QUEUED" else CommandOutcomeUnknown)(command_id, operation, cause.commands),
-            at,
-            cause=f"command:{command_id}",
-        )
+        unanswered(command_id, operation, end, cause.commands, at)
         for command_id, operation, state in left
+        if (end := settled(CommandState(state), CommandState(state), cause.commands)) is not None
     ]
 
 

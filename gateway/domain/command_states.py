@@ -1,0 +1,117 @@
+"""The states of a command as one table, and the end of a command that gets no answer.
+
+    QUEUED ──▶ SENT ──▶ ANSWERED            the charger's confirmation or its CALLERROR
+       │         └────▶ OUTCOME_UNKNOWN     no answer in time, or the connection ended; a late answer: ANSWERED
+       └──────────────▶ NOT_SENT            deadline, disconnect or drain before anything went out
+
+Every arrow is committed before a caller is answered by it. SENT is on disk before the first byte is on the wire, so
+after a crash QUEUED means "not sent" and SENT "outcome unknown".
+
+An unfinished command is settled by its session, and where that can't commit by the store (at the next opening, at a
+deletion, at start), by ``app.housekeeping`` or, for a repeated request, by the router. All of them ask ``settled``.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from attrs import evolve
+
+from gateway.domain.commands import CommandRecord, CommandState
+from gateway.domain.events import CommandNotSent, CommandOutcomeUnknown, NewEvent
+
+
+class CommandEvent(StrEnum):
+    """Something that happens to a command. The value of those that end it unanswered is the record's ``reason``."""
+
+    SENDING = "sending"
+    """It is the next on the wire."""
+    ANSWER = "answer"
+    """The charger's confirmation or CALLERROR, in time or late."""
+    DEADLINE = "deadline"
+    TIMEOUT = "timeout"
+    """The call time-out: no answer to what was sent."""
+    TRANSACTION_ENDED = "transaction-ended"
+    """The transaction that it names was over before its turn."""
+    DISCONNECTED = "disconnected"
+    """The session ended, for any reason that is not one of the following; a takeover is such a reason."""
+    DRAINING = "draining"
+    """The gateway stops."""
+    DELETED = "deleted"
+    """The charge point was deleted."""
+    STORE_UNAVAILABLE = "store-unavailable"
+    """The session ended because the store could not keep what it decided."""
+    RESTARTED = "gateway-restarted"
+    """The process that carried it is gone, and recorded no end."""
+
+
+_Q, _S, _A = CommandState.QUEUED, CommandState.SENT, CommandState.ANSWERED
+_N, _U = CommandState.NOT_SENT, CommandState.OUTCOME_UNKNOWN
+
+TRANSITIONS: Mapping[CommandState, Mapping[CommandEvent, CommandState]] = MappingProxyType(
+    {
+        _Q: {
+            CommandEvent.SENDING: _S,
+            CommandEvent.DEADLINE: _N,
+            CommandEvent.TRANSACTION_ENDED: _N,
+            CommandEvent.DISCONNECTED: _N,
+            CommandEvent.DRAINING: _N,
+            CommandEvent.DELETED: _N,
+            CommandEvent.STORE_UNAVAILABLE: _N,
+            CommandEvent.RESTARTED: _N,
+        },
+        _S: {
+            CommandEvent.ANSWER: _A,
+            CommandEvent.DEADLINE: _U,
+            CommandEvent.TIMEOUT: _U,
+            CommandEvent.DISCONNECTED: _U,
+            CommandEvent.DRAINING: _U,
+            CommandEvent.DELETED: _U,
+            CommandEvent.STORE_UNAVAILABLE: _U,
+            CommandEvent.RESTARTED: _U,
+        },
+        _U: {CommandEvent.ANSWER: _A},
+        _A: {},
+        _N: {},
+    }
+)
+"""The state after an event, for each state. An event that is not in a state's row does not happen to it, or changes
+nothing: a second answer, a late end of the session."""
+
+ENDINGS: Mapping[str, CommandEvent] = MappingProxyType(
+    {each.value: each for each in (CommandEvent.STORE_UNAVAILABLE, CommandEvent.DRAINING, CommandEvent.DELETED)}
+)
+"""Reasons of a session's end that callers of its commands learn; for any other it is ``DISCONNECTED``."""
+
+
+def ending_of(reason: str) -> CommandEvent:
+    """The event that a session's end is for its commands. ``reason`` as in ``charge_point.disconnected``."""
+    return ENDINGS.get(reason, CommandEvent.DISCONNECTED)
+
+
+def settled(known: CommandState | None, furthest: CommandState | None, event: CommandEvent) -> CommandState | None:
+    """The state in which ``event`` leaves a command that gets no answer now; None: there is no such command.
+
+    ``known``: the state that the disk is known to have; None: the command may not be there. ``furthest``: the furthest
+    one that it has or may come to have, because a commit was handed over whose end is not known; None: none was. Where
+    it is not known whether there is a command, or whether it was sent, the outcome is unknown.
+    """
+    if furthest is None:
+        return None
+    if known is None:
+        return CommandState.OUTCOME_UNKNOWN
+    return TRANSITIONS[furthest].get(event, furthest)
+
+
+def unanswered(command_id: str, operation: str, state: CommandState, event: CommandEvent, at: datetime) -> NewEvent:
+    """The event that records ``state``, NOT_SENT or OUTCOME_UNKNOWN."""
+    kind = CommandNotSent if state is CommandState.NOT_SENT else CommandOutcomeUnknown
+    return NewEvent(kind(command_id, operation, event.value), at, cause=f"command:{command_id}")
+
+
+def finished(
+    record: CommandRecord, state: CommandState, event: CommandEvent, at: datetime | None = None
+) -> CommandRecord:
+    """The record with an end without an answer; ``at``: when that was recorded, None if it is not yet."""
+    return evolve(record, state=state, reason=event.value, finished_at=at)
