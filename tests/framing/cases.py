@@ -285,7 +285,7 @@ FRAGMENTATION = {
     "many-pings-between": served(
         "5.4",
         parts(b"a", b"b", b"c", between=frame(PING, b"p") * 3),
-        *[FRAGMENT, *[PINGED] * 3] * 2,
+        *(FRAGMENT, PINGED, PINGED, PINGED) * 2,
         b"abc",
         pongs=(b"p",) * 6,
     ),

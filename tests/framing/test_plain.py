@@ -17,13 +17,13 @@ def frame(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True, mas
 
 
 @given(SIZES)
-def test_a_plain_frame_is_read_as_the_library_wrote_it(size):
+def test_a_plain_frame_is_read_as_the_library_wrote_it(size: int) -> None:
     payload = b"x" * size
     assert plain_text(frame(payload), apply_mask) == (payload if size <= 65_535 else None)
 
 
 @given(st.binary(max_size=400))
-def test_nothing_else_is_taken_for_a_plain_frame(data):
+def test_nothing_else_is_taken_for_a_plain_frame(data: bytes) -> None:
     text = plain_text(data, apply_mask)
     if text is not None:
         size = len(text)
@@ -32,7 +32,7 @@ def test_nothing_else_is_taken_for_a_plain_frame(data):
         assert len(data) == len(head) + 4 + size
 
 
-def test_control_frames_fragments_and_frames_without_a_mask_are_left_to_the_library():
+def test_control_frames_fragments_and_frames_without_a_mask_are_left_to_the_library() -> None:
     others = (
         frame(b"x", Opcode.PING),
         frame(b"x", Opcode.PONG),
@@ -50,7 +50,7 @@ def test_control_frames_fragments_and_frames_without_a_mask_are_left_to_the_libr
 
 
 @given(SIZES)
-def test_what_is_sent_is_a_frame_as_the_library_would_write_it(size):
+def test_what_is_sent_is_a_frame_as_the_library_would_write_it(size: int) -> None:
     payload = b"y" * size
     assert text_frame(payload) == frame(payload, mask=False)
 
@@ -59,7 +59,9 @@ def test_what_is_sent_is_a_frame_as_the_library_would_write_it(size):
     st.lists(st.tuples(SIZES, st.sampled_from((Opcode.TEXT, Opcode.PING, Opcode.CONT)), st.booleans()), max_size=6),
     st.data(),
 )
-def test_the_boundary_between_two_frames_is_known_however_they_are_torn(frames, data):
+def test_the_boundary_between_two_frames_is_known_however_they_are_torn(
+    frames: list[tuple[int, Opcode, bool]], data: st.DataObject
+) -> None:
     sent = [frame(b"z" * min(size, 125 if op is Opcode.PING else size), op, mask=mask) for size, op, mask in frames]
     stream = b"".join(sent)
     ends = {0}

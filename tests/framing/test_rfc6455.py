@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterable
+from typing import Literal
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_a_stream_that_ends_within_a_case_is_an_abnormal_closure(name: str) -> N
         websocket.release()
 
 
-AFTER_OUR_CLOSE = {
+AFTER_OUR_CLOSE: dict[str, tuple[bytes, tuple[int, Literal["peer", "local", "network"]]]] = {
     "its-echo": (close(1001), (1001, "local")),
     "an-empty-close": (frame(CLOSE), (1001, "local")),
     "another-code": (close(4000, b"mine"), (1001, "local")),

@@ -52,6 +52,8 @@ class Scene:
         self.bystanders = bystanders
         self.memory_before = gateway.rss()
         self.accounts: list[tuple[str, Account]] = []
+        self.violator = self.speaker = ""
+        """Attackers that several tests share, once there are such."""
         self._attackers = 0
 
     def attacker(self) -> str:

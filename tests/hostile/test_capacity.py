@@ -7,11 +7,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 
-from tests.endtoend.gateway_process import Gateway, eventually
+from tests.endtoend.gateway_process import Gateway, MakeGateway, eventually
 from tests.endtoend.wire import Closed, LinkLost, Refused, Wire, upgrade
 from tests.hostile.conftest import metric
 from tests.hostile.link import Link
@@ -20,7 +22,7 @@ MOST = 4
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, certificates):
+def gateway(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Gateway]:
     """A gateway with places for four, and eight chargers that know it."""
     settings = {"sessions": {"max_sessions": MOST, "close_seconds": 0.5}}
     gateway = Gateway(tmp_path_factory.mktemp("full"), certificates, settings=settings)
@@ -35,13 +37,13 @@ def gateway(tmp_path_factory, certificates):
 
 
 @pytest.fixture
-def full(gateway):
+def full(gateway: Gateway) -> Gateway:
     """The same, with nobody there."""
     eventually("empty", lambda: metric(gateway, "gateway_connections"), lambda connections: connections == 0)
     return gateway
 
 
-async def refusal(gateway, identity: str) -> bytes:
+async def refusal(gateway: Gateway, identity: str) -> bytes:
     """The head of what a newcomer gets."""
     link = await Link.secure(gateway)
     await link.send(upgrade(identity))
@@ -50,7 +52,7 @@ async def refusal(gateway, identity: str) -> bytes:
     return head
 
 
-async def test_above_the_mark_newcomers_are_refused_and_those_with_a_place_come_and_go(full):
+async def test_above_the_mark_newcomers_are_refused_and_those_with_a_place_come_and_go(full: Gateway) -> None:
     """503 with Retry-After for all others, known or not; a half-open link is replaced by its charger (A6.7); a place
     that is given back is given to the next."""
     links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
@@ -81,7 +83,7 @@ async def test_above_the_mark_newcomers_are_refused_and_those_with_a_place_come_
         await link.cut()
 
 
-async def test_however_many_come_at_once_no_more_are_served_than_there_are_places(full):
+async def test_however_many_come_at_once_no_more_are_served_than_there_are_places(full: Gateway) -> None:
     """The others are refused, or closed with 1013 where they were admitted at the same moment."""
     served, ends = [], []
 
@@ -108,7 +110,7 @@ async def test_however_many_come_at_once_no_more_are_served_than_there_are_place
         await wire.aclose()
 
 
-async def test_refusals_of_a_full_gateway_are_cheap(full):
+async def test_refusals_of_a_full_gateway_are_cheap(full: Gateway) -> None:
     """What a refused charger costs is its TLS handshake; those served keep their pace."""
     links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
     begin, cpu = time.monotonic(), cpu_seconds(full.pid)
@@ -138,7 +140,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway):
+def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway: MakeGateway) -> None:
     """As a distribution starts it: 1024 open files until somebody asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     gateway = make_gateway()
@@ -156,11 +158,11 @@ def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway):
     assert line.split()[3] == line.split()[4] == str(told["descriptors"])
 
 
-def test_too_few_descriptors_are_told_at_the_start(make_gateway):
+def test_too_few_descriptors_are_told_at_the_start(make_gateway: MakeGateway) -> None:
     """Not found out when the first chargers can't be accepted."""
     gateway = make_gateway()
     gateway.log.touch()
-    command = ["prlimit", "--nofile=300:300", sys.executable, "-m", "gateway", "serve", "--config", gateway.config]
+    command = ["prlimit", "--nofile=300:300", sys.executable, "-m", "gateway", "serve", "--config", str(gateway.config)]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except FileNotFoundError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -24,7 +25,7 @@ PATIENCE = 100.0
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, certificates):
+def gateway(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Gateway]:
     """With its limits as they are delivered."""
     gateway = Gateway(tmp_path_factory.mktemp("crowds"), certificates)
     gateway.start()
@@ -47,7 +48,7 @@ async def crowded() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def _many_files():
+def _many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
@@ -74,7 +75,7 @@ async def stall(gateway: Gateway, first: bytes) -> None:
 
 
 @pytest.mark.usefixtures("_many_files")
-async def test_two_thousand_chargers_come_back_from_one_address_while_a_stranger_there_stalls(gateway):
+async def test_two_thousand_chargers_come_back_from_one_address_while_a_stranger_there_stalls(gateway: Gateway) -> None:
     """As behind a carrier's NAT after a power cut: every one is admitted."""
     keys = {f"CP{n}": gateway.add_with_new_key(f"CP{n}") for n in range(CHARGERS)}
     answers: Counter[bytes] = Counter()
@@ -107,7 +108,7 @@ async def test_two_thousand_chargers_come_back_from_one_address_while_a_stranger
 
 
 @pytest.mark.usefixtures("_many_files")
-async def test_silent_connects_by_the_thousand_hold_no_place(gateway):
+async def test_silent_connects_by_the_thousand_hold_no_place(gateway: Gateway) -> None:
     """1,200 of them: a charger from the same address is admitted, and none of them had a place meanwhile."""
     key = gateway.add_with_new_key("after-the-silent")
     async with crowded():
@@ -122,7 +123,7 @@ async def test_silent_connects_by_the_thousand_hold_no_place(gateway):
     link.close()
 
 
-async def test_guesses_at_one_imported_key_keep_nobody_from_a_first_connect(gateway):
+async def test_guesses_at_one_imported_key_keep_nobody_from_a_first_connect(gateway: Gateway) -> None:
     """190 sockets that guess: others with such keys from the same address are admitted meanwhile, and so is the
     attacked charger from its own; the guesses are answered with 401, or told to come again."""
     for identity in ("attacked", "other-1", "other-2", "other-3"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
+from typing import Any
 
 import grpc
 import trio
 
 from gateway.api.v1 import command_pb2 as commands
 from tests.endtoend.asking import failure, in_thread
-from tests.hostile.conftest import MEGABYTE
+from tests.hostile.conftest import MEGABYTE, Scene
 from tests.hostile.link import Link
 from tests.hostile.test_messages import ANSWERS, SILENCE
 from tests.support.frames import CONT, PING, TEXT, frame
@@ -27,7 +28,7 @@ AT_ONCE = 15.0
 """Where a newcomer had to wait for the old link's end, it would wait for the silence limit."""
 
 
-async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scene):
+async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scene: Scene) -> None:
     """In order, none dropped; the burst at once, the rest at the rate. The flooder's own ping waits its turn."""
     before = scene.metric('gateway_happenings_total{label="messages",what="slowed"}')
     link = await Link.open(scene.gateway, scene.attacker())
@@ -36,7 +37,7 @@ async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scen
     for n in range(BURST + more):
         await link.say(f'[2,"{n}","Heartbeat",{{}}]')
     await link.send(frame(PING, b"late"))
-    answers = []
+    answers: list[Any] = []
     with trio.fail_after(30):
         while len(answers) < BURST + more:
             message = await link.message()
@@ -49,7 +50,7 @@ async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scen
     await link.cut()
 
 
-async def test_floods_without_end_are_read_at_their_rate(scene):
+async def test_floods_without_end_are_read_at_their_rate(scene: Scene) -> None:
     """Messages, pings and unasked pongs, from several chargers at once, as fast as their sockets take them."""
     flooders = {
         "messages": frame(TEXT, b'[2,"1","Heartbeat",{}]') * 50,
@@ -88,7 +89,7 @@ async def drain(link: Link) -> None:
         await trio.sleep_forever()
 
 
-async def test_a_charger_that_never_reads_is_given_up_at_the_write_deadline(scene):
+async def test_a_charger_that_never_reads_is_given_up_at_the_write_deadline(scene: Scene) -> None:
     """Its answers fill the kernel's buffer, and then nothing waits for it any longer than that."""
     identity = scene.attacker()
     link = await Link.open(scene.gateway, identity, receive_buffer=4096)
@@ -104,7 +105,7 @@ async def test_a_charger_that_never_reads_is_given_up_at_the_write_deadline(scen
     await link.cut()
 
 
-async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outcome(scene):
+async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outcome(scene: Scene) -> None:
     """The caller is told within the write deadline; other chargers' commands go on meanwhile."""
     identity = scene.attacker()
     link = await Link.open(scene.gateway, identity, receive_buffer=4096)
@@ -128,7 +129,7 @@ async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outc
     await link.cut()
 
 
-async def test_a_message_that_never_ends_costs_no_more_than_its_size(scene):
+async def test_a_message_that_never_ends_costs_no_more_than_its_size(scene: Scene) -> None:
     """Ten chargers that send all but the last byte of the largest message, and stay."""
     before = scene.gateway.rss()
     links = [await Link.open(scene.gateway, scene.attacker()) for _ in range(10)]
@@ -145,7 +146,7 @@ async def test_a_message_that_never_ends_costs_no_more_than_its_size(scene):
         await link.cut()
 
 
-async def test_a_link_that_died_without_a_word_is_replaced_by_the_next(scene):
+async def test_a_link_that_died_without_a_word_is_replaced_by_the_next(scene: Scene) -> None:
     """Half-open: the old socket is neither read nor closed (A6.7). The newcomer is served at once, time and again."""
     identity = scene.attacker()
     dead = []
@@ -160,7 +161,7 @@ async def test_a_link_that_died_without_a_word_is_replaced_by_the_next(scene):
         await link.cut()
 
 
-async def test_the_worst_messages_again_and_again_take_no_more_memory(scene):
+async def test_the_worst_messages_again_and_again_take_no_more_memory(scene: Scene) -> None:
     """What reading them took is used for the next: no leak hides behind the bound on all."""
     worst = [sent for name, (sent, answer) in ANSWERS.items() if name.startswith("megabyte") and answer != SILENCE]
 
@@ -179,7 +180,7 @@ async def test_the_worst_messages_again_and_again_take_no_more_memory(scene):
     assert scene.gateway.rss() - before < 24 * MEGABYTE
 
 
-async def test_the_log_is_not_what_fills_the_disk(scene):
+async def test_the_log_is_not_what_fills_the_disk(scene: Scene) -> None:
     """After all these attacks: some lines for each session that was let in, none for each message or refused stranger
     beyond a bound."""
     lines = scene.gateway.log.read_text(errors="replace").splitlines()

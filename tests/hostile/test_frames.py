@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 import trio
 
+from tests.hostile.conftest import Scene
 from tests.hostile.link import Link
 from tests.support.frames import BINARY, CLOSE, CONT, MASK, PING, PONG, TEXT, close, frame
 
@@ -63,7 +65,7 @@ VIOLATIONS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_a_violation_is_closed_with_its_code(scene, name):
+async def test_a_violation_is_closed_with_its_code(scene: Scene, name: Any) -> None:
     """RFC 6455, A3.14-A3.17: the peer is told why, and nobody else notices."""
     data, code = VIOLATIONS[name]
     link = await Link.open(scene.gateway, shared(scene), boot=False)
@@ -82,10 +84,9 @@ async def send_all(link: Link, data: bytes) -> None:
         pass
 
 
-def shared(scene) -> str:
+def shared(scene: Scene) -> str:
     """One identity for all of them: each connection replaces the one before, if that is still there."""
-    if not hasattr(scene, "violator"):
-        scene.violator = scene.attacker()
+    scene.violator = scene.violator or scene.attacker()
     return scene.violator
 
 
@@ -113,7 +114,7 @@ LEGAL: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", LEGAL)
-async def test_what_is_odd_but_legal_is_served(scene, name):
+async def test_what_is_odd_but_legal_is_served(scene: Scene, name: Any) -> None:
     """A3.14: also by the byte."""
     data = LEGAL[name]
     for size in (len(data), 1) if len(data) < 300 else (len(data),):
@@ -130,7 +131,7 @@ async def dribble(link: Link, data: bytes, size: int) -> None:
 
 
 @pytest.mark.parametrize(("sent", "echoed"), [(close(1000, b"bye"), 1000), (close(3000), 3000), (frame(CLOSE), None)])
-async def test_a_close_is_answered_with_the_same(scene, sent, echoed):
+async def test_a_close_is_answered_with_the_same(scene: Scene, sent: Any, echoed: int | None) -> None:
     """RFC 6455 §5.5.1; what comes after it is not looked at."""
     link = await Link.open(scene.gateway, shared(scene))
     await link.send(sent + frame(TEXT, b"\xff"))
@@ -139,7 +140,7 @@ async def test_a_close_is_answered_with_the_same(scene, sent, echoed):
 
 
 @pytest.mark.parametrize("data", [b"", b"\x81", frame(TEXT, b"[]" * 100)[:-1], frame(TEXT, b"[", fin=False)])
-async def test_a_link_that_breaks_anywhere_is_over(scene, data):
+async def test_a_link_that_breaks_anywhere_is_over(scene: Scene, data: Any) -> None:
     """TCP is reset or TLS ends, within a frame or between two: the charger is back at once."""
     for politely in (True, False):
         link = await Link.open(scene.gateway, shared(scene))

@@ -6,12 +6,13 @@ from __future__ import annotations
 import random
 import ssl
 import time
+from typing import Any
 
 import pytest
 import trio
 
 from tests.endtoend.wire import HANDSHAKE, OFFER, PATIENCE, authorization, upgrade
-from tests.hostile.conftest import DEADLINE
+from tests.hostile.conftest import DEADLINE, Scene
 from tests.hostile.link import Link
 from tests.support.frames import TEXT, frame, head
 
@@ -83,7 +84,7 @@ REQUESTS: dict[str, tuple[bytes, int | None]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-async def test_a_bad_request_gets_its_status(scene, name):
+async def test_a_bad_request_gets_its_status(scene: Scene, name: Any) -> None:
     """A1, A2, A7; what is no HTTP gets nothing. A short text, and nothing of the request in it."""
     data, status = REQUESTS[name]
     with trio.fail_after(PATIENCE):
@@ -119,7 +120,7 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-async def test_client_hellos_changed_at_random_are_closed_within_the_deadline(scene):
+async def test_client_hellos_changed_at_random_are_closed_within_the_deadline(scene: Scene) -> None:
     """Cut, doubled, with bits flipped; with the stream left open or ended."""
     dice = random.Random(7)
     hello = client_hello()
@@ -148,7 +149,7 @@ async def test_client_hellos_changed_at_random_are_closed_within_the_deadline(sc
             await trio.sleep(0.005)
 
 
-async def test_slow_peers_are_closed_at_their_deadline_and_chargers_get_in_meanwhile(scene):
+async def test_slow_peers_are_closed_at_their_deadline_and_chargers_get_in_meanwhile(scene: Scene) -> None:
     """A7.21: byte by byte, in the TLS handshake and in the head. There are more of them than places."""
     hello, lost, waited = client_hello(), [], []
     attacker = scene.attacker()
@@ -166,7 +167,7 @@ async def test_slow_peers_are_closed_at_their_deadline_and_chargers_get_in_meanw
         await dribble(link.stream, upgrade(attacker))
         await link.cut()
 
-    async def dribble(stream, data: bytes) -> None:
+    async def dribble(stream: trio.abc.SendStream, data: bytes) -> None:
         begin = time.monotonic()
         try:
             for byte in data:
@@ -192,7 +193,7 @@ async def test_slow_peers_are_closed_at_their_deadline_and_chargers_get_in_meanw
     assert max(lost) < 4 * DEADLINE + SLACK
 
 
-async def test_silent_peers_far_beyond_the_places_keep_no_charger_out(scene):
+async def test_silent_peers_far_beyond_the_places_keep_no_charger_out(scene: Scene) -> None:
     """Connections that never say a word, three times as many as there are places."""
     attacker = scene.attacker()
     silent = [await trio.open_tcp_stream("127.0.0.1", scene.gateway.port) for _ in range(100)]
@@ -206,7 +207,7 @@ async def test_silent_peers_far_beyond_the_places_keep_no_charger_out(scene):
         await trio.aclose_forcefully(stream)
 
 
-async def test_a_flood_of_connects_leaves_the_others_their_share(scene):
+async def test_a_flood_of_connects_leaves_the_others_their_share(scene: Scene) -> None:
     """Bare connects, handshakes that are given up, and full ones with a wrong key, all as fast as they go."""
     until = trio.current_time() + 2
     counted = {"connects": 0, "handshakes": 0, "wrong keys": 0}

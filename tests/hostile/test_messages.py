@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 import trio
 
+from tests.hostile.conftest import Scene
 from tests.hostile.link import Ended, Link
 from tests.ocpp.v16.test_decode_calls import EXAMPLES
 from tests.ocpp.v16.test_large_payloads import METER_VALUES, ONE_TIME, STOP, filled
@@ -91,7 +93,7 @@ ANSWERS: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_a_broken_message_gets_its_answer_and_the_session_goes_on(scene, name):
+async def test_a_broken_message_gets_its_answer_and_the_session_goes_on(scene: Scene, name: Any) -> None:
     """A3, A4: what comes before and after it is confirmed as ever."""
     sent, expected = ANSWERS[name]
     # A megabyte uses up what one charger may send for a while.
@@ -116,13 +118,12 @@ async def test_a_broken_message_gets_its_answer_and_the_session_goes_on(scene, n
         assert reply[4] == {}
 
 
-async def speaker(scene) -> Link:
-    if not hasattr(scene, "speaker"):
-        scene.speaker = scene.attacker()
+async def speaker(scene: Scene) -> Link:
+    scene.speaker = scene.speaker or scene.attacker()
     return await Link.open(scene.gateway, scene.speaker)
 
 
-async def test_a_peer_that_is_never_understood_is_closed_with_1008(scene):
+async def test_a_peer_that_is_never_understood_is_closed_with_1008(scene: Scene) -> None:
     """A3.9: after a budget of bad messages in a row; a good one in between starts it anew."""
     link = await speaker(scene)
     for _ in range(3):
@@ -136,7 +137,7 @@ async def test_a_peer_that_is_never_understood_is_closed_with_1008(scene):
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_messages_changed_at_random_never_end_the_session_for_others(scene, seed):
+async def test_messages_changed_at_random_never_end_the_session_for_others(scene: Scene, seed: int) -> None:
     """Bytes of real messages, exchanged, cut out and doubled: whatever the session makes of them, it answers the next
     heartbeat, or has closed with 1007 or 1008."""
     dice = random.Random(seed)
@@ -171,7 +172,7 @@ async def test_messages_changed_at_random_never_end_the_session_for_others(scene
     await link.cut()
 
 
-async def test_a_flood_of_answers_to_nothing_changes_nothing(scene):
+async def test_a_flood_of_answers_to_nothing_changes_nothing(scene: Scene) -> None:
     """A3.11: a command that is under way gets its own answer."""
     link = await speaker(scene)
     for n in range(250):

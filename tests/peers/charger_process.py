@@ -89,7 +89,7 @@ class ChargerProcess:
         """Wait until it says this, with these details; what it says. What it says before is kept in ``said``."""
         while True:
             try:
-                line = json.loads(self._lines.get(timeout=PATIENCE))
+                line: dict[str, Any] = json.loads(self._lines.get(timeout=PATIENCE))
             except queue.Empty:
                 raise AssertionError(
                     f"the charger did not say {what} {details}; it said {self.said} {''.join(self._complaints)}"

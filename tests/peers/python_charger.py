@@ -17,6 +17,7 @@ import websockets
 from ocpp.routing import after, on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.enums import Action
+from websockets.typing import Subprotocol
 
 POWER = 7400.0
 VOLTS = 230.0
@@ -163,7 +164,7 @@ async def main(instructions: dict[str, Any]) -> None:
     token = base64.b64encode(identity.encode() + b":" + bytes.fromhex(instructions["key"])).decode()
     async with websockets.connect(
         f"{instructions['endpoint']}/{quote(identity)}",
-        subprotocols=["ocpp1.6"],
+        subprotocols=[Subprotocol("ocpp1.6")],
         ssl=ssl.create_default_context(cafile=instructions["ca"]),
         additional_headers={"Authorization": f"Basic {token}"},
     ) as connection:

@@ -1,11 +1,15 @@
 """The main job with chargers that this project did not write: start, meter, limit, stop, and read it all back."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1 import transaction_pb2 as transactions
-from tests.endtoend.gateway_process import RPC_SECONDS, eventually
+from gateway.api.v1.charge_point_pb2 import ChargePoint
+from gateway.api.v1.event_pb2 import Event
+from tests.endtoend.gateway_process import RPC_SECONDS, Gateway, eventually
 from tests.peers.charger_process import ChargerProcess, node, python
 
 FULL, LIMITED = 7400.0, 2300.0
@@ -13,7 +17,9 @@ CONNECTOR = common.ConnectorAddress(evse=1, connector=1)
 
 
 @pytest.mark.parametrize("peer", [python, node], ids=["mobilityhouse-ocpp", "ocpp-rpc"])
-def test_a_foreign_charger_is_started_limited_and_stopped_over_grpc(gateway, peer):
+def test_a_foreign_charger_is_started_limited_and_stopped_over_grpc(
+    gateway: Gateway, peer: Callable[[], list[str]]
+) -> None:
     """What the charger did, and says it did, is what gRPC tells: transaction, readings, energy, in order."""
     command = peer()
     gateway.add_charge_point("PEER 1")
@@ -62,7 +68,7 @@ def test_a_foreign_charger_is_started_limited_and_stopped_over_grpc(gateway, pee
     check_order(gateway.history("PEER 1"))
 
 
-def start(gateway):
+def start(gateway: Gateway) -> None:
     response = gateway.commands.RemoteStartTransaction(
         commands.RemoteStartTransactionRequest(
             charge_point="PEER 1", request_id="start", id_tag="DRIVER", connector=CONNECTOR
@@ -73,7 +79,7 @@ def start(gateway):
     assert response.command.state == commands.COMMAND_STATE_ANSWERED
 
 
-def limit(gateway, transaction_id):
+def limit(gateway: Gateway, transaction_id: str) -> None:
     profile = common.ChargingProfile(
         charging_profile_id=7,
         transaction_id=transaction_id,
@@ -93,7 +99,7 @@ def limit(gateway, transaction_id):
     assert response.status == commands.SET_CHARGING_PROFILE_STATUS_ACCEPTED
 
 
-def stop(gateway, transaction_id):
+def stop(gateway: Gateway, transaction_id: str) -> None:
     response = gateway.commands.RemoteStopTransaction(
         commands.RemoteStopTransactionRequest(charge_point="PEER 1", request_id="stop", transaction_id=transaction_id),
         timeout=RPC_SECONDS,
@@ -101,7 +107,9 @@ def stop(gateway, transaction_id):
     assert response.status == commands.REMOTE_STOP_TRANSACTION_STATUS_ACCEPTED
 
 
-def check_readings(readings, charger, meter_start, meter_stop):
+def check_readings(
+    readings: Sequence[transactions.TransactionReading], charger: ChargerProcess, meter_start: int, meter_stop: int
+) -> None:
     """Every sample that the charger sent, in its order, between the start's register and the stop's."""
     assert readings[0].source == transactions.READING_SOURCE_START
     assert readings[-1].source == transactions.READING_SOURCE_STOP
@@ -116,7 +124,7 @@ def check_readings(readings, charger, meter_start, meter_stop):
     assert {FULL, LIMITED} == set(powers)
 
 
-def check_description(point):
+def check_description(point: ChargePoint) -> None:
     """What the charger said of itself, and the outcome of what it was asked to set."""
     assert point.ever_accepted
     assert point.boot.model == "Peer"
@@ -129,7 +137,7 @@ def check_description(point):
     }
 
 
-def check_order(history):
+def check_order(history: Sequence[Event]) -> None:
     """The life of a charge point, in the order in which it happened."""
     types = [event.type for event in history]
     milestones = [

@@ -19,7 +19,7 @@ def sampled(value: Any, measurand: str | None = None, unit: str | None = None, *
 
 async def metered(station: Station, *values: Any, number: int | None = None, at: float = 0) -> list[Sample]:
     """Send one MeterValues; what is read from what was kept of it."""
-    more = {} if number is None else {"transactionId": number}
+    more: dict[str, Any] = {} if number is None else {"transactionId": number}
     element = {"timestamp": time(at), "sampledValue": list(values)}
     assert await station.says("MeterValues", connectorId=1, meterValue=[element], **more) == {}
     kept = station.harness.bodies(e.MeterValuesReported.TYPE)[-1]

@@ -32,7 +32,7 @@ async def test_quirks_9_45_47_a_stop_for_what_nobody_knows_is_confirmed_and_kept
     """Wallbox free charging, moved chargers, id 2^63-1: confirmed with {}, kept as sent; nobody's transaction ends."""
     async with booted(harness) as station:
         mine = await station.charges()
-        stop = {"transactionId": number, "meterStop": 5, "timestamp": time(), "reason": "Local"}
+        stop: dict[str, Any] = {"transactionId": number, "meterStop": 5, "timestamp": time(), "reason": "Local"}
         assert await station.says("StopTransaction", **stop) == {}
         why = "unknown-number" if number > 0 else "no-number"
         assert orphans(harness) == [(number, why, stop)]

@@ -163,7 +163,8 @@ class Central:
         frame = await self.raw_call(action, payload or {})
         assert frame[0] == 3, frame
         _validator(f"{action}Response").validate(frame[2])
-        return frame[2]
+        confirmation: dict[str, Any] = frame[2]
+        return confirmation
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection with a code."""
@@ -180,7 +181,8 @@ class Central:
         with trio.fail_after(600):
             while identifier not in self._answers:
                 await self._changed.wait()
-        return self._answers.pop(identifier)
+        answer: list[Any] = self._answers.pop(identifier)
+        return answer
 
     async def until(self, condition: Callable[[Central], bool], within: float = 3600) -> None:
         """Wait until a condition on what was received holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from trio.testing import MockClock
 
 from gateway.simulator.messages import Message
 from gateway.simulator.outbox import Outbox
-from tests.simulator.central import NOW, boot
+from tests.simulator.central import NOW, Central, boot
 from tests.simulator.conftest import Home
 
 
@@ -123,7 +124,7 @@ async def test_refusals_are_told_and_retried_with_growing_pauses(autojump_clock:
         "refused with HTTP 503",
         "refused with HTTP 401",
     ]
-    pauses = [float(failure["retry_in"]) for failure in failures]  # type: ignore[arg-type]
+    pauses = [float(failure["retry_in"]) for failure in failures]
     assert 0.5 <= pauses[0] <= 1.5
     assert 2 <= pauses[2] <= 6
     assert pauses[3] == 300
@@ -235,15 +236,20 @@ def test_a_full_outbox_drops_readings_first_and_never_starts_or_stops() -> None:
     assert sum(1 for m in delivered if m.action in ("StartTransaction", "StopTransaction")) == kept
 
 
+def has_links(central: Central, links: int) -> bool:
+    """Whether there have been so many connections."""
+    return len(central.headers) == links
+
+
 async def test_being_thrown_out_before_acceptance_is_met_with_back_off(autojump_clock: MockClock, home: Home) -> None:
     """A central system may close on a charger that it rejects (S §4.2): no tight loop of connections."""
     home.central.replies["BootNotification"] = lambda _: boot("Rejected", 600)
     charger = await home.charger(online=False)
     for times in range(1, 7):
-        await home.central.until(lambda central, links=times: len(central.headers) == links)
+        await home.central.until(partial(has_links, links=times))
         await charger.wait_for(lambda each: each.connected)
         await trio.sleep(0.1)
         await home.central.close(1000, "")
-    pauses = [float(lost["retry_in"]) for lost in home.told("link_lost")]  # type: ignore[arg-type]
+    pauses = [float(lost["retry_in"]) for lost in home.told("link_lost")]
     assert pauses[4] > 7
     assert len(home.central.having("BootNotification")) == 1

@@ -30,7 +30,7 @@ from tests.hostile.link import Ended, Link
 from tests.ocpp.v16.test_large_payloads import METER_VALUES, filled
 from tests.support.frames import BINARY, CONT, PING, TEXT, frame
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "sessions": {
         "heartbeat_interval": 10,
         "retry_interval": 10,
@@ -193,7 +193,7 @@ class Churn:
     async def watch_for_a_while(self) -> None:
         await in_thread(self._watch, random.choice([events.WATCH_START_NOW, events.WATCH_START_BEGINNING]))
 
-    def _watch(self, start: events.WatchStart) -> None:
+    def _watch(self, start: events.WatchStart.ValueType) -> None:
         """Some batches, the last of them unread."""
         stream = self.gateway.events.WatchEvents(events.WatchEventsRequest(start_at=start), timeout=2)
         try:
@@ -203,7 +203,7 @@ class Churn:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 self.surprises.append(f"a watch ended with {error.code()}")
         finally:
-            stream.cancel()
+            stream.cancel()  # type: ignore[no-untyped-call]
 
     # --- the others -------------------------------------------------------------------------------------------
 

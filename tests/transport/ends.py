@@ -81,7 +81,13 @@ async def open_pair(
     connection = server_end(near, limits)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_upgrade, connection, "ocpp1.6")
-        client = await wrap_client_stream(nursery, tls_client(far), "localhost", "/ocpp/CP1", subprotocols=["ocpp1.6"])
+        client = await wrap_client_stream(
+            nursery,
+            tls_client(far),  # type: ignore[arg-type]  # any stream does
+            "localhost",
+            "/ocpp/CP1",
+            subprotocols=["ocpp1.6"],
+        )
         yield connection, client
         nursery.cancel_scope.cancel()
 

@@ -249,13 +249,13 @@ def test_no_offer_is_refused_unless_the_operator_assumes() -> None:
         ("/abc" * 1_000, ("/abc" * 1_000)[:99] + "~"),
     ],
 )
-def test_a_path_is_shown_without_what_may_be_a_secret(target, shown):
+def test_a_path_is_shown_without_what_may_be_a_secret(target: str, shown: str) -> None:
     """An operator compares it with the right one; a stranger has written it."""
     assert shown_path(target) == shown
 
 
 @given(st.text())
-def test_whatever_a_path_is_what_is_shown_is_short_and_printable(target):
+def test_whatever_a_path_is_what_is_shown_is_short_and_printable(target: str) -> None:
     """It goes to a terminal."""
     found = shown_path(target)
     assert len(found) <= MAX_SHOWN_PATH

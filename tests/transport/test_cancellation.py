@@ -8,6 +8,7 @@ followed by anything, and never is a message lost that was read, or given out tw
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -280,7 +281,7 @@ async def test_a_close_cancelled_at_any_moment_is_done_all_the_same(
                 nursery.start_soon(read)
                 await trio.testing.wait_all_tasks_blocked()
             start = trio.current_time()
-            await attempt.run(lambda attempt=attempt: attempt.connection.aclose(1001, "restart"))
+            await attempt.run(partial(attempt.connection.aclose, 1001, "restart"))
             assert trio.current_time() - start <= CLOSE_SECONDS + 1
             assert attempt.wire.closed
         assert ends == ([([], (1001, "restart", "local"))] if reading else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 from collections.abc import Callable
 
 import trio
@@ -52,7 +53,7 @@ PIECES = 200
 
 def cut_up(data: bytes, sizes: list[int]) -> list[bytes]:
     """These sizes by turns, or larger ones of what is long."""
-    pieces = []
+    pieces: list[bytes] = []
     for size in itertools.cycle(sizes):
         if not data:
             return pieces
@@ -76,7 +77,7 @@ def cycling(charger: Charger, sizes: list[int]) -> Callable[[int], int]:
     st.sampled_from(WIRES),
 )
 def test_any_chunking_of_a_conversation_gives_the_same_messages_and_answers(
-    conversation: list[list[Said]], records: list[int], reads: list[int], version: int, kind: type[Wire]
+    conversation: list[list[Said]], records: list[int], reads: list[int], version: ssl.TLSVersion, kind: type[Wire]
 ) -> None:
     """Turns of frames, each turn awaited by the next: cut into records, and those cut into reads."""
     script = [step(b"", head())]

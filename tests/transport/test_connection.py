@@ -273,7 +273,7 @@ async def test_cancelling_receive_loses_no_message(autojump_clock: MockClock) ->
                 await trio.sleep(0.1 * (i % 3))
 
         nursery.start_soon(trickle)
-        received = []
+        received: list[bytes] = []
         while len(received) < len(expected):
             with trio.move_on_after(0.05):
                 received.append(await connection.receive())
@@ -295,7 +295,9 @@ async def test_many_tasks_may_send_at_once() -> None:
             for name in range(10):
                 nursery.start_soon(sender, name)
             while len(received) < 200:
-                received.append((await client.get_message()).strip())
+                message = await client.get_message()
+                assert isinstance(message, str)
+                received.append(message.strip())
         for name in range(10):
             mine = [text for text in received if text.startswith(f"{name}.")]
             assert mine == [f"{name}.{i}" for i in range(20)]

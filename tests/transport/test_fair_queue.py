@@ -101,7 +101,8 @@ class Model(RuleBasedStateMachine):
             for lane, count in lengths.items()
             if count == self.queue.longest
         ]
-        assert self.queue.last_of_longest() in (newest or [None])
+        last = self.queue.last_of_longest()
+        assert last in newest if newest else last is None
 
 
 TestModel = Model.TestCase

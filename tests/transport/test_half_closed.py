@@ -6,6 +6,7 @@ On the scripted wire where a moment matters, on real sockets where the kernel do
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ def answers(charger: Charger) -> list[tuple[int, bytes]]:
     return frames_in(bytes(charger.heard).partition(b"\r\n\r\n")[2])
 
 
-async def after(kind: type[Wire], version: int, *words: Words) -> tuple[Story, Charger]:
+async def after(kind: type[Wire], version: ssl.TLSVersion, *words: Words) -> tuple[Story, Charger]:
     """The charger says this after the upgrade, one in each read; then nothing more."""
     charger = Charger([step(b"", head()), step(b"\r\n\r\n", *words)], version)
 
@@ -67,7 +68,7 @@ async def after(kind: type[Wire], version: int, *words: Words) -> tuple[Story, C
 @VERSIONS
 @pytest.mark.parametrize("end", [END, CLOSE_NOTIFY])
 async def test_what_came_before_a_half_closed_end_is_answered_and_the_peer_still_reads(
-    kind: type[Wire], version: int, end: Words, autojump_clock: MockClock
+    kind: type[Wire], version: ssl.TLSVersion, end: Words, autojump_clock: MockClock
 ) -> None:
     """FIN without close_notify, close_notify without FIN: an end from the network; TLS is ended from our side too."""
     story, charger = await after(kind, version, frame(TEXT, b"1"), frame(TEXT, b"2"), end)
@@ -80,7 +81,7 @@ async def test_what_came_before_a_half_closed_end_is_answered_and_the_peer_still
 @VERSIONS
 @pytest.mark.parametrize("ends", [(END,), (CLOSE_NOTIFY,), (CLOSE_NOTIFY, END), ()], ids=str)
 async def test_a_close_is_echoed_however_the_peer_goes_on(
-    kind: type[Wire], version: int, ends: tuple[Words, ...], autojump_clock: MockClock
+    kind: type[Wire], version: ssl.TLSVersion, ends: tuple[Words, ...], autojump_clock: MockClock
 ) -> None:
     """With FIN, with close_notify, with both, and with neither: and nobody waits for the rest."""
     start = trio.current_time()
@@ -139,7 +140,7 @@ AFTER_OUR_CLOSE: dict[str, tuple[tuple[Words, ...], bool]] = {
 @pytest.mark.parametrize("name", AFTER_OUR_CLOSE)
 @pytest.mark.parametrize("reading", [False, True], ids=["alone", "with a reader"])
 async def test_our_close_waits_for_an_answer_and_for_no_longer_than_it_takes(
-    kind: type[Wire], version: int, name: str, reading: bool, autojump_clock: MockClock
+    kind: type[Wire], version: ssl.TLSVersion, name: str, reading: bool, autojump_clock: MockClock
 ) -> None:
     """Whatever the peer ends, and if it ends nothing, no longer than the deadline; no message is given out."""
     words, at_once = AFTER_OUR_CLOSE[name]

@@ -13,6 +13,7 @@ import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 import structlog
@@ -73,7 +74,7 @@ class Port:
         name, value = authorization(identity, password)
         return await wrap_client_stream(
             self.nursery,
-            tls_client(await self.raw()),
+            tls_client(await self.raw()),  # type: ignore[arg-type]  # any stream does
             "localhost",
             f"/ocpp/{identity}",
             subprotocols=list(subprotocols),
@@ -630,6 +631,11 @@ async def _read_until(stream: trio.abc.ReceiveStream, marker: bytes) -> None:
         data += part
 
 
+def more_seen(port: Port, than: int) -> bool:
+    """Whether more outcomes than so many were observed."""
+    return len(port.seen()) > than
+
+
 @pytest.mark.parametrize("path", ["/ocpp/CP1", "/ocpp/unknown", "/elsewhere"])
 async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
     """With the collector off, no connection outlives its end, nor any scope, parser or exception that holds it."""
@@ -643,7 +649,7 @@ async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
                 await client.send(head(path, *more))
                 await client.read_until(b"\r\n\r\n")
                 await client.raw.aclose()
-                await wait_for(lambda i=i: len(port.seen()) > i)
+                await wait_for(partial(more_seen, port, i))
             await wait_for(lambda: not port.listener.opening)
             await trio.testing.wait_all_tasks_blocked()
             assert not [thing for thing in gc.get_objects() if isinstance(thing, Connection | WebSocket)]

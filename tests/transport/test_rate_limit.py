@@ -63,7 +63,8 @@ async def test_cancelling_while_the_peer_waits_loses_nothing_and_costs_it_nothin
     """As often as it happens."""
     async with open_raw(LIMITS) as (connection, client):
         await client.send(b"".join(frame(TEXT, b"%d" % n) for n in range(12)))
-        start, got = trio.current_time(), []
+        start = trio.current_time()
+        got: list[bytes] = []
         while len(got) < 12:
             with trio.move_on_after(0.03):
                 got.append(await connection.receive())

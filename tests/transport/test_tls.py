@@ -6,6 +6,7 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trustme
@@ -211,7 +212,8 @@ def served_name(provider: TlsProvider) -> object:
     _, end = handshake(provider.context, client_context())
     certificate = end.tls.getpeercert()
     assert certificate
-    return dict(pair for rdn in certificate["subject"] for pair in rdn).get("commonName")
+    subject: Any = certificate["subject"]
+    return dict(pair for rdn in subject for pair in rdn).get("commonName")
 
 
 def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
