@@ -27,8 +27,10 @@ PLAIN = (
     "gateway/app/settings",
     "gateway/cli",
     "gateway/client",
+    "gateway/control",
     "gateway/framing",
     "gateway/simulator",
+    "gateway/transport",
 )
 """Folders in which all files keep the rule."""
 

@@ -56,8 +56,8 @@ class Divergence:
             self.seen("transaction_number", f"{number} of {charge_point}")
 
     async def _has_numbers_of_this_store(self, charge_point: str, first: int) -> bool:
-        """Return true if the charge point has had a number of this store. One that has not, and brings a number along, has
-        moved here from another system with a transaction under way."""
+        """Return true if the charge point has had a number of this store. One that has not, and brings a number along,
+        has moved here from another system with a transaction under way."""
         where = TransactionFilter(charge_point=charge_point)
         known = await self._journal.read(self._store.transactions, where, None, TRANSACTIONS_LOOKED_AT)
         return any(record.number is not None and 0 < record.number < first for record in known)

@@ -45,7 +45,7 @@ class NewChargePoint:
 
 @frozen
 class Change:
-    """What an operator changes; None: nothing. ``key`` empty: generate one."""
+    """Change by an operator; None: nothing. ``key`` empty: generate one."""
 
     identity: str
     registration: Registration | None = None

@@ -1,4 +1,4 @@
-"""Whether what a call changes has been handed over to the disk: what its caller may be answered turns on that alone.
+"""Tracking of a call's changes on their way to disk: the answer that its caller may get turns on that alone.
 
 A call that is given up (deadline, stop, bug) before anything was handed over has changed nothing and will not; after
 that its outcome is not known, unless the disk has answered.
@@ -50,7 +50,7 @@ class CommitTracker:
             self._begun = True
 
     def nothing_changed(self) -> None:
-        """What was begun has changed nothing and never will."""
+        """True if what was begun has changed nothing and never will."""
         with self._lock:
             self._begun = False
 
@@ -73,7 +73,7 @@ def changing() -> None:
 
 
 def nothing_changed() -> None:
-    """What ``changing`` announced was nothing to do."""
+    """Note that what ``changing`` announced was nothing to do."""
     handover = _present.get()
     if handover is not None:
         handover.nothing_changed()

@@ -1,4 +1,4 @@
-"""What the running gateway remembers of refused connections, frames and deviations (Trio's side)."""
+"""Reads of what the running gateway keeps of refused connections, frames and deviations (Trio's side)."""
 
 from collections.abc import Iterable
 from itertools import islice

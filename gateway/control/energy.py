@@ -120,7 +120,7 @@ class TransactionEnergies:
 
 
 def _page(read: Callable[[str, int, int], list[StoredEvent]], transaction_id: str, after: int) -> list[Metered]:
-    """What the next events say; in the thread that reads them."""
+    """Read the next events; in the reading thread."""
     return [metered(event) for event in read(transaction_id, after, EVENTS_AT_ONCE)]
 
 

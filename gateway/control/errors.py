@@ -1,4 +1,4 @@
-"""How an RPC ends that has no response: a status, a reason for programs, words for people.
+"""Failures of RPCs: a status, a reason for programs, words for people.
 
 An exception and not a value, because that is what it is to gRPC: it ends the RPC wherever it is found out. Raised on
 both sides; ``services.rpc`` alone turns it into a status with ``google.rpc.ErrorInfo``.

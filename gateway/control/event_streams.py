@@ -26,7 +26,7 @@ def unnoticed(what: str, which: str) -> None:
 
 
 class EventStreams:
-    """What watchers watch. Holds nothing for them: a slow one lags in the store."""
+    """Streams of events for watchers. Holds nothing for them: a slow one lags in the store."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class EventStreams:
             ) from None
 
     def _position(self, start: Start) -> tuple[int | None, bool]:
-        """Where to begin, and whether this store has been there: a copy of it has other events at the same place."""
+        """Return the position to begin at; one that this store has not reached is refused: a copy has other events there."""
         if start == "now":
             return None, True
         if start == "beginning":

@@ -37,7 +37,7 @@ MAX_FAULTS_AT_ONCE: Final = 1_000
 
 
 class Stage(StrEnum):
-    """What an import does, in this order."""
+    """Stages of an import, in order."""
 
     CHECKING = "checking"
     HASHING = "hashing"
@@ -96,10 +96,10 @@ class FleetImport:
         self._hashers = hashers
 
     async def run(self, fleet: Sequence[Candidate], validate_only: bool) -> AsyncGenerator[News, None]:
-        """Import ``fleet`` (at most MAX_CHARGE_POINTS) and tell how it goes; ``ImportResult`` is the last.
+        """Import ``fleet`` (at most MAX_CHARGE_POINTS) and yield its progress; ``ImportResult`` is the last.
 
-        Faults are told first, all of them; then it raises ``Failure``, and nothing was done. Raises
-        ``StoreUnavailable``. To be closed when it is no longer read: before COMMITTING is told nothing was done, after
+        Faults come first, all of them; then it raises ``Failure``, and nothing was done. Raises
+        ``StoreUnavailable``. To be closed when it is no longer read: before COMMITTING nothing was done, after
         it everything may be.
         """
         total = len(fleet)
@@ -165,7 +165,7 @@ class FleetImport:
         )
 
     async def _committed(self, creations: list[CreateChargePoint]) -> list[ImportFault]:
-        """All at once. Faults only where somebody else has made one of them known meanwhile."""
+        """All at once. Faults only where another caller has created one of them meanwhile."""
         result = await self._journal.commit(CreateChargePoints(tuple(creations)))
         if not isinstance(result, Exists):
             log.info("fleet imported", charge_points=len(creations))

@@ -25,7 +25,7 @@ ATTEMPTS = 5
 
 @frozen
 class TagFields:
-    """What an operator says of a tag."""
+    """Fields of a tag that an operator sets."""
 
     status: str
     expiry_date: datetime | None = None
@@ -43,7 +43,7 @@ CONCURRENT = "ConcurrentTx"
 
 @frozen
 class Check:
-    """What a start with a tag would be answered (S §7.2), and the transactions that occupy the tag."""
+    """Answer that a start with a tag would get (S §7.2), and the transactions that occupy the tag."""
 
     status: str
     transactions: tuple[TransactionRecord, ...] = ()
@@ -104,7 +104,7 @@ class IdTags:
             raise not_found("id tag", id_tag)
 
     async def check(self, charge_point: str, id_tag: str, connector: ConnectorAddress | None) -> Check:
-        """What a start with this tag would be answered there now. Changes nothing."""
+        """Return the answer that a start with this tag would get there now. Changes nothing."""
         if len(id_tag) > MAX_TAG:
             raise invalid(FieldViolation("id_tag", f"must have at most {MAX_TAG} characters"))
         if await self._journal.read(self._store.charge_point, charge_point) is None:

@@ -1,4 +1,4 @@
-"""Where the control interface may listen: whoever reaches it controls the chargers. And why one can't listen there."""
+"""Addresses that the control interface may listen on (its clients control the chargers), and why one can't be bound."""
 
 import errno
 import ipaddress
@@ -19,7 +19,7 @@ def check_address(host: str, tls: bool, allow_insecure: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address. Names other than localhost may resolve to anything."""
+    """Return true if only this machine can reach the address. Names other than localhost may resolve to anything."""
     if host == "localhost":
         return True
     try:
@@ -34,7 +34,7 @@ def listening_address(host: str, port: int) -> str:
 
 
 def why_not(error: Exception) -> str:
-    """Why one can't listen, in an operator's words and without an error number."""
+    """Return the reason why an address can't be bound, in words and without an error number."""
     if not isinstance(error, OSError):
         return str(error)
     if error.errno == errno.EADDRINUSE:
@@ -43,7 +43,7 @@ def why_not(error: Exception) -> str:
 
 
 def why_not_listening(host: str, port: int) -> str | None:
-    """Why nobody can listen there now, as the system tells; None if one could. gRPC itself gives no reason.
+    """Return the system's reason why the address can't be bound now; None if it can. gRPC itself gives no reason.
 
     May wait for the name to be resolved.
     """

@@ -9,7 +9,7 @@ from attrs import frozen
 
 
 class Kind(StrEnum):
-    """What an RPC is for."""
+    """Kind of an RPC."""
 
     COMMAND = "command"
     """The operations of CommandService."""
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Effect(StrEnum):
-    """What has happened: a command's CALL to the charger, or the change."""
+    """Effect of an RPC: a command's CALL to the charger, or the change."""
 
     NOTHING = "nothing"
     MAYBE = "not known"
@@ -28,7 +28,7 @@ class Effect(StrEnum):
 
 
 class Then(StrEnum):
-    """What a client does."""
+    """Reaction of a client."""
 
     NOTHING = "nothing: it is done"
     SAME_ID = "repeat it with the same request_id"

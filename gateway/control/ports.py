@@ -1,4 +1,4 @@
-"""What control is given by the composition root. All of it belongs to the Trio loop."""
+"""Ports that the composition root fills for control. All of them belong to the Trio loop."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +29,7 @@ class Journal(Protocol):
 
 
 class LiveSession(Protocol):
-    """What only the running process knows of a connected charge point."""
+    """Knowledge of a connected charge point that only the running process has."""
 
     @property
     def epoch(self) -> int: ...
@@ -105,11 +105,11 @@ class Feed(Protocol):
 
 
 class Diagnostics(Protocol):
-    """What the running process remembers for whoever connects a charger. Nothing here waits, or holds a secret."""
+    """Diagnostics that the running process keeps. Nothing here waits, or holds a secret."""
 
     @property
     def keeps_frames(self) -> bool:
-        """Whether frames are kept at all."""
+        """True if frames are kept at all."""
         ...
 
     def refused_connections(self) -> list[RefusedConnection]:
@@ -139,10 +139,10 @@ class ClockStatus(Protocol):
 
 
 class ClockWatch(Protocol):
-    """Whether the wall clock can be trusted with what it would delete. Both raise ``StoreUnavailable``."""
+    """Trust in the wall clock before anything is deleted by it. Both raise ``StoreUnavailable``."""
 
     async def status(self) -> ClockStatus:
-        """What there is."""
+        """Return the present state."""
         ...
 
     async def confirm(self, shown: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Whether deleting by age waits for a clock that is doubted, and an operator's word on it (Trio's side)."""
+"""Retention by age: its state, and an operator's confirmation of a doubted clock (Trio's side)."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ class RetentionControl:
         self._watch = watch
 
     async def status(self) -> ClockStatus:
-        """What there is."""
+        """Return the present state."""
         return await self._watch.status()
 
     async def confirm(self, shown: datetime) -> ClockStatus:

@@ -86,7 +86,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
     ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
-    # Two gateways on one port would share its clients without anybody noticing.
+    # Two gateways on one port would share its clients unnoticed.
     ("grpc.so_reuseport", 0),
     # A client that vanished without a word is noticed, and its watch given up.
     ("grpc.keepalive_time_ms", 60_000),
@@ -183,7 +183,7 @@ class ControlServer:
             await self._bridge.run(self._serve, task_status=task_status)
 
     def set_ready(self, ready: bool) -> None:
-        """What the health service tells, from now on. Never waits."""
+        """Set the state that the health service reports. Never waits."""
         self._ready = ready
         self._tell()
 
@@ -251,7 +251,7 @@ class ControlServer:
         )
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
-        """Add all services; answers the names whose health is told, the whole server's (empty) among them."""
+        """Add all services; returns the names whose health is reported, the whole server's (empty) among them."""
         charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
@@ -279,7 +279,7 @@ class ControlServer:
                 port = server.add_secure_port(address, credentials)
         except RuntimeError:
             port = 0
-        if port == 0:  # gRPC tells nobody why
+        if port == 0:  # gRPC gives no reason
             reason = why_not_listening(self._settings.host, self._settings.port)
             if reason is None:
                 reason = "gRPC refuses to" if tls is None else "gRPC refuses to with this certificate, key or client_ca"

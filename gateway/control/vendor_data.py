@@ -7,7 +7,7 @@
 
 Each service has its ``ServiceStream`` with its own bounds: a slow one delays and refuses its own vendors' data, no
 others'. The newest service for a vendor's message gets it; older ones stand by until it goes, so that a successor can
-be there before its predecessor leaves, and one that hangs on a dead connection is in nobody's way.
+be there before its predecessor leaves, and one that hangs on a dead connection hinders no other.
 """
 
 from collections import OrderedDict, deque
@@ -28,7 +28,7 @@ from gateway.domain.vendor_data import REJECTED, UNKNOWN_MESSAGE, UNKNOWN_VENDOR
 log = structlog.get_logger()
 
 ANSWER_SECONDS: Final = 5.0
-"""For a service's answer, unless told otherwise. Chargers wait about 30 s, and many then drop the connection."""
+"""Default time for a service's answer. Chargers wait about 30 s, and many then drop the connection."""
 
 MAX_SERVICES: Final = 64
 """Streams at once: vendors are counted in tens, and each has a service and perhaps its successor."""
@@ -40,11 +40,11 @@ MAX_OUTBOX_BYTES: Final = 16 * 1024 * 1024
 """Data of one service that its stream has not taken yet: sixteen of the largest messages that chargers may send."""
 
 MAX_NOTICES: Final = 100
-"""Refused answers that a service is still to be told of; further ones it isn't."""
+"""Refused answers that are still to be reported to a service; further ones are not."""
 
 
 class AnswerRefusal(StrEnum):
-    """Why an answer did not reach its charger."""
+    """Reasons why an answer did not reach its charger."""
 
     NOT_WAITING = "NOT_WAITING"
     BAD_STATUS = "BAD_STATUS"
@@ -104,7 +104,7 @@ class ServiceStream:
         self._closed = False
 
     def handles(self, vendor: str, message: str) -> bool:
-        """Whether the service wants this message of the vendor (both folded)."""
+        """Return true if the service wants this message of the vendor (both folded)."""
         messages = self.interests.get(vendor)
         return messages is not None and (not messages or message in messages)
 
@@ -132,7 +132,7 @@ class ServiceStream:
     # --- for the stream ---------------------------------------------------------------------------------------
 
     async def next(self) -> Asked | AnswerRefused | None:
-        """What the service is to be told next; None: it has left. Cancelling is safe."""
+        """Return the next message for the service; None: it has left. Cancelling is safe."""
         while not self._closed:
             if self._notices:
                 return self._notices.popleft()
@@ -143,7 +143,7 @@ class ServiceStream:
         return None
 
     async def answer(self, data_id: str, answer: VendorAnswer | AnswerRefusal) -> None:
-        """The service's word on some data, or what is wrong with it; told to the service if it is of no use."""
+        """Take the service's answer to some data, or its fault; reported to the service if it is of no use."""
         waiting = self._waiting.get(data_id)
         if waiting is None or waiting.settled.is_set():
             answer = AnswerRefusal.NOT_WAITING
@@ -158,7 +158,7 @@ class ServiceStream:
         self.close()
 
     def close(self) -> None:
-        """Whoever still waits, waits in vain. Repeating it does nothing."""
+        """End all waits without an answer. Repeating it does nothing."""
         self._closed = True
         for waiting in self._waiting.values():
             if not waiting.settled.is_set():
@@ -185,7 +185,7 @@ class VendorServices:
 
     @property
     def registered(self) -> int:
-        """How many there are."""
+        """Number of registered services."""
         return len(self._links)
 
     # --- for sessions -----------------------------------------------------------------------------------------
@@ -226,9 +226,9 @@ class VendorServices:
     # --- for the streams --------------------------------------------------------------------------------------
 
     async def serve(self, interests: Interests) -> AsyncGenerator[ServiceStream | Asked | AnswerRefused, None]:
-        """Register a service until it leaves or this is closed: first its link, then all that it is to be told.
+        """Register a service until it leaves or this is closed: first its stream, then all messages to it.
 
-        Raises ``Failure`` if there are too many. Closing tells Rejected to whoever waits.
+        Raises ``Failure`` if there are too many. Closing answers Rejected to all that wait.
         """
         if len(self._links) >= MAX_SERVICES:
             raise Failure(

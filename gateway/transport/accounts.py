@@ -1,4 +1,4 @@
-"""What each charger may still send, kept beyond its connection: who connects anew has not paid by that.
+"""Send budgets of chargers, kept beyond their connections: connecting anew does not refill one.
 
 An account is forgotten once it is full again and no connection uses it; then it says nothing that a new one doesn't.
 """
@@ -34,7 +34,7 @@ class Account:
     """The same for the next read."""
 
     def full(self, now: float) -> bool:
-        """Whether nothing is owed."""
+        """True if nothing is owed."""
         return self.messages.full(now) and self.frames.full(now)
 
 
@@ -47,7 +47,7 @@ class Accounts:
         self._left: OrderedDict[str, Account] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept."""
+        """Number of accounts kept."""
         return len(self._used) + len(self._left)
 
     def open(self, identity: str) -> Account:

@@ -1,4 +1,4 @@
-"""Whose an address is, and what is known of it: before a peer has said who it is, its address stands for it.
+"""Knowledge of peers' addresses: before a peer has identified itself, its address stands for it.
 
 In IPv4 an address is its own; in IPv6 a site has a /64 at least, so that counts as one. Addresses that stand for many
 (a balancer's, a mobile network's behind one NAT) can be named as shared: each connection from there is then for itself.
@@ -25,15 +25,15 @@ class Addresses:
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are remembered."""
+        """Number of addresses remembered."""
         return len(self._known)
 
     def lane(self, address: str) -> Hashable:
-        """What connections from one address have in common, and no other has; for a shared address each its own."""
+        """Return a key that connections from one address share; for a shared address each has its own."""
         return object() if self._shared and self._is_shared(address) else site(address)
 
     def known(self, address: str) -> bool:
-        """Whether a charger that proved who it is has come from there."""
+        """Return true if an authenticated charger has come from there."""
         return site(address) in self._known
 
     def proved(self, address: str) -> None:

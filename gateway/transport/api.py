@@ -109,7 +109,7 @@ class Transport(Protocol):
 
     @property
     def peer(self) -> Peer:
-        """Who is at the other end."""
+        """The peer of the connection."""
 
     @property
     def subprotocol(self) -> str | None:
@@ -125,13 +125,13 @@ class Transport(Protocol):
         """``trio.current_time()`` of the last frame of any kind that was sent."""
 
     def charge(self, messages: int) -> None:
-        """What was received last has cost as much as so many everyday messages, beside its bytes: its sender is given
-        less of our time for a while. Never waits."""
+        """Charge the last message as that many everyday messages, beside its bytes: its sender is read
+        more slowly for a while. Never waits."""
 
     async def receive(self) -> bytes:
         """Return the next complete text message (valid UTF-8, within the size limit).
 
-        Pings are answered while waiting; nothing is read while nobody waits, which is the back-pressure. Messages
+        Pings are answered while waiting; nothing is read while no task waits, which is the back-pressure. Messages
         that arrived before the end are returned before the end is reported.
 
         Cancelling is safe: no message and no part of one is lost. (Only a cancellation that arrives while a pong is
@@ -158,7 +158,7 @@ class Transport(Protocol):
 
     def send_nowait(self, data: bytes) -> bool:
         """As ``send``, as far as that can be done without waiting: True if all of it is with the kernel, which is
-        nearly always so. False: it will be sent, in its turn, by whoever writes next; await ``flush`` to see to it.
+        nearly always so. False: it will be sent, in its turn, by the next writer; await ``flush`` to see to it.
 
         Raises ConnectionClosed if the connection was over before.
         """

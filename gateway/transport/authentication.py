@@ -1,4 +1,4 @@
-"""What an upgrade request claims: identity from the path, user and password from Basic authentication. Pure.
+"""Claims of an upgrade request: identity from the path, user and password from Basic authentication. Pure.
 
 Nothing is looked up here; comparing the password and knowing the identity is admission's part. All that is malformed
 is refused before any look-up, so that a stranger's bytes reach neither the store nor a log (A1.3).
@@ -26,7 +26,7 @@ _ABSOLUTE_FORM = re.compile(r"(?i:https?|wss?)://[^/?]*")
 
 @frozen
 class Claim:
-    """What a request says about itself; nothing of it is proven.
+    """Claims of a request; none of them is proven.
 
     ``username`` and ``password`` are the raw decoded bytes. Both are None only where the request carries no
     Authorization but came with a client certificate that TLS has verified (security profile 3).
@@ -81,7 +81,7 @@ def _identity(target: str, prefix: str) -> str | Rejection:
     """The last path segment, percent-decoded once (A1.1-A1.4).
 
     An absolute-form target and a query string are tolerated, and so are doubled slashes before the identity
-    (a configured URL that ends in one) and one slash behind it. An encoded slash is refused: whoever decoded it again
+    (a configured URL that ends in one) and one slash behind it. An encoded slash is refused: a proxy that decodes it
     on the way would see another path.
     """
     path = _ABSOLUTE_FORM.sub("", target, count=1) if not target.startswith("/") else target

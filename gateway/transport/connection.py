@@ -178,7 +178,7 @@ class Connection:
 
     @property
     def awaits_peer(self) -> bool:
-        """Whether the opening waits for the peer now, and not for us."""
+        """True while the opening waits for the peer, and not for the gateway."""
         return self._peers_turn_since is not None
 
     @property
@@ -222,7 +222,7 @@ class Connection:
 
     @property
     def last_heard(self) -> float:
-        # Nobody is silent who waits for us to listen.
+        # A peer that waits to be read is not silent.
         waits = self._inbox or self._intake.charged.next_read_at or self._waits_for_place
         return trio.current_time() if waits else self._last_heard
 
@@ -231,7 +231,7 @@ class Connection:
         return self._last_said
 
     def account(self, account: Account) -> None:
-        """Whose messages these are is known: what they cost is on this account from now on."""
+        """Charge messages to this account from now on: the identity is known."""
         self._intake.account(account)
 
     def charge(self, messages: int) -> None:
@@ -328,7 +328,7 @@ class Connection:
         self._last_said = trio.current_time()
         self._websocket.send_text(data)
         if self._writing.locked() or self._rest or self._failure is not None:
-            return False  # whoever is writing takes it along
+            return False  # the task that is writing takes it along
         try:
             self._tls.write(self._websocket.data_to_send())
             ciphertext = self._tls.pending()
@@ -540,12 +540,12 @@ class Connection:
     # Closing.
 
     async def _close_politely(self, code: int, reason: str) -> None:
-        if self._websocket.undecided:  # admission was cut short: a charger told so comes back later
+        if self._websocket.undecided:  # admission was cut short: a charger answered so comes back later
             self._websocket.reject(503, "try again later", (("Retry-After", str(RETRY_AFTER_SECONDS)),))
         violated = self._end is not None and self._end.initiator == "local"
         async with self._writing:
             if self._end is None:
-                self._inbox.clear()  # nobody could be answered any more; the charger keeps what was not confirmed
+                self._inbox.clear()  # no answer is possible any more; the charger keeps what was not confirmed
                 self._websocket.send_close(code, reason)
                 self._ended(_End(code, reason, "local"))
             await self._flush()

@@ -1,9 +1,9 @@
 """Waiting for thousands of sockets at once: registered with the kernel once each, and not again for every read.
 
-Trio's own ``wait_readable`` tells the kernel of each single wait, and keeps books of it: a tenth of what a message
+Trio's own ``wait_readable`` registers each single wait with the kernel, and tracks it: a tenth of what a message
 costs. Sessions read nearly all the time, so here a socket is registered once and edge-triggered: the kernel says when
-something has come, and the socket remembers that until it has been read (epoll(7)). Linux only; elsewhere, and for
-whoever has no poller, ``SocketLink`` waits as Trio does.
+something has come, and the socket remembers that until it has been read (epoll(7)). Linux only; elsewhere, and
+without an ``Epoll``, ``SocketStream`` waits as Trio does.
 """
 
 import select
@@ -13,7 +13,7 @@ import structlog
 import trio
 
 EVENTS_AT_ONCE: Final = 512
-"""Sockets told between two checkpoints: waking one costs a microsecond."""
+"""Sockets woken between two checkpoints: waking one costs a microsecond."""
 
 _OVER: Final = 0x2000 | 0x8 | 0x10
 """EPOLLRDHUP, EPOLLERR, EPOLLHUP."""
@@ -27,11 +27,11 @@ _LOG = structlog.get_logger()
 
 
 class Reader(Protocol):
-    """What reads a socket."""
+    """Reader of a socket."""
 
     def readable(self, over: bool) -> None:
-        """Something has come: data, an end or an error. ``over``: after what there is to read comes the end, which is
-        not told again. Must not block or raise."""
+        """Handle data, an end or an error that has come. ``over``: after what there is to read comes the end, which is
+        not reported again. Must not block or raise."""
 
 
 class Epoll:
@@ -43,7 +43,7 @@ class Epoll:
         self._scope = trio.CancelScope(shield=True)
 
     def __len__(self) -> int:
-        """How many sockets are registered."""
+        """Number of registered sockets."""
         return len(self._readers)
 
     def add(self, fd: int, reader: Reader) -> None:
@@ -80,5 +80,5 @@ class Epoll:
             self._epoll.close()
 
     def stop(self) -> None:
-        """Nobody reads any more."""
+        """Remove a reader."""
         self._scope.cancel()

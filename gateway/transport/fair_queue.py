@@ -21,7 +21,7 @@ class FairQueue(Generic[Lane, Item]):
         self._longest = 0
 
     def __len__(self) -> int:
-        """How many items wait."""
+        """Number of items that wait."""
         return len(self._items)
 
     def __contains__(self, item: Item) -> bool:
@@ -33,7 +33,7 @@ class FairQueue(Generic[Lane, Item]):
         return self._longest
 
     def length(self, lane: Lane) -> int:
-        """How many wait in this lane."""
+        """Number of items that wait in this lane."""
         return len(self._lanes.get(lane, ()))
 
     def lanes(self) -> Iterator[Lane]:
@@ -48,7 +48,7 @@ class FairQueue(Generic[Lane, Item]):
         self._resized(lane, len(items) - 1, len(items))
 
     def remove(self, item: Item) -> bool:
-        """Whether it was there."""
+        """Remove an item; return true if it was there."""
         lane = self._items.pop(item, None)
         if lane is None:
             return False

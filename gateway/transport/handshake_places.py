@@ -1,4 +1,4 @@
-"""Who may begin a handshake, and who has to go where there is a crowd: shares for each address, and no cap.
+"""Places for handshakes: shares for each address where there is a crowd, and no cap.
 
 A connection that has been accepted waits for the peer's first bytes, which costs a descriptor and a few kilobytes. Then
 it waits for one of the places, which bound the handshakes in progress, and then it has one until its upgrade is over.
@@ -7,10 +7,10 @@ it waits for one of the places, which bound the handshakes in progress, and then
   than ``SHARE`` times those that are free. So one that comes from elsewhere finds a place at once.
 * Addresses take turns at the places; those that chargers have come from are served first.
 * While others wait, peers that have held up their own handshake for too long lose their place: those of the largest
-  crowds first, and after a second where somebody waits whose address has no place at all.
+  crowds first, and after a second where a connection waits whose address has no place at all.
 * Only so many wait. Beyond that the crowd goes that comes from one address: the silent first, the oldest of them.
 
-Nobody who proves that it is a charger is ever refused for its address: it waits for those from the same address.
+A charger that authenticates is never refused for its address: it waits for those from the same address.
 """
 
 from collections import Counter
@@ -47,11 +47,11 @@ Stage = Literal["accept", "tls", "http", "admission", "session"]
 
 
 class HandshakeProgress(Protocol):
-    """How a handshake goes on."""
+    """Progress of a handshake."""
 
     @property
     def awaits_peer(self) -> bool:
-        """Whether it waits for the peer now, and not for us."""
+        """True while it waits for the peer, and not for the gateway."""
 
     @property
     def waited(self) -> float:
@@ -84,7 +84,7 @@ class Visitor:
         self.scope.cancel()
 
     def is_late(self, seconds: float) -> bool:
-        """Whether it waits for its peer now, has for so long all together, and does not go already."""
+        """Return true if it waits for its peer now, has for so long all together, and is not ending already."""
         progress = self.progress
         return (
             progress is not None and not self.crowded_out and progress.awaits_peer and progress.waited >= seconds - 1e-6
@@ -177,8 +177,8 @@ class HandshakePlaces:
             queue.remove(visitor)
 
     def _queue_of(self, visitor: Visitor) -> FairQueue[Hashable, Visitor]:
-        """Where others of its address wait already, also if that has become known since: or those who come later, and
-        may be strangers behind the same address, would be served before them."""
+        """Return the queue in which others of its address wait, also if that has become known since: or later ones,
+        which may be strangers behind the same address, would be served before them."""
         if self._strangers.length(visitor.lane):
             return self._strangers
         return self._known if visitor.known or self._known.length(visitor.lane) else self._strangers
@@ -238,5 +238,5 @@ class HandshakePlaces:
         return late
 
     def _without_any(self) -> int:
-        """How many addresses want a place and have none."""
+        """Number of addresses that want a place and have none."""
         return sum(lane not in self._held for queue in (self._strangers, self._known) for lane in queue.lanes())

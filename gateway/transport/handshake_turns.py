@@ -18,18 +18,18 @@ storm of reconnects a look at the sockets for each step."""
 
 
 class HandshakeTurns:
-    """Belongs to one Trio loop. Nobody gets a turn unless ``run`` runs."""
+    """Turns at the loop's time for handshakes. Belongs to one Trio loop; given only while ``run`` runs."""
 
     def __init__(self) -> None:
         self._waiting: FairQueue[Hashable, trio.lowlevel.Task] = FairQueue()
         self._idle: trio.lowlevel.Task | None = None
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Number of tasks that wait."""
         return len(self._waiting)
 
     async def take(self, lane: Hashable) -> None:
-        """Wait for a turn; where nobody has had one just now, it is there at once. Cancelling gives it up."""
+        """Wait for a turn; without one given just now, it is there at once. Cancelling gives it up."""
         if self._idle is not None:
             trio.lowlevel.reschedule(self._idle)
             self._idle = None

@@ -39,11 +39,11 @@ class LargeMessagePlace:
 
     @property
     def waiting(self) -> int:
-        """How many connections wait for the place."""
+        """Number of connections that wait for the place."""
         return len(self._waiting)
 
     def held_by(self, who: object) -> bool:
-        """Whether it is theirs."""
+        """Return true if the place is that connection's."""
         return self._holder is not None and self._holder.who is who
 
     async def take(self, who: object, too_slow: Callable[[], None]) -> bool:

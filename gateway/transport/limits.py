@@ -11,7 +11,7 @@ class Limits:
     """Seconds are durations of Trio's clock; bytes are of plaintext."""
 
     tls_handshake_seconds: float = field(default=15.0, validator=gt(0))
-    """A wallbox on a weak GSM link with a slow CPU needs some seconds; nobody honest needs more (A7.21)."""
+    """A wallbox on a weak GSM link with a slow CPU needs some seconds; no honest charger needs more (A7.21)."""
 
     upgrade_seconds: float = field(default=10.0, validator=gt(0))
     """From the end of the TLS handshake to a complete HTTP head: one packet for a charger."""
@@ -41,7 +41,7 @@ class Limits:
     """What it may send at once before that counts: a night's queue, sent as fast as it is confirmed."""
 
     frames_per_second: float = field(default=500.0, validator=gt(0))
-    """Pings, pongs, fragments and reads of a few bytes each: what costs time without being a message. Nobody honest
+    """Pings, pongs, fragments and reads of a few bytes each: what costs time without being a message. No honest charger
     comes near it; at 3 µs a frame and 20 µs a read it is a percent of a core."""
 
     frame_burst: float = field(default=5000.0, validator=ge(1))
@@ -49,7 +49,7 @@ class Limits:
 
     message_seconds: float = field(default=120.0, validator=gt(0))
     """From a message's first fragment to its last. The largest message passes a link of 9 kB/s; a sender that takes
-    longer, and answers pings meanwhile, would hold a megabyte of ours for ever."""
+    longer, and answers pings meanwhile, would hold a megabyte of memory for ever."""
 
     max_concurrent_handshakes: int = field(default=200, validator=ge(4))
     """Connections between the first bytes of a handshake and the end of the upgrade; others wait (``places``). 200 keep

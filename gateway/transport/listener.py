@@ -1,4 +1,4 @@
-"""Accepting chargers: a TCP port, TLS, the upgrade, and the hand-over to whoever serves the connection.
+"""Accepting chargers: a TCP port, TLS, the upgrade, and the hand-over to the connection's handler.
 
 Two nurseries: one accepts, the other holds the connections, so that accepting can stop while those go on to their own
 end. Nothing that happens to one connection ends another or the loop.
@@ -48,7 +48,7 @@ def nobody(_: object) -> str:
 
 @frozen
 class ConnectionOutcome:
-    """What became of one connection, for metrics and security events.
+    """Outcome of one connection, for metrics and security events.
 
     ``stage`` is where it ended; ``result`` a stable word: ``served``, ``deadline``, a refusal's reason, a TLS alert.
     ``status`` is what was answered in HTTP where the upgrade was refused; ``path`` what the request asked for where
@@ -67,12 +67,12 @@ class ConnectionOutcome:
 class Listener:
     """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
 
-    ``observe`` is told the outcome of every connection, in the Trio thread; it must return at once and never raise. So
-    must ``slowed``, which is told each time a peer that sends too fast has to wait, and for what (``Connection``).
+    ``observe`` is called with the outcome of every connection, in the Trio thread; it must return at once and never
+    raise. So must ``slowed``, called each time a peer that sends too fast has to wait, and for what (``Connection``).
     ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now.
 
-    ``identity_of`` tells of a principal whose messages they are: all connections of one share an account, and each of
-    those that are nobody's has its own. ``accounts`` and ``large`` are for all listeners of a gateway.
+    ``identity_of`` returns the identity of a principal: all its connections share an account, and each of
+    those without one has its own. ``accounts`` and ``large`` are for all listeners of a gateway.
     """
 
     def __init__(
@@ -122,12 +122,12 @@ class Listener:
 
     @property
     def opening(self) -> int:
-        """How many connections are between their first bytes, once they have a place, and the end of the upgrade."""
+        """Number of connections between their first bytes, once they have a place, and the end of the upgrade."""
         return len(self._places)
 
     @property
     def waiting(self) -> int:
-        """How many have been accepted, and have sent nothing yet or have no place."""
+        """Number of accepted connections that have sent nothing yet or have no place."""
         return self._places.waiting
 
     async def serve(
@@ -181,7 +181,7 @@ class Listener:
         while True:
             try:
                 accepted = await port.accept(self._poller)
-            except Exception as exc:  # a shortage, or a bug: no reason to accept nobody any more
+            except Exception as exc:  # a shortage, or a bug: no reason to stop accepting
                 self._log_shortage(exc)
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
             else:

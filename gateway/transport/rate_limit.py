@@ -1,7 +1,7 @@
-"""How fast one peer is listened to: its messages, and all the frames and small reads that are none. What it may still
+"""Rate limit of one peer: its messages, and all the frames and small reads that are none. What it may still
 send belongs to its identity (``accounts``) as soon as it has one.
 
-Who sends faster is read slower: the connection waits before it gives out the next message, or before it reads again,
+A peer that sends faster is read more slowly: the connection waits before it gives out a message, or before it reads again,
 and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
 read, and the kernel's buffer (``port.BUFFER_BYTES``).
 """
@@ -22,13 +22,13 @@ one needn't wait before it goes on. Everyday messages stay below. What one costs
 
 
 def ignored(_: str) -> None:
-    """What is told to nobody."""
+    """A callback that does nothing."""
 
 
 class RateLimit:
     """One connection's. For the one task that receives, but for ``cut_short``.
 
-    ``slowed`` is told each time the peer has to wait, and for what: ``messages`` or ``frames``.
+    ``slowed`` is called each time the peer has to wait, and for what: ``messages`` or ``frames``.
     """
 
     __slots__ = (

@@ -17,7 +17,7 @@ import trio
 from gateway.transport.epoll import Epoll
 
 READ_BYTES: Final = 64 * 1024
-"""The most that ``receive_some`` asks for if it isn't told."""
+"""The default bound of ``receive_some``."""
 
 _CLOSED: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
 
@@ -158,7 +158,7 @@ class SocketStream(trio.abc.Stream):
                 trio.lowlevel.reschedule(reader, outcome.Error(error))
 
     async def aclose(self) -> None:
-        """Close the socket; whoever reads or writes gets ClosedResourceError. Repeating it does nothing."""
+        """Close the socket; tasks that read or write get ClosedResourceError. Repeating it does nothing."""
         if self._fd >= 0:
             trio.lowlevel.notify_closing(self._fd)
             if self._poller is not None:

@@ -40,7 +40,7 @@ SUITES = (
     "AES128-SHA",
     "AES256-SHA",
 )
-"""TLS 1.2 suites: exactly those of ``ELBSecurityPolicy-TLS-1-2-Ext-2018-06``, which is what chargers were told to
+"""TLS 1.2 suites: exactly those of ``ELBSecurityPolicy-TLS-1-2-Ext-2018-06``, which is what chargers
 expect. They include the static-RSA suites that the OCPP security whitepaper requires (X11, A7.15) and that
 Python's own default list leaves out. TLS 1.3 suites are OpenSSL's defaults."""
 
@@ -54,7 +54,7 @@ TICKETS: Final = 1
 takes 15 µs. One saves a small charger that kept it the check of our certificate when it comes back."""
 
 FIRST_ISSUER: Final = 2
-"""Which certificate of a file issued the server's own: without that one being valid, nobody trusts the server."""
+"""Place of the certificate that issued the server's own: unless that one is valid, no charger trusts the server."""
 
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of a key that is another certificate's; the last where the two are of different types."""
@@ -62,7 +62,7 @@ _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIG
 
 @frozen
 class TlsFault:
-    """Why a file can't be used. ``place`` is the path of its setting within the listener's, like
+    """Reason why a file can't be used. ``place`` is the path of its setting within the listener's, like
     ``certificates[1].key``; ``reason`` names the file."""
 
     place: str
@@ -143,15 +143,15 @@ class TlsProvider:
         self._context = context
 
     def validity(self, now: datetime) -> Iterator[TlsFault]:
-        """Why a client that checks them would refuse the certificates in the files, as ``validity_faults``."""
+        """Return the reasons why a client would refuse the certificates in the files, as ``validity_faults``."""
         for index, files in enumerate(self._certificates):
             for fault in validity_faults(files.certificate, now):
                 yield TlsFault(f"certificates[{index}].{fault.place}", fault.reason)
 
 
 def validity_faults(certificate: Path, now: datetime) -> Iterator[TlsFault]:
-    """Why a client that checks it would refuse the certificate: out of its time, or a chain that does not lead on from
-    it. The place is ``certificate``. Nothing is said of a file that ``pair_faults`` finds fault with."""
+    """Return the reasons why a client would refuse the certificate: out of its time, or a chain that does not lead on
+    from it. The place is ``certificate``. Nothing is said of a file that ``pair_faults`` finds fault with."""
     try:
         leaf, *chain = x509.load_pem_x509_certificates(_read(certificate))
     except (_Unusable, ValueError):
@@ -183,7 +183,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def pair_faults(files: CertificateFiles) -> Iterator[TlsFault]:
-    """What keeps a certificate and its key from being served, all of it. The places are ``certificate`` and ``key``.
+    """Return all faults that keep a certificate and its key from being served, at ``certificate`` and ``key``.
 
     Reads the files; never raises for what is in them.
     """
@@ -198,7 +198,7 @@ def pair_faults(files: CertificateFiles) -> Iterator[TlsFault]:
         return
     try:
         # In a context of its own: with another pair in it, OpenSSL compares the key with that one's certificate too,
-        # takes what fits there, and serves this certificate to nobody without a word.
+        # takes what fits there, and silently never serves this certificate.
         _load(_bare_context(), files)
     except _Unusable as exc:
         yield TlsFault("key", str(exc))

@@ -71,7 +71,7 @@ def require_cheap_groups(context: ssl.SSLContext) -> None:
 
 
 def accepts(context: ssl.SSLContext, group: int) -> bool:
-    """Whether a TLS 1.3 client that knows only ``group`` would be asked for its share of it, or answered."""
+    """Return true if a TLS 1.3 client that knows only ``group`` would be asked for its share of it, or answered."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     incoming.write(client_hello([group]))
     try:

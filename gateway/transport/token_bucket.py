@@ -1,6 +1,6 @@
-"""How fast one charger may have its way: a bucket of tokens, kept as the one time at which it is full again. Pure.
+"""A token bucket, kept as the one time at which it is full again. Pure.
 
-Nothing is ever refused or dropped. Whoever has spent its burst is told how long to wait, and while it is waited for,
+Nothing is ever refused or dropped. A peer that has spent its burst is given a time to wait, and meanwhile
 nothing more is read from it: TCP carries that to the peer.
 """
 
@@ -31,7 +31,7 @@ class TokenBucket:
         return owed if owed > 1e-6 else 0.0  # sums of fractions: a burst's last token owes nothing
 
     def full(self, now: float) -> bool:
-        """Whether all tokens are back."""
+        """True once all tokens are back."""
         return self._full_at <= now
 
     def allows(self, now: float) -> bool:

@@ -1,8 +1,8 @@
 """Batches of events as the bytes of stream messages: each event serialised once for all watchers, and for watchers
 that are given the same batch the whole message once.
 
-A message of protobuf's is the concatenation of its parts: those of a repeated field are appended, whoever serialised
-them. So an event is kept as a response that holds nothing else, and a batch is those, joined.
+A message of protobuf's is the concatenation of its parts: those of a repeated field are appended, wherever they were
+serialised. So an event is kept as a response that holds nothing else, and a batch is those, joined.
 """
 
 from collections.abc import Hashable, Sequence
@@ -68,7 +68,7 @@ class BatchMessages:
         return made
 
     def samples_token(self, batch: Batch) -> bytes:
-        """What follows the samples: the resume token of a ``WatchMeterValuesResponse``."""
+        """Bytes after the samples: the resume token of a ``WatchMeterValuesResponse``."""
         return pb.WatchMeterValuesResponse(resume_token=self._token(batch)).SerializeToString()
 
     def _token(self, batch: Batch) -> bytes:

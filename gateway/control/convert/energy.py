@@ -196,7 +196,7 @@ def energy_interval(interval: Interval) -> energy_pb2.EnergyInterval:
 
 
 def cost_message(cost: Cost) -> energy_pb2.Cost:
-    """What a transaction costs."""
+    """Return the cost of a transaction as a message."""
     return energy_pb2.Cost(
         currency=cost.currency,
         lines=[_line(line) for line in cost.lines],

@@ -2,7 +2,7 @@
 
 A constant's name follows from the word: ``RebootRequired`` of ``ChangeConfigurationStatus`` is
 ``CHANGE_CONFIGURATION_STATUS_REBOOT_REQUIRED``. A word without a constant is 0, the unspecified one; the word itself is
-always told beside it.
+always sent beside it.
 """
 
 import re

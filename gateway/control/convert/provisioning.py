@@ -17,7 +17,7 @@ STAGES = {
 
 
 def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields) -> NewChargePoint:
-    """What the operator may say of a new charge point; ``fields`` learns what is wrong. Its values aren't checked."""
+    """Read a new charge point; ``fields`` collects the violations. Values aren't checked."""
     registration = fields.optional_word("charge_point.registration", REGISTRATION, given.registration)
     for descriptor, _ in given.ListFields():
         if descriptor.name not in CHANGEABLE | {"identity"}:
@@ -48,7 +48,7 @@ def read_candidate(given: pb.ImportedChargePoint) -> Candidate:
 
 
 def import_news(news: News) -> pb.ImportChargePointsResponse:
-    """How an import goes."""
+    """Return the progress of an import as a message."""
     match news:
         case ImportProgress():
             progress = pb.ImportProgress(stage=STAGES[news.stage], done_count=news.done, total_count=news.total)

@@ -68,7 +68,7 @@ class Fields:
         return word
 
     def present(self, name: str, message: Message, field: str) -> bool:
-        """Whether a message field that must be there is."""
+        """Return true if a required message field is there, else note the violation."""
         if message.HasField(field):
             return True
         self.wrong(name, "must be set")

@@ -67,7 +67,7 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
 
 
 def boot_information(boot: BootInformation) -> charge_point_pb2.BootInformation:
-    """What a charge point says of itself."""
+    """Return a charge point's boot information as a message."""
     return charge_point_pb2.BootInformation(
         vendor=boot.vendor,
         model=boot.model,

@@ -46,7 +46,7 @@ _SOURCES = {
 
 
 def reading(event: StoredEvent) -> transaction_pb2.TransactionReading:
-    """What one event says of a transaction's metering."""
+    """Return the metering in one event of a transaction as a message."""
     return transaction_pb2.TransactionReading(
         event_id=event.event_id,
         source=_SOURCES.get(event.type, transaction_pb2.READING_SOURCE_UNSPECIFIED),

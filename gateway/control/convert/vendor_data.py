@@ -1,4 +1,4 @@
-"""Vendors' data: registrations and answers read, and what services are told."""
+"""Vendors' data: registrations and answers read, and messages to services."""
 
 from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.control.convert.common import timestamp
@@ -20,7 +20,7 @@ MAX_DATA = 65_536
 """Characters for a charger: several times what the largest are known to take."""
 
 MAX_DATA_ID = 100
-"""Characters of an id that is told back; ours are shorter."""
+"""Characters of an id that is echoed; the gateway's are shorter."""
 
 REFUSALS = {
     AnswerRefusal.NOT_WAITING: pb.VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING,
@@ -30,7 +30,7 @@ REFUSALS = {
 
 
 def read_registration(request: pb.HandleVendorDataRequest | None) -> Interests:
-    """What the first request registers for. Raises ``Failure``."""
+    """Read the registration of the first request. Raises ``Failure``."""
     fields = Fields()
     interests: dict[str, frozenset[str]] = {}
     if request is None or request.WhichOneof("part") != "registration":
@@ -75,7 +75,7 @@ def read_answer(request: pb.HandleVendorDataRequest) -> tuple[str, VendorAnswer 
 
 
 def told(item: ServiceStream | Asked | AnswerRefused) -> pb.HandleVendorDataResponse:
-    """What a service is told."""
+    """Return a message to a service."""
     match item:
         case Asked():
             data = pb.VendorDataRequest(

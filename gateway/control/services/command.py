@@ -48,7 +48,7 @@ class CommandRpcs(Service, CommandServiceServicer):
         self._commands = commands
 
     async def carry(self, request: Any, context: Context, read: Callable[[Any, Fields], Command]) -> Any:
-        """Read the request, carry the command; answers its record. What it must hold and didn't is told at once.
+        """Read the request, carry the command; answers its record. Missing fields are reported at once.
 
         The outcome at the deadline is the session's to say, because only it knows whether anything was sent. Where
         it can't be asked, no other word is true than that the outcome is unknown: an earlier call with the same

@@ -13,7 +13,7 @@ from gateway.domain.commands import FieldViolation
 
 
 class DiagnosticsRpcs(Service, DiagnosticsServiceServicer):
-    """For whoever connects a charger."""
+    """Diagnostics of connections."""
 
     def __init__(self, bridge: Bridge, default_timeout: float, diagnosing: DiagnosticsCalls) -> None:
         super().__init__(bridge, default_timeout)

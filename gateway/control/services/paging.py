@@ -20,7 +20,7 @@ DEFAULT_SIZE, MAX_SIZE = 100, 1000
 """Items of a page: what a person reads; what the store gives at once."""
 
 MAX_BYTES = 2_000_000
-"""Of one page: half of the 4 MB that a gRPC client takes unless told otherwise. A single item may exceed it."""
+"""Of one page: half of the 4 MB that a gRPC client takes by default. A single item may exceed it."""
 
 MAX_TOKEN = 1000
 """Characters of a token: a key, a digest, and what base64 makes of them."""
@@ -28,7 +28,7 @@ MAX_TOKEN = 1000
 
 @frozen
 class Page:
-    """What of a list was asked for. ``after``: the last key of the page before, empty for the first."""
+    """Requested page of a list. ``after``: the last key of the page before, empty for the first."""
 
     after: str
     size: int

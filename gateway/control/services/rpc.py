@@ -1,4 +1,4 @@
-"""What all RPCs have in common: the way over the bridge, deadlines, and how failures become statuses.
+"""Parts that all RPCs share: the way over the bridge, deadlines, and how failures become statuses.
 
 Every status but OK carries ``google.rpc.ErrorInfo``; INVALID_ARGUMENT carries ``google.rpc.BadRequest`` besides. The
 one place of the control plane where an exception of any kind is caught: a bug ends its RPC and nothing else.
@@ -53,7 +53,7 @@ TOO_LATE = Failure(
 
 @frozen
 class Times:
-    """What a caller's deadline leaves, in seconds from now.
+    """Times that a caller's deadline leaves, in seconds from now.
 
     ``work``: to begin and do what is asked; may be negative. ``answer``: to answer what is known by then; always less
     than the caller has. ``last``: to answer without waiting for Trio's loop.
@@ -88,7 +88,7 @@ class Service:
             stream.close()
 
     def times(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Times:
-        """What the caller's deadline leaves."""
+        """Return the times that the caller's deadline leaves."""
         remaining: float | None = context.time_remaining()
         return Times.of(self._default_timeout + MARGIN_SECONDS if remaining is None else remaining)
 
@@ -125,7 +125,7 @@ class Service:
             yield
 
     def until(self, context: "grpc.aio.ServicerContext[Any, Any]") -> float | None:
-        """When work for the caller must end, in the loop's time; None: it set no deadline, and no default holds for
+        """Time by which work for the caller must end, in the loop's time; None: no deadline was set, and no default holds for
         what may take as long as its size demands."""
         if context.time_remaining() is None:
             return None
@@ -225,7 +225,7 @@ def streaming(
 
 
 def failure_of(error: Exception, rpc: str) -> Failure:
-    """What a caller is told. Only what is not expected is logged, and of that nothing is told."""
+    """Map an exception to a failure. Unexpected ones are logged and reported as INTERNAL without details."""
     match error:
         case Failure():
             return error
@@ -250,7 +250,7 @@ def _failure_of_change(error: Exception, rpc: str) -> Failure:
 
 
 def given_up(error: Exception, handover: CommitTracker, about: dict[str, str], rpc: str) -> Failure:
-    """What the caller of a change is answered that ended in ``error``."""
+    """Return the answer to the caller of a change that ended in ``error``."""
     if handover.withdraw():
         return failure_of(error, rpc)
     if cause_of(error) == "internal-error" and not isinstance(error, Failure):
@@ -262,7 +262,7 @@ MAYBE_DONE = "it may have been done: read before it is asked for again"
 
 
 def cause_of(error: Exception) -> str:
-    """Why an outcome is not known, in the words of a command's ``reason``."""
+    """Return the reason why an outcome is not known, as in a command's ``reason``."""
     match error:
         case TimeoutError():
             return "deadline"
@@ -277,7 +277,7 @@ def cause_of(error: Exception) -> str:
 
 
 def refuse(context: Context, failure: Failure) -> None:
-    """What the RPC ends in when its handler returns.
+    """Set the status that the RPC ends in when its handler returns.
 
     Not by ``context.abort``: the context keeps the exception that it raises, and the exception the handler's frame with
     the context in it, so each refusal would wait for the collector.
