@@ -102,6 +102,16 @@ async def test_a_caller_that_is_cancelled_already_hands_nothing_over(journal, st
     assert len(store.writes) == 1
 
 
+async def test_an_append_of_nothing_is_answered_and_moves_no_head(journal, autojump_clock):
+    """As a charge point's owner asks whether it still is the owner."""
+    heads = []
+    journal.on_commit.append(heads.append)
+    assert await journal.commit(write(count=0)) == Appended(())
+    assert await journal.commit(write(count=2)) == Appended((1, 2))
+    assert heads == [2]
+    assert journal.healthy
+
+
 async def test_callbacks_hear_of_the_head_before_the_waiters_run(journal, autojump_clock):
     """A watcher's wake-up never comes later than the acknowledgement; commits without events are none."""
     heads = []

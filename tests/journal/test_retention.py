@@ -58,6 +58,18 @@ async def test_age_is_counted_from_now(journal, store, autojump_clock):
     assert trims == [Trim(store.received + SWEEP_SPAN, constants.STEP, T0)] * 4
 
 
+async def test_a_young_history_costs_no_commit(journal, store, autojump_clock):
+    """Nor does one whose oldest event is of exactly the age that is kept."""
+    await fill(journal, 10)
+    trusted(store)
+    for age in (timedelta(), timedelta(days=29), timedelta(days=30)):
+        store.received = T0 - age
+        assert await Retention(journal, store, clock, max_age_days=30).sweep() == 0
+    assert not any(isinstance(each, Trim) for each in store.writes)
+    store.received = T0 - timedelta(days=30, microseconds=1)
+    assert await Retention(journal, store, clock, max_age_days=30).sweep() == 10
+
+
 async def test_bytes_are_freed_until_they_fit(journal, store, autojump_clock):
     """The oldest go, no more than needed; where nothing can go the sweep ends."""
     await fill(journal, 2_000)
@@ -213,6 +225,19 @@ async def test_a_clock_that_is_wrong_at_the_start_deletes_nothing(place, autojum
             assert await place.sweeps(timedelta(hours=1)) == 0
             assert place.retention.waits
         place.restart()
+
+
+async def test_a_clock_that_runs_as_it_should_is_not_complained_of(place, autojump_clock):
+    """Neither at the first start nor at a later one."""
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with journal_of(place) as journal:
+                await place.begin(journal)
+                await place.sweeps(timedelta(hours=1))
+                assert not place.retention.waits
+            place.restart()
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == []
+    assert place.jumps == 0
 
 
 @pytest.mark.parametrize("by", [AWAY + timedelta(hours=2), -6 * TOLERANCE])

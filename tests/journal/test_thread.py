@@ -151,3 +151,41 @@ async def test_what_a_read_raises_is_raised_to_who_asked() -> None:
     threads.end()
     with pytest.raises(RuntimeError, match="ended"):
         await threads.run(int, "1")
+
+
+async def test_a_thread_that_was_ended_is_begun_again_by_the_next_function() -> None:
+    """Nobody waits for a thread that is gone."""
+    thread = WriterThread()
+    first = await thread.run(threading.get_ident)
+    thread.end()
+    with trio.fail_after(30):
+        assert await thread.run(int) == 0
+    assert first != threading.get_ident()
+    thread.end()
+
+
+async def test_fewer_threads_than_wanted_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no more to give the readers wait for each other; where it has none they say so."""
+    start = threading.Thread.start
+    begun = []
+
+    def refuses(thread: threading.Thread) -> None:
+        if begun and thread.name.startswith("journal-reader"):
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    readers, results = ReaderThreads(3), []
+
+    async def ask(number: int) -> None:
+        results.append(await readers.run(pow, number, 2))
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(ask, number)
+    assert sorted(results) == [0, 1, 4, 9, 16]
+    readers.end()
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await ReaderThreads(3).run(int)

@@ -98,6 +98,29 @@ async def test_a_boot_that_cannot_be_read_does_not_silence_the_gateway_for_good(
         await charger.answer(message_id, {"status": "Accepted"})
 
 
+@pytest.mark.parametrize("boots", [False, True])
+@pytest.mark.parametrize("action", ["Heartbeat", "StatusNotification"])
+async def test_a_charger_that_was_accepted_earlier_may_be_spoken_to_once_it_has_spoken(
+    harness: Harness, autojump_clock: MockClock, boots: bool, action: str
+) -> None:
+    """Any message that is answered is a sign, whether or not it is recorded (J §5.4); also behind a Boot that could not
+    be read. It need not be silent first."""
+    harness.limits = SessionLimits(ready_after_silence=100, own_requests=False)
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        if boots:
+            assert (await charger.call_frame("BootNotification", [1]))[0] == 4
+        nursery.start_soon(_ask, harness)
+        await charger.hears_nothing(50)
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+        await charger.call(action, {} if action == "Heartbeat" else status)
+        with trio.fail_after(0.1):
+            message_id, _, _ = await charger.next_call("ClearCache")
+        await charger.answer(message_id, {"status": "Accepted"})
+
+
 async def _ask(harness: Harness) -> None:
     deadline = trio.current_time() + 2000
     await harness.router.call("CP1", ClearCache(), request_id=str(uuid.uuid4()), deadline=deadline)

@@ -25,8 +25,9 @@ from gateway.store.api import (
     RecordLastHeard,
     RemoveCredentials,
     Trim,
+    UpdateChargePoint,
 )
-from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock
+from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock, retention
 from gateway.store.sqlite.companion import companion_path, read_companion
 from gateway.store.sqlite.encoding import fits
 from gateway.store.sqlite.process_lock import ProcessLock
@@ -38,6 +39,7 @@ from tests.store.builders import (
     at,
     connect,
     create,
+    credential,
     event,
     meter,
     one,
@@ -144,6 +146,73 @@ def test_the_floor_stops_at_the_first_event_that_stays(store):
     trimmed = one(store, Trim(at(50), 100))
     assert trimmed.floor == 1
     assert [each.sequence for each in store.events(1, 10, ALL).events] == [2, 3]
+
+
+WRONG = 12 * 365 * 86_400
+"""Seconds ahead: the time of a clock that is not to be believed."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "found"),
+    [
+        ((), 20, 1),
+        (range(1, 4), 20, 4),  # within a stretch of the first: the next one that is credible
+        (range(1, 6), 20, 9),  # one more, and it is looked for at distances: at 5, 9, 17, ...
+        (range(1, 10), 20, 17),
+        (range(1, 17), 20, 17),
+        (range(1, 18), 20, 20),  # and at last the newest
+        (range(1, 20), 20, 20),
+        (range(1, 21), 20, None),
+        ((), 0, None),
+    ],
+)
+def test_the_oldest_time_is_the_first_that_can_be_believed(place, monkeypatch, wrong, right, found):
+    """A clock that was wrong for long is jumped over in steps: later than need be, but of an event."""
+    monkeypatch.setattr(retention, "STRETCH", 4)
+    store = place.open()
+    create(store)
+    one(store, Trim(None, 1))
+    for number in range(1, right + 1):
+        append(store, status(), seconds=number + (WRONG if number in wrong else 0))
+    assert store.oldest_time(at(1000)) == (None if found is None else at(found))
+
+
+def test_a_long_wrong_time_is_jumped_over_in_few_steps(place, monkeypatch):
+    """Not event by event: there may be millions."""
+    looks = []
+    monkeypatch.setattr(retention, "STRETCH", 2)
+    store = place.open()
+    create(store)
+    store.commit([Append("CP1", None, tuple(event(status(), WRONG) for _ in range(1000)))])
+    original = retention.fetch
+
+    def counted(*args):
+        looks.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(retention, "fetch", counted)
+    assert store.oldest_time(at(1000)) == at()
+    one(store, Trim(None, 1))
+    looks.clear()
+    assert store.oldest_time(at(1000)) is None
+    assert len(looks) < 15
+
+
+def test_a_position_that_is_ahead_of_the_history_stays(store):
+    """A watcher that asks for what comes next is not sent back."""
+    connect(store)
+    for where in (ALL, EventFilter(charge_points=frozenset({"CP1"})), EventFilter(types=frozenset({"x.y"}))):
+        page = store.events(10, 5, where)
+        assert (page.events, page.position) == ((), 10)
+
+
+def test_new_credentials_are_named_among_what_was_changed(store):
+    """Their bytes are not."""
+    create(store)
+    one(store, UpdateChargePoint("CP1", at(1), description="here", credentials=(credential(),)))
+    (updated,) = [each for each in store.events(0, 10, ALL).events if each.type == "charge_point.updated"]
+    body = decode(updated.type, updated.version, updated.body_json)
+    assert set(body.changed) == {"description", "credentials"}
 
 
 # --- the lock file --------------------------------------------------------------------------------------------

@@ -220,6 +220,27 @@ def test_a_database_beside_the_log_of_another_is_refused(path, tmp_path, how):
     serves(path)
 
 
+def test_another_database_that_the_log_would_make_look_like_the_right_one_is_refused(path, tmp_path):
+    """Its file alone says who it is: with the log of the one that was served here it would bear that one's name."""
+    reader = apsw.Connection(str(path))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM event").fetchall()  # holds all of the log back, the generation's page too
+    there = tmp_path / "there"
+    there.mkdir()
+    with closing(SqliteStore(path)) as store:
+        one(store, AllocateNumbers(5))
+        append(store, status())
+        for end in ("-wal", "-id"):
+            shutil.copyfile(f"{path}{end}", there / f"gateway.db{end}")
+    reader.close()
+    with closing(SqliteStore(tmp_path / "other.db")) as store:
+        connect(store)
+    shutil.copyfile(tmp_path / "other.db", there / "gateway.db")
+    kept = (there / "gateway.db").read_bytes()
+    refused(there / "gateway.db", "gateway.db-wal beside it belongs to the one before")
+    assert (there / "gateway.db").read_bytes() == kept
+
+
 @pytest.mark.parametrize(("before", "between", "after"), [(200, 3000, 1500), (1000, 1500, 300)])
 def test_a_database_that_does_not_go_with_the_log_beside_it_is_left_as_it_is(tmp_path, before, between, after):
     """So many charge points that the log holds pages of tables which the backup has elsewhere: damage, to SQLite. The
