@@ -37,6 +37,7 @@ def admission(
     has_place: Callable[[str], bool] = lambda _: True,
     slow_checks: SlowChecks | None = None,
     accept_hex: bool = False,
+    subprotocols: tuple[str, ...] = ("ocpp1.6",),
 ) -> Admission:
     return Admission(
         journal=harness.journal,
@@ -45,7 +46,7 @@ def admission(
         clock=virtual_clock,
         observer=NoObserver(),
         prefixes={"chargers": "/ocpp/"},
-        subprotocols=("ocpp1.6",),
+        subprotocols=subprotocols,
         refusing=lambda: refusing,
         has_place=has_place,
         slow_checks=slow_checks,
@@ -106,6 +107,8 @@ async def test_the_operators_switch_admits_a_charger_without_a_subprotocol(harne
     harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), assume_subprotocol=True)])
     answer = await admission(harness)(request(offered=()))
     assert answer == Accept(Principal("CP1", "ocpp1.6", 2), None)
+    of_several = await admission(harness, subprotocols=("ocpp1.6", "ocpp9"))(request(offered=()))
+    assert of_several == answer, "the first one is the one to assume"
 
 
 async def test_an_imported_key_is_checked_slowly_once_and_recognised_after(harness: Harness) -> None:

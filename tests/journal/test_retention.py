@@ -233,8 +233,10 @@ async def test_a_clock_that_runs_as_it_should_is_not_complained_of(place, autoju
         for _ in range(2):
             async with journal_of(place) as journal:
                 await place.begin(journal)
+                assert place.store.clock_record().seen_at == place.now()
                 await place.sweeps(timedelta(hours=1))
                 assert not place.retention.waits
+                assert (await place.watch.status()).steady == timedelta()
             place.restart()
     assert [line["event"] for line in logs if line["log_level"] != "info"] == []
     assert place.jumps == 0

@@ -379,7 +379,8 @@ def _constant(node: ast.AST, _: Siblings) -> Iterator[Change]:
         case bytes():
             others = [node.value + b"x"]
     for other in others:
-        yield "constant", f"{_short(node)} -> {other!r}", lambda other=other: ast.Constant(other)
+        if other != node.value:  # half of 0.0
+            yield "constant", f"{_short(node)} -> {other!r}", lambda other=other: ast.Constant(other)
 
 
 def _sql(text: str) -> Iterator[tuple[str, str]]:
@@ -416,7 +417,7 @@ def _drop(node: ast.AST, _: Siblings) -> Iterator[Change]:
 def _return(node: ast.AST, _: Siblings) -> Iterator[Change]:
     if isinstance(node, ast.Return) and node.value is not None:
         value = node.value
-        if not (isinstance(value, ast.Constant) and value.value is None):
+        if not (isinstance(value, ast.Constant) and (value.value is None or value.value is False)):  # no is no
             yield "return", f"{_short(node)} -> return None", lambda: ast.Return(ast.Constant(None))
         if isinstance(value, ast.Compare | ast.BoolOp | ast.Call) and not isinstance(value, ast.Constant):
             negated = ast.Return(ast.UnaryOp(ast.Not(), value))
@@ -438,7 +439,7 @@ def _call(node: ast.AST, _: Siblings) -> Iterator[Change]:
         return
     for at in range(len(node.args) - 1):
         one, two = node.args[at], node.args[at + 1]
-        if _may_be_swapped(one, two):
+        if _may_be_swapped(one, two) and _name(node.func) not in ("min", "max"):  # of these it is all one
             args = [*node.args[:at], two, one, *node.args[at + 2 :]]
             new = _copied(node, args=args)
             yield "swap", f"{_short(node)} -> {_short(new)}", lambda new=new: new

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from gateway.control.errors import Failure
@@ -16,7 +17,7 @@ from gateway.domain import events as e
 from gateway.domain.decision import IdTagFree
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress
-from gateway.store.api import Append, Appended, GuardFailed
+from gateway.store.api import Append, Appended, GuardFailed, PutIdTag
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}
@@ -52,6 +53,23 @@ async def test_a_second_start_of_a_charge_point_is_judged_by_its_connector(
     assert started.status == status
     lost = harness.bodies(e.TransactionLost.TYPE)
     assert len(lost) == (second["connectorId"] == 1)
+
+
+@pytest.mark.parametrize("status", ["Blocked", "Expired", "Invalid"])
+async def test_a_tag_that_is_refused_is_told_why_though_it_is_in_use(
+    harness: Harness, autojump_clock: MockClock, status: str
+) -> None:
+    """That it is in use elsewhere is not what is wrong with it."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=False)
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.call("StartTransaction", START)
+        record = harness.store.id_tag("TAG")
+        assert record is not None
+        harness.store.commit([PutIdTag(evolve(record, status=status), create=False)])
+        answer = await charger.call("StartTransaction", LATER | {"connectorId": 2})
+    assert answer["idTagInfo"]["status"] == status
 
 
 @pytest.mark.parametrize(("connector", "status"), [(1, "ConcurrentTx"), (2, "ConcurrentTx")])

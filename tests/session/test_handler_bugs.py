@@ -4,12 +4,15 @@ Start, Stop and MeterValues are kept by the charger until they are confirmed (S 
 chargers give them up. So they are answered nothing, and the charger says them again on its next connection.
 """
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.domain import events as e
+from gateway.session.fault_log import LINES_AT_ONCE
 from tests.support.harness import Harness, boot
 from tests.support.wire import ScriptedCharger
 
@@ -138,3 +141,22 @@ async def test_a_bug_with_any_other_message_costs_that_message_alone(
         assert "ZeroDivisionError" not in str(frame)
         broken.mended = True
         assert (await charger.call_frame(action, NOT_KEPT[action]))[0] == 3
+
+
+async def test_a_bug_that_one_charger_brings_about_again_and_again_does_not_hide_anothers(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Each has lines of the log of its own."""
+    for identity in ("CP1", "CP2"):
+        harness.add_charge_point(identity)
+    async with harness.connected("CP1") as first, harness.connected("CP2") as second:
+        for charger in (first, second):
+            await boot(charger)
+        Broken(harness, "Heartbeat", "decide")
+    with capture_logs() as logs:
+        async with harness.connected("CP1") as first, harness.connected("CP2") as second:
+            for _ in range(2 * LINES_AT_ONCE):
+                assert (await first.call_frame("Heartbeat", {}))[:2] == [4, "InternalError"]
+            assert (await second.call_frame("Heartbeat", {}))[:2] == [4, "InternalError"]
+    lines = Counter(line["charge_point"] for line in logs if line["event"] == "handler failed")
+    assert lines == {"CP1": LINES_AT_ONCE, "CP2": 1}

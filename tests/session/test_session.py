@@ -8,7 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from gateway.domain import events as e
-from gateway.domain.values import Registration
+from gateway.domain.times import format_time
+from gateway.domain.values import Flag, Registration
 from gateway.session.limits import SessionLimits
 from gateway.store.sqlite import SqliteStore
 from tests.support.harness import BOOT, EPOCH, Harness, boot
@@ -393,3 +394,31 @@ async def test_equal_readings_without_a_time_are_two(harness: Harness, autojump_
         for _ in range(2):
             await charger.call("MeterValues", untimed)
     assert len(harness.events(e.MeterValuesReported.TYPE)) == 2
+
+
+@pytest.mark.parametrize(("sampled", "doubted"), [([150, 900], False), ([150, 5_000], True), ([900, 150], True)])
+@pytest.mark.parametrize("connections", [1, 2])
+async def test_a_stop_is_held_against_the_samples_that_came_before_it(
+    harness: Harness, autojump_clock: MockClock, sampled: list[int], doubted: bool, connections: int
+) -> None:
+    """Whichever connection they came by: a register that did not move with them is doubted."""
+    harness.add_charge_point()
+    harness.add_tag("TAG")
+    said: list[tuple[str, dict[str, object]]] = [
+        ("StartTransaction", {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": at(0)})
+    ]
+    for minute, value in enumerate(sampled, 20):
+        values = {"timestamp": at(minute), "sampledValue": [{"value": str(value)}]}
+        said.append(("MeterValues", {"connectorId": 1, "transactionId": 1, "meterValue": [values]}))
+    said.append(("StopTransaction", {"transactionId": 1, "meterStop": 1_000, "timestamp": at(60)}))
+    for part in (said,) if connections == 1 else (said[:-1], said[-1:]):
+        async with harness.connected() as charger:
+            await boot(charger)
+            for action, payload in part:
+                await charger.call(action, payload)
+    (stopped,) = harness.events("transaction.stopped")
+    assert (Flag.METER_IMPLAUSIBLE in stopped.flags) is doubted
+
+
+def at(minute: int) -> str:
+    return format_time(EPOCH - timedelta(hours=2) + timedelta(minutes=minute))

@@ -13,6 +13,7 @@ from gateway.domain.codec import decode
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
 from gateway.domain.repeats import Memory
+from gateway.domain.values import ConnectorAddress
 from gateway.errors import StoreError, StoreInUse, StoreMisplaced, StoreUnavailable
 from gateway.store.api import (
     AllocateNumbers,
@@ -592,3 +593,24 @@ def test_a_connection_that_a_restart_ended_was_ended_here(place):
     (ended,) = store.events(2, 10, ALL).events
     body = decode(ended.type, ended.version, ended.body_json)
     assert (body.reason, body.initiator) == ("gateway-restarted", "local")
+
+
+def test_a_closed_store_is_not_opened_again(tmp_path):
+    """Whether or not it ever was."""
+    for opened in (False, True):
+        store = SqliteStore(tmp_path / "gateway.db", opened=opened)
+        store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            store.open()
+    SqliteStore(tmp_path / "gateway.db").close()
+
+
+def test_what_a_writer_remembers_of_one_charge_point_is_bounded(store):
+    """A charger that begins transaction after transaction fills no memory; each is still known."""
+    connect(store)
+    for number in range(1, 151):
+        append(store, started(number, connector=ConnectorAddress(number, 1)))
+        append(store, meter(number))
+    assert len(store._books.owner("CP1").open) <= 64
+    append(store, meter(3))
+    assert len(store.readings("tx_3", 0, 10)) == 3

@@ -244,6 +244,27 @@ def test_a_checkpoint_that_fails_loses_nothing_and_is_told(disk, tmp_path, monke
     assert survivors(disk, tmp_path / "closed") == [*range(1, 43)]
 
 
+def test_a_checkpoint_that_failed_is_not_tried_at_every_commit(disk, monkeypatch):
+    """It costs as much as one that succeeds: the log first grows by as much again."""
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 50)
+    store = opened(disk)
+    connect(store)
+    tries = []
+
+    def fails(name: str) -> Exception | None:
+        if name == "gateway.db":
+            tries.append(name)
+        return broken_database(name)
+
+    disk.write_trouble = disk.sync_trouble = fails
+    pages = disk.folder / "gateway.db-wal"
+    for _ in range(30):
+        large(store)
+    assert 1 <= len(tries) <= pages.stat().st_size / 4096 / 50 + 1
+    disk.heal()
+    store.close()
+
+
 # --- everything at once ---------------------------------------------------------------------------------------
 
 

@@ -199,3 +199,24 @@ def numbers(path, table):
     found = {number for (number,) in cx.execute(f"SELECT rowid FROM {table}")}
     cx.close()
     return found
+
+
+def test_a_row_that_a_constraint_forbids_costs_itself_alone(database, tmp_path):
+    """Damage that can be read: what comes after it is there."""
+    store = SqliteStore(database)
+    for tag in ("A", "Z"):
+        one(store, PutIdTag(id_tag(tag), create=True))
+    store.close()
+    cx = apsw.Connection(str(database))
+    cx.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    cx.execute("PRAGMA writable_schema = ON")
+    loose = "UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'id_tag'"
+    cx.execute(loose)
+    cx.execute("PRAGMA writable_schema = RESET")
+    cx.execute("UPDATE id_tag SET status = NULL WHERE id_tag = 'TAG'")
+    cx.close()
+    counts = recover(database, tmp_path / "recovered.db")
+    assert counts["id_tag"] == 2
+    recovered = SqliteStore(tmp_path / "recovered.db")
+    assert [each.id_tag for each in recovered.id_tags("", 10)] == ["A", "Z"]
+    recovered.close()
