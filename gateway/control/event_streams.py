@@ -76,7 +76,7 @@ class EventStreams:
             ) from None
 
     def _position(self, start: Start) -> tuple[int | None, bool]:
-        """Return the position to begin at; one that this store has not reached is refused: a copy has other events there."""
+        """Return the position to begin at; one that this store has not reached is refused (a copy has other events)."""
         if start == "now":
             return None, True
         if start == "beginning":

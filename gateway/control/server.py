@@ -1,4 +1,4 @@
-"""``ControlServer``: the gRPC server in its asyncio loop, started, told of readiness, drained and ended from Trio.
+"""``ControlServer``: the gRPC server in its asyncio loop; its start, readiness, drain and end come from Trio.
 
 This module is asyncio's, and knows no Trio: what Trio sees of it is awaited through the bridge.
 """

@@ -152,7 +152,7 @@ class Listener:
 
     @asynccontextmanager
     async def _polling(self) -> AsyncIterator[None]:
-        """Sockets are told of what has come, for as long as there may be any."""
+        """Wake sockets that have something to read, for as long as there may be any."""
         if not AVAILABLE:
             yield
             return

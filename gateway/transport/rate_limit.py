@@ -1,7 +1,7 @@
 """Rate limit of one peer: its messages, and all the frames and small reads that are none. What it may still
 send belongs to its identity (``accounts``) as soon as it has one.
 
-A peer that sends faster is read more slowly: the connection waits before it gives out a message, or before it reads again,
+A peer that sends faster is read more slowly: the connection waits before it gives out a message, or reads again,
 and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
 read, and the kernel's buffer (``port.BUFFER_BYTES``).
 """

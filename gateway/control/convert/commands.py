@@ -102,7 +102,7 @@ _COMPOSITE_SCHEDULE = Words(pb.GetCompositeScheduleStatus, ["Accepted", "Rejecte
 
 
 def data_transfer(record: c.CommandRecord) -> pb.DataTransferResponse:
-    """What DataTransfer returned."""
+    """Return the data of a DataTransfer's confirmation."""
     response = pb.DataTransferResponse(command=command(record))
     if isinstance(record.answer, c.DataTransferAnswer):
         response.status = _DATA_TRANSFER.number(record.answer.status)

@@ -48,7 +48,7 @@ def seconds(value: int | None) -> Duration | None:
 
 
 def connector(value: ConnectorAddress | None) -> pb.ConnectorAddress | None:
-    """Where on a charge point."""
+    """Return a connector as a message."""
     return None if value is None else pb.ConnectorAddress(evse=int64(value.evse), connector=int64(value.connector))
 
 
@@ -76,7 +76,7 @@ def _decimal(milliwatt_hours: int) -> str:
 
 
 def json_text(value: JSON) -> str:
-    """What was sent, as JSON."""
+    """Return what was sent, as JSON text."""
     return orjson.dumps(value).decode()
 
 

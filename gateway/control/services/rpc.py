@@ -125,8 +125,8 @@ class Service:
             yield
 
     def until(self, context: "grpc.aio.ServicerContext[Any, Any]") -> float | None:
-        """Time by which work for the caller must end, in the loop's time; None: no deadline was set, and no default holds for
-        what may take as long as its size demands."""
+        """Time by which work for the caller must end, in the loop's time; None: no deadline was set, and no default
+        holds for what may take as long as its size demands."""
         if context.time_remaining() is None:
             return None
         return asyncio.get_running_loop().time() + self.times(context).work
