@@ -5,7 +5,7 @@ Trio side starts that loop, ends it and joins its thread.
 """
 
 from gateway.bridge.bridge import Bridge
-from gateway.bridge.errors import BridgeError, Interrupted, Overloaded, Unavailable
+from gateway.bridge.mailbox import BridgeError, Interrupted, Overloaded, Unavailable
 from gateway.bridge.stream import Stream
 from gateway.bridge.thread import Started
 

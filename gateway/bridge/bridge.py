@@ -14,9 +14,7 @@ import structlog
 import trio
 
 from gateway.bridge.call import BridgeCall
-from gateway.bridge.errors import Overloaded, Unavailable
-from gateway.bridge.lanes import Lanes
-from gateway.bridge.mailbox import Callback, Mailbox
+from gateway.bridge.mailbox import Callback, Lanes, Mailbox, Overloaded, Unavailable
 from gateway.bridge.stream import Stream
 from gateway.bridge.thread import LoopThread, Started
 
@@ -60,7 +58,7 @@ class Bridge:
         *,
         task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run the asyncio function ``main`` in a loop and thread of its own until it returns; raises what it raises.
+        """Run the asyncio function ``main`` in a new loop and thread until it returns; raises what it raises.
 
         ``main`` is handed a function that reports it as started, with a value. Cancelling cancels ``main``, waits
         ``STOP_SECONDS`` for it at most, and joins the thread.
@@ -80,7 +78,7 @@ class Bridge:
                 await over.wait()
             finally:
                 await _end(thread, over)
-                # From here on nobody waits for an answer any more.
+                # From here on no answer is awaited any more.
                 mailbox.close()
                 self._lanes.nursery = None
                 nursery.cancel_scope.cancel()

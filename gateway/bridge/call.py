@@ -7,8 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from gateway.bridge.errors import Interrupted, Unavailable
-from gateway.bridge.lanes import Lanes
+from gateway.bridge.mailbox import Interrupted, Lanes, Unavailable
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ class BridgeCall(Generic[T]):
     # --- in asyncio -------------------------------------------------------------------------------------------
 
     def withdraw(self) -> None:
-        """Nobody waits any more: cancel what runs in Trio."""
+        """Cancel what runs in Trio: the caller has given up."""
         if self._future is not None:
             self._lanes.request(self._scope.cancel)
 
@@ -64,8 +63,10 @@ class BridgeCall(Generic[T]):
 
     def start(self) -> None:
         """Begin, as a task."""
-        if not self._lanes.spawn(self._run):
-            self._tell(None, Unavailable("the gateway is stopping"))
+        if self._lanes.nursery is None:
+            self._report(None, Unavailable("the gateway is stopping"))
+        else:
+            self._lanes.nursery.start_soon(self._run)
 
     async def _run(self) -> None:
         if self._timeout is not None:
@@ -81,12 +82,12 @@ class BridgeCall(Generic[T]):
             error = raised
         except BaseException:
             # The bridge is cancelled, or the whole program is being interrupted.
-            self._tell(None, Interrupted("the gateway is stopping"))
+            self._report(None, Interrupted("the gateway is stopping"))
             raise
         try:
-            self._tell(result, error)
+            self._report(result, error)
         finally:
             error = None
 
-    def _tell(self, result: T | None, error: BaseException | None) -> None:
+    def _report(self, result: T | None, error: BaseException | None) -> None:
         self._lanes.report(partial(self._settle, result, error))

@@ -10,8 +10,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import trio
 
-from gateway.bridge.errors import Interrupted, Unavailable
-from gateway.bridge.lanes import Lanes
+from gateway.bridge.mailbox import Interrupted, Lanes, Unavailable
 
 T = TypeVar("T")
 
@@ -26,8 +25,8 @@ class Stream(Generic[T]):
     reader is safe: an item is lost only if it was already returned. Leaving the block cancels the generator.
 
     The reader's pace goes back without a message per item: each side counts, and only a generator that has found no
-    room asks to be told. It says so before it looks again, and the reader counts before it looks whether anybody asked:
-    one of them sees the other.
+    room asks for a wake-up. It says so before it looks again, and the reader counts before it looks for that: one of
+    them sees the other.
     """
 
     def __init__(
@@ -48,14 +47,14 @@ class Stream(Generic[T]):
         self._items: deque[T] = deque()
         self._ended = False
         self.finished = False
-        """Whether the generator came to its end, by itself or by raising, and ``close`` did not come before that."""
+        """Whether the generator returned or raised before ``close`` was called."""
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
         # Trio's
         self._scope = trio.CancelScope()
         self._handed_over = 0
         self._asked = False
-        """For room. Set in Trio, reset by whoever answers."""
+        """Whether the generator waits for room. Set in Trio, reset by the reader, which wakes it."""
         self._room = trio.lowlevel.ParkingLot()
 
     # --- in asyncio -------------------------------------------------------------------------------------------
@@ -126,8 +125,10 @@ class Stream(Generic[T]):
 
     def start(self) -> None:
         """Begin, as a task."""
-        if not self._lanes.spawn(self._run):
-            self._tell_end(Unavailable("the gateway is stopping"))
+        if self._lanes.nursery is None:
+            self._report_end(Unavailable("the gateway is stopping"))
+        else:
+            self._lanes.nursery.start_soon(self._run)
 
     async def _run(self) -> None:
         error: BaseException | None = None
@@ -137,15 +138,15 @@ class Stream(Generic[T]):
         except Exception as raised:
             error = raised
         except BaseException:
-            self._tell_end(Interrupted("the gateway is stopping"))
+            self._report_end(Interrupted("the gateway is stopping"))
             raise
         try:
-            self._tell_end(error)
+            self._report_end(error)
         finally:
             error = None  # as in ``_raise_end``
 
     async def _produce(self) -> None:
-        """Advance the generator only where there is room for what it gives: it is the reader who sets the pace."""
+        """Advance the generator only where there is room for what it gives: the reader sets the pace."""
         async with aclosing(self._fn(*self._args)) as items:
             while True:
                 if self._full:
@@ -168,5 +169,5 @@ class Stream(Generic[T]):
                 await self._room.park()
         self._asked = False
 
-    def _tell_end(self, error: BaseException | None) -> None:
+    def _report_end(self, error: BaseException | None) -> None:
         self._lanes.report(partial(self._end, error))

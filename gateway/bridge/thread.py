@@ -7,18 +7,17 @@ from typing import Protocol
 
 import trio
 
-from gateway.bridge.lanes import Lanes
-from gateway.bridge.mailbox import Mailbox
+from gateway.bridge.mailbox import Lanes, Mailbox
 
 
 class Started(Protocol):
-    """How the asyncio main function says that it is up; to be called once at most."""
+    """Reports that the asyncio main function is up; to be called once at most."""
 
     def __call__(self, value: object = None) -> None: ...
 
 
 class LoopThread(threading.Thread):
-    """Runs ``main`` in a loop of its own. A daemon: a loop that hangs must not keep the process from exiting.
+    """Runs ``main`` in a new loop. A daemon: a loop that hangs must not keep the process from exiting.
 
     ``over`` is called at the end, from this thread; ``error`` is then what ``main`` raised, if it did.
     """
@@ -47,7 +46,7 @@ class LoopThread(threading.Thread):
         try:
             self._over()
         except trio.RunFinishedError:
-            pass  # it was left behind: nobody waits any more
+            pass  # it was left behind, and is not waited for any more
 
     def cancel(self) -> None:
         """From Trio: cancel ``main``, if need be before it begins."""
