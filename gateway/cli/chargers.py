@@ -45,7 +45,9 @@ from gateway.cli.output import (
 
 app = typer.Typer(no_args_is_help=True)
 
-Identity = Annotated[str, typer.Argument(help="The charger's identity: the last part of the URL it connects to.")]
+Identity = Annotated[
+    str, typer.Argument(metavar="IDENTITY", help="The charger's identity: the last part of the URL it connects to.")
+]
 
 
 KeyOption = Annotated[

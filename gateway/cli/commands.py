@@ -62,7 +62,7 @@ def list_(
 
 @app.command()
 def show(
-    command: Annotated[str, typer.Argument(help="The command, by the gateway's id.")],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="The command, by the gateway's id.")],
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:

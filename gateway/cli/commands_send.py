@@ -228,7 +228,7 @@ def config_() -> None:
 @config.command("get")
 def config_get(
     charge_point: ChargePointArgument,
-    keys: Annotated[list[str] | None, typer.Argument(help="Which keys; without any: all.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEYS", help="Which keys; without any: all.")] = None,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -257,8 +257,10 @@ def config_get(
 @config.command("set")
 def config_set(
     charge_point: ChargePointArgument,
-    key: Annotated[str, typer.Argument(help="The configuration key.")],
-    value: Annotated[str, typer.Argument(help="Its value; - reads a line from standard input, for secrets.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The configuration key.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="Its value; - reads a line from standard input, for secrets.")
+    ],
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,

@@ -97,7 +97,7 @@ def refused(
 
 
 def frames(
-    charge_point: Annotated[str, typer.Argument(help="The charger, by its identity.")],
+    charge_point: Annotated[str, typer.Argument(metavar="CHARGER", help="The charger, by its identity.")],
     limit: LimitOption = 200,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,

@@ -37,8 +37,9 @@ def import_fleet(
     file: Annotated[
         typer.FileBinaryRead,
         typer.Argument(
+            metavar="FILE",
             help="CSV in UTF-8 with a header: identity, key_hex or key_text, and optionally registration, description, "
-            "assume_subprotocol. - reads standard input."
+            "assume_subprotocol. - reads standard input.",
         ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")] = False,

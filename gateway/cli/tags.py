@@ -30,7 +30,7 @@ from gateway.cli.output import JsonOption, facts, local, note, out, print_json, 
 
 app = typer.Typer(no_args_is_help=True)
 
-Tag = Annotated[str, typer.Argument(help="The idTag: 1 to 20 characters, without regard to case.")]
+Tag = Annotated[str, typer.Argument(metavar="TAG", help="The idTag: 1 to 20 characters, without regard to case.")]
 Expires = Annotated[
     datetime | None,
     typer.Option(

@@ -114,7 +114,7 @@ def list_(
 
 @app.command()
 def show(
-    transaction: Annotated[str, typer.Argument(help="The transaction, by the gateway's id.")],
+    transaction: Annotated[str, typer.Argument(metavar="TRANSACTION", help="The transaction, by the gateway's id.")],
     readings: Annotated[bool, typer.Option("--readings/--no-readings", help="Show what was metered, too.")] = True,
     limit: LimitOption = 1_000,
     target: TargetOption = DEFAULT_TARGET,
@@ -143,7 +143,7 @@ def show(
 
 @app.command()
 def close(
-    transaction: Annotated[str, typer.Argument(help="The transaction, by the gateway's id.")],
+    transaction: Annotated[str, typer.Argument(metavar="TRANSACTION", help="The transaction, by the gateway's id.")],
     reason: Annotated[str, typer.Option(help="Why, for those who read the history.")],
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,

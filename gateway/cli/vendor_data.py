@@ -46,7 +46,9 @@ class Answer(StrEnum):
 
 
 def vendor_data(
-    vendor: Annotated[list[str], typer.Argument(help="The vendors whose data is handled; case does not matter.")],
+    vendor: Annotated[
+        list[str], typer.Argument(metavar="VENDOR", help="The vendors whose data is handled; case does not matter.")
+    ],
     message: Annotated[
         list[str] | None, typer.Option(help="Only this message of theirs; may be repeated. Without it: all.")
     ] = None,

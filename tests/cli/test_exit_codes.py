@@ -291,6 +291,14 @@ def test_the_page_lists_the_commands_without_json():
     assert set(re.findall(r"`([^`]+)`", sentence)) == without
 
 
+def test_an_argument_is_called_the_same_in_help_and_in_errors():
+    """In capitals, as the gateway's errors on it are worded (``field_options``)."""
+    for path, command in commands_of(get_command(app)):
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                assert (parameter.metavar or "").isupper(), (path, parameter.name)
+
+
 def commands_of(command, path=()):
     """All commands with the words that name them."""
     inner = getattr(command, "commands", None)
