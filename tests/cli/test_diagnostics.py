@@ -66,7 +66,8 @@ def test_every_reason_of_the_gateway_s_own_has_a_meaning():
     """So that a new refusal does not leave an operator with a word. (TLS alerts are OpenSSL's words, and many.)"""
     package = Path(diagnostics.__file__).parent.parent
     told = re.compile(
-        r"""(?:Rejection\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\("http"|Fault\()(?:, )?"(\w[\w-]+)\""""
+        r"(?:Rejection\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\(\"http\"|Fault\()"
+        r"(?:, )?\"(\w[\w-]+)\""
     )
     reasons = set()
     for name in ("chargers/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
