@@ -115,6 +115,15 @@ class WebSocket:
         self._reported = False
         self._finished = False
         self._released = False
+        self.arriving = 0
+        """Bytes of the message that has begun and is not complete, as far as they have come or are announced. (As the
+        next two, a plain attribute: asked for with each read.)"""
+        self.incomplete = False
+        """True while some, but not all fragments of a message have come."""
+        self.between = False
+        """True within a frame, and between the fragments of a message."""
+        self.writes: list[bytes] = self._protocol.writes
+        """What waits to be sent, for asking whether there is any; ``data_to_send`` takes it."""
 
     # What arrives.
 
@@ -124,15 +133,21 @@ class WebSocket:
             return []
         if self._head is not None:
             return self._receive_head(self._head, data)
-        if self._boundary.reached and not self._reassembly.begun and self._protocol.state is State.OPEN:
+        if not self.between and self._protocol.state is State.OPEN:
             text = plain_text(data, apply_mask)
             if text is not None:
+                if text.isascii() and len(text) <= self._reassembly.limit:
+                    return [Message(text)]  # nearly all of them
                 return [self._message(self._reassembly.add(text, True))]
         misspelled = self._boundary.follow(data)
         if misspelled is not None:
             return self._receive_misspelled(data[: max(0, misspelled)])
         self._protocol.receive_data(data)
-        return self._frame_events()
+        events = self._frame_events()
+        self.incomplete = self._reassembly.begun
+        self.arriving = self._reassembly.size + self._boundary.arriving
+        self.between = self.incomplete or not self._boundary.reached
+        return events
 
     def _receive_misspelled(self, data: bytes) -> list[Event]:
         """Receive bytes before a head with a misspelled length, and end. The library takes any."""
@@ -181,6 +196,14 @@ class WebSocket:
         if self.open:
             self._protocol.writes.append(text_frame(data))
 
+    def text_to_send(self, data: bytes) -> bytes:
+        """As ``send_text`` and ``data_to_send``: all that is to be sent now, this message included."""
+        writes = self._protocol.writes
+        if writes or self._released or self._protocol.state is not State.OPEN:
+            self.send_text(data)
+            return self.data_to_send()
+        return text_frame(data)
+
     def send_ping(self, payload: bytes = b"") -> None:
         if self.open:
             self._protocol.send_ping(payload)
@@ -211,20 +234,9 @@ class WebSocket:
         return data
 
     @property
-    def incomplete(self) -> bool:
-        """True while some, but not all fragments of a message have come."""
-        return self._reassembly.begun
-
-    @property
-    def arriving(self) -> int:
-        """Bytes of the message that has begun and is not complete, as far as they have come or are announced."""
-        return self._reassembly.size + self._boundary.arriving
-
-    @property
     def unsent(self) -> int:
         """Number of bytes that ``data_to_send`` would return."""
-        writes = self._protocol.writes
-        return sum(map(len, writes)) if writes else 0
+        return sum(map(len, self.writes))
 
     @property
     def undecided(self) -> bool:
@@ -267,7 +279,8 @@ class WebSocket:
         # The slack keeps that check from refusing a Ping between fragments; the exact limit is Reassembly's.
         limit = self._reassembly.limit + _CONTROL_FRAME_BYTES
         self._protocol = _Frames(Side.SERVER, max_size=limit, logger=_LOGGER)
-        self._protocol.writes.append(response)
+        self.writes = self._protocol.writes
+        self.writes.append(response)
         self._offered = ()
 
     def _receive_head(self, head: HeadBuffer, data: bytes) -> list[Event]:

@@ -4,9 +4,13 @@ Reading and writing share two rules:
 
 * What goes out, goes out in one critical section under ``_writing``: protocol bytes, TLS records, socket write. A
   write that is cut short leaves half a record behind, so it ends the connection.
-* There is no task of its own. ``receive`` reads, and answers pings and key updates while it does. It does not queue
-  behind a sender that is stuck: the sender takes such answers along when it is done. Who sends too fast is read
-  slower (``intake``).
+* A connection starts no task. ``receive`` reads, and answers pings and key updates while it does. It does not queue
+  behind a sender that is stuck: the sender takes such answers along when it is done. A peer that sends too fast is
+  read slower (``rate_limit``).
+
+A frame that wakes the reader resumes ``receive`` and nothing else in here: it awaits what the socket waits for, reads
+without waiting, and goes through the rest in plain functions. What is not everyday (a limit, a large message, an end)
+takes the longer way.
 """
 
 from collections.abc import Awaitable, Callable
@@ -73,7 +77,7 @@ def _has_nothing(_: int) -> bytes:
 
 
 def _waits_on() -> None:
-    """``interrupt`` of a stream that has none: who reads hears of it with the next byte."""
+    """``interrupt`` of a stream that has none: its reader hears of it with the next byte."""
 
 
 async def _at_once() -> None:
@@ -111,6 +115,7 @@ class Connection:
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
         self._receive_nowait: Callable[[int], bytes] = getattr(stream, "receive_nowait", _has_nothing)
         self._interrupt: Callable[[], None] = getattr(stream, "interrupt", _waits_on)
+        self._readable: Callable[[], Awaitable[None]] | None = getattr(stream, "arrived", None)
         self._tls = tls
         self._address = address
         self._limits = limits
@@ -246,17 +251,36 @@ class Connection:
         while not self._inbox:
             if self._intake.charged.next_read_at and self._end is None:
                 await self._intake.until_next_read()
-            self._raise_if_ended()
-            if self._websocket.unsent or self._tls.unsent:
+            if self._end is not None:
+                self._raise_ended()
+            if self._websocket.writes or self._tls.outgoing.pending:
                 await self._answer()
             if self._end is None:
                 if self._arrived is not None:
                     await self._read_arrived()
                 elif self._websocket.arriving > LARGE_BYTES:
                     await self._read_large()
-                else:
+                elif self._readable is None:
                     await self._read()
-                if self._websocket.unsent or self._tls.unsent:
+                else:
+                    self._reading = True
+                    try:
+                        await self._readable()
+                        data = self._receive_nowait(READ_BYTES)
+                    except trio.WouldBlock:
+                        continue  # what made it readable is gone (a bad checksum), or it was concluded
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        self._broken = True
+                        data = b""
+                    finally:
+                        self._reading = False
+                        if self._reader_left is not None:
+                            self._reader_left.set()
+                    if data:
+                        self._pump(data)
+                    else:
+                        self._is_read(data)
+                if self._websocket.writes or self._tls.outgoing.pending:
                     await self._answer()
         if self._intake.charged.next_message_at and self._end is None:
             await self._intake.until_next_message()
@@ -324,14 +348,14 @@ class Connection:
             await self.flush()
 
     def send_nowait(self, data: bytes) -> bool:
-        self._raise_if_ended()
+        if self._end is not None:
+            self._raise_ended()
         self._last_said = trio.current_time()
-        self._websocket.send_text(data)
         if self._writing.locked() or self._rest or self._failure is not None:
-            return False  # the task that is writing takes it along
+            self._websocket.send_text(data)
+            return False  # the task that writes takes it along
         try:
-            self._tls.write(self._websocket.data_to_send())
-            ciphertext = self._tls.pending()
+            ciphertext = self._tls.encrypt(self._websocket.text_to_send(data))
             sent = self._send_nowait(ciphertext)
         except _FAILURES as failure:
             self._failure = failure
@@ -401,24 +425,30 @@ class Connection:
         self._is_read(data)
 
     def _is_read(self, data: bytes) -> None:
+        """Take in what was read; b"" is the end."""
         if data:
-            self._tls.feed(data)
-            self._pump()
+            self._pump(data)
         else:
             self._take_in(self._websocket.receive_eof())
             self._ended(_End(ABNORMAL_CLOSURE, "closed_by_peer", "network"))
 
-    def _pump(self) -> None:
-        plaintext = self._tls.read()
+    def _pump(self, data: bytes = b"") -> None:
+        """Decrypt, and act on what it means."""
+        plaintext = self._tls.read(data)
         if plaintext:
-            events = self._websocket.receive(plaintext)
+            websocket = self._websocket
+            events = websocket.receive(plaintext)
             now = trio.current_time()
-            arriving = self._websocket.arriving
+            arriving = websocket.arriving
             if events or arriving > LARGE_BYTES:  # at least one whole frame, or some of one that takes minutes
                 self._last_heard = now
-            if arriving <= LARGE_BYTES and not self._websocket.incomplete:
+            if arriving <= LARGE_BYTES and not websocket.incomplete:
                 arriving = 0  # a frame that takes long ends in silence
-            messages = self._take_in(events)
+            if len(events) == 1 and isinstance(message := events[0], Message):
+                self._inbox.append(message.data)
+                messages = 1
+            else:
+                messages = self._take_in(events)
             if self._intake.read(now, messages, len(events) - messages, arriving):
                 self._take_in(self._websocket.violated(POLICY_VIOLATION, "message too slow"))
         if self._tls.failure is not None:
@@ -453,7 +483,7 @@ class Connection:
         Not behind another task's write, unless too much has piled up: that task takes it along. What is left after a
         cancellation waits for the next write of any kind.
         """
-        unsent = self._websocket.unsent + self._tls.unsent
+        unsent = self._websocket.unsent + self._tls.outgoing.pending
         if self._broken or (unsent < MAX_UNSENT_BYTES and self._writing.locked()):
             return
         await self._turn()
@@ -498,8 +528,7 @@ class Connection:
                 plaintext = self._websocket.data_to_send()
                 if plaintext:
                     self._last_said = trio.current_time()
-                    self._tls.write(plaintext)
-                ciphertext = self._tls.pending()
+                ciphertext = self._tls.encrypt(plaintext)
                 sent = self._send_nowait(ciphertext) if ciphertext else 0
             except _FAILURES as failure:
                 await self._failed(failure)

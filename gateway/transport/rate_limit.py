@@ -3,7 +3,7 @@ send belongs to its identity (``accounts``) as soon as it has one.
 
 A peer that sends faster is read more slowly: the connection waits before it gives out a message, or reads again,
 and nothing is lost. A ping behind such messages is answered once they are read. What can lie before it is bounded: one
-read, and the kernel's buffer (``port.BUFFER_BYTES``).
+read, and the kernel's buffer (``listening_socket.BUFFER_BYTES``).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from gateway.transport.limits import Limits
 PAID_BYTES = 4096
 """Of a message's size, what counts as one more message: a megabyte costs as much as 257 small ones, about what it costs
 to read and to store, which is as much as any does: of larger ones there is but one at a time, and a charger that sends
-one needn't wait before it goes on. Everyday messages stay below. What one costs beyond its bytes is its reader's to say
+one needn't wait before it goes on. Everyday messages stay below. A reader charges what a message costs beyond its bytes
 (``charge``)."""
 
 
@@ -26,7 +26,7 @@ def ignored(_: str) -> None:
 
 
 class RateLimit:
-    """One connection's. For the one task that receives, but for ``cut_short``.
+    """The rate limit of one connection. For the one task that receives, but for ``cut_short``.
 
     ``slowed`` is called each time the peer has to wait, and for what: ``messages`` or ``frames``.
     """
@@ -41,22 +41,26 @@ class RateLimit:
 
     def __init__(self, limits: Limits, slowed: Callable[[str], None]) -> None:
         self.charged = new_account(limits)
-        """The account that all of it is on; a new one until it is known whose messages these are."""
+        """The account that all of it is on; a new one until the charge point is known."""
         self._message_seconds = limits.message_seconds
         self._began: float | None = None  # when the first part came of a message that is not complete
         self._slowed = slowed
         self._waiting: trio.Event | None = None
 
     def account(self, account: Account) -> None:
-        """From now on all is on this account; what is owed on it is waited for first."""
+        """Charge this account from now on; what is owed on it is waited for first."""
         self.charged = account
 
     def message(self, size: int) -> None:
-        """A message was given out."""
-        self.charge(1 + min(size, LARGE_BYTES) // PAID_BYTES)
+        """Charge a message of ``size`` bytes that was given out."""
+        now = trio.current_time()
+        account = self.charged
+        pause = account.messages.take(now, 1 if size < PAID_BYTES else 1 + min(size, LARGE_BYTES) // PAID_BYTES)
+        if pause:
+            account.next_message_at = now + pause
 
     def charge(self, messages: int) -> None:
-        """Something costs as much as so many everyday messages."""
+        """Charge as much as ``messages`` everyday messages cost."""
         now = trio.current_time()
         account = self.charged
         pause = account.messages.take(now, messages)
@@ -64,8 +68,9 @@ class RateLimit:
             account.next_message_at = now + pause
 
     def read(self, now: float, messages: int, others: int, arriving: int) -> bool:
-        """Something was read: so many whole messages and other frames, and perhaps a part of one more message that
-        has ``arriving`` bytes so far. True if that one has taken too long: the more so, the larger it is."""
+        """Charge one read of ``messages`` whole messages and ``others``, frames that are none, and perhaps a part of one
+        more message that has ``arriving`` bytes so far. True if that one has taken too long: a larger one may take
+        longer."""
         account = self.charged
         pause = account.frames.take(now, 1 + others)
         if pause:
@@ -79,13 +84,13 @@ class RateLimit:
         return False
 
     def resumed(self) -> None:
-        """The peer could not go on, and now it can."""
+        """Begin anew to time the message that is arriving: the gateway kept the peer from going on until now."""
         if self._began is not None:
             self._began = trio.current_time()
 
     async def until_next_message(self) -> None:
-        """Wait for its time, also for what another connection of the charger uses up meanwhile. Cancelling changes
-        nothing of what is owed."""
+        """Wait until the account allows the next message, also for what another connection of the charger uses up
+        meanwhile. Cancelling changes nothing of what is owed."""
         account = self.charged
         while account.next_message_at:
             if await self._wait(account.next_message_at, "messages"):
@@ -94,7 +99,7 @@ class RateLimit:
                 account.next_message_at = 0.0
 
     async def until_next_read(self) -> None:
-        """The same for a read."""
+        """Wait until the account allows the next read; otherwise as ``until_next_message``."""
         account = self.charged
         while account.next_read_at:
             if await self._wait(account.next_read_at, "frames"):
@@ -103,12 +108,12 @@ class RateLimit:
                 account.next_read_at = 0.0
 
     def cut_short(self) -> None:
-        """The connection has ended: there is nothing left to wait for."""
+        """End the waiting: the connection is over."""
         if self._waiting is not None:
             self._waiting.set()
 
     async def _wait(self, time: float, what: str) -> bool:
-        """True: the connection has ended before that."""
+        """Wait until ``time``. True: the connection has ended before that."""
         if time <= trio.current_time():
             return False
         self._slowed(what)

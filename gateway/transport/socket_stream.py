@@ -2,7 +2,7 @@
 
 ``trio.SocketStream`` tries every read before it waits for the socket, and goes through several coroutines and context
 managers for each call. A charger's next message is hardly ever there yet, and what it is sent fits into the kernel's
-buffer: so this waits first when it reads, and doesn't wait when it writes unless it must (docs/performance.md).
+buffer: so this waits first when it reads, and waits when it writes only if it must (docs/performance.md).
 """
 
 import errno
@@ -23,7 +23,7 @@ _CLOSED: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
 
 
 class SocketStream(trio.abc.Stream):
-    """Owns ``sock``, connected and not blocking. One task reads at a time and one writes; any may close it.
+    """Stream that owns ``sock``, connected and not blocking. One task reads at a time and one writes; any may close it.
 
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
@@ -35,10 +35,10 @@ class SocketStream(trio.abc.Stream):
         self._fd = sock.fileno()
         self._sending = False
         self._poller = poller
-        self._reader: trio.lowlevel.Task | None = None  # who waits for the poller
+        self._reader: trio.lowlevel.Task | None = None  # the task that waits for the poller
         self._interrupted = False  # since the read that is under way began
-        self._told = False  # by the poller, that there is something to read
-        self._over = False  # by the poller, that the end comes after it: there will be no further word
+        self._told = False  # the poller has said that there is something to read
+        self._over = False  # the poller has said that the end comes after it: it will say nothing more
         if poller is not None:
             poller.add(self._fd, self)
 
@@ -83,12 +83,7 @@ class SocketStream(trio.abc.Stream):
             raise ValueError("max_bytes is less than 1")
         self._interrupted = False
         while True:
-            if self._poller is None:
-                await self._until(trio.lowlevel.wait_readable)
-            elif self._told:
-                await trio.lowlevel.checkpoint()
-            else:
-                await self._wait()
+            await self.arrived()
             try:
                 return self.receive_nowait(size)
             except trio.WouldBlock:  # what made it readable is gone: a bad checksum
@@ -109,13 +104,13 @@ class SocketStream(trio.abc.Stream):
         return data
 
     def interrupt(self) -> None:
-        """The ``receive_some`` that is under way, if one is, waits no longer: it returns what is there, or raises
+        """End the waiting of a reader: ``arrived`` returns, ``receive_some`` returns what is there or raises
         WouldBlock."""
         self._interrupted = True
         if self._poller is not None:
             self._wake(None)
         elif self._fd >= 0:
-            trio.lowlevel.notify_closing(self._fd)  # wakes who waits for it; nothing else is closed by that
+            trio.lowlevel.notify_closing(self._fd)  # wakes the task that waits for it, and closes nothing
 
     async def _until(self, ready: Callable[[int], Awaitable[None]]) -> None:
         try:
@@ -123,21 +118,22 @@ class SocketStream(trio.abc.Stream):
         except trio.ClosedResourceError:
             self._open()  # it is: an interruption wakes readers and writers
 
-    async def arrived(self) -> None:
-        """Wait until there is something to read, or an end. Nothing is read. Raises ClosedResourceError."""
-        if self._poller is None:
-            await trio.lowlevel.wait_readable(self._open())
-        elif self._told:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._wait()
+    def arrived(self) -> Awaitable[None]:
+        """Wait until there is something to read, an end, or an ``interrupt``. Nothing is read; cancelling is safe.
 
-    async def _wait(self) -> None:
-        self._open()
+        To be awaited at once: what is returned is Trio's own, so that no coroutine is resumed only to pass the wake-up
+        on. Raises BusyResourceError; awaiting it raises ClosedResourceError.
+        """
+        if self._poller is None:
+            return self._until(trio.lowlevel.wait_readable)
+        if self._told:
+            return trio.lowlevel.checkpoint()
+        if self._fd < 0:
+            raise trio.ClosedResourceError("the socket was closed")
         if self._reader is not None:
             raise trio.BusyResourceError("another task is reading from this socket")
         self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None
@@ -147,7 +143,9 @@ class SocketStream(trio.abc.Stream):
         """As ``Reader``: the poller's to call."""
         self._told = True
         self._over = self._over or over
-        self._wake(None)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            trio.lowlevel.reschedule(reader)
 
     def _wake(self, error: Exception | None) -> None:
         reader, self._reader = self._reader, None

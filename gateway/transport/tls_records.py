@@ -29,14 +29,16 @@ class TlsRecords:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.outgoing = ssl.MemoryBIO()
+        """Ciphertext that waits to be sent: for asking how much, with each read; ``pending`` takes it."""
+        self._tls = context.wrap_bio(self._incoming, self.outgoing, server_side=True)
         self.ended = False
         """True once the peer's close_notify was read."""
         self.failure: str | None = None
         """Why reading failed for good, None while it has not."""
 
     def feed(self, ciphertext: bytes) -> None:
+        """Take what was received; ``handshake`` and ``read`` say what it means."""
         self._incoming.write(ciphertext)
 
     def handshake(self) -> bool:
@@ -49,8 +51,11 @@ class TlsRecords:
             raise TlsFailure(_word(exc)) from None
         return True
 
-    def read(self) -> bytes:
-        """Return all plaintext that can be had now; ``ended`` and ``failure`` say if there will be no more."""
+    def read(self, ciphertext: bytes = b"") -> bytes:
+        """Take ``ciphertext``, and return all plaintext that can be had now; ``ended`` and ``failure`` say if there
+        will be no more."""
+        if ciphertext:
+            self._incoming.write(ciphertext)
         parts: list[bytes] = []
         try:
             while part := self._tls.read(READ_BYTES):
@@ -65,29 +70,26 @@ class TlsRecords:
             self.failure = _word(exc)
         return b"".join(parts)
 
-    def write(self, plaintext: bytes) -> None:
-        """Raises TlsFailure."""
+    def encrypt(self, plaintext: bytes) -> bytes:
+        """Encrypt, and take all ciphertext that waits to be sent. Raises TlsFailure."""
         try:
             written = self._tls.write(plaintext) if plaintext else 0
             while written < len(plaintext):  # never so with OpenSSL's defaults
                 written += self._tls.write(memoryview(plaintext)[written:])
         except ssl.SSLError as exc:
             raise TlsFailure(_word(exc)) from None
+        return self.outgoing.read()
 
     def close_notify(self) -> None:
-        """Queue our close_notify; the peer's is not waited for."""
+        """Queue the gateway's close_notify; the peer's is not waited for."""
         try:
             self._tls.unwrap()
         except ssl.SSLError:  # "want read" is the normal case; after a failure there is nothing left to say
             pass
 
-    @property
-    def unsent(self) -> int:
-        return self._outgoing.pending
-
     def pending(self) -> bytes:
         """Take the ciphertext that waits to be sent."""
-        return self._outgoing.read()
+        return self.outgoing.read()
 
     @property
     def version(self) -> str:
