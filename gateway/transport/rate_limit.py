@@ -68,9 +68,8 @@ class RateLimit:
             account.next_message_at = now + pause
 
     def read(self, now: float, messages: int, others: int, arriving: int) -> bool:
-        """Charge one read of ``messages`` whole messages and ``others``, frames that are none, and perhaps a part of one
-        more message that has ``arriving`` bytes so far. True if that one has taken too long: a larger one may take
-        longer."""
+        """Charge one read of ``messages`` whole messages and ``others`` frames that are none; of one more message
+        ``arriving`` bytes have come so far. True if that one has taken too long: a larger one may take longer."""
         account = self.charged
         pause = account.frames.take(now, 1 + others)
         if pause:

@@ -127,13 +127,13 @@ class SocketStream(trio.abc.Stream):
         if self._poller is None:
             return self._until(trio.lowlevel.wait_readable)
         if self._told:
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - the caller awaits it
         if self._fd < 0:
             raise trio.ClosedResourceError("the socket was closed")
         if self._reader is not None:
             raise trio.BusyResourceError("another task is reading from this socket")
         self._reader = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._abort)
+        return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None
