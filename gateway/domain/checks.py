@@ -13,7 +13,7 @@ from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
 from gateway.domain.commands import Command, FieldViolation
 from gateway.domain.profile_checks import check_profile, connector_of_profile
-from gateway.domain.secrets import is_authorization_key
+from gateway.domain.secret_names import is_authorization_key
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration

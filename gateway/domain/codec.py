@@ -38,7 +38,8 @@ from gateway.domain.commands import (
     UpdateFirmware,
 )
 from gateway.domain.events import BODIES, Body
-from gateway.domain.secrets import names_secret, secrets_in_location, shown_data, shown_location, shown_setting
+from gateway.domain.secret_names import names_secret
+from gateway.domain.secrets import secrets_in_location, shown_data, shown_location, shown_setting
 from gateway.domain.values import JSON
 from gateway.errors import StoreCorrupt
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from gateway.domain.secrets import REDACTED, JsonFields, Redaction, hides_names, searched, words, written
+from gateway.domain.secret_names import words
+from gateway.domain.secrets import REDACTED, JsonFields, Redaction, hides_names, searched, written
 
 MIN_ECHOED: Final = 8
 """Characters of a secret that is looked for in other messages too: a shorter one would be found everywhere. (An

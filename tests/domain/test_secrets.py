@@ -6,24 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.secrets import (
-    MAX_ASSIGNED,
-    MAX_READ,
-    MAX_RUNS,
-    REDACTED,
+from gateway.domain.secret_names import (
     SECRET_ENDINGS,
     SECRET_PAIRS,
     SECRET_WORDS,
     WHOLE_NAMES,
     is_authorization_key,
     names_secret,
+    words,
+)
+from gateway.domain.secrets import (
+    MAX_ASSIGNED,
+    MAX_READ,
+    MAX_RUNS,
+    REDACTED,
     searched,
     secrets_in_location,
     shown_data,
     shown_location,
     shown_setting,
     shown_text,
-    words,
 )
 
 

@@ -17,7 +17,7 @@ from gateway.domain.commands import (
 )
 from gateway.domain.credentials import id_for_command, make_credential
 from gateway.domain.records import Credential, CredentialKind
-from gateway.domain.secrets import is_authorization_key
+from gateway.domain.secret_names import is_authorization_key
 from gateway.session.context import SessionContext
 from gateway.store.api import AddCredential, RemoveCredentials
 
