@@ -82,13 +82,17 @@ gateway.toml: | $(INSTALLED)
 valgrind:
 	@command -v valgrind >/dev/null || scripts/install-valgrind
 
+# A worker for each core, four at most: each starts gateways and fleets beside it. The tests of a file stay together, and
+# the files in their order: by the number of tests, pytest-xdist's own order, the longest would begin last.
+SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: setup peers valgrind ## Run the tests (make test ARGS="tests/session -x")
-	@$(BIN)/python -m pytest -q -rs --durations=10 $(ARGS)
+test: setup peers valgrind ## Run the tests on all cores (make test ARGS="tests/session -x", ARGS="-n 0 ..." on one)
+	@$(BIN)/python -m pytest -q -rs --durations=10 $(SPREAD) $(ARGS)
 
 .PHONY: test-pythons
 test-pythons: setup peers valgrind ## Run the tests on the lowest supported Python and a newer one (ARGS="--only 3.13")
-	@$(BIN)/python scripts/pythons.py $(ARGS)
+	@$(BIN)/python scripts/pythons.py $(SPREAD) $(ARGS)
 
 .PHONY: lint
 lint: setup peers ## Check the code (ruff, mypy strict), the spelling (codespell) and the protos (buf)

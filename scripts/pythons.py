@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,9 +32,6 @@ APT_SECONDS = 600
 INSTALL_SECONDS = 900
 TEST_SECONDS = 45 * 60
 """Of one version: the suite takes some minutes on an idle core."""
-
-AT_ONCE = 2
-"""Versions whose tests run side by side: as many as the cores of the machines that this is for."""
 
 EXIT_INTERRUPTED = 130
 
@@ -271,7 +267,6 @@ def test(wanted: Wanted, python: Path, arguments: Sequence[str]) -> Run:
         running = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
-        _running.append(running)
         try:
             code = running.wait(TEST_SECONDS)
         except subprocess.TimeoutExpired:
@@ -280,9 +275,6 @@ def test(wanted: Wanted, python: Path, arguments: Sequence[str]) -> Run:
         finally:
             end(running)
     return Run(version, code, time.monotonic() - began, log)
-
-
-_running: list[subprocess.Popen[bytes]] = []
 
 
 def end(running: subprocess.Popen[bytes]) -> None:
@@ -305,15 +297,8 @@ def main() -> int:
     # Each group needs one version that runs; the later ones of a group stand in for the first.
     groups = [[each] for each in every if each.version in asked.only] if asked.only else [[FLOOR], list(NEWER)]
     chosen, left_out, complete = choose(groups)
-    runs: list[Run] = []
-    if not asked.setup_only:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            try:
-                runs = list(pool.map(lambda each: test(each[0], each[1], arguments), chosen))
-            except KeyboardInterrupt:
-                for each in _running:
-                    end(each)
-                raise
+    # One after the other: each spreads its tests over all cores (the options come from the Makefile).
+    runs = [] if asked.setup_only else [test(wanted, python, arguments) for wanted, python in chosen]
     return report(runs, left_out, complete and bool(chosen))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Generator
 from typing import NoReturn
 
 import pytest
@@ -32,3 +33,14 @@ os.execv = os.execve = _refuse  # type: ignore[assignment]
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that the documents name are watched: one that was skipped shows nothing."""
     named_runs.watch(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Let an interrupt end the run: from Trio it comes in a group, which pytest would count as the test's failure."""
+    try:
+        return (yield)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from group
+        raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.named_runs import NamedRuns
+from tests.support.named_runs import watched
 from tests.support.named_tests import functions_in, named, unfit, why_hollow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,11 +134,10 @@ def test_of_no_cases(each): assert each
 """
 
 CONFTEST = """
-from tests.support.named_runs import NamedRuns
+from tests.support.named_runs import register
 
 def pytest_configure(config):
-    names = frozenset({names!r})
-    config.pluginmanager.register(NamedRuns(names, whole={whole}))
+    register(config, frozenset({names!r}), whole={whole})
 """
 
 
@@ -171,9 +170,14 @@ def run(folder: Path, *names: str, whole: bool = True, arguments: tuple[str, ...
     return done.returncode, done.stdout
 
 
-def test_named_tests_that_ran_are_fine(tmp_path: Path) -> None:
+SPREAD = ("-n", "2", "--dist", "load")
+"""As `make test` runs them: by workers that report to the process which watches. Here each test for itself."""
+
+
+@pytest.mark.parametrize("arguments", [(), SPREAD], ids=["one process", "workers"])
+def test_named_tests_that_ran_are_fine(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Skipped tests that no document names are nobody's promise."""
-    code, said = run(tmp_path, "test_runs", "test_runs_twice")
+    code, said = run(tmp_path, "test_runs", "test_runs_twice", arguments=arguments)
     assert code == 0, said
     assert "documents name" not in said
 
@@ -200,6 +204,23 @@ def test_a_named_test_that_did_not_run_fails_the_run(tmp_path: Path, name: str, 
     assert "test_runs:" not in said
 
 
+def test_workers_report_the_named_tests_that_did_not_run(tmp_path: Path) -> None:
+    """Each once, whichever worker had it."""
+    missing = {
+        "test_a.py::test_expected_to_fail": "it was skipped: ",
+        "test_a.py::test_skipped_in_part": "it was skipped: Skipped: not now",
+        "test_b.py::test_x": "it was skipped: Skipped: not here",
+        "test_c.py::test_x": "it did not run",
+    }
+    code, said = run(tmp_path, "test_runs", "test_runs_twice", *missing, arguments=SPREAD)
+    assert code == pytest.ExitCode.TESTS_FAILED, said
+    lines = [line for line in said.splitlines() if "a document names it" in line]
+    assert len(lines) == len(missing)
+    for line, (name, reason) in zip(lines, missing.items(), strict=True):
+        assert line.startswith(f"{name}: ")
+        assert reason in line
+
+
 def test_a_named_test_may_be_skipped_for_want_of_a_peer(tmp_path: Path) -> None:
     """What the machine lacks is said by the skip."""
     assert run(tmp_path, "test_runs", "test_without_a_peer")[0] == 0
@@ -213,7 +234,5 @@ def test_a_part_of_the_tests_need_not_run_all_that_is_named(tmp_path: Path) -> N
 
 
 def test_this_run_is_watched(request: pytest.FixtureRequest) -> None:
-    """The plugin is registered, with all names."""
-    watching = request.config.pluginmanager.get_plugin("named-runs")
-    assert isinstance(watching, NamedRuns)
-    assert watching._tests == named()
+    """For all names, by the plugin of the process that the outcomes are reported to."""
+    assert watched(request.config) == named()

@@ -46,9 +46,14 @@ STOP_SECONDS = 20.0
 RPC_SECONDS = 15.0
 """Deadline of every call that a test makes without giving one."""
 
-PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) :: int(
+        os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    )
+]
 """Below the range that the system takes outgoing ports from: a charger that comes back while the gateway is down must
-not get the gateway's port as its own, and talk to itself."""
+not get the gateway's port as its own, and talk to itself. Of several workers each has ports of its own: one that is
+given out in one of them, and not bound yet, is not given out in another."""
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "sessions": {

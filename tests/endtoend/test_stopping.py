@@ -180,7 +180,8 @@ async def test_a_kill_leaves_no_charger_connected_and_no_command_undecided(gatew
             await in_thread(
                 eventually, "two commands", lambda: len(listed(gateway)), lambda how_many: how_many == 2, STOP_SECONDS
             )
-            await in_thread(gateway.kill)
+            gateway.signal(signal.SIGKILL)  # the calls end by that, and not by their channel being closed
+        await in_thread(gateway.wait)
         await charger.sees_the_end()
     gateway.start()
     assert not gateway.charge_point("CP1").connection.connected

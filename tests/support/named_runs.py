@@ -2,11 +2,15 @@
 
 A page that names a test says: this shows it. So a named test may be skipped only where a peer is absent that the
 project does without (``ABSENT``), and a run of everything has to have run every named test.
+
+Where pytest-xdist spreads the tests over workers, all outcomes are reported to the process that started them: it alone
+watches, and gives the workers the names that it watches for.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -34,7 +38,7 @@ class NamedRuns:
     """Watches what becomes of named tests. ``whole``: everything was asked for, so that each has to be there."""
 
     def __init__(self, tests: frozenset[str], *, whole: bool) -> None:
-        self._tests = tests
+        self.tests = tests
         self._whole = whole
         self._passed: set[str] = set()
         self._skipped: defaultdict[str, set[str]] = defaultdict(set)
@@ -42,7 +46,7 @@ class NamedRuns:
     def saw(self, test: str, outcome: str, reason: str = "") -> None:
         """Note a phase of a test: its node id (parameters and all), what became of it, and why it was skipped."""
         name = test.partition("[")[0]
-        if name not in self._tests:
+        if name not in self.tests:
             return
         if outcome == "skipped":
             self._skipped[name].add(reason)
@@ -56,10 +60,14 @@ class NamedRuns:
                 if not _ABSENT.search(reason):
                     yield f"{name}: a document names it, and it was skipped: {reason}"
         if self._whole:
-            for name in sorted(self._tests - self._passed - self._skipped.keys()):
+            for name in sorted(self.tests - self._passed - self._skipped.keys()):
                 yield f"{name}: a document names it, and it did not run"
 
     # --- pytest's hooks ---------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[WATCHED] = sorted(self.tests)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped:
@@ -72,7 +80,7 @@ class NamedRuns:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:  # a whole module
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-            for name in self._tests:
+            for name in self.tests:
                 if name.startswith(f"{report.nodeid}::"):
                     self.saw(name, "skipped", why)
 
@@ -91,10 +99,28 @@ class NamedRuns:
                 terminalreporter.write_line(fault)
 
 
+WATCHED = "named-tests"
+"""Key under which a worker is given the names that the run watches for."""
+
+
 def watch(config: pytest.Config) -> None:
-    """Begin to watch a run."""
+    """Watch a run for the tests that documents name."""
     option = config.option
     narrowed = option.keyword or option.markexpr or option.deselect or option.collectonly
     cut = option.ignore or option.ignore_glob or option.maxfail
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (narrowed or cut)
-    config.pluginmanager.register(NamedRuns(named(), whole=whole), "named-runs")
+    register(config, named(), whole=whole)
+
+
+def register(config: pytest.Config, tests: frozenset[str], *, whole: bool) -> None:
+    """Watch a run for these tests, in the process that all outcomes are reported to: not in a worker."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NamedRuns(tests, whole=whole), "named-runs")
+
+
+def watched(config: pytest.Config) -> frozenset[str]:
+    """The tests that the run watches for, asked in its only process or in a worker."""
+    if hasattr(config, "workerinput"):
+        return frozenset(config.workerinput[WATCHED])
+    plugin = config.pluginmanager.get_plugin("named-runs")
+    return plugin.tests if isinstance(plugin, NamedRuns) else frozenset()
