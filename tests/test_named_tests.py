@@ -165,7 +165,7 @@ def run(folder: Path, *names: str, whole: bool = True, arguments: tuple[str, ...
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     return done.returncode, done.stdout
 
