@@ -61,6 +61,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--again", type=Path, metavar="FILE", help="those that an earlier run's output lists as not noticed"
     )
+    parser.add_argument(
+        "--tests", nargs="+", default=[], metavar="PATH", help="folders or files of tests to try them by (default: all)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes at once (default: 2)")
     parser.add_argument("--seconds", type=float, default=ENOUGH_SECONDS, help="of tests for each fault (default: 60)")
     parser.add_argument("--fresh", action="store_true", help="note anew which test runs which line")
@@ -92,7 +95,10 @@ def main(arguments: list[str]) -> int:
     if missing:
         print(f"not there any more, name them anew in {__file__}: {', '.join(missing)}", file=out)
         return 2
-    project = Project(**{**vars(GATEWAY), "workers": chosen.workers, "seconds": chosen.seconds, "fresh": chosen.fresh})
+    tests = tuple(chosen.tests) or GATEWAY.tests
+    project = Project(
+        **{**vars(GATEWAY), "tests": tests, "workers": chosen.workers, "seconds": chosen.seconds, "fresh": chosen.fresh}
+    )
     run = Run(project, choose, say)
     if chosen.again is None and not chosen.only:
         say(f"{chosen.count} faults each by the seeds {', '.join(map(str, chosen.seed))}")

@@ -122,10 +122,12 @@ class Functions:
         self._root = root
         self._by_file: dict[str, list[Function]] = {}
         self._by_name: defaultdict[str, list[Function]] = defaultdict(list)
+        self._by_text: defaultdict[str, list[Function]] = defaultdict(list)
         for file, source in sources.items():
             self._by_file[file] = found = list(_functions(file, source))
             for each in found:
                 self._by_name[each.name].append(each)
+                self._by_text[each.text].append(each)
 
     def kept(self, lines: dict[str, list[int]]) -> dict[str, list[int]]:
         """Lines by absolute file, as they are kept. What is run at import belongs to no function, and is left out."""
@@ -143,9 +145,9 @@ class Functions:
         found: defaultdict[str, set[int]] = defaultdict(set)
         for key, offsets in kept.items():
             file, name, text = key.split("::")
-            namesakes = self._by_name.get(name, [])
-            same = [each for each in namesakes if each.text == text]
-            chosen = same or namesakes
+            same = self._by_text.get(text, [])
+            same = [each for each in same if each.name == name] or same  # else its class was renamed
+            chosen = same or self._by_name.get(name, [])
             for each in [one for one in chosen if one.file == file] or chosen:
                 run = offsets if same else range(each.last - each.first + 1)
                 found[str(self._root / each.file)] |= {each.first + offset for offset in run}

@@ -263,6 +263,9 @@ def _left_alone(node: ast.AST) -> bool:
             return True  # only signatures
         case ast.Call(func=ast.Name(id="cast")):
             return True
+        case ast.JoinedStr(values=values):
+            texts = [each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            return any(map(_is_prose, texts))
     return False
 
 

@@ -334,7 +334,7 @@ class Run:
     def _in_order(self, tests: Iterable[str], file: str) -> list[str]:
         """The quick ones first, and of one test's many parameters one first and the rest late. A test of the file's own
         package comes before those of others that are not much quicker."""
-        own = f"{self._project.tests[0]}/{Path(file).parts[1]}/"
+        own = f"tests/{Path(file).parts[1]}/"
         ranked: Counter[str] = Counter()
         keys = {}
         for test in sorted(tests):

@@ -420,5 +420,21 @@ async def test_a_stop_is_held_against_the_samples_that_came_before_it(
     assert (Flag.METER_IMPLAUSIBLE in stopped.flags) is doubted
 
 
+async def test_readings_without_a_time_hide_no_repeat_of_those_with_one(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Two equal ones without may be two and are recorded as such; one with a time is recorded once, before and after a
+    Boot."""
+    harness.add_charge_point()
+    untimed = {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": "1"}]}]}
+    timed = {"connectorId": 1, "meterValue": [{"timestamp": at(0), "sampledValue": [{"value": "2"}]}]}
+    for _ in range(2):
+        async with harness.connected() as charger:
+            await boot(charger)
+            for payload in (untimed, timed, untimed, timed):
+                await charger.call("MeterValues", payload)
+    assert len(harness.events("meter_values.reported")) == 4 + 1
+
+
 def at(minute: int) -> str:
     return format_time(EPOCH - timedelta(hours=2) + timedelta(minutes=minute))

@@ -5,6 +5,7 @@ import fcntl
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 
 import apsw
 import pytest
@@ -21,6 +22,7 @@ from gateway.store.api import (
     DeleteChargePoint,
     Done,
     EventFilter,
+    Forget,
     Missing,
     OpenSession,
     RecordLastHeard,
@@ -36,6 +38,7 @@ from tests.store.builders import (
     ALL,
     CONNECTED,
     CONNECTOR,
+    answered,
     append,
     at,
     connect,
@@ -45,8 +48,10 @@ from tests.store.builders import (
     meter,
     one,
     queued,
+    sent,
     started,
     status,
+    stopped,
 )
 from tests.support.disk import Disk
 
@@ -593,6 +598,30 @@ def test_a_connection_that_a_restart_ended_was_ended_here(place):
     (ended,) = store.events(2, 10, ALL).events
     body = decode(ended.type, ended.version, ended.body_json)
     assert (body.reason, body.initiator) == ("gateway-restarted", "local")
+
+
+def test_what_a_restart_makes_of_commands_is_brought_about_by_them(place):
+    """So that an event is found by its command."""
+    store = place.open()
+    connect(store)
+    append(store, queued(1), queued(2), sent(2))
+    store = place.open()
+    store.settle(at(5))
+    found = {each.type: each.cause for each in store.events(5, 10, ALL).events}
+    assert found["command.not_sent"] == "command:cmd_1"
+    assert found["command.outcome_unknown"] == "command:cmd_2"
+
+
+def test_what_is_forgotten_is_counted_together(store):
+    """Commands and transactions: whoever asks goes on until there is nothing left."""
+    connect(store)
+    append(store, *[started(number) for number in (1, 2)], *[stopped(number) for number in (1, 2)])
+    append(store, queued(1), sent(1), answered(1))
+    while one(store, Trim(None, 100)).deleted:
+        pass
+    floor = store.bounds().floor
+    assert one(store, Forget(None, timedelta(7), timedelta(30), 100, floor, floor)).deleted == 3
+    assert one(store, Forget(None, timedelta(7), timedelta(30), 100, floor, floor)).deleted == 0
 
 
 def test_a_closed_store_is_not_opened_again(tmp_path):

@@ -68,7 +68,7 @@ class Writer:
         self.cx.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self.flush()
+        """Commit what was written. ``flush`` comes before it: what fails there is known not to be kept."""
         self.cx.execute("COMMIT")
 
     def flush(self) -> None:
