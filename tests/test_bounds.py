@@ -26,7 +26,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.router": {"HAND_OVER_SECONDS": 1.0},
     "session.commands.calls": {"MAX_LATE": 16},
     "session.context": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
-    "session.teardown": {"AT_ONCE": 128},
+    "session.turns": {"ENDS_AT_ONCE": 128},
     "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20},
     "session.commands.key_rotation": {"TAKEN": ("Accepted", "RebootRequired")},
     "session.commands.provisioning": {

@@ -1,4 +1,4 @@
-"""Checks of settings without serving: files, certificates, folders, addresses."""
+"""The work of a gateway that does not serve: checks what its settings point to, and takes over a restored database."""
 
 import errno
 import os
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
 from gateway.app.settings.expectations import Place
+from gateway.store.sqlite.generations import CLEAR, Recovered, recover
 from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context, pair_faults, validity_faults
 
 EXPIRY_WARNING = timedelta(days=14)
@@ -185,3 +186,18 @@ def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "holds no certificates in PEM"
     return error.strerror or str(error)
+
+
+def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Recovered | None:
+    """Make the database of these settings, which was restored or copied, safe to serve; None: it is the one that was
+    last served here. Raises ``StoreError`` with the reason."""
+    return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
+
+
+def describe(recovered: Recovered) -> list[str]:
+    """Lines for an operator about what was done."""
+    return [
+        f"store id: {recovered.old_id} -> {recovered.store_id} (resume tokens of before are refused, event ids differ)",
+        f"transaction numbers: from {recovered.next_number} on",
+        f"epochs: {CLEAR} further for every charge point",
+    ]

@@ -19,10 +19,9 @@ from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
 from gateway.session.ports import Journal, Observer
-from gateway.session.read_turns import ReadTurns
 from gateway.session.router import Router
 from gateway.session.session import Session
-from gateway.session.teardown import TeardownTurns
+from gateway.session.turns import ReadTurns, TeardownTurns
 from gateway.store.api import Opened, RemoveCredentials, Store
 from gateway.transport.api import Transport
 

@@ -18,7 +18,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
-from gateway.cli.connection_errors import unreachable
 from gateway.cli.output import age
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
@@ -34,6 +33,26 @@ COMMAND_SECONDS = 90.0
 """The deadline of a command: longer than the gateway's own for it, so that its word on the outcome arrives."""
 
 PAGE_SIZE = 200
+
+NOT_THIS_PORT = "is not the control interface: look at control.address in its settings, not at a listener's port"
+
+CAUSES = (
+    ("WRONG_VERSION_NUMBER", "the gateway at {target} speaks no TLS: leave out --ca (GATEWAY_CA)"),
+    ("CERTIFICATE_VERIFY_FAILED", "the certificate of the gateway at {target} is not from the CA given with --ca"),
+    ("Hostname Verification", "the certificate of the gateway at {target} is for another host name"),
+    ("Failed to create security handshaker", "--ca, --certificate or --key: no certificate or key in PEM"),
+    ("Socket closed", "{target} hangs up: it wants TLS (give --ca), or " + NOT_THIS_PORT),
+    ("reset by peer", "{target} hangs up: it wants TLS (give --ca), or " + NOT_THIS_PORT),
+    ("ALPN", "{target} " + NOT_THIS_PORT),
+    ("http1.x", "{target} " + NOT_THIS_PORT),
+    ("errors resolving", "--target: there is no host of the name in {target}"),
+    ("Connection refused", "no gateway answers at {target}: nothing listens there"),
+    ("timed out", "no gateway answers at {target}: the connection timed out"),
+    ("o route to host", "no gateway answers at {target}: there is no route to it"),
+    ("unreachable", "no gateway answers at {target}: its network can't be reached"),
+)
+"""Parts of gRPC's text for an unreachable target, which is written for gRPC's developers, and the line for each. The
+first that fits counts."""
 
 TargetOption = Annotated[
     str,
@@ -202,3 +221,11 @@ def _worth_telling(problem: Problem) -> Iterator[tuple[str, str]]:
             yield name, f"{value} ({age(datetime.fromisoformat(value))})"
         except (ValueError, TypeError):
             yield name, value
+
+
+def unreachable(target: str, details: str) -> str:
+    """The line for a target that could not be reached. ``details``: as gRPC has it."""
+    for part, meaning in CAUSES:
+        if part in details:
+            return meaning.format(target=target)
+    return f"no gateway answers at {target}: {details}"

@@ -26,12 +26,12 @@ def recover(
     from gateway.app.settings import load
 
     settings = load(config)
-    recovering = importlib.import_module("gateway.app.recovery")  # as `gateway serve` does
-    done = recovering.recover_store(settings, snapshot=snapshot, with_log=with_log)
+    preflight = importlib.import_module("gateway.app.preflight")  # as `gateway serve` does
+    done = preflight.recover_store(settings, snapshot=snapshot, with_log=with_log)
     if done is None:
         say(f"{settings.store.path}: nothing to do, it is the database that was last served here")
         say("If the whole folder was put back from a snapshot, run it again with --snapshot")
         return
-    for line in recovering.describe(done):
+    for line in preflight.describe(done):
         say(line)
     say(f"{settings.store.path}: recovered", "green")

@@ -38,10 +38,9 @@ from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
 from gateway.session.ports import Journal, Observer
-from gateway.session.read_turns import ReadTurns, cost_of_faults
 from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
-from gateway.session.teardown import TeardownTurns
+from gateway.session.turns import ReadTurns, TeardownTurns, cost_of_faults
 from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
 from gateway.transport.api import Concluded, ConnectionClosed, Transport
 

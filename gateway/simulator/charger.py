@@ -12,14 +12,13 @@ import trio
 from gateway.simulator import operations, rpc
 from gateway.simulator.authorizer import Authorizer
 from gateway.simulator.config import ChargerConfig, Clock, Observer, utc_now
-from gateway.simulator.connection import Connection
+from gateway.simulator.connection import Connection, Notifier
 from gateway.simulator.connector import NO_ERROR
 from gateway.simulator.event_log import EventLog
 from gateway.simulator.idtags import TagInfo, parse_tag_info
 from gateway.simulator.link import Dial, tls_dial
 from gateway.simulator.maintenance import Maintenance
 from gateway.simulator.messages import Message
-from gateway.simulator.notifier import Notifier
 from gateway.simulator.operations import OperationFault, Operations
 from gateway.simulator.outbox import Outbox
 from gateway.simulator.power_switch import PowerSwitch

@@ -13,7 +13,6 @@ from gateway.simulator.config import ChargerConfig
 from gateway.simulator.configuration import Configuration
 from gateway.simulator.link import Dial, LinkClosed, LinkError, LinkRefused, Target, WebSocketLink, open_link
 from gateway.simulator.messages import Message
-from gateway.simulator.notifier import Notifier
 from gateway.simulator.outbox import Entry, Outbox
 from gateway.simulator.session import CallFailed, CallRefused, Reply, Session
 
@@ -24,6 +23,25 @@ BOOT_RETRY = 60.0
 BOOT_AFTER_SECURITY_ERROR = 5.0
 #: Whatever the speed, attempts to connect are at least so far apart, in real seconds: the gateway is real.
 LEAST_PAUSE = 0.1
+
+
+class Notifier:
+    """Wakes all tasks that wait at the moment; earlier calls are not remembered.
+
+    To be used where nothing is awaited between looking at the state and waiting for its change.
+    """
+
+    def __init__(self) -> None:
+        self._next = trio.Event()
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        self._next.set()
+        self._next = trio.Event()
+
+    async def wait(self) -> None:
+        """Wait for the next ring. Cancelling is safe."""
+        await self._next.wait()
 
 
 class Connection:

@@ -12,7 +12,7 @@ from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
 from gateway.ocpp.payload_bounds import PIECE_BYTES
 from gateway.session.fault_log import LINES_AT_ONCE
-from gateway.session.read_turns import PAID_NODES, ReadTurns
+from gateway.session.turns import PAID_NODES, ReadTurns
 from tests.hostile import payloads
 from tests.session.commands.test_commands import ready
 from tests.support.harness import EPOCH, Harness, boot

@@ -14,7 +14,7 @@ from gateway.domain.commands import ClearCache
 from gateway.domain.values import Registration
 from gateway.session.fault_log import LINES_AT_ONCE
 from gateway.session.limits import SessionLimits
-from gateway.session.teardown import TeardownTurns
+from gateway.session.turns import TeardownTurns
 from tests.session.commands.test_commands import ready
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport

@@ -1,4 +1,6 @@
-"""Large messages of all sessions are read one at a time, and in turns, so that no other session waits for them."""
+"""Turns of all sessions at what would make the others wait: reading a large message, and ending."""
+
+from typing import Final
 
 import trio
 
@@ -12,12 +14,15 @@ PAID_NODES = 500
 PAID_FAULTS = 8
 """The same for faults that the repair lane looks at, 20 to 30 µs each."""
 
+ENDS_AT_ONCE: Final = 128
+"""Sessions that end at once: a pass of the loop takes some 4 ms for so many, and one commit takes them all."""
+
 
 class ReadTurns:
-    """One for all sessions of a gateway. Belongs to the Trio loop.
+    """Turns at reading a large message, one session at a time. One for all sessions; belongs to the Trio loop.
 
-    Whoever has read a large message goes on to hold the turn until it is recorded (``over``): a megabyte of small JSON
-    takes thirty, and there is to be but one of them in memory.
+    The session that has read one holds the turn until it is recorded (``over``): a megabyte of small JSON takes thirty
+    in memory, and there is to be but one.
     """
 
     def __init__(self) -> None:
@@ -54,3 +59,23 @@ class ReadTurns:
 def cost_of_faults(faults: int) -> int:
     """What mending a message has cost, in everyday messages."""
     return faults // PAID_FAULTS
+
+
+class TeardownTurns:
+    """Turns of sessions whose connection has ended. One for all sessions; belongs to the Trio loop.
+
+    When a network goes, thousands of chargers are gone at once. An end takes several passes of Trio's loop, and a
+    commit: if all went through these together, each pass would take as long as there are many, and the chargers that
+    are still there would wait for seconds for their answers.
+    """
+
+    def __init__(self, at_once: int = ENDS_AT_ONCE) -> None:
+        self._free = trio.Semaphore(at_once)
+
+    async def turn(self) -> None:
+        """Wait for a turn, which is to be given back with ``over``. Cancelled, there is none."""
+        await self._free.acquire()
+
+    def over(self) -> None:
+        """Give the turn back."""
+        self._free.release()
