@@ -13,8 +13,10 @@ import socket
 import ssl
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 from rich.console import Console
@@ -27,7 +29,10 @@ from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
 NAME = "attacks"
 HELP = "one charger's worst answer beside attackers of every kind; four minutes"
 
-SHORT = {"seconds": 4.0, "attacks": ["none", "ffdhe8192", "nested-lists", "text-of-brackets", "stops of 4 MiB"]}
+SHORT: Mapping[str, Any] = {
+    "seconds": 4.0,
+    "attacks": ["none", "ffdhe8192", "nested-lists", "text-of-brackets", "stops of 4 MiB"],
+}
 
 PERIOD = 0.02
 """Between two messages of the neighbour, in seconds: within its pace, for as long as an attack is measured."""

@@ -9,8 +9,9 @@ and nothing that follows from it. Latencies are corrected for coordinated omissi
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict, frozen
 from rich.console import Console
@@ -24,7 +25,7 @@ from bench.servers.echo import echo
 NAME = "commands"
 HELP = "RPC, charger, RPC by 1 and 32 callers, idle and under load, beside a bare gRPC echo; about 80 seconds"
 
-SHORT = {"sessions": 200, "seconds": 3.0, "warm_up": 0.5}
+SHORT: Mapping[str, Any] = {"sessions": 200, "seconds": 3.0, "warm_up": 0.5}
 
 CASES = ("echo", "idle", "loaded")
 

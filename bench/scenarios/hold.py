@@ -9,7 +9,9 @@ longest wait of any charger: at some hundred messages a second one is due in any
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -21,7 +23,7 @@ from bench.results import Figure, Result
 NAME = "hold"
 HELP = "18,000 sessions in one process: answer latency, memory per session, longest pause; six minutes"
 
-SHORT = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbeat_every": 40.0}
+SHORT: Mapping[str, Any] = {"sessions": 2500, "seconds": 10.0, "meter_values_every": 8.0, "heartbeat_every": 40.0}
 """About as many messages a second as 18,000 chargers send: a pause is found only if a message is due in it."""
 
 WARM_UP_SECONDS = 3.0

@@ -8,9 +8,10 @@ rate that saturates none, some in a closed loop.
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,13 @@ from bench.servers.measuring import Plan
 NAME = "peers"
 HELP = "the gateway beside mobilityhouse's ocpp and ocpp-rpc on Node, the same work for each; 3 minutes"
 
-SHORT = {"sessions": 600, "active": 100, "seconds": 3.0, "warm_up": 1.0, "servers": ["mobilityhouse", "ocpp-rpc"]}
+SHORT: Mapping[str, Any] = {
+    "sessions": 600,
+    "active": 100,
+    "seconds": 3.0,
+    "warm_up": 1.0,
+    "servers": ["mobilityhouse", "ocpp-rpc"],
+}
 
 LEFT_OUT = "left out: "
 """Begins the note of a case that could not be measured here, and has no figures."""

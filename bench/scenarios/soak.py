@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -35,7 +35,7 @@ from gateway.api.v1 import command_pb2, command_pb2_grpc, common_pb2, event_pb2,
 NAME = "soak"
 HELP = "churn of chargers, commands and watchers, in which memory must not grow; an hour (--seconds for less)"
 
-SHORT = {"seconds": 45.0, "stay": 200, "come": 80}
+SHORT: Mapping[str, Any] = {"seconds": 45.0, "stay": 200, "come": 80}
 
 CACHES = 96 * 2**20
 """Bytes of the database that the gateway keeps in memory at most: 64 MiB for writing, 4 for each of 8 readers."""

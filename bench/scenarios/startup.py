@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import create_connection
+from typing import Any
 
 import apsw
 import grpc
@@ -38,7 +39,7 @@ HELP = (
     "start with 100,000 chargers and 10 million events on disk; 2 minutes, and 3 more to make them for the first time"
 )
 
-SHORT = {"runs": 3, "cases": ("bare process", "warm", "cold")}
+SHORT: Mapping[str, Any] = {"runs": 3, "cases": ("bare process", "warm", "cold")}
 
 CASES = ("bare process", "empty", "warm", "cold", "after a crash")
 

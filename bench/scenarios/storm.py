@@ -17,7 +17,9 @@ are there until the gateway has ended the older one, and it must end every one.
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hdrh.histogram import HdrHistogram
 from rich.console import Console
@@ -36,7 +38,7 @@ HEARD_SECONDS = 10.0
 RECORDED_SECONDS = 60.0
 """For recording the ends of those that vanished."""
 
-SHORT = {"sessions": 2000, "takeovers": 1000, "rate": 300.0}
+SHORT: Mapping[str, Any] = {"sessions": 2000, "takeovers": 1000, "rate": 300.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,9 @@ always full; what chargers feel is in ``hold``.
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from bench.results import Figure, Result
 NAME = "throughput"
 HELP = "durable MeterValues, closed loop, 200 and 1,000 sessions, and on a slow disk; two minutes"
 
-SHORT = {"sessions": [200], "seconds": 5.0, "warm_up": 2.0}
+SHORT: Mapping[str, Any] = {"sessions": [200], "seconds": 5.0, "warm_up": 2.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

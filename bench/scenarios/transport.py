@@ -8,9 +8,10 @@ the machine does falls on all of them; the medians count.
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from bench.servers.measuring import Plan
 NAME = "transport"
 HELP = "the gateway's transport against trio-websocket and a bare one, alternating; 6 minutes"
 
-SHORT = {"sessions": 1000, "seconds": 3.0, "warm_up": 1.0, "servers": ["bare"]}
+SHORT: Mapping[str, Any] = {"sessions": 1000, "seconds": 3.0, "warm_up": 1.0, "servers": ["bare"]}
 
 HANDSHAKE = "handshake"
 

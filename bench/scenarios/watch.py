@@ -15,8 +15,9 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict, define, field, frozen
 from hdrh.histogram import HdrHistogram
@@ -32,7 +33,7 @@ from bench.servers.echo import echo
 NAME = "watch"
 HELP = "1, 10, 50 watchers of everything at 2,000 events/s: lag, gaps, CPU per delivery; about two minutes"
 
-SHORT = {"sessions": 100, "seconds": 2.5, "warm_up": 0.4, "watchers": [1, 10], "turns": 2}
+SHORT: Mapping[str, Any] = {"sessions": 100, "seconds": 2.5, "warm_up": 0.4, "watchers": [1, 10], "turns": 2}
 
 BARE_STREAMS = (1, 50)
 """So many that what a message costs is well above what a server's CPU varies by."""

@@ -2,6 +2,8 @@
 
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -18,7 +20,7 @@ PLAIN = Row("plain", "pause", Source("s", "ours", "answer", 100), 50.0, 50)
 PEER = Row("peer", "CPU", Source("s", "peer", "CPU"), Source("s", "bare", "CPU"))
 
 
-def measured(cpu: float = 50, rate: float = 1000, bare: float = 25, **fields) -> list[Result]:
+def measured(cpu: float = 50, rate: float = 1000, bare: float = 25, **fields: Any) -> list[Result]:
     ours = [Figure("CPU", cpu, "µs"), Figure("rate", rate, "1/s")]
     answers = {"answer": histogram.of([20_000, 40_000])}
     return [
@@ -33,7 +35,7 @@ def state(row: Row, results: list[Result], reference: float | None = None) -> tu
     return verdict.state, verdict.good
 
 
-def test_a_row_is_met_within_its_limit():
+def test_a_row_is_met_within_its_limit() -> None:
     """A cost below it, a rate above it, a ratio to what was measured beside it, a percentile of a histogram."""
     assert state(COST, measured()) == ("met", True)
     assert state(RATE, measured()) == ("met", True)
@@ -41,7 +43,7 @@ def test_a_row_is_met_within_its_limit():
     assert state(PLAIN, measured()) == ("met", True)
 
 
-def test_a_row_beyond_its_limit_is_short_and_needs_a_reason():
+def test_a_row_beyond_its_limit_is_short_and_needs_a_reason() -> None:
     """Which is told with it."""
     assert state(COST, measured(cpu=61)) == ("short", False)
     assert state(RATE, measured(rate=899)) == ("short", False)
@@ -51,23 +53,23 @@ def test_a_row_beyond_its_limit_is_short_and_needs_a_reason():
 
 
 @pytest.mark.parametrize(("cpu", "good"), [(57.4, True), (57.6, False)])
-def test_a_cost_may_be_15_percent_worse_than_recorded(cpu, good):
+def test_a_cost_may_be_15_percent_worse_than_recorded(cpu: float, good: bool) -> None:
     """2.0 was recorded: 2.3 is the most."""
     assert state(COST, measured(cpu=cpu), 2.0) == (("met", True) if good else ("worse", False))
 
 
 @pytest.mark.parametrize(("rate", "good"), [(3.05, True), (2.95, False)])
-def test_a_rate_may_be_15_percent_worse_than_recorded(rate, good):
+def test_a_rate_may_be_15_percent_worse_than_recorded(rate: float, good: bool) -> None:
     """Ratio 0.875 was recorded: 0.875 / 1.15 is the least."""
     assert state(RATE, measured(rate=rate * 1000), 0.875) == (("met", True) if good else ("worse", False))
 
 
-def test_a_faster_machine_does_not_make_a_row_worse():
+def test_a_faster_machine_does_not_make_a_row_worse() -> None:
     """All of its figures are half: the ratio is what it was."""
     assert state(COST, measured(cpu=25, bare=12.5), 2.0) == ("met", True)
 
 
-def test_what_is_only_noise_is_not_worse():
+def test_what_is_only_noise_is_not_worse() -> None:
     """A maximum of 20 ms is no better than one of 40 ms; one beyond the noise is."""
     noisy = evolve(PLAIN, noise=45)
     assert state(PLAIN, measured(), 0.4) == ("worse", False)
@@ -75,24 +77,24 @@ def test_what_is_only_noise_is_not_worse():
     assert state(evolve(noisy, noise=39), measured(), 0.4) == ("worse", False)
 
 
-def test_a_yardstick_of_nothing_is_no_yardstick():
+def test_a_yardstick_of_nothing_is_no_yardstick() -> None:
     """A measurement that went wrong, not a ratio without bounds."""
     assert state(COST, measured(bare=0)) == ("invalid", False)
 
 
-def test_better_than_recorded_is_never_worse():
+def test_better_than_recorded_is_never_worse() -> None:
     """However much."""
     assert state(COST, measured(cpu=10), 2.0) == ("met", True)
     assert state(RATE, measured(rate=4000), 0.25) == ("met", True)
 
 
-def test_worse_than_recorded_fails_also_where_it_is_short_for_a_reason():
+def test_worse_than_recorded_fails_also_where_it_is_short_for_a_reason() -> None:
     """The reason is for what was recorded, not for more of it."""
     verdict = check.judge(COST, measured(cpu=80), {"cost": 2.5}, {"cost": "ADR 99"})
     assert (verdict.state, verdict.good) == ("worse", False)
 
 
-def test_an_invalid_measurement_is_no_measurement():
+def test_an_invalid_measurement_is_no_measurement() -> None:
     """And the reasons are told."""
     results = measured(invalid_because=["the driver was saturated"])
     verdict = check.judge(COST, results, {})
@@ -100,7 +102,7 @@ def test_an_invalid_measurement_is_no_measurement():
     assert "the driver was saturated" in verdict.why
 
 
-def test_what_could_not_be_measured_is_missing_and_says_why():
+def test_what_could_not_be_measured_is_missing_and_says_why() -> None:
     """A peer that isn't installed, a scenario that failed, a figure that is gone."""
     assert state(PEER, measured()) == ("missing", False)
     assert "node was not found" in check.judge(PEER, measured(), {}).why
@@ -109,13 +111,13 @@ def test_what_could_not_be_measured_is_missing_and_says_why():
     assert state(Row("x", "", Source("s", "ours", "gone", 50), 1.0, 1), measured()) == ("missing", False)
 
 
-def test_a_peer_is_measured_but_not_judged():
+def test_a_peer_is_measured_but_not_judged() -> None:
     """It is there for comparison: that it became slower is not ours to mend."""
     peer = Result(scenario="s", case="peer", figures=[Figure("CPU", 250.0, "µs")])
     assert state(PEER, [*measured()[:2], peer], 1.0) == ("met", True)
 
 
-def test_each_row_is_a_line_that_names_what_was_asked_and_measured():
+def test_each_row_is_a_line_that_names_what_was_asked_and_measured() -> None:
     """With its ratio and the recorded one."""
     line = str(check.judge(COST, measured(), {"cost": 1.9}))
     for told in ("cost", "≤ 60 µs", "50 µs", "2.00 ×", "1.90 ×", "met"):
@@ -123,7 +125,7 @@ def test_each_row_is_a_line_that_names_what_was_asked_and_measured():
     assert "\n" not in line
 
 
-def test_only_valid_ratios_are_recorded_and_others_stay(tmp_path):
+def test_only_valid_ratios_are_recorded_and_others_stay(tmp_path: Path) -> None:
     """So that one row can be recorded anew."""
     path = tmp_path / "reference.json"
     console = Console(file=io.StringIO())
@@ -134,7 +136,7 @@ def test_only_valid_ratios_are_recorded_and_others_stay(tmp_path):
     assert check.recorded(path)["cost"] == 2.0
 
 
-def test_each_recorded_ratio_says_when_and_on_what_it_was_measured(tmp_path):
+def test_each_recorded_ratio_says_when_and_on_what_it_was_measured(tmp_path: Path) -> None:
     """Rows that are recorded at different times don't take each other's."""
     path = tmp_path / "reference.json"
     console = Console(file=io.StringIO())
@@ -146,12 +148,12 @@ def test_each_recorded_ratio_says_when_and_on_what_it_was_measured(tmp_path):
     assert (entries["plain"]["at"], entries["plain"]["commit"]) == ("today", "def")
 
 
-def test_nothing_recorded_is_nothing_to_compare_with(tmp_path):
+def test_nothing_recorded_is_nothing_to_compare_with(tmp_path: Path) -> None:
     """On the first run."""
     assert check.recorded(tmp_path / "reference.json") == {}
 
 
-def test_every_row_is_of_a_scenario_that_there_is():
+def test_every_row_is_of_a_scenario_that_there_is() -> None:
     """With options that its short form knows."""
     for row in ROWS:
         for source in (row.source, row.yardstick):
@@ -164,7 +166,7 @@ def test_every_row_is_of_a_scenario_that_there_is():
         scenarios.options(scenario, scenario.SHORT)
 
 
-def test_an_option_that_a_scenario_does_not_have_is_refused():
+def test_an_option_that_a_scenario_does_not_have_is_refused() -> None:
     """A typing mistake in a short form would measure the long one."""
     with pytest.raises(ValueError, match="secnods"):
         scenarios.options(scenarios.load("startup"), {"secnods": 1})

@@ -10,7 +10,7 @@ from bench import histogram
 from bench.fleet import Load
 from bench.grpc_driver import Watched, Window
 from bench.results import Result
-from bench.scenarios import commands, load, options, watch
+from bench.scenarios import Scenario, commands, load, options, watch
 
 
 def test_commands_are_measured_beside_an_echo_idle_and_under_load() -> None:
@@ -79,8 +79,8 @@ def test_a_load_that_was_not_what_was_asked_makes_a_result_invalid() -> None:
     assert commands.amiss(_load(1_000, errors=2), 1_000.0) == ["2 messages of the load failed: CALLERROR"]
 
 
-def _run(scenario: object, **values: object) -> list[Result]:
-    return scenario.run(_options(scenario, **values), Console(file=io.StringIO()))  # type: ignore[attr-defined]
+def _run(scenario: Scenario, **values: object) -> list[Result]:
+    return scenario.run(_options(scenario, **values), Console(file=io.StringIO()))
 
 
 def _options(scenario: object, **values: object) -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -25,7 +26,7 @@ PLAIN = Result(scenario="demo", case="two", figures=[Figure("CPU per message", 3
 EMPTY = Result(scenario="nothing", case="left out", notes=["left out: it is not there"])
 
 
-def test_results_come_back_from_json_as_they_were():
+def test_results_come_back_from_json_as_they_were() -> None:
     """Histograms and series, too."""
     again = results.from_json(results.as_json([FULL, PLAIN, EMPTY], datetime.now(UTC)))
     assert again == [FULL, PLAIN, EMPTY]
@@ -33,13 +34,13 @@ def test_results_come_back_from_json_as_they_were():
     assert again[0].series == FULL.series
 
 
-def test_json_that_holds_no_results_is_refused():
+def test_json_that_holds_no_results_is_refused() -> None:
     """With an error of its own kind."""
     with pytest.raises(ValueError, match="not results"):
         results.from_json(b'{"results":[{"scenario":"x"}]}')
 
 
-def test_a_saturated_driver_makes_a_result_invalid():
+def test_a_saturated_driver_makes_a_result_invalid() -> None:
     """However many cores it has; and the reason is said once, also after a round trip."""
     busy = 0.9 * len(cores.driver_cores())
     saturated = Result(scenario="demo", case="one", driver_cores=busy)
@@ -49,13 +50,13 @@ def test_a_saturated_driver_makes_a_result_invalid():
     assert Result(scenario="demo", case="one", driver_cores=busy - 0.01).valid
 
 
-def test_whatever_went_wrong_makes_a_result_invalid():
+def test_whatever_went_wrong_makes_a_result_invalid() -> None:
     """A reason is enough."""
     assert not FULL.valid
     assert PLAIN.valid
 
 
-def test_each_scenario_of_a_run_has_a_folder_and_the_newest_is_found(tmp_path):
+def test_each_scenario_of_a_run_has_a_folder_and_the_newest_is_found(tmp_path: Path) -> None:
     """With JSON, Markdown and pictures."""
     pytest.importorskip("matplotlib", reason="matplotlib comes with make bench")
     results.write([FULL, PLAIN, EMPTY], tmp_path)
@@ -71,7 +72,7 @@ def test_each_scenario_of_a_run_has_a_folder_and_the_newest_is_found(tmp_path):
     assert "23.4 µs" in (newest["demo"] / "results.md").read_text(encoding="utf-8")
 
 
-def test_a_result_without_anything_to_draw_gives_no_picture(tmp_path):
+def test_a_result_without_anything_to_draw_gives_no_picture(tmp_path: Path) -> None:
     """Nor does a histogram in which nothing was recorded, or a figure that has nothing beside it."""
     plots = pytest.importorskip("bench.plots", reason="matplotlib comes with make bench")
     silent = Result(scenario="demo", case="one", histograms={"answer": histogram.new()})
@@ -79,7 +80,7 @@ def test_a_result_without_anything_to_draw_gives_no_picture(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_shown_tells_figures_latencies_and_what_was_wrong():
+def test_what_is_shown_tells_figures_latencies_and_what_was_wrong() -> None:
     """In the terminal and in Markdown."""
     shown = io.StringIO()
     results.show([FULL, EMPTY], Console(file=shown, width=100))
@@ -88,7 +89,7 @@ def test_what_is_shown_tells_figures_latencies_and_what_was_wrong():
             assert told in text
 
 
-def test_the_reference_run_stands_between_its_marks():
+def test_the_reference_run_stands_between_its_marks() -> None:
     """And nothing else of the page changes; a page without them is left alone."""
     page = f"# Before\n{report.BEGIN}\nold\n{report.END}\nAfter\n"
     once = report.replaced(page, "new\n")

@@ -1,6 +1,9 @@
 """How many places there are, and who gets the last of them."""
 
 import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -24,14 +27,14 @@ from tests.support.wire import FakeTransport
 
 
 @pytest.fixture
-def _same_limit_afterwards():
+def _same_limit_afterwards() -> Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.usefixtures("_same_limit_afterwards")
-def test_the_soft_limit_is_raised_to_the_hard_one():
+def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     """Distributions start processes with 1024; that is no capacity for a gateway."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
@@ -39,7 +42,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one():
     assert file_limit() == min(hard, MOST_DESCRIPTORS)
 
 
-def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch):
+def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS, whose hard limit is not the real one."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
 
@@ -54,7 +57,7 @@ def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("descriptors", [1024, 4096, 20_000, MOST_DESCRIPTORS])
-def test_all_that_may_be_open_at_once_fits_into_the_limit(descriptors):
+def test_all_that_may_be_open_at_once_fits_into_the_limit(descriptors: Any) -> None:
     """Sessions, those being replaced, handshakes, and the reserve."""
     room = room_for(descriptors, 200, None)
     assert room.sessions > 0
@@ -62,12 +65,12 @@ def test_all_that_may_be_open_at_once_fits_into_the_limit(descriptors):
     assert room.sessions + room.replaced + 200 + RESERVE > 0.98 * descriptors - 2
 
 
-def test_a_common_limit_holds_eighteen_thousand_chargers():
+def test_a_common_limit_holds_eighteen_thousand_chargers() -> None:
     """20,000 open files."""
     assert room_for(20_000, 200, None).sessions > 18_000
 
 
-def test_the_operator_may_set_less_but_not_more():
+def test_the_operator_may_set_less_but_not_more() -> None:
     """A promise that the system can't keep is refused at the start, by name and with the way out."""
     assert room_for(20_000, 200, 1000) == Descriptors(20_000, 1000, 50, 200)
     assert room_for(20_000, 200, 3) == Descriptors(20_000, 3, 16, 200)
@@ -76,7 +79,7 @@ def test_the_operator_may_set_less_but_not_more():
         room_for(20_000, 200, 20_000)
 
 
-def test_too_few_descriptors_for_anybody_are_refused_at_the_start():
+def test_too_few_descriptors_for_anybody_are_refused_at_the_start() -> None:
     """With what would be enough."""
     with pytest.raises(SettingsError, match=r"limit of open files is 256, and 714 is the least") as refused:
         room_for(256, 200, None)
@@ -87,7 +90,7 @@ def test_too_few_descriptors_for_anybody_are_refused_at_the_start():
         room_for(least - 1, 200, None)
 
 
-def test_places_are_given_once_and_given_back():
+def test_places_are_given_once_and_given_back() -> None:
     """Newcomers up to the mark; those that replace a session of their own somewhat beyond."""
     capacity = Capacity(Descriptors(1000, 2, 1))
     assert capacity.take(replaces=False)
@@ -104,14 +107,14 @@ def test_places_are_given_once_and_given_back():
     assert capacity.taken == 0
 
 
-async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later(tmp_path):
+async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later(tmp_path: Path) -> None:
     """However many are admitted at the same moment, no more are served than there are places; an end, also a failure,
     gives its place back."""
     harness = Harness(tmp_path)
     capacity = Capacity(Descriptors(1000, 3, 1))
     served = 0
 
-    async def handle(transport, principal):
+    async def handle(transport: object, principal: object) -> None:
         nonlocal served
         served += 1
         await trio.sleep(1)

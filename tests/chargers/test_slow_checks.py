@@ -79,7 +79,7 @@ async def hashing(most_waiting: int = MAX_WAITING) -> AsyncIterator[Hashing]:
     assert checks.running == 0
 
 
-async def test_a_charger_under_attack_delays_no_other():
+async def test_a_charger_under_attack_delays_no_other() -> None:
     """190 guesses at one key wait; another charger's check begins at once, and so does the next."""
     async with hashing() as hashes:
         for n in range(190):
@@ -93,7 +93,7 @@ async def test_a_charger_under_attack_delays_no_other():
         await hashes.began_with(["guess 0", "first connect", "third's connect"])
 
 
-async def test_the_right_key_from_elsewhere_comes_after_one_guess():
+async def test_the_right_key_from_elsewhere_comes_after_one_guess() -> None:
     """Addresses take turns, so it waits for the guess that runs and for one more."""
     async with hashing() as hashes:
         for n in range(150):
@@ -106,7 +106,7 @@ async def test_the_right_key_from_elsewhere_comes_after_one_guess():
         await hashes.began_with(["guess 0", "guess 1", "right"])
 
 
-async def test_the_right_key_from_the_attackers_own_address_waits_for_those_before_it():
+async def test_the_right_key_from_the_attackers_own_address_waits_for_those_before_it() -> None:
     """Nothing tells it from a guess, but its turn comes, whatever comes after it."""
     async with hashing() as hashes:
         before = [f"guess {n}" for n in range(20)]
@@ -118,7 +118,7 @@ async def test_the_right_key_from_the_attackers_own_address_waits_for_those_befo
         await hashes.began_with([*before, "right"])
 
 
-async def test_what_waits_for_one_charger_is_bounded_and_the_crowds_newest_goes():
+async def test_what_waits_for_one_charger_is_bounded_and_the_crowds_newest_goes() -> None:
     """A crowd from one address can't keep the right key from another one out."""
     async with hashing(most_waiting=10) as hashes:
         for n in range(30):
@@ -135,7 +135,7 @@ async def test_what_waits_for_one_charger_is_bounded_and_the_crowds_newest_goes(
         await hashes.began_with(["guess 0", "guess 1", "right"])
 
 
-async def test_guesses_that_find_no_room_cost_the_attacked_charger_no_turn():
+async def test_guesses_that_find_no_room_cost_the_attacked_charger_no_turn() -> None:
     """They come and go without end, and what waits keeps its place among the chargers."""
     async with hashing(most_waiting=1) as hashes:
         for name in ("a", "b"):
@@ -150,7 +150,7 @@ async def test_guesses_that_find_no_room_cost_the_attacked_charger_no_turn():
         await hashes.began_with(["a runs", "b runs", "first"])
 
 
-async def test_one_that_goes_away_while_it_waits_is_forgotten():
+async def test_one_that_goes_away_while_it_waits_is_forgotten() -> None:
     """A cancelled wait takes no turn and leaves nothing behind."""
     async with hashing() as hashes:
         await hashes.start("CP1", "x", "running")
@@ -168,7 +168,7 @@ async def test_one_that_goes_away_while_it_waits_is_forgotten():
         assert hashes.checks.running == hashes.checks.waiting("CP1") == 0
 
 
-async def test_one_that_is_cancelled_while_it_runs_gives_its_place_back():
+async def test_one_that_is_cancelled_while_it_runs_gives_its_place_back() -> None:
     """The thread can't be stopped, so it is waited for; then the next has its turn."""
     async with hashing() as hashes:
         async with trio.open_nursery() as inner:
@@ -180,7 +180,7 @@ async def test_one_that_is_cancelled_while_it_runs_gives_its_place_back():
         await hashes.began_with(["running", "next"])
 
 
-async def test_a_check_that_fails_gives_its_place_back():
+async def test_a_check_that_fails_gives_its_place_back() -> None:
     """A bug in it is its caller's."""
     checks = SlowChecks()
 

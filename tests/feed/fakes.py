@@ -1,6 +1,8 @@
 """A history in memory, and reads of it without threads."""
 
 from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import trio
 
@@ -9,6 +11,8 @@ from gateway.errors import StoreUnavailable
 from gateway.feed import Feed
 from gateway.store.api import Bounds, EventFilter, EventPage
 from tests.store.builders import T0
+
+T = TypeVar("T")
 
 
 class FakeHistory:
@@ -64,7 +68,7 @@ class FakeHistory:
             return EventPage(tuple(found), found[-1].sequence)
         return EventPage(tuple(found), stretch[-1].sequence if stretch else max(after, self.floor))
 
-    async def read(self, query, *args):
+    async def read(self, query: Callable[..., T], *args: Any) -> T:
         await trio.sleep(self.seconds)
         return query(*args)
 
@@ -72,9 +76,10 @@ class FakeHistory:
 class Running:
     """A feed over a fake history; ``add`` commits and notifies."""
 
-    def __init__(self, history: FakeHistory, **options) -> None:
+    def __init__(self, history: FakeHistory, **options: Any) -> None:
         self.history = history
-        self.feed = Feed(history, history.read, **options)
+        store: Any = history  # of a store the feed uses bounds and events only
+        self.feed = Feed(store, history.read, **options)
 
-    def add(self, *args, **kwargs) -> None:
+    def add(self, *args: Any, **kwargs: Any) -> None:
         self.feed.notify(self.history.add(*args, **kwargs))

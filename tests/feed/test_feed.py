@@ -1,14 +1,18 @@
 """Subscriptions: from anywhere to the head and along with it; every event once, in order, at any pace."""
 
 import random
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gateway.domain.events import StoredEvent
 from gateway.errors import StoreUnavailable
-from gateway.feed import BEGINNING, Batch, BelowFloor, BeyondHead, Feed
+from gateway.feed import BEGINNING, Batch, BelowFloor, BeyondHead, Feed, Subscription
 from gateway.feed.ring import weight
 from gateway.journal import Journal
 from gateway.store.api import Append, EventFilter, Trim
@@ -19,7 +23,7 @@ from tests.store.builders import ALL, create, event, meter
 
 
 @asynccontextmanager
-async def running(history=None, **options):
+async def running(history: FakeHistory | None = None, **options: Any) -> AsyncIterator[Running]:
     each = Running(history or FakeHistory(), **options)
     async with trio.open_nursery() as nursery:
         await nursery.start(each.feed.run)
@@ -27,9 +31,9 @@ async def running(history=None, **options):
         nursery.cancel_scope.cancel()
 
 
-async def take(subscription, count) -> list[int]:
+async def take(subscription: Subscription, count: int) -> list[int]:
     """The sequences of the next ``count`` events."""
-    found = []
+    found: list[int] = []
     while len(found) < count:
         batch = await subscription.next()
         assert batch.position == subscription.position
@@ -37,7 +41,7 @@ async def take(subscription, count) -> list[int]:
     return found
 
 
-async def test_a_subscriber_from_now_sees_what_comes(autojump_clock):
+async def test_a_subscriber_from_now_sees_what_comes(autojump_clock: MockClock) -> None:
     """And nothing of what was there before."""
     async with running() as each:
         each.add(5)
@@ -48,7 +52,7 @@ async def test_a_subscriber_from_now_sees_what_comes(autojump_clock):
             assert await take(subscription, 1) == [9]
 
 
-async def test_a_subscriber_from_the_beginning_sees_everything(autojump_clock):
+async def test_a_subscriber_from_the_beginning_sees_everything(autojump_clock: MockClock) -> None:
     """First from disk, then along with the head, without a gap or a repetition between."""
     async with running(ring_events=10) as each:
         each.add(2_500)
@@ -60,7 +64,7 @@ async def test_a_subscriber_from_the_beginning_sees_everything(autojump_clock):
             assert await take(subscription, 2) == [2_601, 2_602]
 
 
-async def test_a_position_resumes_behind_it(autojump_clock):
+async def test_a_position_resumes_behind_it(autojump_clock: MockClock) -> None:
     """After each batch its position is where another subscription goes on."""
     async with running() as each:
         each.add(30)
@@ -73,12 +77,12 @@ async def test_a_position_resumes_behind_it(autojump_clock):
         assert found == list(range(5, 31))
 
 
-async def test_the_newest_events_are_read_once_for_all(autojump_clock):
+async def test_the_newest_events_are_read_once_for_all(autojump_clock: MockClock) -> None:
     """Ten watchers at the head cost one read per wake-up."""
     async with running() as each:
         found = {}
 
-        async def watch(n):
+        async def watch(n: int) -> None:
             async with each.feed.subscribe(ALL, None) as subscription:
                 found[n] = await take(subscription, 50)
 
@@ -93,11 +97,11 @@ async def test_the_newest_events_are_read_once_for_all(autojump_clock):
         assert each.history.reads <= 50
 
 
-async def test_under_load_the_head_is_read_in_batches(autojump_clock):
+async def test_under_load_the_head_is_read_in_batches(autojump_clock: MockClock) -> None:
     """A thousand commits in a second are far fewer reads and batches."""
     async with running() as each, each.feed.subscribe(ALL, None) as subscription:
 
-        async def commit():
+        async def commit() -> None:
             for _ in range(1_000):
                 each.add()
                 await trio.sleep(0.001)
@@ -108,7 +112,7 @@ async def test_under_load_the_head_is_read_in_batches(autojump_clock):
         assert each.history.reads < 250
 
 
-async def test_nobody_watching_costs_no_reads(autojump_clock):
+async def test_nobody_watching_costs_no_reads(autojump_clock: MockClock) -> None:
     """And the first one to come starts at the head all the same."""
     async with running() as each:
         each.add(100)
@@ -123,13 +127,13 @@ async def test_nobody_watching_costs_no_reads(autojump_clock):
             assert await take(subscription, 51) == list(range(151, 202))
 
 
-async def test_a_filter_is_the_same_from_disk_and_from_memory(autojump_clock):
+async def test_a_filter_is_the_same_from_disk_and_from_memory(autojump_clock: MockClock) -> None:
     """Charge points and types, both together; the position moves over what is left out."""
     where = EventFilter(frozenset({"A", "B"}), frozenset({"x"}))
     async with running(ring_events=20) as each:
         expected = []
 
-        def commit(count):
+        def commit(count: int) -> None:
             for _ in range(count):
                 charge_point, type_ = random.choice("ABC"), random.choice("xy")
                 each.add(1, charge_point, type_)
@@ -138,7 +142,7 @@ async def test_a_filter_is_the_same_from_disk_and_from_memory(autojump_clock):
 
         commit(300)
         async with each.feed.subscribe(where, BEGINNING, idle=1) as subscription:
-            found = []
+            found: list[int] = []
             for _ in range(20):
                 found += [e.sequence for e in (await subscription.next()).events]
                 commit(5)
@@ -149,14 +153,14 @@ async def test_a_filter_is_the_same_from_disk_and_from_memory(autojump_clock):
             assert batch == Batch((), each.history.head)
 
 
-async def test_an_idle_subscriber_is_told_how_far_it_has_come(autojump_clock):
+async def test_an_idle_subscriber_is_told_how_far_it_has_come(autojump_clock: MockClock) -> None:
     """After the idle time, also while events pass that its filter leaves out."""
     async with running() as each, each.feed.subscribe(EventFilter(frozenset({"A"})), None, idle=15) as subscription:
         begin = trio.current_time()
         assert await subscription.next() == Batch((), 0)
         assert trio.current_time() - begin == pytest.approx(15, abs=0.1)
 
-        async def commit():
+        async def commit() -> None:
             while True:
                 each.add(1, "B")
                 await trio.sleep(1)
@@ -170,9 +174,10 @@ async def test_an_idle_subscriber_is_told_how_far_it_has_come(autojump_clock):
             nursery.cancel_scope.cancel()
 
 
-async def test_batches_are_bounded_by_count_and_bytes(autojump_clock):
+async def test_batches_are_bounded_by_count_and_bytes(autojump_clock: MockClock) -> None:
     """From disk and from memory; an event larger than the bound comes alone."""
-    for options in ({}, {"ring_events": 1}):
+    settings: tuple[dict[str, Any], ...] = ({}, {"ring_events": 1})
+    for options in settings:
         async with running(**options) as each, each.feed.subscribe(ALL, 0, max_events=4) as subscription:
             each.add(10)
             batch = await subscription.next()
@@ -182,14 +187,14 @@ async def test_batches_are_bounded_by_count_and_bytes(autojump_clock):
         async with running(**options) as each, each.feed.subscribe(ALL, 0, max_bytes=1_500) as subscription:
             for size in (100, 100, 9_000, 100, 1_000, 100):
                 each.add(size=size)
-            batches = []
-            while sum(map(len, batches)) < 6:
+            batches: list[tuple[StoredEvent, ...]] = []
+            while sum(len(each) for each in batches) < 6:
                 batches.append((await subscription.next()).events)
             assert [[e.sequence for e in batch] for batch in batches] == [[1, 2], [3], [4], [5], [6]]
             assert all(len(batch) == 1 or sum(map(weight, batch)) <= 1_500 for batch in batches)
 
 
-async def test_memory_stays_bounded_whatever_a_subscriber_does(autojump_clock):
+async def test_memory_stays_bounded_whatever_a_subscriber_does(autojump_clock: MockClock) -> None:
     """One that stops reading holds nothing; it finds everything on disk when it goes on, and the others never wait."""
     async with (
         running(ring_events=50, ring_bytes=20_000) as each,
@@ -204,7 +209,7 @@ async def test_memory_stays_bounded_whatever_a_subscriber_does(autojump_clock):
         assert await take(stopped, 1_000) == list(range(1, 1_001))
 
 
-async def test_a_subscriber_that_retention_overtakes_is_told_so(autojump_clock):
+async def test_a_subscriber_that_retention_overtakes_is_told_so(autojump_clock: MockClock) -> None:
     """With the floor, as soon as something it has not seen is gone."""
     async with running(ring_events=5) as each:
         each.add(100)
@@ -218,7 +223,7 @@ async def test_a_subscriber_that_retention_overtakes_is_told_so(autojump_clock):
             assert raised.value.floor == 60
 
 
-async def test_a_subscription_below_the_floor_is_refused(autojump_clock):
+async def test_a_subscription_below_the_floor_is_refused(autojump_clock: MockClock) -> None:
     """At the floor it is fine: everything after it is there."""
     history = FakeHistory()
     history.add(100)
@@ -232,7 +237,7 @@ async def test_a_subscription_below_the_floor_is_refused(autojump_clock):
             assert await take(subscription, 60) == list(range(41, 101))
 
 
-async def test_the_beginning_is_wherever_it_is_when_the_first_events_are_read(autojump_clock):
+async def test_the_beginning_is_wherever_it_is_when_the_first_events_are_read(autojump_clock: MockClock) -> None:
     """Retention that runs meanwhile is no error for one who asked for what is there."""
     async with running() as each:
         each.add(100)
@@ -241,7 +246,7 @@ async def test_the_beginning_is_wherever_it_is_when_the_first_events_are_read(au
             assert await take(subscription, 60) == list(range(41, 101))
 
 
-async def test_a_position_beyond_the_head_is_refused(autojump_clock):
+async def test_a_position_beyond_the_head_is_refused(autojump_clock: MockClock) -> None:
     """A store restored from a backup would otherwise keep its next events from that watcher."""
     async with running() as each:
         each.add(10)
@@ -252,7 +257,7 @@ async def test_a_position_beyond_the_head_is_refused(autojump_clock):
             pass
 
 
-async def test_reads_that_fail_are_the_readers_matter(autojump_clock):
+async def test_reads_that_fail_are_the_readers_matter(autojump_clock: MockClock) -> None:
     """On disk the subscriber hears of it and may go on afterwards; at the head it waits until it works again."""
     async with running(ring_events=5) as each:
         each.add(100)
@@ -269,13 +274,13 @@ async def test_reads_that_fail_are_the_readers_matter(autojump_clock):
             assert await take(behind, 93) == list(range(11, 104))
 
 
-async def test_cancelling_next_skips_nothing(autojump_clock):
+async def test_cancelling_next_skips_nothing(autojump_clock: MockClock) -> None:
     """Whenever it is cancelled, the next call goes on where the last batch ended."""
     async with running(ring_events=20) as each:
         each.history.seconds = 0.01
-        found = []
+        found: list[int] = []
 
-        async def commit():
+        async def commit() -> None:
             for _ in range(300):
                 each.add(random.randrange(1, 4))
                 await trio.sleep(random.random() / 50)
@@ -289,12 +294,12 @@ async def test_cancelling_next_skips_nothing(autojump_clock):
         assert found == list(range(1, len(found) + 1))
 
 
-async def test_subscriptions_that_come_and_go_keep_the_ring_in_order(autojump_clock):
+async def test_subscriptions_that_come_and_go_keep_the_ring_in_order(autojump_clock: MockClock) -> None:
     """The last one leaving during a read at the head, and a new one coming, leaves no gap and no repetition."""
     async with running(ring_events=8) as each:
         each.history.seconds = 0.01
 
-        async def commit():
+        async def commit() -> None:
             while True:
                 each.add(random.randrange(1, 4))
                 await trio.sleep(random.random() / 60)
@@ -311,7 +316,7 @@ async def test_subscriptions_that_come_and_go_keep_the_ring_in_order(autojump_cl
             nursery.cancel_scope.cancel()
 
 
-async def test_ten_watchers_of_a_real_store_see_a_thousand_events(tmp_path):
+async def test_ten_watchers_of_a_real_store_see_a_thousand_events(tmp_path: Path) -> None:
     """Real threads and files: each watcher has every event once and in order, one that sleeps finds them later."""
     store = SqliteStore(tmp_path / "gateway.db")
     names = [f"CP{n}" for n in range(50)]
@@ -325,13 +330,13 @@ async def test_ten_watchers_of_a_real_store_see_a_thousand_events(tmp_path):
         await nursery.start(feed.run)
         watching = trio.Event()
 
-        async def watch(n):
+        async def watch(n: int) -> None:
             async with feed.subscribe(ALL, 50) as subscription:
                 if n == 0:
                     await watching.wait()
                 found[n] = await take(subscription, 1_000)
 
-        async def session(name):
+        async def session(name: str) -> None:
             for n in range(20):
                 await journal.commit(Append(name, None, (event(meter(None, str(n))),)))
 
@@ -359,7 +364,9 @@ ERRORS = [SystemError("Objects/tupleobject.c: bad argument to internal function"
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-async def test_a_failing_read_of_the_feed_is_tried_again_and_ends_nothing(autojump_clock, error):
+async def test_a_failing_read_of_the_feed_is_tried_again_and_ends_nothing(
+    autojump_clock: MockClock, error: Exception
+) -> None:
     """Watchers at the head miss nothing: the ring goes on where it was."""
     async with running() as each, each.feed.subscribe(ALL, None) as subscription:
         each.history.error = error
@@ -371,7 +378,9 @@ async def test_a_failing_read_of_the_feed_is_tried_again_and_ends_nothing(autoju
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-async def test_a_failing_read_of_a_subscriber_is_its_own_and_its_place_is_kept(autojump_clock, error):
+async def test_a_failing_read_of_a_subscriber_is_its_own_and_its_place_is_kept(
+    autojump_clock: MockClock, error: Exception
+) -> None:
     """It ends one watch, which goes on from its token; the others and the feed don't notice."""
     async with running(ring_events=4) as each:
         each.add(20)
@@ -387,7 +396,9 @@ async def test_a_failing_read_of_a_subscriber_is_its_own_and_its_place_is_kept(a
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-async def test_a_feed_that_can_not_read_when_it_starts_starts_when_it_can(autojump_clock, error):
+async def test_a_feed_that_can_not_read_when_it_starts_starts_when_it_can(
+    autojump_clock: MockClock, error: Exception
+) -> None:
     """Nothing else that the gateway does waits for it."""
     history = FakeHistory()
     history.error = error

@@ -2,10 +2,12 @@
 
 import gc
 import random
+from typing import Any
 
 import trio
+from trio.testing import MockClock
 
-from gateway.feed import BEGINNING
+from gateway.feed import BEGINNING, Batch, Feed
 from gateway.store.api import EventFilter
 from tests.feed.test_feed import running
 from tests.store.builders import ALL
@@ -13,7 +15,7 @@ from tests.store.builders import ALL
 OF_A = EventFilter(frozenset({"A"}))
 
 
-async def follow(feed, where, batches, pause=0.0, **options):
+async def follow(feed: Feed, where: EventFilter, batches: list[Batch], pause: float = 0.0, **options: Any) -> None:
     """Append every batch with events to ``batches``, pausing after each."""
     async with feed.subscribe(where, BEGINNING, **options) as subscription:
         while True:
@@ -23,16 +25,17 @@ async def follow(feed, where, batches, pause=0.0, **options):
             await trio.sleep(pause)
 
 
-def sequences(batches) -> list[int]:
+def sequences(batches: list[Batch]) -> list[int]:
     return [each.sequence for batch in batches for each in batch.events]
 
 
-async def test_those_who_keep_up_are_given_one_batch(autojump_clock):
+async def test_those_who_keep_up_are_given_one_batch(autojump_clock: MockClock) -> None:
     """The very same object, whatever they began with; one with another filter or bound has its own."""
     async with running() as each, trio.open_nursery() as nursery:
         each.add(3, "A")
-        given = [[], [], []]
-        other, smaller = [], []
+        given: list[list[Batch]] = [[], [], []]
+        other: list[Batch] = []
+        smaller: list[Batch] = []
         for batches in given:
             nursery.start_soon(follow, each.feed, ALL, batches)
         nursery.start_soon(follow, each.feed, OF_A, other)
@@ -50,10 +53,11 @@ async def test_those_who_keep_up_are_given_one_batch(autojump_clock):
     assert not {id(batch) for batch in given[0]} & {id(batch) for batch in (*other, *smaller)}
 
 
-async def test_a_slow_one_has_its_own_batches_and_shares_again_when_it_has_caught_up(autojump_clock):
+async def test_a_slow_one_has_its_own_batches_and_shares_again_when_it_has_caught_up(autojump_clock: MockClock) -> None:
     """Nobody waits for it, and it misses nothing."""
     async with running() as each, trio.open_nursery() as nursery:
-        quick, slow = [], []
+        quick: list[Batch] = []
+        slow: list[Batch] = []
         nursery.start_soon(follow, each.feed, ALL, quick)
         nursery.start_soon(lambda: follow(each.feed, ALL, slow, pause=1.0))
         await trio.sleep(0.1)
@@ -70,7 +74,7 @@ async def test_a_slow_one_has_its_own_batches_and_shares_again_when_it_has_caugh
         nursery.cancel_scope.cancel()
 
 
-async def test_a_batch_is_kept_by_nobody_but_those_who_are_at_it(autojump_clock):
+async def test_a_batch_is_kept_by_nobody_but_those_who_are_at_it(autojump_clock: MockClock) -> None:
     """The feed holds none, however many there were."""
     async with running(ring_events=20) as each, trio.open_nursery() as nursery:
         for where in (ALL, OF_A):
@@ -83,28 +87,28 @@ async def test_a_batch_is_kept_by_nobody_but_those_who_are_at_it(autojump_clock)
         nursery.cancel_scope.cancel()
 
 
-class _Forgetful(list):
-    def append(self, batch) -> None:
+class _Forgetful(list[Batch]):
+    def append(self, batch: Batch) -> None:
         pass
 
 
-async def test_whoever_comes_goes_and_lags_sees_every_event_once(autojump_clock):
+async def test_whoever_comes_goes_and_lags_sees_every_event_once(autojump_clock: MockClock) -> None:
     """Subscribers with few filters at changing paces, resumed wherever they were cut off, in the middle of others'
     batches too: no gap and no repetition for any of them."""
     randomness = random.Random(5)
     filters = [ALL, OF_A, EventFilter(frozenset({"A", "C"})), EventFilter(types=frozenset({"x"}))]
     async with running(ring_events=60) as each:
         each.history.seconds = 0.002
-        found = [[] for _ in range(12)]
+        found: list[list[int]] = [[] for _ in range(12)]
         done = trio.Event()
 
-        async def commit():
+        async def commit() -> None:
             for _ in range(400):
                 each.add(randomness.randrange(1, 6), randomness.choice("ABC"), randomness.choice("xy"))
                 await trio.sleep(randomness.random() / 50)
             done.set()
 
-        async def watch(n):
+        async def watch(n: int) -> None:
             where, position = filters[n % len(filters)], 0
             while position < each.history.head or not done.is_set():
                 limit = randomness.choice([3, 100])

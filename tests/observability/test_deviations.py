@@ -13,7 +13,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACME = BootInformation("Acme", "One", firmware_version="1.0")
 
 
-def test_deviations_are_counted_by_name_make_and_firmware():
+def test_deviations_are_counted_by_name_make_and_firmware() -> None:
     """With the charger that was seen last, to look at its frames."""
     times = iter(START + timedelta(seconds=n) for n in range(10))
     deviations = Deviations(lambda: next(times))
@@ -29,7 +29,7 @@ def test_deviations_are_counted_by_name_make_and_firmware():
     assert found["spelling", "", ""].charge_point == "CP4"
 
 
-def test_a_charger_that_invents_firmwares_fills_no_memory():
+def test_a_charger_that_invents_firmwares_fills_no_memory() -> None:
     """The least recently seen goes; what is long is cut."""
     deviations = Deviations(lambda: START)
     deviations.deviated("CP1", ACME, ("spelling",))
@@ -44,7 +44,7 @@ def test_a_charger_that_invents_firmwares_fills_no_memory():
     assert (len(found[0].vendor), len(found[0].model), len(found[0].firmware_version)) == (20, 20, 50)
 
 
-def test_metrics_count_them_by_name_too():
+def test_metrics_count_them_by_name_too() -> None:
     """As before: their labels are few."""
     metrics = Metrics()
     diagnostics = GatewayObserver(metrics, lambda: START, 0)

@@ -1,14 +1,17 @@
 """The last frames of each charger: in order, within bounds, without secrets, and there after it went."""
 
 import json
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from gateway.domain.diagnostics import FrameKind
+from gateway.domain.diagnostics import FrameKind, KeptFrame
 from gateway.observability.frame_log import MAX_FRAME_BYTES, MAX_GONE, MAX_RING_BYTES, FrameLog
-from gateway.transport.api import ConnectionClosed
+from gateway.transport.api import ConnectionClosed, Transport
 from tests.support.harness import EPOCH, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -16,7 +19,7 @@ KEY = "4f43415050536563726574304b657931"
 
 
 @contextmanager
-def recorded(frames, identity, wire):
+def recorded(frames: FrameLog, identity: str, wire: FakeTransport) -> Iterator[Transport]:
     """A connection's transport, until it is over."""
     try:
         yield frames.recorded(identity, wire)
@@ -25,23 +28,30 @@ def recorded(frames, identity, wire):
 
 
 @pytest.fixture
-def frames():
+def frames() -> FrameLog:
     return FrameLog(virtual_clock, 20)
 
 
 @asynccontextmanager
-async def connection(frames, identity="CP1"):
+async def connection(frames: FrameLog, identity: str = "CP1") -> AsyncIterator[tuple[ScriptedCharger, Transport]]:
     """A charger, and the transport that a session would have."""
     wire = FakeTransport()
     with recorded(frames, identity, wire) as transport:
         yield ScriptedCharger(wire), transport
 
 
-def shown(frames, identity="CP1"):
-    return [(each.kind, each.text) for each in frames.of(identity)]
+def kept(frames: FrameLog, identity: str = "CP1") -> list[KeptFrame]:
+    """What is kept of a charge point that is known."""
+    found = frames.of(identity)
+    assert found is not None
+    return found
 
 
-async def test_a_connection_is_told_from_its_beginning_to_its_end(frames, autojump_clock):
+def shown(frames: FrameLog, identity: str = "CP1") -> list[tuple[Any, str]]:
+    return [(each.kind, each.text) for each in kept(frames, identity)]
+
+
+async def test_a_connection_is_told_from_its_beginning_to_its_end(frames: FrameLog, autojump_clock: MockClock) -> None:
     """Both directions, in order, and why it went, though it is gone."""
     async with connection(frames) as (charger, transport):
         await trio.sleep(5)
@@ -58,20 +68,20 @@ async def test_a_connection_is_told_from_its_beginning_to_its_end(frames, autoju
         (FrameKind.SENT, '[3,"1",{"currentTime":"2026-03-01T12:00:05Z"}]'),
         (FrameKind.CLOSED, "by the charger: 1000 bye"),
     ]
-    first, second, *_ = frames.of("CP1")
+    first, second, *_ = kept(frames)
     assert first.at == EPOCH
     assert (second.at - EPOCH).total_seconds() == 5
     assert (second.size, second.cut, second.redacted) == (23, False, False)
 
 
-async def test_what_the_gateway_closed_says_so(frames):
+async def test_what_the_gateway_closed_says_so(frames: FrameLog) -> None:
     """With the code and reason that the charger was given."""
     async with connection(frames) as (_, transport):
         await transport.aclose(1001, "silent")
     assert shown(frames)[-1] == (FrameKind.CLOSED, "by the gateway: 1001 silent")
 
 
-async def test_a_link_that_broke_on_sending_is_not_told_as_the_gateway_s_doing(frames):
+async def test_a_link_that_broke_on_sending_is_not_told_as_the_gateway_s_doing(frames: FrameLog) -> None:
     """Whoever notices first."""
     async with connection(frames) as (charger, transport):
         await charger.lose_link()
@@ -81,7 +91,7 @@ async def test_a_link_that_broke_on_sending_is_not_told_as_the_gateway_s_doing(f
     assert shown(frames)[-1] == (FrameKind.CLOSED, "by the network: 1006 connection reset")
 
 
-async def test_a_charger_that_comes_back_continues_its_story(frames):
+async def test_a_charger_that_comes_back_continues_its_story(frames: FrameLog) -> None:
     """How it went and how it came back stand together; while both connections live, too."""
     async with connection(frames) as (_, old):
         async with connection(frames) as (_, new):
@@ -99,7 +109,7 @@ async def test_a_charger_that_comes_back_continues_its_story(frames):
     ]
 
 
-async def test_only_the_last_frames_are_kept_and_long_ones_are_cut(frames):
+async def test_only_the_last_frames_are_kept_and_long_ones_are_cut(frames: FrameLog) -> None:
     """By number, by length, and by the bytes of all."""
     async with connection(frames) as (charger, transport):
         for number in range(30):
@@ -108,16 +118,16 @@ async def test_only_the_last_frames_are_kept_and_long_ones_are_cut(frames):
         long = '[2,"1","DataTransfer",{"data":"' + "x" * 100_000
         await charger.send_raw(long)
         await transport.receive()
-        kept = frames.of("CP1")[-1]
-        assert kept.text == long[:MAX_FRAME_BYTES]
-        assert (kept.size, kept.cut) == (len(long), True)
+        last = kept(frames)[-1]
+        assert last.text == long[:MAX_FRAME_BYTES]
+        assert (last.size, last.cut) == (len(long), True)
         for _ in range(10):
             await charger.send_raw(long)
             await transport.receive()
-        assert sum(len(each.text) for each in frames.of("CP1")) <= MAX_RING_BYTES
+        assert sum(len(each.text) for each in kept(frames)) <= MAX_RING_BYTES
 
 
-async def test_charge_points_that_went_are_remembered_within_bounds(frames):
+async def test_charge_points_that_went_are_remembered_within_bounds(frames: FrameLog) -> None:
     """The longest gone go first; live ones never do."""
     async with connection(frames, "LIVE"):
         for number in range(MAX_GONE + 5):
@@ -129,13 +139,13 @@ async def test_charge_points_that_went_are_remembered_within_bounds(frames):
     assert frames.of("CP5") is None
 
 
-async def test_a_key_leaves_neither_with_its_command_nor_with_the_charger_s_echo(frames):
+async def test_a_key_leaves_neither_with_its_command_nor_with_the_charger_s_echo(frames: FrameLog) -> None:
     """Though the command itself has long been pushed out: by then the charger repeats it (A7.9)."""
     async with connection(frames) as (charger, transport):
         command = {"key": "AuthorizationKey", "value": KEY}
         await transport.send(json.dumps([2, "1", "ChangeConfiguration", command]).encode())
         assert shown(frames)[-1][1] == '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"(redacted)"}]'
-        assert frames.of("CP1")[-1].redacted
+        assert kept(frames)[-1].redacted
         for _ in range(40):
             await transport.send(b'[3,"x",{}]')
         await charger.send_raw(f'[4,"1","GenericError","cannot set {KEY.upper()}",{{"was":"{KEY}"')
@@ -144,7 +154,7 @@ async def test_a_key_leaves_neither_with_its_command_nor_with_the_charger_s_echo
     assert shown(frames)[-1][1] == '[4,"1","GenericError","cannot set (redacted)",{"was":"(redacted)"'
 
 
-async def test_what_a_charger_reports_of_its_key_is_taken_out_of_all_frames(frames):
+async def test_what_a_charger_reports_of_its_key_is_taken_out_of_all_frames(frames: FrameLog) -> None:
     """Also of those before."""
     async with connection(frames) as (charger, transport):
         await charger.send_raw(f'[2,"1","DataTransfer",{{"vendorId":"v","data":"{KEY}"}}]')
@@ -154,7 +164,7 @@ async def test_what_a_charger_reports_of_its_key_is_taken_out_of_all_frames(fram
     assert KEY not in str(frames.of("CP1"))
 
 
-async def test_the_transport_is_otherwise_the_one_it_wraps(frames):
+async def test_the_transport_is_otherwise_the_one_it_wraps(frames: FrameLog) -> None:
     """Nobody notices the difference."""
     wire = FakeTransport()
     with recorded(frames, "CP1", wire) as transport:
@@ -164,7 +174,7 @@ async def test_the_transport_is_otherwise_the_one_it_wraps(frames):
         assert wire.pings == 1
 
 
-async def test_nothing_is_kept_where_the_setting_is_0():
+async def test_nothing_is_kept_where_the_setting_is_0() -> None:
     """Not even a wrapper."""
     frames = FrameLog(virtual_clock, 0)
     wire = FakeTransport()

@@ -1,6 +1,7 @@
 """The list of refused connections: what repeats is counted, and nobody pushes out everybody else."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,32 +14,32 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 class Clock:
     """One second later each time that it is read."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = START
 
-    def __call__(self):
+    def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
 
 
 @pytest.fixture
-def refusals():
+def refusals() -> RefusedConnections:
     return RefusedConnections(Clock())
 
 
-def wrong_password(identity="CP1", address="192.0.2.1"):
+def wrong_password(identity: str = "CP1", address: str = "192.0.2.1") -> ConnectionOutcome:
     return ConnectionOutcome("chargers", "admission", "wrong_password", address, identity, 401)
 
 
-def scan(address):
+def scan(address: str) -> ConnectionOutcome:
     return ConnectionOutcome("chargers", "tls", "http_request", address)
 
 
-def addresses(count):
+def addresses(count: int) -> list[str]:
     return [f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in range(count)]
 
 
-def test_what_repeats_is_one_entry_with_a_count_and_two_times(refusals):
+def test_what_repeats_is_one_entry_with_a_count_and_two_times(refusals: RefusedConnections) -> None:
     """A refused charger comes back for ever."""
     for _ in range(3):
         refusals.observe(wrong_password())
@@ -48,7 +49,7 @@ def test_what_repeats_is_one_entry_with_a_count_and_two_times(refusals):
     assert (entry.first_seen, entry.last_seen) == (START + timedelta(seconds=1), START + timedelta(seconds=3))
 
 
-def test_another_identity_address_or_reason_is_another_entry_the_newest_first(refusals):
+def test_another_identity_address_or_reason_is_another_entry_the_newest_first(refusals: RefusedConnections) -> None:
     """Each has its own cause."""
     refusals.observe(wrong_password())
     refusals.observe(wrong_password("CP2"))
@@ -61,13 +62,13 @@ def test_another_identity_address_or_reason_is_another_entry_the_newest_first(re
     assert found[0].status is None
 
 
-def test_connections_that_were_served_are_not_in_it(refusals):
+def test_connections_that_were_served_are_not_in_it(refusals: RefusedConnections) -> None:
     """Nor those whose session failed: the log has them."""
     refusals.observe(ConnectionOutcome("chargers", "session", "served", "192.0.2.1"))
     assert refusals.entries() == []
 
 
-def test_strangers_without_an_identity_push_out_only_each_other(refusals):
+def test_strangers_without_an_identity_push_out_only_each_other(refusals: RefusedConnections) -> None:
     """However many addresses they come from."""
     refusals.observe(wrong_password())
     for address in addresses(5_000):
@@ -77,7 +78,7 @@ def test_strangers_without_an_identity_push_out_only_each_other(refusals):
     assert found[-1].identity == "CP1"
 
 
-def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(refusals):
+def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(refusals: RefusedConnections) -> None:
     """A fleet that is told 503 at once: that is no fault of any of them."""
     refusals.observe(wrong_password())
     for number, address in enumerate(addresses(5_000)):
@@ -95,7 +96,9 @@ def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(
     ],
     ids=["one-address", "twenty", "one-ipv6-site", "mapped"],
 )
-def test_a_flood_of_identities_pushes_out_itself_and_no_single_charger(refusals, flood):
+def test_a_flood_of_identities_pushes_out_itself_and_no_single_charger(
+    refusals: RefusedConnections, flood: Any
+) -> None:
     """It takes what is free, and then its own."""
     for number, address in enumerate(addresses(NAMED // 2)):
         refusals.observe(wrong_password(f"CP-{number}", address))
@@ -107,7 +110,7 @@ def test_a_flood_of_identities_pushes_out_itself_and_no_single_charger(refusals,
     assert found[0].identity == "X4999"
 
 
-def test_chargers_behind_one_address_may_fill_what_nobody_else_needs(refusals):
+def test_chargers_behind_one_address_may_fill_what_nobody_else_needs(refusals: RefusedConnections) -> None:
     """A carrier's whole fleet may come from one; against another address it keeps half."""
     for number in range(NAMED):
         refusals.observe(wrong_password(f"CP-{number}", "192.0.2.1"))
@@ -117,7 +120,7 @@ def test_chargers_behind_one_address_may_fill_what_nobody_else_needs(refusals):
     assert abs(sum(each.identity.startswith("CP-") for each in refusals.entries()) - NAMED // 2) <= 1
 
 
-def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals):
+def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals: RefusedConnections) -> None:
     """Seen again is not forgotten."""
     for number, address in enumerate(addresses(3 * NAMED)):
         refusals.observe(wrong_password(f"CP-{number}", address))
@@ -128,7 +131,7 @@ def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals):
     assert found[-1].count == 3 * NAMED + 1
 
 
-def test_lengths_are_bounded(refusals):
+def test_lengths_are_bounded(refusals: RefusedConnections) -> None:
     """Whatever a listener tells, and an address that is none."""
     refusals.observe(ConnectionOutcome("chargers", "http", "r" * 999, "a" * 999, "i" * 999, 400))
     (entry,) = refusals.entries()
