@@ -1,4 +1,4 @@
-"""Transactions' energy and cost, worked out from their events (Trio's side)."""
+"""Transactions' energy, cost and completion, worked out from their events (Trio's side)."""
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -11,10 +11,12 @@ from gateway.control.ports import Journal
 from gateway.domain.commands import FieldViolation
 from gateway.domain.events import StoredEvent
 from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
-from gateway.domain.records import TransactionRecord
-from gateway.domain.values import Flag
+from gateway.domain.records import TransactionRecord, TransactionState
+from gateway.domain.values import Clock, Flag
+from gateway.energy.completion import Charge, Completion, Target, estimate_completion
 from gateway.energy.cost import Cost, compute_cost
 from gateway.energy.intervals import Interval, energy_by_interval
+from gateway.energy.power_history import Limit
 from gateway.energy.prices import PriceSchedule, price_changes, uncovered
 from gateway.energy.session import SessionEnergy, session_energy
 from gateway.store.api import Store
@@ -47,9 +49,10 @@ class MeteredTransaction:
 class TransactionEnergies:
     """Reads of what was metered. They raise ``Failure`` and ``StoreUnavailable``; cancelling is safe."""
 
-    def __init__(self, journal: Journal, store: Store) -> None:
+    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
         self._journal = journal
         self._store = store
+        self._clock = clock
 
     async def metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
         """A transaction's readings up to a revision (0: all of them), and its energy."""
@@ -103,7 +106,7 @@ class TransactionEnergies:
             raise Failure(
                 Status.FAILED_PRECONDITION,
                 "ENERGY_NOT_KNOWN",
-                f"nothing tells the energy of transaction {transaction_id}: it has no two registers, and no power",
+                f"the energy of transaction {transaction_id} is not known: it has no two registers, and no power",
                 {"transaction_id": transaction_id},
             )
         start, end = _times(found.energy)
@@ -113,6 +116,22 @@ class TransactionEnergies:
             reason = f"change more than {MAX_PRICE_CHANGES} times between {start.isoformat()} and {end.isoformat()}"
             raise invalid(FieldViolation("price_schedule.daily_prices", reason))
         return found, await self._work_out(compute_cost, found.energy, schedule)
+
+    async def completion(
+        self, transaction_id: str, target: Target, limits: tuple[Limit, ...], capacity_mwh: int | None
+    ) -> tuple[MeteredTransaction, Completion, datetime]:
+        """Estimate when the charging of an open transaction will be done, as of the time that is returned too."""
+        found = await self.metered(transaction_id, 0)
+        if found.record.state is not TransactionState.OPEN:
+            raise Failure(
+                Status.FAILED_PRECONDITION,
+                "TRANSACTION_NOT_OPEN",
+                f"transaction {transaction_id} is not open: it is {found.record.state.value}",
+                {"transaction_id": transaction_id, "state": found.record.state.value},
+            )
+        now = self._clock()
+        charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
+        return found, await self._work_out(estimate_completion, charge, target), now
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
         """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""

@@ -204,6 +204,8 @@ READS: tuple[RpcOutcome, ...] = (
           Then.MEND),
     _read("nothing-to-bill", "nothing tells the energy that a cost is asked of", "FAILED_PRECONDITION",
           "ENERGY_NOT_KNOWN", Then.WAIT),
+    _read("nothing-to-wait-for", "the transaction whose end of charging is asked for has ended",
+          "FAILED_PRECONDITION", "TRANSACTION_NOT_OPEN", Then.MEND),
     _read("too-much-to-read", "a transaction has more readings than are worked out", "FAILED_PRECONDITION",
           "TOO_MANY_READINGS", Then.MEND),
     _read("no-time-to-read", "the store had not answered by the caller's deadline", "DEADLINE_EXCEEDED", "DEADLINE",

@@ -152,7 +152,7 @@ class ControlServer:
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, store, commands, clock))
-        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(journal, store))
+        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(journal, store, clock))
         self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
         self._events = EventRpcs(
             self._bridge,

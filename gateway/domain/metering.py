@@ -1,6 +1,6 @@
 """Normalised readings of one event: energy registers in milliwatt-hours, power in watts, state of charge in percent.
 
-What the energy of a session is worked out from. The rules by which meter values are read are those of
+The energy of a session is worked out from these. The rules by which meter values are read are those of
 ``gateway.domain.readings``; this module names no measurand of a protocol in what it answers.
 """
 
@@ -25,7 +25,7 @@ MOST_MWH: Final = 10**18
 
 @frozen
 class RegisterSample:
-    """What an energy import register read at one moment. ``timed``: the time is the meter's; else that of receipt
+    """The value of an energy import register at one moment. ``timed``: the time is the meter's; else that of receipt
     stands in, since the meter gave none that can be right. Samples of different places are of different registers."""
 
     mwh: int
@@ -67,7 +67,7 @@ class Edge:
 
 @frozen
 class Metered:
-    """What one event says of its session's metering. ``sequence``: the event's."""
+    """The readings that one event holds. ``sequence``: the event's."""
 
     sequence: int
     start: Edge | None = None
@@ -86,14 +86,15 @@ class Metering:
     stop: Edge | None = None
     registers: tuple[RegisterSample, ...] = ()
     powers: tuple[PowerSample, ...] = ()
+    socs: tuple[SocSample, ...] = ()
     meter_changes: tuple[datetime, ...] = ()
     deleted: bool = False
     """Whether its readings are gone by retention."""
 
 
 def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Metering:
-    """What several events say of one session, in any order. ``start`` and ``stop`` stand in where none of them holds
-    one, because its events are gone by retention. Of several stops the last recorded one counts."""
+    """Put together what several events, in any order, say of one session. ``start`` and ``stop`` stand in where none of
+    them holds one, because its events are gone by retention. Of several stops the last recorded one counts."""
     ordered = sorted(parts, key=lambda part: part.sequence)
     starts = [part.start for part in ordered if part.start is not None]
     stops = [part.stop for part in ordered if part.stop is not None]
@@ -102,6 +103,7 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
         stops[-1] if stops else stop,
         tuple(each for part in ordered for each in part.registers),
         tuple(each for part in ordered for each in part.powers),
+        tuple(each for part in ordered for each in part.socs),
         deleted=not starts,
     )
 

@@ -1,4 +1,4 @@
-"""Whether a vehicle charges at a connector: from the connector's status and its import power together.
+"""The charging state of a connector: from the connector's status and its import power together.
 
 ``charging_state`` is a table: nine statuses, each with a power above the threshold, below it, or not known.
 ``followed`` adds what needs a history: a power between the two thresholds keeps the level that it had, and a change
@@ -26,14 +26,14 @@ SETTLES_AFTER: Final = timedelta(seconds=60)
 A change of the status counts at once."""
 
 STALE_AFTER: Final = timedelta(minutes=5)
-"""A power that is older tells nothing of the present: chargers send one every minute."""
+"""An older value does not describe the present: chargers send one every minute."""
 
 OFFLINE_GRACE: Final = timedelta(minutes=5)
 """A charge point may be away for so long before its connectors are unknown: links drop and come back."""
 
 
 class ChargingState(StrEnum):
-    """What a connector does, as an app shows it."""
+    """A connector's state, as an app shows it."""
 
     UNKNOWN = "unknown"
     AVAILABLE = "available"
@@ -47,18 +47,18 @@ class ChargingState(StrEnum):
 
 
 class StateBasis(StrEnum):
-    """What a charging state rests on."""
+    """The evidence behind a charging state."""
 
     NOTHING = "nothing"
     """Neither is known, or neither is of the present."""
     STATUS = "status"
     """The status, which power could not change."""
     STATUS_ONLY = "status-only"
-    """The status; power could have told otherwise, and is not known."""
+    """The status; power could have contradicted it, but is not known."""
     STATUS_AND_POWER = "status-and-power"
     """Both, and they agree."""
     POWER = "power"
-    """Power, which tells otherwise than the status."""
+    """Power, which contradicts the status."""
     POWER_ONLY = "power-only"
     """Power; the status is not known."""
     OFFLINE = "offline"
@@ -165,7 +165,7 @@ def power_level(
 
 @frozen
 class Observed:
-    """What is known of a connector at a moment. ``status`` empty: nothing was said yet. ``offline_since``: when the
+    """The facts known of a connector at one moment. ``status`` empty: nothing was said yet. ``offline_since``: when the
     connection was lost; None: it stands."""
 
     at: datetime

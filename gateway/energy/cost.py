@@ -1,4 +1,4 @@
-"""What a session costs: its energy, divided at the borders of prices, times these prices, exactly; rounded once.
+"""The cost of a session: its energy, divided at the borders of prices, times these prices, exactly; rounded once.
 
 The energy of each price is whole milliwatt-hours, and they sum to the session's total (``intervals``). An amount is
 those milliwatt-hours times the price of a kilowatt-hour, divided by a million: a decimal that ends, and is never
@@ -47,7 +47,7 @@ class CostLine:
 
 @frozen
 class Cost:
-    """What a session costs. ``total`` has the schedule's decimals; everything else is exact:
+    """The cost of a session. ``total`` has the schedule's decimals; everything else is exact:
     energy_amount + standing_charge + limit_adjustment + rounding_adjustment = total."""
 
     currency: str

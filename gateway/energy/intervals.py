@@ -35,7 +35,7 @@ class Interval:
 
 
 def divides_a_day(seconds: int) -> bool:
-    """Whether intervals of so many seconds can be aligned to midnight."""
+    """Tell if intervals of so many seconds can be aligned to midnight."""
     return 0 < seconds <= DAY_SECONDS and DAY_SECONDS % seconds == 0
 
 
@@ -57,7 +57,7 @@ def energy_by_interval(energy: SessionEnergy, zone: tzinfo, seconds: int = HALF_
 def pieces(points: Sequence[Point], edges: Sequence[datetime]) -> tuple[Interval, ...]:
     """The energy between rising ``edges``, of which the first one is at or before the first point, and the last one at
     or after the last point."""
-    known = _Curve(points)
+    known = Curve(points)
     energies = [0, *(known.until(edge) for edge in edges[1:])]
     return tuple(
         Interval(start, end, after - before, known.quality(start, end))
@@ -65,8 +65,8 @@ def pieces(points: Sequence[Point], edges: Sequence[datetime]) -> tuple[Interval
     )
 
 
-class _Curve:
-    """Look-ups in the points of a session."""
+class Curve:
+    """Look-ups in the points of a session: at least one, in order."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
@@ -85,7 +85,7 @@ class _Curve:
         return before.mwh + (2 * (after.mwh - before.mwh) * part + whole) // (2 * whole)
 
     def quality(self, start: datetime, end: datetime) -> Quality:
-        """How well the energy between two moments is known."""
+        """The quality of the energy between two moments."""
         times = self._times
         begin, until = max(start, times[0]), min(end, times[-1])
         # The step that leads to a point is found by the point's index; a step at one moment belongs to what ends there.

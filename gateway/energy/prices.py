@@ -1,4 +1,4 @@
-"""Price schedules: what a kilowatt-hour costs at each moment, and what is charged besides.
+"""Price schedules: the price of a kilowatt-hour at each moment, and other charges.
 
 Prices are either absolute periods, as a market publishes them, or daily ones by the wall's clock of a zone (time of
 use). Tiers add to the price of each kilowatt-hour beyond an amount of energy. All amounts are decimals.
@@ -40,7 +40,7 @@ _EPOCH_WEEKDAY: Final = WEEKDAYS.index("Thursday")
 
 
 class Rounding(StrEnum):
-    """How a total is rounded, once, at the end."""
+    """A way to round a total, once, at the end."""
 
     HALF_UP = "half-up"
     """To the nearest; halves away from zero."""
@@ -72,7 +72,7 @@ class DailyPrice:
 
 @frozen
 class Tier:
-    """What each kilowatt-hour beyond ``from_mwh`` of a session costs in addition; less, if it is negative."""
+    """What each kilowatt-hour beyond ``from_mwh`` of a session costs in addition; a discount, if it is negative."""
 
     from_mwh: int
     additional_per_kwh: Decimal
@@ -116,7 +116,7 @@ class PricedTime:
 
 
 def problems(schedule: PriceSchedule) -> list[Problem]:
-    """All that is wrong with a schedule by itself; none: it can be used for the times that it covers."""
+    """List the problems of a schedule; with none it can be used for the times that it covers."""
     return [
         *_wrong_currency(schedule.currency),
         *_wrong_prices(schedule),
@@ -126,7 +126,7 @@ def problems(schedule: PriceSchedule) -> list[Problem]:
 
 
 def uncovered(schedule: PriceSchedule, start: datetime, end: datetime) -> list[Problem]:
-    """Why a schedule without problems has no price for a part of a session; daily prices always have one."""
+    """List why a schedule without problems has no price for a part of a session; daily prices always have one."""
     if not schedule.periods:
         return []
     first, last = schedule.periods[0], schedule.periods[-1]
@@ -159,7 +159,7 @@ def priced_times(schedule: PriceSchedule, start: datetime, end: datetime) -> lis
 
 
 def price_changes(schedule: PriceSchedule, start: datetime, end: datetime) -> int:
-    """How often prices may change between two moments, at most."""
+    """An upper bound on the changes of price between two moments."""
     days = (end - start).days + 2
     return len(schedule.periods) + days * len({daily.start for daily in schedule.daily})
 

@@ -1,4 +1,4 @@
-"""How well energy is known: the quality of a piece of it, how a session's was found, and why to doubt it."""
+"""Evidence for energy: the quality of a piece of it, how a session's was found, and why to doubt it."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Quality(StrEnum):
-    """How well a piece of energy is known, the best first."""
+    """The evidence for a piece of energy, the best first."""
 
     MEASURED = "measured"
     """A register was read at both of its ends, or did not move between the readings around them."""
@@ -16,7 +16,7 @@ class Quality(StrEnum):
     """It rests on an assumption: no reading falls into it, a time is that of receipt, a register is taken to begin at
     0, or it is power over time."""
     MISSING = "missing"
-    """For a part of its time no register tells; nothing is counted for that part."""
+    """For a part of its time there is no register reading; nothing is counted for that part."""
     CONTRADICTED = "contradicted"
     """The registers around it can't all be true."""
 
@@ -30,7 +30,7 @@ def worst(qualities: Iterable[Quality]) -> Quality:
 
 
 class Basis(StrEnum):
-    """How the energy of a session was found."""
+    """The way in which the energy of a session was found."""
 
     STOP_MINUS_START = "stop-minus-start"
     """The register at its stop less that at its start (E13)."""
@@ -41,11 +41,11 @@ class Basis(StrEnum):
     POWER = "power"
     """Power over time: there are no two registers."""
     UNKNOWN = "unknown"
-    """Nothing tells."""
+    """There is no evidence of it."""
 
 
 class Doubt(StrEnum):
-    """Why to look twice at the energy of a session."""
+    """A reason to doubt the energy of a session."""
 
     START_MISSING = "start-missing"
     """Its start came without a usable register."""

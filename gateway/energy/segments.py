@@ -105,7 +105,7 @@ def series_of(metering: Metering, begin: datetime, end: datetime | None) -> Seri
 
 def _assumed_zero(first: Register, others: Sequence[Register]) -> Register | None:
     """A start at 0, for a register that counts the session alone or has begun anew; None where so much can't have come
-    in that time, beside what came afterwards: then nothing tells where it began."""
+    in that time, beside what came afterwards: then its value at the start is not known."""
     rest = max((_watts(before, after) for before, after in pairwise(others)), default=0.0)
     zero = evolve(first, mwh=0, assumed=True)
     return zero if _watts(zero, others[0]) <= max(LEAST_SUDDEN_W, 2 * rest) else None
@@ -137,7 +137,7 @@ def _samples(metering: Metering, begin: datetime, end: datetime | None) -> tuple
 
 
 def _coarse(first: Register | None, last: Register | None, samples: Sequence[Register]) -> int:
-    """By how much start, stop and samples may differ because one of them counts in whole kWh; else 0."""
+    """The difference allowed between start, stop and samples because one of them counts in whole kWh; else 0."""
     edges = [each for each in (first, last) if each is not None]
     whole = (len(edges) == 2 and all(each.mwh % WHOLE_KWH_MWH == 0 for each in edges)) or (
         bool(samples) and all(each.mwh % WHOLE_KWH_MWH == 0 for each in samples)
@@ -182,14 +182,14 @@ def split(series: Series, meter_changes: Sequence[datetime]) -> Chain:
 
 
 def _misfit(before: Register, after: Register, series: Series, segment: Sequence[Register]) -> Doubt | None:
-    """Why one register can't have read the one after the other; None: it can."""
+    """Name the reason why one register can't have read both, in this order; None: it can."""
     if after.mwh < before.mwh - _fall_allowed(before, after, series, segment):
         return Doubt.RESET
     return Doubt.JUMP if after.mwh - before.mwh > _most_mwh(after.at - before.at) else None
 
 
 def _fall_allowed(before: Register, after: Register, series: Series, segment: Sequence[Register]) -> int:
-    """By how much a register may seem to fall: rounding between samples, and more towards the readings of start and
+    """The fall that is no contradiction: rounding between samples, and more towards the readings of start and
     stop, which are taken in another way."""
     edges = {before.edge, after.edge} - {""}
     if edges == {"start", "stop"}:
@@ -203,12 +203,12 @@ def _fall_allowed(before: Register, after: Register, series: Series, segment: Se
 
 
 def _most_mwh(span: timedelta) -> int:
-    """What a charge point gives at most in a time."""
+    """The most energy that a charge point gives in a time."""
     return int(MAX_POWER * 1000 * ((span + SLACK) / HOUR))
 
 
 def _away(before: Register, readings: Sequence[Register], index: int) -> int:
-    """How many readings from ``index`` on are outliers: they leave the register's line, and the next one is back on it.
+    """Count the outliers from ``index`` on: they leave the register's line, and the next one is back on it.
     0: none are. A start or a stop is never one."""
     low = readings[index].mwh < before.mwh
     for count in range(1, MAX_OUTLIERS + 1):

@@ -2,7 +2,7 @@
 
 Registers are readings of one counter that only rises. Where they can't all be of one counter, the readings are split
 into segments, each of which is, and the energy is the sum over the segments (E16): never a negative number,
-and nothing for a gap of which no register tells. What contradicts itself is named in ``doubts`` and in the quality of
+and nothing for a gap without a reading. What contradicts itself is named in ``doubts`` and in the quality of
 the steps that it concerns; it is never corrected silently.
 
 In this order:
@@ -12,7 +12,7 @@ In this order:
 3. One or two readings that leave the others' line and come back to it are outliers, and left out.
 4. A fall (a reset, a swap, a stop that did not move), a rise beyond what a charge point gives, or one that is many
    times faster than the rest of the session (a lifetime register after a start of 0, E15b), ends a segment.
-5. What stop and start tell is the energy if both are of one segment (E13); else the segments' sum; else, where there
+5. Stop less start is the energy if both are of one segment (E13); else the segments' sum; else, where there
    are no registers, the power over time.
 
 Which readings came when, how often and in which order makes no difference.
@@ -50,7 +50,7 @@ class SessionEnergy:
     points: tuple[Point, ...]
     doubts: tuple[Doubt, ...] = ()
     stop_minus_start_mwh: int | None = None
-    """What the registers of stop and start differ by, whether or not that is the energy; None: one is missing."""
+    """The register at the stop less that at the start, whether or not that is the energy; None: one is missing."""
 
     @property
     def contradicted(self) -> bool:
@@ -66,20 +66,20 @@ def session_energy(metering: Metering) -> SessionEnergy:
     chain = split(series, metering.meter_changes)
     doubts |= series.doubts | set(chain.breaks) | ({Doubt.OUTLIERS} if chain.outliers else set())
     counted = [segment for segment in chain.segments if len(segment) > 1]
-    told = _stop_minus_start(metering)
+    difference = _stop_minus_start(metering)
     if not counted:
         doubts |= _left_out(chain, ())
-        return _by_power(metering, begin, end, doubts, told)
+        return _by_power(metering, begin, end, doubts, difference)
     points = tuple(_points(chain, begin, end))
     doubts |= _left_out(chain, counted)
     total = points[-1].mwh
     if power_disagrees(metering.powers, begin, points[-1].at, total):
         doubts.add(Doubt.POWER_DISAGREES)
-    return SessionEnergy(total, _basis(counted, series), points, _sorted(doubts), told)
+    return SessionEnergy(total, _basis(counted, series), points, _sorted(doubts), difference)
 
 
 def _end(metering: Metering) -> datetime | None:
-    """When the session ended; None: it runs, as far as is known. A stop before the start counts as at the start."""
+    """The end of the session; None: it runs, as far as is known. A stop before the start counts as at the start."""
     return None if metering.stop is None else max(metering.stop.at, metering.start.at)
 
 
@@ -113,7 +113,7 @@ def _sorted(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
 
 
 def _left_out(chain: Chain, counted: Sequence[Sequence[Register]]) -> set[Doubt]:
-    """Whether start or stop has a register that no counted segment holds."""
+    """Find a start or stop whose register no counted segment holds."""
     held = {each.edge for segment in counted for each in segment}
     known = {each.edge for segment in chain.segments for each in segment}
     doubts = set[Doubt]()
@@ -175,9 +175,9 @@ def _quality_of_step(before: Register, after: Register, away: Sequence[datetime]
 
 
 def _by_power(
-    metering: Metering, begin: datetime, end: datetime | None, doubts: set[Doubt], told: int | None
+    metering: Metering, begin: datetime, end: datetime | None, doubts: set[Doubt], difference: int | None
 ) -> SessionEnergy:
-    """Power over time, where there are no two registers to tell; else nothing is known."""
+    """Power over time, where there are no two registers to tell; else the energy is not known."""
     points = [Point(begin, 0)]
     steps = power_steps(metering.powers, begin, end)
     for since, until, mwh in steps:
@@ -187,4 +187,4 @@ def _by_power(
     if end is not None and points[-1].at < end:
         points.append(Point(end, points[-1].mwh, Quality.MISSING))
     basis = Basis.POWER if steps else Basis.UNKNOWN
-    return SessionEnergy(points[-1].mwh if steps else None, basis, tuple(points), _sorted(doubts), told)
+    return SessionEnergy(points[-1].mwh if steps else None, basis, tuple(points), _sorted(doubts), difference)

@@ -1,4 +1,4 @@
-"""A bill made from exported events alone, with an arithmetic of its own: nothing of the gateway is imported here.
+"""A bill made from exported events alone, with a separate arithmetic: nothing of the gateway is imported here.
 
 It takes events as JSON, as `EventService.WatchEvents` gives them, of meters that are in order, and follows
 docs/energy.md: energy is stop less start, divided evenly between readings; the energy until a border is rounded to

@@ -31,7 +31,7 @@ def values(*readings: tuple[datetime, object], **more):
 
 
 async def record(gateway, epoch, body, at, received=None, flags=()):
-    """Commit an event that the charger says is of ``at``; received then, if not told otherwise."""
+    """Commit an event that the charger says is of ``at``; received then, unless given."""
     event = e.NewEvent(body, received or at, at, "raw", flags, "message:m1")
     assert isinstance(await gateway.journal.commit(Append("CP1", epoch, (event,))), Appended)
 
@@ -338,7 +338,7 @@ async def exported(gateway):
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_bill_from_exported_events_equals_it_to_the_last_digit(gateway, seed):
-    """Made by a script with an arithmetic of its own. Meters sample at odd moments, in Wh or kWh; messages are repeated
+    """Made by a script with a separate arithmetic. Meters sample at odd moments, in Wh or kWh; messages are repeated
     and come out of order; prices change at odd moments."""
     rng = random.Random(seed)
     epoch = await gateway.charge_point()
@@ -382,3 +382,120 @@ async def test_a_bill_from_exported_events_equals_it_to_the_last_digit(gateway, 
         assert not found.energy.contradicted
         assert [each.energy.milliwatt_hours for each in found.cost.lines] == expected
         assert found.cost.total == total
+
+
+# --- when charging will be done -----------------------------------------------------------------------------------
+
+
+async def running(gateway, epoch, *, minutes=60, watts=6000, soc=None):
+    """A transaction that runs since some minutes, with a report of register and power each minute until now."""
+    begin = datetime.now(UTC) - timedelta(minutes=minutes)
+    started = e.TransactionStarted("tx_1", 1, ONE, "T", "Accepted", 1000, "key1")
+    await record(gateway, epoch, started, begin)
+    for minute in range(minutes + 1):
+        at = begin + timedelta(minutes=minute)
+        sampled = [
+            {"value": str(1000 + watts * minute // 60)},
+            {"value": str(watts), "measurand": "Power.Active.Import", "unit": "W"},
+            *([] if soc is None else [{"value": str(soc + minute // 5), "measurand": "SoC", "unit": "Percent"}]),
+        ]
+        report = [{"timestamp": at.isoformat(), "sampledValue": sampled}]
+        await record(gateway, epoch, e.MeterValuesReported(ONE, report, "tx_1"), at)
+
+
+def completion_request(**fields):
+    return pb.EstimateCompletionRequest(**({"transaction_id": "tx_1"} | fields))
+
+
+async def test_the_end_of_charging_is_estimated_with_its_bounds(gateway):
+    """6 kW for an hour; 6 kWh more are an hour more."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    stub = gateway.client.energy.EstimateCompletion
+    found = await gateway.call(stub, completion_request(energy_milliwatt_hours=12_000_000))
+    assert found.state == pb.COMPLETION_STATE_ESTIMATED
+    assert found.energy.energy.watt_hours == "6000"
+    now = found.estimate_time.ToDatetime(UTC)
+    assert found.finish_time.ToDatetime(UTC) - now == pytest.approx(HOUR, abs=timedelta(minutes=1))
+    assert found.earliest_time.ToDatetime(UTC) < found.finish_time.ToDatetime(UTC) < found.latest_time.ToDatetime(UTC)
+    assert found.remaining.milliwatt_hours == pytest.approx(6_000_000, rel=0.01)
+
+
+async def test_planned_limits_and_pauses_count(gateway):
+    """Half an hour of nothing, then half the power."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    limits = [
+        pb.PowerLimit(start_time=datetime.now(UTC) - timedelta(seconds=1), end_time=soon, watts=0),
+        pb.PowerLimit(start_time=soon, watts=3000),
+    ]
+    request = completion_request(energy_milliwatt_hours=9_000_000, limits=limits)
+    found = await gateway.call(gateway.client.energy.EstimateCompletion, request)
+    took = found.finish_time.ToDatetime(UTC) - found.estimate_time.ToDatetime(UTC)
+    assert took == pytest.approx(timedelta(minutes=90), abs=timedelta(minutes=2))
+
+
+async def test_a_state_of_charge_and_full_are_estimated_by_what_the_vehicle_tells(gateway):
+    """12 percent an hour with 6 kW: a battery of 50 kWh; from 52 to 64 percent are 6 kWh."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch, soc=40)
+    stub = gateway.client.energy.EstimateCompletion
+    found = await gateway.call(stub, completion_request(soc_percent=64))
+    assert found.remaining.milliwatt_hours == pytest.approx(6_000_000, rel=0.05)
+    full = await gateway.call(stub, completion_request(full={}))
+    assert full.remaining.milliwatt_hours == pytest.approx(24_000_000, rel=0.05)
+    known = await gateway.call(stub, completion_request(soc_percent=62, battery_capacity_milliwatt_hours=100_000_000))
+    assert known.remaining.milliwatt_hours == pytest.approx(10_000_000, rel=0.05)
+
+
+async def test_what_can_not_be_told_is_a_state_and_no_error(gateway):
+    """Reached, too far, and unknown."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    stub = gateway.client.energy.EstimateCompletion
+    reached = await gateway.call(stub, completion_request(energy_milliwatt_hours=5_000_000))
+    assert reached.state == pb.COMPLETION_STATE_REACHED
+    far = await gateway.call(stub, completion_request(full={"expected_milliwatt_hours": 10**10}))
+    assert (far.state, far.HasField("finish_time")) == (pb.COMPLETION_STATE_TOO_FAR, False)
+    unknown = await gateway.call(stub, completion_request(soc_percent=80))
+    assert (unknown.state, unknown.HasField("remaining")) == (pb.COMPLETION_STATE_UNKNOWN, False)
+
+
+LIMIT = {"start_time": NOW, "watts": 1000}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"transaction_id": "", "soc_percent": 80}, "transaction_id"),
+        ({}, "target"),
+        ({"energy_milliwatt_hours": -1}, "energy_milliwatt_hours"),
+        ({"soc_percent": 101}, "soc_percent"),
+        ({"soc_percent": float("nan")}, "soc_percent"),
+        ({"full": {"expected_milliwatt_hours": -1}}, "full.expected_milliwatt_hours"),
+        ({"soc_percent": 80, "battery_capacity_milliwatt_hours": 0}, "battery_capacity_milliwatt_hours"),
+        ({"soc_percent": 80, "limits": [{"watts": 1}]}, "limits[0].start_time"),
+        ({"soc_percent": 80, "limits": [LIMIT | {"end_time": NOW}]}, "limits[0].end_time"),
+        ({"soc_percent": 80, "limits": [LIMIT, LIMIT | {"watts": -1}]}, "limits[1].watts"),
+        ({"soc_percent": 80, "limits": [LIMIT] * 401}, "limits"),
+    ],
+)
+async def test_an_estimate_that_can_not_be_meant_is_refused_by_field(gateway, failing, fields, field):
+    """INVALID_ARGUMENT, with the field and the reason."""
+    await gateway.charge_point()
+    problem = await failing(gateway.client.energy.EstimateCompletion, completion_request(**fields))
+    assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [name for name, _ in problem.violations] == [field]
+
+
+async def test_a_transaction_that_has_ended_has_no_completion(gateway, failing):
+    """FAILED_PRECONDITION; nor has one that there is none of."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=2000)
+    stub = gateway.client.energy.EstimateCompletion
+    problem = await failing(stub, completion_request(soc_percent=80))
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRANSACTION_NOT_OPEN")
+    assert problem.metadata == {"transaction_id": "tx_1", "state": "STOPPED"}
+    problem = await failing(stub, completion_request(transaction_id="tx_9", soc_percent=80))
+    assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TRANSACTION")

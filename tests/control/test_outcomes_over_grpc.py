@@ -484,6 +484,17 @@ async def test_a_read_of_what_can_not_be_worked_out_says_why(tmp_path, monkeypat
         check(row_of(READS, name), problem)
 
 
+@brings_about("nothing-to-wait-for")
+async def test_charging_that_has_ended_has_no_estimate(tmp_path):
+    """The transaction is stopped."""
+    request = energy.EstimateCompletionRequest(transaction_id="tx_2", energy_milliwatt_hours=1)
+    async with gateway(tmp_path) as running:
+        problem, _ = await running.ends(
+            lambda client, s: client.call(client.energy.EstimateCompletion, request, s), SECONDS
+        )
+        check(row_of(READS, "nothing-to-wait-for"), problem)
+
+
 @brings_about("stopped-while-reading")
 async def test_a_read_that_a_stop_overtakes_may_be_repeated(tmp_path):
     """UNAVAILABLE, with a reason."""

@@ -36,6 +36,7 @@ NEEDS_THE_STORE = {
             daily_prices=[energy_pb2.DailyPrice(start_of_day="00:00", end_of_day="24:00", price_per_kwh="1")],
         ),
     ),
+    "energy.EstimateCompletion": energy_pb2.EstimateCompletionRequest(transaction_id="tx_1", soc_percent=80),
     "diagnostics.ListFrames": diagnostics_pb2.ListFramesRequest(charge_point="CP1"),
 }
 

@@ -79,7 +79,7 @@ def test_a_power_between_the_thresholds_keeps_its_level():
 
 
 def test_a_power_that_is_stale_or_older_than_the_status_is_not_known():
-    """It tells of a time before."""
+    """It is of an earlier time."""
     power = PowerSample(7000, at(0))
     assert power_level(power, at(0) + STALE_AFTER) is PowerLevel.ABOVE
     assert power_level(power, at(0.1) + STALE_AFTER) is PowerLevel.UNKNOWN

@@ -107,7 +107,7 @@ def test_tiers_add_to_the_price_of_what_lies_beyond_them():
 
 
 def test_minimum_and_maximum_limit_the_total():
-    """What they change is shown as an amount of its own."""
+    """What they change is shown as a separate amount."""
     energy = session_energy(session(0, 10_000))
     capped = compute_cost(energy, flat("0.3333", maximum=Decimal("3.10")))
     assert (capped.total, capped.limit_adjustment) == (Decimal("3.10"), Decimal("-0.2330"))

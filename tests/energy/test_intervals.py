@@ -77,7 +77,7 @@ def test_gaps_and_contradictions_mark_the_intervals_that_they_touch():
 
 
 def test_energy_of_one_moment_falls_into_the_interval_of_that_moment():
-    """A stop before its start has a time of its own in no interval."""
+    """A session without a duration lies in one interval."""
     stop_first = Metering(Edge(at(5), 0), Edge(at(-70), mwh(800)))
     assert shown(energy_by_interval(session_energy(stop_first), UTC)) == [("08:00", 800, "measured")]
     at_the_border = Metering(Edge(at(0), 0), Edge(at(0), mwh(800)))

@@ -132,7 +132,7 @@ def test_what_stop_and_start_differ_by_is_told_beside_another_energy():
 
 
 def test_steps_have_the_quality_of_their_readings():
-    """A gap after a reset brings nothing and says so; what no register tells is missing."""
+    """A gap after a reset brings nothing and says so; a time without a reading is missing."""
     energy = session_energy(session(1000, None, (10, 2000), (20, 100), (30, 600), (40, 900)))
     assert [(point.at, point.mwh, point.quality) for point in energy.points] == [
         (at(0), 0, Quality.MEASURED),

@@ -40,7 +40,7 @@ class _EnergyQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyQ
     it is power over time.
     """
     ENERGY_QUALITY_MISSING: _EnergyQuality.ValueType  # 4
-    """For a part of its time no register tells; nothing is counted for that part."""
+    """For a part of its time there is no register reading; nothing is counted for that part."""
     ENERGY_QUALITY_CONTRADICTED: _EnergyQuality.ValueType  # 5
     """The registers around it can't all be true."""
 
@@ -58,7 +58,7 @@ ENERGY_QUALITY_ESTIMATED: EnergyQuality.ValueType  # 3
 it is power over time.
 """
 ENERGY_QUALITY_MISSING: EnergyQuality.ValueType  # 4
-"""For a part of its time no register tells; nothing is counted for that part."""
+"""For a part of its time there is no register reading; nothing is counted for that part."""
 ENERGY_QUALITY_CONTRADICTED: EnergyQuality.ValueType  # 5
 """The registers around it can't all be true."""
 Global___EnergyQuality: _TypeAlias = EnergyQuality  # noqa: Y015
@@ -80,7 +80,7 @@ class _EnergyBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyBas
     ENERGY_BASIS_POWER: _EnergyBasis.ValueType  # 4
     """Power over time: there are no two registers."""
     ENERGY_BASIS_UNKNOWN: _EnergyBasis.ValueType  # 5
-    """Nothing tells."""
+    """There is no evidence of it."""
 
 class EnergyBasis(_EnergyBasis, metaclass=_EnergyBasisEnumTypeWrapper):
     """The method by which the energy of a transaction was found."""
@@ -96,7 +96,7 @@ ENERGY_BASIS_SEGMENTS: EnergyBasis.ValueType  # 3
 ENERGY_BASIS_POWER: EnergyBasis.ValueType  # 4
 """Power over time: there are no two registers."""
 ENERGY_BASIS_UNKNOWN: EnergyBasis.ValueType  # 5
-"""Nothing tells."""
+"""There is no evidence of it."""
 Global___EnergyBasis: _TypeAlias = EnergyBasis  # noqa: Y015
 
 class _EnergyDoubt:
@@ -137,7 +137,7 @@ class _EnergyDoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyDou
     """Its readings are gone by retention; start and stop alone are known."""
 
 class EnergyDoubt(_EnergyDoubt, metaclass=_EnergyDoubtEnumTypeWrapper):
-    """Why to look twice at the energy of a transaction."""
+    """A reason to doubt the energy of a transaction."""
 
 ENERGY_DOUBT_UNSPECIFIED: EnergyDoubt.ValueType  # 0
 """Not set; also stands for a doubt that this version of the interface can't name."""
@@ -243,6 +243,42 @@ ROUNDING_MODE_DOWN: RoundingMode.ValueType  # 3
 """Towards zero."""
 Global___RoundingMode: _TypeAlias = RoundingMode  # noqa: Y015
 
+class _CompletionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CompletionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CompletionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPLETION_STATE_UNSPECIFIED: _CompletionState.ValueType  # 0
+    """Not set."""
+    COMPLETION_STATE_ESTIMATED: _CompletionState.ValueType  # 1
+    """It is estimated."""
+    COMPLETION_STATE_REACHED: _CompletionState.ValueType  # 2
+    """The target is reached."""
+    COMPLETION_STATE_STALLED: _CompletionState.ValueType  # 3
+    """No power has flowed for 25 minutes, and no limit explains it: it may go on or not."""
+    COMPLETION_STATE_TOO_FAR: _CompletionState.ValueType  # 4
+    """Later than 72 hours from now, or never, as the limits are."""
+    COMPLETION_STATE_UNKNOWN: _CompletionState.ValueType  # 5
+    """Too little is known: there is no power of the last 15 minutes, or it is not known how much energy is missing."""
+
+class CompletionState(_CompletionState, metaclass=_CompletionStateEnumTypeWrapper):
+    """The result of an estimate."""
+
+COMPLETION_STATE_UNSPECIFIED: CompletionState.ValueType  # 0
+"""Not set."""
+COMPLETION_STATE_ESTIMATED: CompletionState.ValueType  # 1
+"""It is estimated."""
+COMPLETION_STATE_REACHED: CompletionState.ValueType  # 2
+"""The target is reached."""
+COMPLETION_STATE_STALLED: CompletionState.ValueType  # 3
+"""No power has flowed for 25 minutes, and no limit explains it: it may go on or not."""
+COMPLETION_STATE_TOO_FAR: CompletionState.ValueType  # 4
+"""Later than 72 hours from now, or never, as the limits are."""
+COMPLETION_STATE_UNKNOWN: CompletionState.ValueType  # 5
+"""Too little is known: there is no power of the last 15 minutes, or it is not known how much energy is missing."""
+Global___CompletionState: _TypeAlias = CompletionState  # noqa: Y015
+
 @_typing.final
 class TransactionEnergy(_message.Message):
     """The energy of a transaction, and how far it can be relied on."""
@@ -270,8 +306,8 @@ class TransactionEnergy(_message.Message):
     basis: Global___EnergyBasis.ValueType
     """The method by which it was found."""
     contradicted: _builtins.bool
-    """True if its meter contradicts itself: the energy is the best that can be made of it, and should not be billed
-    before a person has looked at it.
+    """True if its meter contradicts itself: the energy is then the best estimate, to be checked before
+    it is billed.
     """
     revision: _builtins.int
     """Names what it was worked out from: all messages of the transaction up to one. It rises with each that comes in."""
@@ -281,11 +317,11 @@ class TransactionEnergy(_message.Message):
 
     @_builtins.property
     def energy(self) -> _common_pb2.Energy:
-        """The energy; unset if nothing tells."""
+        """The energy; unset if it is not known."""
 
     @_builtins.property
     def doubts(self) -> _containers.RepeatedScalarFieldContainer[Global___EnergyDoubt.ValueType]:
-        """Why to look twice at it."""
+        """Reasons to doubt it."""
 
     @_builtins.property
     def stop_minus_start(self) -> _common_pb2.Energy:
@@ -787,3 +823,178 @@ class ComputeCostResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ComputeCostResponse: _TypeAlias = ComputeCostResponse  # noqa: Y015
+
+@_typing.final
+class PowerLimit(_message.Message):
+    """A power that is not exceeded in a time: a limit in force or planned, or a pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    WATTS_FIELD_NUMBER: _builtins.int
+    watts: _builtins.float
+    """The power in watts, over all phases; 0 is a pause. Of several that hold at a time the lowest counts."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it begins to hold. Required."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it holds no more; unset: for ever."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        watts: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "watts", b"watts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PowerLimit: _TypeAlias = PowerLimit  # noqa: Y015
+
+@_typing.final
+class FullTarget(_message.Message):
+    """A vehicle that takes no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPECTED_MILLIWATT_HOURS_FIELD_NUMBER: _builtins.int
+    expected_milliwatt_hours: _builtins.int
+    """The energy of the transaction by which the vehicle is expected to be full, in milliwatt-hours. Without it, it is
+    taken from the vehicle's state of charge, where the charger reports it, else from the way in which power falls.
+    """
+    def __init__(
+        self,
+        *,
+        expected_milliwatt_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_milliwatt_hours", b"_expected_milliwatt_hours", "expected_milliwatt_hours", b"expected_milliwatt_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_milliwatt_hours", b"_expected_milliwatt_hours", "expected_milliwatt_hours", b"expected_milliwatt_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_milliwatt_hours: _TypeAlias = _typing.Literal["expected_milliwatt_hours"]  # noqa: Y015
+    _WhichOneofArgType__expected_milliwatt_hours: _TypeAlias = _typing.Literal["_expected_milliwatt_hours", b"_expected_milliwatt_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_milliwatt_hours) -> _WhichOneofReturnType__expected_milliwatt_hours | None: ...
+
+Global___FullTarget: _TypeAlias = FullTarget  # noqa: Y015
+
+@_typing.final
+class EstimateCompletionRequest(_message.Message):
+    """Request of EstimateCompletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    ENERGY_MILLIWATT_HOURS_FIELD_NUMBER: _builtins.int
+    SOC_PERCENT_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    BATTERY_CAPACITY_MILLIWATT_HOURS_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The gateway's id for the transaction; it must be open. Required."""
+    energy_milliwatt_hours: _builtins.int
+    """An energy of the transaction, in milliwatt-hours."""
+    soc_percent: _builtins.float
+    """A state of charge of the vehicle, 0 to 100 percent. It needs a charger that reports the vehicle's."""
+    battery_capacity_milliwatt_hours: _builtins.int
+    """The capacity of the vehicle's battery, in milliwatt-hours, where it is known. Without it, it is worked out from energy
+    and state of charge, where the charger reports that.
+    """
+    @_builtins.property
+    def full(self) -> Global___FullTarget:
+        """A vehicle that takes no more."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___PowerLimit]:
+        """The limits in force and those that are planned, as far as the caller knows them, those of the last hours too: a power
+        that a limit held down says nothing of the vehicle. In any order; at most 400.
+        """
+
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        energy_milliwatt_hours: _builtins.int = ...,
+        soc_percent: _builtins.float = ...,
+        full: Global___FullTarget | None = ...,
+        limits: _abc.Iterable[Global___PowerLimit] | None = ...,
+        battery_capacity_milliwatt_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_battery_capacity_milliwatt_hours", b"_battery_capacity_milliwatt_hours", "battery_capacity_milliwatt_hours", b"battery_capacity_milliwatt_hours", "energy_milliwatt_hours", b"energy_milliwatt_hours", "full", b"full", "soc_percent", b"soc_percent", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_battery_capacity_milliwatt_hours", b"_battery_capacity_milliwatt_hours", "battery_capacity_milliwatt_hours", b"battery_capacity_milliwatt_hours", "energy_milliwatt_hours", b"energy_milliwatt_hours", "full", b"full", "limits", b"limits", "soc_percent", b"soc_percent", "target", b"target", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__battery_capacity_milliwatt_hours: _TypeAlias = _typing.Literal["battery_capacity_milliwatt_hours"]  # noqa: Y015
+    _WhichOneofArgType__battery_capacity_milliwatt_hours: _TypeAlias = _typing.Literal["_battery_capacity_milliwatt_hours", b"_battery_capacity_milliwatt_hours"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["energy_milliwatt_hours", "soc_percent", "full"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__battery_capacity_milliwatt_hours) -> _WhichOneofReturnType__battery_capacity_milliwatt_hours | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___EstimateCompletionRequest: _TypeAlias = EstimateCompletionRequest  # noqa: Y015
+
+@_typing.final
+class EstimateCompletionResponse(_message.Message):
+    """Response of EstimateCompletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENERGY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ESTIMATE_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    EARLIEST_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    state: Global___CompletionState.ValueType
+    """Whether there is an estimate, and else why not."""
+    @_builtins.property
+    def energy(self) -> Global___TransactionEnergy:
+        """The energy until now, with its revision and doubts."""
+
+    @_builtins.property
+    def estimate_time(self) -> _timestamp_pb2.Timestamp:
+        """The time for which it was estimated: now, by the gateway's clock."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When charging will be done; unset without an estimate."""
+
+    @_builtins.property
+    def earliest_time(self) -> _timestamp_pb2.Timestamp:
+        """At the earliest."""
+
+    @_builtins.property
+    def latest_time(self) -> _timestamp_pb2.Timestamp:
+        """At the latest; unset also if that is later than 72 hours from now."""
+
+    @_builtins.property
+    def remaining(self) -> _common_pb2.Energy:
+        """The energy that is missing; unset if that is not known."""
+
+    def __init__(
+        self,
+        *,
+        energy: Global___TransactionEnergy | None = ...,
+        state: Global___CompletionState.ValueType = ...,
+        estimate_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+        earliest_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_time: _timestamp_pb2.Timestamp | None = ...,
+        remaining: _common_pb2.Energy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_time", b"earliest_time", "energy", b"energy", "estimate_time", b"estimate_time", "finish_time", b"finish_time", "latest_time", b"latest_time", "remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earliest_time", b"earliest_time", "energy", b"energy", "estimate_time", b"estimate_time", "finish_time", b"finish_time", "latest_time", b"latest_time", "remaining", b"remaining", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateCompletionResponse: _TypeAlias = EstimateCompletionResponse  # noqa: Y015

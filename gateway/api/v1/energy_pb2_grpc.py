@@ -48,6 +48,11 @@ class EnergyServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostResponse.FromString,
                 _registered_method=True)
+        self.EstimateCompletion = channel.unary_unary(
+                '/gateway.api.v1.EnergyService/EstimateCompletion',
+                request_serializer=gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionResponse.FromString,
+                _registered_method=True)
 
 
 class EnergyServiceServicer:
@@ -68,8 +73,17 @@ class EnergyServiceServicer:
 
     def ComputeCost(self, request, context):
         """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
         readings than are worked out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateCompletion(self, request, context):
+        """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
+        why. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended, or
+        TOO_MANY_READINGS, if it has more readings than are worked out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +101,11 @@ def add_EnergyServiceServicer_to_server(servicer, server):
                     servicer.ComputeCost,
                     request_deserializer=gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostResponse.SerializeToString,
+            ),
+            'EstimateCompletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateCompletion,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -147,6 +166,33 @@ class EnergyService:
             '/gateway.api.v1.EnergyService/ComputeCost',
             gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_energy__pb2.ComputeCostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateCompletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.EnergyService/EstimateCompletion',
+            gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_energy__pb2.EstimateCompletionResponse.FromString,
             options,
             channel_credentials,
             insecure,

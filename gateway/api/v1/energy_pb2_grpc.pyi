@@ -44,8 +44,13 @@ class EnergyServiceStub:
     """
     ComputeCost: _grpc.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]
     """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
     readings than are worked out.
+    """
+    EstimateCompletion: _grpc.UnaryUnaryMultiCallable[_energy_pb2.EstimateCompletionRequest, _energy_pb2.EstimateCompletionResponse]
+    """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
+    why. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended, or
+    TOO_MANY_READINGS, if it has more readings than are worked out.
     """
 
 @_typing.type_check_only
@@ -64,8 +69,13 @@ class EnergyServiceAsyncStub(EnergyServiceStub):
     """
     ComputeCost: _aio.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]  # type: ignore[assignment]
     """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
     readings than are worked out.
+    """
+    EstimateCompletion: _aio.UnaryUnaryMultiCallable[_energy_pb2.EstimateCompletionRequest, _energy_pb2.EstimateCompletionResponse]  # type: ignore[assignment]
+    """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
+    why. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended, or
+    TOO_MANY_READINGS, if it has more readings than are worked out.
     """
 
 class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -93,8 +103,19 @@ class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_energy_pb2.ComputeCostResponse, _abc.Awaitable[_energy_pb2.ComputeCostResponse]]:
         """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if nothing tells its energy, or TOO_MANY_READINGS, if it has more
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
         readings than are worked out.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateCompletion(
+        self,
+        request: _energy_pb2.EstimateCompletionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_energy_pb2.EstimateCompletionResponse, _abc.Awaitable[_energy_pb2.EstimateCompletionResponse]]:
+        """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
+        why. NOT_FOUND if there is no such transaction; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended, or
+        TOO_MANY_READINGS, if it has more readings than are worked out.
         """
 
 def add_EnergyServiceServicer_to_server(servicer: EnergyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,6 +1,7 @@
 """Energy, costs and price schedules: requests read, answers made."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Final
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gateway.api.v1 import energy_pb2
 from gateway.control.convert.common import connector, energy, int32, int64, timestamp
 from gateway.control.convert.enums import (
+    COMPLETION_STATE,
     ENERGY_BASIS,
     ENERGY_DOUBT,
     ENERGY_QUALITY,
@@ -18,8 +20,10 @@ from gateway.control.convert.enums import (
 )
 from gateway.control.convert.requests import EPOCH, Fields
 from gateway.control.energy import MeteredTransaction
+from gateway.energy.completion import Completion, EnergyTarget, FullTarget, SocTarget, Target
 from gateway.energy.cost import Cost, CostLine
 from gateway.energy.intervals import HALF_HOUR, Interval, divides_a_day
+from gateway.energy.power_history import Limit
 from gateway.energy.prices import (
     MAX_DAILY_PRICES,
     MAX_PERIODS,
@@ -40,6 +44,16 @@ CLOCK: Final = re.compile(r"(\d{2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 
 AMOUNT: Final = re.compile(r"[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})", re.ASCII)
 """A decimal number as ``gateway.energy.prices`` takes it, without an exponent."""
+
+
+MAX_LIMITS: Final = 400
+"""Of power: half-hours of a week."""
+
+MAX_WATTS: Final = 1e9
+"""Of a limit. None is as high, so that a limit can say that there is none."""
+
+MAX_CAPACITY_MWH: Final = 10**10
+"""Of a battery: ten megawatt-hours, a ship's."""
 
 
 # --- requests -------------------------------------------------------------------------------------------------
@@ -163,6 +177,55 @@ def _amount(fields: Fields, name: str, value: str) -> Decimal:
     return Decimal(0)
 
 
+def target(fields: Fields, request: energy_pb2.EstimateCompletionRequest) -> Target | None:
+    """The target of a request; None where it is wrong."""
+    match request.WhichOneof("target"):
+        case "energy_milliwatt_hours":
+            if request.energy_milliwatt_hours < 0:
+                fields.wrong("energy_milliwatt_hours", "must not be negative")
+            return EnergyTarget(request.energy_milliwatt_hours)
+        case "soc_percent":
+            if not 0 <= request.soc_percent <= 100:
+                fields.wrong("soc_percent", "must be 0 to 100 percent")
+            return SocTarget(request.soc_percent)
+        case "full":
+            if not request.full.HasField("expected_milliwatt_hours"):
+                return FullTarget()
+            if request.full.expected_milliwatt_hours < 0:
+                fields.wrong("full.expected_milliwatt_hours", "must not be negative")
+            return FullTarget(request.full.expected_milliwatt_hours)
+    fields.wrong("target", "must be set: an energy, a state of charge or full")
+    return None
+
+
+def power_limits(fields: Fields, name: str, values: Sequence[energy_pb2.PowerLimit]) -> tuple[Limit, ...]:
+    """Limits of power, in any order."""
+    if len(values) > MAX_LIMITS:
+        fields.wrong(name, f"has {len(values)} elements; at most {MAX_LIMITS} are taken")
+        return ()
+    return tuple(_power_limit(fields, f"{name}[{number}]", value) for number, value in enumerate(values))
+
+
+def _power_limit(fields: Fields, name: str, value: energy_pb2.PowerLimit) -> Limit:
+    start = fields.optional_time(f"{name}.start_time", value, "start_time") or EPOCH
+    fields.present(f"{name}.start_time", value, "start_time")
+    end = fields.optional_time(f"{name}.end_time", value, "end_time")
+    if end is not None and end <= start:
+        fields.wrong(f"{name}.end_time", "must be later than start_time")
+    if not 0 <= value.watts <= MAX_WATTS:
+        fields.wrong(f"{name}.watts", f"must be 0 to {MAX_WATTS:.0f}")
+    return Limit(start, end, value.watts)
+
+
+def battery_capacity(fields: Fields, request: energy_pb2.EstimateCompletionRequest) -> int | None:
+    """The capacity of a battery; None where it is not given."""
+    if not request.HasField("battery_capacity_milliwatt_hours"):
+        return None
+    if not 0 < request.battery_capacity_milliwatt_hours <= MAX_CAPACITY_MWH:
+        fields.wrong("battery_capacity_milliwatt_hours", f"must be 1 to {MAX_CAPACITY_MWH}")
+    return request.battery_capacity_milliwatt_hours
+
+
 # --- answers --------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +268,21 @@ def cost_message(cost: Cost) -> energy_pb2.Cost:
         limit_adjustment=_plain(cost.limit_adjustment),
         rounding_adjustment=_plain(cost.rounding_adjustment),
         total=f"{cost.total:f}",
+    )
+
+
+def completion_response(
+    found: MeteredTransaction, completion: Completion, now: datetime
+) -> energy_pb2.EstimateCompletionResponse:
+    """The response with an estimate."""
+    return energy_pb2.EstimateCompletionResponse(
+        energy=transaction_energy(found),
+        state=COMPLETION_STATE.number(completion.state),
+        estimate_time=timestamp(now),
+        finish_time=timestamp(completion.finish),
+        earliest_time=timestamp(completion.earliest),
+        latest_time=timestamp(completion.latest),
+        remaining=energy(completion.remaining_mwh),
     )
 
 

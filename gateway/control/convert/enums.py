@@ -17,6 +17,7 @@ from gateway.domain.diagnostics import FrameKind
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag, Registration
 from gateway.domain.vendor_data import VendorDataStatus
+from gateway.energy.completion import CompletionState
 from gateway.energy.prices import WEEKDAYS, Rounding
 from gateway.energy.quality import Basis, Doubt, Quality
 
@@ -83,3 +84,4 @@ ENERGY_BASIS = _all(energy_pb2.EnergyBasis, Basis)
 ENERGY_DOUBT = _all(energy_pb2.EnergyDoubt, Doubt)
 ROUNDING = _all(energy_pb2.RoundingMode, Rounding)
 WEEKDAY = _of(energy_pb2.Weekday, *WEEKDAYS)
+COMPLETION_STATE = _all(energy_pb2.CompletionState, CompletionState)

@@ -13,7 +13,7 @@ from gateway.domain.commands import FieldViolation
 
 
 class EnergyRpcs(Service, EnergyServiceServicer):
-    """The energy of transactions, and what it costs."""
+    """The energy of transactions, what it costs, and when charging will be done."""
 
     def __init__(self, bridge: Bridge, default_timeout: float, energies: TransactionEnergies) -> None:
         super().__init__(bridge, default_timeout)
@@ -54,6 +54,22 @@ class EnergyRpcs(Service, EnergyServiceServicer):
         fields.check()
         found, cost = await self.call(context, self._energies.cost, transaction_id, revision, schedule)
         return pb.ComputeCostResponse(energy=convert.transaction_energy(found), cost=convert.cost_message(cost))
+
+    @unary
+    async def EstimateCompletion(
+        self, request: pb.EstimateCompletionRequest, context: Context
+    ) -> pb.EstimateCompletionResponse:
+        fields = Fields()
+        transaction_id = fields.text("transaction_id", request.transaction_id)
+        target = convert.target(fields, request)
+        limits = convert.power_limits(fields, "limits", request.limits)
+        capacity = convert.battery_capacity(fields, request)
+        fields.check()
+        assert target is not None
+        found, completion, now = await self.call(
+            context, self._energies.completion, transaction_id, target, limits, capacity
+        )
+        return convert.completion_response(found, completion, now)
 
 
 def _place(after: str, revision: int) -> tuple[int, int]:
