@@ -39,7 +39,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES, max_size=30).map("\n".join))
-def test_whatever_is_there_the_groups_are_ours_and_all_of_it_is_kept(configuration: str) -> None:
+def test_whatever_is_there_the_groups_are_restricted_and_all_of_it_is_kept(configuration: str) -> None:
     """Whichever sections there are, and in whichever order."""
     assert groups_of(with_groups(configuration)) == GROUPS
     assert with_groups(configuration).startswith(configuration)

@@ -257,7 +257,7 @@ async def test_what_a_slow_disk_keeps_too_late_is_not_confirmed_and_there_once(d
         nursery.cancel_scope.cancel()
 
 
-async def test_a_disk_that_is_slow_but_in_time_is_nobodys_trouble(disk: Disk, certificates: Path) -> None:
+async def test_a_disk_that_is_slow_but_in_time_is_no_failure(disk: Disk, certificates: Path) -> None:
     """Every message takes its time, and all are confirmed."""
     async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
         charger = await arrive(nursery, served)

@@ -93,7 +93,7 @@ async def test_garbage_that_has_grown_old_is_found_within_a_round(autojump_clock
             nursery.cancel_scope.cancel()
 
 
-async def test_what_comes_to_stay_is_frozen_and_freed_when_nobody_refers_to_it(looked: Looked) -> None:
+async def test_what_comes_to_stay_is_frozen_and_freed_with_its_last_reference(looked: Looked) -> None:
     """Objects beyond the mark are looked at no longer; without a cycle they go as any others do."""
     collector = GcPolicy(work=looked.work)
     with collector.policy():
@@ -144,7 +144,7 @@ async def test_without_the_policy_nothing_is_done_to_the_process() -> None:
     assert not gc.get_freeze_count()
 
 
-async def test_pauses_and_what_was_found_are_told() -> None:
+async def test_pauses_and_what_was_found_are_reported() -> None:
     """Every collection counts, whoever asked for it, by its generation."""
     collector = GcPolicy()
     with collector.policy():

@@ -125,7 +125,7 @@ async def test_a_lost_end_is_recorded_with_the_reasons_that_callers_were_answere
         assert harness.router.unrecorded(identity) is None
 
 
-async def test_a_lost_end_that_nobody_reported_is_found_in_time(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_a_lost_end_that_was_not_reported_is_found_in_time(harness: Harness, autojump_clock: MockClock) -> None:
     """The queue for commits was full, say, and the store never failed. A relapse only delays it."""
     await lose_an_end(harness, "GONE")
     async with trio.open_nursery() as nursery:

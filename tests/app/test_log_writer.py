@@ -72,7 +72,7 @@ def test_lines_are_written_in_their_order(pipe: Pipe) -> None:
     writer.close()
 
 
-def test_a_pipe_that_nobody_reads_holds_nobody_up_and_what_is_dropped_is_said(pipe: Pipe) -> None:
+def test_a_pipe_without_a_reader_holds_nothing_up_and_drops_are_counted(pipe: Pipe) -> None:
     """Bounded memory, every line put is either written or counted, and a line says how many are missing."""
     most = 64 * 1024
     writer = LogWriter(pipe.writing, dropped_line, max_held_bytes=most)

@@ -111,7 +111,7 @@ def test_everything_that_python_writes_to_standard_error_goes_through_the_writer
         assert part in done.stderr
 
 
-def test_none_of_it_waits_for_a_pipe_that_nobody_reads():
+def test_none_of_it_waits_for_a_pipe_without_a_reader():
     """The process gets to its end, and ends with 0, though its standard error is full from the start."""
     process = subprocess.Popen(
         [sys.executable, "-c", EVERYTHING, "300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -44,7 +44,7 @@ async def ask(serving: Running, request_id: str = "r", seconds: float = 30):
 # --- starting -------------------------------------------------------------------------------------------------
 
 
-async def test_a_port_that_is_taken_is_told_with_the_listeners_place(tmp_path, certificates):
+async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_path, certificates):
     """The operator reads which one, and why."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -81,7 +81,7 @@ async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_reco
         assert len(serving.bodies("charge_point.disconnected")) == 1
 
 
-async def test_a_second_signal_does_not_wait_for_anybody(tmp_path, certificates):
+async def test_a_second_signal_does_not_wait(tmp_path, certificates):
     """The operator insists; what is cut off is settled at the next start."""
     async with running(settings(tmp_path, certificates, drain_seconds=60)) as serving:
         charger = await serving.booted()

@@ -231,7 +231,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_value_is_told_with_the_file_its_key_and_what_was_expected(complaint, tmp_path, text, said):
+def test_a_wrong_value_is_reported_with_the_file_its_key_and_what_was_expected(complaint, tmp_path, text, said):
     """One thing is wrong, and one line says which, where, and what would be right."""
     message = complaint(text)
     assert message.startswith(f"{tmp_path / 'gateway.toml'}: ")
@@ -239,7 +239,7 @@ def test_a_wrong_value_is_told_with_the_file_its_key_and_what_was_expected(compl
     assert "\n" not in message
 
 
-def test_everything_wrong_is_told_at_once(complaint):
+def test_everything_wrong_is_reported_at_once(complaint):
     """A file with many mistakes needs one round of correction, not one per mistake."""
     message = complaint(
         """
@@ -274,7 +274,7 @@ def test_a_flood_of_problems_is_cut_and_counted(complaint):
     assert message.splitlines()[-1] == "  ... and 50 more"
 
 
-def test_no_file_is_told_by_name(tmp_path):
+def test_no_file_is_reported_by_name(tmp_path):
     """A missing file, or a folder in its place."""
     with pytest.raises(SettingsError, match=r"none\.toml: can't be read: No such file"):
         load(tmp_path / "none.toml")
@@ -292,7 +292,7 @@ def test_no_file_is_told_by_name(tmp_path):
     ],
     ids=["another encoding", "too large", "nested", "huge number"],
 )
-def test_something_that_is_no_settings_file_is_told_so(tmp_path, data, said):
+def test_something_that_is_no_settings_file_is_reported(tmp_path, data, said):
     """Whatever is in the file, the error is a SettingsError."""
     path = tmp_path / "gateway.toml"
     path.write_bytes(data)

@@ -64,7 +64,7 @@ def test_a_further_delivery_is_the_difference_of_two_numbers_of_watchers() -> No
     assert watch._further(few, more, lambda each: each.deliveries) == pytest.approx(10.0)
 
 
-def test_confirmed_messages_that_nobody_saw_are_gaps_of_every_watcher() -> None:
+def test_confirmed_messages_that_no_watcher_saw_are_gaps_of_each() -> None:
     """The watchers agree with each other, and yet 5 of what was confirmed is missing."""
     streamed = _streamed(3, 0.5, 3_000, events=995, confirmed=1_000)
     assert streamed.gaps == 15

@@ -125,7 +125,7 @@ class Nobody:
         return Usage(0.0, 0, 0)
 
 
-def test_nobody_listening_is_a_failure_of_each(server: Gateway, credentials: list[Credentials]) -> None:
+def test_no_listener_is_a_failure_of_each(server: Gateway, credentials: list[Credentials]) -> None:
     """Told at once, by the system's name for it."""
     (port,) = free_ports(1)
     with fleet(Nobody(port, server.ca_file), credentials) as chargers:
@@ -133,7 +133,7 @@ def test_nobody_listening_is_a_failure_of_each(server: Gateway, credentials: lis
     assert (connected.connected, connected.failures) == (0, {"connect: ECONNREFUSED": SESSIONS})
 
 
-def test_nobody_answering_is_a_failure_once_the_time_is_over(server: Gateway, credentials: list[Credentials]) -> None:
+def test_no_answer_is_a_failure_once_the_time_is_over(server: Gateway, credentials: list[Credentials]) -> None:
     """And says how far it came."""
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
@@ -149,7 +149,7 @@ def test_more_sessions_than_a_process_may_have_are_refused(server: Gateway) -> N
         fleet(server, [Credentials("CP", b"")] * 19_001)
 
 
-def test_order_is_told_by_how_far_somebody_was_overtaken() -> None:
+def test_order_is_the_most_that_one_charger_was_overtaken_by() -> None:
     """Places between the order of beginning and that of ending."""
     job = Job([7, 8, 9, 6], None, lambda index, due: None, 1.0)
     job.start_due(time.monotonic())

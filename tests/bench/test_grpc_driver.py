@@ -53,7 +53,7 @@ def test_more_callers_than_chargers_are_refused(server: Echo, driver: GrpcDriver
         driver.call(server.address, TARGETS, callers=9)
 
 
-def test_failed_calls_are_told_by_status_and_are_no_latencies(driver: GrpcDriver) -> None:
+def test_failed_calls_are_reported_by_status_and_are_no_latencies(driver: GrpcDriver) -> None:
     """Nobody listens there."""
     (port,) = free_ports(1)
     driver.call(f"127.0.0.1:{port}", TARGETS, callers=2)
@@ -86,7 +86,7 @@ def test_all_watchers_have_every_message_once_and_its_lag(server: Echo, driver: 
     assert watched.failures == {}
 
 
-def test_a_watch_that_fails_is_told(driver: GrpcDriver) -> None:
+def test_a_watch_that_fails_is_reported(driver: GrpcDriver) -> None:
     """Nobody listens there."""
     (port,) = free_ports(1)
     driver.watch(f"127.0.0.1:{port}", 2, settle=False)
@@ -96,7 +96,7 @@ def test_a_watch_that_fails_is_told(driver: GrpcDriver) -> None:
 class TestLedger:
     """Which events there were, and who had them."""
 
-    def test_whoever_missed_an_event_has_a_gap(self) -> None:
+    def test_a_watcher_that_missed_an_event_has_a_gap(self) -> None:
         """One of two watchers did not have the second of three."""
         ledger = _ledger("abc", "ac")
         assert (ledger.missing(), ledger.duplicates(), ledger.out_of_order()) == (1, 0, 0)
@@ -107,12 +107,12 @@ class TestLedger:
         ledger = _ledger("abc", "aba")
         assert (ledger.missing(), ledger.duplicates()) == (1, 1)
 
-    def test_another_order_is_told(self) -> None:
+    def test_another_order_is_reported(self) -> None:
         """All have all events."""
         ledger = _ledger("abc", "acb", "abc")
         assert (ledger.missing(), ledger.duplicates(), ledger.out_of_order()) == (0, 0, 1)
 
-    def test_what_came_before_all_watchers_were_there_counts_for_nobody(self) -> None:
+    def test_what_came_before_all_watchers_were_there_counts_for_none(self) -> None:
         """Only one of them could have it."""
         ledger = Ledger(2)
         ledger.had(0, [ledger.number("before")])

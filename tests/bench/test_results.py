@@ -80,7 +80,7 @@ def test_a_result_without_anything_to_draw_gives_no_picture(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_shown_tells_figures_latencies_and_what_was_wrong() -> None:
+def test_what_is_shown_has_figures_latencies_and_faults() -> None:
     """In the terminal and in Markdown."""
     shown = io.StringIO()
     results.show([FULL, EMPTY], Console(file=shown, width=100))

@@ -116,7 +116,7 @@ def test_a_charger_without_a_key_is_refused(server: Running) -> None:
     charger.close()
 
 
-def test_one_that_leaves_without_a_word_ends_nobody_else(server: Running) -> None:
+def test_one_that_leaves_without_a_word_ends_no_other(server: Running) -> None:
     """A connection that breaks ends itself."""
     gone, stays = Charger(server), Charger(server)
     gone.close()

@@ -105,7 +105,7 @@ def test_whatever_a_server_sends_is_frames_or_unexpected(data: bytes) -> None:
         (b"\x81\x7f\0\0\0\0\x10\0\0\0", "frame too large"),
     ],
 )
-def test_what_a_server_must_not_send_is_told_by_name(data: bytes, reason: str) -> None:
+def test_what_a_server_must_not_send_is_reported_by_name(data: bytes, reason: str) -> None:
     """A mask, a fragment, reserved bits, a binary message, too much."""
     with pytest.raises(wire.Unexpected, match=reason):
         wire.frames(data)
@@ -151,7 +151,7 @@ def test_what_is_no_ocpp_message_is_unexpected(text: bytes) -> None:
         wire.parse(text)
 
 
-def test_a_schedule_spreads_its_members_evenly_and_forgets_nobody() -> None:
+def test_a_schedule_spreads_its_members_evenly_and_forgets_none() -> None:
     """Each once a period, in turn; what was missed while nobody looked is still due from its own moment."""
     schedule = wire.Schedule(100.0, 10.0, 4)
     assert list(schedule.take(100.0)) == [(0, 100.0)]

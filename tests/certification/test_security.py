@@ -177,7 +177,7 @@ async def test_tc_088_subprotocol(harness: Harness, door: Door) -> None:
     assert await door.knock(key, ("ocpp0.1", "ocpp1.6")) == LET_IN
 
 
-async def test_a_client_certificate_alone_admits_nobody(harness: Harness, door: Door) -> None:
+async def test_a_client_certificate_alone_does_not_admit(harness: Harness, door: Door) -> None:
     """A7.11: security profile 2 is the one that is served; a charger that comes with another is refused."""
     harness.add_charge_point()
     key = door.give_key()

@@ -15,7 +15,7 @@ async def test_a_claim_that_fails_fails_its_scenario(harness: Harness, autojump_
             raise AssertionError("wrong")
 
 
-async def test_a_frame_that_nobody_expected_fails_its_scenario(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_an_unexpected_frame_fails_its_scenario(harness: Harness, autojump_clock: MockClock) -> None:
     """Silence is part of every claim."""
     with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="expected silence"), flatten_subgroups=True):
         async with booted(harness) as station:

@@ -82,7 +82,7 @@ async def test_a_known_charger_with_its_key_is_admitted(harness: Harness) -> Non
         (request(offered=()), 400),
     ],
 )
-async def test_anybody_else_is_refused_and_nothing_is_written(
+async def test_any_other_is_refused_and_nothing_is_written(
     harness: Harness, asked: UpgradeRequest, status: int
 ) -> None:
     """A1.5, A1.6, A7.1, A7.4, X1."""
@@ -93,7 +93,7 @@ async def test_anybody_else_is_refused_and_nothing_is_written(
     assert harness.journal.commits == []
 
 
-async def test_a_wrong_password_is_told_before_a_wrong_subprotocol(harness: Harness) -> None:
+async def test_a_wrong_password_is_reported_before_a_wrong_subprotocol(harness: Harness) -> None:
     """What the gateway supports is for chargers that proved who they are."""
     add(harness, KEY)
     answer = await admission(harness)(request(key=generate_key(), offered=("ocpp2.0.1",)))
@@ -143,7 +143,7 @@ async def test_where_too_many_guess_at_one_key_the_newest_is_to_come_again(harne
 
 
 @pytest.mark.parametrize("why", ["draining", "store-unavailable"])
-async def test_nobody_is_admitted_who_could_not_be_served(harness: Harness, why: str) -> None:
+async def test_a_charger_that_could_not_be_served_is_not_admitted(harness: Harness, why: str) -> None:
     """503 with Retry-After: chargers keep their messages and come back."""
     add(harness, KEY)
     answer = await admission(harness, refusing=why)(request())
@@ -152,7 +152,7 @@ async def test_nobody_is_admitted_who_could_not_be_served(harness: Harness, why:
     assert "Retry-After" in dict(answer.headers)
 
 
-async def test_a_store_that_cannot_be_read_admits_nobody(harness: Harness) -> None:
+async def test_a_store_that_cannot_be_read_admits_no_charger(harness: Harness) -> None:
     """503, not 401 or 404: the charger has done nothing wrong."""
     add(harness, KEY)
     harness.journal.failing = True
@@ -176,7 +176,7 @@ async def test_using_the_newer_key_supersedes_the_older_one(harness: Harness) ->
     assert len(with_new.principal.superseded) == 1
 
 
-async def test_above_the_mark_a_stranger_costs_nothing_and_is_told_when_to_come_back(harness: Harness) -> None:
+async def test_above_the_mark_a_stranger_costs_nothing_and_is_answered_when_to_come_back(harness: Harness) -> None:
     """503 before any look-up: the store isn't even there. What is malformed keeps its 400."""
     harness.journal.failing = True
     full = admission(harness, has_place=lambda identity: identity == "CP2")
@@ -248,7 +248,7 @@ async def test_a_refusal_names_its_reason_and_the_identity_as_far_as_it_is_known
     assert dict(answer.headers) == ({"WWW-Authenticate": 'Basic realm="ocpp"'} if answer.status == 401 else {})
 
 
-async def test_refusals_without_a_line_are_told_with_the_next_one_and_then_forgotten(
+async def test_refusals_without_a_line_are_reported_with_the_next_one_and_then_forgotten(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """So the log adds up."""

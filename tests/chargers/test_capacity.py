@@ -42,7 +42,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     assert file_limit() == min(hard, MOST_DESCRIPTORS)
 
 
-def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_raised_stays_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS, whose hard limit is not the real one."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
 
@@ -79,7 +79,7 @@ def test_the_operator_may_set_less_but_not_more() -> None:
         room_for(20_000, 200, 20_000)
 
 
-def test_too_few_descriptors_for_anybody_are_refused_at_the_start() -> None:
+def test_too_few_descriptors_for_one_charger_are_refused_at_the_start() -> None:
     """With what would be enough."""
     with pytest.raises(SettingsError, match=r"limit of open files is 256, and 714 is the least") as refused:
         room_for(256, 200, None)

@@ -134,7 +134,7 @@ def test_a_host_that_is_none_is_refused_by_name(tmp_path, host):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cant_be_written_is_told(tmp_path):
+def test_a_folder_that_cant_be_written_is_reported(tmp_path):
     """A file in the folder's place."""
     (tmp_path / "certs").write_text("")
     with pytest.raises(CertificateError, match="can't be written"):

@@ -234,7 +234,7 @@ def test_an_update_of_nothing_names_all_that_can_be_changed(fake, run, command):
     assert options == set(re.findall(r"--[a-z-]+", result.stderr.replace("│", "").replace("\n", " ")))
 
 
-def test_removing_asks_and_without_anybody_there_refuses(fake, run):
+def test_removing_asks_and_without_a_terminal_refuses(fake, run):
     """A script says --yes; nothing is removed by accident."""
     result = run("chargers", "remove", "HOME-1")
     assert result.exit_code == 1
@@ -261,7 +261,7 @@ def test_an_error_is_one_line_with_its_reason_and_metadata(fake, run):
     assert result.stderr.count("\n") == 1
 
 
-def test_wrong_fields_are_told_one_by_one(fake, run):
+def test_wrong_fields_are_reported_one_by_one(fake, run):
     """Each field violation is a line."""
     fake.answers["CreateChargePoint"] = Failure(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -274,14 +274,14 @@ def test_wrong_fields_are_told_one_by_one(fake, run):
     assert lines[1] == "  IDENTITY: contains a slash"
 
 
-def test_no_gateway_is_told_plainly(run, monkeypatch):
+def test_no_gateway_is_reported_plainly(run, monkeypatch):
     """Nothing listens: no traceback, and no riddle."""
     result = run("chargers", "list", "--target", "127.0.0.1:1")
     assert result.exit_code == 7
     assert result.stderr.startswith("error: no gateway answers")
 
 
-def test_a_missing_ca_is_told_by_its_path(run, tmp_path):
+def test_a_missing_ca_is_reported_by_its_path(run, tmp_path):
     """Files for TLS are read before anything is sent."""
     result = run("--ca", tmp_path / "none.pem", "chargers", "list")
     assert result.exit_code == 1

@@ -68,7 +68,7 @@ def test_a_chargers_no_is_exit_code_3_with_its_word(fake, run):
     assert not fake.asked("RemoteStartTransaction")[0].HasField("connector")
 
 
-def test_an_unknown_outcome_is_told_as_such(fake, run):
+def test_an_unknown_outcome_is_reported_as_such(fake, run):
     """The reason and the command's id reach the operator."""
     fake.answers["Reset"] = Failure(
         grpc.StatusCode.UNKNOWN, "no answer in time", "OUTCOME_UNKNOWN", {"command_id": "cmd_1"}
@@ -315,7 +315,7 @@ def test_what_was_set_is_shown(fake, run):
 @pytest.mark.parametrize(
     "typed", ["0.04", "0.0999", "1e-30", "nan", "inf", "-inf", "1e400", "-1", "8,05", "8 A", "10000001"]
 )
-def test_a_limit_that_can_not_be_told_is_refused(fake, run, typed):
+def test_a_limit_that_can_not_be_expressed_is_refused(fake, run, typed):
     """One above 0 that would become 0 stops the charging; what is no number limits nothing."""
     for option in ("--amps", "--watts"):
         result = run("limit", "HOME-1", option, typed)

@@ -126,7 +126,7 @@ def test_frames_can_not_move_the_cursor(fake, run):
     assert "\\x1b[2J[bold red]x[/]\\x0d\\x0a" in shown
 
 
-def test_no_frames_and_an_error_are_told_apart(fake, run):
+def test_no_frames_and_an_error_are_distinguished(fake, run):
     """One is a hint on standard error, the other ends the command."""
     result = run("frames", "HOME-1")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -51,7 +51,7 @@ WRONG_VALUES = {
 
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG_VALUES.values(), ids=WRONG_VALUES)
-def test_a_wrong_value_is_told_in_plain_words(fake, run, arguments, said):
+def test_a_wrong_value_is_reported_in_plain_words(fake, run, arguments, said):
     """With what was expected, and without the words of the library that converts; the same for programs."""
     result = run(*arguments)
     assert result.exit_code == 2
@@ -106,7 +106,7 @@ def test_a_port_that_there_is_not_is_wrong_usage(run, port):
         assert "expected a port from 1 to 65535" in " ".join(result.stderr.split())
 
 
-def test_a_gateway_that_does_not_run_is_told_with_its_address(run):
+def test_a_gateway_that_does_not_run_is_reported_with_its_address(run):
     """One line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -206,7 +206,7 @@ def test_a_gateway_with_tls_asks_for_the_right_ca(run, ca, tmp_path):
         server.stop(None).wait(5)
 
 
-def test_a_port_for_http_is_told_not_to_be_the_control_interface(run):
+def test_a_port_for_http_is_reported_not_to_be_the_control_interface(run):
     """As a charger's port, or the metrics."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -53,7 +53,7 @@ def test_files_of_spreadsheets_are_read(encoding: str, ending: str) -> None:
     assert not fleet.wrong
 
 
-def test_every_wrong_line_is_told_by_number_column_and_reason() -> None:
+def test_every_wrong_line_is_reported_by_number_column_and_reason() -> None:
     """A line is counted as an editor does, also after a text of several lines."""
     fleet = read(
         "identity,key_hex,key_text,registration,assume_subprotocol,description",
@@ -105,13 +105,13 @@ def test_without_a_header_that_can_be_gone_by_nothing_is_read(lines: list[str], 
     assert "secret" not in str(caught.value)
 
 
-def test_what_is_not_utf_8_is_told_by_its_line() -> None:
+def test_what_is_not_utf_8_is_reported_by_its_line() -> None:
     """Guessing an encoding would change keys."""
     with pytest.raises(CommandFailed, match="line 3: is not UTF-8"):
         read("identity,key_text", "CP1,password1", "CP2,pässword2", encoding="latin-1")
 
 
-def test_what_is_not_csv_ends_the_reading_and_is_told() -> None:
+def test_what_is_not_csv_ends_the_reading_and_is_reported() -> None:
     """Behind a quote that is never closed no line can be told from another."""
     fleet = read("identity,key_text", "CP1,password1", 'CP2,"secret-key', "CP3,password3")
     assert [row.line for row in fleet.rows] == [2]
@@ -140,7 +140,7 @@ CELLS = st.text(max_size=12) | st.sampled_from(["CP1", "00ff", "accepted", "true
 
 
 @given(st.lists(st.lists(CELLS, min_size=6, max_size=6).map(",".join), max_size=8))
-def test_any_lines_are_read_or_told_and_no_key_is_shown(lines: list[str]) -> None:
+def test_any_lines_are_read_or_reported_and_no_key_is_shown(lines: list[str]) -> None:
     """Each row has a line of the file; every fault too."""
     fleet = read(",".join(COLUMNS), *(line + ",SECRETSECRET" for line in lines), encoding="utf-8")
     assert "SECRETSECRET" not in " ".join(told(fleet))

@@ -42,7 +42,7 @@ def sent(fake) -> tuple[api.ImportHeader, list[api.ImportedChargePoint]]:
     return header.header, [each for batch in batches for each in batch.batch.charge_points]
 
 
-def test_a_fleet_is_sent_whole_and_its_import_told(fake, run, fleet, monkeypatch):
+def test_a_fleet_is_sent_whole_and_its_import_reported(fake, run, fleet, monkeypatch):
     """In batches, announced by their number; no key is shown."""
     monkeypatch.setattr(fleet_import, "BATCH", 2)
     fake.answers["ImportChargePoints"] = [HASHING, DONE]
@@ -84,7 +84,7 @@ def test_a_fleet_comes_from_standard_input(fake, run):
     assert sent(fake)[0].charge_point_count == 3
 
 
-def test_what_the_gateway_finds_wrong_is_told_by_line_and_column(fake, run, fleet):
+def test_what_the_gateway_finds_wrong_is_reported_by_line_and_column(fake, run, fleet):
     """All of it, in the file's order; and nothing else."""
     fake.answers["ImportChargePoints"] = [
         faults(
@@ -149,7 +149,7 @@ def test_wrong_lines_are_violations_for_programs(fake, run, tmp_path):
     assert [each["field"] for each in error["violations"]] == ["line 1"]
 
 
-def test_wrong_lines_are_told_also_where_no_gateway_answers(fake, run, tmp_path):
+def test_wrong_lines_are_reported_also_where_no_gateway_answers(fake, run, tmp_path):
     """What can be said is said."""
     path = tmp_path / "fleet.csv"
     path.write_text("identity,key_hex\nCP1,xyz\n")
@@ -162,7 +162,7 @@ def test_wrong_lines_are_told_also_where_no_gateway_answers(fake, run, tmp_path)
     assert "the gateway did not check the rest: another import is running [IMPORT_RUNNING]" in result.stderr
 
 
-def test_a_gateway_that_can_not_is_told_in_one_line(fake, run, fleet):
+def test_a_gateway_that_can_not_is_reported_in_one_line(fake, run, fleet):
     """As for every command."""
     fake.answers["ImportChargePoints"] = [
         Failure(grpc.StatusCode.FAILED_PRECONDITION, "another import is running", "IMPORT_RUNNING")

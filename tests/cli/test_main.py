@@ -47,7 +47,7 @@ def test_a_reader_that_goes_away_is_no_error_to_tell():
     assert started.wait(60) == 1
 
 
-def test_the_version_is_told(run):
+def test_the_version_is_printed(run):
     """For a report of a fault."""
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"gateway {metadata.version('gateway')}\n")

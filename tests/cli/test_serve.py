@@ -62,7 +62,7 @@ def test_a_good_file_is_good(config):
     assert result.stderr == ""
 
 
-def test_a_wrong_file_is_told_on_standard_error(config):
+def test_a_wrong_file_is_reported_on_standard_error(config):
     """All problems, and exit code 1."""
     config.write_text(config.read_text() + "[sessions]\nheartbeat = 1\n[drain]\nx = 1\n")
     result, _ = invoke("check-config", "--config", config)
@@ -71,7 +71,7 @@ def test_a_wrong_file_is_told_on_standard_error(config):
     assert result.stderr.startswith(f"error: {config}: 2 problems:\n  sessions.heartbeat: unknown key;")
 
 
-def test_no_file_is_told(tmp_path):
+def test_no_file_is_reported(tmp_path):
     """The usual first mistake."""
     code, text = run("serve", tmp_path / "none.toml")
     assert code == 1
@@ -105,7 +105,7 @@ def test_the_key_of_the_other_certificate_is_found(config, certificates, command
     assert f"listeners[0].certificates[1].key: {told}" in text
 
 
-def test_all_bad_pairs_are_told_with_what_else_is_wrong(config, certificates):
+def test_all_bad_pairs_are_reported_with_what_else_is_wrong(config, certificates):
     """One run shows everything, each by its setting; what is sound beside them is looked at as well."""
     pairs = ("server-ecdsa.key", "server-ecdsa.pem"), ("server-rsa.pem", "server-rsa.pem")
     swapped = ", ".join(
@@ -172,7 +172,7 @@ def test_one_kind_of_certificate_is_a_warning(config, certificates):
 @pytest.mark.parametrize(
     ("days", "said", "fatal"), [(20, "expires on", False), (31, "expired on", True), (-3, "not valid before", True)]
 )
-def test_a_certificates_end_is_told_in_time(config, days, said, fatal):
+def test_a_certificates_end_is_reported_in_time(config, days, said, fatal):
     """Two weeks before as a warning, after it as an error."""
     (finding, _) = check(load(config), datetime.now(UTC) + timedelta(days=days))
     assert said in finding.text
@@ -232,7 +232,7 @@ def free() -> int:
         return found.getsockname()[1]
 
 
-def test_errors_in_groups_are_told_each_in_its_line():
+def test_errors_in_groups_are_reported_each_in_its_line():
     """However deep the groups are."""
     group = ExceptionGroup("", [GatewayError("a"), ExceptionGroup("", [GatewayError("b"), GatewayError("c")])])
     assert [str(each) for each in leaves(group)] == ["a", "b", "c"]

@@ -108,14 +108,14 @@ def test_a_watch_outlives_the_gateway(fake, run):
     assert result.stderr.splitlines()[:2] == ["the gateway is stopping; trying again", "resumed"]
 
 
-def test_a_reservation_is_told_with_its_expiry():
+def test_a_reservation_is_reported_with_its_expiry():
     """In local time, as all times."""
     made = api.ReservationMade(reservation_id=7, connector=ONE, id_tag="TAG", expire_time=at("2024-05-01T11:00:00Z"))
     line = event_line(event("reservation.made", reservation_made=made))
     assert line.endswith("reservation id 7, connector 1, id tag TAG, expire time 2024-05-01 11:00:00")
 
 
-def test_a_charger_that_is_not_known_is_told_and_waited_for(fake, run):
+def test_a_charger_that_is_not_known_is_reported_and_waited_for(fake, run):
     """A mistyped name would be waited for in silence."""
     fake.answers["GetChargePoint"] = Failure(grpc.StatusCode.NOT_FOUND, "there is no", "UNKNOWN_CHARGE_POINT")
     fake.answers["WatchEvents"] = [[TOO_OLD]]
@@ -383,7 +383,7 @@ def test_streams_hand_over_what_they_tell_and_what_they_raise():
     streams.close()
 
 
-def test_the_live_view_draws_what_it_is_told(fake, run, monkeypatch):
+def test_the_live_view_draws_what_is_reported(fake, run, monkeypatch):
     """From the lists and both streams, until it is told to end."""
     fake.answers["ListChargePoints"] = charge_point_pb2.ListChargePointsResponse(
         charge_points=[charge_point_pb2.ChargePoint(identity="HOME-1")]

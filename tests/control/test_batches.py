@@ -31,7 +31,7 @@ def test_a_batch_reads_as_the_message_that_it_stands_for(events):
     assert read == pb.WatchEventsResponse(events=[event(each) for each in events], resume_token=token)
 
 
-def test_who_is_given_the_same_batch_is_told_the_same_bytes():
+def test_readers_of_the_same_batch_get_the_same_bytes():
     """Not equal ones: they are made once."""
     messages, batch = BatchMessages("store"), Batch(EVERY_KIND, 99)
     assert messages.events(batch) is messages.events(batch)
@@ -58,7 +58,7 @@ def test_what_is_kept_of_events_is_bounded_in_number_and_bytes():
         assert [serialised.of(each) for each in events] == first
 
 
-def test_an_event_larger_than_all_that_is_kept_is_told_all_the_same():
+def test_an_event_larger_than_all_that_is_kept_is_delivered_all_the_same():
     """And not kept."""
     serialised = SerialisedEvents(max_bytes=100)
     made = serialised.of(stored(1, e.SecurityEventReported("Tamper", "x" * 1000)))
@@ -67,7 +67,7 @@ def test_an_event_larger_than_all_that_is_kept_is_told_all_the_same():
     assert not serialised._bytes
 
 
-def test_samples_are_told_by_their_measurands():
+def test_samples_are_shown_by_their_measurands():
     """One batch, watched for different ones."""
     batch = Batch((stored(1, e.MeterValuesReported(ONE, METER_VALUE)), stored(2, e.ChargePointDeleted())), 2)
     messages = BatchMessages("store")

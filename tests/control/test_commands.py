@@ -294,7 +294,7 @@ async def test_each_outcome_that_is_no_confirmation_has_its_status(gateway, fail
     assert "\n" not in str(problem)
 
 
-async def test_violations_are_told_by_the_names_of_the_request_s_fields(gateway, failing):
+async def test_violations_are_reported_by_the_names_of_the_request_s_fields(gateway, failing):
     """What the domain calls otherwise is translated."""
     gateway.commands.outcome = Refused(
         RefusalReason.INVALID_COMMAND,

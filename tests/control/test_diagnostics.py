@@ -31,7 +31,7 @@ async def listed(gateway, rpc, request):
     return [entry for page in pages for entry in getattr(page, entries)]
 
 
-async def test_refused_connections_are_told_whole(gateway):
+async def test_refused_connections_are_listed_whole(gateway):
     """Who, from where, why, what was answered, how often and when."""
     gateway.diagnostics.refused = [refusal(7), refusal(3, "", stage="tls", reason="http_request", status=None)]
     response = await gateway.call(gateway.client.diagnostics.ListRefusedConnections, pb.ListRefusedConnectionsRequest())
@@ -61,7 +61,7 @@ async def test_refused_connections_are_found_by_identity_and_address_a_page_at_a
     assert len(of_address) == 20
 
 
-async def test_frames_are_told_in_order_with_what_was_done_to_them(gateway):
+async def test_frames_are_reported_in_order_with_what_was_done_to_them(gateway):
     """Cut, redacted, or as on the wire."""
     gateway.diagnostics.rings["CP1"] = [
         KeptFrame(NOW, FrameKind.CONNECTED, "192.0.2.1 port 5, TLSv1.3", 25),
@@ -86,7 +86,7 @@ async def test_a_charge_point_that_said_nothing_yet_has_no_frames_and_an_unknown
     assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CHARGE_POINT")
 
 
-async def test_a_setting_that_keeps_no_frames_is_told_so(gateway, failing):
+async def test_a_setting_that_keeps_no_frames_is_reported(gateway, failing):
     """Rather than an empty list, which would say something else."""
     gateway.diagnostics.keeps_frames = False
     problem = await failing(gateway.client.diagnostics.ListFrames, pb.ListFramesRequest(charge_point="CP1"))

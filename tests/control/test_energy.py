@@ -266,7 +266,7 @@ async def test_a_transaction_that_there_is_none_of_is_not_found(gateway, failing
         assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TRANSACTION")
 
 
-async def test_energy_that_nothing_tells_has_no_cost(gateway, failing):
+async def test_unknown_energy_has_no_cost(gateway, failing):
     """FAILED_PRECONDITION: a reading may still come."""
     epoch = await gateway.charge_point()
     await charged(gateway, epoch)
@@ -449,7 +449,7 @@ async def test_a_state_of_charge_and_full_are_estimated_by_what_the_vehicle_tell
     assert known.remaining.milliwatt_hours == pytest.approx(10_000_000, rel=0.05)
 
 
-async def test_what_can_not_be_told_is_a_state_and_no_error(gateway):
+async def test_what_can_not_be_reported_is_a_state_and_no_error(gateway):
     """Reached, too far, and unknown."""
     epoch = await gateway.charge_point()
     await running(gateway, epoch)

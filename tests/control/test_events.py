@@ -140,7 +140,7 @@ async def test_a_resumed_watch_misses_nothing_and_repeats_nothing_dealt_with(gat
     assert [each.connector_status_changed.status for each in events] == [f"s{n}" for n in range(3, 250)]
 
 
-async def test_filters_by_charge_point_and_type_hold_and_progress_is_told(gateway, watch):
+async def test_filters_by_charge_point_and_type_hold_and_progress_is_reported(gateway, watch):
     """An idle watcher's token moves on past what its filter kept back."""
     first, second = await gateway.charge_point("CP1"), await gateway.charge_point("CP2")
     watching = watch(charge_points=["CP2"], types=["connector.status_changed"], **FROM_NOW)
@@ -199,7 +199,7 @@ async def test_a_watch_that_can_not_be_meant_is_refused_by_its_field(watch, fiel
     assert [name for name, _ in problem.violations] == [field]
 
 
-async def test_a_watcher_that_does_not_read_harms_nobody_and_misses_nothing(gateway, watch):
+async def test_a_watcher_that_does_not_read_harms_no_other_and_misses_nothing(gateway, watch):
     """Others go on at their pace; the slow one lags, is held to a few batches, and catches up."""
     epoch = await gateway.charge_point()
     slow, quick = watch(**FROM_NOW), watch(**FROM_NOW)
@@ -218,7 +218,7 @@ async def test_a_watcher_that_does_not_read_harms_nobody_and_misses_nothing(gate
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
 
 
-async def test_watchers_of_the_same_are_told_the_same_with_a_slow_one_and_others_beside_them(gateway, watch):
+async def test_watchers_of_the_same_get_the_same_with_a_slow_one_and_others_beside_them(gateway, watch):
     """Ten that keep up, one that reads only at the end, one with a filter, one that is cancelled and resumed in the
     middle of the others' batches: nobody misses, repeats or reorders anything."""
     first, second = await gateway.charge_point("CP1"), await gateway.charge_point("CP2")
@@ -474,7 +474,7 @@ def test_a_body_that_can_not_be_read_leaves_its_envelope():
         assert message.event_id == "ev"
 
 
-def test_a_command_s_answer_is_told_with_its_event():
+def test_a_command_s_answer_is_in_its_event():
     """As the charger said it."""
     message = event(_stored(e.CommandAnswered("c", "Reset", StatusAnswer("Accepted"), late=True)))
     assert message.command_answered.answer.status.status == "Accepted"

@@ -110,7 +110,7 @@ async def test_validating_only_changes_nothing(gateway):
     assert gateway.store.charge_points("", 10) == []
 
 
-async def test_all_that_is_wrong_is_told_and_nothing_is_imported(gateway):
+async def test_all_that_is_wrong_is_reported_and_nothing_is_imported(gateway):
     """Every fault with its charge point and field, the earlier twin, and what is taken; no value of any of them."""
     await gateway.charge_point("TAKEN")
     secret = b"a key that is too long to be one, and secret"
@@ -149,7 +149,7 @@ async def test_all_that_is_wrong_is_told_and_nothing_is_imported(gateway):
     assert "secret" not in str(responses)
 
 
-async def test_a_repeated_import_is_told_that_all_of_it_is_there(gateway):
+async def test_a_repeated_import_is_answered_that_all_of_it_is_there(gateway):
     """ALREADY_EXISTS; whoever lost the answer of the first learns what became of it."""
     fleet = [one(f"CP{n}") for n in range(1_200)]
     assert (await whole(gateway, asking(*fleet)))[1] is None

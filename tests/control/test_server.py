@@ -93,7 +93,7 @@ async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
         assert str(caught.value) == told
 
 
-def test_why_nobody_can_listen_is_the_systems_reason(monkeypatch):
+def test_the_reason_of_an_address_in_use_is_the_systems(monkeypatch):
     """A taken port, also behind a name with addresses that this machine doesn't have, and an address elsewhere."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -106,7 +106,7 @@ def test_why_nobody_can_listen_is_the_systems_reason(monkeypatch):
     assert why_not_listening("192.0.2.1", 0) == "Cannot assign requested address"
 
 
-async def test_tls_that_grpc_refuses_is_not_told_as_a_taken_address(tmp_path):
+async def test_tls_that_grpc_refuses_is_not_reported_as_a_taken_address(tmp_path):
     """The address is free then."""
     async with control(tmp_path) as first:
         with pytest.raises(SettingsError, match="gRPC refuses to with this certificate"):

@@ -42,7 +42,7 @@ NEEDS_THE_STORE = {
 
 
 @pytest.mark.parametrize("rpc", NEEDS_THE_STORE)
-async def test_a_caller_is_told_that_the_store_is_unavailable(gateway, failing, monkeypatch, rpc):
+async def test_a_caller_is_answered_that_the_store_is_unavailable(gateway, failing, monkeypatch, rpc):
     """With its reason, and nothing of what the disk said."""
     await gateway.charge_point("CP1")
 

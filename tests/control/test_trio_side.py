@@ -77,7 +77,7 @@ async def test_the_router_is_asked_also_where_no_time_is_left_to_send(autojump_c
     assert [left for *_, left in commands.calls] == [0.0, -3.0]
 
 
-async def test_unavailable_is_told_for_a_new_command_only(autojump_clock):
+async def test_unavailable_is_answered_for_a_new_command_only(autojump_clock):
     """Repeating blindly with the same id would give the first outcome for ever."""
     fresh = answered(state=CommandState.NOT_SENT, answer=None, reason="draining", created_at=NOW)
     old = answered(state=CommandState.NOT_SENT, answer=None, reason="draining", created_at=NOW.replace(year=2025))
@@ -118,7 +118,7 @@ async def test_a_deleted_charge_point_s_session_ends_though_the_caller_is_gone(a
     assert commands.told == [("expel", "CP1")]
 
 
-async def test_a_change_that_was_not_committed_reaches_nobody(autojump_clock):
+async def test_a_change_that_was_not_committed_reaches_no_reader(autojump_clock):
     """The store is down, or the etag stale."""
     commands = FakeCommands()
     change = Change("CP1", registration=Registration.PENDING, revision=3)
@@ -177,7 +177,7 @@ class FakeFeed:
         return self.batches.pop(0)
 
 
-async def test_a_watch_tells_its_place_at_once_and_with_each_batch():
+async def test_a_watch_reports_its_place_at_once_and_with_each_batch():
     """Tokens of this store, for the position after the batch."""
     feed = FakeFeed([Batch((), 12)], BelowFloor(40))
     async with aclosing(EventStreams(feed, "store").watch(EventFilter(), tokens.encode("store", 9))) as watch:

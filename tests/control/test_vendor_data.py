@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]):
             await trio.sleep(0.01)
 
 
-async def test_a_service_gets_a_chargers_data_and_has_it_told_the_answer(gateway):
+async def test_a_service_gets_a_chargers_data_and_answers_it(gateway):
     """From the session to the service and back."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
@@ -101,7 +101,7 @@ async def test_a_service_gets_a_chargers_data_and_has_it_told_the_answer(gateway
         ("UNKNOWN_VENDOR_ID", VendorDataStatus.UNKNOWN_VENDOR_ID),
     ],
 )
-async def test_every_status_can_be_told_and_no_data_is_no_data(gateway, word, status):
+async def test_every_status_can_be_answered_and_no_data_is_no_data(gateway, word, status):
     """An empty text is one; none is none."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
@@ -116,7 +116,7 @@ async def test_every_status_can_be_told_and_no_data_is_no_data(gateway, word, st
             assert asking.answer == VendorAnswer(status, text.get("data"))
 
 
-async def test_a_wrong_answer_is_told_and_a_right_one_may_follow(gateway):
+async def test_a_wrong_answer_is_reported_and_a_right_one_may_follow(gateway):
     """The stream goes on, for other chargers too."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
@@ -142,7 +142,7 @@ async def test_a_wrong_answer_is_told_and_a_right_one_may_follow(gateway):
         assert asking.answer.status is VendorDataStatus.ACCEPTED
 
 
-async def test_a_service_that_does_not_answer_in_time_is_told_so_when_it_does(gateway):
+async def test_a_service_that_answers_late_gets_that_reported(gateway):
     """The charger was told Rejected meanwhile."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
@@ -230,7 +230,7 @@ async def test_services_have_their_number(gateway):
     await until(lambda: gateway.vendors.registered == 0)
 
 
-async def test_a_service_that_does_not_read_harms_nobody_else(gateway):
+async def test_a_service_that_does_not_read_harms_no_other(gateway):
     """Its own vendor's data is rejected; another service answers as ever."""
     with handling(gateway, interest("deaf")) as deaf, handling(gateway, interest("quick")) as quick:
         await registered(deaf)

@@ -63,7 +63,7 @@ class Asking:
         self.seconds = trio.current_time() - begun
 
 
-async def test_a_service_is_told_all_and_its_answer_is_the_chargers(counted, autojump_clock):
+async def test_a_service_gets_all_and_its_answer_is_the_chargers(counted, autojump_clock):
     """Ids as the charger spelled them, the data in JSON, until when an answer counts."""
     async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted, vendor="Acme", message="Hi", data={"a": [1]})
@@ -140,7 +140,7 @@ async def test_a_wrong_answer_leaves_the_charger_waiting_for_a_right_one(counted
 
 
 @pytest.mark.parametrize("how", ["leaves", "is cut off"])
-async def test_a_service_that_goes_leaves_nobody_waiting(counted, autojump_clock, how):
+async def test_a_service_that_goes_leaves_no_session_waiting(counted, autojump_clock, how):
     """Rejected at once, for what it has taken and for what it has not."""
     async with trio.open_nursery() as nursery:
         async with counted.registered(acme=()) as (link, told):
@@ -196,7 +196,7 @@ async def test_a_slow_service_delays_no_other(counted, autojump_clock):
     assert counted.counts.count("overloaded") == 1
 
 
-async def test_data_that_nobody_takes_is_bounded_in_bytes(counted, autojump_clock, monkeypatch):
+async def test_data_that_is_not_taken_is_bounded_in_bytes(counted, autojump_clock, monkeypatch):
     """What was taken, or has waited its time, makes room."""
     monkeypatch.setattr(vendor_data, "MAX_OUTBOX_BYTES", 100)
     async with counted.registered(acme=()) as (_, told), trio.open_nursery() as nursery:
@@ -227,7 +227,7 @@ async def test_a_question_that_is_given_up_leaves_nothing(counted, autojump_cloc
         assert waited.cancelled_caught
 
 
-async def test_refused_answers_are_told_within_bounds(counted):
+async def test_refused_answers_are_reported_within_bounds(counted):
     """A service that answers what was never asked makes no pile."""
     async with counted.registered(acme=()) as (link, told):
         for number in range(vendor_data.MAX_NOTICES * 2):

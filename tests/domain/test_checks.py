@@ -274,7 +274,7 @@ def test_what_this_charge_point_can_not_take_names_its_field(command, configurat
      {"ChargingScheduleAllowedChargingRateUnit": "gibberish"}, {"ChargingScheduleAllowedChargingRateUnit": None},
      {"ChargeProfileMaxStackLevel": "many"}, {"ChargingScheduleMaxPeriods": ""}],
 )  # fmt: skip
-def test_what_a_charger_told_unreadably_it_has_not_told(configuration):
+def test_what_a_charger_sent_unreadably_was_not_reported(configuration):
     """It is left to refuse for itself (quirk 31)."""
     assert check_against(limit(profile(with_schedule=schedule(unit=W))), state(**configuration), NOW) == ()
 

@@ -81,7 +81,7 @@ def test_an_old_body_is_lifted_step_by_step(monkeypatch):
 
 @pytest.mark.parametrize("cls", COMMANDS.values(), ids=COMMANDS)
 @given(data=st.data())
-def test_every_command_can_be_stored_and_told_from_another(cls, data):
+def test_every_command_can_be_stored_and_distinguished_from_another(cls, data):
     """As JSON, and in one spelling for its fingerprint."""
     command = data.draw(strategy_of(cls))
     orjson.dumps(encode_command(command))

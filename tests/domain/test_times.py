@@ -67,7 +67,7 @@ def test_a_clock_that_was_never_set_is_suspect_and_identifies_nothing(raw):
 
 
 @pytest.mark.parametrize("raw", ["2024-05-01T12:00:00Z", "2106-02-07T06:28:15Z", "9999-12-31T23:59:59Z"])
-def test_a_time_in_the_future_is_suspect_and_still_tells_two_moments_apart(raw):
+def test_a_time_in_the_future_is_suspect_and_still_separates_two_moments(raw):
     """B2.2: local time labelled Z, 2^32, the end of all days."""
     time = read_time(raw, NOW)
     assert time.flags == (Flag.CLOCK_SUSPECT,)
@@ -134,7 +134,7 @@ def test_any_likeness_of_a_time_is_read_or_unreadable(raw):
 
 
 @given(TIMES, st.integers(-14, 14))
-def test_what_is_told_to_chargers_reads_back_to_the_second(value, offset):
+def test_what_is_sent_to_chargers_reads_back_to_the_second(value, offset):
     """B2.1: whole seconds, Z, whatever zone it came in."""
     try:
         local = value.astimezone(timezone(timedelta(hours=offset)))

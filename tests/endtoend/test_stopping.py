@@ -28,7 +28,7 @@ def gateway(gateway: Gateway) -> Gateway:
     return gateway
 
 
-async def test_a_command_in_flight_finishes_and_sessions_and_watchers_are_told(gateway: Gateway) -> None:
+async def test_a_command_in_flight_finishes_and_sessions_and_watchers_end_with_a_reason(gateway: Gateway) -> None:
     """The caller has its answer, chargers see 1001, watchers UNAVAILABLE, newcomers nothing; the exit code is 0."""
     answered = []
     with Watcher(gateway) as watcher:
@@ -79,7 +79,7 @@ async def is_draining(gateway: Gateway) -> None:
             await wire.cut()
 
 
-async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gateway: MakeGateway) -> None:
+async def test_a_command_without_an_answer_does_not_hold_up_the_end(make_gateway: MakeGateway) -> None:
     """The drain has a deadline; then the outcome is unknown, as recorded, and the exit code 0 all the same."""
     gateway = make_gateway(drain={"deadline_seconds": 3}, sessions={"call_timeout_seconds": 50})
     gateway.start()
@@ -104,7 +104,7 @@ async def test_a_command_that_nobody_answers_does_not_hold_up_the_end(make_gatew
     assert record.state == commands.COMMAND_STATE_OUTCOME_UNKNOWN
 
 
-async def test_a_second_signal_ends_it_at_once_and_its_callers_are_still_told_the_truth(
+async def test_a_second_signal_ends_it_at_once_and_callers_still_get_the_true_outcome(
     make_gateway: MakeGateway,
 ) -> None:
     """UNAVAILABLE would say that nothing was sent."""

@@ -56,7 +56,7 @@ async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway: Gat
     assert told == [("connected", 1), ("replaced", 1), ("connected", 2), ("closed", 2)]
 
 
-async def test_a_newcomer_that_is_refused_displaces_nobody(gateway: Gateway) -> None:
+async def test_a_newcomer_that_is_refused_displaces_no_session(gateway: Gateway) -> None:
     """Otherwise anyone could kick a charger off (A6.9)."""
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1")

@@ -71,7 +71,7 @@ async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway: G
     assert told == ["UnknownVendorId", "Accepted", "UnknownVendorId"]
 
 
-async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anything_else(
+async def test_a_silent_service_costs_its_own_charger_seconds_and_no_other(
     make_gateway: MakeGateway,
 ) -> None:
     """The charger's other messages and the operator's commands go on; then it is told Rejected."""
@@ -98,7 +98,7 @@ async def test_a_silent_service_costs_its_own_charger_seconds_and_nobody_anythin
     await in_thread(service.ends)
 
 
-async def test_a_service_is_told_that_the_gateway_stops(gateway: Gateway) -> None:
+async def test_a_service_is_answered_that_the_gateway_stops(gateway: Gateway) -> None:
     """UNAVAILABLE: it registers with the next one."""
     service = await in_thread(Service, gateway)
     assert await in_thread(gateway.stop) == 0

@@ -67,7 +67,7 @@ async def test_a_thousand_events_at_once_reach_ten_watchers_in_order(gateway: Ga
         assert len({event.event_id for event in watcher.events}) == len(watcher.events)
 
 
-async def test_watchers_that_stop_reading_harm_nobody_and_miss_nothing(gateway: Gateway) -> None:
+async def test_watchers_that_stop_reading_harm_no_other_and_miss_nothing(gateway: Gateway) -> None:
     """Others have everything at once; the gateway holds no more for the lazy ones than flow control lets it; and when
     they read again, it is all there."""
     size, each, lazy_ones = 20_000, 60, 8

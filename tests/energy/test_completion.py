@@ -76,7 +76,7 @@ def test_a_target_that_is_reached_is_reached_now():
     ],
     ids=["no power", "an old power", "no energy"],
 )
-def test_without_a_power_or_an_energy_nothing_is_told(charge):
+def test_without_a_power_or_an_energy_nothing_is_reported(charge):
     """Rather than a guess."""
     assert estimate_completion(charge, EnergyTarget(wh(12_000))) == Completion(CompletionState.UNKNOWN)
 

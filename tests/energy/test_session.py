@@ -115,7 +115,7 @@ def test_the_points_of_a_session_rise_to_its_total(name):
     assert list(energy.points) == sorted(energy.points, key=lambda point: (point.at, point.mwh))
 
 
-def test_a_contradiction_is_told_from_a_lack():
+def test_a_contradiction_is_distinguished_from_a_lack():
     """A meter that contradicts itself is one thing, a register that is missing another."""
     contradicted = {name for name, (metering, *_) in VECTORS.items() if session_energy(metering).contradicted}
     assert "E16 reset on the way" in contradicted
@@ -125,7 +125,7 @@ def test_a_contradiction_is_told_from_a_lack():
     assert "E17 another meter, lower" not in contradicted
 
 
-def test_what_stop_and_start_differ_by_is_told_beside_another_energy():
+def test_what_stop_and_start_differ_by_is_reported_beside_another_energy():
     """Both numbers are there to be compared."""
     energy = session_energy(session(1000, 1000, (10, 2000), (50, 6000)))
     assert (energy.total_mwh, energy.stop_minus_start_mwh) == (mwh(5000), 0)

@@ -112,7 +112,7 @@ async def test_under_load_the_head_is_read_in_batches(autojump_clock: MockClock)
         assert each.history.reads < 250
 
 
-async def test_nobody_watching_costs_no_reads(autojump_clock: MockClock) -> None:
+async def test_no_watcher_costs_no_reads(autojump_clock: MockClock) -> None:
     """And the first one to come starts at the head all the same."""
     async with running() as each:
         each.add(100)
@@ -153,7 +153,7 @@ async def test_a_filter_is_the_same_from_disk_and_from_memory(autojump_clock: Mo
             assert batch == Batch((), each.history.head)
 
 
-async def test_an_idle_subscriber_is_told_how_far_it_has_come(autojump_clock: MockClock) -> None:
+async def test_an_idle_subscriber_gets_its_progress(autojump_clock: MockClock) -> None:
     """After the idle time, also while events pass that its filter leaves out."""
     async with running() as each, each.feed.subscribe(EventFilter(frozenset({"A"})), None, idle=15) as subscription:
         begin = trio.current_time()
@@ -209,7 +209,7 @@ async def test_memory_stays_bounded_whatever_a_subscriber_does(autojump_clock: M
         assert await take(stopped, 1_000) == list(range(1, 1_001))
 
 
-async def test_a_subscriber_that_retention_overtakes_is_told_so(autojump_clock: MockClock) -> None:
+async def test_a_subscriber_that_retention_overtakes_gets_an_error(autojump_clock: MockClock) -> None:
     """With the floor, as soon as something it has not seen is gone."""
     async with running(ring_events=5) as each:
         each.add(100)

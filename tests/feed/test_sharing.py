@@ -74,7 +74,7 @@ async def test_a_slow_one_has_its_own_batches_and_shares_again_when_it_has_caugh
         nursery.cancel_scope.cancel()
 
 
-async def test_a_batch_is_kept_by_nobody_but_those_who_are_at_it(autojump_clock: MockClock) -> None:
+async def test_a_batch_is_kept_only_by_its_readers(autojump_clock: MockClock) -> None:
     """The feed holds none, however many there were."""
     async with running(ring_events=20) as each, trio.open_nursery() as nursery:
         for where in (ALL, OF_A):
@@ -92,7 +92,7 @@ class _Forgetful(list[Batch]):
         pass
 
 
-async def test_whoever_comes_goes_and_lags_sees_every_event_once(autojump_clock: MockClock) -> None:
+async def test_a_watcher_that_comes_goes_and_lags_sees_every_event_once(autojump_clock: MockClock) -> None:
     """Subscribers with few filters at changing paces, resumed wherever they were cut off, in the middle of others'
     batches too: no gap and no repetition for any of them."""
     randomness = random.Random(5)

@@ -137,7 +137,7 @@ AFTER_OUR_CLOSE: dict[str, tuple[bytes, tuple[int, Literal["peer", "local", "net
 
 @pytest.mark.parametrize("name", AFTER_OUR_CLOSE)
 @pytest.mark.parametrize("chunk", [1, 1000])
-def test_whatever_follows_our_close_ends_as_ours_and_no_second_close_is_sent(name: str, chunk: int) -> None:
+def test_whatever_follows_the_own_close_ends_as_own_and_no_second_close_is_sent(name: str, chunk: int) -> None:
     """RFC 6455 §5.5.1, §7.1.5: the first Close counts; no message is given out any more, nothing but pongs follows."""
     data, (code, initiator) = AFTER_OUR_CLOSE[name]
     websocket = opened()

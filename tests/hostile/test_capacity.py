@@ -140,7 +140,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway: MakeGateway) -> None:
+def test_the_soft_limit_is_raised_and_the_capacity_reported(make_gateway: MakeGateway) -> None:
     """As a distribution starts it: 1024 open files until somebody asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     gateway = make_gateway()
@@ -158,7 +158,7 @@ def test_the_soft_limit_is_raised_and_the_capacity_told(make_gateway: MakeGatewa
     assert line.split()[3] == line.split()[4] == str(told["descriptors"])
 
 
-def test_too_few_descriptors_are_told_at_the_start(make_gateway: MakeGateway) -> None:
+def test_too_few_descriptors_are_reported_at_the_start(make_gateway: MakeGateway) -> None:
     """Not found out when the first chargers can't be accepted."""
     gateway = make_gateway()
     gateway.log.touch()

@@ -38,7 +38,7 @@ def received(scene: Scene) -> list[object]:
 
 
 @pytest.mark.parametrize("name", payloads.DEAR)
-async def test_ten_at_once_are_answered_and_nobody_is_closed(scene: Scene, name: str) -> None:
+async def test_ten_at_once_are_answered_and_no_session_is_closed(scene: Scene, name: str) -> None:
     """Each gets its confirmation or its error, and goes on with its next message; no session ends."""
     before = received(scene)
     message = frame(TEXT, payloads.DEAR[name]())
@@ -98,7 +98,7 @@ async def test_stops_of_four_megabytes_are_recorded_one_after_the_other(scene: S
     assert scene.metric('gateway_happenings_total{label="StopTransaction",what="messages"}') == before + 3
 
 
-async def test_a_message_beyond_the_limit_is_told_by_charger_and_size(scene: Scene) -> None:
+async def test_a_message_beyond_the_limit_is_reported_by_charger_and_size(scene: Scene) -> None:
     """1009, an event and a metric that name both, also where only the head of the frame has come."""
     identity = scene.attacker()
     link = await Link.open(scene.gateway, identity)

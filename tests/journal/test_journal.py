@@ -122,7 +122,7 @@ async def test_callbacks_hear_of_the_head_before_the_waiters_run(journal, autoju
     assert heads == [3]
 
 
-async def test_a_callback_that_raises_harms_nobody(journal, autojump_clock):
+async def test_a_callback_that_raises_harms_no_other(journal, autojump_clock):
     """Its bug is logged; the commit stands, and so do the other callbacks."""
     heads = []
 
@@ -161,7 +161,7 @@ async def test_a_write_that_can_not_be_fails_alone(journal, store, disk, autojum
 # --- failing disks --------------------------------------------------------------------------------------------
 
 
-async def test_a_failing_commit_tells_everybody_and_refuses_whoever_comes(journal, store, disk, autojump_clock):
+async def test_a_failing_commit_fails_all_and_refuses_newcomers(journal, store, disk, autojump_clock):
     """Those in the batch, those behind it, and new ones: nothing is acknowledged."""
     health, results = [], []
     journal.on_health.append(health.append)
@@ -325,7 +325,7 @@ async def test_closing_does_not_wait_for_a_broken_disk(store, disk, autojump_clo
             await journal.aclose()
 
 
-async def test_cancelling_the_writer_leaves_nobody_waiting(store, disk, autojump_clock):
+async def test_cancelling_the_writer_leaves_no_caller_waiting(store, disk, autojump_clock):
     """Everybody is told that nothing is known; later commits are refused."""
     disk.stall()
     results = []
@@ -373,7 +373,7 @@ async def test_a_store_that_is_unavailable_gives_no_numbers(journal, store, auto
 # --- what is applied ------------------------------------------------------------------------------------------
 
 
-async def test_answers_are_applied_in_the_order_of_the_commits_before_anybody_runs(journal, disk, autojump_clock):
+async def test_answers_are_applied_in_the_order_of_the_commits_before_any_task_runs(journal, disk, autojump_clock):
     """Several tasks of one session commit side by side; its state follows the disk."""
     disk.seconds = 0.01
     seen = []
@@ -391,7 +391,7 @@ async def test_answers_are_applied_in_the_order_of_the_commits_before_anybody_ru
     assert seen[-2:] == ["runs", "runs"]
 
 
-async def test_what_was_committed_is_applied_though_nobody_waits_any_more(journal, store, disk, autojump_clock):
+async def test_what_was_committed_is_applied_though_no_task_waits_any_more(journal, store, disk, autojump_clock):
     """Cancelling withdraws nothing, so neither memory nor disk goes without."""
     disk.seconds = 1
     seen = []
@@ -436,7 +436,7 @@ async def test_nothing_is_applied_that_was_not_kept(journal, store, autojump_clo
 # --- without waiting ------------------------------------------------------------------------------------------
 
 
-async def test_who_submits_is_told_in_order_and_once(journal, store, disk, autojump_clock):
+async def test_submissions_are_answered_in_order_and_once(journal, store, disk, autojump_clock):
     """Beside those who wait, in the order of the handing over."""
     disk.seconds = 0.01
     told = []
@@ -446,7 +446,7 @@ async def test_who_submits_is_told_in_order_and_once(journal, store, disk, autoj
     assert told == [("a", Appended((1,))), ("b", Appended((2,))), ("c", Appended((3,)))]
 
 
-async def test_who_submits_is_told_of_a_failure(journal, store, autojump_clock):
+async def test_a_submission_is_answered_with_the_failure(journal, store, autojump_clock):
     """Nothing may be acknowledged; and while the store is known to fail, nothing is taken."""
     store.broken = True
     told = []
@@ -458,7 +458,7 @@ async def test_who_submits_is_told_of_a_failure(journal, store, autojump_clock):
     assert len(told) == 1
 
 
-async def test_who_submits_to_a_disk_that_hangs_is_told_once(journal, store, disk, autojump_clock):
+async def test_a_submission_to_a_disk_that_hangs_is_answered_once(journal, store, disk, autojump_clock):
     """That it is not known; not again when the disk comes back."""
     disk.stall()
     told = []
@@ -470,7 +470,7 @@ async def test_who_submits_to_a_disk_that_hangs_is_told_once(journal, store, dis
     assert told == [CommitUnknown]
 
 
-async def test_a_bug_in_who_is_told_is_nobody_else_s(journal, autojump_clock):
+async def test_a_bug_in_a_callback_reaches_no_other(journal, autojump_clock):
     """The neighbours in the batch have their answers, and the journal goes on."""
 
     def fail(*_):
@@ -481,7 +481,7 @@ async def test_a_bug_in_who_is_told_is_nobody_else_s(journal, autojump_clock):
     assert await journal.commit(write()) == Appended((3,))
 
 
-async def test_who_submitted_is_told_when_the_journal_ends(store, disk, autojump_clock):
+async def test_submissions_are_answered_when_the_journal_ends(store, disk, autojump_clock):
     """Cancelled with a commit in its thread: not known."""
     told = []
     disk.stall()
@@ -590,7 +590,7 @@ async def test_a_disk_that_fails_among_writes_tried_alone_begins_no_more_of_them
     assert [each.charge_point for each in store.writes] == ["first", "A"]
 
 
-async def test_health_is_told_when_it_changes_and_not_again(journal, store, disk, autojump_clock):
+async def test_health_is_reported_when_it_changes_and_not_again(journal, store, disk, autojump_clock):
     """A disk that hangs and then fails is one failure; so are the probes that fail after it."""
     health, results = [], []
     journal.on_health.append(health.append)

@@ -51,7 +51,9 @@ def shown(frames: FrameLog, identity: str = "CP1") -> list[tuple[Any, str]]:
     return [(each.kind, each.text) for each in kept(frames, identity)]
 
 
-async def test_a_connection_is_told_from_its_beginning_to_its_end(frames: FrameLog, autojump_clock: MockClock) -> None:
+async def test_a_connection_is_reported_from_its_beginning_to_its_end(
+    frames: FrameLog, autojump_clock: MockClock
+) -> None:
     """Both directions, in order, and why it went, though it is gone."""
     async with connection(frames) as (charger, transport):
         await trio.sleep(5)
@@ -81,7 +83,7 @@ async def test_what_the_gateway_closed_says_so(frames: FrameLog) -> None:
     assert shown(frames)[-1] == (FrameKind.CLOSED, "by the gateway: 1001 silent")
 
 
-async def test_a_link_that_broke_on_sending_is_not_told_as_the_gateway_s_doing(frames: FrameLog) -> None:
+async def test_a_link_that_broke_on_sending_is_not_reported_as_the_gateway_s_doing(frames: FrameLog) -> None:
     """Whoever notices first."""
     async with connection(frames) as (charger, transport):
         await charger.lose_link()

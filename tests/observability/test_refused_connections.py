@@ -78,7 +78,7 @@ def test_strangers_without_an_identity_push_out_only_each_other(refusals: Refuse
     assert found[-1].identity == "CP1"
 
 
-def test_chargers_that_come_while_nobody_can_be_served_push_out_no_real_refusal(refusals: RefusedConnections) -> None:
+def test_chargers_that_come_while_none_can_be_served_push_out_no_real_refusal(refusals: RefusedConnections) -> None:
     """A fleet that is told 503 at once: that is no fault of any of them."""
     refusals.observe(wrong_password())
     for number, address in enumerate(addresses(5_000)):
@@ -110,7 +110,7 @@ def test_a_flood_of_identities_pushes_out_itself_and_no_single_charger(
     assert found[0].identity == "X4999"
 
 
-def test_chargers_behind_one_address_may_fill_what_nobody_else_needs(refusals: RefusedConnections) -> None:
+def test_chargers_behind_one_address_may_fill_what_no_other_needs(refusals: RefusedConnections) -> None:
     """A carrier's whole fleet may come from one; against another address it keeps half."""
     for number in range(NAMED):
         refusals.observe(wrong_password(f"CP-{number}", "192.0.2.1"))

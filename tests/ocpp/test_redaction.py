@@ -15,7 +15,7 @@ SPELLINGS = ["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY", " Autho
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_a_key_that_is_sent_or_reported_is_taken_out_and_told_apart(name):
+def test_a_key_that_is_sent_or_reported_is_taken_out_and_distinguished(name):
     """ChangeConfiguration's value, and a value that a charger reports though it must not (WP A01.FR.09)."""
     other = {"key": "X", "value": "60"}
     for payload, shown in (

@@ -129,7 +129,7 @@ async def test_quirk_81_a_long_list_of_measurands_is_followed_by_a_shorter_one(
         await station.charger.hears_nothing(600)
 
 
-async def test_quirk_81_a_stop_for_what_the_charger_has_ended_is_told_as_it_answers(
+async def test_quirk_81_a_stop_for_what_the_charger_has_ended_is_reported_as_it_answers(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """EVBox: it has ended the transaction, its stop is still on the way: Rejected is told, then the stop ends it."""

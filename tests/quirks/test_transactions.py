@@ -26,7 +26,7 @@ def orphans(harness: Harness) -> list[tuple[int, str, Any]]:
 
 
 @pytest.mark.parametrize("number", [4711, 0, -2, 2**31, 2**63 - 1])
-async def test_quirks_9_45_47_a_stop_for_what_nobody_knows_is_confirmed_and_kept(
+async def test_quirks_9_45_47_a_stop_for_an_unknown_transaction_is_confirmed_and_kept(
     harness: Harness, autojump_clock: MockClock, number: int
 ) -> None:
     """Wallbox free charging, moved chargers, id 2^63-1: confirmed with {}, kept as sent; nobody's transaction ends."""

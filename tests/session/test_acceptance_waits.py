@@ -24,7 +24,7 @@ def accept(harness: Harness) -> None:
     harness.router.registration_changed("CP1", Registration.ACCEPTED)
 
 
-async def test_a_remote_start_waits_for_the_boot_that_tells_of_the_acceptance(
+async def test_a_remote_start_waits_for_the_boot_answer_with_the_acceptance(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """S §4.2: never to a charger that takes itself for Pending. Other commands may go before (B1.3)."""

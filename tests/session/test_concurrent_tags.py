@@ -56,7 +56,7 @@ async def test_a_second_start_of_a_charge_point_is_judged_by_its_connector(
 
 
 @pytest.mark.parametrize("status", ["Blocked", "Expired", "Invalid"])
-async def test_a_tag_that_is_refused_is_told_why_though_it_is_in_use(
+async def test_a_tag_that_is_refused_is_reported_with_the_reason_though_in_use(
     harness: Harness, autojump_clock: MockClock, status: str
 ) -> None:
     """That it is in use elsewhere is not what is wrong with it."""

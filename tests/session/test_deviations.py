@@ -22,7 +22,7 @@ class Watching(NoObserver):
         self.seen.append((charge_point, boot and boot.model, deviations))
 
 
-async def test_a_boot_that_deviates_counts_for_the_make_that_it_tells_of(
+async def test_a_boot_that_deviates_counts_for_the_make_that_it_names(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """Though nothing was known of the make when it came."""

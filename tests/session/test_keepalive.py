@@ -55,7 +55,7 @@ async def test_the_setting_decides(harness: Harness, autojump_clock: MockClock, 
         assert max(pings - 2, 0) <= transport.pings <= pings
 
 
-async def test_pings_that_nobody_answers_do_not_put_off_the_end(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_pings_without_an_answer_do_not_put_off_the_end(harness: Harness, autojump_clock: MockClock) -> None:
     """Silence is what is heard, whatever was said: the link is given up as soon as without them."""
     harness.add_charge_point()
     transport = FakeTransport(answers_pings=False)

@@ -97,7 +97,7 @@ async def test_a_displaced_sessions_end_does_not_remove_its_successor(
     assert harness.router.live("CP1") is None
 
 
-async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_the_time_a_charger_was_heard_is_in_wall_time(harness: Harness, autojump_clock: MockClock) -> None:
     """Sessions keep Trio's time."""
     harness.limits = attrs.evolve(harness.limits, own_requests=False, ping_interval=0)
     harness.add_charge_point()
@@ -114,7 +114,7 @@ async def test_when_a_charger_was_heard_is_told_in_wall_time(harness: Harness, a
 # --- commands -------------------------------------------------------------------------------------------------
 
 
-async def test_an_unknown_charge_point_is_told_so(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_an_unknown_charge_point_is_reported(harness: Harness, autojump_clock: MockClock) -> None:
     """And one that never connected has never been seen."""
     assert (await refusal(harness)).reason is RefusalReason.UNKNOWN_CHARGE_POINT
     harness.add_charge_point()
@@ -178,7 +178,7 @@ async def test_a_repeated_request_is_answered_from_the_books_also_when_it_would_
     assert (await refusal(harness, request_id="another")).reason is RefusalReason.CHARGE_POINT_OFFLINE
 
 
-async def test_what_cannot_be_sent_to_anybody_is_refused_before_anything_else(
+async def test_what_cannot_be_sent_to_any_charger_is_refused_before_anything_else(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """A bad request is bad for a charge point that is offline, too."""
@@ -350,7 +350,7 @@ class Crowd:
         lambda router: router.drain(1e9, trio.current_time() + 60),
     ],
 )
-async def test_whoever_walks_over_all_sessions_lets_others_run_in_between(
+async def test_a_walk_over_all_sessions_lets_others_run_in_between(
     harness: Harness, walk: Callable[[Any], Any]
 ) -> None:
     """Tens of thousands at one go would keep everybody else waiting."""
@@ -362,7 +362,7 @@ async def test_whoever_walks_over_all_sessions_lets_others_run_in_between(
     assert 0 < crowd.most_at_once <= 2 * AT_ONCE  # the other's turn may come before or after
 
 
-async def test_who_was_heard_when_is_told_one_by_one_while_sessions_come_and_go(harness: Harness) -> None:
+async def test_last_heard_times_are_reported_one_by_one_while_sessions_come_and_go(harness: Harness) -> None:
     """Whoever asks may wait in between; a session that is gone by then is left out."""
     Crowd(harness, 3)
     heard = harness.router.heard()
@@ -372,7 +372,7 @@ async def test_who_was_heard_when_is_told_one_by_one_while_sessions_come_and_go(
     assert [identity for identity, _ in heard] == ["C2"]
 
 
-async def test_a_drain_is_faster_than_told_where_it_would_not_be_through_in_time(
+async def test_a_drain_is_faster_than_set_where_it_would_not_be_through_in_time(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """Half the time is left for those that don't answer a Close."""

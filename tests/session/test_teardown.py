@@ -126,7 +126,7 @@ async def _ask(harness: Harness) -> None:
     await harness.router.call("CP1", ClearCache(), request_id=str(uuid.uuid4()), deadline=deadline)
 
 
-async def test_a_failing_store_costs_its_sessions_and_nobody_returns_empty_handed(
+async def test_a_failing_store_costs_its_sessions_and_each_caller_gets_an_answer(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """A hundred sessions, each with a command on the wire and one behind it; then all is as before."""

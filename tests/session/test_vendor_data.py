@@ -91,7 +91,7 @@ async def answer_to(charger: ScriptedCharger, message_id: str) -> list[Any]:
         charger._held.append(await charger._next())
 
 
-async def test_a_charger_is_told_what_the_service_says(
+async def test_a_charger_gets_the_services_answer(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
     """S §4.3: status and data; the event has the status."""
@@ -140,7 +140,7 @@ async def test_the_reader_goes_on_while_a_service_thinks(
         assert trio.current_time() - begun == pytest.approx(4.0)
 
 
-async def test_the_event_is_on_disk_before_the_charger_is_told_and_says_when_the_data_came(
+async def test_the_event_is_on_disk_before_the_charger_is_answered_and_says_when_the_data_came(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
     """What is acknowledged is on disk; the time is that of receipt, not of the service's answer."""
@@ -196,7 +196,7 @@ async def test_a_session_that_ends_waits_for_no_service(
     assert not kept(harness)
 
 
-async def test_a_session_that_lost_its_charge_point_meanwhile_tells_nothing(
+async def test_a_session_that_lost_its_charge_point_meanwhile_reports_nothing(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
     """The answer comes when a newer connection owns the charge point: no event, no reply."""

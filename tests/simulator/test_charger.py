@@ -377,7 +377,7 @@ async def test_every_trigger_is_answered_and_sent(autojump_clock: MockClock, hom
     assert await home.central.call("TriggerMessage", beyond) == {"status": "Rejected"}
 
 
-async def test_firmware_is_installed_over_a_reboot_when_nobody_charges(autojump_clock: MockClock, home: Home) -> None:
+async def test_firmware_is_installed_over_a_reboot_when_no_car_charges(autojump_clock: MockClock, home: Home) -> None:
     """044_1: Downloading, Downloaded, Installing, Boot with the new version, Installed."""
     await home.charger()
     answer = await home.central.call(

@@ -143,7 +143,7 @@ async def test_a_session_over_tls(nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_a_server_that_is_not_trusted_is_told_as_such(nursery: trio.Nursery) -> None:
+async def test_a_server_that_is_not_trusted_is_reported_as_such(nursery: trio.Nursery) -> None:
     """No upgrade, no credentials sent; the reason is for people."""
     tls = Tls(nursery)
     url = await tls.listen()
@@ -162,7 +162,7 @@ async def test_a_server_that_is_not_trusted_is_told_as_such(nursery: trio.Nurser
     nursery.cancel_scope.cancel()
 
 
-async def test_nobody_listening_is_told_and_tried_again(nursery: trio.Nursery) -> None:
+async def test_no_listener_is_reported_and_tried_again(nursery: trio.Nursery) -> None:
     """A refused TCP connection is a failed link, not the end of the charger."""
     told: list[str] = []
 

@@ -112,7 +112,7 @@ async def test_a_link_that_breaks_before_the_answer_costs_no_attempt(autojump_cl
     assert not home.told("dropped")
 
 
-async def test_refusals_are_told_and_retried_with_growing_pauses(autojump_clock: MockClock, home: Home) -> None:
+async def test_refusals_are_reported_and_retried_with_growing_pauses(autojump_clock: MockClock, home: Home) -> None:
     """JE 3.3: exponential back-off with jitter; Retry-After is honoured."""
     home.central.refusals.extend([(401, []), (404, []), "close", (503, [(b"Retry-After", b"300")]), (401, [])])
     await home.charger()

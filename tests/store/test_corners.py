@@ -254,7 +254,7 @@ def test_a_lock_holds_though_its_note_can_not_be_written(tmp_path, monkeypatch):
     held.release()
 
 
-def test_a_lock_that_is_released_twice_closes_nobody_elses_file(tmp_path):
+def test_a_lock_that_is_released_twice_closes_no_other_file(tmp_path):
     """Its descriptor belongs to whoever opened a file next."""
     lock = ProcessLock(tmp_path / "gateway.db")
     lock.release()
@@ -560,7 +560,7 @@ def test_a_statement_that_can_not_be_is_no_commit_that_is_not_known(store_at):
     assert append(store, status()).sequences == (3,)
 
 
-def test_a_write_waits_for_whoever_holds_the_database_for_a_moment(store_at):
+def test_a_write_waits_for_a_momentary_holder_of_the_database(store_at):
     """An operator's tool, say."""
     store, path = store_at
     connect(store)

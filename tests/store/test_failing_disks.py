@@ -223,7 +223,7 @@ def broken_database(name: str) -> Exception | None:
     return broken(name) if name == "gateway.db" else None
 
 
-def test_a_checkpoint_that_fails_loses_nothing_and_is_told(disk, tmp_path, monkeypatch):
+def test_a_checkpoint_that_fails_loses_nothing_and_is_reported(disk, tmp_path, monkeypatch):
     """What is acknowledged is in the log; the next checkpoint that works writes all of it to the database."""
     monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 10)
     store = opened(disk)

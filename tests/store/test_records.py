@@ -148,7 +148,7 @@ def test_credentials_are_several_and_go_with_their_charge_point(store):
     assert store.credentials("CP1") == ()
 
 
-def test_admission_is_told_what_it_needs_of_those_that_are_there(store):
+def test_admission_gets_what_it_needs_of_those_that_are_there(store):
     """The same as the records say, at once; nothing of an identity that is unknown or deleted."""
     assert store.admission("CP1") is None
     create(store)

@@ -148,7 +148,7 @@ def of_version_1(path: Path) -> None:
     cx.close()
 
 
-def test_a_file_is_marked_as_ours(path):
+def test_a_file_is_marked_as_the_gateways(path):
     """Its application id and schema version are in its header."""
     opened(path).close()
     cx = apsw.Connection(str(path))

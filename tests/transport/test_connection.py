@@ -150,7 +150,7 @@ async def test_messages_before_a_close_are_returned_first() -> None:
         (frame(TEXT, length=2**40), 1009),
     ],
 )
-async def test_a_violation_is_reported_here_and_told_to_the_peer(data: bytes, code: int) -> None:
+async def test_a_violation_is_reported_here_and_to_the_peer(data: bytes, code: int) -> None:
     """A3.15-A3.17: the Close is readable even though more input is on its way."""
     async with open_raw() as (connection, client):
         await client.send(data)
@@ -188,7 +188,7 @@ async def test_an_end_without_a_close_comes_from_the_network() -> None:
             await connection.aclose()
 
 
-async def test_aclose_tells_the_peer_and_shuts_tls_down() -> None:
+async def test_aclose_sends_a_close_frame_and_shuts_tls_down() -> None:
     """A strict TLS client sees close_notify, not a truncation."""
     near, far = trio.testing.memory_stream_pair()
     connection = server_end(near)
@@ -454,7 +454,7 @@ async def test_a_burst_of_messages_lets_other_tasks_run() -> None:
         (b"SSH-2.0-OpenSSH_9.0\r\n", "wrong_version_number"),
     ],
 )
-async def test_what_is_not_tls_is_told_apart(data: bytes, reason: str) -> None:
+async def test_what_is_not_tls_is_distinguished(data: bytes, reason: str) -> None:
     """A1.8."""
     near, far = trio.testing.memory_stream_pair()
     await far.send_all(data)

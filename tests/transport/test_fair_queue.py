@@ -43,7 +43,7 @@ def test_the_longest_lane_names_its_oldest_and_its_newest() -> None:
 
 
 @given(st.dictionaries(st.integers(0, 9), st.integers(1, 20), min_size=1))
-def test_nobody_waits_for_more_than_one_of_each_other_lane_before_each_of_its_own(lanes: dict[int, int]) -> None:
+def test_an_item_waits_for_at_most_one_of_each_other_lane_before_each_of_its_own(lanes: dict[int, int]) -> None:
     """The n-th of a lane comes after at most n of every other."""
     queue: FairQueue[int, tuple[int, int]] = FairQueue()
     for lane, count in lanes.items():

@@ -259,7 +259,7 @@ async def test_who_is_given_a_place_and_goes_in_the_same_moment_gives_it_back() 
 
 
 @pytest.mark.parametrize("limit", [0, 1])
-async def test_with_no_room_to_wait_nobody_waits(limit: int) -> None:
+async def test_with_no_room_to_wait_no_connection_waits(limit: int) -> None:
     """A gateway that has no descriptor left drops what it can't hold, and goes on."""
     async with crowd(4, may_wait=limit) as visitors:
         await visitors.arrive(STRANGER, *names("silent", 5), silent=True)

@@ -144,7 +144,7 @@ async def test_tls_broken_in_mid_session_is_the_end_and_nothing_behind_it_counts
     assert [alert[:1] for alert in charger.alerts] == [b"\x02"]
 
 
-async def test_a_close_under_new_keys_is_echoed_under_ours(autojump_clock: MockClock) -> None:
+async def test_a_close_under_new_keys_is_echoed_under_the_own(autojump_clock: MockClock) -> None:
     """The update and the Close in one read."""
     story, charger = await told(updated(), close(4000, b"x"))
     assert story.end == (4000, "x", "peer")

@@ -163,7 +163,7 @@ async def cancel_soon(scope: trio.CancelScope) -> None:
 
 
 @pytest.mark.parametrize("beyond", [1000, 5], ids=["announced", "in-fragments"])
-async def test_what_is_beyond_the_limit_is_told_with_its_size(autojump_clock: MockClock, beyond: int) -> None:
+async def test_what_is_beyond_the_limit_is_reported_with_its_size(autojump_clock: MockClock, beyond: int) -> None:
     """1009, as soon as it is announced, and before it is read."""
     limit = Limits().max_message_bytes
     async with open_raw(Limits()) as (connection, client), trio.open_nursery() as nursery:

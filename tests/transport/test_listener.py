@@ -317,7 +317,7 @@ async def test_peers_that_trickle_do_not_keep_chargers_out_either(autojump_clock
         nursery.cancel_scope.cancel()
 
 
-async def test_nobody_is_crowded_out_who_waits_for_us(autojump_clock: MockClock) -> None:
+async def test_a_peer_that_waits_for_the_gateway_is_not_crowded_out(autojump_clock: MockClock) -> None:
     """When it is the gateway that is slow, dropping those who are nearly through would help nobody."""
     limits = Limits(max_concurrent_handshakes=4, admission_seconds=10, crowded_handshake_seconds=4)
 
@@ -658,7 +658,7 @@ async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["observe", "close", "accept"])
-async def test_a_bug_around_a_connection_keeps_nobody_out(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_around_a_connection_keeps_no_other_out(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In what is told of it, in closing it, in accepting it: the next charger is served, and those that are go on."""
     failures = iter(range(1))
 

@@ -121,7 +121,7 @@ async def test_after_closing_nothing_can_be_done(make: Make) -> None:
             await link.send_all(b"x")
 
 
-async def test_what_came_before_anybody_read_is_read(make: Make) -> None:
+async def test_what_came_before_the_first_read_is_read(make: Make) -> None:
     """And what comes in pieces, however much is asked for at once."""
     async with linked(make) as (link, far):
         far.sendall(b"one two")
@@ -166,7 +166,7 @@ async def test_a_peer_that_never_stops_sending_lets_others_run(make: Make) -> No
         assert turns > 25
 
 
-async def test_thousands_of_sockets_are_told_each_of_its_own() -> None:
+async def test_thousands_of_sockets_are_woken_each_for_its_own() -> None:
     """More than are told at once, and their numbers used again."""
     poller = Epoll()
     async with trio.open_nursery() as nursery:

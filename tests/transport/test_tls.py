@@ -278,7 +278,7 @@ def test_another_pairs_key_is_never_taken_for_a_certificates_own(tmp_path: Path,
     assert [each.place for each in caught.value.faults] == [f"certificates[{fault}].key"]
 
 
-def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+def test_all_bad_files_are_reported_at_once(tmp_path: Path) -> None:
     """Each by the place of its setting, so that one look at the message is enough."""
     good, missing = issue(tmp_path, "a"), tmp_path / "missing"
     with pytest.raises(TlsConfigurationError) as caught:

@@ -34,7 +34,7 @@ def test_more_than_the_burst_can_be_owed() -> None:
     st.floats(1, 1000),
     st.lists(st.tuples(st.floats(0, 2), st.integers(1, 5)), min_size=1, max_size=100),
 )
-def test_who_waits_as_told_never_exceeds_burst_and_rate(
+def test_waiting_as_asked_never_exceeds_burst_and_rate(
     rate: float, burst: float, steps: list[tuple[float, int]]
 ) -> None:
     """Over any stretch of time from the beginning."""

@@ -22,7 +22,7 @@ def test_one_line_when_all_are_connected():
     ]
 
 
-def test_one_that_is_back_is_told():
+def test_one_that_is_back_is_reported():
     """With the others it is complete again."""
     crowd = SimulationProgress(2)
     said(crowd, ("A", "link_up"), ("B", "link_up"))
@@ -30,7 +30,7 @@ def test_one_that_is_back_is_told():
     assert said(crowd, *lost) == ["A link_lost", "A link_failed", "A link_back", "all", "A boot_failed"]
 
 
-def test_one_alone_tells_everything():
+def test_one_alone_reports_everything():
     """Its whole life is what one looks at."""
     assert said(SimulationProgress(1), ("A", "connecting"), ("A", "link_up"))[:2] == ["A connecting", "A link_up"]
 

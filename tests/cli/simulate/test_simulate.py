@@ -61,7 +61,7 @@ def test_keys_come_from_one_place(fake, run, simulated, arguments):
 
 @pytest.mark.parametrize("source", [("--key", "00" * 20), ("--create",)])
 @pytest.mark.parametrize(("name", "why"), [("ca.pem", "no certificate in PEM"), ("none.pem", "can't be read: No such")])
-def test_a_ca_that_is_none_is_told_and_changes_nothing(fake, run, tmp_path, source, name, why):
+def test_a_ca_that_is_none_is_reported_and_changes_nothing(fake, run, tmp_path, source, name, why):
     """By its path, before any charger is given another key."""
     (tmp_path / "ca.pem").write_text("nothing")
     result = run("simulate", *source, "--ca", tmp_path / name)

@@ -57,7 +57,7 @@ def failed(command, payload):
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Rejected", "RebootRequired", "NotSupported"])
-def test_every_outcome_of_a_change_is_told_apart(status):
+def test_every_outcome_of_a_change_is_distinguished(status):
     """B9.5."""
     assert decode_answer(EXAMPLES[2], {"status": status}) == c.StatusAnswer(status)
 

@@ -137,7 +137,7 @@ def test_a_large_confirmation_that_is_wrong_everywhere_is_not_mended():
 
 
 @pytest.mark.parametrize("item", ["[]", "{}", '{"a":0}', "1"])
-def test_the_depth_of_a_wide_frame_is_told_within_a_bounded_time(item):
+def test_the_depth_of_a_wide_frame_is_found_within_a_bounded_time(item):
     """Wide is not deep."""
     data = filled('[3,"x",[', item, "]]", MAX_NODES - 20)
     begin = time.process_time()

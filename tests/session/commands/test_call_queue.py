@@ -24,7 +24,7 @@ async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: 
     assert served == ["a", "b", "c", "d"]
 
 
-async def test_whoever_leaves_holds_nobody_up(autojump_clock: MockClock) -> None:
+async def test_a_waiter_that_leaves_holds_no_other_up(autojump_clock: MockClock) -> None:
     """A place in the middle, the head, and one left twice."""
     line = CallQueue()
     first, second, third = line.ask(), line.ask(), line.ask()

@@ -34,7 +34,7 @@ NEW_KEY = "00112233445566778899aabbccddeeff00112233"
 # --- order ----------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_overtakes_a_command_that_is_being_recorded(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_no_command_overtakes_one_that_is_being_recorded(harness: Harness, autojump_clock: MockClock) -> None:
     """A5.5: first come, first served, however long the disk takes."""
     async with ready(harness) as (charger, asked):
         asked.ask(ClearCache())
@@ -111,7 +111,7 @@ async def test_a_repeated_request_waits_for_its_command_though_the_queue_is_full
         assert (await second()).state is CommandState.ANSWERED
 
 
-async def test_a_repeated_request_is_told_the_first_outcome_while_the_session_ends(
+async def test_a_repeated_request_gets_the_first_outcome_while_the_session_ends(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """The end is being recorded: the store still says SENT."""
@@ -140,7 +140,7 @@ async def test_a_repeat_waits_no_longer_than_its_own_deadline(harness: Harness, 
         assert states(harness) == ["queued", "sent", "answered"]
 
 
-async def test_a_request_repeated_after_an_end_that_was_not_recorded_is_told_what_the_store_will_say(
+async def test_a_request_repeated_after_an_unrecorded_end_gets_the_recorded_outcome(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """The store was failing when the session ended: SENT is what it has, and nobody is told SENT."""
@@ -268,7 +268,7 @@ async def test_a_key_of_a_cancelled_session_that_was_never_sent_opens_nothing(ha
 
 
 @pytest.mark.parametrize("later", ["opened again", "restarted"])
-async def test_a_key_of_a_commit_of_which_nobody_knows_opens_nothing_afterwards(harness: Harness, later: str) -> None:
+async def test_a_key_of_a_commit_of_unknown_outcome_opens_nothing_afterwards(harness: Harness, later: str) -> None:
     """A7.8: it is on the disk, the session could not know it, and the store took nothing any more. In real time."""
     harness.limits = SessionLimits(settle_delay=0)
     commit = harness.journal.commit
@@ -336,7 +336,9 @@ async def test_an_answer_that_comes_before_sending_returns_is_an_answer(
 # --- callers always return ------------------------------------------------------------------------------------
 
 
-async def test_callers_are_told_though_the_end_cannot_be_written(harness: Harness, autojump_clock: MockClock) -> None:
+async def test_callers_are_answered_though_the_end_cannot_be_written(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
     """Not for want of a disk, but by a bug: the session ends, its callers return, nothing escapes."""
     async with ready(harness) as (charger, asked):
         result = asked.ask(ClearCache())

@@ -39,7 +39,7 @@ def stored(harness: Harness, record: Any) -> CommandRecord:
     return found
 
 
-async def test_the_record_that_is_told_is_the_stored_one(
+async def test_the_record_that_is_answered_is_the_stored_one(
     harness: Harness, autojump_clock: MockClock, ticking: None
 ) -> None:
     """Answered at once, answered after waiting for the wire, refused by the charger, and not answered."""

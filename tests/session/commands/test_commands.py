@@ -199,7 +199,7 @@ async def test_no_answer_in_time_is_unknown_and_a_late_one_mends_the_record(
     assert len(late) == 1
 
 
-async def test_a_caller_in_a_hurry_is_told_in_time_and_does_not_take_the_wire(
+async def test_a_caller_in_a_hurry_is_answered_in_time_and_does_not_take_the_wire(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
     """The caller's deadline ends its waiting; the charger still has its call time-out, alone on the wire."""

@@ -136,7 +136,7 @@ def status(connector: int) -> dict[str, object]:
     return {"connectorId": connector, "errorCode": "NoError", "status": "Available"}
 
 
-async def test_each_connector_is_asked_for_but_those_that_have_just_told_it(
+async def test_each_connector_is_asked_for_but_those_that_have_just_reported(
     wanting: Harness, autojump_clock: MockClock
 ) -> None:
     """A trigger without a connector brings many chargers to tell that of connector 0 alone."""

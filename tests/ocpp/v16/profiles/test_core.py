@@ -23,7 +23,7 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 # --- BootNotification -----------------------------------------------------------------------------------------
 
 
-def test_an_accepted_charger_is_told_the_time_and_the_heartbeat_interval():
+def test_an_accepted_charger_gets_the_time_and_the_heartbeat_interval():
     """B1.1, B2.1: an integer, and a time with Z."""
     assert charger().call("BootNotification", **BOOT) == {
         "status": "Accepted",
@@ -33,7 +33,7 @@ def test_an_accepted_charger_is_told_the_time_and_the_heartbeat_interval():
 
 
 @pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
-def test_a_charger_that_is_not_accepted_is_told_when_to_boot_again(registration):
+def test_a_charger_that_is_not_accepted_gets_the_interval_to_boot_again(registration):
     """B1.2: a positive interval."""
     reply = charger(registration=registration).call("BootNotification", **BOOT)
     assert (reply["status"], reply["interval"]) == (registration.value, RETRY)
@@ -124,7 +124,7 @@ def test_a_boot_ends_no_transaction_and_clears_no_status():
 # --- Heartbeat ------------------------------------------------------------------------------------------------
 
 
-def test_a_heartbeat_is_told_the_time_and_leaves_no_event():
+def test_a_heartbeat_gets_the_time_and_leaves_no_event():
     """No events, no commit."""
     one = charger()
     one.now = NOW + timedelta(microseconds=999_999)
@@ -136,7 +136,7 @@ def test_a_heartbeat_is_told_the_time_and_leaves_no_event():
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Invalid", "Expired", "Blocked"])
-def test_a_tag_is_told_its_own_standing(status):
+def test_a_tag_gets_its_own_standing(status):
     """B3.2: exactly the right one."""
     one = charger()
     one.books.add_tag("T2", status)
@@ -144,7 +144,7 @@ def test_a_tag_is_told_its_own_standing(status):
     assert one.events[-1].body == IdTagPresented("t2", status)
 
 
-def test_expiry_and_parent_are_told_where_there_are_any():
+def test_expiry_and_parent_are_answered_where_there_are_any():
     """B3.1, B3.4."""
     one = charger()
     one.books.add_tag("T2", parent="GROUP", expiry_date=NOW + timedelta(days=1))

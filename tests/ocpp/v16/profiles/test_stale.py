@@ -47,7 +47,7 @@ def tag_of(one, id_tag="TAG", **start):
 # --- what occupies a tag --------------------------------------------------------------------------------------
 
 
-def test_a_start_that_was_told_concurrent_does_not_occupy_its_tag():
+def test_a_start_that_was_answered_concurrent_does_not_occupy_its_tag():
     """T starts at A, at B (ConcurrentTx, B never stops), A stops: T is free."""
     books = Books()
     a, b, c = (charger(books=books, identity=f"CP-{n}") for n in "ABC")

@@ -69,7 +69,7 @@ def test_a_retried_start_on_a_new_connection_is_the_same_transaction():
     assert [type(e.body) for e in one.events] == [TransactionStarted, TransactionStopped]
 
 
-def test_a_retry_is_told_what_the_first_was_told():
+def test_a_retry_gets_the_answer_of_the_first():
     """B4.6: the same answer, although the tag was blocked meanwhile."""
     one = charger()
     first = one.call("StartTransaction", **START)
@@ -126,7 +126,7 @@ def test_with_a_clock_that_runs_ahead_a_finished_transaction_is_met_again():
     assert one.call("StartTransaction", **ahead) == first
 
 
-def test_a_tag_that_charges_elsewhere_is_told_so():
+def test_a_tag_that_charges_elsewhere_is_reported():
     """S §7.2: ConcurrentTx, with a number of its own (B4.5)."""
     books = Books()
     one, other = charger(books=books), charger(books=books, identity="CP-2")
@@ -217,7 +217,7 @@ def test_a_start_with_nothing_in_it_is_recorded():
     assert {Flag.DEVIATES, Flag.METER_IMPLAUSIBLE, Flag.TIME_UNREADABLE} <= set(event.flags)
 
 
-def test_a_tag_that_is_too_long_is_never_somebody_elses():
+def test_a_tag_that_is_too_long_is_never_another_tag():
     """B3.5: its first twenty characters are not looked up."""
     one = charger("x" * 20)
     assert one.call("StartTransaction", **START | {"idTag": "x" * 21})["idTagInfo"]["status"] == "Invalid"
@@ -304,7 +304,7 @@ def test_a_stop_ends_its_transaction_with_its_energy():
     assert one.state.open_transactions == {}
 
 
-def test_a_stop_by_a_tag_is_told_the_tags_standing():
+def test_a_stop_by_a_tag_gets_the_tags_standing():
     """S §4.10."""
     one = charger()
     number = one.start()
