@@ -2,15 +2,16 @@
 
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ChargePointConnected, ConfigurationReported, NewEvent
-from gateway.session.context import SessionContext
+from gateway.session.context import SessionContext, SessionOver
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
-from gateway.store.api import Opened, OpenSession
+from gateway.store.api import Opened, OpenSession, RecordLastHeard
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import FakeTransport
 
@@ -79,3 +80,30 @@ async def test_a_commit_that_is_given_up_holds_no_other_up(harness: Harness, aut
         await trio.sleep(0.1)
         await core.commit((event,))
     assert trio.current_time() < 10
+
+
+@pytest.mark.parametrize("step", ["commit", "submit", "write", "read"])
+async def test_a_store_that_can_not_ends_the_session_by_that_name(
+    harness: Harness, autojump_clock: MockClock, step: str
+) -> None:
+    """Whichever way the session asks it: whoever asked stops there, and it is no bug."""
+    harness.add_charge_point()
+    core = core_of(harness, harness.journal)
+    event = NewEvent(ConfigurationReported((ConfigurationKey("A", False, "1"),), ()), virtual_clock())
+    harness.journal.failing = True
+
+    async def ask() -> None:
+        match step:
+            case "commit":
+                await core.commit((event,))
+            case "submit":
+                core.submit((event,), lambda *_: None)
+            case "write":
+                await core.write(RecordLastHeard(()))
+            case "read":
+                await core.read(harness.store.charge_point, "CP1")
+
+    with pytest.raises(SessionOver, match="store-unavailable"):
+        await ask()
+    assert core.ending is not None
+    assert (core.ending.reason, core.ending.code, core.ending.initiator) == ("store-unavailable", 1011, "local")

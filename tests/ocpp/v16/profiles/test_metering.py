@@ -6,7 +6,8 @@ from gateway.domain.events import MeterValuesReported, TransactionForeign
 from gateway.domain.records import TransactionState
 from gateway.domain.state import MAX_FOREIGN
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
-from tests.ocpp.v16.profiles.charger import Books, at, charger, has
+from gateway.ocpp.v16.profiles import metering
+from tests.ocpp.v16.profiles.charger import NOW, Books, at, charger, has
 
 SAMPLES = [{"value": "1200", "measurand": "Energy.Active.Import.Register"}]
 
@@ -372,3 +373,21 @@ def test_samples_within_the_stop_count_too():
     ]
     (event,) = one.stop(number, 450_200, at(3600), transactionData=data)
     assert Flag.METER_IMPLAUSIBLE in event.flags
+
+
+def test_of_a_very_long_list_the_times_at_either_end_are_read(monkeypatch):
+    """The newest of those: a message may hold a hundred thousand, and each takes its time."""
+    read = []
+    original = metering.read_time
+    monkeypatch.setattr(metering, "MAX_TIMES", 5)
+    monkeypatch.setattr(metering, "read_time", lambda raw, now: read.append(raw) or original(raw, now))
+    for order in (1, -1):
+        read.clear()
+        one = charger()
+        times = [at(-60 * minute) for minute in range(100)][::order]
+        values = [{"timestamp": time, "sampledValue": [{"value": "1"}]} for time in times]
+        one.call("MeterValues", connectorId=1, meterValue=values)
+        assert read[:5] == times[:5]
+        assert len(read) < 20
+        (event,) = one.events
+        assert event.reported_at == NOW

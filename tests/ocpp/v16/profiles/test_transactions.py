@@ -13,6 +13,7 @@ from gateway.domain.events import (
     TransactionStopped,
 )
 from gateway.domain.records import TransactionState
+from gateway.domain.transactions import start_key
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.ocpp.v16.profiles.transactions import MAX_OPEN_TRANSACTIONS
 from tests.ocpp.v16.profiles.charger import NOW, Books, at, charger, has
@@ -33,6 +34,15 @@ def test_a_start_is_given_a_number_and_the_tags_standing():
     assert (event.body.number, event.body.connector, event.body.meter_start) == (1, ONE, 1000)
     assert event.reported_at == NOW
     assert has(event)
+
+
+def test_a_start_is_known_again_by_what_identifies_it_and_by_nothing_else():
+    """The key is kept for ever: a later version makes the same of the same start."""
+    one = charger()
+    one.call("StartTransaction", **START)
+    (event,) = one.events
+    assert isinstance(event.body, TransactionStarted)
+    assert event.body.start_key == start_key(ONE, "TAG", at(), 1000)
 
 
 @pytest.mark.parametrize("status", ["Blocked", "Expired", "Invalid"])
