@@ -333,6 +333,23 @@ async def test_an_answer_that_comes_before_sending_returns_is_an_answer(
     assert states(harness) == ["queued", "sent", "answered"]
 
 
+async def test_an_answer_that_is_being_recorded_when_the_link_goes_is_an_answer(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A charger that resets hangs up at once; its caller is told what is recorded."""
+    async with ready(harness) as (charger, asked):
+        result = asked.ask(Reset(ResetType.SOFT))
+        message_id, _, _ = await charger.next_call()
+        harness.journal.stall_seconds = 2
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        await charger.lose_link()
+        outcome = await result()
+        assert isinstance(outcome, CommandRecord)
+        assert outcome.state is CommandState.ANSWERED
+    assert states(harness) == ["queued", "sent", "answered"]
+
+
 # --- callers always return ------------------------------------------------------------------------------------
 
 

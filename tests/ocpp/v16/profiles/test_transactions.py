@@ -586,3 +586,15 @@ def test_empty_parents_make_no_group():
         one.books.add_tag(tag, parent="")
     (event,) = one.stop(one.start("A"), idTag="B")
     assert has(event, Flag.ID_TAG_UNRELATED)
+
+
+@pytest.mark.parametrize(("seconds", "flag"), [(-10 * 86_400, Flag.LATE), (10 * 86_400, Flag.CLOCK_SUSPECT), (0, None)])
+def test_the_time_of_a_stop_that_belongs_to_nothing_is_judged_as_any(seconds, flag):
+    """And kept as it was sent."""
+    one = charger()
+    one.call("StopTransaction", transactionId=999, meterStop=5, timestamp=at(seconds))
+    (event,) = one.events
+    assert isinstance(event.body, TransactionOrphaned)
+    assert event.reported_raw == at(seconds)
+    assert event.flags == (() if flag is None else (flag,))
+    assert event.reported_at == (None if flag is Flag.CLOCK_SUSPECT else NOW + timedelta(seconds=seconds))
