@@ -21,6 +21,7 @@ import trio
 from gateway.domain.commands import ClearCache, CommandRecord
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
+from gateway.session.keepalive import Timer
 from gateway.store.api import AddCredential
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
@@ -247,5 +248,5 @@ async def _take(serving: Running, ways: tuple[Callable[[], None], ...], rounds: 
 def _objects() -> Counter[str]:
     """All that the collector knows of, by type, but for past deadlines: Trio and the watch over silence clear them away
     many at a time."""
-    kept = {"CancelScope", "CancelReason", "Watched", "tuple", "list"}
+    kept = {"CancelScope", "CancelReason", Timer.__name__, "tuple", "list"}
     return Counter(name for each in gc.get_objects() if (name := type(each).__name__) not in kept)
