@@ -31,6 +31,11 @@ PLAIN = (
     "gateway/framing",
     "gateway/simulator",
     "gateway/transport",
+    "tests/app",
+    "tests/chargers",
+    "tests/cli",
+    "tests/control",
+    "tests/observability",
 )
 """Folders in which all files keep the rule."""
 

@@ -30,7 +30,7 @@ PRINCIPAL = Principal("CP1", "ocpp1.6", 2)
 
 
 class Disk(SqliteStore):
-    """A store whose disk can be told to fail, or to take its time with certain writes."""
+    """A store whose disk fails, or delays certain writes, as a test sets it."""
 
     failing = False
     slow: tuple[type, ...] = ()

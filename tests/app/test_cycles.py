@@ -31,7 +31,7 @@ ROUNDS = 70
 """Of all ways to come and go: more than a thousand connections."""
 
 SLACK = ROUNDS // 3
-"""Objects of one type that may be anybody's cache."""
+"""Objects of one type that may be some library's cache."""
 
 PATIENCE = 120.0
 """A guard against hanging, as ``GUARD``: nothing here says how long anything may take."""
@@ -107,7 +107,7 @@ class Charger:
 
 
 class Visits:
-    """Ways to come and go. Each leaves a gateway that nobody is connected to."""
+    """Ways to come and go. Each leaves a gateway without connections."""
 
     def __init__(self, serving: Running, authority: Path) -> None:
         self.serving = serving
@@ -237,7 +237,7 @@ async def test_a_thousand_connections_leave_nothing_behind_without_a_collector(
 
 
 async def _take(serving: Running, ways: tuple[Callable[[], None], ...], rounds: int) -> None:
-    """Each of the ways, so often; then nobody is there any more."""
+    """Take each of the ways so many times; afterwards no charger is connected."""
     for _ in range(rounds):
         for way in ways:
             await trio.to_thread.run_sync(way)

@@ -1,4 +1,4 @@
-"""What another life of the store gave out is counted and logged, and refuses nobody."""
+"""Numbers that another life of the store gave out are counted and logged, and no charger is refused for them."""
 
 from contextlib import closing
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """Every setting, at a value other than its default, followed to where it acts.
 
-A setting that is read and handed to nobody looks like any other: the file loads, the example shows it. So each has a
+A setting that is read and used nowhere looks like any other: the file loads, the example shows it. So each has a
 row here, and one that has none fails the last test. Limits of sessions and connections are followed in virtual time,
 from the settings through ``session_limits`` and ``connection_limits``; the rest, and that the gateway hands these
 limits on, on a whole gateway in real time.
@@ -314,7 +314,7 @@ async def _(harness: Harness, sessions: SessionSettings) -> None:
 
 
 async def free_messages(sessions: SessionSettings, sent: int) -> int:
-    """How many of the messages sent are read without a pause."""
+    """The number of messages, of those sent, that are read without a pause."""
     async with open_raw(connection_limits(sessions)) as (connection, client):
         for _ in range(sent):
             await client.send(frame(TEXT, b"x"))
@@ -353,7 +353,7 @@ async def test_a_limit_acts(tmp_path: Path, autojump_clock: MockClock, name: str
 
 
 class Whole:
-    """What a row needs to build a gateway with its setting."""
+    """Everything a row needs to build a gateway with its setting."""
 
     def __init__(self, folder: Path, certificates: Path, name: str, value: Any) -> None:
         self.folder, self.certificates = folder, certificates
@@ -632,7 +632,7 @@ async def _(whole: Whole) -> None:
 
 
 async def control_over_tls(whole: Whole, **others: Any) -> tuple[str, str]:
-    """What a client is told without a certificate of its own, and with one of the tests' CA."""
+    """The answers to a client without a certificate, and to one with a certificate of the tests' CA."""
     address = f"127.0.0.1:{free_port()}"
     own = authority().issue_cert("service")
     roots = (whole.certificates / "ca.pem").read_bytes()
@@ -750,7 +750,7 @@ def old_events(whole: Whole, *ages: timedelta) -> int:
 
 
 def logged(whole: Whole) -> str:
-    """What a gateway writes that can't start: its metrics' port is taken."""
+    """The output of a gateway that can't start, since its metrics' port is taken."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -822,7 +822,7 @@ async def _(whole: Whole) -> None:
 
 @really("drain.closes_per_second", 0.1)
 async def _(whole: Whole) -> None:
-    """So the second of two is closed ten seconds after the first, unless somebody insists."""
+    """So the second of two is closed ten seconds after the first, unless a second signal ends the wait."""
     async with running(whole.settings(drain__deadline_seconds=1000.0)) as serving:
         serving.disk.commit([CreateChargePoint("CP2", Registration.ACCEPTED, (), utc_now())])
         first = await serving.booted()
@@ -860,7 +860,7 @@ def all_settings(section: type = Settings, prefix: str = "") -> list[str]:
 
 @pytest.mark.parametrize("name", all_settings())
 def test_every_setting_has_a_row(name: str) -> None:
-    """A new one that is handed to nobody fails here until it is followed."""
+    """A new setting without a row fails here."""
     assert (name in VIRTUAL) + (name in REAL) + (name in NO_OTHER_VALUE) == 1
 
 

@@ -1,7 +1,7 @@
-"""The whole gateway on a disk that fails: real chargers' connections, real threads, real time; the disk alone is ours.
+"""The whole gateway on a disk that fails: real connections, real threads, real time; only the disk is faked.
 
-Whatever the disk does: nothing is confirmed that is not kept, everybody is sent away with a word and told when to come
-back, and when the disk works the gateway does too, without a restart.
+Whatever the disk does: nothing is confirmed that is not kept, every charger is sent away with a reason and a time to
+come back, and when the disk works the gateway does too, without a restart.
 """
 
 import base64
@@ -96,7 +96,7 @@ class Served:
             return received
 
     async def reset(self, request_id: str, seconds: float) -> "tuple[Problem | None, float]":
-        """How a Reset of CP1 ends, and after how long."""
+        """Send CP1 a Reset; return how it ends, and after how many seconds."""
         request = command_pb2.ResetRequest(charge_point="CP1", request_id=request_id, type=command_pb2.RESET_TYPE_HARD)
 
         def call() -> Problem | None:
@@ -211,7 +211,7 @@ def start(meter: int = 1000) -> dict[str, Any]:
 async def test_a_disk_that_fails_sends_everybody_away_and_is_got_over(
     disk: Disk, certificates: Path, trouble: Trouble, where: str
 ) -> None:
-    """What was under way is confirmed once it is kept, by its retry on a new connection; it is there once."""
+    """Messages under way are confirmed once they are kept, by their retry on a new connection, and are there once."""
     async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
         charger, idle = await arrive(nursery, served), await arrive(nursery, served, "CP2")
         first = start()
@@ -239,7 +239,7 @@ async def test_a_disk_that_fails_sends_everybody_away_and_is_got_over(
 
 
 async def test_what_a_slow_disk_keeps_too_late_is_not_confirmed_and_there_once(disk: Disk, certificates: Path) -> None:
-    """The commit comes through after its deadline: nobody was told so, and the retry finds it."""
+    """The commit comes through after its deadline: it was not confirmed, and the retry finds it."""
     async with serving(disk, certificates) as served, trio.open_nursery() as nursery:
         charger = await arrive(nursery, served)
         disk.sync_seconds = 3 * COMMIT_DEADLINE
@@ -340,7 +340,7 @@ async def starting(
 async def test_a_start_on_a_disk_in_trouble_serves_503_and_is_got_over(
     disk: Disk, certificates: Path, trouble: Trouble, new: bool
 ) -> None:
-    """Chargers are told when to come back, operators that it is the store; without a restart it goes on when it can."""
+    """Chargers get a time to come back, operators the reason; it goes on without a restart when it can."""
     async with starting(disk, certificates, lambda: setattr(disk, "write_trouble", trouble), new=new) as served:
         await served.becomes(NOT_SERVING)
         head = await served.upgrade()
@@ -388,7 +388,7 @@ async def tells_of_no_store(served: Served) -> None:
 async def test_a_start_on_a_disk_that_hangs_serves_503_meanwhile(
     disk: Disk, certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is kept out without a word, and the gateway goes on when the disk does."""
+    """No charger is refused without an answer, and the gateway goes on when the disk does."""
     monkeypatch.setattr(serve, "DOOR_SECONDS", 0.1)
     async with starting(disk, certificates, lambda: setattr(disk, "sync_seconds", 0.7)) as served:
         await served.becomes(NOT_SERVING)

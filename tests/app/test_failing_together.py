@@ -1,4 +1,4 @@
-"""What everybody sees of a gateway whose store fails, or that is stopping: also who has not said a word meanwhile."""
+"""A gateway whose store fails, or that is stopping, as every client sees it: silent chargers, too."""
 
 import grpc
 import pytest
@@ -33,7 +33,7 @@ def made(tmp_path, certificates):
 
 
 async def health(address: str) -> int:
-    """What a load balancer is told."""
+    """Ask for health as a load balancer does."""
 
     def check() -> int:
         with grpc.insecure_channel(address) as channel:
@@ -55,7 +55,7 @@ async def silent_ones(serving: Running, count: int):
 
 
 async def test_a_failing_store_ends_also_the_sessions_that_say_nothing(made):
-    """Whose charger would else go on counting on a gateway that keeps nothing."""
+    """Otherwise their chargers would go on relying on a gateway that keeps nothing."""
     async with running(made) as serving:
         silent = await silent_ones(serving, 3)
         talking = await serving.booted()

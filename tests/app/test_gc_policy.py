@@ -1,4 +1,4 @@
-"""The collector's policy: what is looked at stays small, garbage is still found, and pauses are told."""
+"""The collector's policy: what is looked at stays small, garbage is still found, and pauses are reported."""
 
 import ast
 import gc
@@ -137,7 +137,7 @@ async def test_no_collection_of_the_old_generation_comes_by_itself() -> None:
 
 
 async def test_without_the_policy_nothing_is_done_to_the_process() -> None:
-    """Who runs a gateway inside of a process of his own keeps his collector."""
+    """A process that embeds a gateway keeps its own collector settings."""
     collector = GcPolicy()
     with trio.fail_after(1):
         await collector.run()
@@ -145,7 +145,7 @@ async def test_without_the_policy_nothing_is_done_to_the_process() -> None:
 
 
 async def test_pauses_and_what_was_found_are_reported() -> None:
-    """Every collection counts, whoever asked for it, by its generation."""
+    """Every collection counts, automatic or asked for, by its generation."""
     collector = GcPolicy()
     with collector.policy():
         Knot()
@@ -190,7 +190,7 @@ async def test_what_messages_replace_does_not_pile_up_unseen(autojump_clock: tri
 async def test_freezing_waits_for_a_quiet_moment_but_not_for_ever(
     autojump_clock: trio.testing.MockClock, looked: Looked
 ) -> None:
-    """What a call has under way may become a cycle when it ends, and would never be found."""
+    """Objects of a call under way may become a cycle when it ends, which would never be found."""
     calls = 1
     collector = GcPolicy(lambda: not calls, looked.work)
     pauses = collector.pauses

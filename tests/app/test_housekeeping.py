@@ -1,4 +1,4 @@
-"""What is written now and then, and what could not be written when it happened."""
+"""Periodic writes, and the later writing of what could not be written when it happened."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -95,7 +95,7 @@ async def test_lost_ends_are_recorded_a_while_after_the_stores_return(
 async def test_a_lost_end_is_recorded_with_the_reasons_that_callers_were_answered(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Whether the charger is back or not: it was its link that was lost, and not for want of a store."""
+    """Connected again or not: the recorded reason is the lost link, not the failing store."""
     outcomes: dict[str, Any] = {}
 
     async def reset(identity: str) -> None:
@@ -170,7 +170,7 @@ def reserve(harness: Harness, identity: str, seconds: float) -> None:
 
 
 async def trusted() -> datetime:
-    """A clock that nobody doubts."""
+    """A clock that is trusted."""
     await trio.lowlevel.checkpoint()
     return virtual_clock()
 

@@ -78,7 +78,7 @@ def test_a_pipe_without_a_reader_holds_nothing_up_and_drops_are_counted(pipe: Pi
     writer = LogWriter(pipe.writing, dropped_line, max_held_bytes=most)
     put = 10_000
     for number in range(put):
-        writer.put(f"line {number:06}")  # would never return if it waited: nobody reads
+        writer.put(f"line {number:06}")  # would never return if it waited: there is no reader
     assert writer.held_bytes <= most
     dropped = writer.dropped
     assert dropped > put // 3

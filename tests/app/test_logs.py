@@ -31,7 +31,7 @@ SECRETS = ("open-sesame", "Basic b3Blbi1zZXNhbWU=")
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_a_traceback_shows_no_local_variables(format_):
-    """Passwords and headers are among them; where the bug is, is told all the same."""
+    """Passwords and headers are among them; the place of the bug is logged all the same."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, format_, *SECRETS], capture_output=True, text=True, timeout=60, check=True
     )

@@ -165,7 +165,7 @@ def test_a_port_that_is_in_use_is_good(check):
 
 
 def test_everything_is_said_at_once(check, tmp_path):
-    """What is wrong between settings, with hosts, with folders and with certificates."""
+    """All faults come in one report: between settings, with hosts, with folders and with certificates."""
     (tmp_path / "certs" / "server-rsa.key").unlink()
     code, said = check(
         ("no-such-host.invalid", 9),

@@ -1,4 +1,4 @@
-"""Starting and ending the whole: in every phase, with a store that fails, with somebody at the door."""
+"""Starting and ending the whole: in every phase, with a store that fails, with a charger connecting."""
 
 import signal
 import socket
@@ -67,7 +67,7 @@ async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_pat
 
 
 async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_recorded(tmp_path, certificates):
-    """It was admitted before; nobody waits for it until the deadline."""
+    """It was admitted before; the end does not wait for it until the deadline."""
     async with running(settings(tmp_path, certificates)) as serving:
         serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
         charger = serving.connect()
@@ -98,7 +98,7 @@ async def test_a_second_signal_does_not_wait(tmp_path, certificates):
 
 
 async def test_a_store_that_fails_while_draining_does_not_hold_up_the_end(tmp_path, certificates):
-    """Callers are told, chargers are let go, the process ends."""
+    """Callers are answered, chargers are let go, the process ends."""
     async with running(settings(tmp_path, certificates)) as serving:
         charger = await serving.booted()
         outcomes = []

@@ -1,4 +1,4 @@
-"""Settings files: what a good one gives, and how all that is wrong with a bad one is told."""
+"""Settings files: values of a good one, and the report of all faults of a bad one."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def complaint(read):
-    """What is said of a bad file."""
+    """Load a bad file; return the error's text."""
 
     def complaint(text: str) -> str:
         with pytest.raises(SettingsError) as caught:
@@ -77,7 +77,7 @@ def test_an_empty_boot_configuration_asks_nothing_of_chargers(read):
 
 
 def test_relative_paths_are_relative_to_the_file_and_so_is_a_default(read, tmp_path):
-    """Where the process was started does not matter."""
+    """The folder in which the process was started does not matter."""
     assert read("").store.path == tmp_path / "gateway.db"
     assert read('[store]\npath = "var/other.db"').store.path == tmp_path / "var/other.db"
     assert read('[store]\npath = "/var/lib/gateway.db"').store.path == Path("/var/lib/gateway.db")
@@ -90,7 +90,7 @@ def test_a_whole_number_will_do_where_a_number_is_expected(read):
 
 
 def test_the_silence_limit_follows_the_longest_interval(read):
-    """Unless set it exceeds what any charger was told, so that a punctual charger is never cut off."""
+    """Unless set it exceeds the interval of any charger, so that a punctual charger is never cut off."""
     assert read("[sessions]\nheartbeat_interval = 900").sessions.silence_seconds > 900
     assert read("[sessions]\nretry_interval = 3600").sessions.silence_seconds > 3600
 
@@ -119,7 +119,7 @@ def test_the_example_file_is_what_the_settings_render():
 
 
 def test_the_example_file_loads_and_gives_the_defaults(read, tmp_path):
-    """What the example shows as defaults are the defaults."""
+    """The defaults that the example shows are the defaults."""
     settings = read(render_example())
     certificates = tuple(
         CertificateFiles(tmp_path / f"certs/server-{kind}.pem", tmp_path / f"certs/server-{kind}.key")

@@ -66,7 +66,7 @@ def toml(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> Path:
-    """Where the files of this module go, one after the other."""
+    """The path to which this module's files are written, one after the other."""
     return tmp_path_factory.mktemp("settings") / "gateway.toml"
 
 
@@ -104,7 +104,7 @@ def test_any_text_gives_settings_or_a_settings_error(path, text):
 @given(st.integers(10, 86_400), st.integers(10, 86_400), st.none() | st.floats(20, 172_800))
 @settings(max_examples=100, deadline=None)
 def test_a_punctual_charger_is_never_cut_off(path, heartbeat, retry, silence):
-    """Whatever loads, the silence limit leaves slack above what chargers were told."""
+    """Whatever loads, the silence limit leaves slack above the chargers' interval."""
     lines = [f"heartbeat_interval = {heartbeat}", f"retry_interval = {retry}"]
     lines += [f"silence_seconds = {silence!r}"] if silence is not None else []
     listener = "[[listeners]]\ncertificates = [{ certificate = 'a', key = 'b' }]\n[sessions]\n"

@@ -1,4 +1,4 @@
-"""Who may connect, and what everybody else gets; nothing is written for a refusal."""
+"""Admission: the chargers that may connect, and the answers to all others; nothing is written for a refusal."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ async def test_any_other_is_refused_and_nothing_is_written(
 
 
 async def test_a_wrong_password_is_reported_before_a_wrong_subprotocol(harness: Harness) -> None:
-    """What the gateway supports is for chargers that proved who they are."""
+    """Supported subprotocols are shown only to chargers that proved who they are."""
     add(harness, KEY)
     answer = await admission(harness)(request(key=generate_key(), offered=("ocpp2.0.1",)))
     assert isinstance(answer, Rejection)

@@ -1,4 +1,4 @@
-"""How many places there are, and who gets the last of them."""
+"""The number of places for chargers, and the charger that gets the last of them."""
 
 import resource
 from collections.abc import Iterator

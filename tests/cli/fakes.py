@@ -1,4 +1,4 @@
-"""A gateway that only speaks gRPC: it keeps what it was asked and answers what it was told to."""
+"""A gateway that only speaks gRPC: it keeps the requests and gives prepared answers."""
 
 from collections.abc import Iterator
 from concurrent import futures

@@ -32,7 +32,7 @@ def certificate(path) -> x509.Certificate:
 
 
 def test_keys_are_their_owners_alone(issued):
-    """A private key is readable by nobody else, and nothing else is left behind."""
+    """A private key is readable by no other user, and nothing else is left behind."""
     assert sorted(path.name for path in issued.iterdir()) == FILES
     assert {path.stat().st_mode & 0o777 for path in issued.glob("*.key")} == {0o600}
 
@@ -127,7 +127,7 @@ def test_force_replaces_all_of_them(tmp_path):
 
 @pytest.mark.parametrize("host", ["", "a b", "wss://host", "a..b", "x" * 70, "host:9443", "-\u2028-"])
 def test_a_host_that_is_none_is_refused_by_name(tmp_path, host):
-    """What is not a host name is refused before any file is written."""
+    """A text that is no host name is refused before any file is written."""
     result = CliRunner().invoke(app, ["certs", "dev", "--directory", str(tmp_path), "--host", host])
     assert result.exit_code == 1
     assert "--host" in result.stderr

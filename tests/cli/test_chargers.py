@@ -89,7 +89,7 @@ def test_a_charger_is_shown_with_all_that_is_known(fake, run):
 
 
 def test_a_charger_is_shown_with_its_reservations(fake, run):
-    """Where, for whom, until when."""
+    """Each with its connector, its tag and its expiry."""
     until = at("2024-05-01T11:00:00Z")
     made = [
         api.Reservation(reservation_id=7, connector=ConnectorAddress(), id_tag="ANN", expire_time=until),
@@ -104,7 +104,7 @@ def test_a_charger_is_shown_with_its_reservations(fake, run):
 
 
 def test_json_has_the_apis_own_names(fake, run):
-    """What machines read is the API's message."""
+    """Output for programs is the API's message."""
     fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)
     shown = json.loads(run("chargers", "show", "HOME-1", "--json").stdout)
     assert shown["boot"]["firmware_version"] == "1.4.2"
@@ -146,7 +146,7 @@ def test_a_new_key_is_generated_on_request(fake, run):
 
 
 def test_a_key_that_can_not_be_typed_is_said_to_be_hexadecimal(fake, run):
-    """One that a gateway of an earlier version generates: nobody must take its digits for a password."""
+    """One that a gateway of an earlier version generates: its digits must not be taken for a password."""
     fake.answers["UpdateChargePoint"] = api.UpdateChargePointResponse(generated_authorization_key=b"\xab" * 20)
     result = run("chargers", "update", "HOME-1", "--new-key")
     assert "AuthorizationKey in hexadecimal: " + "ab" * 20 in result.stdout

@@ -79,7 +79,7 @@ def test_an_unknown_outcome_is_reported_as_such(fake, run):
 
 
 def test_a_stop_finds_the_only_running_transaction(fake, run):
-    """Nobody types a transaction's id where there is one."""
+    """No transaction's id need be typed where there is one."""
     fake.answers["ListTransactions"] = running(ONE)
     fake.answers["RemoteStopTransaction"] = api.RemoteStopTransactionResponse(command=ACCEPTED, status=1)
     assert run("stop", "HOME-1").exit_code == 0
@@ -114,7 +114,7 @@ def test_a_stop_of_nothing_says_so(fake, run):
 
 
 def test_a_stop_among_several_asks_which(fake, run):
-    """The choices are told as they would be typed."""
+    """The choices are printed as they would be typed."""
     fake.answers["ListTransactions"] = running(ONE, TWO)
     result = run("stop", "HOME-1")
     assert result.exit_code == 2
@@ -179,7 +179,7 @@ def test_configuration_is_shown_in_a_table(fake, run):
 
 
 def test_an_unknown_key_is_a_failure(fake, run):
-    """What was asked for and isn't there is told."""
+    """Keys that were asked for and don't exist are printed."""
     fake.answers["GetConfiguration"] = api.GetConfigurationResponse(unknown_keys=["Nope"])
     result = run("config", "get", "HOME-1", "Nope")
     assert result.exit_code == 3
@@ -457,7 +457,7 @@ def test_commands_are_listed_and_shown(fake, run):
 
 
 def test_an_interrupted_command_says_that_it_may_still_be_carried_out(fake, run):
-    """Ctrl-C ends the wait and not the command: what to look for is told."""
+    """Ctrl-C ends the wait and not the command; the output says how to find it."""
 
     def interrupt() -> None:
         time.sleep(0.3)

@@ -118,7 +118,7 @@ def test_the_last_frames_only_and_as_json(fake, run):
 
 
 def test_frames_can_not_move_the_cursor(fake, run):
-    """What a charger sent is shown as text, markup included."""
+    """Frames of a charger are shown as text, markup included."""
     evil = api.Frame(kind=1, text="\x1b[2J[bold red]x[/]\r\n")
     fake.answers["ListFrames"] = api.ListFramesResponse(frames=[evil])
     shown = run("frames", "EVIL").stdout

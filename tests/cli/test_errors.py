@@ -1,4 +1,4 @@
-"""What is said when the gateway can't be reached, or finds a field wrong: in the command line's own words."""
+"""Errors of a gateway that can't be reached, or that finds a field wrong, in the command line's own words."""
 
 import json
 import socket
@@ -63,7 +63,7 @@ def test_a_wrong_value_is_reported_in_plain_words(fake, run, arguments, said):
 
 @pytest.mark.parametrize("typed", ["BootNotification", "bootnotification", "BOOTNOTIFICATION"])
 def test_choices_are_taken_in_any_case_and_shown_as_they_are_spelled(fake, run, typed):
-    """OCPP's words are long, and nobody remembers their capitals."""
+    """OCPP's words are long, and their capitals are hard to remember."""
     run("trigger", "X", typed)
     assert fake.asked("TriggerMessage")[0].requested_message == TriggeredMessage.TRIGGERED_MESSAGE_BOOT_NOTIFICATION
     assert "DiagnosticsStatusNotification" in run("trigger", "--help").stdout
@@ -232,7 +232,7 @@ def test_a_port_for_http_is_reported_not_to_be_the_control_interface(run):
     ],
 )
 def test_a_wrong_field_is_named_by_its_option(fake, run, arguments, method, field, option):
-    """Nobody at a command line knows the API's paths."""
+    """A user of the command line does not know the API's paths."""
     failure = Failure(
         grpc.StatusCode.INVALID_ARGUMENT, f"{field}: is wrong", "INVALID_REQUEST", violations={field: "is wrong"}
     )

@@ -1,4 +1,4 @@
-"""How commands end: exit codes that scripts can tell apart, errors in JSON, and notes while something is waited for."""
+"""Ends of commands: exit codes that scripts can tell apart, errors in JSON, and notes while something is waited for."""
 
 import json
 import re
@@ -193,7 +193,7 @@ def test_a_charger_without_transactions_is_an_empty_list(fake, run):
     ],
 )
 def test_a_start_with_a_tag_that_would_be_refused_sends_nothing(fake, run, status, words):
-    """What is known beforehand is said beforehand; --anyway sends it all the same."""
+    """A refusal that is known beforehand is printed beforehand; --anyway sends it all the same."""
     number = api.AuthorizationStatus.Value(f"AUTHORIZATION_STATUS_{status}")
     use = id_tag_pb2.IdTagUse(transaction_id="tx_7", charge_point="OTHER", connector={"evse": 2, "connector": 1})
     fake.answers["CheckIdTag"] = id_tag_pb2.CheckIdTagResponse(
@@ -309,7 +309,7 @@ def commands_of(command, path=()):
 
 
 def options_of(command):
-    """How a command's options are written."""
+    """A command's options, as they are written."""
     return {option for parameter in command.params for option in parameter.opts}
 
 

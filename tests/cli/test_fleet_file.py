@@ -1,4 +1,4 @@
-"""A fleet in a file: what is read, and how what is wrong is told."""
+"""A fleet in a file: the rows read, and the report of what is wrong."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_a_key_is_read_as_its_column_says() -> None:
 
 
 def test_columns_come_in_any_order_and_some_may_be_left_out() -> None:
-    """What is left out or empty has the gateway's default."""
+    """Fields left out or empty have the gateway's default."""
     fleet = read(
         "Description, registration ,key_text,assume_subprotocol,IDENTITY",
         "garage,Pending,password1,TRUE, CP1 ",
@@ -112,7 +112,7 @@ def test_what_is_not_utf_8_is_reported_by_its_line() -> None:
 
 
 def test_what_is_not_csv_ends_the_reading_and_is_reported() -> None:
-    """Behind a quote that is never closed no line can be told from another."""
+    """Behind a quote that is never closed no line can be distinguished from another."""
     fleet = read("identity,key_text", "CP1,password1", 'CP2,"secret-key', "CP3,password3")
     assert [row.line for row in fleet.rows] == [2]
     (reason,) = told(fleet)

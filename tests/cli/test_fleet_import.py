@@ -69,7 +69,7 @@ def test_a_terminal_sees_how_far_it_has_come(fake, run, fleet, monkeypatch):
 
 
 def test_a_dry_run_asks_for_nothing_but_a_check(fake, run, fleet):
-    """The gateway is told so."""
+    """The request says so."""
     fake.answers["ImportChargePoints"] = [DONE]
     result = run("chargers", "import", fleet, "--dry-run", "--json")
     assert json.loads(result.stdout) == {"charge_points": 3, "dry_run": True}
@@ -110,7 +110,7 @@ def test_what_the_gateway_finds_wrong_is_reported_by_line_and_column(fake, run, 
 
 
 def test_a_file_with_a_wrong_line_is_checked_to_its_end_and_not_imported(fake, run, tmp_path):
-    """The gateway finds what only it can know; what is told once is not told twice."""
+    """The gateway finds what only it can know; nothing is reported twice."""
     path = tmp_path / "fleet.csv"
     path.write_text("identity,key_hex\nCP1,xyz\nCP2,00\nCP3,00ff,\nCP4,00ff00ff00ff00ff\n")
     fake.answers["ImportChargePoints"] = [
@@ -150,7 +150,7 @@ def test_wrong_lines_are_violations_for_programs(fake, run, tmp_path):
 
 
 def test_wrong_lines_are_reported_also_where_no_gateway_answers(fake, run, tmp_path):
-    """What can be said is said."""
+    """Lines are checked as far as that goes without a gateway."""
     path = tmp_path / "fleet.csv"
     path.write_text("identity,key_hex\nCP1,xyz\n")
     fake.answers["ImportChargePoints"] = [

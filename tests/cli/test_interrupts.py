@@ -45,7 +45,7 @@ def test_a_command_that_is_interrupted_ends_with_130(fake, run, arguments):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_gateway_that_is_interrupted_drains_and_ends_with_0(tmp_path, number):
-    """It was told to, as by SIGTERM."""
+    """An interrupt asks it to, as SIGTERM does."""
     gateway = Gateway(tmp_path, development_certificates(tmp_path / "certs"))
     try:
         gateway.start()

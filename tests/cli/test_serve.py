@@ -180,7 +180,7 @@ def test_a_certificates_end_is_reported_in_time(config, days, said, fatal):
 
 
 def test_the_example_can_be_piped_to_a_file(tmp_path):
-    """What example-config prints is a settings file."""
+    """The output of example-config is a settings file."""
     result, _ = invoke("example-config")
     (tmp_path / "gateway.toml").write_text(result.stdout, encoding="utf-8")
     assert load(tmp_path / "gateway.toml").listeners
@@ -213,7 +213,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("place", TAKEN)
 def test_a_port_that_is_taken_ends_serving_with_one_line(config, free, place):
-    """What nurseries wrap in groups reaches the operator as a sentence, not as a traceback, on every Python."""
+    """An error that nurseries wrap in groups reaches the operator as a sentence, not a traceback, on every Python."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         others, metrics = (each.format(taken=port, free=free) for each in TAKEN[place])
@@ -227,7 +227,7 @@ def test_a_port_that_is_taken_ends_serving_with_one_line(config, free, place):
 
 @pytest.fixture
 def free() -> int:
-    """A port that nobody listens on."""
+    """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
 

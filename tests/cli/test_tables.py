@@ -29,7 +29,7 @@ def narrow(monkeypatch):
 
 
 def lines(result) -> list[str]:
-    """What was printed, none of it too wide and none of it cut."""
+    """The printed lines, none of them too wide and none of them cut."""
     assert result.exit_code == 0, result.output
     assert "…" not in result.stdout
     found = result.stdout.splitlines()
@@ -123,7 +123,7 @@ def test_the_live_view_fits_80_columns():
 
 
 def test_a_pipe_gets_a_line_for_each_row():
-    """Whoever cuts columns out of it finds them."""
+    """Programs that cut columns out of it find them."""
     shown = drawn(table("~id", "text", rows=[["x" * 100, "y" * 200], ["z", ""]]), output.PIPE_WIDTH)
     assert shown.splitlines()[1:] == ["x" * 100 + "  " + "y" * 200, "z"]
 

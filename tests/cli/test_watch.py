@@ -73,7 +73,7 @@ def test_events_are_lines_where_there_is_no_terminal(fake, run):
 
 
 def test_json_is_an_object_a_line_with_the_token_after_each_batch(fake, run):
-    """What a program reads; it knows where to go on at any time."""
+    """A program that reads it knows where to go on at any time."""
     fake.answers["WatchEvents"] = [[api.WatchEventsResponse(events=[STARTED], resume_token=b"t"), TOO_OLD]]
     result = run("watch", "--json", "--from-beginning")
     shown, token = map(json.loads, result.stdout.splitlines())
@@ -83,7 +83,7 @@ def test_json_is_an_object_a_line_with_the_token_after_each_batch(fake, run):
 
 
 def test_a_watch_goes_on_after_a_token(fake, run):
-    """What --after was given is what the gateway gets."""
+    """The gateway gets the token that --after was given."""
     fake.answers["WatchEvents"] = [[TOO_OLD]]
     result = run("watch", "--after", encode_token(b"\x00\xfe\xff"))
     assert fake.asked("WatchEvents")[0].resume_token == b"\x00\xfe\xff"
@@ -92,7 +92,7 @@ def test_a_watch_goes_on_after_a_token(fake, run):
 
 
 def test_a_watch_outlives_the_gateway(fake, run):
-    """When it comes back the watch goes on after the last batch that was printed: nothing twice, nothing missed."""
+    """It goes on after the last batch that was printed when the gateway is back: nothing twice, nothing missed."""
     fake.answers["WatchEvents"] = [
         [api.WatchEventsResponse(events=[STATUS], resume_token=b"a"), GONE],
         [GONE],
@@ -141,7 +141,7 @@ def test_a_watch_that_is_terminated_says_how_to_go_on(fake, run):
 
 
 def test_a_gateway_that_never_answered_is_not_waited_for(fake, run):
-    """A wrong address is told at once."""
+    """A wrong address is reported at once."""
     fake.answers["WatchEvents"] = [[GONE]]
     assert run("watch").exit_code == 7
     assert len(fake.asked("WatchEvents")) == 1
@@ -217,7 +217,7 @@ def test_a_token_survives_the_command_line(token):
 
 
 def test_every_type_of_event_has_a_line():
-    """Also those that are added later: a body's fields are told by their names."""
+    """Also those that are added later: a body's fields are printed with their names."""
     for descriptor in api.Event.DESCRIPTOR.oneofs_by_name["body"].fields:
         made = event(descriptor.name.replace("_", "."))
         getattr(made, descriptor.name).SetInParent()
@@ -384,7 +384,7 @@ def test_streams_hand_over_what_they_tell_and_what_they_raise():
 
 
 def test_the_live_view_draws_what_is_reported(fake, run, monkeypatch):
-    """From the lists and both streams, until it is told to end."""
+    """From the lists and both streams, until it is cancelled."""
     fake.answers["ListChargePoints"] = charge_point_pb2.ListChargePointsResponse(
         charge_points=[charge_point_pb2.ChargePoint(identity="HOME-1")]
     )

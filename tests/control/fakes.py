@@ -1,4 +1,4 @@
-"""What stands behind the control interface in its tests: a real store, journal and feed, and a router that answers
+"""Neighbours of the control interface in its tests: a real store, journal and feed, and a router that answers
 what a test says."""
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def answered(answer=None, **changes) -> CommandRecord:
-    """A command's record, answered Accepted unless told otherwise."""
+    """A command's record, answered Accepted unless the test says otherwise."""
     record = CommandRecord(
         command_id="cmd_1",
         charge_point="CP1",
@@ -87,7 +87,7 @@ class FakeCommands:
 
 @define
 class FakeDiagnostics:
-    """What the running gateway remembers."""
+    """Refusals, frames and deviations, as the running gateway remembers them."""
 
     refused: list = field(factory=list)
     deviating: list = field(factory=list)

@@ -40,14 +40,14 @@ def test_readers_of_the_same_batch_get_the_same_bytes():
 
 
 def test_an_event_in_several_batches_is_serialised_once():
-    """Watchers with other filters, or a batch behind, are told the same event."""
+    """Watchers with other filters, or a batch behind, get the same event."""
     serialised = SerialisedEvents()
     first = [serialised.of(each) for each in EVERY_KIND]
     assert all(serialised.of(each) is kept for each, kept in zip(EVERY_KIND, first, strict=True))
 
 
 def test_what_is_kept_of_events_is_bounded_in_number_and_bytes():
-    """The oldest go, and are told as before when they are asked for again."""
+    """The oldest go, and are serialised as before when they are asked for again."""
     large = e.SecurityEventReported("Tamper", "x" * 1000)
     events = [stored(n, large if n % 2 else e.ChargePointDeleted()) for n in range(1, 101)]
     for limits in ({"max_events": 7}, {"max_bytes": 5000}):

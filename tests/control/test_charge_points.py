@@ -40,7 +40,7 @@ async def test_a_generated_key_is_returned_once_and_admits_the_charger(gateway):
 
 
 async def test_a_given_key_is_kept_as_a_slow_verifier_and_not_returned(gateway):
-    """Nobody knows how strong it is."""
+    """Its strength is not known."""
     request = new(registration=common_pb2.REGISTRATION_PENDING, description="garage")
     request.authorization_key = b"\x00\xff:" * 6
     made = await gateway.call(gateway.client.charge_points.CreateChargePoint, request)

@@ -187,7 +187,7 @@ STATUSES = [
 
 @pytest.mark.parametrize(("operation", "fields", "status"), STATUSES)
 async def test_what_a_charger_says_is_a_response_whatever_it_says(gateway, operation, fields, status):
-    """Rejected is no error; each word has its constant, and is told as it came besides."""
+    """Rejected is no error; each word has its constant, and is returned as it came besides."""
     gateway.commands.outcome = answered(c.StatusAnswer(status))
     request = getattr(pb, f"{operation}Request")(charge_point="CP1", request_id="r1", **fields)
     response = await gateway.call(getattr(gateway.client.commands, operation), request)
@@ -295,7 +295,7 @@ async def test_each_outcome_that_is_no_confirmation_has_its_status(gateway, fail
 
 
 async def test_violations_are_reported_by_the_names_of_the_request_s_fields(gateway, failing):
-    """What the domain calls otherwise is translated."""
+    """Names that differ in the domain are translated."""
     gateway.commands.outcome = Refused(
         RefusalReason.INVALID_COMMAND,
         "can't be sent",
@@ -432,7 +432,7 @@ async def test_a_bug_ends_its_call_and_shows_nothing_of_itself(gateway, failing)
 
 
 async def test_commands_are_read_back_and_listed_newest_first(gateway, failing):
-    """From the store, whoever sent them; secrets are redacted when they are recorded."""
+    """From the store, also those of other callers; secrets are redacted when they are recorded."""
     epoch = await gateway.charge_point()
     for n in range(3):
         queued = CommandQueued(f"cmd_{n}", "Reset", f"r{n}", {"reset_type": "Soft"})

@@ -32,7 +32,7 @@ async def listed(gateway, rpc, request):
 
 
 async def test_refused_connections_are_listed_whole(gateway):
-    """Who, from where, why, what was answered, how often and when."""
+    """With identity, address, reason, answer, count and times."""
     gateway.diagnostics.refused = [refusal(7), refusal(3, "", stage="tls", reason="http_request", status=None)]
     response = await gateway.call(gateway.client.diagnostics.ListRefusedConnections, pb.ListRefusedConnectionsRequest())
     named, nameless = response.refused_connections

@@ -220,7 +220,7 @@ async def test_a_watcher_that_does_not_read_harms_no_other_and_misses_nothing(ga
 
 async def test_watchers_of_the_same_get_the_same_with_a_slow_one_and_others_beside_them(gateway, watch):
     """Ten that keep up, one that reads only at the end, one with a filter, one that is cancelled and resumed in the
-    middle of the others' batches: nobody misses, repeats or reorders anything."""
+    middle of the others' batches: none of them misses, repeats or reorders anything."""
     first, second = await gateway.charge_point("CP1"), await gateway.charge_point("CP2")
     slow, odd = watch(**FROM_NOW), watch(charge_points=["CP2"], **FROM_NOW)
     quick = [watch(**FROM_NOW) for _ in range(10)]

@@ -150,7 +150,7 @@ async def test_all_that_is_wrong_is_reported_and_nothing_is_imported(gateway):
 
 
 async def test_a_repeated_import_is_answered_that_all_of_it_is_there(gateway):
-    """ALREADY_EXISTS; whoever lost the answer of the first learns what became of it."""
+    """ALREADY_EXISTS; a caller that lost the first answer learns what became of the import."""
     fleet = [one(f"CP{n}") for n in range(1_200)]
     assert (await whole(gateway, asking(*fleet)))[1] is None
     responses, problem = await whole(gateway, asking(*fleet))

@@ -146,7 +146,7 @@ class World:
         return record
 
     def received(self, action: str = "Reset") -> int:
-        """How many such CALLs the charger received, on all its connections."""
+        """The number of such CALLs that the charger received, on all its connections."""
         return sum(wire.calls.count(action) for wire in self._wires)
 
     async def end_all(self, reason: str, code: int) -> None:
@@ -373,7 +373,7 @@ async def _is_deleted_and_created_anew_meanwhile(world: World) -> None:
 
 
 async def _is_deleted_while_reads_stall(world: World) -> None:
-    """What the store has settled can't be read back, and is what was to be expected."""
+    """Delete the charge point while the store settles the command but can't read it back."""
     world.journal.read_seconds = 30.0
     await world.operator.delete("CP1")
 

@@ -88,7 +88,7 @@ class Gateway:
     gate: Gate
 
     async def ends(self, send, seconds=10.0):
-        """How ``send`` ends: the problem, or None."""
+        """The end of ``send``: the problem, or None."""
 
         def call():
             began = time.monotonic()
@@ -370,7 +370,7 @@ async def test_a_change_that_can_not_be_read_back_is_unknown_and_not_undone(tmp_
 
 
 async def stopped(running, send):
-    """How it ends when the gateway stops, whose grace is over, while it is under way."""
+    """The end of a call that is under way when the gateway stops and its grace is over."""
     ended = []
 
     async def call():

@@ -114,7 +114,7 @@ async def test_tls_that_grpc_refuses_is_not_reported_as_a_taken_address(tmp_path
 
 
 async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):
-    """For the whole server and for each service; watchers of health are told."""
+    """For the whole server and for each service; watchers of health see it."""
     stub = health_pb2_grpc.HealthStub(gateway.client.channel)
 
     async def check(name=""):
@@ -237,7 +237,7 @@ async def test_what_is_refused_leaves_nothing_to_the_collector(gateway):
 
 
 async def test_errors_of_others_read_well_too(gateway):
-    """Nobody listens: there is no ErrorInfo, and one line all the same."""
+    """No server listens: there is no ErrorInfo, and one line all the same."""
     with GatewayClient("127.0.0.1:1", timeout=2) as nowhere:
         with pytest.raises(grpc.RpcError) as caught:
             await trio.to_thread.run_sync(nowhere.call, nowhere.charge_points.ListChargePoints, LIST)

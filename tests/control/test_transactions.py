@@ -135,7 +135,7 @@ async def test_what_can_not_be_meant_is_refused(gateway, failing, rpc, request_)
 
 
 async def test_an_operator_closes_a_transaction_whose_stop_does_not_come(gateway, failing):
-    """With a reason, an event and the session told; repeated, it answers what is; nothing else can be closed."""
+    """With a reason and an event, and the session knows; repeated, it answers what is; nothing else can be closed."""
     epoch = await gateway.charge_point()
     await gateway.append("CP1", epoch, started(1), e.TransactionStaleChanged("tx_1", ONE, True, "available"))
     stub, close = gateway.client.transactions, gateway.client.transactions.CloseTransaction

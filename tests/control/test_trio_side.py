@@ -1,4 +1,4 @@
-"""What control does in Trio, in virtual time, with fakes at its ports: no thread, no gRPC."""
+"""The Trio side of control, in virtual time, with fakes at its ports: no thread, no gRPC."""
 
 from contextlib import aclosing, asynccontextmanager
 

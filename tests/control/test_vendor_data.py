@@ -47,7 +47,7 @@ async def registered(service):
 
 
 async def ended(told):
-    """How the stream ended: None or the problem."""
+    """The end of the stream: None or the problem."""
 
     def drain():
         try:
@@ -143,7 +143,7 @@ async def test_a_wrong_answer_is_reported_and_a_right_one_may_follow(gateway):
 
 
 async def test_a_service_that_answers_late_gets_that_reported(gateway):
-    """The charger was told Rejected meanwhile."""
+    """The charger was answered Rejected meanwhile."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
         assert await gateway.vendors.ask(DATA) == REJECTED
@@ -154,7 +154,7 @@ async def test_a_service_that_answers_late_gets_that_reported(gateway):
 
 @pytest.mark.parametrize("how", ["leave", "close"])
 async def test_a_service_that_goes_is_asked_no_more(gateway, how):
-    """By ending its side, or by being gone; whoever waited is told Rejected."""
+    """By ending its side, or by being gone; a charger that waited is answered Rejected."""
     service = handling(gateway, interest("acme", "hi"))
     told = await registered(service)
     assert gateway.vendors.at_once("acme", "other") == UNKNOWN_MESSAGE
@@ -187,7 +187,7 @@ async def test_a_service_that_goes_is_asked_no_more(gateway, how):
     ],
 )  # fmt: skip
 async def test_a_registration_that_can_not_be_is_refused_by_its_field(gateway, request_, field):
-    """INVALID_ARGUMENT, and nobody is registered."""
+    """INVALID_ARGUMENT, and no service is registered."""
     if isinstance(request_, list):
         request_ = pb.HandleVendorDataRequest(registration=pb.VendorDataRegistration(interests=request_))
     problem = await ended(gateway.client.vendor_data.HandleVendorData(iter([request_])))
@@ -197,7 +197,7 @@ async def test_a_registration_that_can_not_be_is_refused_by_its_field(gateway, r
 
 
 async def test_a_second_registration_on_one_stream_ends_it(gateway):
-    """It is no answer: the service has a bug, and is told."""
+    """It is no answer: the service has a bug, and gets an error."""
     with handling(gateway, interest()) as service:
         told = await registered(service)
         service._requests.put(pb.HandleVendorDataRequest(registration=pb.VendorDataRegistration()))

@@ -37,7 +37,7 @@ class Counted:
 
     @asynccontextmanager
     async def registered(self, **interests):
-        """A service for vendors' messages; yields its link and an iterator of what it is told."""
+        """A service for vendors' messages; yields its link and an iterator of what it receives."""
         wanted = {fold(vendor): frozenset(messages) for vendor, messages in interests.items()}
         async with aclosing(self.services.serve(wanted)) as told:
             yield await anext(told), told
@@ -83,7 +83,7 @@ async def test_a_service_gets_all_and_its_answer_is_the_chargers(counted, autoju
 
 
 async def test_vendors_and_messages_are_found_in_any_case(counted):
-    """CiString; a vendor whose message nobody wants is known, and its message isn't."""
+    """CiString; a vendor of whose messages some are handled is known, and a message that is not handled isn't."""
     assert counted.at_once() == UNKNOWN_VENDOR
     async with counted.registered(acme=("hi", ""), straße=()):
         assert counted.at_once("ACME", "HI") is None
@@ -103,7 +103,7 @@ async def test_a_message_id_is_wanted_only_by_those_who_want_all_or_that(counted
 
 
 async def test_no_answer_in_time_is_rejected(counted, autojump_clock):
-    """Whether the service never took it or never answered; and its late answer is told to be of no use."""
+    """Taken by the service or not; and its late answer is reported as of no use."""
     async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
         taken, untaken = Asking(nursery, counted), Asking(nursery, counted)
         asked = await anext(told)
@@ -116,7 +116,7 @@ async def test_no_answer_in_time_is_rejected(counted, autojump_clock):
 
 
 async def test_an_answer_counts_once(counted, autojump_clock):
-    """The second is told to be of no use, also where the charger has not been told the first yet."""
+    """The second is reported as of no use, also where the charger has not had the first yet."""
     async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted)
         asked = await anext(told)
@@ -128,7 +128,7 @@ async def test_an_answer_counts_once(counted, autojump_clock):
 
 
 async def test_a_wrong_answer_leaves_the_charger_waiting_for_a_right_one(counted, autojump_clock):
-    """The service is told, and may answer anew."""
+    """The service gets the error, and may answer anew."""
     async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted)
         asked = await anext(told)
@@ -197,7 +197,7 @@ async def test_a_slow_service_delays_no_other(counted, autojump_clock):
 
 
 async def test_data_that_is_not_taken_is_bounded_in_bytes(counted, autojump_clock, monkeypatch):
-    """What was taken, or has waited its time, makes room."""
+    """Data that was taken, or has waited its time, makes room."""
     monkeypatch.setattr(vendor_data, "MAX_OUTBOX_BYTES", 100)
     async with counted.registered(acme=()) as (_, told), trio.open_nursery() as nursery:
         first = Asking(nursery, counted, data="x" * 60)

@@ -41,7 +41,7 @@ async def connection(frames: FrameLog, identity: str = "CP1") -> AsyncIterator[t
 
 
 def kept(frames: FrameLog, identity: str = "CP1") -> list[KeptFrame]:
-    """What is kept of a charge point that is known."""
+    """The frames kept of a known charge point."""
     found = frames.of(identity)
     assert found is not None
     return found
@@ -84,7 +84,7 @@ async def test_what_the_gateway_closed_says_so(frames: FrameLog) -> None:
 
 
 async def test_a_link_that_broke_on_sending_is_not_reported_as_the_gateway_s_doing(frames: FrameLog) -> None:
-    """Whoever notices first."""
+    """Also if the session notices it first."""
     async with connection(frames) as (charger, transport):
         await charger.lose_link()
         with pytest.raises(ConnectionClosed):
@@ -94,7 +94,7 @@ async def test_a_link_that_broke_on_sending_is_not_reported_as_the_gateway_s_doi
 
 
 async def test_a_charger_that_comes_back_continues_its_story(frames: FrameLog) -> None:
-    """How it went and how it came back stand together; while both connections live, too."""
+    """Its going and its coming back stand together; while both connections live, too."""
     async with connection(frames) as (_, old):
         async with connection(frames) as (_, new):
             await new.send(b"[3]")
@@ -167,7 +167,7 @@ async def test_what_a_charger_reports_of_its_key_is_taken_out_of_all_frames(fram
 
 
 async def test_the_transport_is_otherwise_the_one_it_wraps(frames: FrameLog) -> None:
-    """Nobody notices the difference."""
+    """Callers notice no difference."""
     wire = FakeTransport()
     with recorded(frames, "CP1", wire) as transport:
         assert (transport.peer, transport.subprotocol) == (wire.peer, wire.subprotocol)

@@ -1,4 +1,4 @@
-"""The metrics port: what a scraper gets, and how little anybody else does to it."""
+"""The metrics port: the page that a scraper gets, and how little any other client does to it."""
 
 import gzip
 import threading

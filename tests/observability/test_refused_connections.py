@@ -1,4 +1,4 @@
-"""The list of refused connections: what repeats is counted, and nobody pushes out everybody else."""
+"""The list of refused connections: repetitions are counted, and no client pushes out all others."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,7 +79,7 @@ def test_strangers_without_an_identity_push_out_only_each_other(refusals: Refuse
 
 
 def test_chargers_that_come_while_none_can_be_served_push_out_no_real_refusal(refusals: RefusedConnections) -> None:
-    """A fleet that is told 503 at once: that is no fault of any of them."""
+    """A fleet that is answered 503 at once: that is no fault of any of them."""
     refusals.observe(wrong_password())
     for number, address in enumerate(addresses(5_000)):
         refusals.observe(ConnectionOutcome("chargers", "admission", "capacity", address, f"CP-{number}", 503))

@@ -13,7 +13,7 @@ from gateway.cli.demo.environment import DemoFailed, GatewayProcess, free_ports
 
 
 def test_the_demo_shows_the_main_job_and_ends_by_itself():
-    """Without a terminal: exit code 0, each step told, nothing left running (the gateway's own exit code is told)."""
+    """Without a terminal: exit code 0, each step printed, the gateway's exit code, too, and nothing left running."""
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "demo"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100
     )
@@ -39,7 +39,7 @@ def test_a_gateway_that_dies_is_a_failed_demo_with_its_log(tmp_path, monkeypatch
 
 
 def test_a_gateway_that_cannot_start_is_a_failed_demo_with_its_reason(tmp_path, monkeypatch, capsys):
-    """What it said before it ended is in the log that is shown."""
+    """Its output before it ended is in the log that is shown."""
     write = environment.write_files
 
     def spoil(*arguments):
@@ -121,7 +121,7 @@ run()
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is not one that has ended and waits for its parent to look."""
+    """Tell whether the process exists and has not merely ended, waiting for its parent to collect it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

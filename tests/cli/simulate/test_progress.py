@@ -1,4 +1,4 @@
-"""What is said of many simulated chargers: little while all is well, and what to look at where it isn't."""
+"""The progress of many simulated chargers: little output while all is well, and the place to look at where it isn't."""
 
 import pytest
 
