@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-FOLDERS_LEFT = 11
+FOLDERS_LEFT = 10
 """Test folders that are not typed yet. Lower it with each one that is; it never grows."""
 
 GENERATED = "gateway.api.*"

@@ -33,6 +33,9 @@ class Counting:
     def deviated(self, charge_point: str, boot: object, deviations: tuple[str, ...]) -> None:
         self.counts["deviated", ",".join(deviations)] += 1
 
+    def too_large(self, charge_point: str, size: int) -> None:
+        self.counts["too large", charge_point] += 1
+
     def taken(self) -> dict[tuple[str, str], int]:
         """What was counted since the last call."""
         taken, self.counts = dict(self.counts), Counter()
@@ -41,7 +44,8 @@ class Counting:
 
 @pytest.fixture
 def counting(harness: Harness) -> Counting:
-    harness.observer = counting = Counting()
+    counting = Counting()
+    harness.observer = counting
     harness.limits = SessionLimits(settle_delay=0, call_timeout=5)
     return counting
 

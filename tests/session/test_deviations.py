@@ -19,7 +19,7 @@ class Watching(NoObserver):
     def too_large(self, charge_point: str, size: int) -> None: ...
 
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
-        self.seen.append((charge_point, boot and boot.model, deviations))
+        self.seen.append((charge_point, None if boot is None else boot.model, deviations))
 
 
 async def test_a_boot_that_deviates_counts_for_the_make_that_it_names(

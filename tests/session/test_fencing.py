@@ -40,7 +40,7 @@ def says(action: str, payload: Any) -> Step:
 
 async def answers_late(_: Harness, charger: ScriptedCharger) -> None:
     """To the command that was under way."""
-    message_id, _, _ = await charger.next_call("ClearCache")
+    message_id, *_rest = await charger.next_call("ClearCache")
     await charger.answer(message_id, {"status": "Accepted"})
 
 

@@ -362,7 +362,7 @@ async def test_meter_values_whose_answer_was_lost_are_recorded_once(
         assert await charger.call("MeterValues", READINGS, "again") == {}
     async with harness.connected() as charger:
         assert await charger.call("MeterValues", READINGS) == {}
-        later = {**READINGS, "meterValue": [{**READINGS["meterValue"][0], "timestamp": "2026-03-01T12:06:00Z"}]}  # type: ignore[dict-item,index]
+        later = {**READINGS, "meterValue": [{**READINGS["meterValue"][0], "timestamp": "2026-03-01T12:06:00Z"}]}  # type: ignore[index]
         assert await charger.call("MeterValues", later) == {}
     assert len(harness.events(e.MeterValuesReported.TYPE)) == 2
 

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache, CommandRecord, Reset, ResetType
+from gateway.domain.events import TransactionStarted
 from gateway.session.limits import SessionLimits
 from tests.support.harness import Harness, boot
 from tests.support.wire import ScriptedCharger
@@ -71,7 +72,7 @@ async def test_a_takeover_at_any_moment_leaves_one_owner_and_one_history(
     events = harness.events()
     opened = next(each.sequence for each in events if each.epoch == 2)
     assert [each.type for each in events if each.epoch == 1 and each.sequence > opened] == []
-    [started] = harness.bodies("transaction.started")
+    [started] = harness.bodies_of(TransactionStarted)
     assert confirmed["transactionId"] == started.number
     assert len(harness.bodies("charge_point.disconnected")) == 2
 

@@ -110,7 +110,7 @@ async def test_whatever_was_said_before_the_takeover_is_recorded_and_answered(
     said: list[str] = []
 
     async def speaks(charger: ScriptedCharger) -> None:
-        messages = [("StartTransaction", START)]
+        messages: list[tuple[str, dict[str, Any]]] = [("StartTransaction", START)]
         messages += [("StatusNotification", status(number)) for number in range(5)]
         messages += [("Authorize", {"idTag": "TAG"}), ("MeterValues", READINGS), ("Heartbeat", {})]
         messages += [("DataTransfer", VENDOR_DATA), ("StopTransaction", STOP), ("StatusNotification", status(5))]

@@ -123,7 +123,7 @@ async def test_a_stop_is_recorded_once_however_often_it_comes(harness: Harness, 
     async with booted(harness) as station:
         number = await station.charges()
         await trio.sleep(3600)
-        stop = {"transactionId": number, "meterStop": 1600, "timestamp": time(), "idTag": "TAG"}
+        stop: dict[str, Any] = {"transactionId": number, "meterStop": 1600, "timestamp": time(), "idTag": "TAG"}
         for message_id in ("same", "same", "other"):
             await station.charger.send(2, message_id, "StopTransaction", stop)
         answers = [await station.charger._next() for _ in range(3)]

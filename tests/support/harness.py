@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import trio
 
 from gateway.domain import codec
+from gateway.domain.commands import CommandRecord
 from gateway.domain.events import Body, ChargePointConnected, StoredEvent
-from gateway.domain.records import IdTagRecord
+from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.ocpp.v16.profiles.routing import protocol
@@ -37,6 +38,8 @@ from gateway.store.api import (
 )
 from gateway.store.sqlite.store import SqliteStore
 from tests.support.wire import FakeTransport, ScriptedCharger
+
+B = TypeVar("B", bound=Body)
 
 EPOCH = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -228,6 +231,23 @@ class Harness:
         """Everything committed so far, of the given types or of all."""
         page = self.store.events(0, 1000, EventFilter(types=frozenset(types)))
         return list(page.events)
+
+    def command(self, command_id: str) -> CommandRecord:
+        """The record of a command that there is."""
+        record = self.store.command(command_id)
+        assert record is not None
+        return record
+
+    def charge_point(self, identity: str = "CP1") -> ChargePointRecord:
+        """The record of a charge point that there is."""
+        record = self.store.charge_point(identity)
+        assert record is not None
+        return record
+
+    def bodies_of(self, kind: type[B]) -> list[B]:
+        """The bodies of one type of event, committed so far."""
+        bodies = self.bodies(kind.TYPE)
+        return [body for body in bodies if isinstance(body, kind)]
 
     def bodies(self, *types: str) -> list[Body]:
         return [codec.decode(each.type, each.version, each.body_json) for each in self.events(*types)]

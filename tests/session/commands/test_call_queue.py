@@ -36,7 +36,7 @@ async def test_a_waiter_that_leaves_holds_no_other_up(autojump_clock: MockClock)
         await wait_all_tasks_blocked()
         first.leave()
         first.leave()
-    assert third.has_come
+    assert line.head is third
     third.leave()
     assert line.head is None
 

@@ -154,7 +154,7 @@ async def test_a_request_repeated_after_an_unrecorded_end_gets_the_recorded_outc
         harness.journal.failing = False
         second = await asked.ask(ClearCache(), request_id="same")()
         assert second.state is CommandState.OUTCOME_UNKNOWN
-        assert harness.store.command(second.command_id).state is CommandState.SENT
+        assert harness.command(second.command_id).state is CommandState.SENT
 
 
 # --- what is told is what is recorded ---------------------------------------------------------------------------
@@ -197,7 +197,7 @@ async def test_a_waiting_command_of_a_session_that_is_fenced_off_was_not_sent(
         await charger.answer(first, {"status": "Accepted"})
         record = await waiting()
         assert record.state is CommandState.NOT_SENT
-        assert harness.store.command(record.command_id).state is CommandState.NOT_SENT
+        assert harness.command(record.command_id).state is CommandState.NOT_SENT
 
 
 def _reopening() -> OpenSession:
@@ -248,7 +248,7 @@ def slow(harness: Harness, kind: type, seconds: float) -> trio.Event:
             await trio.sleep(seconds)
         return result
 
-    harness.journal.commit = slowly  # type: ignore[method-assign]
+    harness.journal.commit = slowly  # type: ignore[method-assign, assignment]
     return kept
 
 
@@ -280,7 +280,7 @@ async def test_a_key_of_a_commit_of_unknown_outcome_opens_nothing_afterwards(har
             raise CommitUnknown("a commit took too long")
         return result
 
-    harness.journal.commit = lost  # type: ignore[method-assign]
+    harness.journal.commit = lost  # type: ignore[method-assign, assignment]
     async with ready(harness) as (_charger, asked):
         record = await asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY))()
         assert record.state is CommandState.NOT_SENT
@@ -290,7 +290,7 @@ async def test_a_key_of_a_commit_of_unknown_outcome_opens_nothing_afterwards(har
         harness.store.commit([_reopening()])
     else:
         harness.store.settle(virtual_clock())
-    assert harness.store.command(record.command_id).state is CommandState.NOT_SENT
+    assert harness.command(record.command_id).state is CommandState.NOT_SENT
     assert harness.store.credentials("CP1") == ()
 
 

@@ -80,7 +80,11 @@ async def test_each_event_of_a_command_names_it_and_its_operation(harness: Harne
         bodies = [
             body
             for body in harness.bodies()
-            if isinstance(body, e.CommandQueued | e.CommandSent | last) and body.command_id == record.command_id
+            if isinstance(
+                body,
+                e.CommandQueued | e.CommandSent | e.CommandAnswered | e.CommandOutcomeUnknown | e.CommandNotSent,
+            )
+            and body.command_id == record.command_id
         ]
         assert {body.operation for body in bodies} == {"ClearCache"}
         assert type(bodies[-1]) is last

@@ -129,7 +129,8 @@ async def trigger(charger: ScriptedCharger, answer: str = "Accepted") -> dict[st
     """Answer a TriggerMessage; what was asked for."""
     message_id, _, payload = await charger.next_call("TriggerMessage")
     await charger.answer(message_id, {"status": answer})
-    return payload
+    asked: dict[str, object] = payload
+    return asked
 
 
 def status(connector: int) -> dict[str, object]:
@@ -168,9 +169,9 @@ async def test_a_charger_that_drops_the_link_on_a_request_is_asked_a_few_times_a
                 await charger.lose_link()
             else:
                 await charger.hears_nothing(100)
-    found = wanting.bodies(e.BootConfigurationApplied.TYPE)
+    found = wanting.bodies_of(e.BootConfigurationApplied)
     assert [(each.status, each.attempts) for each in found] == [("Asked", n) for n in range(1, MAX_ATTEMPTS + 1)]
-    (shown,) = wanting.store.charge_point("CP1").boot_configuration
+    (shown,) = wanting.charge_point().boot_configuration
     assert (shown.status, shown.attempts) == ("Asked", MAX_ATTEMPTS)
     async with wanting.connected() as charger:
         await charger.call("BootNotification", {**BOOT, "firmwareVersion": "2.0"})
@@ -321,7 +322,7 @@ async def test_another_secret_is_asked_again_and_the_same_is_not(
             if changed:
                 assert await configure(charger, "Accepted") == [(key, value)]
             await charger.hears_nothing(100)
-    recorded = str(wanting.bodies(e.BootConfigurationApplied.TYPE)) + str(wanting.store.charge_point("CP1"))
+    recorded = str(wanting.bodies_of(e.BootConfigurationApplied)) + str(wanting.store.charge_point("CP1"))
     assert "(redacted)" in recorded
     assert "-secret" not in recorded
 
@@ -350,7 +351,7 @@ async def test_a_secret_that_was_recorded_without_a_fingerprint_is_asked_once_mo
         await boot(charger)
         await configure(charger, "Accepted")
         await charger.hears_nothing(1)
-    (done,) = wanting.store.charge_point("CP1").boot_configuration
+    (done,) = wanting.charge_point().boot_configuration
 
     def attempts(applied: AppliedConfiguration) -> int | None:
         applied = attrs.evolve(applied, firmware_version=None)
