@@ -35,7 +35,12 @@ PLAIN = (
     "tests/chargers",
     "tests/cli",
     "tests/control",
+    "tests/domain",
+    "tests/journal",
     "tests/observability",
+    "tests/session",
+    "tests/store",
+    "tests/transport",
 )
 """Folders in which all files keep the rule."""
 

@@ -89,7 +89,7 @@ GOOD = {
 
 @pytest.mark.parametrize("command", GOOD.values(), ids=GOOD)
 def test_a_good_command_passes(command):
-    """By itself, and against a charge point that has told nothing of itself."""
+    """Alone, and against a charge point that has reported nothing about itself."""
     assert check(command) == ()
     if not isinstance(command, c.ReserveNow):
         assert check_against(command, state(), NOW) == ()
@@ -263,7 +263,7 @@ AGAINST = {
 
 @pytest.mark.parametrize(("command", "configuration", "field"), AGAINST.values(), ids=AGAINST)
 def test_what_this_charge_point_can_not_take_names_its_field(command, configuration, field):
-    """As far as it has told of itself."""
+    """As far as it has reported about itself."""
     assert check(command) == ()
     assert fields(check_against(command, state(**configuration), NOW)) == [field]
 

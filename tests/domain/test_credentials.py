@@ -94,7 +94,7 @@ def test_forty_digits_that_are_the_key_itself_pass_under_either_setting():
 
 
 def test_a_credential_counts_until_its_end_whenever_it_was_made():
-    """not_after is not included. A clock that is behind, or was ahead when the key was made, shuts nobody out."""
+    """not_after is not included. A clock that is behind, or was ahead when the key was made, shuts no charger out."""
     credential = evolve(make_credential(KEY, CredentialKind.GENERATED, NOW), not_after=NOW + timedelta(hours=1))
     for at, counts in [(-400_000_000, True), (-1, True), (0, True), (3599, True), (3600, False)]:
         found = find([credential], KEY, NOW + timedelta(seconds=at))

@@ -1,4 +1,4 @@
-"""What a charge point's identity may be."""
+"""Identities of charge points: allowed characters and lengths."""
 
 import pytest
 from hypothesis import given

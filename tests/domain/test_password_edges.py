@@ -1,4 +1,4 @@
-"""What is nearly the key, and what is nearly the verifier: one byte more, less or other opens nothing."""
+"""Near misses of the key and of the verifier: one byte more, less or other opens nothing."""
 
 import hashlib
 import hmac

@@ -362,7 +362,7 @@ def test_phases_of_one_moment_and_place_are_put_together_across_contexts(where):
     registers = [sample("5", phase=name) for name in ("L1", "L2", "L3")]
     assert register_wh(read(moved(registers[0], **where), *registers[1:])) == 15
     assert register_wh(read(moved(sample("15"), **where), registers[0])) == 15
-    # What both contexts have is taken once, and what is told in whole is not put together.
+    # Values of both contexts are taken once, and a reported total is not put together.
     assert power(*amps, *volts, *(moved(each, **where) for each in (*amps, *volts)))[0] == 6900
 
 
@@ -383,7 +383,7 @@ def test_the_sign_of_a_power_factor_is_no_direction():
 
 
 def test_current_and_voltage_of_one_moment_are_put_together_across_contexts_and_places():
-    """What no context and place has both of is an estimate; where one has both, no other is asked."""
+    """An estimate, if no context and place has both; if one has both, no other is asked."""
     volts = {**sample("230", VOLTAGE, "L1-N"), "context": "Trigger", "location": "Inlet"}
     amps = sample("10", CURRENT, "L1")
     assert power(amps, volts) == (2300, True)
@@ -464,7 +464,7 @@ def test_line_to_line_voltages_are_divided_by_the_root_of_three(names):
 
 
 def test_a_current_of_no_phase_is_an_estimate():
-    """E5: per phase or the sum, nobody knows."""
+    """E5: per phase or the sum, it is not known."""
     assert power(sample("10", CURRENT), sample("230", VOLTAGE)) == (2300, True)
 
 

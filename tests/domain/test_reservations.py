@@ -1,4 +1,4 @@
-"""What makes and ends the record of a reservation, and what an answer brings about (S §5.13, B9.10, B4.11)."""
+"""Begin and end of a reservation's record, and the effect of an answer (S §5.13, B9.10, B4.11)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,7 +61,7 @@ def test_an_accepted_reservation_is_made_as_it_was_asked_for():
 
 @pytest.mark.parametrize("word", ["Faulted", "Occupied", "Rejected", "Unavailable", "accepted"])
 def test_any_other_word_reserves_nothing(word):
-    """What was reserved before stays."""
+    """Earlier reservations stay."""
     assert consequences(reserve(), StatusAnswer(word), holding(made()), NOW) == ()
 
 
@@ -132,7 +132,7 @@ def test_a_cancelled_reservation_ends_and_an_unknown_one_does_not():
 
 
 def test_a_reported_configuration_is_an_event_unless_it_is_empty():
-    """A charger that answers with nothing has told nothing."""
+    """A charger that answers with nothing has reported nothing."""
     keys = (ConfigurationKey("A", True, "1"),)
     answer = c.ConfigurationAnswer(keys, ("B",))
     assert consequences(c.GetConfiguration(), answer, holding(), NOW) == (ConfigurationReported(keys, ("B",)),)
@@ -143,7 +143,7 @@ def test_a_reported_configuration_is_an_event_unless_it_is_empty():
 
 
 def starting(tag="TAG", connector=ONE, reservation_id=None, parent=None, queued=None, state=None):
-    """What a start ends."""
+    """Return the ends of reservations that a start brings about."""
     started = TransactionStarted("tx", 1, connector, tag, "Accepted", 0, "key", reservation_id)
     return r.used(state, started, parent, queued)
 
@@ -253,7 +253,7 @@ def test_a_reservation_that_replaces_one_that_is_shown_is_shown():
 
 
 def test_a_reservation_of_any_connector_is_gone_with_the_one_that_was_kept_for_it():
-    """While one connector says Reserved for it; of two such reservations nobody can tell which one it was."""
+    """While one connector says Reserved for it; of two such reservations it is not known which one it was."""
     state = holding(made(9, WHOLE_CHARGE_POINT))
     status(state, TWO, "Reserved")
     assert r.shown_by(state, ONE, "Available", None, NOW) == ()

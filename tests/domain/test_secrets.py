@@ -256,7 +256,7 @@ def test_words_around_a_secret_do_not_uncover_it(name, before, after):
 
 
 def test_a_text_with_more_values_than_are_looked_at_ends_hidden() -> None:
-    """What nobody has looked at is not shown; what stands before it is, as ever."""
+    """Text that was not looked at is not shown; text before it is, as ever."""
     harmless = "a=1," * MAX_ASSIGNED
     assert shown_text(harmless) == harmless
     shown = shown_text("password=hush," + "a=1," * (3 * MAX_ASSIGNED) + "pwd=secret1234,b=2")
@@ -281,7 +281,7 @@ def test_a_large_json_text_is_searched_and_not_read() -> None:
 
 @pytest.mark.parametrize("name", [(each,) for each in SECRET_WORDS] + [*SECRET_PAIRS, *SECRET_ENDINGS, *WHOLE_NAMES])
 def test_a_text_that_assigns_to_any_name_of_the_table_is_searched(name):
-    """What filters texts by parts of names passes over no name of the table."""
+    """The filter of texts by parts of names passes over no name of the table."""
     assert "hunter2" not in shown_text(f"{'-'.join(name)}=hunter2")
 
 
@@ -290,6 +290,6 @@ def test_a_text_that_assigns_to_any_name_of_the_table_is_searched(name):
     ["password;", "a=1 ", "password ", "<password>", "Bearer ", "pin,", "a%3D", "https%3A%2F%2F", "key|" * 9, '"'],
 )
 def test_a_megabyte_is_shown_with_bounded_work(piece):
-    """What is not looked at is hidden; the end of a text is where its secret stands in clear."""
+    """Text that is not looked at is hidden, though a secret stands in clear at its end."""
     text = "AdminPin " + piece * (1_000_000 // len(piece)) + ";wifi_password=hunter2"
     assert "hunter2" not in shown_text(text)

@@ -1,4 +1,4 @@
-"""What one charger can make of its own state."""
+"""Bounds of the state that one charger can cause."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What sessions rely on in a journal, held by the journal and by the one that stands in for it in their tests.
+"""The contract between sessions and a journal, kept by the journal and by the one that stands in for it in tests.
 
 The journal's own tests say the rest: its batches, its deadlines, how it gets over a failing disk.
 """
@@ -190,7 +190,7 @@ async def test_a_failure_to_apply_reaches_its_own_committer_alone(subject: Subje
 async def test_a_store_that_fails_keeps_nothing_and_applies_nothing(
     subject: Subject, autojump_clock: MockClock
 ) -> None:
-    """Whoever commits hears of it, by whichever way."""
+    """The caller gets the error, by whichever way it commits."""
     subject.disk.broken = True
     seen: list[object] = []
     with pytest.raises(StoreUnavailable):
@@ -207,7 +207,7 @@ async def test_a_store_that_fails_keeps_nothing_and_applies_nothing(
 
 
 async def test_a_write_that_is_a_bug_fails_alone(subject: Subject, autojump_clock: MockClock) -> None:
-    """Its exception is its caller's, waiting or not; nobody else notices."""
+    """Its exception is its caller's, waiting or not; no other caller notices."""
     subject.disk.poison = "B"
     told: Answers = []
     subject.journal.submit(write("A"), lambda write, result: told.append(("A", result)))

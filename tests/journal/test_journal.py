@@ -135,7 +135,7 @@ async def test_a_callback_that_raises_harms_no_other(journal, autojump_clock):
 
 
 async def test_a_write_that_can_not_be_fails_alone(journal, store, disk, autojump_clock):
-    """The rest of its batch is committed: one session's bug is nobody else's."""
+    """The rest of its batch is committed: one session's bug stops no other's."""
     results = []
     disk.stall()
 
@@ -211,7 +211,7 @@ async def test_a_relapse_does_not_begin_with_short_pauses_again(journal, store, 
 
 
 async def test_a_commit_that_takes_too_long_is_not_acknowledged(journal, store, disk, autojump_clock):
-    """After the deadline everybody is told, and commits are refused until the disk has answered."""
+    """After the deadline every caller gets the error, and commits are refused until the disk has answered."""
     health, results = [], []
     journal.on_health.append(health.append)
     disk.stall()
@@ -235,7 +235,7 @@ async def test_a_commit_that_takes_too_long_is_not_acknowledged(journal, store, 
 
 
 async def test_a_read_that_takes_too_long_is_given_up(journal, store, disk, autojump_clock):
-    """Whoever waits for a disk that hangs is told so, also while nobody commits."""
+    """Callers that wait for a disk that hangs get an error, also while there is no commit."""
     disk.stall()
     begin = trio.current_time()
     with pytest.raises(StoreUnavailable, match="a read took longer than 10 s"):
@@ -315,7 +315,7 @@ async def test_closing_drains_what_was_handed_over(store, disk, autojump_clock):
 
 
 async def test_closing_does_not_wait_for_a_broken_disk(store, disk, autojump_clock):
-    """What can't be written was refused already."""
+    """Writes that can't be made were refused already."""
     store.broken = True
     journal = Journal(store, run_sync=disk)
     async with trio.open_nursery() as nursery:
@@ -326,7 +326,7 @@ async def test_closing_does_not_wait_for_a_broken_disk(store, disk, autojump_clo
 
 
 async def test_cancelling_the_writer_leaves_no_caller_waiting(store, disk, autojump_clock):
-    """Everybody is told that nothing is known; later commits are refused."""
+    """Every caller learns that its outcome is unknown; later commits are refused."""
     disk.stall()
     results = []
     journal = Journal(store, run_sync=disk, max_batch=1)
@@ -520,7 +520,7 @@ async def test_a_probe_that_fails_in_any_way_is_tried_again(journal, store, auto
 
 @pytest.mark.parametrize("results", [[], [Appended((1,))] * 3], ids=len)
 async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store, autojump_clock, results):
-    """More answers or fewer than writes are a bug: nobody takes them for theirs, and nobody waits for ever."""
+    """More answers or fewer than writes are a bug: no caller takes one for its own, and none waits for ever."""
     works, store.commit = store.commit, lambda batch: results
     outcomes = []
     with trio.fail_after(60):
@@ -645,7 +645,7 @@ async def test_probes_come_at_pauses_that_double(journal, store, autojump_clock)
 
 
 async def test_a_closed_journal_still_reads(tmp_path):
-    """What ends after it may have to look something up: it takes a thread of its own."""
+    """Sessions that end after it may have to look something up: each takes a new thread."""
     with closing(SqliteStore(tmp_path / "gateway.db")) as real:
         async with running(Journal(real)) as journal:
             assert (await journal.read(real.bounds)).head == 0

@@ -91,7 +91,7 @@ async def test_a_read_that_its_thread_has_done_is_given(seconds: float) -> None:
 
 
 async def test_a_disk_that_hangs_is_found_out_also_beside_a_late_loop() -> None:
-    """The thread has not done it: whoever waits is told that it is not known."""
+    """The thread has not done it: callers that wait get the error that it is not known."""
     store = Threaded(0)
     store.gate = threading.Event()
     async with running(Journal(store, deadline=DEADLINE)) as journal:

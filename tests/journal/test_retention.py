@@ -84,7 +84,7 @@ async def test_bytes_are_freed_until_they_fit(journal, store, autojump_clock):
 
 
 async def test_sessions_commit_between_the_steps(journal, store, autojump_clock):
-    """A sweep of many steps holds nobody up."""
+    """A sweep of many steps holds up no session."""
     await fill(journal, 50_000)
     trusted(store)
     async with trio.open_nursery() as nursery:
@@ -397,7 +397,7 @@ async def test_events_of_a_future_clock_stop_nothing(place, autojump_clock):
 
 
 async def test_events_of_a_future_clock_go_no_earlier_than_what_follows(place, autojump_clock):
-    """Nobody knows how old they are before that."""
+    """Their age is not known before that."""
     now = place.now()
     place.store.commit([Trim(None, 500)])
     old = now - timedelta(days=DAYS + 5)

@@ -40,7 +40,7 @@ async def test_what_a_function_raises_is_raised_to_who_asked() -> None:
 
 
 async def test_a_cancelled_wait_leaves_the_work_to_itself() -> None:
-    """What comes after it is done after it."""
+    """Later work is done after it."""
     thread, gate, done = WriterThread(), threading.Event(), []
 
     def stall() -> None:
@@ -128,7 +128,7 @@ async def test_reads_at_once_have_so_many_threads_and_no_more() -> None:
 
 
 async def test_a_read_that_is_cancelled_before_its_turn_is_not_done() -> None:
-    """Nobody would miss it; one under way is left to itself, and both make room for the next."""
+    """Its result is not needed; one under way is left to itself, and both make room for the next."""
     threads, gate, done = ReaderThreads(1), threading.Event(), []
     with trio.move_on_after(0.05):
         async with trio.open_nursery() as nursery:
@@ -154,7 +154,7 @@ async def test_what_a_read_raises_is_raised_to_who_asked() -> None:
 
 
 async def test_a_thread_that_was_ended_is_begun_again_by_the_next_function() -> None:
-    """Nobody waits for a thread that is gone."""
+    """No function waits for a thread that is gone."""
     thread = WriterThread()
     first = await thread.run(threading.get_ident)
     thread.end()
@@ -165,7 +165,7 @@ async def test_a_thread_that_was_ended_is_begun_again_by_the_next_function() -> 
 
 
 async def test_fewer_threads_than_wanted_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no more to give the readers wait for each other; where it has none they say so."""
+    """If the system has no more to give the readers wait for each other; if it has none they raise an error."""
     start = threading.Thread.start
     begun = []
 

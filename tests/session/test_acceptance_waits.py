@@ -12,14 +12,14 @@ from tests.support.harness import BOOT, Harness, virtual_clock
 
 
 def prepare(harness: Harness) -> None:
-    """A charge point that nobody has accepted yet."""
+    """Make a charge point that is not accepted yet."""
     harness.limits = SessionLimits(settle_delay=5.0)
     harness.add_charge_point(registration=Registration.PENDING)
     harness.add_tag("TAG")
 
 
 def accept(harness: Harness) -> None:
-    """As the operator does it: on the books, then to the session."""
+    """Accept it as the operator does: recorded first, then passed to the session."""
     harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), registration=Registration.ACCEPTED)])
     harness.router.registration_changed("CP1", Registration.ACCEPTED)
 

@@ -136,7 +136,7 @@ def lives(draw: st.DrawFn) -> list[Delivery]:
 
 
 def causal(order: Sequence[Message]) -> Iterator[Message]:
-    """What names a transaction waits until the charger knows its number."""
+    """The same messages, those that name a transaction kept back until the charger knows its number."""
     started: set[Charge] = set()
     waiting: list[Message] = []
     for message in order:
@@ -161,7 +161,7 @@ class Link:
 
 
 class KeepsAndFails:
-    """A store whose commits are kept, and nobody hears of it."""
+    """A store whose commits are kept, but reported as failed."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -367,7 +367,7 @@ def in_order(*charges: Charge) -> list[Delivery]:
 
 
 def test_the_orderly_life_is_as_it_should_be() -> None:
-    """What all others are held against."""
+    """The life that all others are compared with."""
     charges = [Charge(*place, nth, 3) for place in (("CP1", 1), ("CP1", 2), ("CP2", 1)) for nth in range(3)]
     play(in_order(*charges))
 

@@ -37,7 +37,7 @@ LATER = START | {"meterStart": 300, "timestamp": "2026-03-01T12:30:00Z"}
 async def test_a_second_start_of_a_charge_point_is_judged_by_its_connector(
     harness: Harness, autojump_clock: MockClock, second: dict[str, object], status: str
 ) -> None:
-    """The one on the same connector ends the first, and is told so by nobody's stop."""
+    """The one on the same connector ends the first, without a stop of it."""
     harness.add_charge_point()
     harness.add_tag("TAG", allow_concurrent=False)
     harness.add_tag("OTHER", allow_concurrent=False)

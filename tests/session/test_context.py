@@ -86,7 +86,7 @@ async def test_a_commit_that_is_given_up_holds_no_other_up(harness: Harness, aut
 async def test_a_store_that_can_not_ends_the_session_by_that_name(
     harness: Harness, autojump_clock: MockClock, step: str
 ) -> None:
-    """Whichever way the session asks it: whoever asked stops there, and it is no bug."""
+    """Whichever way the session asks it: the caller stops there, and it is no bug."""
     harness.add_charge_point()
     core = core_of(harness, harness.journal)
     event = NewEvent(ConfigurationReported((ConfigurationKey("A", False, "1"),), ()), virtual_clock())

@@ -1,4 +1,4 @@
-"""What sessions count, for metrics and for whoever looks for a charger's trouble: by scenario, and nothing else."""
+"""Counts of sessions, for metrics and for operators who look for a charger's trouble: by scenario, and nothing else."""
 
 from collections import Counter
 from typing import Any
@@ -37,7 +37,7 @@ class Counting:
         self.counts["too large", charge_point] += 1
 
     def taken(self) -> dict[tuple[str, str], int]:
-        """What was counted since the last call."""
+        """Return the counts since the last call."""
         taken, self.counts = dict(self.counts), Counter()
         return taken
 
@@ -187,7 +187,7 @@ async def test_a_question_of_the_gateways_own_that_is_not_answered_is_counted(
 
 
 async def test_a_silent_end_is_counted(harness: Harness, autojump_clock: MockClock, counting: Counting) -> None:
-    """Where neither a ping nor anything else is answered."""
+    """The charger answers neither a ping nor anything else."""
     harness.add_charge_point()
     async with harness.connected(transport=FakeTransport(answers_pings=False)) as charger:
         await boot(charger)

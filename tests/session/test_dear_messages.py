@@ -150,7 +150,7 @@ async def test_large_messages_are_read_one_after_the_other_and_others_run_meanwh
 
 
 async def test_a_reader_that_is_cancelled_lets_the_next_one_read(autojump_clock: MockClock) -> None:
-    """A session that ends half-way holds up nobody."""
+    """A session that ends half-way holds up no other."""
     turns = ReadTurns()
     data = payloads.escapes()
     async with trio.open_nursery() as nursery:
@@ -165,7 +165,7 @@ async def test_a_reader_that_is_cancelled_lets_the_next_one_read(autojump_clock:
 async def test_lines_of_the_log_belong_to_the_charger_and_not_to_its_connection(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Who connects anew for each bad message writes no more lines; who waits may write another, which says how many
+    """Connecting anew for each bad message brings no more lines; after a wait comes another, which says how many
     were left out."""
     harness.add_charge_point()
     with capture_logs() as logs:
@@ -185,7 +185,7 @@ async def test_lines_of_the_log_belong_to_the_charger_and_not_to_its_connection(
 
 
 def test_payload_makers_keep_to_their_size() -> None:
-    """What is built on them counts on it; all that is whole is JSON."""
+    """The tests built on them rely on it; every whole one is JSON."""
     for name, make in payloads.DEAR.items():
         data = make()
         assert len(data) <= payloads.MEGABYTE

@@ -1,4 +1,4 @@
-"""What a session tells of messages that had to be mended: which repairs, of which charger, of which make."""
+"""A session's reports of messages that had to be mended: which repairs, of which charger, of which make."""
 
 from attrs import define, field
 from trio.testing import MockClock
@@ -34,7 +34,7 @@ async def test_a_boot_that_deviates_counts_for_the_make_that_it_names(
 
 
 async def test_later_messages_count_for_the_make_of_the_last_boot(harness: Harness, autojump_clock: MockClock) -> None:
-    """Messages that follow the specification don't count; a make that was never told is none."""
+    """Messages that follow the specification don't count; a make that was never sent is none."""
     observer = harness.observer = Watching()
     harness.add_charge_point()
     status = {"connectorId": "1", "errorCode": "noerror", "status": "Available"}

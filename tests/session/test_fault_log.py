@@ -1,4 +1,4 @@
-"""How many lines of the log chargers can bring about, one by one and all together."""
+"""The number of log lines that chargers can cause, one by one and all together."""
 
 import trio
 from trio.testing import MockClock
@@ -7,7 +7,7 @@ from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECO
 
 
 async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: MockClock) -> None:
-    """What was left out is counted in the next line."""
+    """Lines left out are counted in the next line."""
     lines = FaultLog()
     assert [lines.take("CP1") for _ in range(LINES_AT_ONCE + 5)] == [0] * LINES_AT_ONCE + [None] * 5
     assert lines.take("CP2") == 0

@@ -179,7 +179,7 @@ async def test_the_end_of_an_old_session_does_not_end_the_new_one(harness: Harne
 async def test_a_reservation_that_ended_meanwhile_is_not_ended_by_the_old_session(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """What a session adds to a message by the clock is fenced with the message."""
+    """Events that a session adds to a message by the clock are fenced with the message."""
     harness.limits = SessionLimits(settle_delay=0)
     harness.add_charge_point()
     async with trio.open_nursery() as nursery, harness.connected() as old:

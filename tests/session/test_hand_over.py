@@ -84,7 +84,7 @@ async def test_a_charger_that_does_not_read_its_answers_is_not_listened_to(
 
 
 async def test_a_session_that_ends_meanwhile_acknowledges_nothing(harness: Harness, autojump_clock: MockClock) -> None:
-    """What was handed over is kept all the same, and its end comes after it."""
+    """Writes that were handed over are kept all the same, and its end comes after them."""
     harness.add_charge_point()
     async with harness.connected() as charger:
         await booted(harness, charger)

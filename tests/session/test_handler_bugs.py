@@ -106,7 +106,7 @@ async def test_what_a_charger_keeps_is_never_answered_callerror_for_a_bug(
 async def test_a_bug_in_what_a_message_rests_on_is_no_callerror_either(
     harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    """What is looked up, and what the journal makes of the write."""
+    """A bug in a lookup, and in the journal's write."""
     harness.add_charge_point()
     harness.add_tag("TAG")
     async with harness.connected() as charger:

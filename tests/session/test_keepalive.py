@@ -1,4 +1,4 @@
-"""What an idle charger hears: a ping, often enough for those who give up a quiet connection."""
+"""Keepalive of an idle charger: a ping, often enough for those that give up a quiet connection."""
 
 import pytest
 import trio
@@ -27,7 +27,7 @@ async def test_an_idle_charger_hears_something_within_a_minute(harness: Harness,
 
 
 async def test_a_charger_that_is_answered_needs_no_ping(harness: Harness, autojump_clock: MockClock) -> None:
-    """What it hears is the answers to what it says; and one that only ever sends pongs hears pings."""
+    """Answers keep its connection alive; one that only ever sends pongs gets pings."""
     harness.limits = SessionLimits(ping_interval=50)
     harness.add_charge_point()
     transport = FakeTransport()
@@ -39,7 +39,7 @@ async def test_a_charger_that_is_answered_needs_no_ping(harness: Harness, autoju
         assert transport.pings == 0
         for _ in range(20):
             await trio.sleep(40)
-            transport.last_heard = trio.current_time()  # a pong that nobody asked for
+            transport.last_heard = trio.current_time()  # an unsolicited pong
         assert 14 <= transport.pings <= 17
 
 

@@ -79,7 +79,7 @@ async def test_what_the_charger_refuses_is_not_reserved(harness: Harness, autoju
 
 
 async def test_a_late_acceptance_reserves_too(harness: Harness, autojump_clock: MockClock) -> None:
-    """The caller was told that the outcome is unknown; the charger holds the connector all the same."""
+    """The caller got OUTCOME_UNKNOWN; the charger holds the connector all the same."""
     async with ready(harness) as (charger, asked):
         outcome = asked.ask(reservation(), seconds=2)
         message_id, _, _ = await charger.next_call("ReserveNow")
@@ -146,7 +146,7 @@ async def test_a_start_under_an_expired_reservation_uses_it(harness: Harness, au
 async def test_a_fault_in_the_same_breath_as_the_acceptance_ends_it(
     harness: Harness, autojump_clock: MockClock, connector: int
 ) -> None:
-    """What the charger says is decided in the order in which it says it, however long the disk takes."""
+    """Messages of the charger are decided in the order in which it sends them, however long the disk takes."""
     async with ready(harness) as (charger, asked):
         asked.ask(reservation())
         message_id, _, _ = await charger.next_call("ReserveNow")

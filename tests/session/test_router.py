@@ -247,7 +247,7 @@ async def test_draining_closes_sessions_paced(harness: Harness, autojump_clock: 
 async def test_a_session_that_is_opened_while_all_are_ended_ends_too(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """It passed the door before it was closed; nobody waits for it until the deadline."""
+    """It passed the door before it was closed; the end does not wait for it until the deadline."""
     harness.add_charge_point("C1")
     harness.add_charge_point("C2")
     async with trio.open_nursery() as nursery:
@@ -304,7 +304,7 @@ def _stuck(harness: Harness) -> Session:
 
 
 class Crowd:
-    """Thousands of sessions of which nobody is served, and how many were ended between two turns of another task."""
+    """Thousands of sessions without a charger, and the number that was ended between two turns of another task."""
 
     def __init__(self, harness: Harness, count: int = 5 * AT_ONCE) -> None:
         self.at: list[float] = []
@@ -363,7 +363,7 @@ async def test_a_walk_over_all_sessions_lets_others_run_in_between(
 
 
 async def test_last_heard_times_are_reported_one_by_one_while_sessions_come_and_go(harness: Harness) -> None:
-    """Whoever asks may wait in between; a session that is gone by then is left out."""
+    """The caller may wait in between; a session that is gone by then is left out."""
     Crowd(harness, 3)
     heard = harness.router.heard()
     assert next(heard)[0] == "C0"

@@ -159,7 +159,7 @@ async def test_silence_after_a_ping_ends_the_session(harness: Harness, autojump_
 async def test_the_end_of_a_connection_is_in_the_books_with_its_initiator(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Who ended it, and with which code."""
+    """With the side that ended it, and the close code."""
     harness.add_charge_point()
     async with harness.connected() as charger:
         await boot(charger)

@@ -184,7 +184,7 @@ async def test_an_answer_to_a_command_that_had_come_is_the_commands(
 async def test_no_command_goes_out_while_a_connection_is_handed_over(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Nobody would read its answer: it is known not to have been sent."""
+    """Its answer would not be read: it is known not to have been sent."""
     outcomes: list[CallOutcome] = []
 
     async def ask() -> None:
@@ -350,7 +350,7 @@ async def test_a_silent_connection_is_not_waited_for(harness: Harness, autojump_
 
 
 async def test_a_flood_delays_the_newcomer_by_a_second(harness: Harness, autojump_clock: MockClock) -> None:
-    """What is not dealt with by then is refused by its epoch."""
+    """Messages not dealt with by then are refused by their epoch."""
     async with harness.connected() as old:
         await charging(old)
         harness.journal.stall_seconds = 0.15
@@ -399,8 +399,8 @@ async def test_a_connection_whose_successor_cannot_be_opened_is_ended(
 
 
 async def test_of_many_newcomers_each_displaces_the_one_before(harness: Harness, autojump_clock: MockClock) -> None:
-    """What each has said before the next one came is recorded in its epoch; the last one stays, and all of them
-    together take no longer than one."""
+    """Messages that each has sent before the next one came are recorded in its epoch; the last one stays, and all of
+    them together take no longer than one."""
     harness.journal.read_seconds = harness.journal.stall_seconds = 0.02
     transports = [FakeTransport() for _ in range(10)]
     connected_after: list[float] = []

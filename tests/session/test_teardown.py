@@ -1,4 +1,4 @@
-"""How a session ends, and what it leaves: nothing escapes it, nothing stays of it."""
+"""Teardown of a session: nothing escapes it, nothing stays of it."""
 
 import gc
 import uuid
@@ -209,7 +209,7 @@ async def test_a_thousand_sessions_leave_nothing_behind_without_a_collector(
         grown = _objects(harness) - before
     finally:
         gc.enable()
-    # A handful may be anybody's cache; each way out was taken two hundred times.
+    # A handful may be some library's cache; each way out was taken two hundred times.
     assert {name: count for name, count in grown.items() if count > ROUNDS // 20} == {}
 
 

@@ -44,7 +44,7 @@ async def test_each_is_looked_at_when_it_asked_for_it(autojump_clock: MockClock)
 
 
 async def test_who_is_due_before_all_others_is_not_kept_waiting(autojump_clock: MockClock) -> None:
-    """It is added while the timer sleeps until somebody else's time."""
+    """It is added while the timer sleeps until another's time."""
     async with watching() as watch:
         watch.add(Seen(), 100.0)
         await trio.sleep(1)

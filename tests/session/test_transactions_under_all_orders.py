@@ -37,7 +37,7 @@ def orphans(harness: Harness) -> list[tuple[str, str]]:
 async def test_a_start_and_its_retry_at_once_over_two_connections_are_one_transaction(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """B4.6: the old connection's is committed when the new one's is decided; the first wins, whoever is told."""
+    """B4.6: the old connection's is committed when the new one's is decided; the first wins, whichever is answered."""
     harness.asks_nothing()
     async with booted(harness) as station:
         start = {"connectorId": 1, "idTag": "TAG", "meterStart": 5, "timestamp": time()}
@@ -198,7 +198,7 @@ async def test_a_stop_of_another_chargers_number_ends_nothing(harness: Harness, 
 async def test_any_number_is_confirmed_kept_and_ends_nothing(
     harness: Harness, autojump_clock: MockClock, number: int
 ) -> None:
-    """B5.5: stops and values of numbers that are nobody's, again and again, beside a transaction that runs."""
+    """B5.5: stops and values of numbers of no transaction, again and again, beside a transaction that runs."""
     async with booted(harness) as station:
         mine = (await station.starts(meter=5000))["transactionId"]
         for register in ("10", "11"):
@@ -223,7 +223,7 @@ async def test_any_number_is_confirmed_kept_and_ends_nothing(
 async def test_a_number_that_no_integer_holds_is_confirmed_and_kept(
     harness: Harness, autojump_clock: MockClock, number: int
 ) -> None:
-    """B5.5, A4.2: it can't be anybody's; the stop ends nothing."""
+    """B5.5, A4.2: it can't be a number of the gateway; the stop ends nothing."""
     async with booted(harness) as station:
         mine = (await station.starts(meter=5000))["transactionId"]
         assert await station.stops(number, 10) == {}

@@ -1,4 +1,4 @@
-"""A session and the services that handle vendors' data: the charger gets their answer, and nobody waits for them."""
+"""A session and the services that handle vendors' data: the charger gets their answer, other messages don't wait."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ THANKS = VendorAnswer(VendorDataStatus.ACCEPTED, "thanks")
 
 @define
 class FakeServices:
-    """Knows one vendor, whose service answers what it is told to when it is told to."""
+    """Knows one vendor, whose service answers what a test says, when it says so."""
 
     answer: VendorAnswer = THANKS
     seconds: float = 0.0
@@ -143,7 +143,7 @@ async def test_the_reader_goes_on_while_a_service_thinks(
 async def test_the_event_is_on_disk_before_the_charger_is_answered_and_says_when_the_data_came(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
-    """What is acknowledged is on disk; the time is that of receipt, not of the service's answer."""
+    """The event's time is that of receipt, not of the service's answer."""
     services.seconds = 4.0
     async with harness.connected() as charger:
         await boot(charger)
@@ -162,7 +162,7 @@ async def test_the_event_is_on_disk_before_the_charger_is_answered_and_says_when
 async def test_a_charger_that_does_not_wait_is_bounded(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
-    """Beyond MAX_ASIDE it is told Rejected at once; when the service has answered there is room again."""
+    """Beyond MAX_ASIDE it is answered Rejected at once; when the service has answered there is room again."""
     services.seconds = 4.0
     async with harness.connected() as charger:
         await boot(charger)
@@ -183,7 +183,7 @@ async def test_a_charger_that_does_not_wait_is_bounded(
 async def test_a_session_that_ends_waits_for_no_service(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:
-    """The charger was told nothing, so nothing is kept; it will ask again."""
+    """The charger was not answered, so nothing is kept; it will ask again."""
     services.seconds = 1000.0
     async with harness.connected() as charger:
         await boot(charger)

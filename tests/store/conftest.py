@@ -10,7 +10,7 @@ from tests.store.builders import T0
 
 
 class Place:
-    """Where one store lives; opening it again closes the one before."""
+    """The place of one store; opening it again closes the one before."""
 
     def __init__(self, opening: Callable[[], Store]) -> None:
         self._opening = opening

@@ -61,7 +61,7 @@ def test_event_ids_are_stable_and_carry_the_store(place):
 
 
 def test_a_session_that_was_replaced_is_fenced(store):
-    """What an old session does late is refused by its epoch, and nothing of it is written."""
+    """Late writes of an old session are refused by their epoch, and nothing of them is written."""
     connect(store)
     assert connect(store).epoch == 2
     head = store.bounds().head

@@ -1,4 +1,4 @@
-"""What a store does at the edges: limits of pages and numbers, files that can't be locked, steps that fail half-way."""
+"""Edges of a store: limits of pages and numbers, files that can't be locked, steps that fail half-way."""
 
 import errno
 import fcntl
@@ -225,7 +225,7 @@ def test_new_credentials_are_named_among_what_was_changed(store):
 
 
 def test_a_lock_file_that_can_not_be_locked_is_a_store_that_is_unavailable(tmp_path, monkeypatch):
-    """As on some network file systems: nobody else's fault, and nobody's name is told."""
+    """As on some network file systems: no other process is at fault, and none is named."""
 
     def fails(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -255,7 +255,7 @@ def test_a_lock_holds_though_its_note_can_not_be_written(tmp_path, monkeypatch):
 
 
 def test_a_lock_that_is_released_twice_closes_no_other_file(tmp_path):
-    """Its descriptor belongs to whoever opened a file next."""
+    """Its descriptor belongs to the next file that was opened."""
     lock = ProcessLock(tmp_path / "gateway.db")
     lock.release()
     with open(tmp_path / "another", "w") as other:
@@ -518,7 +518,7 @@ def test_every_access_to_the_files_goes_by_the_disk_that_was_named(disk, tmp_pat
 
 
 def test_a_reader_that_comes_back_to_a_closed_pool_is_closed(tmp_path):
-    """Whoever had borrowed it may go on to the end; then nothing is left open."""
+    """The borrower may go on to the end; then nothing is left open."""
     SqliteStore(tmp_path / "gateway.db").close()
     before = descriptors()
     pool = connections.ReaderPool(tmp_path / "gateway.db")
@@ -547,7 +547,7 @@ def test_the_size_of_a_store_is_its_used_pages_and_its_log(store_at):
 
 
 def test_a_statement_that_can_not_be_is_no_commit_that_is_not_known(store_at):
-    """What fails before the commit has not been kept: the caller is told which of the two it was."""
+    """A failure before the commit keeps nothing; the caller's error says which of the two it was."""
     store, path = store_at
     connect(store)
     cx = apsw.Connection(str(path))
@@ -578,7 +578,7 @@ def test_a_write_waits_for_a_momentary_holder_of_the_database(store_at):
     ("error", "kind"), [(errno.ENOSPC, StoreUnavailable), (errno.EIO, StoreUnavailable), (errno.EACCES, StoreMisplaced)]
 )
 def test_a_lock_file_that_can_not_be_opened_is_named(tmp_path, monkeypatch, error, kind):
-    """A disk that may work again later is told from a place that never will."""
+    """A disk that may work again later gets another error than a place that never will."""
 
     def fails(*_):
         raise OSError(error, os.strerror(error))
@@ -613,7 +613,7 @@ def test_what_a_restart_makes_of_commands_is_brought_about_by_them(place):
 
 
 def test_what_is_forgotten_is_counted_together(store):
-    """Commands and transactions: whoever asks goes on until there is nothing left."""
+    """Commands and transactions: the caller goes on until there is nothing left."""
     connect(store)
     append(store, *[started(number) for number in (1, 2)], *[stopped(number) for number in (1, 2)])
     append(store, queued(1), sent(1), answered(1))
@@ -625,7 +625,7 @@ def test_what_is_forgotten_is_counted_together(store):
 
 
 def test_a_closed_store_is_not_opened_again(tmp_path):
-    """Whether or not it ever was."""
+    """Opened before or not."""
     for opened in (False, True):
         store = SqliteStore(tmp_path / "gateway.db", opened=opened)
         store.close()

@@ -96,8 +96,8 @@ def test_a_large_database_is_not_checked_for_longer_than_is_bearable(path, monke
 
 
 def test_damage_that_is_found_later_ends_all_writing(path, monkeypatch):
-    """Not only for whoever met it: whatever is written to a damaged database may be lost. Reads go on, nothing flaps,
-    and the next start refuses."""
+    """Not only for the caller that met it: whatever is written to a damaged database may be lost. Reads go on,
+    nothing flaps, and the next start refuses."""
     monkeypatch.setattr("gateway.store.sqlite.store.check_pages", lambda cx, path: None)
     overwrite(path, pages_of(path, "txn")[-1])
     store = SqliteStore(path)
@@ -128,8 +128,8 @@ def test_a_reader_that_meets_damage_says_so(path, monkeypatch):
 
 @pytest.mark.parametrize("where", ["header", "frame"])
 def test_a_log_is_cut_off_where_it_is_damaged(path, where):
-    """It can't be told from a commit that a power cut interrupted, unless the companion has seen more: what came before
-    is there, whole."""
+    """It can't be distinguished from a commit that a power cut interrupted, unless the companion has seen more:
+    what came before is there, whole."""
     store = SqliteStore(path)
     head = store.bounds().head
     for _ in range(20):
@@ -197,7 +197,7 @@ def test_a_damaged_page_costs_what_was_on_it(path, tmp_path, which):
 
 
 def test_a_database_with_a_log_is_recovered_with_it(path, tmp_path):
-    """What was committed last is in it."""
+    """The last commit is in it."""
     store = SqliteStore(path)
     (last,) = append(store, status("Faulted")).sequences
     folder = tmp_path / "copy"

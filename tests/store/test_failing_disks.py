@@ -1,8 +1,8 @@
-"""Disks that are full, read-only, fail their syncs or lose what they were told to keep: nothing acknowledged goes, and
+"""Disks that are full, read-only, fail their syncs or lose what they have confirmed: nothing acknowledged goes, and
 the store works again when the disk does.
 
-A sync that failed has marked as clean what it should have written (``tests.support.disk``): whoever trusts the system's
-cache after that loses it at the next power cut.
+A sync that failed has marked as clean what it should have written (``tests.support.disk``): a program that trusts the
+system's cache after that loses it at the next power cut.
 """
 
 import random
@@ -224,7 +224,7 @@ def broken_database(name: str) -> Exception | None:
 
 
 def test_a_checkpoint_that_fails_loses_nothing_and_is_reported(disk, tmp_path, monkeypatch):
-    """What is acknowledged is in the log; the next checkpoint that works writes all of it to the database."""
+    """Acknowledged commits are in the log; the next checkpoint that works writes all of them to the database."""
     monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 10)
     store = opened(disk)
     connect(store)
@@ -269,7 +269,7 @@ def test_a_checkpoint_that_failed_is_not_tried_at_every_commit(disk, monkeypatch
 
 
 class TroubledLife(Life):
-    """Commits may fail; then their clients were told so."""
+    """Commits may fail; then their clients got an error."""
 
     def commit(self, *batch: Write) -> list[WriteResult]:
         try:

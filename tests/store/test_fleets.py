@@ -43,7 +43,7 @@ def test_one_that_is_taken_keeps_all_of_them_out(store):
 
 
 def test_one_that_is_there_twice_keeps_all_of_them_out(store):
-    """Whoever checked before has missed something; nothing is half done."""
+    """The check before it has missed something; nothing is half done."""
     assert one(store, fleet("CP1", "CP2", "CP1")) == Exists(("CP1",))
     assert store.charge_points("", 10) == []
     assert types(store) == []

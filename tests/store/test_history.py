@@ -156,7 +156,7 @@ def forget(store):
 
 
 def test_a_transaction_goes_some_time_after_its_events(store):
-    """What was kept while it was open goes in steps; the transaction when it is told to be forgotten."""
+    """Its events of the time when it was open go in steps; the transaction goes when its own age is up."""
     connect(store)
     append(store, started(1), *[meter(1) for _ in range(10)])
     trim_all(store)

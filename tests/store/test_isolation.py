@@ -1,4 +1,4 @@
-"""What one event changes: its own charge point's row of its own kind, in the state that it may be changed from."""
+"""The reach of one event: its own charge point's row of its own kind, in the state that it may be changed from."""
 
 from itertools import product
 

@@ -91,7 +91,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def hold(life: Life, position: int, files: Mapping[str, bytes], folder: Path) -> None:
-    """A fresh gateway on what is left keeps what was told until then. Raises Violation."""
+    """A fresh gateway on what is left keeps what was acknowledged until then. Raises Violation."""
     write(folder, files)
     with migrations(further=life.migrated(position)):
         examine(folder, life.history, position)
@@ -121,7 +121,7 @@ def test_whenever_the_power_goes_what_was_acknowledged_is_there_once(disks, tmp_
 
 
 def test_the_power_may_go_again_while_a_store_recovers(disks, tmp_path):
-    """What is left of what was left is held to the same history."""
+    """The remains of the remains are held to the same history."""
     dice = random.Random(SEED)
     life = live(disks(), dice, batches=6)
     first = [*leftovers(life.disk, dice, survivals=(whole, torn))]

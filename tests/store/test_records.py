@@ -605,7 +605,7 @@ def test_commands_are_listed_newest_first_in_pages(store):
 
 
 def test_a_key_that_a_clock_behind_has_dated_is_the_newest_all_the_same(store):
-    """Which key a charger goes on with is told by their order."""
+    """The order of the keys decides with which one a charger goes on."""
     create(store, credentials=(credential("old"),))
     assert one(store, AddCredential("CP1", evolve(credential("new"), not_before=at(-100)))) == Done()
     found = {each.credential_id: each.not_before for each in store.credentials("CP1")}

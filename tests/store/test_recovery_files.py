@@ -74,7 +74,7 @@ def test_what_is_not_there_is_not_made(tmp_path):
 
 
 def test_nothing_stays_locked_or_open(database, tmp_path):
-    """Whether it could be recovered or not: the next command, or the gateway, may have it."""
+    """Recovered or not, the next command, or the gateway, may open it."""
     before = set(os.listdir("/proc/self/fd"))
     recover(database, tmp_path / "recovered.db")
     ProcessLock(database).release()
@@ -90,7 +90,7 @@ def test_nothing_stays_locked_or_open(database, tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_what_is_recovered_does_not_depend_on_how_much_is_read_at_once(database, tmp_path, monkeypatch, chunk):
-    """Where one read ends the next begins: nothing is left out, and nothing comes twice."""
+    """The next read begins at the end of the one before: nothing is left out, and nothing comes twice."""
     monkeypatch.setattr(recovery, "CHUNK", chunk)
     counts = recover(database, tmp_path / "recovered.db")
     assert counts == {name: len(rows) for name, rows in tables(database).items() if not name.startswith("sqlite_")}
@@ -98,7 +98,7 @@ def test_what_is_recovered_does_not_depend_on_how_much_is_read_at_once(database,
 
 
 def test_two_damaged_pages_cost_what_was_on_them(tmp_path):
-    """What lies between them is there: reading goes on behind each."""
+    """Rows between them are there: reading goes on behind each."""
     path = tmp_path / "gateway.db"
     store = SqliteStore(path)
     connect(store)
@@ -138,7 +138,7 @@ def test_a_damaged_page_of_settings_costs_what_was_on_it(tmp_path):
 
 
 def test_what_belongs_to_a_charge_point_that_was_lost_is_kept(database, tmp_path):
-    """Its transactions and its history are somebody's bills: they are there, though the charge point itself is not."""
+    """Its transactions and its history are bills: they are there, though the charge point itself is not."""
     before = tables(database)
     overwrite(database, pages_of(database, "charge_point")[0])
     counts = recover(database, tmp_path / "recovered.db")

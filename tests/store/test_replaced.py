@@ -476,7 +476,7 @@ def test_a_recovered_backup_is_another_store_beyond_all_that_was_given_out(path,
 
 
 def test_recovering_twice_changes_nothing_the_second_time(path, tmp_path):
-    """Unless the whole folder was put back, which nobody but the operator can know."""
+    """Unless the whole folder was put back, which only the operator can know."""
     backup = backed_up(path, tmp_path / "backup.db")
     SqliteStore(path).close()
     put_back(backup, path)

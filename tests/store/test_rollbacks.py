@@ -85,7 +85,7 @@ def test_a_charge_point_created_anew_in_a_batch_that_failed_is_still_deleted(sto
 
 
 def test_a_transaction_of_a_batch_that_failed_is_not_remembered_as_open(store):
-    """Its number of a row is given to the next one; readings that name it belong to nobody."""
+    """Its number of a row is given to the next one; readings that name it belong to no transaction."""
     epoch = connect(store).epoch
     fail(store, Append("CP1", epoch, (event(started(1)), event(meter(1)))))
     assert store.transaction("tx_1") is None

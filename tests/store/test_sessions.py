@@ -276,7 +276,7 @@ def test_what_a_charge_point_said_last_is_known_however_much_lies_between(place)
 
 
 def test_a_batch_that_was_rolled_back_leaves_nothing_in_the_memory(store):
-    """What the writer remembers of it is forgotten."""
+    """The writer's memory of it is dropped."""
     connect(store)
     said = Append("CP1", 1, (event(meter(), reported_at=at(), repeat_key=b"k" * 16),))
     with pytest.raises(StoreError):

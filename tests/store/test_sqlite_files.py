@@ -84,7 +84,7 @@ def test_a_place_that_is_no_directory_is_unavailable(tmp_path):
 
 @pytest.mark.parametrize("size", [100, 5_000, 100_000])
 def test_a_file_that_is_no_database_is_corrupt(path, size):
-    """And says what to do; the file is left as it was, and nobody holds it."""
+    """The error says what to do; the file is left as it was and unlocked."""
     path.write_bytes(b"not a database, " * (size // 16))
     before = path.read_bytes()
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_a_newer_version_is_refused_with_both_versions(path):
 
 
 def test_a_database_of_an_older_version_is_lifted_when_it_is_opened(path):
-    """What is in it stays, and the gateway goes on with it."""
+    """Its contents stay, and the gateway goes on with it."""
     of_version_1(path)
     store = opened(path)
     assert connect(store, seconds=1).epoch == 1
@@ -246,7 +246,7 @@ def everything(store):
 
 
 def test_the_database_is_its_owners_alone(tmp_path):
-    """Verifiers of keys and who charged when are nobody else's to read; nor is the log."""
+    """No other user may read verifiers of keys, or who charged when; nor the log."""
     path = tmp_path / "gateway.db"
     with closing(SqliteStore(path)) as store:
         store.probe()

@@ -35,7 +35,7 @@ Words = bytes | Deed | Literal["close_notify", "end"]
 
 @frozen
 class Step:
-    """When ``heard`` has come, ``say`` this, each of them in a TLS record of its own."""
+    """A step of a conversation: after ``heard`` has come, ``say`` this, each message in its own TLS record."""
 
     heard: bytes
     say: tuple[Words, ...]
@@ -149,7 +149,7 @@ def split_at(*positions: int) -> Callable[[int], int]:
 
 
 class Wire(trio.abc.Stream):
-    """The server's end. ``cut`` is told a position in what the charger says, and how much a read from there gives.
+    """The server's end. ``cut`` maps a position in what the charger says to how much a read from there gives.
 
     After ``end`` bytes the stream is over, or is ``reset``. A charger that is not
     ``patient`` goes when both would wait.
@@ -245,7 +245,7 @@ WIRES: Sequence[type[Wire]] = (Wire, PromptWire, SlowWire)
 
 @define
 class Story:
-    """What the server saw of a conversation: the messages, and the end: a stage or a code, a reason, and more."""
+    """A conversation as the server saw it: the messages, and the end: a stage or a code, a reason, and more."""
 
     messages: list[bytes]
     end: tuple[str | int, ...] = ()
@@ -272,7 +272,7 @@ async def converse(connection: Connection, subprotocol: str | None = None) -> St
 
 
 def whole_records(data: bytes | bytearray) -> tuple[int, bytes]:
-    """How many TLS records a stream holds, and what of one more follows them."""
+    """The number of whole TLS records in a stream, and the bytes of one more that follow them."""
     count, at = 0, 0
     while at + 5 <= len(data):
         end = at + 5 + int.from_bytes(data[at + 3 : at + 5], "big")

@@ -1,4 +1,4 @@
-"""What a charger may still send belongs to its identity, however often it connects."""
+"""The allowance of messages belongs to a charger's identity, however often it connects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEGABYTE = 2**20
 
 
 async def test_an_account_outlives_its_connections_until_it_is_full_again(autojump_clock: MockClock) -> None:
-    """What one connection has spent, the next one has not; then there is nothing to remember."""
+    """Tokens spent by one connection are missing for the next; a full account is forgotten."""
     table = Accounts(LIMITS)
     account = table.open("CP1")
     assert account.messages.take(trio.current_time(), 300) == 0
@@ -52,7 +52,7 @@ async def test_connections_that_overlap_share_one_account(autojump_clock: MockCl
 
 
 async def test_what_one_connection_uses_up_the_others_of_the_charger_wait_for(autojump_clock: MockClock) -> None:
-    """Those that were open before, those that wait already, and the messages that they give out then; nobody else."""
+    """Those open before, those that wait already, and the messages that they give out then; no other charger's."""
     table = Accounts(LIMITS)
     intakes = [RateLimit(LIMITS, ignored) for _ in range(3)]
     other = RateLimit(LIMITS, ignored)

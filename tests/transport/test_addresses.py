@@ -1,4 +1,4 @@
-"""Whose an address is, and what is remembered of it."""
+"""Addresses of peers: the network that counts as one, and the allowance that is remembered of it."""
 
 import pytest
 
@@ -49,6 +49,6 @@ def test_what_is_known_is_bounded_and_the_least_recently_used_go() -> None:
 
 
 def test_a_network_that_is_none_is_refused() -> None:
-    """When the settings are read, not when the first peer comes."""
+    """At the reading of the settings, not at the first peer."""
     with pytest.raises(ValueError, match="not appear to be"):
         Addresses(["192.0.2.0/33"])

@@ -1,4 +1,4 @@
-"""What an upgrade request claims, and which subprotocol it gets."""
+"""Claims of an upgrade request, and the subprotocol it gets."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Attempt:
             trio.lowlevel.remove_instrument(self.moments)
 
     def answers(self) -> list[tuple[int, bytes]]:
-        """What the charger heard after the 101; frames are whole, unless the wire was cut in one."""
+        """The frames that the charger heard after the 101; they are whole, unless the wire was cut in one."""
         assert not self.charger.failure
         frames = bytes(self.charger.heard).partition(b"\r\n\r\n")[2]
         return frames_in(frames)
@@ -191,7 +191,7 @@ LONG = b"x" * 40_000
 async def test_a_send_or_ping_cancelled_at_any_moment_is_whole_or_the_end(
     kind: type[Wire], autojump_clock: MockClock
 ) -> None:
-    """What completed has arrived; what was cancelled has arrived whole, or not at all, or ended the connection."""
+    """A completed one has arrived; a cancelled one has arrived whole, or not at all, or ended the connection."""
     async for attempt in attempts(kind, []):
         done: list[tuple[int, bytes]] = []
 
@@ -226,7 +226,7 @@ async def test_a_send_or_ping_cancelled_at_any_moment_is_whole_or_the_end(
 async def test_an_opening_cancelled_at_any_moment_leaves_a_close_that_ends_it(
     kind: type[Wire], autojump_clock: MockClock
 ) -> None:
-    """TLS handshake, request, admission, 101. A charger whose request waits for its answer is told to come back."""
+    """TLS handshake, request, admission, 101. A charger whose request waits for its answer is asked to come back."""
     stages = set()
     async for attempt in attempts(kind, [], opened=False, cut=in_reads_of(100)):
         stage = ["tls"]
@@ -298,7 +298,7 @@ OTHERS = [b"other %d" % i for i in range(4)]
 async def test_a_sender_cancelled_at_any_moment_does_not_garble_another(
     kind: type[Wire], autojump_clock: MockClock
 ) -> None:
-    """Two tasks send by turns: the other's messages arrive in order, or it is told that the connection is over."""
+    """Two tasks send by turns: the other's messages arrive in order, or it learns that the connection is over."""
     async for attempt in attempts(kind, []):
         sent: list[bytes] = []
 

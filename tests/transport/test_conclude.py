@@ -23,7 +23,7 @@ PATIENCE = 10.0
 
 @pytest.fixture(params=["by Trio", "by the poller"])
 async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Epoll | None]:
-    """How a link comes to know that there is something to read."""
+    """Each way in which a link learns that there is something to read."""
     if request.param == "by Trio":
         yield None
         return
@@ -77,7 +77,7 @@ async def test_what_lies_in_the_kernel_is_given_out(poller: Epoll | None) -> Non
 
 
 async def test_a_reader_that_waits_does_so_no_longer(poller: Epoll | None) -> None:
-    """And what comes after that is nobody's."""
+    """And nothing reads what comes after that."""
     async with opened(poller) as (connection, client), trio.open_nursery() as nursery:
 
         async def reads() -> None:

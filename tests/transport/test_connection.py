@@ -242,7 +242,7 @@ async def test_a_ping_after_our_close_is_harmless() -> None:
 
 
 async def test_aclose_ends_a_receive_in_another_task() -> None:
-    """Whether the peer answers with a Close, sends something else first, or keeps silent."""
+    """Whatever the peer does: answer with a Close, send something else first, or keep silent."""
     for answer in (close(1000), frame(TEXT, b"x") + close(1000), frame(TEXT, b"x"), b""):
         async with open_raw(Limits(close_seconds=0.2)) as (connection, client), trio.open_nursery() as nursery:
             ends: list[tuple[int, str, str]] = []
@@ -506,7 +506,7 @@ async def test_a_hasty_message_arrives_after_the_upgrade() -> None:
 
 
 async def test_tls_1_2_works_too() -> None:
-    """What most wallboxes speak."""
+    """The version that most wallboxes speak."""
     near, far = trio.testing.memory_stream_pair()
     context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -83,7 +83,7 @@ async def test_what_came_before_a_half_closed_end_is_answered_and_the_peer_still
 async def test_a_close_is_echoed_however_the_peer_goes_on(
     kind: type[Wire], version: ssl.TLSVersion, ends: tuple[Words, ...], autojump_clock: MockClock
 ) -> None:
-    """With FIN, with close_notify, with both, and with neither: and nobody waits for the rest."""
+    """With FIN, with close_notify, with both, and with neither; the rest is not waited for."""
     start = trio.current_time()
     story, charger = await after(kind, version, frame(TEXT, b"1"), close(1001, b"bye"), *ends)
     assert story == Story([b"1"], (1001, "bye", "peer"))
@@ -277,7 +277,7 @@ async def test_a_peer_that_reads_late_gets_everything_in_order(make: Make) -> No
 
 @STREAMS
 async def test_who_is_not_received_from_has_to_wait(make: Make) -> None:
-    """Nothing is read that nobody asked for, so TCP holds the peer; and nothing of it is lost."""
+    """Nothing is read without a receive, so TCP holds the peer; and nothing of it is lost."""
     async with (
         on_sockets(make, Limits(messages_per_second=1e6)) as (connection, client),
         trio.open_nursery() as nursery,

@@ -1,4 +1,4 @@
-"""Who gets a place for its handshake, and who has to go; on a clock that jumps."""
+"""Places for handshakes: which peers get one, and which have to go; on a clock that jumps."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_silent_connections_hold_no_place(autojump_clock: MockClock) -> No
 
 
 async def test_one_that_comes_from_elsewhere_finds_a_place_at_once(autojump_clock: MockClock) -> None:
-    """However many from one address say something and stall; they get three quarters, and nobody is put out."""
+    """However many from one address say something and stall; they get three quarters, and no peer is put out."""
     async with crowd(20) as visitors:
         await visitors.arrive(STRANGER, *names("stall", 500))
         assert len(visitors.places) == 15
@@ -128,7 +128,7 @@ async def test_a_few_addresses_that_stall_together_make_room_for_another_after_a
 
 
 async def test_those_who_hold_up_their_own_handshake_make_room(autojump_clock: MockClock) -> None:
-    """While others want a place; one that waits for us stays, and so do all where nobody wants one."""
+    """While others want a place; one that waits for us stays, and so do all while no other peer wants one."""
     async with crowd(20) as visitors:
         await visitors.arrive(STRANGER, *names("stall", 10))
         await visitors.arrive(STRANGER, *names("ours", 5), awaits_peer=False)

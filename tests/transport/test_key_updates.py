@@ -75,7 +75,7 @@ PLACES: dict[str, tuple[Words, ...]] = {
 async def test_keys_may_change_anywhere(
     place: str, wire: int, cut: Callable[[int], int], autojump_clock: MockClock
 ) -> None:
-    """What was asked for is answered with keys of ours, and the conversation goes on under both."""
+    """A request for new keys is answered with the gateway's, and the conversation goes on under both."""
     story, charger = await told(*PLACES[place], cut=cut, wire=wire)
     assert story == Story([b"one", b"last"], (1000, "", "peer"))
     assert answers(charger) == [b"re:one", b"re:last"]
@@ -135,7 +135,7 @@ BROKEN: dict[str, Callable[[Charger], None]] = {
 async def test_tls_broken_in_mid_session_is_the_end_and_nothing_behind_it_counts(
     name: str, cut: Callable[[int], int], autojump_clock: MockClock
 ) -> None:
-    """What came before is served, the peer gets TLS's alert, and the reason is told."""
+    """Messages before it are served, the peer gets TLS's alert, and the reason is reported."""
     story, charger = await told(ONE, BROKEN[name], LAST, cut=cut)
     assert story.messages in ([b"one"], [])
     code, reason, initiator = story.end

@@ -1,4 +1,4 @@
-"""The listener on a loopback port: who gets in, who is turned away, and that nobody harms anybody else."""
+"""The listener on a loopback port: peers that get in, peers that are turned away, and no harm of one to another."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_a_charger_gets_in_and_is_served() -> None:
 
 
 async def test_the_request_names_its_listener_and_peer() -> None:
-    """What admission decides upon."""
+    """Admission decides upon them."""
     seen: list[UpgradeRequest] = []
 
     async def remember(request: UpgradeRequest) -> Rejection:
@@ -279,7 +279,7 @@ async def test_slow_admission_ends_in_503(autojump_clock: MockClock) -> None:
 
 
 async def test_half_open_peers_do_not_keep_chargers_out(autojump_clock: MockClock) -> None:
-    """When all places are taken, the oldest give theirs up long before their own deadline."""
+    """As soon as all places are taken, the oldest give theirs up long before their own deadline."""
     limits = Limits(max_concurrent_handshakes=4, tls_handshake_seconds=15, crowded_handshake_seconds=4)
     async with open_port(limits=limits) as port:
         silent = [await port.raw() for _ in range(4)]
@@ -318,7 +318,7 @@ async def test_peers_that_trickle_do_not_keep_chargers_out_either(autojump_clock
 
 
 async def test_a_peer_that_waits_for_the_gateway_is_not_crowded_out(autojump_clock: MockClock) -> None:
-    """When it is the gateway that is slow, dropping those who are nearly through would help nobody."""
+    """If it is the gateway that is slow, dropping those who are nearly through would help no other."""
     limits = Limits(max_concurrent_handshakes=4, admission_seconds=10, crowded_handshake_seconds=4)
 
     async def slow(request: UpgradeRequest) -> Accept:
@@ -455,7 +455,7 @@ def _refuses(number: int) -> bool:
 
 
 async def test_serve_returns_after_the_last_handler() -> None:
-    """What a drain waits for."""
+    """A drain waits for its return."""
     listener = Listener(
         name="main", host="127.0.0.1", port=0, tls=TlsProvider(certificates()), admit=admit, handle=echo
     )
@@ -632,7 +632,7 @@ async def _read_until(stream: trio.abc.ReceiveStream, marker: bytes) -> None:
 
 
 def more_seen(port: Port, than: int) -> bool:
-    """Whether more outcomes than so many were observed."""
+    """Tell whether more outcomes than so many were observed."""
     return len(port.seen()) > than
 
 
@@ -659,7 +659,7 @@ async def test_served_and_refused_connections_leave_no_cycle(path: str) -> None:
 
 @pytest.mark.parametrize("where", ["observe", "close", "accept"])
 async def test_a_bug_around_a_connection_keeps_no_other_out(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In what is told of it, in closing it, in accepting it: the next charger is served, and those that are go on."""
+    """In reporting it, in closing it, in accepting it: the next charger is served, and those that are go on."""
     failures = iter(range(1))
 
     def fail_once() -> None:

@@ -1,4 +1,4 @@
-"""How fast a peer is listened to: slower than it sends, if it sends too fast. Nothing is lost, and it is no silence."""
+"""Rate limit of a peer: it is read more slowly than it sends, if it sends too fast. Nothing is lost."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_cancelling_while_the_peer_waits_loses_nothing_and_costs_it_nothin
 
 
 async def test_a_close_from_another_task_ends_the_waiting(autojump_clock: MockClock) -> None:
-    """At once: who is told to go is not listened to any longer."""
+    """At once: a peer that is being closed is not read any longer."""
     async with open_raw(Limits(messages_per_second=0.01, message_burst=1, close_seconds=0.5)) as (connection, client):
         await client.send(frame(TEXT, b"x") * 5)
         await connection.receive()

@@ -1,4 +1,4 @@
-"""RFC 6455's table of cases (``tests/framing/cases``) through TLS and Trio: what the session is told, and the peer."""
+"""RFC 6455's table of cases (``tests/framing/cases``) through TLS and Trio: what the session gets, and the peer."""
 
 from __future__ import annotations
 

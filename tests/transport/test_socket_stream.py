@@ -18,7 +18,7 @@ Make = Callable[[socket.socket], SocketStream]
 
 @pytest.fixture(params=["by Trio", "by the poller"])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
-    """How a link comes to know that there is something to read."""
+    """Each way in which a link learns that there is something to read."""
     if request.param == "by Trio":
         yield SocketStream
         return
@@ -84,7 +84,7 @@ async def test_what_the_kernel_takes_goes_out_without_waiting(make: Make) -> Non
 
 
 async def test_a_full_buffer_takes_nothing_and_is_no_error(make: Make) -> None:
-    """Whoever has more waits in ``send_all``, which ends when the peer reads."""
+    """A sender with more waits in ``send_all``, which ends when the peer reads."""
     async with linked(make) as (link, far):
         filled = fill(link)
         assert link.send_nowait(b"more") == 0
@@ -136,7 +136,7 @@ async def test_what_came_before_the_first_read_is_read(make: Make) -> None:
 
 
 async def test_a_read_that_was_cancelled_loses_nothing(make: Make) -> None:
-    """What comes after it is the next one's."""
+    """Bytes that come after it are for the next one."""
     async with linked(make) as (link, far):
         with trio.move_on_after(0.01):
             await link.receive_some(100)
@@ -167,7 +167,7 @@ async def test_a_peer_that_never_stops_sending_lets_others_run(make: Make) -> No
 
 
 async def test_thousands_of_sockets_are_woken_each_for_its_own() -> None:
-    """More than are told at once, and their numbers used again."""
+    """More than one call of epoll reports, and their numbers used again."""
     poller = Epoll()
     async with trio.open_nursery() as nursery:
         await nursery.start(poller.run)
@@ -215,7 +215,7 @@ async def test_an_end_that_comes_with_the_last_data_is_read_after_it(make: Make)
 
 
 async def test_a_socket_whose_word_fails_keeps_it_from_no_other() -> None:
-    """The kernel says it once: what is told after the failing one must not be lost."""
+    """The kernel reports an event once: those after the failing one must not be lost."""
 
     class Fails:
         def readable(self, over: bool) -> None:

@@ -87,7 +87,7 @@ def test_a_suite_that_was_not_promised_is_refused(suite: str) -> None:
     try:
         client.set_ciphers(f"{suite}:@SECLEVEL=0")
     except ssl.SSLError:
-        return  # this OpenSSL doesn't have it, so nobody has
+        return  # this OpenSSL doesn't have it, so no build has
     with pytest.raises(TlsFailure):
         handshake(build_context(certificates()), client)
 

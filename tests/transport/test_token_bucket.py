@@ -1,4 +1,4 @@
-"""The bucket of tokens: a burst at once, then the rate, and nobody is owed more than was taken."""
+"""The token bucket: a burst at once, then the rate, and no more owed than was taken."""
 
 import pytest
 from hypothesis import given

@@ -99,7 +99,7 @@ async def test_a_conversation_cut_in_two_anywhere_is_the_same(
 async def test_a_stream_that_ends_anywhere_ends_its_connection_and_leaves_nothing(
     version: ssl.TLSVersion, reset: bool, autojump_clock: MockClock
 ) -> None:
-    """The end is told as what it is, what came before it was served, and the connection is gone without a collector."""
+    """The end is reported as it is, earlier messages were served, and the connection is gone without a collector."""
     length = await length_of(version)
     ends = []
     served = 0

@@ -87,7 +87,7 @@ class Keys:
 
 
 class HandMade(Charger):
-    """A charger whose records are made here once the handshake is done. It reads and says what it is told to."""
+    """A charger whose records are made here once the handshake is done. It reads and says what a test asks for."""
 
     def __init__(self, script: Iterable[Step] = ()) -> None:
         self._reads: Keys | None = None

@@ -7,7 +7,7 @@ from gateway.session.commands.call_queue import CallQueue
 
 
 async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: MockClock) -> None:
-    """Whoever waits first, the first to ask is first."""
+    """The first to ask is first, even if another waits before it."""
     line, served = CallQueue(), []
     turns = {name: line.ask() for name in "abcd"}
 

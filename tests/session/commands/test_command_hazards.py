@@ -73,7 +73,7 @@ async def test_nothing_goes_out_between_a_boot_and_its_confirmation_however_far_
 async def test_what_the_disk_delays_beyond_its_deadline_is_not_sent(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """SENT is on the books, so the caller is told that it is unknown; the charger is not told at all."""
+    """SENT is recorded, so the caller gets OUTCOME_UNKNOWN; nothing is sent to the charger."""
     async with ready(harness) as (charger, asked):
         harness.journal.stall_seconds = 5
         result = asked.ask(Reset(ResetType.HARD), seconds=2)
@@ -96,7 +96,7 @@ async def test_a_command_whose_deadline_has_passed_is_not_sent(harness: Harness,
 async def test_a_repeated_request_waits_for_its_command_though_the_queue_is_full(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """A caller is never told a state that is not final."""
+    """A caller never gets a state that is not final."""
     harness.limits = SessionLimits(call_queue=1)
     async with ready(harness) as (charger, asked):
         first = asked.ask(ClearCache(), request_id="same")
@@ -143,7 +143,7 @@ async def test_a_repeat_waits_no_longer_than_its_own_deadline(harness: Harness, 
 async def test_a_request_repeated_after_an_unrecorded_end_gets_the_recorded_outcome(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """The store was failing when the session ended: SENT is what it has, and nobody is told SENT."""
+    """The store was failing when the session ended: SENT is what it has, and no caller gets SENT."""
     async with ready(harness) as (charger, asked):
         first = asked.ask(ClearCache(), request_id="same")
         await charger.next_call()
@@ -157,7 +157,7 @@ async def test_a_request_repeated_after_an_unrecorded_end_gets_the_recorded_outc
         assert harness.command(second.command_id).state is CommandState.SENT
 
 
-# --- what is told is what is recorded ---------------------------------------------------------------------------
+# --- the answer to the caller is the record ---------------------------------------------------------------------------
 
 
 async def test_a_command_that_could_not_be_recorded_is_refused(harness: Harness, autojump_clock: MockClock) -> None:
@@ -187,7 +187,7 @@ async def test_a_command_of_a_session_that_is_fenced_off_is_refused(
 async def test_a_waiting_command_of_a_session_that_is_fenced_off_was_not_sent(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Told as the successor's opening recorded it."""
+    """Its caller gets what the successor's opening recorded."""
     async with ready(harness) as (charger, asked):
         asked.ask(ClearCache())
         first, _, _ = await charger.next_call()
@@ -207,7 +207,7 @@ def _reopening() -> OpenSession:
 async def test_a_store_that_fails_before_sent_is_recorded_sends_nothing(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """The waiting command is told what is true: it was not sent, for want of a store."""
+    """The waiting command's caller gets the truth: it was not sent, for want of a store."""
     async with ready(harness) as (charger, asked):
         asked.ask(ClearCache())
         await charger.next_call()
@@ -220,7 +220,7 @@ async def test_a_store_that_fails_before_sent_is_recorded_sends_nothing(
 
 
 async def test_a_charger_that_takes_a_new_key_and_hangs_up_has_taken_it(harness: Harness) -> None:
-    """A7.7: the old key opens nothing from now on, and the answer is on the books. In real time: hashing takes a
+    """A7.7: the old key opens nothing from now on, and the answer is recorded. In real time: hashing takes a
     thread."""
     harness.limits = SessionLimits(settle_delay=0)
     async with ready(harness) as (charger, asked):
@@ -295,7 +295,7 @@ async def test_a_key_of_a_commit_of_unknown_outcome_opens_nothing_afterwards(har
 
 
 async def test_a_key_that_came_too_late_to_be_sent_opens_nothing(harness: Harness) -> None:
-    """ "Sent" is on the books, and the CALL never went out."""
+    """ "Sent" is recorded, and the CALL never went out."""
     harness.limits = SessionLimits(settle_delay=0)
     async with ready(harness) as (_charger, asked):
         slow(harness, CommandSent, 1.5)
@@ -321,7 +321,7 @@ class Quick(FakeTransport):
 async def test_an_answer_that_comes_before_sending_returns_is_an_answer(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """What was read is recorded as read."""
+    """An answer that was read is recorded."""
     transport = Quick()
     async with ready(harness, transport) as (charger, asked):
         transport.lingers = True
@@ -336,7 +336,7 @@ async def test_an_answer_that_comes_before_sending_returns_is_an_answer(
 async def test_an_answer_that_is_being_recorded_when_the_link_goes_is_an_answer(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """A charger that resets hangs up at once; its caller is told what is recorded."""
+    """A charger that resets hangs up at once; its caller gets what is recorded."""
     async with ready(harness) as (charger, asked):
         result = asked.ask(Reset(ResetType.SOFT))
         message_id, _, _ = await charger.next_call()

@@ -1,4 +1,4 @@
-"""What a caller is told of a command is what is stored of it, to the last field and whatever the clock does between."""
+"""The answer to a command's caller is what is stored of it, to the last field and whatever the clock does between."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -120,7 +120,7 @@ async def test_commands_that_are_over_leave_room_for_others(harness: Harness, au
 async def test_a_late_answer_is_awaited_however_many_questions_of_its_own_the_gateway_has(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Those have nobody to be told late, and take no place of one who has."""
+    """Those have no caller that waits, and take no place of one that has."""
     harness.limits = SessionLimits(settle_delay=0, call_timeout=5)
     harness.boot_configuration = tuple(DesiredKey(f"K{number}", ("1",)) for number in range(20))
     harness.add_charge_point()
@@ -143,7 +143,7 @@ async def test_a_late_answer_is_awaited_however_many_questions_of_its_own_the_ga
 async def test_a_session_that_ends_while_a_command_is_being_recorded_waits_for_that(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """So what its caller is told is what is on the books."""
+    """So its caller's answer is what is recorded."""
     harness.limits = SessionLimits(settle_delay=0)
     async with ready(harness) as (charger, asked):
         harness.journal.stall_seconds = 3.0
@@ -183,7 +183,7 @@ async def test_a_disconnection_by_the_operator_is_a_normal_closure(harness: Harn
 
 
 async def test_a_session_that_is_cancelled_ends_as_draining(harness: Harness, autojump_clock: MockClock) -> None:
-    """The gateway goes: nobody had another reason."""
+    """The gateway stops: there is no other reason."""
     harness.add_charge_point()
     transport = FakeTransport()
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Commands of a session: one on the wire, recorded before sent, their outcome recorded before it is told."""
+"""Commands of a session: one on the wire, recorded before sent, their outcome recorded before it is reported."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -85,7 +85,7 @@ def states(harness: Harness) -> list[str]:
 async def test_a_command_is_recorded_as_sent_before_it_is_on_the_wire(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """SENT is on disk when the charger sees the CALL, and ANSWERED when the caller is told."""
+    """SENT is on disk when the charger sees the CALL, and ANSWERED when the caller gets the answer."""
     async with ready(harness) as (charger, asked):
         outcome = asked.ask(ClearCache())
         message_id, _, payload = await charger.next_call("ClearCache")
@@ -262,7 +262,7 @@ async def test_a_lost_link_settles_every_command_at_once(harness: Harness, autoj
 async def test_a_displaced_session_settles_its_commands_as_the_store_did(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """The successor's opening has settled them; the caller is told the same."""
+    """The successor's opening has settled them; the caller gets the same."""
     async with ready(harness) as (charger, asked):
         outcome = asked.ask(ClearCache())
         await charger.next_call("ClearCache")
@@ -301,7 +301,7 @@ async def test_a_repeated_request_gets_the_first_outcome_and_sends_nothing(
 
 
 async def test_a_request_id_is_good_for_one_command(harness: Harness, autojump_clock: MockClock) -> None:
-    """Another command under a used id is refused, secrets told apart too."""
+    """Another command under a used id is refused, also if it differs in a secret only."""
     async with ready(harness) as (charger, asked):
         first = asked.ask(ChangeConfiguration("Key", "a"), request_id="once")
         message_id, *_ = await charger.next_call("ChangeConfiguration")

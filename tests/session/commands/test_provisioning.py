@@ -1,4 +1,4 @@
-"""What the gateway asks of a charger by itself: once, in order, with fallbacks, and its outcomes in the books."""
+"""Configuration that the gateway sends or asks unasked: once, in order, with fallbacks, and its outcomes recorded."""
 
 from pathlib import Path
 
@@ -81,7 +81,7 @@ async def test_refused_measurands_are_followed_by_the_fallback(
 
 
 async def test_other_firmware_is_asked_again(wanting: Harness, autojump_clock: MockClock) -> None:
-    """What one firmware refused another may take."""
+    """Another firmware may take a key that one refused."""
     wanting.add_charge_point()
     async with wanting.connected() as charger:
         await boot(charger)
@@ -313,7 +313,7 @@ async def test_a_charger_that_is_no_longer_accepted_is_let_go(wanting: Harness, 
 async def test_another_secret_is_asked_again_and_the_same_is_not(
     wanting: Harness, autojump_clock: MockClock, key: str, first: str, second: str
 ) -> None:
-    """B1.8: values that are shown alike are told apart, without either of them in the record."""
+    """B1.8: values that are shown alike are distinguished, without either of them in the record."""
     wanting.add_charge_point()
     for value, changed in ((first, True), (first, False), (second, True), (second, False)):
         wanting.boot_configuration = (DesiredKey(key, (value,)),)

@@ -158,7 +158,7 @@ def test_the_table_has_a_row_for_every_state_and_no_way_out_of_the_last_ones() -
 
 @pytest.mark.parametrize("event", [*ENDS, CommandEvent.RESTARTED, CommandEvent.DEADLINE])
 def test_what_is_in_doubt_is_unknown(event: CommandEvent) -> None:
-    """Whether there is a command, or whether it was sent: only what is known never to have been sent is not sent."""
+    """NOT_SENT is only for commands that are known never to have been sent."""
     queued, sent = UNFINISHED
     assert settled(None, None, event) is None
     assert settled(None, queued, event) is settled(None, sent, event) is CommandState.OUTCOME_UNKNOWN
@@ -230,7 +230,7 @@ async def test_the_store_settles_a_command_by_the_table(
     way: Callable[[Scene, CommandEvent], Awaitable[None]],
     autojump_clock: MockClock,
 ) -> None:
-    """Where its session left no word: at the next opening, at a deletion, at start."""
+    """A command that its session left open: at the next opening, at a deletion, at start."""
     async with command_in(harness, state) as scene:
         harness.journal.failing = True
         await scene.disconnected()
