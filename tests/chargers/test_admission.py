@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from gateway.chargers import admission as admission_module
 from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, Principal
 from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, generate_key, make_credential
@@ -120,6 +122,28 @@ async def test_an_imported_key_is_checked_slowly_once_and_recognised_after(harne
     refused = await admit(request(key=b"another password"))
     assert isinstance(refused, Rejection)
     assert refused.status == 401
+
+
+async def test_whichever_of_several_imported_keys_it_was_is_recognised_after(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the first, nor the last: the one that was used."""
+    keys = (b"a password of old", b"another of old", b"a third of old")
+    add(harness, *keys, kind=CredentialKind.IMPORTED)
+    checks: list[bytes] = []
+    slow = admission_module.find
+
+    def counted(credentials: Any, password: bytes, *more: Any) -> Any:
+        checks.append(password)
+        return slow(credentials, password, *more)
+
+    monkeypatch.setattr(admission_module, "find", counted)
+    admit = admission(harness)
+    for _ in range(3):
+        for key in keys:
+            answer = await admit(request(key=key))
+            assert isinstance(answer, Accept)
+    assert checks == list(keys)
 
 
 async def test_where_too_many_guess_at_one_key_the_newest_is_to_come_again(harness: Harness) -> None:

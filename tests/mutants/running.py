@@ -38,6 +38,9 @@ PATIENCE, PATIENCE_TIMES = 10.0, 10.0
 """A test hangs that says nothing for so many seconds and so many times as long as it took before: on a busy machine
 a test may take several times as long as it took alone."""
 
+MORE_PATIENCE = 5
+"""So many times as long is a test waited for that hung once, before the fault counts as noticed by that."""
+
 TRACE_PATIENCE = 240.0
 """Seconds for one test while its lines are noted."""
 
@@ -100,6 +103,9 @@ class Tried:
     whole: bool = True
     """Whether all tests are tried, or those of ``named`` alone so far."""
     untrusted: set[str] = field(default_factory=set)
+    hung: str | None = None
+    """The test that hung, or nothing for an interpreter that did before its first: that is tried once more, alone and
+    with more patience, before it counts."""
 
 
 def draw(mutants: Sequence[Mutant], count: int, seed: int) -> Iterator[Mutant]:
@@ -319,6 +325,8 @@ class Run:
 
     def _for_now(self, tried: Tried) -> list[str]:
         """The tests that the fault is tried by: those that noticed others of its file first, as many as time allows."""
+        if tried.hung:
+            return [tried.hung]
         killers = self._killers[tried.mutant.file]
         usable = [test for test in tried.tests if test not in tried.untrusted]
         if not tried.whole:
@@ -366,6 +374,15 @@ class Run:
 
         def over(silent: bool) -> None:
             tried.seconds += time.monotonic() - begun
+            if silent and tried.hung is None:
+                tried.hung = at
+                waiting.appendleft(tried)
+                return
+            if finished and tried.hung:  # the machine was busy, and the test is no witness
+                tried.untrusted.add(tried.hung)
+                tried.hung = None
+                waiting.appendleft(tried)
+                return
             if tried.killed_by is None and (silent or not finished):
                 tried.killed_by, tried.how = at or "import", "hangs" if silent else "died"
             if tried.killed_by is not None:
@@ -384,9 +401,10 @@ class Run:
                 self._say(f"  {self._over} of {len(self.tried)} tried, {noticed} noticed")
 
         def patience() -> float:
+            times = MORE_PATIENCE if tried.hung is not None else 1
             if at in self._coverage.seen:
-                return PATIENCE + PATIENCE_TIMES * self._coverage.seen[at].seconds
-            return IMPORT_PATIENCE
+                return times * (PATIENCE + PATIENCE_TIMES * self._coverage.seen[at].seconds)
+            return times * IMPORT_PATIENCE
 
         def work(report: Report) -> None:
             path = self._project.root / tried.mutant.file

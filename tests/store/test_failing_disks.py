@@ -198,6 +198,7 @@ def test_a_writer_that_broke_after_a_failed_sync_is_replaced(disk, tmp_path):
     (last,) = append(store, status()).sequences
     assert survivors(disk, tmp_path / "left") == [*range(1, last + 1)]
     store.close()
+    assert not (disk.folder / "gateway.db-wal").exists(), "closing brings it into the database's file, as always"
 
 
 def test_a_log_that_can_not_be_written_anew_is_not_trusted(disks):
@@ -242,6 +243,20 @@ def test_a_checkpoint_that_fails_loses_nothing_and_is_reported(disk, tmp_path, m
     assert survivors(disk, tmp_path / "after") == [*range(1, 43)]
     store.close()
     assert survivors(disk, tmp_path / "closed") == [*range(1, 43)]
+
+
+def test_checkpoints_that_work_are_not_spoken_of(disk, monkeypatch):
+    """They bring the log's pages into the database, again and again."""
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", 10)
+    store = opened(disk)
+    connect(store)
+    size = (disk.folder / "gateway.db").stat().st_size
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(6):
+            large(store)
+    assert logs == []
+    assert (disk.folder / "gateway.db").stat().st_size > size
+    store.close()
 
 
 def test_a_checkpoint_that_failed_is_not_tried_at_every_commit(disk, monkeypatch):

@@ -98,6 +98,18 @@ def test_a_backup_of_the_same_run_is_refused_once_more_has_been_seen(path, tmp_p
     serves(path)
 
 
+def test_once_it_is_served_only_the_newest_generation_is_the_right_one(path, tmp_path):
+    """A backup of the run before is refused also where the gateway was killed right behind its start."""
+    backup = backed_up(path, tmp_path / "backup.db")
+    with closing(SqliteStore(path)) as store:
+        (newest,) = read_companion(path).generations
+        assert newest == store.generations[-1].token
+        beside = companion_path(path).read_bytes()
+    put_back(backup, path)
+    companion_path(path).write_bytes(beside)
+    refused(path, "older state of it")
+
+
 def test_a_backup_of_now_is_the_same_database(path, tmp_path):
     """Nothing has been given out since: nothing is to be refused."""
     with closing(SqliteStore(path)) as store:
