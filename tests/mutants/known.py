@@ -24,6 +24,8 @@ KNOWN: dict[str, str] = {
     "gateway/session/session.py::Session._answer_aside::drop::raise::- raise": "the reader hears of the closed connection, too, and ends the session",
     "gateway/session/session.py::Session._commit_decision::sibling::for attempt in range(MAX_DECISIONS):::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/session.py::Session._commit_decision::sibling::guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
+    "gateway/session/session.py::Session._read::drop::await self._until_answered()::- await self._until_answered()": "what was read waits for the same two lines below, before it is handled",
+    "gateway/session/session.py::Session._send::drop::await self._until_answered()::- await self._until_answered()": "the reader waits for the same before it handles the next message, and what goes out later comes behind",
     "gateway/store/sqlite/checkpoints.py::Checkpoints.__init__::drop::self._pages = 0::- self._pages = 0": "`watch` sets it before anything reads it",
     "gateway/store/sqlite/companion.py::write_companion::finally::try:::- file.xClose()": "the file goes with its last reference, which is the function's own",
     "gateway/store/sqlite/connections.py::open_reader::constant::cx = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=100)::100 -> 101": "a statement more or less is kept prepared: only the time that it takes",

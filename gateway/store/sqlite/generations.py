@@ -20,7 +20,7 @@ from gateway.store.sqlite.companion import Companion, companion_path, read_compa
 from gateway.store.sqlite.connections import mapped, open_writer, trust_log
 from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.event_queries import bounds
-from gateway.store.sqlite.integrity import check_files, check_pages
+from gateway.store.sqlite.integrity import check_pages
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.rows import fetch, one
@@ -230,7 +230,6 @@ def recover(path: Path, *, snapshot: bool = False, with_log: bool = False) -> Re
         raise StoreError(f"{path}: there is no database to recover; put the backup there first")
     ownership = ProcessLock(path)
     try:
-        check_files(path)
         without_log = alone(path, None)
         certain = with_log or not has_log(path)
         cx = open_writer(path)
