@@ -57,7 +57,7 @@ class ProtocolVersion(Protocol):
         ...
 
     def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
-        """The action and payload of a command that ``gateway.domain.checks`` let pass against this state.
+        """The action and payload of a command that ``gateway.ocpp.v16.checks`` let pass against this state.
 
         Raises ``LookupError`` if it names a transaction that isn't open any more: it must not be sent.
         """

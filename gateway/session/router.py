@@ -14,7 +14,7 @@ import structlog
 import trio
 from attrs import define, evolve, field, frozen
 
-from gateway.domain.checks import check
+from gateway.ocpp.v16.checks import check
 from gateway.domain.codec import fingerprint
 from gateway.domain.command_states import finished, settled
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown

@@ -1,4 +1,4 @@
-"""Requests of the command service as commands. What OCPP asks of their values is ``gateway.domain.checks``'s."""
+"""Requests of the command service as commands. What OCPP asks of their values is ``gateway.ocpp.v16.checks``'s."""
 
 from gateway.api.v1 import command_pb2 as pb
 from gateway.control.convert.enums import AUTHORIZATION, AVAILABILITY, PURPOSE, RATE_UNIT, RESET, TRIGGERED, UPDATE

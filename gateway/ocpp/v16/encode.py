@@ -1,6 +1,6 @@
 """A command to its CALL. Options that are not given are left out, never null (B9.17).
 
-``gateway.domain.checks`` has passed the command before: nothing is checked here but what only the 1.6 layer knows,
+``gateway.ocpp.v16.checks`` has passed the command before: nothing is checked here but what only the 1.6 layer knows,
 the number of a transaction.
 """
 

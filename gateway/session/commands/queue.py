@@ -11,7 +11,7 @@ import trio
 from attrs import evolve
 
 from gateway.domain import commands as c
-from gateway.domain.checks import check_against
+from gateway.ocpp.v16.checks import check_against
 from gateway.domain.codec import encode_command
 from gateway.domain.command_states import CommandEvent, ending_of
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused

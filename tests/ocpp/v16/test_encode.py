@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
-from gateway.domain.checks import check
+from gateway.ocpp.v16.checks import check
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration

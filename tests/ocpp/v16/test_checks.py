@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
-from gateway.domain.checks import MAX_RESERVATIONS, check, check_against
+from gateway.ocpp.v16.checks import MAX_RESERVATIONS, check, check_against
 from gateway.domain.records import ReservationRecord, TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
