@@ -146,12 +146,12 @@ class Gateway:
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
         journal.on_health.append(self._health_changed)
-        self.router = Router(journal, store, utc_now)
+        protocols = {each.subprotocol: each for each in (protocol_16(),)}
+        self.router = Router(journal, store, utc_now, protocols.values())
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
         self.other_lives = Divergence(journal, store, self.metrics, utc_now)
-        protocols = {each.subprotocol: each for each in (protocol_16(),)}
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )

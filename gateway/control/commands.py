@@ -22,9 +22,6 @@ from gateway.store.api import Store
 MAX_REQUEST_ID = 64
 """Room for a UUID and a prefix; it is stored with every command and is a key."""
 
-UNIMPLEMENTED_CODES = frozenset({"NotImplemented", "NotSupported"})
-"""CALLERROR codes by which a charger says that it doesn't know the operation (J §4.2.3)."""
-
 OCPP_CODE = re.compile(r"[A-Z][A-Za-z]*[a-z][A-Za-z]*")
 """An error code as OCPP spells them. It never looks like one of our own reasons, whatever a charger makes up."""
 
@@ -79,7 +76,8 @@ class CommandCalls:
             raise _refused(outcome, identity, request_id)
         if isinstance(outcome, Unknown):
             raise unknown(identity, request_id, outcome.reason, outcome.message)
-        return _confirmed(outcome, repeated=outcome.created_at < begun)
+        unsupported = outcome.error is not None and outcome.error.code in self._commands.unsupported_codes
+        return _confirmed(outcome, repeated=outcome.created_at < begun, unsupported=unsupported)
 
     async def get(self, command_id: str) -> CommandRecord:
         """One command."""
@@ -121,8 +119,9 @@ def _refused(refusal: Refused, identity: str, request_id: str) -> Failure:
     return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, violations)
 
 
-def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
-    """The record if it holds a confirmation; raises what else became of the command."""
+def _confirmed(record: CommandRecord, *, repeated: bool, unsupported: bool) -> CommandRecord:
+    """The record if it holds a confirmation; raises what else became of the command. ``unsupported``: the charger's
+    error says that it does not know the operation."""
     metadata = {
         "charge_point": record.charge_point,
         "request_id": record.request_id,
@@ -130,7 +129,7 @@ def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
     }
     match record.state:
         case CommandState.ANSWERED if record.error is not None:
-            raise _charger_error(record.error, metadata)
+            raise _charger_error(record.error, metadata, unsupported=unsupported)
         case CommandState.ANSWERED:
             return record
         case CommandState.NOT_SENT:
@@ -144,8 +143,8 @@ def _confirmed(record: CommandRecord, repeated: bool) -> CommandRecord:
             )
 
 
-def _charger_error(error: ChargerError, metadata: dict[str, str]) -> Failure:
-    status = Status.UNIMPLEMENTED if error.code in UNIMPLEMENTED_CODES else Status.FAILED_PRECONDITION
+def _charger_error(error: ChargerError, metadata: dict[str, str], *, unsupported: bool) -> Failure:
+    status = Status.UNIMPLEMENTED if unsupported else Status.FAILED_PRECONDITION
     reason = error.code if len(error.code) <= 63 and OCPP_CODE.fullmatch(error.code) else "UnknownErrorCode"
     told = {**metadata, "code": error.code, "description": error.description, "details": error.details}
     return Failure(status, reason, f"the charger answered {error.code}: {error.description}".rstrip(": "), told)

@@ -41,6 +41,11 @@ class LiveSession(Protocol):
 class Commands(Protocol):
     """The way to live sessions: the router."""
 
+    @property
+    def unsupported_codes(self) -> frozenset[str]:
+        """Error codes by which a charger says that it does not know an operation."""
+        ...
+
     async def call(
         self, identity: str, command: Command, *, request_id: str, deadline: float, answer_by: float | None = None
     ) -> CallOutcome:

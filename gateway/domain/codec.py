@@ -36,6 +36,7 @@ from gateway.domain.commands import (
     LocalListVersionAnswer,
     StatusAnswer,
     UpdateFirmware,
+    operation_of,
 )
 from gateway.domain.events import BODIES, Body
 from gateway.domain.secret_names import names_secret
@@ -93,12 +94,17 @@ def canonical_bytes(command: Command) -> bytes:
     """Operation and arguments, secrets included, in one spelling: what a keyed fingerprint is made of. Never store
     or log it."""
     arguments = _CONVERTER.unstructure(command, type(command))
-    return orjson.dumps([type(command).__name__, arguments], option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps([operation_of(command), arguments], option=orjson.OPT_SORT_KEYS)
 
 
 def fingerprint(store_id: str, command: Command) -> str:
     """Tells commands apart without keeping their secrets: keyed by the store."""
     return hmac.digest(store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
+
+
+def setting_fingerprint(store_id: str, key: str, value: str) -> str:
+    """Tells values of a configuration key apart without keeping them; that of the command that sets it."""
+    return fingerprint(store_id, ChangeConfiguration(key, value))
 
 
 def encode_answer(answer: Answer) -> bytes:

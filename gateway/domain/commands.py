@@ -214,8 +214,11 @@ Command: TypeAlias = (
 COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__args__}
 """Operation name, as OCPP and the API spell it, to its class."""
 
-REMOTE_CONTROL = (RemoteStartTransaction, RemoteStopTransaction)
-"""What must never go to a charger whose registration is Pending (S §4.2, B1.3)."""
+
+def operation_of(command: Command) -> str:
+    """The operation's name, in the API and as it is stored with every command: it never changes for a class."""
+    return type(command).__name__
+
 
 # --- what the charger answers ---------------------------------------------------------------------------------
 
@@ -288,9 +291,13 @@ Answer: TypeAlias = (
 )
 
 
+INVALID_CONFIRMATION = "InvalidConfirmation"
+"""The gateway's own code for a confirmation that can't be read: the charger believes that it has confirmed."""
+
+
 @frozen
 class ChargerError:
-    """The charger answered CALLERROR, or a confirmation that can't be read (code ``InvalidConfirmation``, ours).
+    """The charger answered CALLERROR, or a confirmation that can't be read (code ``INVALID_CONFIRMATION``).
 
     ``description`` at most 255 characters, ``details`` at most 1,000 characters of JSON: longer ones are cut.
     """

@@ -157,11 +157,3 @@ def _name_secret(parts: tuple[str, ...]) -> bool:
 def names_secret(name: str) -> bool:
     """Return true if the value of ``name`` must not be shown."""
     return _names_secret(name[-MAX_NAME:])
-
-
-def is_authorization_key(name: str) -> bool:
-    """Return true for the configuration key whose value a charger authenticates with (S §9: without regard to case).
-
-    Rotating it admits the new key; that hangs on this name alone, whatever else is hidden.
-    """
-    return name.strip().casefold() == "authorizationkey"

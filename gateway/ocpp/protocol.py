@@ -1,13 +1,40 @@
 """What a session asks of a version of OCPP. One object per negotiated subprotocol; the session knows only this."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from enum import IntEnum
 from typing import Protocol
 
 from attrs import frozen
 
-from gateway.domain.commands import Answer, ChargerError, Command
+from gateway.domain.commands import Answer, ChargerError, Command, FieldViolation
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON, ConnectorAddress
+
+
+class Access(IntEnum):
+    """How much may be sent to a charge point, as far as its registration goes."""
+
+    NONE = 0
+    RESTRICTED = 1
+    FULL = 2
+
+
+@frozen
+class ErrorCodes:
+    """A version's CALLERROR codes by what they are sent, or received, for."""
+
+    malformed: str
+    """A CALL that is read but not formed as one."""
+    unread: str
+    """A CALL that can't be read, e.g. because it is cut off or beyond the bounds."""
+    not_accepted: str
+    """A message that a charge point may not send before it is accepted."""
+    failed: str
+    """A failure of the gateway."""
+    unsupported: frozenset[str]
+    """Those by which a charger says that it does not know the operation."""
 
 
 @frozen
@@ -18,12 +45,43 @@ class ReadAnswer:
     deviations: tuple[str, ...] = ()
 
 
+class OwnRequests(Protocol):
+    """The commands by which the gateway, of its own accord, asks a charge point of this version for something. None
+    where the version, or the gateway's reading of it, has no such command. Pure."""
+
+    def boot(self) -> Command | None:
+        """Ask for a BootNotification."""
+        ...
+
+    def status(self, connector: ConnectorAddress | None) -> Command | None:
+        """Ask for the status of a connector; None: of the charge point."""
+        ...
+
+    def setting(self, key: str, value: str) -> Command | None:
+        """Set a configuration key."""
+        ...
+
+    def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
+        """The connectors that the charger's reported configuration says it has, the first ``most`` of them."""
+        ...
+
+
 class ProtocolVersion(Protocol):
     """All methods are pure and none waits; none raises for anything that a charger sent."""
 
     @property
     def subprotocol(self) -> str:
         """The WebSocket subprotocol that selects this version, e.g. ``ocpp1.6``."""
+        ...
+
+    @property
+    def errors(self) -> ErrorCodes:
+        """Its CALLERROR codes."""
+        ...
+
+    @property
+    def own_requests(self) -> OwnRequests:
+        """What the gateway asks for of its own accord."""
         ...
 
     def allowed_before_acceptance(self, action: str) -> bool:
@@ -56,16 +114,43 @@ class ProtocolVersion(Protocol):
         """Events and reply. ``facts`` answer ``query``; its defaults where that gave None."""
         ...
 
+    def check(self, command: Command) -> tuple[FieldViolation, ...]:
+        """Everything that is wrong with a command, whatever the charge point; empty: nothing is. A command that the
+        version does not have breaks the field ``operation``."""
+        ...
+
+    def check_against(self, command: Command, state: ChargePointState, now: datetime) -> tuple[FieldViolation, ...]:
+        """Everything that is wrong with sending a command, which has passed ``check``, to this charge point now."""
+        ...
+
+    def needed_access(self, command: Command) -> Access:
+        """How much access a charge point must have been given to be sent the command (RESTRICTED or FULL)."""
+        ...
+
+    def needed_transaction(self, command: Command) -> str | None:
+        """The gateway's id of the transaction that must be open on the charge point for the command; None: none is."""
+        ...
+
+    def solicits(self, command: Command) -> str | None:
+        """The action of the message that the command asks the charger for, and that it may send in answer although it
+        has not been accepted yet (B1.3); None: the command asks for no message."""
+        ...
+
+    def new_key(self, command: Command) -> bytes | None:
+        """The key with which the charger authenticates once it has taken the command, which has passed ``check``; None:
+        the command changes no key."""
+        ...
+
     def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
-        """The action and payload of a command that ``gateway.ocpp.v16.checks`` let pass against this state.
+        """The action and payload of a command that has passed ``check`` and ``check_against`` this state.
 
         Raises ``LookupError`` if it names a transaction that isn't open any more: it must not be sent.
         """
         ...
 
     def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
-        """Read a confirmation, leniently where its schema is broken; ``ChargerError("InvalidConfirmation")`` if it
-        can't be read (B9.19)."""
+        """Read a confirmation, leniently where its schema is broken; a ``ChargerError`` with the code
+        ``commands.INVALID_CONFIRMATION`` if it can't be read (B9.19)."""
         ...
 
     def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:

@@ -90,15 +90,16 @@ class Malformed:
     """No frame. ``reason`` is for logs and carries nothing of the content.
 
     ``kind``: CALL, CALL_RESULT or CALL_ERROR where that can be told, else 0. ``answerable``: it was a CALL whose id is
-    known, to be answered by a CALLERROR with ``code``. A malformed result or error is never answered; it fails the
-    pending call with its ``message_id``, if there is one (J §4.2, A3.10).
+    known, to be answered by a CALLERROR; ``unread``: one that could not be read as JSON within the bounds. A malformed
+    result or error is never answered; it fails the pending call with its ``message_id``, if there is one (J §4.2,
+    A3.10).
     """
 
     reason: str
     message_id: str | None = None
     answerable: bool = False
     kind: int = 0
-    code: str = "FormationViolation"
+    unread: bool = False
 
 
 @frozen
@@ -297,7 +298,7 @@ def _beyond(data: bytes, reason: str, is_recorded: IsRecorded) -> Unread | Malfo
         return Unread(head.message_id, head.action, data, reason)
     if len(head.message_id) > MAX_ECHOED_ID:
         return Malformed(reason, kind=head.kind)
-    return Malformed(reason, head.message_id, head.kind == CALL, head.kind, "GenericError")
+    return Malformed(reason, head.message_id, head.kind == CALL, head.kind, unread=True)
 
 
 def _shortened(value: JSON) -> str:

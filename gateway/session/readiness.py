@@ -11,20 +11,11 @@ A Rejected charger is not spoken to (S §4.2). No task and no timer runs while n
 """
 
 import math
-from enum import IntEnum
 
 import trio
 
 from gateway.domain.values import Registration
-
-
-class Access(IntEnum):
-    """What may be sent, as far as registration goes."""
-
-    NONE = 0
-    RESTRICTED = 1
-    FULL = 2
-
+from gateway.ocpp.protocol import Access
 
 ACCESS = {
     Registration.ACCEPTED: Access.FULL,

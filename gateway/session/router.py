@@ -5,7 +5,7 @@ displaces is told to go. It is the one implementation of ``call`` now; another w
 """
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,13 +14,22 @@ import structlog
 import trio
 from attrs import define, evolve, field, frozen
 
-from gateway.ocpp.v16.checks import check
 from gateway.domain.codec import fingerprint
 from gateway.domain.command_states import finished, settled
-from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused, Unknown
+from gateway.domain.commands import (
+    CallOutcome,
+    Command,
+    CommandRecord,
+    CommandState,
+    FieldViolation,
+    RefusalReason,
+    Refused,
+    Unknown,
+)
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.queue import reused
 from gateway.session.ports import Journal
 from gateway.session.session import Session, UnrecordedEnd
@@ -77,10 +86,12 @@ class Arrival:
 class Router:
     """The live sessions of this process. Belongs to the Trio loop."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
+    def __init__(self, journal: Journal, store: Store, clock: Clock, protocols: Collection[ProtocolVersion]) -> None:
+        """``protocols``: the versions of OCPP that chargers may negotiate, the preferred one first; at least one."""
         self._journal = journal
         self._store = store
         self._clock = clock
+        self._protocols = tuple(protocols)
         self._sessions: dict[str, Session] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
         self._unrecorded: dict[str, UnrecordedEnd] = {}
@@ -88,6 +99,11 @@ class Router:
         charger is let in."""
         self._draining = False
         self._emptied: trio.Event | None = None
+
+    @property
+    def unsupported_codes(self) -> frozenset[str]:
+        """Error codes by which a charger, of whatever version, says that it does not know an operation."""
+        return frozenset[str]().union(*(protocol.errors.unsupported for protocol in self._protocols))
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -222,8 +238,8 @@ class Router:
         return Unknown(wanted.request_id, "disconnected", "the command's session has ended")
 
     async def _submit(self, wanted: "_Wanted") -> CallOutcome:
-        refused = self._why_nothing_new(wanted)
         session = self._sessions.get(wanted.identity)
+        refused = self._why_nothing_new(wanted, session)
         if session is None:
             return refused or NOT_CONNECTED
         outcome = await session.submit(
@@ -238,8 +254,8 @@ class Router:
             return evolve(outcome, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
         return outcome
 
-    def _why_nothing_new(self, wanted: "_Wanted") -> Refused | None:
-        violations = check(wanted.command)
+    def _why_nothing_new(self, wanted: "_Wanted", session: Session | None) -> Refused | None:
+        violations = self._violations(wanted.command, session)
         if violations:
             return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
         if self._draining:
@@ -247,6 +263,14 @@ class Router:
         if wanted.deadline < trio.current_time():
             return Refused(RefusalReason.NOT_SENT, "the deadline leaves no time to send anything; nothing was sent")
         return None
+
+    def _violations(self, command: Command, session: Session | None) -> tuple[FieldViolation, ...]:
+        """What is wrong with a command by the version that the charge point's session has negotiated. Without a session
+        the version is not known, so only what breaks the rules of every version is wrong: by the preferred one."""
+        if session is not None:
+            return session.protocol.check(command)
+        found = [protocol.check(command) for protocol in self._protocols]
+        return found[0] if all(found) else ()
 
     async def _read(self, wanted: "_Wanted", query: Callable[..., T], *args: Any) -> T:
         with trio.fail_at(wanted.answer_by):

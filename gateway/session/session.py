@@ -11,13 +11,7 @@ import trio
 from attrs import frozen
 
 from gateway.domain.command_states import CommandEvent
-from gateway.domain.commands import (
-    CallOutcome,
-    Command,
-    Refused,
-    TriggeredMessage,
-    TriggerMessage,
-)
+from gateway.domain.commands import CallOutcome, Command, Refused
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.quirks import Quirk, ready_after_silence
@@ -143,6 +137,11 @@ class Session:
     @property
     def epoch(self) -> int:
         return self._core.state.epoch
+
+    @property
+    def protocol(self) -> ProtocolVersion:
+        """The version of OCPP that was negotiated."""
+        return self._core.protocol
 
     @property
     def last_heard(self) -> float:
@@ -307,7 +306,9 @@ class Session:
             )
         self._turn_over()
         if frame.answerable and frame.message_id is not None:
-            await self._send(rpc.encode_call_error(frame.message_id, frame.code, frame.reason))
+            errors = self._core.protocol.errors
+            code = errors.unread if frame.unread else errors.malformed
+            await self._send(rpc.encode_call_error(frame.message_id, code, frame.reason))
         elif frame.kind != rpc.CALL:
             await self._calls.received(frame)
         self._bad_messages += 1
@@ -322,9 +323,8 @@ class Session:
         boots = core.protocol.allowed_before_acceptance(call.action)
         if not boots and not core.state.accepted and call.action not in self._commands.solicited:
             core.observer.count("calls_before_acceptance")
-            await self._send(
-                rpc.encode_call_error(call.message_id, "SecurityError", "the charge point is not accepted")
-            )
+            code = core.protocol.errors.not_accepted
+            await self._send(rpc.encode_call_error(call.message_id, code, "the charge point is not accepted"))
             return
         if boots:
             self._readiness.hold()
@@ -399,7 +399,8 @@ class Session:
                     "handler failed", charge_point=core.identity, action=request.action, unlogged_before=unwritten
                 )
             core.observer.count("handler_failures", request.action)
-            return rpc.encode_call_error(request.message_id, "InternalError", "the gateway failed on this message")
+            code = core.protocol.errors.failed
+            return rpc.encode_call_error(request.message_id, code, "the gateway failed on this message")
         finally:
             if request.deviations and received is None:
                 # After the decision, so that a boot which deviates counts for the make that it tells of.
@@ -542,7 +543,7 @@ class Session:
 
     async def _ask_to_boot(self) -> None:
         # Until the new Boot is answered the gate stays as Pending left it.
-        await self._provisioning.trigger(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
+        await self._provisioning.ask_to_boot()
 
     async def _finish(self, ending: Ending) -> None:
         """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""

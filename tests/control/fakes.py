@@ -57,6 +57,7 @@ class FakeCommands:
     cancelled: trio.Event = field(factory=trio.Event)
     connections: dict = field(factory=dict)
     told: list = field(factory=list)
+    unsupported_codes = frozenset({"NotImplemented", "NotSupported"})
 
     async def call(self, identity, command, *, request_id, deadline, answer_by=None):
         self.calls.append((identity, command, request_id, deadline - trio.current_time()))

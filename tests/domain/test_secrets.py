@@ -11,7 +11,6 @@ from gateway.domain.secret_names import (
     SECRET_PAIRS,
     SECRET_WORDS,
     WHOLE_NAMES,
-    is_authorization_key,
     names_secret,
     words,
 )
@@ -111,13 +110,6 @@ def test_the_values_of_these_names_stay_readable(name):
 def test_a_name_is_split_at_case_digits_and_punctuation(name, expected):
     """And, where it has none of them, into words that are known."""
     assert words(name) == expected
-
-
-def test_only_the_authorization_key_is_one_to_be_rotated():
-    """Whatever else is hidden: another password is no credential of the connection."""
-    assert is_authorization_key(" authorizationKEY ")
-    for name in HIDDEN:
-        assert is_authorization_key(name) == (name.lower() == "authorizationkey")
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ def messages(data: bytes) -> None:
                 codec.encode_error(error)
         elif isinstance(frame, rpc.Malformed) and frame.answerable:
             assert frame.message_id is not None
-            rpc.encode_call_error(frame.message_id, frame.code, frame.reason)
+            errors = PROTOCOL.errors
+            rpc.encode_call_error(frame.message_id, errors.unread if frame.unread else errors.malformed, frame.reason)
 
 
 def _decide(state: ChargePointState, call: rpc.Call) -> Decision | None:

@@ -72,7 +72,7 @@ def test_an_id_that_is_too_long_is_answered_with_the_same_id(length):
     """A3.4: the specification's own example of a CALLERROR."""
     read = parse(orjson.dumps([2, "i" * length, "Heartbeat", {}]))
     assert isinstance(read, Malformed)
-    assert (read.answerable, read.message_id, read.kind, read.code) == (True, "i" * length, CALL, "FormationViolation")
+    assert (read.answerable, read.message_id, read.kind, read.unread) == (True, "i" * length, CALL, False)
 
 
 @pytest.mark.parametrize("length", [37, 45, 255])
@@ -107,7 +107,7 @@ def test_a_misshapen_call_is_answered(frame):
     """The id is known, so the charger is told (A4: FormationViolation)."""
     read = parse(frame)
     assert isinstance(read, Malformed)
-    assert (read.answerable, read.message_id, read.code) == (True, "1", "FormationViolation")
+    assert (read.answerable, read.message_id, read.unread) == (True, "1", False)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_truncated_call_is_answered_with_a_generic_error():
     """A4: a frame that is no JSON, where an id was recoverable."""
     read = parse(b'[2,"abc-1","Heartbeat",{')
     assert isinstance(read, Malformed)
-    assert (read.kind, read.message_id, read.answerable, read.code) == (CALL, "abc-1", True, "GenericError")
+    assert (read.kind, read.message_id, read.answerable, read.unread) == (CALL, "abc-1", True, True)
 
 
 def test_a_64_bit_number_is_read_exactly():

@@ -24,7 +24,7 @@ from gateway.app.settings.expectations import (
     texts,
     whole,
 )
-from gateway.domain.secret_names import is_authorization_key
+from gateway.ocpp.v16.configuration_keys import is_authorization_key
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
 """Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""

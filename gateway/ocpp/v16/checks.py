@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
 from gateway.domain.commands import Command, FieldViolation
-from gateway.domain.secret_names import is_authorization_key
-from gateway.ocpp.v16.profile_checks import check_profile, connector_of_profile
 from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
+from gateway.ocpp.v16.configuration_keys import is_authorization_key
+from gateway.ocpp.v16.profile_checks import check_profile, connector_of_profile
 
 Findings: TypeAlias = Iterator[FieldViolation]
 

@@ -17,12 +17,10 @@ from gateway.domain.secrets import REDACTED, shown_data, shown_location, shown_s
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 from gateway.ocpp.protocol import ReadAnswer
+from gateway.ocpp.v16.actions import ACTIONS
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.repairs import SchemaFault, larger, mend
 from gateway.ocpp.v16.schemas import CONFIRMATIONS
-
-INVALID_CONFIRMATION: Final = "InvalidConfirmation"
-"""Ours, not OCPP's: the charger believes that it has confirmed."""
 
 MAX_CODE: Final = 60
 """The longest of the specification has 29 characters; a vendor's own may be longer."""
@@ -41,26 +39,26 @@ MAX_SEARCHED: Final = 4096
 
 def decode_answer(command: c.Command, payload: JSON) -> ReadAnswer:
     """The answer, or why it can't be read, and what had to be mended. Never raises."""
-    operation = type(command).__name__
+    action = ACTIONS[type(command)]
     if not isinstance(payload, dict):
         return _invalid("the payload is not an object")
     deviations: tuple[str, ...] = ()
-    validator = CONFIRMATIONS[operation]
+    validator = CONFIRMATIONS[action]
     if not validator.is_valid(payload):
         if larger(payload, MAX_MENDED_NODES):
             return _invalid("the payload breaks its schema, and is too large to be mended")
-        mended = mend(operation, payload, validator)
+        mended = mend(action, payload, validator)
         if isinstance(mended, SchemaFault):
             return _invalid(f"{mended.name} breaks its schema ({mended.kind})")
         if payload and not mended.payload:
             # Nothing of it belongs here: the request echoed, or another message's confirmation (mh#424).
             return _invalid("no field of this confirmation is in the payload")
         payload, deviations = mended.payload, mended.deviations
-    return ReadAnswer(_DECODERS.get(operation, _status)(payload), deviations)
+    return ReadAnswer(_DECODERS.get(type(command), _status)(payload), deviations)
 
 
 def _invalid(why: str) -> ReadAnswer:
-    return ReadAnswer(c.ChargerError(INVALID_CONFIRMATION, why))
+    return ReadAnswer(c.ChargerError(c.INVALID_CONFIRMATION, why))
 
 
 def decode_error(command: c.Command, code: str, description: str, details: JSON) -> c.ChargerError:
@@ -146,11 +144,11 @@ def _local_list_version(payload: dict[str, Any]) -> c.LocalListVersionAnswer:
     return c.LocalListVersionAnswer(payload["listVersion"])
 
 
-_DECODERS: Final[dict[str, Callable[[dict[str, Any]], c.Answer]]] = {
-    "DataTransfer": _data_transfer,
-    "GetCompositeSchedule": _composite_schedule,
-    "GetConfiguration": _configuration,
-    "GetDiagnostics": _diagnostics,
-    "GetLocalListVersion": _local_list_version,
-    "UpdateFirmware": _empty,
+_DECODERS: Final[dict[type[c.Command], Callable[[dict[str, Any]], c.Answer]]] = {
+    c.DataTransfer: _data_transfer,
+    c.GetCompositeSchedule: _composite_schedule,
+    c.GetConfiguration: _configuration,
+    c.GetDiagnostics: _diagnostics,
+    c.GetLocalListVersion: _local_list_version,
+    c.UpdateFirmware: _empty,
 }

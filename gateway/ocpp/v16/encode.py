@@ -14,6 +14,7 @@ from gateway.domain.charging import ChargingProfile, ChargingSchedule, ScheduleP
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import format_time
 from gateway.domain.values import JSON, ConnectorAddress
+from gateway.ocpp.v16.actions import ACTIONS, TRIGGERED
 from gateway.ocpp.v16.addresses import to_connector_id
 
 TENTH: Final = Decimal("0.1")
@@ -21,8 +22,8 @@ TENTH: Final = Decimal("0.1")
 
 def encode_command(command: c.Command, state: ChargePointState) -> tuple[str, dict[str, Any]]:
     """Action and payload. Raises LookupError if the command names a transaction that is not open (any more)."""
-    operation = type(command).__name__
-    return operation, _given(_ENCODERS[operation](command, state))
+    kind = type(command)
+    return ACTIONS[kind], _given(_ENCODERS[kind](command, state))
 
 
 def _given(fields: dict[str, JSON]) -> dict[str, JSON]:
@@ -195,7 +196,7 @@ def _set_charging_profile(command: c.SetChargingProfile, state: ChargePointState
 
 
 def _trigger_message(command: c.TriggerMessage, _: ChargePointState) -> dict[str, JSON]:
-    return {"requestedMessage": command.requested.value, "connectorId": _connector(command.connector)}
+    return {"requestedMessage": TRIGGERED[command.requested], "connectorId": _connector(command.connector)}
 
 
 def _unlock_connector(command: c.UnlockConnector, _: ChargePointState) -> dict[str, JSON]:
@@ -211,24 +212,24 @@ def _update_firmware(command: c.UpdateFirmware, _: ChargePointState) -> dict[str
     }
 
 
-_ENCODERS: Final[dict[str, Callable[[Any, ChargePointState], dict[str, JSON]]]] = {
-    "CancelReservation": _cancel_reservation,
-    "ChangeAvailability": _change_availability,
-    "ChangeConfiguration": _change_configuration,
-    "ClearCache": _empty,
-    "ClearChargingProfile": _clear_charging_profile,
-    "DataTransfer": _data_transfer,
-    "GetCompositeSchedule": _get_composite_schedule,
-    "GetConfiguration": _get_configuration,
-    "GetDiagnostics": _get_diagnostics,
-    "GetLocalListVersion": _empty,
-    "RemoteStartTransaction": _remote_start,
-    "RemoteStopTransaction": _remote_stop,
-    "ReserveNow": _reserve_now,
-    "Reset": _reset,
-    "SendLocalList": _send_local_list,
-    "SetChargingProfile": _set_charging_profile,
-    "TriggerMessage": _trigger_message,
-    "UnlockConnector": _unlock_connector,
-    "UpdateFirmware": _update_firmware,
+_ENCODERS: Final[dict[type[c.Command], Callable[[Any, ChargePointState], dict[str, JSON]]]] = {
+    c.CancelReservation: _cancel_reservation,
+    c.ChangeAvailability: _change_availability,
+    c.ChangeConfiguration: _change_configuration,
+    c.ClearCache: _empty,
+    c.ClearChargingProfile: _clear_charging_profile,
+    c.DataTransfer: _data_transfer,
+    c.GetCompositeSchedule: _get_composite_schedule,
+    c.GetConfiguration: _get_configuration,
+    c.GetDiagnostics: _get_diagnostics,
+    c.GetLocalListVersion: _empty,
+    c.RemoteStartTransaction: _remote_start,
+    c.RemoteStopTransaction: _remote_stop,
+    c.ReserveNow: _reserve_now,
+    c.Reset: _reset,
+    c.SendLocalList: _send_local_list,
+    c.SetChargingProfile: _set_charging_profile,
+    c.TriggerMessage: _trigger_message,
+    c.UnlockConnector: _unlock_connector,
+    c.UpdateFirmware: _update_firmware,
 }

@@ -1,17 +1,35 @@
 """OCPP 1.6 as one object, chosen by the negotiated subprotocol."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
 
 from attrs import field, frozen
 from ocpp.v16 import call
 
-from gateway.domain.commands import ChargerError, Command
+from gateway.domain import commands as c
+from gateway.domain.commands import ChargerError, Command, FieldViolation
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON, ConnectorAddress
-from gateway.ocpp.protocol import ReadAnswer
-from gateway.ocpp.v16 import decode, decode_calls, encode
+from gateway.ocpp.protocol import Access, ErrorCodes, ReadAnswer
+from gateway.ocpp.v16 import checks, decode, decode_calls, encode
+from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
+from gateway.ocpp.v16.configuration_keys import is_authorization_key
+from gateway.ocpp.v16.own_requests import OwnRequests16
+
+ERRORS: Final = ErrorCodes(
+    malformed="FormationViolation",
+    unread="GenericError",
+    not_accepted="SecurityError",
+    failed="InternalError",
+    unsupported=frozenset({"NotImplemented", "NotSupported"}),
+)
+"""J §4.2.3, spelled as JE 5.2 has it; SecurityError: JE 3.8."""
+
+REMOTE_CONTROL: Final = (c.RemoteStartTransaction, c.RemoteStopTransaction)
+"""Commands that must never go to a charger whose registration is Pending (S §4.2, B1.3)."""
 
 
 def asks_nothing(_: ChargePointState, __: Request) -> None:
@@ -32,6 +50,8 @@ class Protocol16:
 
     handlers: Mapping[str, Handler] = field(repr=False)
     subprotocol: str = "ocpp1.6"
+    errors: ErrorCodes = ERRORS
+    own_requests: OwnRequests16 = field(factory=OwnRequests16, repr=False)
 
     def allowed_before_acceptance(self, action: str) -> bool:
         """Only a BootNotification (JE 3.8). What a Pending charger was asked for by TriggerMessage is the session's to
@@ -57,6 +77,30 @@ class Protocol16:
 
     def decide(self, state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
         return self.handlers[request.action].decide(state, request, facts, context)
+
+    def check(self, command: Command) -> tuple[FieldViolation, ...]:
+        return checks.check(command)
+
+    def check_against(self, command: Command, state: ChargePointState, now: datetime) -> tuple[FieldViolation, ...]:
+        return checks.check_against(command, state, now)
+
+    def needed_access(self, command: Command) -> Access:
+        """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""
+        return Access.FULL if isinstance(command, REMOTE_CONTROL) else Access.RESTRICTED
+
+    def needed_transaction(self, command: Command) -> str | None:
+        """A remote stop's, unless it names another system's transaction by its number."""
+        if isinstance(command, c.RemoteStopTransaction) and command.foreign_number is None:
+            return command.transaction_id
+        return None
+
+    def solicits(self, command: Command) -> str | None:
+        return TRIGGERED[command.requested] if isinstance(command, c.TriggerMessage) else None
+
+    def new_key(self, command: Command) -> bytes | None:
+        if isinstance(command, c.ChangeConfiguration) and is_authorization_key(command.key):
+            return bytes.fromhex(command.value)
+        return None
 
     def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
         """Raises LookupError if the command names a transaction that isn't open any more."""

@@ -14,6 +14,8 @@ from typing import Any, Final
 import jsonschema_rs
 import orjson
 
+from gateway.ocpp.v16.actions import ACTIONS
+
 CHARGER_ACTIONS: Final = frozenset(
     {
         "Authorize",
@@ -33,29 +35,7 @@ CHARGER_ACTIONS: Final = frozenset(
 )
 """What a charger may send and the gateway handles."""
 
-OPERATIONS: Final = frozenset(
-    {
-        "CancelReservation",
-        "ChangeAvailability",
-        "ChangeConfiguration",
-        "ClearCache",
-        "ClearChargingProfile",
-        "DataTransfer",
-        "GetCompositeSchedule",
-        "GetConfiguration",
-        "GetDiagnostics",
-        "GetLocalListVersion",
-        "RemoteStartTransaction",
-        "RemoteStopTransaction",
-        "ReserveNow",
-        "Reset",
-        "SendLocalList",
-        "SetChargingProfile",
-        "TriggerMessage",
-        "UnlockConnector",
-        "UpdateFirmware",
-    }
-)
+OPERATIONS: Final = frozenset(ACTIONS.values())
 """What the gateway may send."""
 
 _SIXTY_FOUR_BITS: Final = frozenset({"transactionId", "meterStart", "meterStop"})

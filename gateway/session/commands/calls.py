@@ -12,7 +12,7 @@ from typing import TypeAlias
 import trio
 from attrs import define, field
 
-from gateway.domain.commands import ChargerError
+from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError
 from gateway.ocpp import rpc
 from gateway.session.commands.call_queue import CallQueue
 from gateway.session.context import SessionContext
@@ -102,6 +102,6 @@ class Calls:
                 exchange = self.resolve(frame.message_id, frame)
             case rpc.Malformed():
                 if frame.message_id is not None:
-                    exchange = self.resolve(frame.message_id, ChargerError("InvalidConfirmation", frame.reason))
+                    exchange = self.resolve(frame.message_id, ChargerError(INVALID_CONFIRMATION, frame.reason))
         if exchange is not None:
             await exchange.settled.wait()

@@ -27,7 +27,7 @@ from gateway.ocpp.rpc import CallError
 from gateway.session.commands.calls import Answered, Calls, Exchange
 from gateway.session.commands.key_rotation import KeyRotation
 from gateway.session.context import SessionContext, SessionOver
-from gateway.session.readiness import Access, Readiness
+from gateway.session.readiness import Readiness
 from gateway.session.stalls import stalled
 from gateway.session.task_group import TaskGroup
 from gateway.store.api import Appended, GuardFailed
@@ -46,8 +46,9 @@ class Means:
 
     def note_solicited(self, command: Command) -> None:
         """The command goes out: what it asks for may come in."""
-        if isinstance(command, c.TriggerMessage):
-            self.solicited.add(command.requested.value)
+        action = self.core.protocol.solicits(command)
+        if action is not None:
+            self.solicited.add(action)
 
     def decode(self, command: Command, frame: Answered) -> ReadAnswer:
         """What the charger answered, within bounds, with no secret in it even if the charger echoes one."""
@@ -81,6 +82,8 @@ class CommandTask:
         """The command that has this one's request id already; this one was not recorded and is not carried."""
         self._means = means
         self._command = command
+        self._access = means.core.protocol.needed_access(command)
+        self._new_key = means.core.protocol.new_key(command)
         self._deadline = deadline
         self._stalled_before = stalled()
         self._turn = means.calls.line.ask()
@@ -116,8 +119,8 @@ class CommandTask:
         """Whether it can go out now: then its first two states are one commit."""
         return (
             self._turn.has_come
-            and not KeyRotation.is_one(self._command)
-            and self._means.readiness.permits(needed_access(self._command))
+            and self._new_key is None
+            and self._means.readiness.permits(self._access)
             and not self._too_late()
             and self._encode()
         )
@@ -150,7 +153,7 @@ class CommandTask:
         ready = False
         with trio.move_on_at(self._deadline):
             await self._turn.wait()
-            await self._means.readiness.wait(needed_access(self._command))
+            await self._means.readiness.wait(self._access)
             ready = True
         if not ready or self._too_late():
             await self._settle(CommandEvent.DEADLINE)
@@ -158,7 +161,7 @@ class CommandTask:
         if not self._encode():
             await self._settle(CommandEvent.TRANSACTION_ENDED)
             return False
-        if KeyRotation.is_one(self._command) and not await self._begin_key_change():
+        if self._new_key is not None and not await self._begin_key_change():
             await self._settle(CommandEvent.DEADLINE)
             return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
@@ -170,7 +173,8 @@ class CommandTask:
     async def _begin_key_change(self) -> bool:
         """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
         core = self._means.core
-        change = await KeyRotation.begin(self._command, self.record.command_id, core)
+        assert self._new_key is not None
+        change = await KeyRotation.begin(self._new_key, self.record.command_id, core)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._key_change = change
         with trio.CancelScope(shield=True):
@@ -219,7 +223,7 @@ class CommandTask:
     async def _may_still_go(self) -> bool:
         """While SENT was being committed a Boot may have come in: then not before its confirmation (quirk 7).
         Nor after the deadline; "sent" is on the books then, so nobody is told more than that it is unknown."""
-        access, readiness = needed_access(self._command), self._means.readiness
+        access, readiness = self._access, self._means.readiness
         if not readiness.permits(access):
             with trio.move_on_at(self._deadline):
                 await readiness.wait(access)
@@ -347,8 +351,3 @@ class CommandTask:
 
     def _event(self, body: Body, at: datetime | None = None) -> NewEvent:
         return NewEvent(body, at or self._means.core.clock(), cause=f"command:{self.record.command_id}")
-
-
-def needed_access(command: Command) -> Access:
-    """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""
-    return Access.FULL if isinstance(command, c.REMOTE_CONTROL) else Access.RESTRICTED

@@ -1,4 +1,4 @@
-"""Changing a charger's AuthorizationKey by ChangeConfiguration (S §5.3, WP A01).
+"""Changing the key by which a charger authenticates, by a command (S §5.3, WP A01).
 
 Whatever happens between sending the key and hearing about it, the charger must be able to come back: the new key is
 admitted before the CALL goes out, and which key stays is decided by the charger's answer (A01.FR.03, FR.04) or, where
@@ -8,16 +8,9 @@ none came, by the key it connects with next (A7.8; ``gateway.chargers.admission`
 import trio
 from attrs import evolve
 
-from gateway.domain.commands import (
-    Answer,
-    ChangeConfiguration,
-    ChargerError,
-    Command,
-    StatusAnswer,
-)
+from gateway.domain.commands import Answer, ChargerError, StatusAnswer
 from gateway.domain.credentials import id_for_command, make_credential
 from gateway.domain.records import Credential, CredentialKind
-from gateway.domain.secret_names import is_authorization_key
 from gateway.session.context import SessionContext
 from gateway.store.api import AddCredential, RemoveCredentials
 
@@ -34,16 +27,9 @@ class KeyRotation:
         self._new = credential.credential_id
         self._present = present
 
-    @staticmethod
-    def is_one(command: Command) -> bool:
-        """Whether this command changes the key."""
-        return isinstance(command, ChangeConfiguration) and is_authorization_key(command.key)
-
     @classmethod
-    async def begin(cls, command: Command, command_id: str, core: SessionContext) -> "KeyRotation":
-        """Prepare the new key, and admit nothing yet. ``command`` has passed the checks, its value is hexadecimal."""
-        assert isinstance(command, ChangeConfiguration)
-        key = bytes.fromhex(command.value)
+    async def begin(cls, key: bytes, command_id: str, core: SessionContext) -> "KeyRotation":
+        """Prepare the new key, and admit nothing yet."""
         # Its strength is unknown, so it gets the slow hash, in a thread.
         made = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, core.clock())
         credential = evolve(made, credential_id=id_for_command(command_id))

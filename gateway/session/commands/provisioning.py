@@ -17,21 +17,16 @@ from collections.abc import Iterator
 import structlog
 from attrs import define, field, frozen
 
-from gateway.domain.codec import fingerprint
-from gateway.domain.commands import (
-    ChangeConfiguration,
-    ChargerError,
-    StatusAnswer,
-    TriggeredMessage,
-    TriggerMessage,
-)
+from gateway.domain.codec import setting_fingerprint
+from gateway.domain.commands import ChargerError, Command, StatusAnswer
 from gateway.domain.events import BootConfigurationApplied, NewEvent
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
+from gateway.ocpp.protocol import Access
 from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
-from gateway.session.readiness import Access, Readiness
+from gateway.session.readiness import Readiness
 
 TAKEN = frozenset({"Accepted", "RebootRequired"})
 REFUSED = frozenset({"Rejected", "NotSupported"})
@@ -102,46 +97,56 @@ class Provisioning:
         await self._readiness.wait(Access.FULL)
         state = self._core.state
         if state.boot is None and not state.booted:
-            await self.trigger(TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION))
+            await self.ask_to_boot()
             await self._readiness.wait(Access.FULL)
         if not state.booted:
             # A reconnected charger need not repeat its statuses (J §5.4); those known may be older than the disconnect.
             for trigger in self._status_triggers():
-                if not await self.trigger(trigger):
+                if not await self._trigger(trigger):
                     break
         for each in self._desired:
             await self._apply(each)
 
-    async def trigger(self, trigger: TriggerMessage) -> bool:
-        """Ask for a message, unless that has failed too often. True: the charger will send it."""
+    async def ask_to_boot(self) -> None:
+        """Ask for a BootNotification, unless such requests have failed too often. Raises ConnectionClosed."""
+        await self._trigger(self._core.protocol.own_requests.boot())
+
+    async def _trigger(self, trigger: Command | None) -> bool:
+        """Ask for a message, unless that has failed too often, or the version has no such request (None). True: the
+        charger will send it."""
+        if trigger is None:
+            return False
         identity = self._core.identity
         if not self._triggers.begin(identity):
-            log.warning("own request given up", charge_point=identity, request=str(trigger.requested))
+            request = self._core.protocol.solicits(trigger)
+            log.warning("own request given up", charge_point=identity, request=request)
             return False
         answer = await self._commands.ask(trigger)
         if answer is not None:
             self._triggers.answered(identity)
         return isinstance(answer, StatusAnswer) and answer.status == "Accepted"
 
-    def _status_triggers(self) -> Iterator[TriggerMessage]:
+    def _status_triggers(self) -> Iterator[Command | None]:
         """For each connector that has not just reported its status: a trigger without a connector brings many
         chargers to report connector 0 alone."""
-        status = TriggeredMessage.STATUS_NOTIFICATION
+        requests = self._core.protocol.own_requests
         known = sorted((each for each in self._connectors() if each.evse > 0), key=lambda c: (c.evse, c.connector))
         if not known and not self.told:
-            yield TriggerMessage(status)
+            yield requests.status(None)
         for each in known[:MAX_CONNECTORS_ASKED]:
             if each not in self.told:
-                yield TriggerMessage(status, each)
+                yield requests.status(each)
 
     def _connectors(self) -> set[ConnectorAddress]:
         state = self._core.state
-        said = state.configuration.get("NumberOfConnectors") or ""
-        count = int(said) if said.isdecimal() and len(said) < 4 else 0
-        return {*state.connectors, *(ConnectorAddress(n, 1) for n in range(1, min(count, MAX_CONNECTORS_ASKED) + 1))}
+        reported = self._core.protocol.own_requests.connectors(state.configuration, MAX_CONNECTORS_ASKED)
+        return {*state.connectors, *reported}
 
     async def _apply(self, desired: DesiredKey) -> None:
         for value in desired.values:
+            setting = self._core.protocol.own_requests.setting(desired.key, value)
+            if setting is None:
+                return  # this version has no such command
             attempts = attempts_so_far(self._core.state, desired, self._core.store.store_id)
             if attempts is None:
                 return
@@ -152,14 +157,14 @@ class Provisioning:
                 return
             # Chargers refuse a value with either word; only a refusal leads to the next choice. One that took it, or
             # did not answer, is left alone until its next boot.
-            if await self._ask(desired.key, value, attempts + 1) not in REFUSED:
+            if await self._ask(setting, desired.key, value, attempts + 1) not in REFUSED:
                 return
 
-    async def _ask(self, key: str, value: str, attempt: int) -> str:
+    async def _ask(self, setting: Command, key: str, value: str, attempt: int) -> str:
         async def about_to_be_sent() -> None:
             await self._record(key, value, ASKED, attempt)
 
-        answer = await self._commands.ask(ChangeConfiguration(key, value), about_to_be_sent)
+        answer = await self._commands.ask(setting, about_to_be_sent)
         match answer:
             case StatusAnswer(status):
                 outcome = status
@@ -194,7 +199,7 @@ def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str)
 def _recorded(store_id: str, key: str, value: str) -> tuple[str, str]:
     """A value as it is recorded: as it is shown and, where that hides something, what tells it from other values."""
     shown = shown_setting(key, value)
-    return shown, "" if shown == value else fingerprint(store_id, ChangeConfiguration(key, value))
+    return shown, "" if shown == value else setting_fingerprint(store_id, key, value)
 
 
 def _firmware(state: ChargePointState) -> str | None:

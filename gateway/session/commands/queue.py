@@ -11,13 +11,13 @@ import trio
 from attrs import evolve
 
 from gateway.domain import commands as c
-from gateway.ocpp.v16.checks import check_against
 from gateway.domain.codec import encode_command
 from gateway.domain.command_states import CommandEvent, ending_of
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
 from gateway.domain.values import Registration, new_id
+from gateway.ocpp.protocol import Access
 from gateway.session.commands.calls import Calls
-from gateway.session.commands.command_task import CommandTask, Means, needed_access
+from gateway.session.commands.command_task import CommandTask, Means
 from gateway.session.context import SessionContext
 from gateway.session.ports import Journal
 from gateway.session.readiness import Readiness
@@ -78,7 +78,7 @@ class CommandQueue:
             command_id=new_id("cmd"),
             charge_point=self._core.identity,
             request_id=request_id,
-            operation=type(command).__name__,
+            operation=c.operation_of(command),
             arguments=encode_command(command),
             state=CommandState.QUEUED,
             created_at=self._core.clock(),
@@ -102,11 +102,11 @@ class CommandQueue:
         calls = self._means.calls
         with calls.line.ask() as turn:
             await turn.wait()
-            await self._means.readiness.wait(needed_access(command))
+            await self._means.readiness.wait(self._core.protocol.needed_access(command))
             action, payload = self._core.protocol.encode_command(command, self._core.state)
             if about_to_be_sent is not None:
                 await about_to_be_sent()
-                await self._means.readiness.wait(needed_access(command))
+                await self._means.readiness.wait(self._core.protocol.needed_access(command))
             self._means.note_solicited(command)
             answered = None
             try:
@@ -131,27 +131,24 @@ class CommandQueue:
     # --- before anything is recorded --------------------------------------------------------------------------
 
     def _refusal(self, command: Command) -> Refused | None:
-        state = self._core.state
+        state, protocol = self._core.state, self._core.protocol
         if not self._means.parts.open:
             return OFFLINE
-        if isinstance(command, c.REMOTE_CONTROL) and state.registration is Registration.PENDING:
+        if state.registration is Registration.PENDING and protocol.needed_access(command) is Access.FULL:
             return Refused(
                 RefusalReason.CHARGE_POINT_PENDING,
                 "a charge point whose registration is Pending must not be started or stopped (S §4.2)",
             )
         if state.registration is Registration.REJECTED:
             return Refused(RefusalReason.CHARGE_POINT_REJECTED, "the charge point's registration is Rejected")
-        if (
-            isinstance(command, c.RemoteStopTransaction)
-            and command.foreign_number is None
-            and command.transaction_id not in state.open_transactions
-        ):
+        transaction = protocol.needed_transaction(command)
+        if transaction is not None and transaction not in state.open_transactions:
             return Refused(
                 RefusalReason.UNKNOWN_TRANSACTION,
-                f"the charge point has no open transaction {command.transaction_id}",
-                metadata={"transaction_id": command.transaction_id},
+                f"the charge point has no open transaction {transaction}",
+                metadata={"transaction_id": transaction},
             )
-        violations = check_against(command, state, self._core.clock())
+        violations = protocol.check_against(command, state, self._core.clock())
         if violations:
             return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", tuple(violations))
         if len(self._under_way) >= self._core.limits.call_queue:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
-from gateway.ocpp.v16.checks import MAX_RESERVATIONS, check, check_against
 from gateway.domain.records import ReservationRecord, TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
+from gateway.ocpp.v16.checks import MAX_RESERVATIONS, check, check_against
 from tests.domain.values import strategy_of
 
 NOW = datetime(2024, 5, 1, 10, 0, 0, tzinfo=UTC)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from gateway.domain import commands as c
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, ProfileKind, ProfilePurpose
+from gateway.domain.commands import INVALID_CONFIRMATION
 from gateway.domain.secrets import REDACTED
 from gateway.domain.values import ConnectorAddress
 from gateway.ocpp.rpc import CallResult, parse
 from gateway.ocpp.v16 import decode
-from gateway.ocpp.v16.decode import INVALID_CONFIRMATION, decode_error
+from gateway.ocpp.v16.decode import decode_error
 from tests.ocpp.test_rpc import JSON_VALUES
 
 ONE = ConnectorAddress(1, 1)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
-from gateway.ocpp.v16.checks import check
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
+from gateway.ocpp.v16.checks import check
 from gateway.ocpp.v16.encode import encode_command
 from gateway.ocpp.v16.schemas import COMMANDS as SCHEMAS
 from tests.domain.values import TIMES, strategy_of

@@ -6,14 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain.commands import ChargerError, ConfigurationAnswer, GetConfiguration
+from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, ConfigurationAnswer, GetConfiguration
 from gateway.domain.decision import CallRefused, Request
 from gateway.domain.readings import samples
 from gateway.domain.registers import MAX_MOMENTS, MAX_SAMPLES, newest_registers, thinned
 from gateway.domain.values import Flag
 from gateway.ocpp.payload_bounds import MAX_NODES, MAX_RECORDED_NODES
 from gateway.ocpp.rpc import MAX_LENIENT, Call, CallResult, Malformed, parse
-from gateway.ocpp.v16.decode import INVALID_CONFIRMATION, decode_answer
+from gateway.ocpp.v16.decode import decode_answer
 from gateway.ocpp.v16.decode_calls import MAX_MENDED_NODES, decode_call
 from gateway.ocpp.v16.repairs import NEVER_REFUSED
 from tests.support.harness import EPOCH

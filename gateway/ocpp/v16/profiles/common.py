@@ -8,6 +8,7 @@ from gateway.domain.secrets import shown_text
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, format_time
 from gateway.domain.values import JSON, ConnectorAddress, Flag
+from gateway.ocpp.v16.configuration_keys import NUMBER_OF_CONNECTORS, number_of_connectors
 
 UNKNOWN: Final = Authorization("Invalid")
 """A tag of which nothing is known."""
@@ -57,7 +58,8 @@ def doubts_of(state: ChargePointState, connector: ConnectorAddress) -> tuple[Fla
     """UNKNOWN_CONNECTOR where a real connector is needed: zero, negative or above what the charger has told of."""
     if connector.evse < 1:
         return (Flag.UNKNOWN_CONNECTOR,)
-    told = state.configuration.get("NumberOfConnectors")
-    if told is not None and told.isdecimal() and len(told) < 6 and connector.evse > int(told):
-        return (Flag.UNKNOWN_CONNECTOR,)
+    if NUMBER_OF_CONNECTORS in state.configuration:
+        count = number_of_connectors(state.configuration)
+        if count is not None and connector.evse > count:
+            return (Flag.UNKNOWN_CONNECTOR,)
     return ()

@@ -1,0 +1,30 @@
+"""What the gateway asks of a 1.6 charger of its own accord: TriggerMessage and ChangeConfiguration."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.domain.commands import ChangeConfiguration, TriggeredMessage, TriggerMessage
+from gateway.domain.values import ConnectorAddress
+from gateway.ocpp.v16.configuration_keys import number_of_connectors
+
+MOST_CONNECTORS: Final = 999
+"""A charger that claims more is asked for none by number: the largest posts have a dozen."""
+
+
+class OwnRequests16:
+    """The gateway's own requests, as commands of OCPP 1.6."""
+
+    def boot(self) -> TriggerMessage:
+        return TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION)
+
+    def status(self, connector: ConnectorAddress | None) -> TriggerMessage:
+        return TriggerMessage(TriggeredMessage.STATUS_NOTIFICATION, connector)
+
+    def setting(self, key: str, value: str) -> ChangeConfiguration:
+        return ChangeConfiguration(key, value)
+
+    def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
+        count = number_of_connectors(configuration) or 0
+        if count > MOST_CONNECTORS:
+            return frozenset()
+        return frozenset(ConnectorAddress(number, 1) for number in range(1, min(count, most) + 1))
