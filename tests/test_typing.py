@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-FOLDERS_LEFT = 10
+FOLDERS_LEFT = 9
 """Test folders that are not typed yet. Lower it with each one that is; it never grows."""
 
 GENERATED = "gateway.api.*"

@@ -42,7 +42,9 @@ GUARD = 900.0
 class Charger:
     """The other end, in a thread of its own and as simple as can be: nothing of it may outlive its connection."""
 
-    def __init__(self, port: int, tls: ssl.SSLContext, identity: str = "CP1", key: bytes = KEY, offer: str = "ocpp1.6"):
+    def __init__(
+        self, port: int, tls: ssl.SSLContext, identity: str = "CP1", key: bytes = KEY, offer: str = "ocpp1.6"
+    ) -> None:
         raw = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket = tls.wrap_socket(raw, server_hostname="localhost")
         token = base64.b64encode(identity.encode() + b":" + key).decode()

@@ -40,6 +40,7 @@ from gateway.app.settings import (
     load,
 )
 from gateway.chargers.admission import Principal
+from gateway.control.vendor_data import Asked
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ConnectorStatusChanged, NewEvent
@@ -366,7 +367,8 @@ class Whole:
         made = _with(made, ["metrics", "address"], "off")
         for name, value in others.items():
             made = _with(made, name.split("__"), value)
-        return _with(made, self._path, self.value)
+        wanted: Settings = _with(made, self._path, self.value)
+        return wanted
 
     def files(self, kind: str = "ecdsa") -> CertificateFiles:
         return CertificateFiles(self.certificates / f"server-{kind}.pem", self.certificates / f"server-{kind}.key")
@@ -429,6 +431,7 @@ async def _(whole: Whole) -> None:
             await anext(stream)  # its link
             await charger.send(2, "d", "DataTransfer", {"vendorId": "V", "data": "x"})
             asked = await anext(stream)
+            assert isinstance(asked, Asked)
             assert asked.answer_by - asked.received_at == timedelta(seconds=0.25)
             assert (await charger.next_answer())[2]["status"] == "Rejected"
 

@@ -9,7 +9,7 @@ import json
 import signal
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -117,12 +117,12 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory) -> Path:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return development_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path: Path) -> Iterator[Disk]:
     (tmp_path / "data").mkdir()
     disk = Disk(tmp_path / "data", vfs="failing-gateway")
     yield disk
@@ -380,8 +380,9 @@ async def tells_of_no_store(served: Served) -> None:
     assert (problem.code, problem.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
     watches = event_pb2_grpc.EventServiceStub(served.channel)
     request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
+    stream: Any = watches.WatchEvents(request, timeout=5)
     with pytest.raises(grpc.RpcError) as caught:
-        await trio.to_thread.run_sync(lambda: next(watches.WatchEvents(request, timeout=5)))
+        await trio.to_thread.run_sync(next, stream)
     assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"
 
 

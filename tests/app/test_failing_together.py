@@ -1,5 +1,8 @@
 """A gateway whose store fails, or that is stopping, as every client sees it: silent chargers, too."""
 
+from pathlib import Path
+from typing import Any
+
 import grpc
 import pytest
 import trio
@@ -7,7 +10,7 @@ from attrs import evolve
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app.serve import utc_now
-from gateway.app.settings import ControlSettings
+from gateway.app.settings import ControlSettings, Settings
 from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
 from gateway.store.api import CreateChargePoint
@@ -21,12 +24,12 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return development_certificates(tmp_path_factory.mktemp("together") / "certs")
 
 
 @pytest.fixture
-def made(tmp_path, certificates):
+def made(tmp_path: Path, certificates: Path) -> Settings:
     """Settings with a control interface at a known port."""
     control = ControlSettings(address=f"127.0.0.1:{free_port()}")
     return evolve(settings(tmp_path, certificates, drain_seconds=30), control=control)
@@ -37,12 +40,13 @@ async def health(address: str) -> int:
 
     def check() -> int:
         with grpc.insecure_channel(address) as channel:
-            return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status
+            status: int = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status
+            return status
 
     return await trio.to_thread.run_sync(check)
 
 
-async def silent_ones(serving: Running, count: int):
+async def silent_ones(serving: Running, count: int) -> list[Any]:
     """Chargers that boot and then have nothing to say."""
     found = []
     for number in range(count):
@@ -54,7 +58,7 @@ async def silent_ones(serving: Running, count: int):
     return found
 
 
-async def test_a_failing_store_ends_also_the_sessions_that_say_nothing(made):
+async def test_a_failing_store_ends_also_the_sessions_that_say_nothing(made: Settings) -> None:
     """Otherwise their chargers would go on relying on a gateway that keeps nothing."""
     async with running(made) as serving:
         silent = await silent_ones(serving, 3)
@@ -66,7 +70,7 @@ async def test_a_failing_store_ends_also_the_sessions_that_say_nothing(made):
         await until(lambda: not len(serving.gateway.router))
 
 
-async def test_readiness_follows_the_store(made):
+async def test_readiness_follows_the_store(made: Settings) -> None:
     """Red while nothing can be kept, green again without a restart."""
     async with running(made) as serving:
         assert await health(made.control.address) == SERVING
@@ -80,7 +84,7 @@ async def test_readiness_follows_the_store(made):
         await becomes(made.control.address, SERVING)
 
 
-async def test_a_gateway_that_stops_is_not_ready_while_it_drains(made):
+async def test_a_gateway_that_stops_is_not_ready_while_it_drains(made: Settings) -> None:
     """From the signal on, as long as its control interface answers at all."""
     async with running(made) as serving:
         charger = await serving.booted()
@@ -97,7 +101,7 @@ async def test_a_gateway_that_stops_is_not_ready_while_it_drains(made):
                 await serving.over.wait()
 
 
-async def test_a_store_that_recovers_makes_no_draining_gateway_ready(made):
+async def test_a_store_that_recovers_makes_no_draining_gateway_ready(made: Settings) -> None:
     """It goes all the same."""
     async with running(made) as serving:
         charger = await serving.booted()

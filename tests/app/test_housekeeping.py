@@ -145,7 +145,7 @@ async def test_a_charger_that_connects_during_the_look_keeps_its_connection(
     await lose_an_end(harness, "CP1")
     read = harness.journal.read
 
-    async def slow(fn, *args):
+    async def slow(fn: Any, *args: Any) -> Any:
         result = await read(fn, *args)
         if fn == harness.store.commands:
             peer = ChargePointConnected("127.0.0.1:3", "ocpp1.6", 2, "TLSv1.3")

@@ -30,7 +30,7 @@ SECRETS = ("open-sesame", "Basic b3Blbi1zZXNhbWU=")
 
 
 @pytest.mark.parametrize("format_", ["json", "console"])
-def test_a_traceback_shows_no_local_variables(format_):
+def test_a_traceback_shows_no_local_variables(format_: str) -> None:
     """Passwords and headers are among them; the place of the bug is logged all the same."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, format_, *SECRETS], capture_output=True, text=True, timeout=60, check=True
@@ -42,7 +42,7 @@ def test_a_traceback_shows_no_local_variables(format_):
     assert "b3Blbi1z" not in done.stderr
 
 
-def test_json_is_one_line_an_event():
+def test_json_is_one_line_an_event() -> None:
     """Also with a traceback."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, "json", *SECRETS], capture_output=True, text=True, timeout=60, check=True
@@ -94,7 +94,7 @@ print("done", flush=True)
 """
 
 
-def test_everything_that_python_writes_to_standard_error_goes_through_the_writer():
+def test_everything_that_python_writes_to_standard_error_goes_through_the_writer() -> None:
     """Loggers of libraries, warnings, what is printed, what a destructor or a thread or an asyncio callback dies of."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING, "1"], capture_output=True, text=True, timeout=60, check=True
@@ -111,7 +111,7 @@ def test_everything_that_python_writes_to_standard_error_goes_through_the_writer
         assert part in done.stderr
 
 
-def test_none_of_it_waits_for_a_pipe_without_a_reader():
+def test_none_of_it_waits_for_a_pipe_without_a_reader() -> None:
     """The process gets to its end, and ends with 0, though its standard error is full from the start."""
     process = subprocess.Popen(
         [sys.executable, "-c", EVERYTHING, "300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

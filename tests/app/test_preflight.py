@@ -3,7 +3,9 @@
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from typer.testing import CliRunner
@@ -13,17 +15,20 @@ from gateway.cli.main import app
 from gateway.errors import SettingsError
 from tests.endtoend.gateway_process import development_certificates
 
+Check: TypeAlias = Callable[..., tuple[int, str]]
+"""Checks listeners (host, port) and ``more`` text: the exit code, and what is said."""
+
 runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Development certificates, made once."""
     return development_certificates(tmp_path_factory.mktemp("checking") / "certs")
 
 
 @pytest.fixture
-def check(tmp_path, made):
+def check(tmp_path: Path, made: Path) -> Check:
     """Runs `check-config` on listeners (host, port) and further text; the exit code, and what it says."""
     certs = shutil.copytree(made, tmp_path / "certs")
 
@@ -85,7 +90,7 @@ CLASHES = {
 
 
 @pytest.mark.parametrize("case", CLASHES)
-def test_two_that_would_listen_at_one_place_are_named_both(check, case):
+def test_two_that_would_listen_at_one_place_are_named_both(check: Check, case: str) -> None:
     """`serve` would only find the second one taken."""
     listeners, more, (later, earlier) = CLASHES[case]
     code, said = check(*listeners, more=more)
@@ -104,7 +109,7 @@ APART = {
 
 
 @pytest.mark.parametrize("case", APART)
-def test_what_can_be_listened_on_together_is_good(check, case):
+def test_what_can_be_listened_on_together_is_good(check: Check, case: str) -> None:
     """The check may not refuse what serves."""
     listeners, more = APART[case]
     if "::" in dict(listeners) and not _has_ipv6():
@@ -133,7 +138,9 @@ def _has_ipv6() -> bool:
         ([("a" * 70, 9)], "", "listeners[0]"),
     ],
 )
-def test_a_host_that_does_not_resolve_is_named(check, listeners, more, key):
+def test_a_host_that_does_not_resolve_is_named(
+    check: Check, listeners: list[tuple[str, int]], more: str, key: str
+) -> None:
     """Reserved names never do."""
     code, said = check(*listeners, more=more)
     assert code == 1
@@ -150,21 +157,23 @@ def test_a_host_that_does_not_resolve_is_named(check, listeners, more, key):
         ([("2001:db8::1", 9)], "", "listeners[0]"),
     ],
 )
-def test_an_address_of_another_machine_is_named(check, listeners, more, key):
+def test_an_address_of_another_machine_is_named(
+    check: Check, listeners: list[tuple[str, int]], more: str, key: str
+) -> None:
     """Addresses of documentation belong to no machine."""
     code, said = check(*listeners, more=more)
     assert code == 1
     assert f"  {key}: can't listen on " in said
 
 
-def test_a_port_that_is_in_use_is_good(check):
+def test_a_port_that_is_in_use_is_good(check: Check) -> None:
     """A running gateway has it: the file is checked beside it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, said = check(("127.0.0.1", taken.getsockname()[1]))
     assert code == 0, said
 
 
-def test_everything_is_said_at_once(check, tmp_path):
+def test_everything_is_said_at_once(check: Check, tmp_path: Path) -> None:
     """All faults come in one report: between settings, with hosts, with folders and with certificates."""
     (tmp_path / "certs" / "server-rsa.key").unlink()
     code, said = check(
@@ -187,7 +196,9 @@ def test_everything_is_said_at_once(check, tmp_path):
     ],
     ids=["a folder", "a pipe", "another file"],
 )
-def test_a_store_that_is_no_database_is_named(check, tmp_path, make, reason):
+def test_a_store_that_is_no_database_is_named(
+    check: Check, tmp_path: Path, make: Callable[[Path], object], reason: str
+) -> None:
     """A pipe would be waited for; another file would be refused at the start."""
     make(tmp_path / "gateway.db")
     code, said = check(("127.0.0.1", 1))
@@ -195,7 +206,7 @@ def test_a_store_that_is_no_database_is_named(check, tmp_path, make, reason):
     assert f"store.path: {tmp_path / 'gateway.db'}: {reason}" in said
 
 
-def test_a_store_below_a_file_is_named(check, tmp_path):
+def test_a_store_below_a_file_is_named(check: Check, tmp_path: Path) -> None:
     """Its folder is none."""
     (tmp_path / "plain").write_text("")
     code, said = check(("127.0.0.1", 1), more='[store]\npath = "plain/gateway.db"\n')
@@ -204,7 +215,7 @@ def test_a_store_below_a_file_is_named(check, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["certs/server-rsa.key", "gateway.db"])
-def test_a_secret_that_everybody_can_read_is_a_warning(check, tmp_path, name):
+def test_a_secret_that_everybody_can_read_is_a_warning(check: Check, tmp_path: Path, name: str) -> None:
     """No error: containers mount keys like that."""
     (tmp_path / "gateway.db").touch(0o600)
     assert "other users" not in check(("127.0.0.1", 1))[1]
@@ -224,7 +235,7 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("key", CONTRADICTIONS)
-def test_times_that_contradict_each_other_are_named(check, key):
+def test_times_that_contradict_each_other_are_named(check: Check, key: str) -> None:
     """Each alone is within its bounds."""
     code, said = check(("127.0.0.1", 1), more=CONTRADICTIONS[key])
     assert code == 1
@@ -232,13 +243,13 @@ def test_times_that_contradict_each_other_are_named(check, key):
 
 
 @pytest.mark.parametrize("text", ["[drain]\ndeadline_seconds = 0\n", "[sessions]\nsettle_delay_seconds = 59\n"])
-def test_times_at_the_edge_are_good(check, text):
+def test_times_at_the_edge_are_good(check: Check, text: str) -> None:
     """No drain at all is a choice."""
     code, said = check(("127.0.0.1", 1), more=text)
     assert code == 0, said
 
 
-def test_serving_refuses_what_lies_between_settings_too(tmp_path: Path):
+def test_serving_refuses_what_lies_between_settings_too(tmp_path: Path) -> None:
     """`serve` reads the file as `check-config` does."""
     path = tmp_path / "gateway.toml"
     path.write_text(

@@ -3,6 +3,8 @@
 import signal
 import socket
 import threading
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,7 +18,8 @@ from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import ControlSettings
 from gateway.control import server
-from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RefusalReason, Refused
+from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RefusalReason, Refused, Unknown
+from gateway.domain.records import ChargePointRecord
 from gateway.domain.values import Registration
 from gateway.errors import GatewayError, SettingsError, leaves
 from gateway.feed import Feed
@@ -31,11 +34,18 @@ STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return development_certificates(tmp_path_factory.mktemp("serve") / "certs")
 
 
-async def ask(serving: Running, request_id: str = "r", seconds: float = 30):
+def record(serving: Running) -> ChargePointRecord:
+    """What is stored of CP1."""
+    found = serving.disk.charge_point("CP1")
+    assert found is not None
+    return found
+
+
+async def ask(serving: Running, request_id: str = "r", seconds: float = 30) -> CommandRecord | Refused | Unknown:
     """A command to CP1."""
     deadline = trio.current_time() + seconds
     return await serving.gateway.router.call("CP1", ClearCache(), request_id=request_id, deadline=deadline)
@@ -44,7 +54,7 @@ async def ask(serving: Running, request_id: str = "r", seconds: float = 30):
 # --- starting -------------------------------------------------------------------------------------------------
 
 
-async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_path, certificates):
+async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_path: Path, certificates: Path) -> None:
     """The operator reads which one, and why."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -66,7 +76,9 @@ async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_pat
 # --- draining -------------------------------------------------------------------------------------------------
 
 
-async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_recorded(tmp_path, certificates):
+async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_recorded(
+    tmp_path: Path, certificates: Path
+) -> None:
     """It was admitted before; the end does not wait for it until the deadline."""
     async with running(settings(tmp_path, certificates)) as serving:
         serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
@@ -81,7 +93,7 @@ async def test_a_connection_that_is_being_opened_at_the_signal_is_ended_and_reco
         assert len(serving.bodies("charge_point.disconnected")) == 1
 
 
-async def test_a_second_signal_does_not_wait(tmp_path, certificates):
+async def test_a_second_signal_does_not_wait(tmp_path: Path, certificates: Path) -> None:
     """The operator insists; what is cut off is settled at the next start."""
     async with running(settings(tmp_path, certificates, drain_seconds=60)) as serving:
         charger = await serving.booted()
@@ -97,7 +109,7 @@ async def test_a_second_signal_does_not_wait(tmp_path, certificates):
             await charger.lose_link()
 
 
-async def test_a_store_that_fails_while_draining_does_not_hold_up_the_end(tmp_path, certificates):
+async def test_a_store_that_fails_while_draining_does_not_hold_up_the_end(tmp_path: Path, certificates: Path) -> None:
     """Callers are answered, chargers are let go, the process ends."""
     async with running(settings(tmp_path, certificates)) as serving:
         charger = await serving.booted()
@@ -121,7 +133,7 @@ async def test_a_store_that_fails_while_draining_does_not_hold_up_the_end(tmp_pa
         assert outcome.state is CommandState.OUTCOME_UNKNOWN
 
 
-async def test_a_gateway_that_stops_refuses_commands_and_chargers(tmp_path, certificates):
+async def test_a_gateway_that_stops_refuses_commands_and_chargers(tmp_path: Path, certificates: Path) -> None:
     """Before anything is ended."""
     async with running(settings(tmp_path, certificates)) as serving:
         charger = await serving.booted()
@@ -144,7 +156,7 @@ async def test_a_gateway_that_stops_refuses_commands_and_chargers(tmp_path, cert
 # --- a store that fails ---------------------------------------------------------------------------------------
 
 
-async def test_a_failing_store_ends_sessions_and_is_got_over(tmp_path, certificates):
+async def test_a_failing_store_ends_sessions_and_is_got_over(tmp_path: Path, certificates: Path) -> None:
     """1011 and then 503, recovery without a restart, and what could not be recorded is recorded."""
     async with running(settings(tmp_path, certificates)) as serving:
         gateway = serving.gateway
@@ -166,15 +178,17 @@ async def test_a_failing_store_ends_sessions_and_is_got_over(tmp_path, certifica
         assert not gateway.journal.healthy
         newcomer = serving.connect()
         assert await newcomer.sees_the_end() == (1011, "store-unavailable")
-        assert serving.disk.charge_point("CP1").connection.connected
+        assert record(serving).connection.connected
 
         serving.disk.failing = False
         await gateway.journal.wait_healthy()
         assert gateway._why_refusing() is None
         assert await gateway.lost_ends.record() == 1
-        assert not serving.disk.charge_point("CP1").connection.connected
+        assert not record(serving).connection.connected
         [outcome] = outcomes
+        assert isinstance(outcome, CommandRecord)
         recorded = serving.disk.command(outcome.command_id)
+        assert recorded is not None
         assert (recorded.state, recorded.reason) == (CommandState.OUTCOME_UNKNOWN, "store-unavailable")
         assert (outcome.state, outcome.reason) == (CommandState.OUTCOME_UNKNOWN, "store-unavailable")
         assert await gateway.lost_ends.record() == 0
@@ -182,12 +196,12 @@ async def test_a_failing_store_ends_sessions_and_is_got_over(tmp_path, certifica
         assert await gateway.lost_ends.record() == 0, "a live connection is nobody's lost end"
 
 
-async def test_a_connection_that_is_being_opened_is_no_lost_end(tmp_path, certificates):
+async def test_a_connection_that_is_being_opened_is_no_lost_end(tmp_path: Path, certificates: Path) -> None:
     """The store says connected, and no session is there yet."""
     async with running(settings(tmp_path, certificates)) as serving:
         serving.disk.slow, serving.disk.gate = (OpenSession,), threading.Event()
         charger = serving.connect()
-        await until(lambda: serving.disk.charge_point("CP1").connection.connected)
+        await until(lambda: record(serving).connection.connected)
         found = []
 
         async def look() -> None:
@@ -199,13 +213,13 @@ async def test_a_connection_that_is_being_opened_is_no_lost_end(tmp_path, certif
             serving.disk.gate.set()
         assert found == [0]
         await charger.call("BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})
-        assert serving.disk.charge_point("CP1").connection.connected
+        assert record(serving).connection.connected
 
 
 # --- the operator, while a connection is being opened -----------------------------------------------------------
 
 
-async def test_a_charge_point_deleted_while_it_connects_is_closed(tmp_path, certificates):
+async def test_a_charge_point_deleted_while_it_connects_is_closed(tmp_path: Path, certificates: Path) -> None:
     """Opening and deletion are one batch, and answered together; whichever wakes first, no session stays."""
     async with running(settings(tmp_path, certificates)) as serving:
         journal, router = serving.gateway.journal, serving.gateway.router
@@ -227,7 +241,9 @@ async def test_a_charge_point_deleted_while_it_connects_is_closed(tmp_path, cert
         await until(lambda: not len(router))
 
 
-async def test_a_registration_changed_while_a_charger_connects_is_its_registration(tmp_path, certificates):
+async def test_a_registration_changed_while_a_charger_connects_is_its_registration(
+    tmp_path: Path, certificates: Path
+) -> None:
     """It was opened as Accepted, and is Pending by now."""
     async with running(settings(tmp_path, certificates)) as serving:
         router = serving.gateway.router
@@ -265,7 +281,9 @@ async def fails(*_: object, **__: object) -> None:
     ],
     ids=["feed", "retention", "silence", "collector", "lost-ends", "last-heard", "reservations"],
 )
-async def test_a_bug_in_a_long_lived_task_ends_no_session(tmp_path, certificates, monkeypatch, where, name, task):
+async def test_a_bug_in_a_long_lived_task_ends_no_session(
+    tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, task: str
+) -> None:
     """It is counted by the task's name; chargers come, are answered, and stay."""
     monkeypatch.setattr(where, name, fails)
     async with running(settings(tmp_path, certificates)) as serving:
@@ -275,7 +293,9 @@ async def test_a_bug_in_a_long_lived_task_ends_no_session(tmp_path, certificates
         assert await charger.call("Heartbeat", {})
 
 
-async def test_a_control_interface_that_fails_is_begun_anew_and_chargers_stay(tmp_path, certificates, monkeypatch):
+async def test_a_control_interface_that_fails_is_begun_anew_and_chargers_stay(
+    tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Operators and services reach it again at the same address; the sessions don't notice."""
     port = free_port()
     configured = evolve(settings(tmp_path, certificates), control=ControlSettings(address=f"127.0.0.1:{port}"))
@@ -305,7 +325,9 @@ async def test_a_control_interface_that_fails_is_begun_anew_and_chargers_stay(tm
             await serving.over.wait()
 
 
-async def test_a_listener_that_fails_is_begun_anew(tmp_path, certificates, monkeypatch):
+async def test_a_listener_that_fails_is_begun_anew(
+    tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At the same port; the sessions of other listeners, and the gateway, go on."""
     monkeypatch.setattr(serve, "LONGEST_PAUSE", 0.05)
     async with running(settings(tmp_path, certificates, port=free_port())) as serving:
@@ -321,7 +343,12 @@ async def test_a_listener_that_fails_is_begun_anew(tmp_path, certificates, monke
 
 
 @pytest.mark.parametrize("error", [PermissionError("no"), ValueError("a bug"), SystemError("a bug")], ids=repr)
-async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(tmp_path, certificates, monkeypatch, error):
+async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(
+    tmp_path: Path,
+    certificates: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
     """SIGHUP at the wrong moment: the certificates that there are stay."""
 
     def reload(*_: object) -> None:
@@ -337,8 +364,8 @@ async def test_a_certificate_that_can_not_be_read_in_any_way_ends_nothing(tmp_pa
 
 @pytest.mark.parametrize(("shared", "places"), [((), 3), (("127.0.0.0/8",), 4)])
 async def test_connections_from_an_address_that_is_shared_are_not_counted_together(
-    tmp_path, certificates, shared, places
-):
+    tmp_path: Path, certificates: Path, shared: Any, places: int
+) -> None:
     """Of four places one address holds three, as the settings are delivered; one that is named as shared all."""
     given = settings(tmp_path, certificates)
     sessions = evolve(given.sessions, max_concurrent_handshakes=4, shared_addresses=shared)

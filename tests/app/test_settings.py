@@ -1,6 +1,8 @@
 """Settings files: values of a good one, and the report of all faults of a bad one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -19,8 +21,12 @@ certificates = [{ certificate = "a.pem", key = "a.key" }]
 """
 
 
+Read: TypeAlias = Callable[[str], Settings]
+Complaint: TypeAlias = Callable[[str], str]
+
+
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path: Path) -> Read:
     """Write a settings file (with a good listener unless it has its own) and load it."""
 
     def read(text: str) -> Settings:
@@ -32,7 +38,7 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def complaint(read):
+def complaint(read: Read) -> Complaint:
     """Load a bad file; return the error's text."""
 
     def complaint(text: str) -> str:
@@ -46,7 +52,7 @@ def complaint(read):
 # --- good files -----------------------------------------------------------------------------------------------
 
 
-def test_a_listener_is_enough_and_everything_else_has_a_default(read, tmp_path):
+def test_a_listener_is_enough_and_everything_else_has_a_default(read: Read, tmp_path: Path) -> None:
     """A file with one listener loads, and the rest are the documented defaults."""
     settings = read("")
     assert settings.listeners == (
@@ -57,7 +63,7 @@ def test_a_listener_is_enough_and_everything_else_has_a_default(read, tmp_path):
     assert settings.metrics.host_and_port == ("127.0.0.1", 9464)
 
 
-def test_the_platforms_configuration_is_the_default_for_chargers(read):
+def test_the_platforms_configuration_is_the_default_for_chargers(read: Read) -> None:
     """The keys and values that the platform asks for, with the fallback for chargers that can't measure power."""
     assert [(each.key, each.values) for each in read("").boot_configuration] == [
         (
@@ -71,54 +77,54 @@ def test_the_platforms_configuration_is_the_default_for_chargers(read):
     ]
 
 
-def test_an_empty_boot_configuration_asks_nothing_of_chargers(read):
+def test_an_empty_boot_configuration_asks_nothing_of_chargers(read: Read) -> None:
     """An explicit empty list stands for nothing, not for the default."""
     assert read("boot_configuration = []\n").boot_configuration == ()
 
 
-def test_relative_paths_are_relative_to_the_file_and_so_is_a_default(read, tmp_path):
+def test_relative_paths_are_relative_to_the_file_and_so_is_a_default(read: Read, tmp_path: Path) -> None:
     """The folder in which the process was started does not matter."""
     assert read("").store.path == tmp_path / "gateway.db"
     assert read('[store]\npath = "var/other.db"').store.path == tmp_path / "var/other.db"
     assert read('[store]\npath = "/var/lib/gateway.db"').store.path == Path("/var/lib/gateway.db")
 
 
-def test_a_whole_number_will_do_where_a_number_is_expected(read):
+def test_a_whole_number_will_do_where_a_number_is_expected(read: Read) -> None:
     """TOML's 5 and 5.0 are the same number of seconds, and become a float."""
     seconds = read("[sessions]\nwrite_seconds = 5").sessions.write_seconds
     assert (type(seconds), seconds) == (float, 5.0)
 
 
-def test_the_silence_limit_follows_the_longest_interval(read):
+def test_the_silence_limit_follows_the_longest_interval(read: Read) -> None:
     """Unless set it exceeds the interval of any charger, so that a punctual charger is never cut off."""
     assert read("[sessions]\nheartbeat_interval = 900").sessions.silence_seconds > 900
     assert read("[sessions]\nretry_interval = 3600").sessions.silence_seconds > 3600
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.8.9.10:0"])
-def test_loopback_needs_no_tls(read, address):
+def test_loopback_needs_no_tls(read: Read, address: str) -> None:
     """Every name of this machine for itself is loopback."""
     assert read(f'[control]\naddress = "{address}"').control.address == address
 
 
-def test_another_address_is_allowed_with_tls_or_by_word(read):
+def test_another_address_is_allowed_with_tls_or_by_word(read: Read) -> None:
     """Either TLS is on, or the operator has said that something else guards the port."""
     assert read('[control]\naddress = "0.0.0.0:1"\nallow_insecure = true').control.allow_insecure
     assert read('[control]\naddress = "[::]:1"\ncertificate = "c.pem"\nkey = "c.key"').control.certificate
 
 
-def test_metrics_can_be_off(read):
+def test_metrics_can_be_off(read: Read) -> None:
     """The word for no metrics."""
     assert read('[metrics]\naddress = "off"').metrics.host_and_port is None
 
 
-def test_the_example_file_is_what_the_settings_render():
+def test_the_example_file_is_what_the_settings_render() -> None:
     """docs/gateway.example.toml never drifts from the code."""
     example = Path(__file__).resolve().parents[2] / "docs" / "gateway.example.toml"
     assert example.read_text(encoding="utf-8") == render_example()
 
 
-def test_the_example_file_loads_and_gives_the_defaults(read, tmp_path):
+def test_the_example_file_loads_and_gives_the_defaults(read: Read, tmp_path: Path) -> None:
     """The defaults that the example shows are the defaults."""
     settings = read(render_example())
     certificates = tuple(
@@ -130,7 +136,7 @@ def test_the_example_file_loads_and_gives_the_defaults(read, tmp_path):
     )
 
 
-def test_a_table_that_is_off_in_the_example_is_complete(read):
+def test_a_table_that_is_off_in_the_example_is_complete(read: Read) -> None:
     """Without its comment signs it loads: the keys that have no default are there with an example."""
     lines = render_example().splitlines()
     at = lines.index("# [[quirks]]")
@@ -146,7 +152,7 @@ def test_a_table_that_is_off_in_the_example_is_complete(read):
     assert (quirk.vendor, quirk.ready_after_silence_seconds) == ("Wall Box Chargers", 30.0)
 
 
-def test_a_profile_says_what_its_make_needs(complaint):
+def test_a_profile_says_what_its_make_needs(complaint: Complaint) -> None:
     """A table without it would undo the built-in profile of its make unsaid."""
     assert "quirks[0].ready_after_silence_seconds: missing; expected a number of seconds from 0 to 3600" in complaint(
         '[[quirks]]\nvendor = "Wall Box Chargers"'
@@ -231,7 +237,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_value_is_reported_with_the_file_its_key_and_what_was_expected(complaint, tmp_path, text, said):
+def test_a_wrong_value_is_reported_with_the_file_its_key_and_what_was_expected(
+    complaint: Complaint, tmp_path: Path, text: str, said: str
+) -> None:
     """One thing is wrong, and one line says which, where, and what would be right."""
     message = complaint(text)
     assert message.startswith(f"{tmp_path / 'gateway.toml'}: ")
@@ -239,7 +247,7 @@ def test_a_wrong_value_is_reported_with_the_file_its_key_and_what_was_expected(c
     assert "\n" not in message
 
 
-def test_everything_wrong_is_reported_at_once(complaint):
+def test_everything_wrong_is_reported_at_once(complaint: Complaint) -> None:
     """A file with many mistakes needs one round of correction, not one per mistake."""
     message = complaint(
         """
@@ -268,13 +276,13 @@ def test_everything_wrong_is_reported_at_once(complaint):
     ]
 
 
-def test_a_flood_of_problems_is_cut_and_counted(complaint):
+def test_a_flood_of_problems_is_cut_and_counted(complaint: Complaint) -> None:
     """The terminal isn't flooded by a file that is something else altogether."""
     message = complaint("\n".join(f"zzz{number} = 1" for number in range(100)))
     assert message.splitlines()[-1] == "  ... and 50 more"
 
 
-def test_no_file_is_reported_by_name(tmp_path):
+def test_no_file_is_reported_by_name(tmp_path: Path) -> None:
     """A missing file, or a folder in its place."""
     with pytest.raises(SettingsError, match=r"none\.toml: can't be read: No such file"):
         load(tmp_path / "none.toml")
@@ -292,7 +300,7 @@ def test_no_file_is_reported_by_name(tmp_path):
     ],
     ids=["another encoding", "too large", "nested", "huge number"],
 )
-def test_something_that_is_no_settings_file_is_reported(tmp_path, data, said):
+def test_something_that_is_no_settings_file_is_reported(tmp_path: Path, data: bytes, said: str) -> None:
     """Whatever is in the file, the error is a SettingsError."""
     path = tmp_path / "gateway.toml"
     path.write_bytes(data)
@@ -300,14 +308,14 @@ def test_something_that_is_no_settings_file_is_reported(tmp_path, data, said):
         load(path)
 
 
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     """Some editors put one in front."""
     path = tmp_path / "gateway.toml"
     path.write_text("\ufeff" + LISTENER, encoding="utf-8")
     assert load(path).listeners
 
 
-def test_a_private_key_pasted_in_is_not_repeated(complaint):
+def test_a_private_key_pasted_in_is_not_repeated(complaint: Complaint) -> None:
     """A key in place of its path is refused without showing it."""
     message = complaint("[control]\ncertificate = 'a'\nkey = '''-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END'''")
     assert "control.key: expected a path, found a text with control characters or several lines" in message

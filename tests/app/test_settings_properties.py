@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.app.settings import Settings, load
-from gateway.app.settings.sections import ListenerSettings
+from gateway.app.settings import ListenerSettings, Settings, load
 from gateway.errors import SettingsError
 
 SECTIONS = {each.name: each for each in attrs.fields(Settings)}
@@ -65,7 +64,7 @@ def toml(value: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory) -> Path:
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The path to which this module's files are written, one after the other."""
     return tmp_path_factory.mktemp("settings") / "gateway.toml"
 
@@ -80,7 +79,7 @@ def load_or_complaint(path: Path) -> Settings | str:
 
 @given(FILES)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_table_gives_settings_or_a_settings_error(path, table):
+def test_any_table_gives_settings_or_a_settings_error(path: Path, table: dict[str, Any]) -> None:
     """No value in any place ends in another error, and an error names the file."""
     path.write_text("\n".join(f"{key} = {toml(value)}" for key, value in table.items()), encoding="utf-8")
     outcome = load_or_complaint(path)
@@ -93,7 +92,7 @@ def test_any_table_gives_settings_or_a_settings_error(path, table):
 
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
-def test_any_text_gives_settings_or_a_settings_error(path, text):
+def test_any_text_gives_settings_or_a_settings_error(path: Path, text: str) -> None:
     """Nor does any text."""
     path.write_text(text, encoding="utf-8", newline="")
     outcome = load_or_complaint(path)
@@ -103,7 +102,7 @@ def test_any_text_gives_settings_or_a_settings_error(path, text):
 
 @given(st.integers(10, 86_400), st.integers(10, 86_400), st.none() | st.floats(20, 172_800))
 @settings(max_examples=100, deadline=None)
-def test_a_punctual_charger_is_never_cut_off(path, heartbeat, retry, silence):
+def test_a_punctual_charger_is_never_cut_off(path: Path, heartbeat: int, retry: int, silence: float | None) -> None:
     """Whatever loads, the silence limit leaves slack above the chargers' interval."""
     lines = [f"heartbeat_interval = {heartbeat}", f"retry_interval = {retry}"]
     lines += [f"silence_seconds = {silence!r}"] if silence is not None else []
