@@ -29,10 +29,13 @@ from gateway.cli.connection import (
     pages,
     timestamp,
 )
+from gateway.cli.energy import cost, energy, estimate
 from gateway.cli.option_values import moment_of, one_of, spelled
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
 
 app = typer.Typer(invoke_without_command=True)
+for command in (energy, cost, estimate):
+    app.command()(command)
 
 ChargerOption = Annotated[str, typer.Option("--charger", help="Only those of this charger.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
