@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Final, TypeVar
 
+import trio
 from attrs import frozen
 
 from gateway.control.errors import Failure, Status, invalid, not_found
@@ -23,11 +24,19 @@ from gateway.store.api import Store
 
 T = TypeVar("T")
 
-EVENTS_AT_ONCE: Final = 200
-"""Events that are read, and worked out, in one go of a worker thread: each may hold a message of a charger's, whole."""
+EVENTS_AT_ONCE: Final = 50
+"""Events that are read in one go of a worker thread: each may hold a message of a charger's, whole, of up to a
+megabyte."""
 
 MAX_EVENTS: Final = 50_000
 """Of a transaction that is worked out: a reading a minute for five weeks. Some hundred bytes are kept of each."""
+
+MAX_READINGS: Final = 200_000
+"""In these messages: registers, powers and states of charge. Some hundred bytes each."""
+
+MAX_AT_ONCE: Final = 4
+"""Transactions that are worked out at once; more of them wait. Each may hold some 30 MB, and takes a reader's
+thread."""
 
 MAX_INTERVALS: Final = 50_000
 """Intervals of a transaction: of half an hour, three years."""
@@ -53,26 +62,14 @@ class TransactionEnergies:
         self._journal = journal
         self._store = store
         self._clock = clock
+        self._places = trio.CapacityLimiter(MAX_AT_ONCE)
 
-    async def metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
+    async def _metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
         """A transaction's readings up to a revision (0: all of them), and its energy."""
         record = await self._journal.read(self._store.transaction, transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
-        parts: list[Metered] = []
-        while True:
-            after = parts[-1].sequence if parts else 0
-            page = await self._journal.read(_page, self._store.readings, transaction_id, after)
-            parts += page
-            if len(parts) > MAX_EVENTS:
-                raise Failure(
-                    Status.FAILED_PRECONDITION,
-                    "TOO_MANY_READINGS",
-                    f"transaction {transaction_id} has more than {MAX_EVENTS} messages with readings",
-                    {"transaction_id": transaction_id},
-                )
-            if len(page) < EVENTS_AT_ONCE:
-                break
+        parts = await self._parts(transaction_id)
         newest = max([part.sequence for part in parts], default=record.stop_sequence or record.start_sequence)
         if revision > newest:
             raise invalid(FieldViolation("revision", f"lies ahead of the transaction's newest one, {newest}"))
@@ -86,52 +83,74 @@ class TransactionEnergies:
         energy = await self._work_out(session_energy, metering)
         return MeteredTransaction(record, metering, energy, newest)
 
+    async def _parts(self, transaction_id: str) -> list[Metered]:
+        """Read what all messages of a transaction say, within the bounds."""
+        parts: list[Metered] = []
+        readings = 0
+        while True:
+            after = parts[-1].sequence if parts else 0
+            page = await self._journal.read(_page, self._store.readings, transaction_id, after)
+            parts += page
+            readings += sum(len(part.registers) + len(part.powers) + len(part.socs) for part in page)
+            if len(parts) > MAX_EVENTS or readings > MAX_READINGS:
+                raise Failure(
+                    Status.FAILED_PRECONDITION,
+                    "TOO_MANY_READINGS",
+                    f"transaction {transaction_id} has more than {MAX_EVENTS} messages or {MAX_READINGS} readings",
+                    {"transaction_id": transaction_id},
+                )
+            if len(page) < EVENTS_AT_ONCE:
+                return parts
+
     async def intervals(
         self, transaction_id: str, revision: int, zone: tzinfo, seconds: int
     ) -> tuple[MeteredTransaction, tuple[Interval, ...]]:
         """The energy of a transaction by interval; ``seconds`` divide a day."""
-        found = await self.metered(transaction_id, revision)
-        start, end = _times(found.energy)
-        if (end - start).total_seconds() / seconds > MAX_INTERVALS:
-            reason = f"divides the transaction, from {start.isoformat()} to {end.isoformat()}, into more than"
-            raise invalid(FieldViolation("interval", f"{reason} {MAX_INTERVALS} intervals"))
-        return found, await self._work_out(energy_by_interval, found.energy, zone, seconds)
+        async with self._places:
+            found = await self._metered(transaction_id, revision)
+            start, end = _times(found.energy)
+            if (end - start).total_seconds() / seconds > MAX_INTERVALS:
+                reason = f"divides the transaction, from {start.isoformat()} to {end.isoformat()}, into more than"
+                raise invalid(FieldViolation("interval", f"{reason} {MAX_INTERVALS} intervals"))
+            return found, await self._work_out(energy_by_interval, found.energy, zone, seconds)
 
     async def cost(
         self, transaction_id: str, revision: int, schedule: PriceSchedule
     ) -> tuple[MeteredTransaction, Cost]:
         """The cost of a transaction, by a schedule without problems."""
-        found = await self.metered(transaction_id, revision)
-        if found.energy.total_mwh is None:
-            raise Failure(
-                Status.FAILED_PRECONDITION,
-                "ENERGY_NOT_KNOWN",
-                f"the energy of transaction {transaction_id} is not known: it has no two registers, and no power",
-                {"transaction_id": transaction_id},
-            )
-        start, end = _times(found.energy)
-        if wrong := uncovered(schedule, start, end):
-            raise invalid(*(FieldViolation(f"price_schedule.{each.field}", each.reason) for each in wrong))
-        if price_changes(schedule, start, end) > MAX_PRICE_CHANGES:
-            reason = f"change more than {MAX_PRICE_CHANGES} times between {start.isoformat()} and {end.isoformat()}"
-            raise invalid(FieldViolation("price_schedule.daily_prices", reason))
-        return found, await self._work_out(compute_cost, found.energy, schedule)
+        async with self._places:
+            found = await self._metered(transaction_id, revision)
+            if found.energy.total_mwh is None:
+                raise Failure(
+                    Status.FAILED_PRECONDITION,
+                    "ENERGY_NOT_KNOWN",
+                    f"the energy of transaction {transaction_id} is not known: it has no two registers, and no power",
+                    {"transaction_id": transaction_id},
+                )
+            start, end = _times(found.energy)
+            if wrong := uncovered(schedule, start, end):
+                raise invalid(*(FieldViolation(f"price_schedule.{each.field}", each.reason) for each in wrong))
+            if price_changes(schedule, start, end) > MAX_PRICE_CHANGES:
+                reason = f"change more than {MAX_PRICE_CHANGES} times between {start.isoformat()} and {end.isoformat()}"
+                raise invalid(FieldViolation("price_schedule.daily_prices", reason))
+            return found, await self._work_out(compute_cost, found.energy, schedule)
 
     async def completion(
         self, transaction_id: str, target: Target, limits: tuple[Limit, ...], capacity_mwh: int | None
     ) -> tuple[MeteredTransaction, Completion, datetime]:
         """Estimate when the charging of an open transaction will be done, as of the time that is returned too."""
-        found = await self.metered(transaction_id, 0)
-        if found.record.state is not TransactionState.OPEN:
-            raise Failure(
-                Status.FAILED_PRECONDITION,
-                "TRANSACTION_NOT_OPEN",
-                f"transaction {transaction_id} is not open: it is {found.record.state.value}",
-                {"transaction_id": transaction_id, "state": found.record.state.value},
-            )
-        now = self._clock()
-        charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
-        return found, await self._work_out(estimate_completion, charge, target), now
+        async with self._places:
+            found = await self._metered(transaction_id, 0)
+            if found.record.state is not TransactionState.OPEN:
+                raise Failure(
+                    Status.FAILED_PRECONDITION,
+                    "TRANSACTION_NOT_OPEN",
+                    f"transaction {transaction_id} is not open: it is {found.record.state.value}",
+                    {"transaction_id": transaction_id, "state": found.record.state.value},
+                )
+            now = self._clock()
+            charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
+            return found, await self._work_out(estimate_completion, charge, target), now
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
         """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""

@@ -23,6 +23,11 @@ MOST_MWH: Final = 10**18
 """More was not measured, and no longer fits 64 bits."""
 
 
+MAX_MOMENTS: Final = 5_000
+"""Moments of one message that are read, evenly spread: a stop may bring all samples of a session, and three days of one
+each minute are read whole. 25 µs each, and not while a charger waits."""
+
+
 @frozen
 class RegisterSample:
     """The value of an energy import register at one moment. ``timed``: the time is the meter's; else that of receipt
@@ -139,7 +144,7 @@ def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
 
 
 def _of_values(event: StoredEvent, meter_value: Iterable[JSON], stop: Edge | None) -> Metered:
-    found = samples(thinned(tuple(meter_value)), event.received_at)
+    found = samples(thinned(tuple(meter_value), MAX_MOMENTS), event.received_at)
     flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
     return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found))
 

@@ -79,10 +79,10 @@ MAX_SAMPLES: Final = 32
 """Samples of one moment that are looked at: three phases of everything."""
 
 
-def thinned(meter_value: Sequence[JSON]) -> Sequence[JSON]:
+def thinned(meter_value: Sequence[JSON], moments: int = MAX_MOMENTS) -> Sequence[JSON]:
     """Meter values with no more moments and samples than are looked at."""
-    if len(meter_value) > MAX_MOMENTS:
-        step = -(-len(meter_value) // MAX_MOMENTS)
+    if len(meter_value) > moments:
+        step = -(-len(meter_value) // moments)
         meter_value = [*meter_value[:-1:step], meter_value[-1]]
     return [_thinned(element) for element in meter_value]
 

@@ -295,6 +295,48 @@ async def test_what_would_take_too_many_steps_is_refused(gateway, failing, monke
     assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_READINGS")
 
 
+async def test_readings_are_counted_one_by_one(gateway, failing, monkeypatch):
+    """A message may hold many of them; four values are within the bound, and five are not."""
+    monkeypatch.setattr("gateway.control.energy.MAX_READINGS", 4)
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch)
+    for count, begin in ((4, NOW), (1, NOW + HOUR)):
+        report = values(*((begin + timedelta(minutes=n), 1000 + n) for n in range(count)))
+        stub = gateway.client.energy.ListTransactionEnergy
+        await record(gateway, epoch, e.MeterValuesReported(ONE, report, "tx_1"), begin + timedelta(minutes=count))
+        if count == 4:
+            assert (await gateway.call(stub, energy_request())).energy.energy.watt_hours == "3"
+    problem = await failing(stub, energy_request())
+    assert problem.reason == "TOO_MANY_READINGS"
+
+
+async def test_all_samples_that_come_with_a_stop_count(gateway):
+    """A charger that was offline sends the whole session with its stop: ten hours, one sample a minute."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch)
+    data = values(*((NOW + timedelta(minutes=n), 1000 + n * n) for n in range(1, 600)))
+    stopped = e.TransactionStopped("tx_1", ONE, 361_000, "Local", 360_000, meter_value=data)
+    await record(gateway, epoch, stopped, NOW + 10 * HOUR)
+    request = energy_request(interval={"seconds": 60}, page_size=1000)
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, request)
+    assert [each.energy.milliwatt_hours for each in found.intervals] == [1000 * (2 * n + 1) for n in range(600)]
+
+
+async def test_more_calls_than_places_wait_for_one(gateway):
+    """Eight at once are all answered."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=9000)
+    found = []
+
+    async def ask():
+        found.append(await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request(), 60))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(ask)
+    assert [each.energy.energy.watt_hours for each in found] == ["8000"] * 8
+
+
 async def test_more_readings_than_are_read_at_once_all_count(gateway, monkeypatch):
     """Page by page."""
     monkeypatch.setattr("gateway.control.energy.EVENTS_AT_ONCE", 7)
