@@ -464,8 +464,10 @@ def test_closing_waits_for_the_commit_that_is_under_way(disk, tmp_path):
         commit = pool.submit(append, store, status())
         assert gate.reached.wait(30)
         close = pool.submit(store.close)
-        assert not wait([close], timeout=0.3).done
-        gate.open.set()
+        try:
+            assert not wait([close], timeout=0.3).done
+        finally:
+            gate.open.set()
         assert commit.result(30).sequences == (3,)
         close.result(30)
     again = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
@@ -488,6 +490,22 @@ def test_the_newest_of_two_marks_is_the_one_that_stays(disk, tmp_path):
         first.result(30)
         second.result(30)
     assert read_companion(tmp_path / "gateway.db").head == 3
+    store.close()
+
+
+def test_a_store_that_is_being_opened_is_opened_once(disk, tmp_path):
+    """Who asks meanwhile waits for that, and has it."""
+    store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs, opened=False)
+    disk.sync_trouble = gate = Gate("gateway.db")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.open)
+        assert gate.reached.wait(30)
+        second = pool.submit(store.open)
+        wait([second], timeout=0.3)
+        gate.open.set()
+        first.result(30)
+        second.result(30)
+    assert connect(store).epoch == 1
     store.close()
 
 
@@ -514,6 +532,10 @@ def test_every_access_to_the_files_goes_by_the_disk_that_was_named(disk, tmp_pat
     store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs)
     store.bounds()
     assert sum(name.endswith("gateway.db") for name in opened) >= 2, "the writer's and a reader's"
+    before = len(opened)
+    for _ in range(5):
+        store.bounds()
+    assert len(opened) == before, "the reader is used again"
     store.close()
 
 
@@ -622,6 +644,41 @@ def test_what_is_forgotten_is_counted_together(store):
     floor = store.bounds().floor
     assert one(store, Forget(None, timedelta(7), timedelta(30), 100, floor, floor)).deleted == 3
     assert one(store, Forget(None, timedelta(7), timedelta(30), 100, floor, floor)).deleted == 0
+
+
+def test_it_is_noted_once_an_hour_how_far_retention_has_come(store_at):
+    """However often it looks: the notes of a year are some thousands."""
+    store, path = store_at
+    connect(store)
+
+    def forget(minutes):
+        one(store, Forget(at(60 * minutes), timedelta(7), timedelta(30), 100, 0, 0))
+
+    for minute in range(0, 130, 10):
+        append(store, status())
+        one(store, Trim(None, 1))
+        forget(minute)
+    cx = apsw.Connection(str(path))
+    found = [number for (number,) in cx.execute("SELECT at FROM floor_mark ORDER BY at")]
+    cx.close()
+    assert [number - found[0] for number in found] == [0, 3_600_000_000, 7_200_000_000]
+
+
+def test_what_is_crowded_out_is_what_has_no_events_any_more(store):
+    """Counted from the newest: commands that are finished, transactions that have ended, behind the floor."""
+    connect(store)
+    append(store, *[started(number) for number in range(1, 6)], *[queued(number) for number in range(1, 6)])
+    for number in range(1, 5):
+        append(store, stopped(number), sent(number), answered(number))
+    ends = [each.sequence for each in store.events(0, 100, ALL).events if each.type == "transaction.stopped"]
+    assert store.crowded_out(0) == (0, 0)
+    floor = ends[2]
+    while store.bounds().floor < floor:
+        one(store, Trim(None, 1))
+    assert store.crowded_out(0) == (ends[1] + 2, ends[2])
+    assert store.crowded_out(1) == (ends[0] + 2, ends[1])
+    assert store.crowded_out(2) == (0, ends[0])
+    assert store.crowded_out(3) == (0, 0)
 
 
 def test_a_closed_store_is_not_opened_again(tmp_path):
