@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gateway.domain.events import MeterValuesReported, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
-from gateway.ocpp.payload_bounds import PIECE_BYTES
+from gateway.ocpp.payload_bounds import PIECE_BYTES, SMALL_BYTES
 from gateway.session.fault_log import LINES_AT_ONCE
 from gateway.session.turns import PAID_NODES, ReadTurns
 from tests.hostile import payloads
@@ -160,6 +160,28 @@ async def test_a_reader_that_is_cancelled_lets_the_next_one_read(autojump_clock:
         nursery.cancel_scope.cancel()
     with trio.fail_after(1):
         await turns.read(data, lambda _: False)
+
+
+async def test_a_session_that_ends_with_a_large_message_in_hand_lets_others_read_theirs(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """There is one turn at that for all sessions."""
+    for identity in ("CP1", "CP2"):
+        harness.add_charge_point(identity)
+    sample = {"timestamp": EPOCH.isoformat(), "sampledValue": [{"value": str(n)} for n in range(2_000)]}
+    readings = {"connectorId": 1, "meterValue": [sample]}
+    assert len(json.dumps(readings)) > SMALL_BYTES
+    async with harness.connected("CP1") as first:
+        await boot(first)
+        harness.journal.failing = True
+        await first.send(2, "m", "MeterValues", readings)
+        assert await first.sees_the_end() == (1011, "store-unavailable")
+        first.gone = True
+    harness.journal.failing = False
+    async with harness.connected("CP2") as second:
+        await boot(second)
+        with trio.fail_after(60):
+            assert await second.call("MeterValues", readings) == {}
 
 
 async def test_lines_of_the_log_belong_to_the_charger_and_not_to_its_connection(
