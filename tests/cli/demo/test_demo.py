@@ -107,7 +107,7 @@ DEMO_WITH_DEFAULT_SIGNALS = """
 import signal, sys
 for number in (signal.SIGHUP, signal.SIGTERM):
     signal.signal(number, signal.SIG_DFL)  # whatever the tests are run under (nohup)
-from gateway.cli import stage
+from gateway.cli.demo import environment
 start = environment.GatewayProcess.start.__func__
 def shown(cls, settings):
     process = start(cls, settings)
