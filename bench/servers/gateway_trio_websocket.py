@@ -213,7 +213,7 @@ class TrioWebSocketConnection:
 class TrioWebSocketListener(listener.Listener):
     """The gateway's listener, each of whose connections has a nursery for the library's reader."""
 
-    async def _attend_to(self, accepted: Accepted, visitor: Visitor) -> None:
+    async def _attend(self, accepted: Accepted, visitor: Visitor, handlers: trio.Nursery) -> None:
         connection: TrioWebSocketConnection | None = None
         accept: Accept | None = None
         address = accepted.address
@@ -235,7 +235,7 @@ class TrioWebSocketListener(listener.Listener):
                 if visitor.scope.cancelled_caught:
                     self._report(visitor.stage, "deadline", address)
                 if connection is not None and accept is not None:
-                    await self._hand_over(connection, accept)  # type: ignore[arg-type]
+                    await self._serve(accepted.link, connection, accept)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()
         except Exception:
             _LOG.exception("connection failed", listener=self.name, address=address)

@@ -20,7 +20,7 @@ from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSetting
 from gateway.app.stall_clock import StallClock
 from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
-from gateway.chargers.capacity import Bounded, Capacity, file_limit, raise_file_limit, room_for
+from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import ChargerConnections
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer, ControlSettings, Tls
@@ -162,6 +162,7 @@ class Gateway:
         self.large = LargeMessagePlace(limits.message_seconds)
         self.chargers = ChargerConnections(
             router=self.router,
+            capacity=self.capacity,
             journal=journal,
             store=store,
             facts=Lookups(
@@ -188,7 +189,6 @@ class Gateway:
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
             addresses=self.addresses,
         )
-        self._bounded = Bounded(self.capacity, self.router, self.chargers, self.metrics)
         self._tls = {
             each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
         }
@@ -252,7 +252,7 @@ class Gateway:
             port=settings.port,
             tls=self._tls[settings.name],
             admit=self.admission,
-            handle=self._bounded,
+            handle=self.chargers,
             limits=connection_limits(self._settings.sessions),
             slowed=lambda what: self.metrics.count("slowed", what),
             addresses=self.addresses,

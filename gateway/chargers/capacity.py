@@ -13,11 +13,7 @@ import resource
 import structlog
 from attrs import define, field, frozen
 
-from gateway.chargers.admission import Principal
 from gateway.errors import SettingsError
-from gateway.session.ports import Observer
-from gateway.session.router import Router
-from gateway.transport.api import Handle, Transport
 
 log = structlog.get_logger()
 
@@ -41,9 +37,6 @@ large part of them at once; those that find no place are told to come again."""
 LEAST_REPLACED = 16
 """The same for small gateways, as far as there are descriptors: one charger that comes back three times in a second
 must find a place each time."""
-
-CLOSE_TRY_AGAIN_LATER = 1013
-"""RFC 6455's registry of close codes."""
 
 
 @frozen
@@ -133,28 +126,3 @@ class Capacity:
     def give_back(self) -> None:
         """Give back a place that was taken."""
         self._taken -= 1
-
-
-class Bounded:
-    """The listeners' ``handle``, in front of another: a connection that has no place is closed.
-
-    Admission has looked before, so this is for those that were admitted at the same time.
-    """
-
-    def __init__(self, capacity: Capacity, router: Router, handle: Handle, observer: Observer) -> None:
-        self._capacity = capacity
-        self._router = router
-        self._handle = handle
-        self._observer = observer
-
-    async def __call__(self, transport: Transport, principal: object) -> None:
-        """As the other, or close with 1013 (try again later)."""
-        assert isinstance(principal, Principal)
-        if not self._capacity.take(replaces=self._router.live(principal.identity) is not None):
-            self._observer.count("closed_at_capacity")
-            await transport.aclose(CLOSE_TRY_AGAIN_LATER, "at capacity")
-            return
-        try:
-            await self._handle(transport, principal)
-        finally:
-            self._capacity.give_back()

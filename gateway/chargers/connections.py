@@ -6,6 +6,7 @@ import structlog
 from attrs import frozen
 
 from gateway.chargers.admission import Principal
+from gateway.chargers.capacity import Capacity
 from gateway.domain.events import ChargePointConnected
 from gateway.domain.quirks import Quirk
 from gateway.domain.state import evolve
@@ -18,7 +19,7 @@ from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
-from gateway.session.ports import Journal, Observer
+from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
 from gateway.session.turns import ReadTurns, TeardownTurns
@@ -27,10 +28,13 @@ from gateway.transport.api import Transport
 
 log = structlog.get_logger()
 
+CLOSE_TRY_AGAIN_LATER = 1013
+"""RFC 6455's registry of close codes."""
+
 
 @frozen
 class _Closing:
-    """Why there is no session."""
+    """The close code and reason of a connection that gets no session."""
 
     code: int
     reason: str
@@ -43,6 +47,7 @@ class ChargerConnections:
         self,
         *,
         router: Router,
+        capacity: Capacity,
         journal: Journal,
         store: Store,
         facts: Lookups,
@@ -56,6 +61,7 @@ class ChargerConnections:
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
         self._router = router
+        self._capacity = capacity
         self._journal = journal
         self._store = store
         self._facts = facts
@@ -74,30 +80,40 @@ class ChargerConnections:
         self.draining = False
 
     async def __call__(self, transport: Transport, principal: object) -> None:
-        """Serve one connection to its end. Cancellation ends the session in good order."""
+        """Serve one connection to its end. Cancellation ends the session in good order.
+
+        Closed with 1013 where there is no place for it: admission has looked before, so that happens only to
+        connections that were admitted at the same moment.
+        """
         assert isinstance(principal, Principal)
-        recorded = self._recorder.recorded(principal.identity, transport)
-        try:
-            await self._serve(recorded, principal)
-        finally:
-            self._recorder.over(principal.identity)
-
-    async def _serve(self, transport: Transport, principal: Principal) -> None:
-        if self.draining:
-            await transport.aclose(1001, "draining")
-            return
-        session = await self._begin(transport, principal)
-        if isinstance(session, _Closing):
-            await transport.aclose(session.code, session.reason)
+        identity = principal.identity
+        if not self._capacity.take(replaces=self._router.live(identity) is not None):
+            self._observer.count("closed_at_capacity")
+            await transport.aclose(CLOSE_TRY_AGAIN_LATER, "at capacity")
             return
         try:
-            await self._supersede(session, principal)
-            await session.run()
+            frames = self._recorder.opened(identity, transport.peer) or NO_FRAMES
+            try:
+                session = await self._begin(transport, principal, frames)
+                if isinstance(session, _Closing):
+                    frames.add_end("local", session.code, session.reason)
+                    await transport.aclose(session.code, session.reason)
+                    return
+                try:
+                    if principal.superseded:
+                        await self._supersede(session, principal)
+                    await session.run()
+                finally:
+                    self._router.remove(identity, session)
+            finally:
+                self._recorder.over(identity)
         finally:
-            self._router.remove(principal.identity, session)
+            self._capacity.give_back()
 
-    async def _begin(self, transport: Transport, principal: Principal) -> "Session | _Closing":
+    async def _begin(self, transport: Transport, principal: Principal, frames: Frames) -> "Session | _Closing":
         """Have the session before it finish, open the connection in the store, and make its session the owner."""
+        if self.draining:
+            return _Closing(1001, "draining")
         with self._router.arriving(principal.identity) as arrival:
             try:
                 await self._router.hand_over(principal.identity, arrival)
@@ -111,7 +127,7 @@ class ChargerConnections:
                 opened.state.registration = arrival.registration
             for closed in arrival.closed:
                 evolve(opened.state, closed, 0)
-            session = self._session(opened, transport, principal)
+            session = self._session(opened, transport, principal, frames)
             if not self._router.install(principal.identity, session):
                 # A still newer connection was opened meanwhile, and its opening has settled this one in the store.
                 return _Closing(1008, "replaced")
@@ -127,7 +143,7 @@ class ChargerConnections:
         log.info("charger connected", charge_point=principal.identity, epoch=opened.epoch, address=address)
         return opened
 
-    def _session(self, opened: Opened, transport: Transport, principal: Principal) -> Session:
+    def _session(self, opened: Opened, transport: Transport, principal: Principal, frames: Frames) -> Session:
         return Session(
             state=opened.state,
             transport=transport,
@@ -138,6 +154,7 @@ class ChargerConnections:
             clock=self._clock,
             limits=self._limits,
             observer=self._observer,
+            frames=frames,
             watch=self._watch,
             endings=self._endings,
             turns=self._turns,

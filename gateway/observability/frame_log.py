@@ -1,10 +1,11 @@
 """The last messages of each charger, for people who want to see why it does what it does, or why it went.
 
-Taken where they pass the transport, so that what can't be parsed is there too. They are copied, one behind the other,
-into one piece of memory for each charger: as objects of their own they would take twice as much, and an encoder's
-``bytes`` can hold on to kilobytes that it didn't need. They are read, redacted and decoded only for whoever asks. Only
-our CALLs that carry an AuthorizationKey are redacted before they are kept: a charger may repeat the key when they are
-long gone, so the key is remembered apart, to be taken out of whatever comes after.
+A session adds each message before it reads it, so that one that can't be parsed is kept too, and before it sends it.
+They are copied, one behind the other, into one piece of memory for each charger: as objects of their own they would
+take twice as much, and an encoder's ``bytes`` can hold on to kilobytes that it didn't need. They are read, redacted and
+decoded only when an operator asks for them. Only the gateway's CALLs that carry an AuthorizationKey are redacted before
+they are kept: a charger may repeat the key when they are long gone, so the key is remembered apart, to be taken out of
+whatever comes after.
 """
 
 from collections import OrderedDict
@@ -20,7 +21,7 @@ from gateway.domain.diagnostics import FrameKind, KeptFrame
 from gateway.domain.secrets import REDACTED
 from gateway.domain.values import Clock
 from gateway.ocpp.redaction import names_a_key, redact, without
-from gateway.transport.api import ConnectionClosed, Initiator, Peer, Transport
+from gateway.transport.api import Initiator, Peer
 
 MAX_FRAME_BYTES = 4_096
 """Of one frame; the rest is cut. Whole for all but a charger's full configuration or a long transaction's data."""
@@ -57,23 +58,18 @@ class FrameRing:
     _data: bytearray = field(factory=bytearray, repr=False)
 
     def add(self, kind: FrameKind, data: bytes) -> None:
-        """Keep a frame, and let the oldest go."""
-        whole = 0
+        """Keep a frame, and let the oldest go. (In one function: it is called twice for each message.)"""
+        whole, kept = 0, self._data
         if len(data) > MAX_FRAME_BYTES:
             data, whole = data[:MAX_FRAME_BYTES], min(len(data), 0xFFFF_FFFF)
         size = _HEAD.size + len(data)
-        if self._count == self.most:
-            self._drop()
-        while len(self._data) + size > MAX_RING_BYTES:
-            self._drop()
-        self._data += _HEAD.pack(trio.current_time(), _NUMBERS[kind], len(data), whole)
-        self._data += data
+        while self._count == self.most or len(kept) + size > MAX_RING_BYTES:
+            _, _, length, _ = _HEAD.unpack_from(kept)
+            del kept[: _HEAD.size + length]  # moves nothing: a bytearray only notes where it begins
+            self._count -= 1
+        kept += _HEAD.pack(trio.current_time(), _NUMBERS[kind], len(data), whole)
+        kept += data
         self._count += 1
-
-    def _drop(self) -> None:
-        _, _, length, _ = _HEAD.unpack_from(self._data)
-        del self._data[: _HEAD.size + length]  # moves nothing: a bytearray only notes where it begins
-        self._count -= 1
 
     def frames(self) -> Iterator[Kept]:
         """All of them, the oldest first."""
@@ -84,100 +80,16 @@ class FrameRing:
             yield time, _KINDS[number], bytes(self._data[at - length : at]), whole
 
     def add_command(self, data: bytes) -> None:
-        """Keep a CALL of ours."""
+        """Keep a CALL of the gateway, without the key that it may carry."""
         if names_a_key(data):
             redacted = redact(data)
             self.keys = (*self.keys, *redacted.keys)[-MAX_KEYS:]
             data = redacted.text.encode()
         self.add(FrameKind.SENT, data)
 
-
-class RecordedTransport:
-    """A transport whose messages are kept; otherwise as what it wraps (``gateway.transport.api.Transport``)."""
-
-    def __init__(self, transport: Transport, ring: FrameRing) -> None:
-        self._transport = transport
-        self._ring = ring
-        self._closed = False
-        peer = transport.peer
-        self._ring.add(FrameKind.CONNECTED, f"{peer.address} port {peer.port}, {peer.tls_version}".encode())
-
-    @property
-    def peer(self) -> Peer:
-        return self._transport.peer
-
-    @property
-    def subprotocol(self) -> str | None:
-        return self._transport.subprotocol
-
-    @property
-    def last_heard(self) -> float:
-        return self._transport.last_heard
-
-    @property
-    def last_said(self) -> float:
-        return self._transport.last_said
-
-    def charge(self, messages: int) -> None:
-        self._transport.charge(messages)
-
-    async def receive(self) -> bytes:
-        try:
-            data = await self._transport.receive()
-        except ConnectionClosed as closed:
-            self._ended(closed.initiator, closed.code, closed.reason)
-            raise
-        self._ring.add(FrameKind.RECEIVED, data)
-        return data
-
-    def conclude(self) -> None:
-        self._transport.conclude()
-
-    async def send(self, data: bytes) -> None:
-        self._sent(data)
-        try:
-            await self._transport.send(data)
-        except ConnectionClosed as closed:
-            self._ended(closed.initiator, closed.code, closed.reason)
-            raise
-
-    def send_nowait(self, data: bytes) -> bool:
-        self._sent(data)
-        try:
-            return self._transport.send_nowait(data)
-        except ConnectionClosed as closed:
-            self._ended(closed.initiator, closed.code, closed.reason)
-            raise
-
-    async def flush(self) -> None:
-        try:
-            await self._transport.flush()
-        except ConnectionClosed as closed:
-            self._ended(closed.initiator, closed.code, closed.reason)
-            raise
-
-    def _sent(self, data: bytes) -> None:
-        # Kept before it is handed over: the answer may be here before this task is.
-        if data.startswith(b"[2"):
-            self._ring.add_command(data)
-        else:
-            self._ring.add(FrameKind.SENT, data)
-
-    async def ping(self) -> None:
-        try:
-            await self._transport.ping()
-        except ConnectionClosed as closed:
-            self._ended(closed.initiator, closed.code, closed.reason)
-            raise
-
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        self._ended("local", code, reason)
-        await self._transport.aclose(code, reason)
-
-    def _ended(self, initiator: Initiator, code: int, reason: str) -> None:
-        if not self._closed:
-            self._closed = True
-            self._ring.add(FrameKind.CLOSED, f"by {_ENDED_BY[initiator]}: {code} {reason}".rstrip().encode())
+    def add_end(self, initiator: Initiator, code: int, reason: str) -> None:
+        """Keep the end of a connection."""
+        self.add(FrameKind.CLOSED, f"by {_ENDED_BY[initiator]}: {code} {reason}".rstrip().encode())
 
 
 class FrameLog:
@@ -194,16 +106,18 @@ class FrameLog:
         """Whether any are."""
         return self._length > 0
 
-    def recorded(self, identity: str, transport: Transport) -> Transport:
-        """The transport to be used for a connection of a charge point; ``over`` when it is. Connections that overlap
-        or follow one another share a ring: how one went and the next came is one story."""
+    def opened(self, identity: str, peer: Peer) -> FrameRing | None:
+        """Return the ring for the frames of a charge point's new connection, None where none are kept; ``over`` when
+        it is over. Connections that overlap or follow one another share a ring, which shows how one ended and the next
+        began."""
         if not self._length:
-            return transport
+            return None
         ring = self._live.get(identity)
         if ring is None:
             ring = self._live[identity] = self._gone_ring(identity)
         ring.connections += 1
-        return RecordedTransport(transport, ring)
+        ring.add(FrameKind.CONNECTED, f"{peer.address} port {peer.port}, {peer.tls_version}".encode())
+        return ring
 
     def over(self, identity: str) -> None:
         """A connection that was recorded is over."""

@@ -4,7 +4,7 @@ Everything a part does that lasts goes through ``commit``; everything that ends 
 first ending counts. Both are the only places that know what a lost race for ownership means: nothing may follow it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
@@ -12,15 +12,16 @@ import trio
 from attrs import frozen
 
 from gateway.domain.decision import Guard
+from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import NewEvent
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import Journal, Observer
+from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Write, WriteResult
-from gateway.transport.api import ConnectionClosed, Transport
+from gateway.transport.api import ConnectionClosed, Initiator, Transport
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class SessionContext:
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
+        frames: Frames = NO_FRAMES,
     ) -> None:
         self.state = state
         self.transport = transport
@@ -73,6 +75,8 @@ class SessionContext:
         self.clock = clock
         self.limits = limits
         self.observer = observer
+        self.frames = frames
+        self._end_is_kept = False
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
         self.handing_over = False
@@ -94,10 +98,32 @@ class SessionContext:
     def connection_closed(self, closed: ConnectionClosed) -> None:
         """End the session because its connection has ended. While it is handed over only its reader does that, after
         the last message that has arrived."""
+        self.keep_end(closed.initiator, closed.code, closed.reason)
         if self.handing_over:
             return
         reason = "message-too-large" if closed.too_large else "closed"
         self.end(reason, initiator=closed.initiator, code=closed.code, message_bytes=closed.too_large)
+
+    # --- frames -----------------------------------------------------------------------------------------------
+
+    def send_nowait(self, answer: bytes) -> bool:
+        """Send an answer as ``Transport.send_nowait``, and keep it for operators."""
+        self.frames.add(FrameKind.SENT, answer)
+        return self.transport.send_nowait(answer)
+
+    def send(self, data: bytes) -> Awaitable[None]:
+        """Send a CALL as ``Transport.send``, and keep it for operators: before it is sent, for its answer may be here
+        before the calling task runs again."""
+        self.frames.add_command(data)
+        return self.transport.send(data)
+
+    def keep_end(self, initiator: Initiator, code: int, reason: str) -> None:
+        """Keep for operators how the connection ended. The first call counts."""
+        if not self._end_is_kept:
+            self._end_is_kept = True
+            self.frames.add_end(initiator, code, reason)
+
+    # --- commits ----------------------------------------------------------------------------------------------
 
     async def commit(self, events: tuple[NewEvent, ...], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
         """Commit events; the state has them when this returns, and those of other tasks in the order of the commits.
@@ -117,12 +143,17 @@ class SessionContext:
             raise self._over("replaced", CLOSE_POLICY)
         raise self._over("deleted", CLOSE_POLICY)
 
-    def submit(self, events: tuple[NewEvent, ...], told: Callable[[Write, WriteResult | Exception], None]) -> None:
-        """Commit events as ``commit`` does, without waiting: ``told`` is called with what ``settled`` is to be asked
-        about. Raises ``SessionOver`` if they could not be handed over."""
+    def submit(
+        self,
+        events: tuple[NewEvent, ...],
+        guards: tuple[Guard, ...],
+        then: Callable[[Write, WriteResult | Exception], None],
+    ) -> None:
+        """Commit events as ``commit`` does, without waiting: ``then`` is called once, in the journal's task, with what
+        ``settled`` is to be asked about. Raises ``SessionOver`` if they could not be handed over."""
         state = self.state
         try:
-            self.journal.submit(Append(state.identity, state.epoch, events), told)
+            self.journal.submit(Append(state.identity, state.epoch, events, guards), then)
         except StoreUnavailable as error:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.decision import Authorization
+from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import BootInformation
 from gateway.store.api import Write, WriteResult
+from gateway.transport.api import Initiator
 
 T = TypeVar("T")
 
@@ -64,3 +66,35 @@ class NoObserver:
 
     def too_large(self, charge_point: str, size: int) -> None:
         """Forget it."""
+
+
+class Frames(Protocol):
+    """Keeps the last frames of a connection for operators. Must be cheap, must not raise."""
+
+    def add(self, kind: FrameKind, data: bytes) -> None:
+        """Keep a frame that was received, before it is read, or an answer that is about to be sent."""
+        ...
+
+    def add_command(self, data: bytes) -> None:
+        """Keep a CALL that is about to be sent, without the key that it may carry."""
+        ...
+
+    def add_end(self, initiator: Initiator, code: int, reason: str) -> None:
+        """Keep the end of the connection."""
+        ...
+
+
+class NoFrames:
+    """Keeps nothing."""
+
+    def add(self, kind: FrameKind, data: bytes) -> None:
+        """Do nothing."""
+
+    def add_command(self, data: bytes) -> None:
+        """Do nothing."""
+
+    def add_end(self, initiator: Initiator, code: int, reason: str) -> None:
+        """Do nothing."""
+
+
+NO_FRAMES = NoFrames()

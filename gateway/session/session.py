@@ -1,18 +1,42 @@
-"""One charger's session: reads its frames, decides, commits, replies, in that order, in one task.
+"""The session of one connected charge point: it reads frames, decides, commits and answers, in that order.
 
-The reader never waits for an answer to a CALL of ours: a reader that did would wait for itself. Its only waits are
-the transport and the journal, so a ping waits no longer than a commit.
+What is ordered. One task reads (``Session._read``), and it handles one message at a time. A message is decided on the
+state that the messages before it have made, so the next one waits while an answer is under way (``_under_way``). Every
+commit names the session's epoch. When a newer connection of the charge point is opened, the store raises the epoch, and
+what the older session then commits is refused (``Fenced``): two sessions never write in turns.
+
+What is acknowledged when. ``decide`` is pure; it gives events and a reply. Where there are events, the session hands
+them to the journal together with the reply (``Pending``), and goes back to reading, so that a ping or a close is heard
+while the disk works. When the transaction is on disk, the journal calls back: the events change the state in memory,
+the reply goes out, and what follows the reply happens (``Pending.then``). So an answer that a charger reads stands for
+something that no crash takes back. Without events the reply goes out at once.
+
+Guards. A decision may rest on facts of other charge points (an idTag that is in use nowhere else). The store checks
+these again in the transaction; where one no longer holds, nothing is written, and the message is decided anew. Only
+then does the reader wait for its own commit.
+
+What a lost commit means. If the store can't keep the events, or can't say whether it has, nothing is answered and the
+session ends with 1011: the charger keeps the message, comes back and sends it again, and the keys in its memory
+(``domain.repeats``) tell a repeat from something new. If the epoch is no longer the newest one, the session ends with
+1008. A failure of a handler is answered with CALLERROR, except for messages that a charger queues until they are
+confirmed: those are not answered at all, since an error could make the charger drop them.
+
+The reader never waits for an answer to one of the gateway's own CALLs, because it is the task that would have to read
+that answer. Commands run in tasks of their own (``session.commands``), and wait for their commits.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import define, frozen
 
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CallOutcome, Command, Refused
-from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request, StartQuery, VendorDataQuery
+from gateway.domain.decision import CallRefused, Context, Facts, Query, Request, StartQuery, VendorDataQuery
+from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.quirks import Quirk, ready_after_silence
 from gateway.domain.reservations import overdue
@@ -31,7 +55,7 @@ from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
-from gateway.session.ports import Journal, Observer
+from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
 from gateway.session.turns import ReadTurns, TeardownTurns, cost_of_faults
@@ -50,6 +74,18 @@ MAX_ASIDE = 4
 """Vendors' data of one charger that wait for a service at once; further ones are told Rejected. A charger has one CALL
 under way (J §4.1.1): more mean that it gave up waiting, or never does."""
 
+
+@define(eq=False)
+class Pending:
+    """An answer that waits for the disk, and then for the connection."""
+
+    answer: bytes
+    then: Callable[[], None]
+    """Called when the answer has been sent."""
+    guard_failed: bool = False
+    """Nothing was committed: the message is to be decided anew."""
+
+
 SETTLED_ALREADY = ("replaced", "deleted")
 """Ends that the store has settled in the same transaction that brought them about."""
 
@@ -65,6 +101,10 @@ class UnrecordedEnd:
     reason: str
     commands: CommandEvent
     doubtful: frozenset[str] = frozenset()
+
+
+def nothing() -> None:
+    """Do nothing: what follows an answer that says nothing of the charger."""
 
 
 class Session:
@@ -87,6 +127,7 @@ class Session:
         observer: Observer,
         watch: TimerQueue,
         endings: TeardownTurns,
+        frames: Frames = NO_FRAMES,
         turns: ReadTurns | None = None,
         lines: FaultLog | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),
@@ -102,6 +143,7 @@ class Session:
             clock=clock,
             limits=limits,
             observer=observer,
+            frames=frames,
         )
         self._facts = facts
         self._readiness = Readiness(
@@ -127,9 +169,10 @@ class Session:
         self._bad_messages = 0
         self._provisioned = False
         self._aside = 0
-        self._under_way: bytes | None = None
+        self._under_way: Pending | None = None
         """The answer to what the charger said last, while that is on its way to the disk, or to the charger."""
-        self._flushing = False
+        self._flushing: Pending | None = None
+        """The answer that the connection did not take at once."""
         self._answered: trio.Event | None = None
         self._read_to_the_end = False
         self._handed_over: trio.Event | None = None
@@ -184,8 +227,8 @@ class Session:
             core.handing_over = True
             self._readiness.close()
             core.transport.conclude()
-            if self._flushing:  # what came behind it does not wait for a link that takes no answers
-                self._is_answered()
+            if self._flushing is not None:  # what came behind it does not wait for a link that takes no answers
+                self._is_sent(self._flushing)
         while not self._read_to_the_end:
             if self._handed_over is None:
                 self._handed_over = trio.Event()
@@ -208,8 +251,8 @@ class Session:
                         self._start_provisioning()
                     await self._read()
         except* Exception:
-            # The one broad handler of the charger's side: a bug in here ends this session and no other, also one that
-            # shows while the session is being cancelled.
+            # A bug in the session's tasks ends this session and no other, also one that shows while it is being
+            # cancelled. (Those in the journal's task: ``_committed``; in the end: ``_finish``.)
             log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
@@ -228,10 +271,12 @@ class Session:
     # --- reading ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        transport, is_recorded = self._core.transport, self._core.protocol.is_transaction_message
+        core, transport = self._core, self._core.transport
+        is_recorded, frames = core.protocol.is_transaction_message, core.frames
         try:
             while True:
                 data = await transport.receive()
+                frames.add(FrameKind.RECEIVED, data)
                 if len(data) <= SMALL_BYTES:
                     frame = rpc.parse(data, is_recorded)
                 else:
@@ -240,15 +285,20 @@ class Session:
                     self._reads_large = True
                     transport.charge(cost)
                 del data  # a message of megabytes is not kept until the next one comes
-                if self._under_way:
+                if self._under_way is not None:
                     await self._until_answered()
-                await self._handle(frame)
+                if isinstance(frame, rpc.Call | rpc.Unread):
+                    self._bad_messages = 0
+                    await self._answer(frame)
+                else:
+                    await self._handle(frame)
                 del frame
                 if self._reads_large and self._under_way is None:
                     self._turn_over()
         except Concluded:
             pass
         except ConnectionClosed as closed:
+            core.keep_end(closed.initiator, closed.code, closed.reason)
             self._is_read_to_the_end()
             await self._endings.turn()  # who ends it meanwhile for another reason doesn't wait for that
             self._has_turn = True
@@ -267,8 +317,8 @@ class Session:
             await self._answered.wait()
         try:
             await self._core.transport.flush()
-        except ConnectionClosed:
-            pass  # then it is repeated on the newer one
+        except ConnectionClosed as closed:
+            self._core.connection_closed(closed)  # then it is repeated on the newer one
         self._is_read_to_the_end()
         await trio.sleep_forever()
 
@@ -284,11 +334,9 @@ class Session:
             self._reads_large = False
             self._turns.over()
 
-    async def _handle(self, frame: rpc.Frame) -> None:
+    async def _handle(self, frame: rpc.CallResult | rpc.CallError | rpc.Ignored | rpc.Malformed) -> None:
+        """Handle what is no CALL."""
         match frame:
-            case rpc.Call() | rpc.Unread():
-                self._bad_messages = 0
-                await self._answer(frame)
             case rpc.CallResult() | rpc.CallError():
                 self._bad_messages = 0
                 await self._calls.received(frame)
@@ -308,7 +356,7 @@ class Session:
         if frame.answerable and frame.message_id is not None:
             errors = self._core.protocol.errors
             code = errors.unread if frame.unread else errors.malformed
-            await self._send(rpc.encode_call_error(frame.message_id, code, frame.reason))
+            self._send(Pending(rpc.encode_call_error(frame.message_id, code, frame.reason), nothing))
         elif frame.kind != rpc.CALL:
             await self._calls.received(frame)
         self._bad_messages += 1
@@ -319,171 +367,170 @@ class Session:
     # --- a charger's CALL -------------------------------------------------------------------------------------
 
     async def _answer(self, call: rpc.Call | rpc.Unread) -> None:
+        """Decide a CALL and see to its answer, which goes out when this returns or some time later (``_under_way``)."""
         core = self._core
         boots = core.protocol.allowed_before_acceptance(call.action)
         if not boots and not core.state.accepted and call.action not in self._commands.solicited:
             core.observer.count("calls_before_acceptance")
             code = core.protocol.errors.not_accepted
-            await self._send(rpc.encode_call_error(call.message_id, code, "the charge point is not accepted"))
+            refusal = rpc.encode_call_error(call.message_id, code, "the charge point is not accepted")
+            self._send(Pending(refusal, nothing))
             return
         if boots:
             self._readiness.hold()
-        request = self._decoded(call)
+        then = self._boot_answered if boots else self._readiness.message_handled
+        if isinstance(call, rpc.Call):
+            request = core.protocol.decode_call(call.message_id, call.action, call.payload)
+        else:
+            core.observer.count("unread_messages", call.action)
+            request = core.protocol.decode_unread(call.message_id, call.action, call.data)
         if request.faults:
             core.transport.charge(cost_of_faults(request.faults))
         if isinstance(request, CallRefused):
             core.observer.count("calls_refused", request.code)
-            reply: bytes | None = rpc.encode_call_error(request.message_id, request.code, request.description)
-        else:
-            core.observer.count("messages", request.action)
-            connector = core.protocol.told_status_of(request)
-            if connector is not None:
-                self._provisioning.told.add(connector)
-            reply = await self._reply(request, waits=boots)
-        if reply is None:
+            self._send(Pending(rpc.encode_call_error(request.message_id, request.code, request.description), then))
             return
-        self._turn_over()  # a charger that doesn't read its answers must not hold up the others
-        await self._send(reply)
-        if boots:
-            # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
-            told = core.state.boot_answer
-            self._readiness.boot_answered(told)
-            if told is Registration.ACCEPTED:
-                self._start_provisioning()
-        else:
-            self._readiness.message_handled()
-
-    async def _send(self, answer: bytes) -> None:
-        """The reader's answers. Who doesn't read them is not read from; but where a newer connection waits, what came
-        before it is dealt with whether or not the link still takes an answer."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        core = self._core
+        core.observer.count("messages", request.action)
+        connector = core.protocol.told_status_of(request)
+        if connector is not None:
+            self._provisioning.told.add(connector)
         try:
-            if core.transport.send_nowait(answer) or core.handing_over:
-                return
-        except ConnectionClosed:
-            if not core.handing_over:
-                raise
-            return  # ``receive`` says so when there is nothing more to be read
-        self._under_way = answer
-        self._flush_answer()
-        await self._until_answered()
-
-    def _decoded(self, call: rpc.Call | rpc.Unread) -> Request | CallRefused:
-        core = self._core
-        if isinstance(call, rpc.Call):
-            return core.protocol.decode_call(call.message_id, call.action, call.payload)
-        core.observer.count("unread_messages", call.action)
-        return core.protocol.decode_unread(call.message_id, call.action, call.data)
-
-    async def _reply(
-        self, request: Request, facts: Facts | None = None, received: datetime | None = None, *, waits: bool = True
-    ) -> bytes | None:
-        """Decide and commit; the reply to be sent. What it acknowledges is on disk when this returns. A task aside has
-        its facts, and when it received.
-
-        None: the reply goes out by itself. Either as soon as the events are on disk, which is not waited for if it is
-        not ``waits``; or it takes somebody outside of the gateway, and a task of its own replies.
-        """
-        core = self._core
-        try:
-            decision = await self._commit_decision(request, facts, received, waits)
-        except (SessionOver, trio.Cancelled):
+            pending = await self._decide(request, then)
+        except SessionOver:
             raise
         except Exception:
-            if core.protocol.is_transaction_message(request.action):
-                raise  # no reply: the charger keeps the message, which a CALLERROR might make it give up
-            unwritten = self._lines.take(core.identity)
-            if unwritten is not None:
-                log.exception(
-                    "handler failed", charge_point=core.identity, action=request.action, unlogged_before=unwritten
-                )
-            core.observer.count("handler_failures", request.action)
-            code = core.protocol.errors.failed
-            return rpc.encode_call_error(request.message_id, code, "the gateway failed on this message")
+            pending = Pending(self._handler_failed(request), then)
         finally:
-            if request.deviations and received is None:
+            if request.deviations:
                 # After the decision, so that a boot which deviates counts for the make that it tells of.
                 core.observer.deviated(core.identity, core.state.boot, request.deviations)
-        return None if decision is None else rpc.encode_call_result(request.message_id, decision.reply)
+        if pending is not None:
+            self._send(pending)
 
-    async def _commit_decision(
-        self, request: Request, known: Facts | None, received: datetime | None, waits: bool
-    ) -> Decision | None:
+    async def _decide(self, request: Request, then: Callable[[], None]) -> Pending | None:
+        """Decide a request. Return its answer if that is to be sent now; ``then`` follows it.
+
+        None: it goes out without the reader. The journal sends it (``_committed``), to which it was handed over with
+        its events; or a task does that asks a service outside of the gateway. The commit is waited for only where it
+        may come back (guards), or where ``deviations`` are to be counted after it.
+        """
         core = self._core
         for attempt in range(MAX_DECISIONS):
             query = core.protocol.query(core.state, request)
-            facts = NO_FACTS if query is None else known or await self._look_up(request, query)
+            facts = NO_FACTS if query is None else await self._look_up(request, query)
             if facts is None:
                 return None
-            context = Context(
-                received or core.clock(),
-                core.limits.heartbeat_interval,
-                core.limits.retry_interval,
-                new_id("tx") if isinstance(query, StartQuery) else "",
-            )
+            limits, now = core.limits, core.clock()
+            transaction_id = new_id("tx") if isinstance(query, StartQuery) else ""
+            context = Context(now, limits.heartbeat_interval, limits.retry_interval, transaction_id)
             decision = core.protocol.decide(core.state, request, facts, context)
-            events = decision.events
-            if received is None:
-                # No timer ends a reservation: the reader does, with what the charger says next, and nobody beside it.
-                events = (*events, *overdue(core.state, context.now, events))
+            # No timer ends a reservation: the reader does, with what the charger says next, and no other task.
+            events = (*decision.events, *overdue(core.state, now, decision.events))
+            pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then)
             if not events:
-                return decision
+                return pending
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
-            if not waits and not guards:
-                # Set before it is handed over: nothing else that the charger says is handled until it is answered.
-                self._under_way = rpc.encode_call_result(request.message_id, decision.reply)
-                core.submit(events, self._committed)
+            # Set before it is handed over: nothing else that the charger says is handled until it is answered.
+            self._under_way = pending
+            core.submit(events, guards, partial(self._committed, pending))
+            if guards or request.deviations:
+                await self._until_answered()
+            if not pending.guard_failed:
                 return None
-            if not isinstance(await core.commit(events, guards), GuardFailed):
-                return decision
         raise AssertionError("a commit without guards can't fail on one")
 
-    def _committed(self, write: Write, result: WriteResult | Exception) -> None:
-        """What the charger said is on disk: tell it so, at once and in the journal's own task. Or the session ends."""
-        assert self._under_way is not None
+    def _handler_failed(self, request: Request) -> bytes:
+        """Log the exception that is being handled; the CALLERROR that answers the request. Raises it again for a
+        message that must not be answered so: a charger keeps it until it is confirmed, and might give it up."""
         core = self._core
-        self._turn_over()
+        if core.protocol.is_transaction_message(request.action):
+            raise  # noqa: PLE0704 - called while it is handled
+        unwritten = self._lines.take(core.identity)
+        if unwritten is not None:
+            log.exception(
+                "handler failed", charge_point=core.identity, action=request.action, unlogged_before=unwritten
+            )
+        core.observer.count("handler_failures", request.action)
+        code = core.protocol.errors.failed
+        return rpc.encode_call_error(request.message_id, code, "the gateway failed on this message")
+
+    def _committed(self, pending: Pending, write: Write, result: WriteResult | Exception) -> None:
+        """Send an answer whose events are on disk, at once and in the journal's task. Or the session ends."""
+        core = self._core
         try:
-            sent = not core.settled(write, result) or core.transport.send_nowait(self._under_way)
-            if not sent and not core.handing_over:
-                self._flush_answer()  # who doesn't read its answers is not read from
+            if isinstance(result, GuardFailed):
+                pending.guard_failed = True
+            elif core.settled(write, result):
+                self._send(pending)
                 return
         except ConnectionClosed as closed:
             core.connection_closed(closed)
         except Exception:
-            # This is the journal's task, not the session's: its broad handler can't see a bug in here.
+            # This is the journal's task: the handler of the session's own task can't see a bug in here.
             log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
-        self._is_answered()
+        self._is_over(pending)
 
-    def _flush_answer(self) -> None:
-        self._flushing = True
-        self._parts.start(self._flush)
+    # --- the answer -------------------------------------------------------------------------------------------
 
-    async def _flush(self) -> None:
+    def _send(self, pending: Pending) -> None:
+        """Send an answer. One that the connection does not take at once is under way until it has: a charger that
+        doesn't read its answers is not read from. But where a newer connection waits, what came before it is dealt
+        with whether or not the link still takes an answer. Raises ConnectionClosed."""
+        core = self._core
+        if self._reads_large:
+            self._turn_over()  # a charger that doesn't read its answers must not hold up the others
+        try:
+            sent = core.send_nowait(pending.answer) or core.handing_over
+        except ConnectionClosed as closed:
+            if not core.handing_over:
+                raise
+            core.connection_closed(closed)  # ``receive`` says so when there is nothing more to be read
+            sent = True
+        if sent:
+            self._is_sent(pending)
+        else:
+            self._under_way = self._flushing = pending
+            self._parts.start(self._flush, pending)
+
+    async def _flush(self, pending: Pending) -> None:
         await self._core.transport.flush()
-        if self._flushing:  # else a hand-over has not waited for it
-            self._is_answered()
+        if self._flushing is pending:  # else a hand-over has not waited for it
+            self._is_sent(pending)
 
-    def _is_answered(self) -> None:
-        self._under_way = None
-        self._flushing = False
-        self._readiness.message_handled()
+    def _is_sent(self, pending: Pending) -> None:
+        if self._under_way is pending:
+            self._is_over(pending)
+        pending.then()
+
+    def _is_over(self, pending: Pending) -> None:
+        """Nothing waits for this answer any more."""
+        self._under_way = self._flushing = None
         if self._answered is not None:
             self._answered.set()
             self._answered = None
 
+    def _boot_answered(self) -> None:
+        # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
+        told = self._core.state.boot_answer
+        self._readiness.boot_answered(told)
+        if told is Registration.ACCEPTED:
+            self._start_provisioning()
+
     async def _until_answered(self) -> None:
-        """What a charger says next is decided with what it has said before; and answered after that."""
+        """Wait until no answer is under way: what a charger says next is decided with what it has said before, and
+        answered after that."""
         while self._under_way is not None:
             if self._answered is None:
                 self._answered = trio.Event()
             await self._answered.wait()
 
+    # --- what a decision needs --------------------------------------------------------------------------------
+
     async def _look_up(self, request: Request, query: Query) -> Facts | None:
-        """What the decision needs; None: a task of its own decides, since it takes somebody outside of the gateway."""
+        """Return what the decision needs; None: a task of its own decides, since it takes a service outside of the
+        gateway."""
         core = self._core
         if isinstance(query, VendorDataQuery):
             facts = self._facts.at_once(query)
@@ -501,17 +548,27 @@ class Session:
             raise SessionOver("store-unavailable") from error
 
     async def _answer_aside(self, request: Request, query: VendorDataQuery) -> None:
-        """Reply as a service says, when it does; the reader goes on meanwhile."""
+        """Answer as a service says, when it does; the reader goes on meanwhile. A task: it waits for its own commit."""
         core = self._core
         received = core.clock()
         try:
-            reply = await self._reply(request, await self._facts.fetch(core.identity, query), received)
-            assert reply is not None  # it had its facts
+            facts = await self._facts.fetch(core.identity, query)
             try:
-                await core.transport.send(reply)
-            except ConnectionClosed:
+                context = Context(received, core.limits.heartbeat_interval, core.limits.retry_interval, "")
+                decision = core.protocol.decide(core.state, request, facts, context)
+                if decision.events:
+                    await core.commit(decision.events)
+                answer = rpc.encode_call_result(request.message_id, decision.reply)
+            except SessionOver:
+                raise
+            except Exception:
+                answer = self._handler_failed(request)
+            try:
+                await core.send(answer)
+            except ConnectionClosed as closed:
                 if not core.handing_over:
                     raise
+                core.connection_closed(closed)
         finally:
             self._aside -= 1
             if self._answered is not None:
@@ -553,6 +610,7 @@ class Session:
         self._calls.forget()
         try:
             async with trio.open_nursery() as nursery:
+                core.keep_end("local", ending.code, ending.reason)
                 nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
                 try:
                     if ending.reason in SETTLED_ALREADY:

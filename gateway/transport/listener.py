@@ -190,7 +190,7 @@ class Listener:
                 except Exception:
                     await trio.aclose_forcefully(accepted.link)  # no handler knows of it yet
                     raise
-                handlers.start_soon(self._attend, accepted, visitor)
+                handlers.start_soon(self._attend, accepted, visitor, handlers)
                 del accepted, visitor  # no connection is kept until the next one comes
 
     def _log_shortage(self, exc: Exception) -> None:
@@ -199,49 +199,81 @@ class Listener:
             self._shortage_logged = trio.current_time()
             _LOG.error("accept failed", listener=self.name, error=str(exc) if isinstance(exc, OSError) else repr(exc))
 
-    async def _attend(self, accepted: Accepted, visitor: Visitor) -> None:
-        """One connection, to its end. Whatever goes wrong in it stays in it, also while it is closed or reported."""
-        try:
-            await self._attend_to(accepted, visitor)
-        except* Exception:
-            _LOG.exception("connection failed", listener=self.name, address=accepted.address)
-
-    async def _attend_to(self, accepted: Accepted, visitor: Visitor) -> None:
+    async def _attend(self, accepted: Accepted, visitor: Visitor, handlers: trio.Nursery) -> None:
+        """Open one connection and start the task that serves it. Errors stay in here, also those of closing it."""
         address = accepted.address
         connection: Connection | None = None
+        is_served = False
         try:
             try:
-                accept = None
-                with visitor.scope:
-                    await self._until_placed(accepted, visitor)
-                    connection = Connection(
-                        accepted.link,
-                        TlsRecords(self._tls.context),
-                        address=(address, accepted.port),
-                        limits=self.limits,
-                        slowed=self._slowed,
-                        turn=partial(self._turns.take, visitor.lane),
-                        large=self._large,
-                    )
-                    visitor.progress = connection
-                    accept = await self._open(connection, address, visitor)
+                try:
+                    accept = None
+                    with visitor.scope:
+                        await self._until_placed(accepted, visitor)
+                        connection = Connection(
+                            accepted.link,
+                            TlsRecords(self._tls.context),
+                            address=(address, accepted.port),
+                            limits=self.limits,
+                            slowed=self._slowed,
+                            turn=partial(self._turns.take, visitor.lane),
+                            large=self._large,
+                        )
+                        visitor.progress = connection
+                        accept = await self._open(connection, address, visitor)
+                finally:
+                    self._places.leave(visitor)
+                if visitor.scope.cancelled_caught:
+                    if visitor.crowded_out:
+                        self._report("accept", "crowded_out", address)
+                    else:
+                        self._report(visitor.stage, "deadline", address)
+                if connection is not None and accept is not None:
+                    handlers.start_soon(self._serve, accepted.link, connection, accept)
+                    is_served = True
+            except Exception:  # a bug belongs to this one connection
+                self._failed(address)
             finally:
-                self._places.leave(visitor)
-            if visitor.scope.cancelled_caught:
-                if visitor.crowded_out:
-                    self._report("accept", "crowded_out", address)
-                else:
-                    self._report(visitor.stage, "deadline", address)
-            if connection is not None and accept is not None:
-                await self._hand_over(connection, accept)
-        except Exception:
-            # A bug belongs to this one connection.
+                if not is_served:
+                    if connection is not None:
+                        await connection.aclose(1011)
+                    await trio.aclose_forcefully(accepted.link)
+        except* Exception:
             _LOG.exception("connection failed", listener=self.name, address=address)
-            self._report("session", "failed", address)
-        finally:
-            if connection is not None:
-                await connection.aclose(1011)
-            await trio.aclose_forcefully(accepted.link)
+
+    async def _serve(self, link: trio.abc.Stream, connection: Connection, accept: Accept) -> None:
+        """Serve an open connection to its end. Nothing escapes but cancellation, which closes it with 1001.
+
+        This is the root of the task that each frame wakes. From here to the socket there are only coroutines with a
+        part in the work: the handler, ``Session.run``, its reader, ``Connection.receive``.
+        """
+        address, code = connection.peer.address, 1001
+        identity = self._identity_of(accept.principal)
+        if identity:
+            connection.account(self._accounts.open(identity))
+        try:
+            try:
+                await self._handle(connection, accept.principal)
+                code = 1000
+            except ConnectionClosed:
+                code = 1000
+            except Exception:
+                code = 1011
+                raise
+            finally:
+                if identity:
+                    self._accounts.leave(identity)
+                try:
+                    await connection.aclose(code)
+                finally:
+                    await trio.aclose_forcefully(link)
+            self._report("session", "served", address)
+        except* Exception:  # a bug belongs to this one connection
+            self._failed(address)
+
+    def _failed(self, address: str) -> None:
+        _LOG.exception("connection failed", listener=self.name, address=address)
+        self._report("session", "failed", address)
 
     async def _until_placed(self, accepted: Accepted, visitor: Visitor) -> None:
         """TLS begins with the client, so a peer that has said nothing needs no place."""
@@ -280,26 +312,6 @@ class Listener:
         with trio.move_on_after(self.limits.admission_seconds):
             return await self._admit(request)
         return Rejection(503, "admission_deadline", headers=(("Retry-After", "30"),))
-
-    async def _hand_over(self, connection: Connection, accept: Accept) -> None:
-        address = connection.peer.address
-        code = 1001  # cancelled: the gateway is going away
-        identity = self._identity_of(accept.principal)
-        if identity:
-            connection.account(self._accounts.open(identity))
-        try:
-            await self._handle(connection, accept.principal)
-            code = 1000
-        except ConnectionClosed:
-            code = 1000
-        except Exception:
-            code = 1011
-            raise
-        finally:
-            if identity:
-                self._accounts.leave(identity)
-            await connection.aclose(code)
-        self._report("session", "served", address)
 
     def _report(
         self,

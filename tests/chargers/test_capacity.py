@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 import structlog
 import trio
+from trio.testing import MockClock
 
 from gateway.chargers.admission import Principal
 from gateway.chargers.capacity import (
     MOST_DESCRIPTORS,
     RESERVE,
-    Bounded,
     Capacity,
     Descriptors,
     file_limit,
     raise_file_limit,
     room_for,
 )
+from gateway.chargers.connections import ChargerConnections
 from gateway.errors import SettingsError
+from gateway.observability.frame_log import FrameLog
+from gateway.session.keepalive import TimerQueue
 from gateway.session.ports import NoObserver
-from tests.support.harness import Harness
+from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import FakeTransport
 
 
@@ -107,32 +110,45 @@ def test_places_are_given_once_and_given_back() -> None:
     assert capacity.taken == 0
 
 
-async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later(tmp_path: Path) -> None:
+class Faulty(FakeTransport):
+    """A transport with a bug that ends the session after a second."""
+
+    async def receive(self) -> bytes:
+        await trio.sleep(1)
+        raise RuntimeError("a bug")
+
+
+async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     """However many are admitted at the same moment, no more are served than there are places; an end, also a failure,
     gives its place back."""
     harness = Harness(tmp_path)
     capacity = Capacity(Descriptors(1000, 3, 1))
-    served = 0
-
-    async def handle(transport: object, principal: object) -> None:
-        nonlocal served
-        served += 1
-        await trio.sleep(1)
-        raise RuntimeError("a bug")
-
-    bounded = Bounded(capacity, harness.router, handle, NoObserver())
-    transports = [FakeTransport() for _ in range(10)]
-
-    async def connect(number: int) -> None:
-        try:
-            await bounded(transports[number], Principal(f"CP{number}", "ocpp1.6", 2))
-        except RuntimeError:
-            pass
-
+    chargers = ChargerConnections(
+        router=harness.router,
+        capacity=capacity,
+        journal=harness.journal,
+        store=harness.store,
+        facts=harness.facts,
+        protocols={"ocpp1.6": harness.protocol},
+        clock=virtual_clock,
+        limits=harness.limits,
+        observer=NoObserver(),
+        recorder=FrameLog(virtual_clock, 20),
+        watch=TimerQueue(),
+        boot_configuration=(),
+    )
+    for number in range(10):
+        harness.add_charge_point(f"CP{number}")
+    transports = [Faulty() for _ in range(10)]
     async with trio.open_nursery() as nursery:
         for number in range(10):
-            nursery.start_soon(connect, number)
-    assert served == 3
-    assert [each.closed_with for each in transports].count((1013, "at capacity")) == 7
+            nursery.start_soon(chargers, transports[number], Principal(f"CP{number}", "ocpp1.6", 2))
+        await trio.sleep(0.5)
+        assert len(harness.router) == capacity.taken == 3
+    closed = [each.closed_with for each in transports]
+    assert closed.count((1013, "at capacity")) == 7
+    assert closed.count((1011, "internal-error")) == 3
     assert capacity.taken == 0
     harness.store.close()

@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.performance import tracing
 
 BUDGET = {
-    tracing.METER_VALUES: 204,
-    tracing.WATCHED: 294,
-    tracing.REMOTE_START: 432,
+    tracing.METER_VALUES: 158,
+    tracing.WATCHED: 247,
+    tracing.REMOTE_START: 382,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""
 

@@ -21,7 +21,7 @@ from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
-from gateway.session.ports import NoObserver, Observer
+from gateway.session.ports import NO_FRAMES, Frames, NoObserver, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
 from gateway.session.turns import ReadTurns, TeardownTurns
@@ -152,6 +152,7 @@ class Harness:
         self.router = Router(self.journal, self.store, virtual_clock, (self.protocol,))
         self.observer: Observer = NoObserver()
         self.endings = TeardownTurns()
+        self.frames: Frames = NO_FRAMES
         self.turns = ReadTurns()
         self.lines = FaultLog()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
@@ -219,6 +220,7 @@ class Harness:
             observer=self.observer,
             watch=watch,
             endings=self.endings,
+            frames=self.frames,
             turns=self.turns,
             lines=self.lines,
             boot_configuration=self.boot_configuration,

@@ -53,7 +53,7 @@ class Calls:
         """
         exchange = Exchange(str(uuid.uuid4()), on_late)
         self._current = exchange
-        await self._core.transport.send(rpc.encode_call(exchange.message_id, action, payload))
+        await self._core.send(rpc.encode_call(exchange.message_id, action, payload))
         return exchange
 
     def finish(self) -> Exchange | None:
