@@ -146,8 +146,8 @@ class SessionContext:
     def submit(
         self,
         events: tuple[NewEvent, ...],
-        guards: tuple[Guard, ...],
         then: Callable[[Write, WriteResult | Exception], None],
+        guards: tuple[Guard, ...] = (),
     ) -> None:
         """Commit events as ``commit`` does, without waiting: ``then`` is called once, in the journal's task, with what
         ``settled`` is to be asked about. Raises ``SessionOver`` if they could not be handed over."""

@@ -432,7 +432,7 @@ class Session:
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
             # Set before it is handed over: nothing else that the charger says is handled until it is answered.
             self._under_way = pending
-            core.submit(events, guards, partial(self._committed, pending))
+            core.submit(events, partial(self._committed, pending), guards)
             if guards or request.deviations:
                 await self._until_answered()
             if not pending.guard_failed:
