@@ -72,7 +72,7 @@ CLOCK_HOMES = (
     "gateway.app.log_writer",  # a thread's waits, outside Trio
     "gateway.cli",
     "gateway.simulator",
-    "gateway.store.sqlite",  # threads' waits; its clock for what nobody gave a time
+    "gateway.store.sqlite",  # threads' waits; its clock for records without a given time
 )
 CLOCK_EXCEPTIONS = frozenset({("gateway.framing.websocket", "email.utils.formatdate")})
 """HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""
@@ -196,7 +196,7 @@ def _imports(tree: ast.Module, module: Module) -> Iterator[Import]:
 
 
 def _base(node: ast.ImportFrom, module: Module) -> str:
-    """What `from ... import` reads from, a relative one resolved."""
+    """The module that `from ... import` reads from, a relative one resolved."""
     if not node.level:
         return node.module or ""
     parts = module.name.split(".")
@@ -280,7 +280,7 @@ def _full_names(tree: ast.Module, module: Module) -> dict[str, str]:
 
 
 ALIAS_DEPTH = 3
-"""How many names an alias may go through; nobody writes more by accident."""
+"""Names that an alias may go through; more are not written by accident."""
 
 
 def _resolved(node: ast.AST, names: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ FILES = sorted(path for path in Path(__file__).parent.rglob("*.py"))
 
 
 def faults(source: str) -> list[str]:
-    """What is wrong with the assertions of a file, by line."""
+    """The faults of a file's assertions, by line."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assert) and (why := _fault(node.test)):

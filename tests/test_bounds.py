@@ -1,7 +1,7 @@
 """Bounds and paces, written down a second time: a slip of a finger in one of them changes no single test's outcome.
 
-Each has its reason where it is defined, and what exceeds it has a test of its own. Whoever means to change a number
-changes it here, too.
+Each has its reason where it is defined, and what exceeds it has a test of its own. A number is meant to change only
+together with its line here.
 """
 
 from importlib import import_module

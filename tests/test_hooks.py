@@ -1,4 +1,4 @@
-"""What git runs before a commit, and the shape of a commit message."""
+"""The hooks that git runs before a commit, and the shape of a commit message."""
 
 import re
 import shutil

@@ -196,7 +196,7 @@ KEPT = {
 
 @pytest.mark.parametrize(("module", "source"), KEPT.values(), ids=KEPT)
 def test_a_kept_rule_is_not_reported(module: str, source: str) -> None:
-    """What the rule allows passes."""
+    """An import that the rule allows passes."""
     assert violations_in([Module(f"gateway.{module}", source)]) == []
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def hollow(body: str, *, mark: str = "") -> str | None:
-    """What is said of a test with that body."""
+    """The finding about a test with that body."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     (function,) = ast.parse(f"{mark}\nasync def test_x(a, station):\n{lines}\n").body
     assert isinstance(function, ast.AsyncFunctionDef)
@@ -176,7 +176,7 @@ SPREAD = ("-n", "2", "--dist", "load")
 
 @pytest.mark.parametrize("arguments", [(), SPREAD], ids=["one process", "workers"])
 def test_named_tests_that_ran_are_fine(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Skipped tests that no document names are nobody's promise."""
+    """Skipped tests that no document names are no promise."""
     code, said = run(tmp_path, "test_runs", "test_runs_twice", arguments=arguments)
     assert code == 0, said
     assert "documents name" not in said
@@ -222,7 +222,7 @@ def test_workers_report_the_named_tests_that_did_not_run(tmp_path: Path) -> None
 
 
 def test_a_named_test_may_be_skipped_for_want_of_a_peer(tmp_path: Path) -> None:
-    """What the machine lacks is said by the skip."""
+    """The skip's reason says what the machine lacks."""
     assert run(tmp_path, "test_runs", "test_without_a_peer")[0] == 0
 
 

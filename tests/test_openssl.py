@@ -12,8 +12,8 @@ from gateway.openssl import GROUPS, MARK, VARIABLE, with_groups
 
 
 def groups_of(configuration: str) -> str | None:
-    """What OpenSSL would take for every TLS context, by its own rules: sections of one name are one, the later line of
-    a key holds, and a section's name leads to the next."""
+    """The groups that OpenSSL would take for every TLS context, by its own rules: sections of one name are one, the
+    later line of a key holds, and a section's name leads to the next."""
     sections: dict[str, dict[str, str]] = {"default": {}}
     current = "default"
     for line in configuration.split("\n"):

@@ -17,7 +17,7 @@ def test_there_are_promises() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[str(number) for number in range(len(ROWS))])
 def test_a_promise_is_shown_by_tests_that_exist(row: str) -> None:
-    """What holds, under which faults, and which tests show it."""
+    """Each row has a promise, its faults, and tests that show it."""
     promise, fault, shown = (cell.strip() for cell in row.strip("|").split("|"))
     tests = tuple(re.findall(r"`(.*?)`", shown))
     assert promise.endswith(".")

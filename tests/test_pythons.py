@@ -56,7 +56,7 @@ def test_a_bare_debian_is_answered_with_the_package_that_it_lacks(tmp_path: Path
 
 
 def test_a_bare_debian_with_uv_needs_no_venv_package(tmp_path: Path) -> None:
-    """Where uv is there it makes the environment and installs into it, by hash as pip does."""
+    """If there is uv it makes the environment and installs into it, by hash as pip does."""
     uv = f"""
 echo "uv $*" >>{tmp_path}/asked
 if [ "$1" = venv ]; then for last; do :; done; {sys.executable} -m venv --without-pip "$last"; fi

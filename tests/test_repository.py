@@ -1,4 +1,4 @@
-"""What the repository itself promises: it names no machine and no registry, its locks are whole, its code generated."""
+"""Promises of the repository itself: it names no machine and no registry, its locks are whole, its code generated."""
 
 import json
 import re
@@ -34,7 +34,7 @@ REGISTRIES = [
         ("deb", "debian", "org"),
     )
 ]
-# A folder of somebody's machine: the root user's home, another user's home, the work tree of a build machine.
+# A folder of one machine: the root user's home, another user's home, the work tree of a build machine.
 MACHINE_PATH = re.compile(r"(?<![\w.:/<>-])/(root|work|farm|(home|Users)/[a-z]+)/")
 
 
@@ -74,13 +74,13 @@ def declared(*groups: str) -> list[Requirement]:
 
 
 def test_no_tracked_file_names_a_package_registry() -> None:
-    """Where packages come from is the installing machine's setting."""
+    """The source of packages is the installing machine's setting."""
     pattern = re.compile("|".join(map(re.escape, REGISTRIES)))
     assert lines_with(pattern, tracked_files()) == []
 
 
 def test_no_tracked_file_names_a_folder_of_a_machine() -> None:
-    """Nothing depends on where somebody had a checkout."""
+    """Nothing depends on the place of a checkout."""
     assert lines_with(MACHINE_PATH, tracked_files()) == []
 
 
@@ -127,7 +127,7 @@ def test_a_lock_pins_what_the_metadata_asks_for(name: str, groups: tuple[str, ..
 
 
 def test_the_locks_agree() -> None:
-    """What the tests run with is what the image ships, and what builds it."""
+    """The tests run with the versions that the image ships, and that build it."""
     everything = locked(ROOT / "requirements-dev.lock")
     for name in LOCKS:
         assert locked(ROOT / name).items() <= everything.items()

@@ -114,7 +114,7 @@ def test_a_certification_case_has_a_test_that_exists(case: str) -> None:
 
 
 def test_every_certification_test_is_in_the_index() -> None:
-    """What is named for a case is found under it, or under a rule."""
+    """A test named for a case is found under it, or under a rule."""
     shown = {test for tests in CASES.values() for test in tests} | {test for row in ROWS for test in row.tests}
     folder = REPOSITORY / "tests" / "certification"
     for file in sorted(folder.glob("test_*.py")):

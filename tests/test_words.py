@@ -31,16 +31,7 @@ PLAIN = (
     "gateway/framing",
     "gateway/simulator",
     "gateway/transport",
-    "tests/app",
-    "tests/chargers",
-    "tests/cli",
-    "tests/control",
-    "tests/domain",
-    "tests/journal",
-    "tests/observability",
-    "tests/session",
-    "tests/store",
-    "tests/transport",
+    "tests",
 )
 """Folders in which all files keep the rule."""
 

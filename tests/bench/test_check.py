@@ -44,7 +44,7 @@ def test_a_row_is_met_within_its_limit() -> None:
 
 
 def test_a_row_beyond_its_limit_is_short_and_needs_a_reason() -> None:
-    """Which is told with it."""
+    """Which is printed with it."""
     assert state(COST, measured(cpu=61)) == ("short", False)
     assert state(RATE, measured(rate=899)) == ("short", False)
     assert state(RATIO, measured(cpu=51)) == ("short", False)
@@ -95,7 +95,7 @@ def test_worse_than_recorded_fails_also_where_it_is_short_for_a_reason() -> None
 
 
 def test_an_invalid_measurement_is_no_measurement() -> None:
-    """And the reasons are told."""
+    """And the reasons are printed."""
     results = measured(invalid_because=["the driver was saturated"])
     verdict = check.judge(COST, results, {})
     assert (verdict.state, verdict.good) == ("invalid", False)

@@ -59,7 +59,7 @@ def test_more_callers_than_chargers_are_refused() -> None:
 
 
 def test_a_further_delivery_is_the_difference_of_two_numbers_of_watchers() -> None:
-    """What is done once for an event isn't in it: 0.3 cores at 1,000 deliveries/s, 0.4 at 11,000 are 10 µs each."""
+    """Work done once for an event isn't in it: 0.3 cores at 1,000 deliveries/s, 0.4 at 11,000 are 10 µs each."""
     few, more = _streamed(1, 0.3, 1_000), _streamed(11, 0.4, 11_000)
     assert watch._further(few, more, lambda each: each.deliveries) == pytest.approx(10.0)
 

@@ -37,7 +37,7 @@ def happened(server: Gateway, what: str, label: str = "") -> float:
 
 
 def test_chargers_boot_and_begin_transactions_and_leave(server: Gateway, chargers: Fleet) -> None:
-    """All of them, each with its latency; afterwards nobody is there, and nothing was lost."""
+    """All of them, each with its latency; afterwards none is connected, and nothing was lost."""
     connected = chargers.connect(transaction=True)
     assert (connected.connected, connected.failures) == (SESSIONS, {})
     assert connected.latency.get_total_count() == SESSIONS
@@ -126,7 +126,7 @@ class Nobody:
 
 
 def test_no_listener_is_a_failure_of_each(server: Gateway, credentials: list[Credentials]) -> None:
-    """Told at once, by the system's name for it."""
+    """Reported at once, by the system's name for it."""
     (port,) = free_ports(1)
     with fleet(Nobody(port, server.ca_file), credentials) as chargers:
         connected = chargers.connect()

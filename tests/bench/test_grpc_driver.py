@@ -41,7 +41,7 @@ def test_calls_are_counted_with_their_latencies_and_the_cpu_of_both_sides(server
 
 
 def test_every_target_takes_a_first_call_before_anything_is_measured(server: Echo, driver: GrpcDriver) -> None:
-    """What primes is over when it returns, and counts for nothing."""
+    """The first calls are over when it returns, and count for nothing."""
     driver.prime(server.address, TARGETS)
     driver.call(server.address, TARGETS, callers=1)
     assert driver.called().calls == 0
@@ -54,7 +54,7 @@ def test_more_callers_than_chargers_are_refused(server: Echo, driver: GrpcDriver
 
 
 def test_failed_calls_are_reported_by_status_and_are_no_latencies(driver: GrpcDriver) -> None:
-    """Nobody listens there."""
+    """No server listens there."""
     (port,) = free_ports(1)
     driver.call(f"127.0.0.1:{port}", TARGETS, callers=2)
     driver.measure(0.3, os.getpid())
@@ -87,7 +87,7 @@ def test_all_watchers_have_every_message_once_and_its_lag(server: Echo, driver: 
 
 
 def test_a_watch_that_fails_is_reported(driver: GrpcDriver) -> None:
-    """Nobody listens there."""
+    """No server listens there."""
     (port,) = free_ports(1)
     driver.watch(f"127.0.0.1:{port}", 2, settle=False)
     assert driver.watched().failures

@@ -48,7 +48,7 @@ def test_a_server_is_measured_with_all_its_sessions(tmp_path: Path) -> None:
 
 
 def test_of_several_rounds_the_median_counts() -> None:
-    """One disturbed round moves no figure; its value is told."""
+    """One disturbed round moves no figure; its value is shown."""
     runs = [Measured(1.0, 30.0, load(cpu), None, ()) for cpu in (0.02, 0.9, 0.03)]
     result = measuring.result("transport", "bare", PLAN, runs)
     assert result.valid

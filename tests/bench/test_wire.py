@@ -1,4 +1,4 @@
-"""What the load generator's chargers say and read, against the gateway's own framing and message parsing."""
+"""Frames of the load generator's chargers, against the gateway's own framing and message parsing."""
 
 import struct
 
@@ -152,7 +152,7 @@ def test_what_is_no_ocpp_message_is_unexpected(text: bytes) -> None:
 
 
 def test_a_schedule_spreads_its_members_evenly_and_forgets_none() -> None:
-    """Each once a period, in turn; what was missed while nobody looked is still due from its own moment."""
+    """Each once a period, in turn; turns missed between two looks are still due from their own moment."""
     schedule = wire.Schedule(100.0, 10.0, 4)
     assert list(schedule.take(100.0)) == [(0, 100.0)]
     assert schedule.next_due == 102.5

@@ -348,7 +348,7 @@ async def test_leaving_a_stream_cancels_its_generator_and_gives_its_place_back()
 
 
 async def test_an_error_of_the_generator_comes_after_its_items():
-    """What was produced is not lost."""
+    """Items that were produced are not lost."""
 
     async def produce():
         yield 1
@@ -366,7 +366,7 @@ async def test_an_error_of_the_generator_comes_after_its_items():
 
 
 async def test_a_closed_stream_ends_its_reader():
-    """Whoever closes it need not be the one who reads it."""
+    """The task that closes it need not be the one that reads it."""
 
     async def main(bridge):
         async with bridge.stream(trio_never) as items:
@@ -382,7 +382,7 @@ async def trio_never():
 
 
 async def test_a_cancelled_bridge_ends_streams():
-    """The reader is told that the gateway is going, or is cancelled itself."""
+    """The reader gets the error that the gateway stops, or is cancelled itself."""
     outcomes = []
     bridge = Bridge()
 

@@ -15,7 +15,7 @@ from tests.support.station import booted
 async def test_tc_064_data_transfer_to_the_central_system(
     harness: Harness, autojump_clock: MockClock, data: Any
 ) -> None:
-    """An unknown vendor is told so, without data of ours, whatever was sent; what was sent is kept."""
+    """Data for an unknown vendor is answered so, without data, whatever was sent, and is kept."""
     async with booted(harness) as station:
         sent = {"vendorId": "com.example", "messageId": "hello"} | ({} if data is None else {"data": data})
         assert await station.says("DataTransfer", **sent) == {"status": "UnknownVendorId"}
@@ -24,7 +24,7 @@ async def test_tc_064_data_transfer_to_the_central_system(
 
 
 async def test_data_transfer_to_the_charge_point(harness: Harness, autojump_clock: MockClock) -> None:
-    """The other way: an operator's data goes out as given, and each of the four answers is told."""
+    """The other way: an operator's data goes out as given, and each of the four answers is returned."""
     async with booted(harness) as station:
         for status in ("Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"):
             command = DataTransfer("com.example", "hello", '{"a":1}')

@@ -66,7 +66,7 @@ async def test_tc_044_firmware_failed(
 
 @pytest.mark.parametrize(("case", "last"), [("045_1", "Uploaded"), ("045_2", "UploadFailed")])
 async def test_tc_045_diagnostics(harness: Harness, autojump_clock: MockClock, case: str, last: str) -> None:
-    """045_1, 045_2: the name of the file is told, and both ends of an upload are confirmed and recorded."""
+    """045_1, 045_2: the name of the file is returned, and both ends of an upload are confirmed and recorded."""
     async with booted(harness) as station:
         command = GetDiagnostics(UPLOAD, retries=1, retry_interval=30, start_time=virtual_clock())
         sent = {"location": UPLOAD, "retries": 1, "retryInterval": 30, "startTime": time()}

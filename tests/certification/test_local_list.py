@@ -34,7 +34,7 @@ CHANGE_SENT = {
 
 
 async def test_tc_042_1_list_version_unsupported(harness: Harness, autojump_clock: MockClock) -> None:
-    """-1 is told as it is, and no list is sent to that charge point until it boots or says otherwise (S §5.10)."""
+    """-1 is returned as it is, and no list is sent to that charge point until it boots or says otherwise (S §5.10)."""
     async with booted(harness) as station:
         answer = await station.obeys(GetLocalListVersion(), {}, {"listVersion": -1})
         assert answer == LocalListVersionAnswer(-1)
@@ -54,7 +54,7 @@ async def test_tc_042_2_list_version_empty(harness: Harness, autojump_clock: Moc
 
 
 async def test_tc_043_1_send_list_not_supported(harness: Harness, autojump_clock: MockClock) -> None:
-    """NotSupported is told, and the session goes on."""
+    """NotSupported is returned, and the session goes on."""
     async with booted(harness) as station:
         assert await station.obeys(FULL, FULL_SENT, {"status": "NotSupported"}) == StatusAnswer("NotSupported")
         assert await station.authorize() == ACCEPTED
@@ -62,7 +62,7 @@ async def test_tc_043_1_send_list_not_supported(harness: Harness, autojump_clock
 
 @pytest.mark.parametrize("status", ["Failed", "VersionMismatch"])
 async def test_tc_043_3_send_list_failed(harness: Harness, autojump_clock: MockClock, status: str) -> None:
-    """A change that was not taken is told by its own word, upon which the operator's full list goes out."""
+    """A change that was not taken is returned by its own word, upon which the operator's full list goes out."""
     async with booted(harness) as station:
         assert await station.obeys(CHANGE, CHANGE_SENT, {"status": status}) == StatusAnswer(status)
         assert await station.obeys(FULL, FULL_SENT, ACCEPTED) == StatusAnswer("Accepted")

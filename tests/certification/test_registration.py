@@ -1,4 +1,4 @@
-"""What OCTT takes for granted: registration, before and after acceptance (B1, B2)."""
+"""Registration, before and after acceptance, which OCTT takes for granted (B1, B2)."""
 
 import itertools
 
@@ -51,7 +51,7 @@ async def test_a_pending_charger_is_configured_and_triggered_and_never_started(
 
 
 async def test_a_rejected_charger_is_asked_nothing(harness: Harness, autojump_clock: MockClock) -> None:
-    """B1.4: by nobody, however long it stays; B1.5: nothing of it is taken."""
+    """B1.4: never answered, however long it stays; B1.5: nothing of it is taken."""
     async with trio.open_nursery() as nursery:
         station = await boots_in_vain(harness, nursery, Registration.REJECTED)
         refused = await station.is_spared(ChangeConfiguration("MeterValueSampleInterval", "60"))

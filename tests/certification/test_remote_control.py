@@ -103,7 +103,7 @@ async def test_tc_014_soft_reset(harness: Harness, autojump_clock: MockClock) ->
 async def test_tc_017_unlock_without_a_session(
     harness: Harness, autojump_clock: MockClock, case: str, status: str
 ) -> None:
-    """017_1, 017_2, 030: the charge point's word on the lock is told as it is."""
+    """017_1, 017_2, 030: the charge point's word on the lock is returned as it is."""
     async with booted(harness) as station:
         answer = await station.obeys(UnlockConnector(ONE), {"connectorId": 1}, {"status": status})
         assert answer == StatusAnswer(status), case
@@ -122,7 +122,7 @@ async def test_tc_018_1_unlock_with_a_session(harness: Harness, autojump_clock: 
 
 
 async def test_tc_031_unlock_an_unknown_connector(harness: Harness, autojump_clock: MockClock) -> None:
-    """The request goes out with the connector that was asked for; NotSupported is told."""
+    """The request goes out with the connector that was asked for; NotSupported is returned."""
     async with booted(harness) as station:
         command = UnlockConnector(ConnectorAddress(3, 1))
         answer = await station.obeys(command, {"connectorId": 3}, {"status": "NotSupported"})
@@ -130,7 +130,7 @@ async def test_tc_031_unlock_an_unknown_connector(harness: Harness, autojump_clo
 
 
 async def test_tc_019_1_all_configuration_keys(harness: Harness, autojump_clock: MockClock) -> None:
-    """No key is named: all of them are told and kept."""
+    """No key is named: all of them are returned and kept."""
     reported = [
         {"key": "HeartbeatInterval", "readonly": False, "value": "300"},
         {"key": "NumberOfConnectors", "readonly": True, "value": "2"},
@@ -144,7 +144,7 @@ async def test_tc_019_1_all_configuration_keys(harness: Harness, autojump_clock:
 
 
 async def test_tc_019_2_one_configuration_key(harness: Harness, autojump_clock: MockClock) -> None:
-    """One key is named, and told."""
+    """One key is named, and returned."""
     key = {"key": "SupportedFeatureProfiles", "readonly": True, "value": "Core,FirmwareManagement"}
     async with booted(harness) as station:
         command = GetConfiguration(("SupportedFeatureProfiles",))
@@ -167,7 +167,7 @@ async def test_tc_021_change_configuration(harness: Harness, autojump_clock: Moc
 async def test_tc_040_configuration_refused(
     harness: Harness, autojump_clock: MockClock, case: str, value: str, status: str
 ) -> None:
-    """040_1, 040_2: a key that is not known and a value that is not taken are told apart."""
+    """040_1, 040_2: a key that is not known and a value that is not taken get different answers."""
     async with booted(harness) as station:
         command = ChangeConfiguration("MeterValueSampleInterval", value)
         payload = {"key": "MeterValueSampleInterval", "value": value}
@@ -175,7 +175,7 @@ async def test_tc_040_configuration_refused(
 
 
 async def test_tc_026_remote_start_rejected(harness: Harness, autojump_clock: MockClock) -> None:
-    """The charge point's refusal is told, and the session goes on."""
+    """The charge point's refusal is returned, and the session goes on."""
     async with booted(harness) as station:
         assert await station.obeys(START, STARTED, REJECTED) == StatusAnswer("Rejected")
         assert not station.told("transaction.started")
@@ -183,7 +183,7 @@ async def test_tc_026_remote_start_rejected(harness: Harness, autojump_clock: Mo
 
 
 async def test_tc_028_remote_stop_rejected(harness: Harness, autojump_clock: MockClock) -> None:
-    """The charge point's refusal is told and the transaction goes on; a transaction of nobody is refused here."""
+    """The charge point's refusal is returned and the transaction goes on; an unknown transaction is refused here."""
     async with booted(harness) as station:
         number = await station.charges()
         stop = RemoteStopTransaction(station.transaction(number).transaction_id)
@@ -198,7 +198,7 @@ async def test_tc_028_remote_stop_rejected(harness: Harness, autojump_clock: Moc
 async def test_availability_changes_at_once_or_later_or_not(
     harness: Harness, autojump_clock: MockClock, connector: ConnectorAddress, status: str
 ) -> None:
-    """B9.7: each is told by its own word; connector 0 is all of them."""
+    """B9.7: each is returned by its own word; connector 0 is all of them."""
     async with booted(harness) as station:
         command = ChangeAvailability(connector, AvailabilityType.INOPERATIVE)
         sent = {"connectorId": connector.evse, "type": "Inoperative"}

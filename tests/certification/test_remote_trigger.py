@@ -50,7 +50,7 @@ async def test_tc_054_trigger_message(harness: Harness, autojump_clock: MockCloc
 async def test_tc_055_trigger_rejected(
     harness: Harness, autojump_clock: MockClock, connector: int, answer: Any
 ) -> None:
-    """A connector beyond the last one is asked for as the operator wishes; the charge point's word is told."""
+    """A connector beyond the last one is asked for as the operator wishes; the charge point's word is returned."""
     async with booted(harness) as station:
         command = TriggerMessage(TriggeredMessage.STATUS_NOTIFICATION, ConnectorAddress(connector, 1))
         sent = {"requestedMessage": "StatusNotification", "connectorId": connector}

@@ -67,7 +67,7 @@ async def test_tc_047_reservation_expires(harness: Harness, autojump_clock: Mock
 
 @pytest.mark.parametrize(("case", "status"), [("048_1", "Faulted"), ("048_2", "Occupied"), ("048_4", "Rejected")])
 async def test_tc_048_reservation_refused(harness: Harness, autojump_clock: MockClock, case: str, status: str) -> None:
-    """048_1, 048_2, 048_4: each reason for not reserving is told by its own word, and nothing is reserved."""
+    """048_1, 048_2, 048_4: each reason for not reserving is returned by its own word, and nothing is reserved."""
     async with booted(harness) as station:
         if status != "Rejected":
             word = "Faulted" if status == "Faulted" else "Preparing"
@@ -77,7 +77,7 @@ async def test_tc_048_reservation_refused(harness: Harness, autojump_clock: Mock
 
 
 async def test_tc_048_3_reservation_of_an_unavailable_connector(harness: Harness, autojump_clock: MockClock) -> None:
-    """The operator takes the connector out of service; its reservation is told Unavailable."""
+    """The operator takes the connector out of service; its reservation is answered Unavailable."""
     async with booted(harness) as station:
         command = ChangeAvailability(ONE, AvailabilityType.INOPERATIVE)
         answer = await station.obeys(command, {"connectorId": 1, "type": "Inoperative"}, ACCEPTED)
@@ -100,7 +100,7 @@ async def test_tc_049_reservation_of_connector_zero(harness: Harness, autojump_c
 
 @pytest.mark.parametrize(("case", "answer"), [("051", ACCEPTED), ("052", REJECTED)])
 async def test_tc_051_cancel_reservation(harness: Harness, autojump_clock: MockClock, case: str, answer: Any) -> None:
-    """051, 052: a reservation is cancelled by its id; the charge point's word is told, and the record follows it."""
+    """051, 052: a reservation is cancelled by its id; its word is returned, and the record follows it."""
     async with booted(harness) as station:
         await reserve(station)
         await station.status(1, "Reserved")
@@ -112,7 +112,7 @@ async def test_tc_051_cancel_reservation(harness: Harness, autojump_clock: MockC
 
 
 async def test_tc_053_reservation_for_a_group(harness: Harness, autojump_clock: MockClock) -> None:
-    """Another tag of the same group is told its parent, uses the reservation, and yet another one may stop."""
+    """Another tag of the same group is answered with its parent, uses the reservation, and yet another one may stop."""
     for tag in ("FIRST", "SECOND"):
         harness.add_tag(tag, parent_id_tag="GROUP")
     info = {"status": "Accepted", "parentIdTag": "GROUP"}

@@ -79,7 +79,7 @@ async def test_tc_007_start_with_a_cached_id(harness: Harness, autojump_clock: M
 
 
 async def test_tc_061_clear_authorization_cache(harness: Harness, autojump_clock: MockClock) -> None:
-    """The operator has the cache cleared: an empty ClearCache, whose answer is told."""
+    """The operator has the cache cleared: an empty ClearCache, whose answer is returned."""
     async with booted(harness) as station:
         assert await station.obeys(ClearCache(), {}, ACCEPTED) == StatusAnswer("Accepted")
 
@@ -91,7 +91,7 @@ async def test_tc_061_clear_authorization_cache(harness: Harness, autojump_clock
 async def test_tc_023_authorize_refused(
     harness: Harness, autojump_clock: MockClock, case: str, status: str, expires: int | None
 ) -> None:
-    """023_1, 023_2, 023_3: a tag is told exactly what is wrong with it; one past its date is Expired."""
+    """023_1, 023_2, 023_3: a tag is answered with exactly what is wrong with it; one past its date is Expired."""
     expiry = None if expires is None else virtual_clock() + timedelta(seconds=expires)
     harness.add_tag("OTHER", status, expiry_date=expiry)
     expected = {"status": "Expired" if expires is not None else status}
@@ -103,7 +103,7 @@ async def test_tc_023_authorize_refused(
 
 
 async def test_tc_023_1_authorize_unknown(harness: Harness, autojump_clock: MockClock) -> None:
-    """A tag that nobody has entered is Invalid."""
+    """A tag that is not in the table is Invalid."""
     async with booted(harness) as station:
         assert await station.authorize("NOBODY") == {"status": "Invalid"}
 
@@ -148,7 +148,7 @@ async def test_tc_037_1_offline_start_with_a_valid_tag(harness: Harness, autojum
 
 
 async def test_tc_037_3_offline_start_with_an_invalid_tag(harness: Harness, autojump_clock: MockClock) -> None:
-    """Its start is told Invalid under a number of its own, by which the charge point can stop it."""
+    """Its start is answered Invalid under a number of its own, by which the charge point can stop it."""
     async with booted(harness) as station:
         await station.disconnects()
         await trio.sleep(600)

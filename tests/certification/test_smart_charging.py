@@ -118,7 +118,7 @@ async def test_tc_059_remote_start_with_a_profile(harness: Harness, autojump_clo
 
 
 async def test_tc_066_composite_schedule(harness: Harness, autojump_clock: MockClock) -> None:
-    """Connector, duration and unit are asked for; the schedule is told as values of ours."""
+    """Connector, duration and unit are asked for; the schedule is returned as the gateway's values."""
     async with booted(harness) as station:
         command = GetCompositeSchedule(ONE, 300, ChargingRateUnit.WATT)
         payload = {"connectorId": 1, "duration": 300, "chargingRateUnit": "W"}

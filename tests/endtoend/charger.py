@@ -171,7 +171,7 @@ async def connect(
 async def chargers(
     gateway: Gateway, *identities: str, keys: Sequence[bytes] = (), boot: bool = True, **options: Any
 ) -> AsyncIterator[Sequence[Charger]]:
-    """Chargers that are connected and, unless told otherwise, booted; they hang up at the end."""
+    """Chargers that are connected and, by default, booted; they hang up at the end."""
     async with trio.open_nursery() as nursery:
         connected = [
             await connect(nursery, gateway, identity, key=key, **options)

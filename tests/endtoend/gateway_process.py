@@ -77,7 +77,7 @@ _GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on, and that was not given out here before."""
+    """A port of the loopback interface on which nothing listens, and that was not given out here before."""
     for port in random.sample(PORTS, k=100):
         if port in _GIVEN:
             continue
@@ -286,7 +286,7 @@ class Gateway:
         return self.points.CreateChargePoint(request, timeout=RPC_SECONDS).generated_authorization_key
 
     def charge_point(self, identity: str) -> charge_point_pb2.ChargePoint:
-        """What the gateway says of a charge point."""
+        """Read a charge point's record over gRPC."""
         request = charge_point_pb2.GetChargePointRequest(identity=identity)
         return self.points.GetChargePoint(request, timeout=RPC_SECONDS).charge_point
 

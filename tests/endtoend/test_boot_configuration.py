@@ -1,4 +1,4 @@
-"""What the gateway asks of a charger by itself: the platform's configuration, and statuses after a reconnect."""
+"""Requests that the gateway sends unasked: the platform's configuration, and statuses after a reconnect."""
 
 import time
 from typing import Any

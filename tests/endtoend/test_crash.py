@@ -42,7 +42,7 @@ class Message:
 
 @define
 class Account:
-    """What one transaction is, by what the charger was told."""
+    """One transaction, according to what the gateway answered the charger."""
 
     number: int
     start: Message
@@ -106,7 +106,7 @@ class LoadedCharger:
                 await trio.sleep(random.uniform(0.01, 0.1))
 
     def _now(self) -> str:
-        """The time; never the same twice, since messages are told apart by it."""
+        """The time; never the same twice, since messages are distinguished by it."""
         self._time = max(datetime.now(UTC), self._time + timedelta(milliseconds=1))
         return as_sent(self._time)
 
@@ -199,7 +199,7 @@ METERED = transactions.READING_SOURCE_METER_VALUES
 
 
 def check_watch(seen: list[Any], history: list[Any]) -> None:
-    """What the watcher collected across all restarts is what is there: nothing missing, nothing that is not kept."""
+    """Check the watcher's events across all restarts against the store: nothing missing, nothing that is not kept."""
     first_seen = list({event.event_id: event for event in seen}.values())
     known = {event.event_id for event in history}
     assert len(known) == len(history)

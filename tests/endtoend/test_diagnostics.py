@@ -38,7 +38,7 @@ def frames(gateway: Gateway, identity: str) -> list[pb.Frame]:
 
 
 def command_line(gateway: Gateway, *arguments: str) -> str:
-    """What a command prints."""
+    """Run a command; return its output."""
     target = f"127.0.0.1:{gateway.control_port}"
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *arguments, "--target", target], capture_output=True, text=True, timeout=30
@@ -75,7 +75,7 @@ async def test_who_was_turned_away_is_listed_with_the_reason(gateway: Gateway) -
 
 
 async def test_a_wrong_path_is_listed_as_it_was_asked_for(gateway: Gateway) -> None:
-    """Where it differs from the right one can be seen; what may be a secret can't."""
+    """Its difference from the right one can be seen; a part that may be a secret can't."""
     for prefix, identity in [("/", "CP1"), ("/steve/websocket/", "CP1"), ("/ocpp/CP1/", "0123456789abcdef0123")]:
         with pytest.raises(Refused):
             await Wire.open(gateway, identity, prefix=prefix)
@@ -135,7 +135,7 @@ def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(
     """The usual reasons have a hint what to do about them."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
         behave(gateway, stream)
-    # The test's own look whether somebody listens is in the list, too.
+    # The test's own look whether the port is open is in the list, too.
     found = eventually(
         "a refusal", lambda: [e for e in refused(gateway) if e.reason != "closed_by_peer"], lambda found: found
     )

@@ -43,7 +43,7 @@ async def boot(gateway: Gateway) -> None:
 
 
 def tcp(gateway: Gateway, sent: bytes) -> bytes:
-    """What comes back for bytes on the bare port, up to the end of the connection."""
+    """Send bytes to the bare port; return all that comes back until the end of the connection."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
         return converse(stream, sent)
 
@@ -99,7 +99,7 @@ def test_a_request_that_never_ends_is_closed_within_a_deadline(gateway: Gateway,
 
 
 def test_garbage_inside_tls_gets_no_upgrade(gateway: Gateway) -> None:
-    """What is no HTTP is refused or closed."""
+    """Bytes that are no HTTP are refused, or the connection is closed."""
     answer = tls(gateway, bytes(range(256)) * 8 + b"\r\n\r\n")
     assert not answer.startswith(b"HTTP/1.1 101")
 
@@ -181,7 +181,7 @@ def test_an_identity_is_decoded_once(gateway: Gateway) -> None:
 
 
 async def test_a_deleted_charge_point_is_unknown(gateway: Gateway) -> None:
-    """What was admitted yesterday is refused today."""
+    """A charge point that was admitted before is refused after its deletion."""
     gateway.add_charge_point("CP-gone")
     gateway.points.DeleteChargePoint(points.DeleteChargePointRequest(identity="CP-gone"), timeout=10)
     with pytest.raises(Refused) as refused:

@@ -14,13 +14,13 @@ from tests.endtoend.gateway_process import Gateway, MakeGateway
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN_UMASK = 0o000
-"""So that a file is as open as whoever makes it lets it be."""
+"""So that a file is as open as the code that makes it lets it be."""
 
 PAGES = ("README.md", "docs/store.md", "docs/operations.md")
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Files and their modes, where anybody but the owner may do anything with them."""
+    """Files and their modes, those with which any user but the owner may do anything."""
     return {
         path.name: oct(mode)
         for path in folder.iterdir()

@@ -16,7 +16,7 @@ FOREIGN = 40_000
 
 
 async def charge_on(charger: Charger, number: int) -> None:
-    """What a charger says that goes on with the transaction that it has, and then ends it."""
+    """Go on with the transaction that the charger has: a status and two readings."""
     status = {"connectorId": 1, "status": "Charging", "errorCode": "NoError", "timestamp": now()}
     assert await charger.call("StatusNotification", status) == {}
     for register in ("1000", "1100"):

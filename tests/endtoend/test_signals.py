@@ -56,7 +56,7 @@ EARLY = ["gateway.client", "gateway.cli.root", "gateway.app.settings", "gateway.
 
 
 def held(pid: int) -> bool:
-    """Whether the process has handlers for the signals, as the kernel sees it."""
+    """Tell whether the process has handlers for the signals, as the kernel sees it."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("SigCgt:"):
             caught = int(line.split()[1], 16)

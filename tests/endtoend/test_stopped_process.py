@@ -1,4 +1,4 @@
-"""The whole process stands still (SIGSTOP, a paused machine): when it goes on, nobody is the worse for it."""
+"""The whole process stands still (SIGSTOP, a paused machine): when it goes on, no peer has lost anything."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""SIGTERM: what is in flight finishes, everybody is told, nothing is lost, exit code 0."""
+"""SIGTERM: what is in flight finishes, every peer learns of it, nothing is lost, exit code 0."""
 
 import signal
 from typing import Any
@@ -163,7 +163,7 @@ async def test_the_state_is_there_again_after_a_restart(gateway: Gateway) -> Non
 
 
 async def test_a_kill_leaves_no_charger_connected_and_no_command_undecided(gateway: Gateway) -> None:
-    """What the crash left open is settled at the next start: gone, unknown, or never sent."""
+    """Everything that the crash left open is settled at the next start: gone, unknown, or never sent."""
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1", answers={"TriggerMessage": holds_back})
         await charger.boot()
@@ -210,7 +210,7 @@ async def test_a_second_gateway_on_the_same_database_is_refused(gateway: Gateway
 
 
 def test_a_repeated_request_gives_the_first_outcome_also_after_a_restart(gateway: Gateway) -> None:
-    """A request id is used up for ever; its outcome is told even to a charger that is offline by then."""
+    """A request id is used up for ever; its outcome is returned even if the charger is offline by then."""
 
     async def once() -> tuple[commands.UnlockConnectorResponse, int]:
         async with chargers(gateway, "CP1") as (charger,):

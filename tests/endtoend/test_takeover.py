@@ -28,7 +28,7 @@ def gateway(gateway: Gateway) -> Gateway:
 
 
 def connections(gateway: Gateway) -> list[tuple[str, int]]:
-    """What became of the connections: ("connected", epoch) and (reason, epoch), as the events tell it."""
+    """The course of the connections by the events: ("connected", epoch) and (reason, epoch)."""
     told = []
     for event in gateway.history("CP1"):
         if event.type == "charge_point.connected":
@@ -137,7 +137,7 @@ def asked_for_heartbeat(payload: dict[str, Any]) -> object:
 
 
 async def test_a_start_that_is_under_way_at_the_takeover_makes_one_transaction(gateway: Gateway) -> None:
-    """Whether its commit came before the newcomer or not: sent again, it is the same one (B4.6)."""
+    """Committed before the newcomer or not: sent again, it is the same one (B4.6)."""
     numbers = []
     async with trio.open_nursery() as nursery:
         charger = await connect(nursery, gateway, "CP1")
@@ -216,7 +216,7 @@ async def test_a_stop_right_before_the_takeover_is_recorded_once(gateway: Gatewa
 
 
 async def test_of_ten_connections_at_once_exactly_one_stays(gateway: Gateway) -> None:
-    """Whatever order they come in; each of the others is told that it was replaced."""
+    """Whatever order they come in; each of the others is closed as replaced."""
     async with trio.open_nursery() as nursery:
         chargers: list[Charger] = []
 

@@ -74,7 +74,7 @@ async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway: G
 async def test_a_silent_service_costs_its_own_charger_seconds_and_no_other(
     make_gateway: MakeGateway,
 ) -> None:
-    """The charger's other messages and the operator's commands go on; then it is told Rejected."""
+    """The charger's other messages and the operator's commands go on; then it is answered Rejected."""
     gateway = make_gateway(sessions={"vendor_data_seconds": 2.0})
     await in_thread(gateway.start)
     gateway.add_charge_point("CP1")
@@ -91,7 +91,7 @@ async def test_a_silent_service_costs_its_own_charger_seconds_and_no_other(
         await charger.call("Heartbeat", {})
         assert not answers
         with trio.fail_after(10):
-            while not answers:  # noqa: ASYNC110 - the charger fake tells nobody
+            while not answers:  # noqa: ASYNC110 - the charger fake has no event for it
                 await trio.sleep(0.05)
         assert answers == [{"status": "Rejected"}]
         assert 1.9 < trio.current_time() - begun < 6
@@ -108,7 +108,7 @@ async def test_a_service_is_answered_that_the_gateway_stops(gateway: Gateway) ->
 
 
 async def test_an_operator_stands_in_for_a_service(gateway: Gateway) -> None:
-    """`gateway vendor-data` shows what came, answers as told, and leaves."""
+    """`gateway vendor-data` shows what came, answers as its option says, and leaves."""
     gateway.add_charge_point("CP1")
     target = f"127.0.0.1:{gateway.control_port}"
     command = [sys.executable, "-m", "gateway", "vendor-data", "acme", "--message", "hi", "--answer", "rejected",

@@ -1,4 +1,4 @@
-"""Many watchers at once: each sees every event, each charge point's in order, and a lazy one harms nobody."""
+"""Many watchers at once: each sees every event, each charge point's in order, and a slow one harms no other."""
 
 import json
 from collections import defaultdict

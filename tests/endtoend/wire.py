@@ -1,4 +1,4 @@
-"""A charger's end of a real connection: TCP, TLS and WebSocket, reading only when it is told to.
+"""A charger's end of a real connection: TCP, TLS and WebSocket, reading only when the test says so.
 
 Over wsproto, which the gateway does not use. A test decides what is read and when: a peer that reads by itself could
 not show what happens to one that doesn't.
@@ -150,7 +150,7 @@ class Wire:
                 raise LinkLost from error
 
     async def _take(self) -> None:
-        """What the last read brought; the first read's rest came with the answer to the upgrade."""
+        """Take the bytes of the last read; the first read's rest came with the answer to the upgrade."""
         for event in self._protocol.events():
             match event:
                 case ws.TextMessage(data=data, message_finished=finished):

@@ -57,7 +57,7 @@ class Curve:
         return sum(self.power[:step]) * STEP / 3600
 
     def step_at(self, share: float) -> int:
-        """When a share of the energy had flowed."""
+        """The first step at which a share of the energy had flowed."""
         flowed, wanted = 0.0, share * self.target_kwh
         for step, kw in enumerate(self.power):
             flowed += kw * STEP / 3600
@@ -66,7 +66,7 @@ class Curve:
         return len(self.power)
 
     def seen(self, step: int) -> Charge:
-        """What is known after so many steps."""
+        """The progress known after so many steps."""
         now = BEGIN + timedelta(seconds=step * STEP)
         powers, registers, socs, flowed = [], [], [], 0.0
         for number in range(step):

@@ -1,4 +1,4 @@
-"""Whether a vehicle charges: the table of statuses and power, and what keeps it from flapping."""
+"""The charging state: the table of statuses and power, and the damping that keeps it from flapping."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""When charging will be done: estimates and reasons for none, limits and pauses to come, and errors by shape."""
+"""Completion of charging: estimates and reasons for none, limits and pauses to come, and errors by shape."""
 
 import re
 from datetime import datetime, timedelta

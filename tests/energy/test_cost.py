@@ -1,4 +1,4 @@
-"""What a session costs: bills worked out by hand, exact sums, and what is wrong with a price schedule."""
+"""Cost of a session: bills worked out by hand, exact sums, and faults of a price schedule."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -107,7 +107,7 @@ def test_tiers_add_to_the_price_of_what_lies_beyond_them():
 
 
 def test_minimum_and_maximum_limit_the_total():
-    """What they change is shown as a separate amount."""
+    """Their effect is shown as a separate amount."""
     energy = session_energy(session(0, 10_000))
     capped = compute_cost(energy, flat("0.3333", maximum=Decimal("3.10")))
     assert (capped.total, capped.limit_adjustment) == (Decimal("3.10"), Decimal("-0.2330"))

@@ -357,7 +357,7 @@ async def test_ten_watchers_of_a_real_store_see_a_thousand_events(tmp_path: Path
     store.close()
 
 
-# --- a read that fails in a way nobody expects ------------------------------------------------------------------
+# --- a read that fails in an unexpected way ------------------------------------------------------------------
 
 
 ERRORS = [SystemError("Objects/tupleobject.c: bad argument to internal function"), KeyError("a bug"), MemoryError()]

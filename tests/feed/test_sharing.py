@@ -54,7 +54,7 @@ async def test_those_who_keep_up_are_given_one_batch(autojump_clock: MockClock) 
 
 
 async def test_a_slow_one_has_its_own_batches_and_shares_again_when_it_has_caught_up(autojump_clock: MockClock) -> None:
-    """Nobody waits for it, and it misses nothing."""
+    """No other waits for it, and it misses nothing."""
     async with running() as each, trio.open_nursery() as nursery:
         quick: list[Batch] = []
         slow: list[Batch] = []

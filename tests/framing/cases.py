@@ -1,8 +1,8 @@
 """The rules of RFC 6455 as a table of named cases: what a client sends after the upgrade, and what it gets for it.
 
 Written along its sections, in about the groups of the Autobahn suite: framing, control frames, reserved bits and
-opcodes, fragmentation, UTF-8, closing, limits. Three choices of ours are in it: binary messages are closed with 1003
-(A3.15), UTF-8 is judged when the message is whole, and a length told in more bytes than needed is understood.
+opcodes, fragmentation, UTF-8, closing, limits. Three choices of the gateway are in it: binary messages are closed with
+1003 (A3.15), UTF-8 is judged when the message is whole, and a length written in more bytes than needed is understood.
 
 ``test_rfc6455`` of this folder drives them without I/O, that of ``tests/transport`` through TLS.
 """
@@ -66,7 +66,7 @@ def _events(seen: tuple[Seen | bytes, ...]) -> tuple[Seen, ...]:
 
 
 def long_form(payload: bytes, kind: int) -> bytes:
-    """A text whose length is told in 16 bits (126) or in 64 (127), needed or not."""
+    """A text whose length is written in 16 bits (126) or in 64 (127), needed or not."""
     size = struct.pack("!H" if kind == 126 else "!Q", len(payload))
     return bytes([0x81, 0x80 | kind]) + size + bytes(4) + payload
 
@@ -138,7 +138,7 @@ NO_UTF_8 = {
 RESERVED_OPCODES = (0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF)
 
 # RFC 6455 §7.4, and the registry it founded (1012 to 1014). 1004, 1005, 1006 and 1015 stand for something else and are
-# never on the wire; the rest below 3000 nobody has defined, and there is nothing from 5000.
+# never on the wire; the rest below 3000 is not defined, and there is nothing from 5000.
 GOOD_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 EDGE_CODES = (0, 1, 999, *range(1000, 1017), 1100, 1999, 2000, 2999, 3000, 3999, 4000, 4999, 5000, 9999, 32768, 65535)
 

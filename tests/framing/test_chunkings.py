@@ -76,8 +76,8 @@ def test_any_chunking_gives_the_same_events_and_answers(data: bytes, sizes: list
 
 
 def judged_late(events: list[Event]) -> bool:
-    """Whether a rule of ours ended it, not the library's. It is looked at after the whole read: a Ping behind a bad
-    message is answered, or a Close, if it came in the same one."""
+    """Tell whether a rule of the gateway ended it, not the library's. It is looked at after the whole read: a Ping
+    behind a bad message is answered, or a Close, if it came in the same one."""
     last = events[-1] if events else None
     return isinstance(last, Closed) and last.initiator == "local" and last.code != PROTOCOL_ERROR
 

@@ -33,7 +33,7 @@ def test_a_text_message_is_reported_whole() -> None:
 
 
 def test_an_empty_message_is_a_message() -> None:
-    """What it means is not framing's to say."""
+    """Its meaning is not framing's concern."""
     assert opened().receive(frame(TEXT)) == [Message(b"")]
 
 

@@ -168,7 +168,7 @@ def test_our_frames_are_whole_unmasked_and_of_minimal_length() -> None:
 
 
 def test_what_is_sent_and_what_is_answered_keep_their_order() -> None:
-    """A Pong neither overtakes what was sent before the Ping, nor splits a message of ours."""
+    """A Pong neither overtakes what was sent before the Ping, nor splits a message of the gateway."""
     websocket = opened()
     websocket.send_text(b"1")
     websocket.receive(frame(PING, b"a"))

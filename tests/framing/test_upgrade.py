@@ -89,7 +89,7 @@ def test_frames_that_come_before_the_answer_are_kept_for_after_it() -> None:
 
 
 def test_frames_before_the_answer_are_bounded() -> None:
-    """Nobody fills memory while admission thinks."""
+    """No peer fills memory while admission decides."""
     websocket = WebSocket(max_handshake_bytes=1024)
     websocket.receive(head())
     assert websocket.receive(b"\x00" * 2000) == [UpgradeRefused(400, "data_before_upgrade")]

@@ -1,4 +1,4 @@
-"""What fuzzing calls with arbitrary bytes: each target drives a parser and holds it to what it promises.
+"""Targets that fuzzing calls with arbitrary bytes: each drives a parser and holds it to its promise.
 
 A target returns for whatever it was given, or raises AssertionError or the bug itself. It knows nothing of the fuzzer:
 ``python -m tests.fuzz`` finds inputs, and those that once were bugs are run by ``test_corpus`` ever after.

@@ -31,7 +31,7 @@ COMMAND_PAUSE = 0.2
 
 @frozen
 class Account:
-    """What happened since the last account. Latencies in seconds."""
+    """The events since the last account. Latencies in seconds."""
 
     messages: int
     commands: int
@@ -87,7 +87,7 @@ class Bystanders:
 
 @define
 class Site:
-    """What ``Wire`` and ``trigger`` need of a gateway."""
+    """The part of a gateway that ``Wire`` and ``trigger`` need."""
 
     port: int
     tls: ssl.SSLContext

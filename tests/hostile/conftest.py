@@ -57,7 +57,7 @@ class Scene:
         self._attackers = 0
 
     def attacker(self) -> str:
-        """A known charger that nobody else uses."""
+        """A known charger that no other test uses."""
         self._attackers += 1
         identity = f"attacker-{self._attackers}"
         self.gateway.add_charge_point(identity)
@@ -98,7 +98,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Itera
 
 @pytest.fixture(autouse=True)
 def _undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Before: nobody is to blame. After: the others have lost nothing, waited for nothing, and memory is bounded."""
+    """Before: no earlier trouble. After: the others have lost nothing, waited for nothing, and memory is bounded."""
     if "scene" not in request.fixturenames:
         yield
         return

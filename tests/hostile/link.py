@@ -109,7 +109,7 @@ class Link:
                 raise Ended(struct.unpack("!H", payload[:2])[0] if payload else None)
 
     async def answer(self, message_id: str, seconds: float = PATIENCE) -> Any:
-        """The answer to a CALL of ours; the gateway's own CALLs are refused on the way. Raises Ended."""
+        """The answer to a CALL of this end; the gateway's CALLs are refused on the way. Raises Ended."""
         with trio.fail_after(seconds):
             while True:
                 message = await self.message()

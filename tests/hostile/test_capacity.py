@@ -1,4 +1,4 @@
-"""A gateway that is full, or short of descriptors: cheap refusals, and nobody served is the worse for it."""
+"""A gateway that is full, or short of descriptors: cheap refusals, and no served charger is the worse for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Ite
 
 @pytest.fixture
 def full(gateway: Gateway) -> Gateway:
-    """The same, with nobody there."""
+    """The same gateway, with no charger connected."""
     eventually("empty", lambda: metric(gateway, "gateway_connections"), lambda connections: connections == 0)
     return gateway
 
@@ -111,7 +111,7 @@ async def test_however_many_come_at_once_no_more_are_served_than_there_are_place
 
 
 async def test_refusals_of_a_full_gateway_are_cheap(full: Gateway) -> None:
-    """What a refused charger costs is its TLS handshake; those served keep their pace."""
+    """A refused charger costs its TLS handshake; those served keep their pace."""
     links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
     begin, cpu = time.monotonic(), cpu_seconds(full.pid)
     refused = 0
@@ -141,7 +141,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_the_soft_limit_is_raised_and_the_capacity_reported(make_gateway: MakeGateway) -> None:
-    """As a distribution starts it: 1024 open files until somebody asks for more."""
+    """As a distribution starts it: 1024 open files until the process asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     gateway = make_gateway()
     resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))

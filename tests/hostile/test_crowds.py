@@ -125,7 +125,7 @@ async def test_silent_connects_by_the_thousand_hold_no_place(gateway: Gateway) -
 
 async def test_guesses_at_one_imported_key_keep_no_charger_from_a_first_connect(gateway: Gateway) -> None:
     """190 sockets that guess: others with such keys from the same address are admitted meanwhile, and so is the
-    attacked charger from its own; the guesses are answered with 401, or told to come again."""
+    attacked charger from its own; the guesses are answered with 401, or asked to come again."""
     for identity in ("attacked", "other-1", "other-2", "other-3"):
         gateway.add_charge_point(identity)
     answers: Counter[bytes] = Counter()

@@ -31,7 +31,7 @@ def attackers(scene: Scene, count: int = TEN) -> list[str]:
 
 
 def received(scene: Scene) -> list[object]:
-    """What ends of sessions the log tells so far, but for those whose charger left."""
+    """The ends of sessions in the log so far, but for those whose charger left."""
     lines = [json.loads(line) for line in scene.gateway.log.read_text(errors="replace").splitlines()]
     ends = [line for line in lines if line["event"] == "session ended"]
     return [line for line in ends if line["initiator"] == "local" and line["reason"] != "replaced"]

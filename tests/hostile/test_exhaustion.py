@@ -106,7 +106,7 @@ async def test_a_charger_that_never_reads_is_given_up_at_the_write_deadline(scen
 
 
 async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outcome(scene: Scene) -> None:
-    """The caller is told within the write deadline; other chargers' commands go on meanwhile."""
+    """The caller is answered within the write deadline; other chargers' commands go on meanwhile."""
     identity = scene.attacker()
     link = await Link.open(scene.gateway, identity, receive_buffer=4096)
     await link.lives()
@@ -162,7 +162,7 @@ async def test_a_link_that_died_without_a_word_is_replaced_by_the_next(scene: Sc
 
 
 async def test_the_worst_messages_again_and_again_take_no_more_memory(scene: Scene) -> None:
-    """What reading them took is used for the next: no leak hides behind the bound on all."""
+    """Memory for reading one is used for the next: no leak hides behind the bound on all."""
     worst = [sent for name, (sent, answer) in ANSWERS.items() if name.startswith("megabyte") and answer != SILENCE]
 
     async def send_all() -> None:

@@ -66,7 +66,7 @@ VIOLATIONS: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("name", VIOLATIONS)
 async def test_a_violation_is_closed_with_its_code(scene: Scene, name: Any) -> None:
-    """RFC 6455, A3.14-A3.17: the peer is told why, and nobody else notices."""
+    """RFC 6455, A3.14-A3.17: the peer gets the reason, and no other notices."""
     data, code = VIOLATIONS[name]
     link = await Link.open(scene.gateway, shared(scene), boot=False)
     async with trio.open_nursery() as nursery:

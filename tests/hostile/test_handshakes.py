@@ -1,4 +1,4 @@
-"""What comes instead of a charger: broken TLS, broken HTTP, peers that never finish; each gets its status or is closed,
+"""Peers that are no chargers: broken TLS, broken HTTP, peers that never finish; each gets its status or is closed,
 within a deadline and without a word in the log above debug."""
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ REQUESTS: dict[str, tuple[bytes, int | None]] = {
     "too-long": (request("/ocpp/" + "x" * 49), 400),
     "fragment": (request("/ocpp/a#b"), 400),
     "latin-1": (request("/ocpp/Stra\xdfe"), 400),
-    # A2: the subprotocol; told only to those who proved who they are, so a stranger is unknown first.
+    # A2: the subprotocol; judged only for those who proved who they are, so a stranger is unknown first.
     # A7: credentials.
     "no-credentials": (request("/ocpp/bystander-1"), 401),
     "bearer": (request("/ocpp/bystander-1", ("Authorization", "Bearer x")), 401),
@@ -111,7 +111,7 @@ async def read_all(link: Link) -> bytes:
 
 
 def client_hello() -> bytes:
-    """What a client begins with."""
+    """The first bytes of a client."""
     context = ssl.create_default_context()
     outgoing = ssl.MemoryBIO()
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")

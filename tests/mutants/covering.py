@@ -21,8 +21,8 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """What one test did: how long it took by the wall and of the processor, whether it passed, and the lines that it
-    ran by file."""
+    """The record of one test: how long it took by the wall and of the processor, whether it passed, and the lines that
+    it ran by file."""
 
     seconds: float
     work: float
@@ -31,7 +31,7 @@ class Seen:
 
     @property
     def cost(self) -> float:
-        """What makes a test come late: its work and, less so, its waiting."""
+        """The cost by which tests are ordered: work and, less so, waiting."""
         return self.work + self.seconds / 10
 
 
@@ -173,7 +173,7 @@ def _functions(file: str, source: str) -> Iterator[Function]:
 
 
 class Kept:
-    """What was traced earlier, one file for each file of tests. ``state``: a digest of what the tests ran on."""
+    """Traces of earlier runs, one file for each file of tests. ``state``: a digest of what the tests ran on."""
 
     def __init__(self, folder: Path, functions: Functions, state: str) -> None:
         self._folder = folder

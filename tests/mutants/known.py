@@ -1,4 +1,4 @@
-"""Faults that change nothing that anybody could see, each with the reason. Found by their identity, which stays when
+"""Faults that change nothing that could be seen, each with the reason. Found by their identity, which stays when
 lines move and goes when the statement changes."""
 
 # ruff: noqa: E501 - an identity is one text, to be searched for

@@ -65,7 +65,7 @@ MEMORY = 6 * 1024**3
 
 @dataclass(frozen=True)
 class Project:
-    """What is changed, and what tests it. Paths are relative to ``root``."""
+    """The code that is changed, and the tests of it. Paths are relative to ``root``."""
 
     root: Path
     targets: tuple[str, ...]
@@ -422,7 +422,7 @@ class Run:
         return Job(work, heard, over, patience)
 
     def _alone(self, tried: Tried, waiting: deque[Tried]) -> Job:
-        """Whether the test that noticed the fault passes alone, without one."""
+        """Tell whether the test that noticed the fault passes alone, without a fault."""
         test = tried.killed_by
         assert test is not None
         passed = False
@@ -485,7 +485,7 @@ class Run:
 
 
 def _quick_place() -> str | None:
-    """Where thousands of small databases are made and removed: in memory, where there is a place for that."""
+    """The folder for thousands of small databases: in memory, where there is a place for that."""
     shared = Path("/dev/shm")
     return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2 * 1024**3 else None
 
@@ -499,7 +499,7 @@ def _failed(item: pytest.Item, following: pytest.Item | None) -> bool:
 
 
 def _has_wide_fixtures(item: pytest.Item) -> bool:
-    """Whether a fixture of the tests' own outlives the test: what it runs is run for others, too."""
+    """Tell whether a fixture of these tests outlives a test: its code is run for others, too."""
     info: Any = getattr(item, "_fixtureinfo", None)
     if info is None:
         return False

@@ -9,7 +9,7 @@ from tests.mutants.operators import Mutant, apply, find
 
 
 def made(source: str, operator: str | None = None) -> list[str]:
-    """What the code becomes by each fault (of one operator, or any)."""
+    """The code with each fault in turn (of one operator, or any)."""
     source = textwrap.dedent(source)
     found = find(source, "x.py")
     return [ast.unparse(apply(source, mutant)) for mutant in found if operator in (None, mutant.operator)]
@@ -62,7 +62,7 @@ def test_conditions_are_turned_round_and_fixed() -> None:
 
 
 def test_blocks_lose_their_ends() -> None:
-    """What is done finally, in an exception, in a case, inside of a context."""
+    """Statements in a finally, an except, a case or a with are dropped, too."""
     source = "try:\n    f()\nexcept E:\n    g()\nfinally:\n    h()"
     assert made(source, "finally") == ["try:\n    f()\nexcept E:\n    g()"]
     assert made(source, "except") == [

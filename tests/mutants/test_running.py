@@ -97,7 +97,7 @@ def test_the_lines_that_are_run_are_noted(module) -> None:
 
 
 def kept(root: Path, source: str, *, file: str = "f.py", state: str = "now") -> Kept:
-    """What is kept in ``root``, for a project of one file."""
+    """The traces kept in ``root``, for a project of one file."""
     return Kept(root / "kept", Functions(root, {file: source}), state)
 
 
@@ -242,6 +242,6 @@ def test_what_is_known_of_a_statement_that_has_changed_is_named() -> None:
 
 
 def test_what_is_changed_and_what_is_left_out_is_there() -> None:
-    """A file that was renamed would be left alone, and nobody would miss its faults."""
+    """A file that was renamed would be left alone, and its faults would not be missed."""
     assert all((GATEWAY.root / each).exists() for each in (*GATEWAY.targets, *GATEWAY.left_out))
     assert len(GATEWAY.files()) > 50

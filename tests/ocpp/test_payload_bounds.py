@@ -46,7 +46,7 @@ def scanned(data: bytes, cuts: list[int]) -> Scan:
 def test_values_and_depth_are_those_of_the_reader_however_the_bytes_are_cut(
     value: Any, cuts: list[int], ascii_only: bool
 ) -> None:
-    """What stands in strings counts for nothing, escapes and quotes in them included."""
+    """Text in strings counts for nothing, escapes and quotes in them included."""
     data = json.dumps(value, ensure_ascii=ascii_only).encode()
     nodes, depth, empty = counted(value)
     scan = scanned(data, cuts)
@@ -101,7 +101,7 @@ def test_values_are_read_up_to_the_bound_of_their_message(action: str, most: int
 
 
 def test_an_answer_beyond_the_bound_fails_its_call() -> None:
-    """It names the id, so that whoever asked needn't wait."""
+    """It names the id, so that the caller needn't wait."""
     assert isinstance(parse(payloads.filled('[3,"x",[', "1", "]]", 2 * MAX_NODES - 100)), CallResult)
     frame = parse(payloads.filled('[3,"x",[', "1", "]]"))
     assert isinstance(frame, Malformed)

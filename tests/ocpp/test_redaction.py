@@ -174,6 +174,6 @@ def test_any_json_is_shown_as_text(value, cut):
 
 @given(st.binary(max_size=300) | st.text(alphabet='valuepsword:"\\ {}[],=@/?.0', max_size=300).map(str.encode))
 def test_any_bytes_are_shown_as_text(data):
-    """What is no JSON, and what was made to be hard to search."""
+    """Bytes that are no JSON, and bytes made to be hard to search."""
     redact(data).text.encode()
     redact(data, cut=True).text.encode()

@@ -95,7 +95,7 @@ def test_an_id_that_can_not_be_answered_by_is_none(frame):
 
 
 def test_an_id_of_absurd_length_is_not_sent_back():
-    """What is reflected is bounded (A4.3)."""
+    """The length of a reflected id is bounded (A4.3)."""
     read = parse(orjson.dumps([2, "i" * 256, "Heartbeat", {}]))
     assert isinstance(read, Malformed)
     assert not read.answerable
@@ -104,7 +104,7 @@ def test_an_id_of_absurd_length_is_not_sent_back():
 
 @pytest.mark.parametrize("frame", [b'[2,"1"]', b'[2,"1","Heartbeat"]', b'[2,"1","Heartbeat",{},1]', b'[2,"1",7,{}]'])
 def test_a_misshapen_call_is_answered(frame):
-    """The id is known, so the charger is told (A4: FormationViolation)."""
+    """The id is known, so the charger is answered (A4: FormationViolation)."""
     read = parse(frame)
     assert isinstance(read, Malformed)
     assert (read.answerable, read.message_id, read.unread) == (True, "1", False)

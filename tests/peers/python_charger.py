@@ -1,7 +1,7 @@
 """A charger made of mobilityhouse's `ocpp` over `websockets`: not a test, but the process that a test talks to.
 
-Run with one argument, the instructions as JSON (see tests/peers/charger_process.py). It charges by itself when it is
-told to, says what it did in one line of JSON each on standard output, and ends when its standard input does.
+Run with one argument, the instructions as JSON (see tests/peers/charger_process.py). It charges when the test
+says so, reports what it did in one line of JSON each on standard output, and ends when its standard input does.
 """
 
 import asyncio

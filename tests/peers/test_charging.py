@@ -20,7 +20,7 @@ CONNECTOR = common.ConnectorAddress(evse=1, connector=1)
 def test_a_foreign_charger_is_started_limited_and_stopped_over_grpc(
     gateway: Gateway, peer: Callable[[], list[str]]
 ) -> None:
-    """What the charger did, and says it did, is what gRPC tells: transaction, readings, energy, in order."""
+    """The charger's own account is what gRPC reports: transaction, readings, energy, in order."""
     command = peer()
     gateway.add_charge_point("PEER 1")
     gateway.add_tag("DRIVER")
@@ -125,7 +125,7 @@ def check_readings(
 
 
 def check_description(point: ChargePoint) -> None:
-    """What the charger said of itself, and the outcome of what it was asked to set."""
+    """Check what the charger said of itself, and the outcome of what it was asked to set."""
     assert point.ever_accepted
     assert point.boot.model == "Peer"
     assert point.connection.connected

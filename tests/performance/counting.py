@@ -1,4 +1,4 @@
-"""What one message costs, counted and not timed: function calls, and the processor's instructions under valgrind.
+"""The cost of one message, counted and not timed: function calls, and the processor's instructions under valgrind.
 
 Both are the same in every run on one version of Python, however busy the machine is.
 """
@@ -31,7 +31,7 @@ ROOT = FilePath(__file__).resolve().parents[2]
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """A collection is nobody's message, and calls whoever asked to be told of it."""
+    """Switch the collector off: a collection belongs to no message, and calls its callbacks."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -42,7 +42,7 @@ def without_collector() -> Iterator[None]:
 
 
 def calls_of(function: Callable[..., Any], *args: object) -> tuple[int, Any]:
-    """How many functions it calls, itself included, Python's and C's; and what it returns."""
+    """Count the functions it calls, itself included, Python's and C's; return also its result."""
     count = 0
 
     def profile(frame: FrameType, event: str, arg: object) -> None:
@@ -74,7 +74,7 @@ def calls_per_step() -> dict[str, int]:
 
 
 def valgrind() -> str | None:
-    """Where it is, if it is."""
+    """The path of valgrind, if it is there."""
     return shutil.which("valgrind")
 
 
@@ -102,7 +102,7 @@ def _logged(log: FilePath) -> int:
 
 
 def _counted() -> None:
-    """What runs under valgrind: prepared once, then a process for each run. Prints their ids."""
+    """The program run under valgrind: prepare once, then fork for each run. Prints the processes' ids."""
     path = Path()
     for _ in range(WARM_UP):
         path.run()

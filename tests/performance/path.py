@@ -29,7 +29,7 @@ START = {"connectorId": 1, "idTag": "04A3B2C1", "meterStart": 1000, "timestamp":
 
 
 def meter_values(minute: int) -> bytes:
-    """What a wallbox sends once a minute while it charges."""
+    """The message that a wallbox sends once a minute while it charges."""
     values = [
         {"value": "1234.5", "measurand": "Energy.Active.Import.Register", "unit": "Wh"},
         {"value": "7360.0", "measurand": "Power.Active.Import", "unit": "W"},

@@ -123,7 +123,7 @@ class Recorder:
 
 @frozen
 class Door:
-    """What a charger of the end-to-end tests needs to know of a gateway."""
+    """The address and certificate of a gateway, as chargers of the end-to-end tests need them."""
 
     port: int
     tls: ssl.SSLContext

@@ -46,7 +46,7 @@ def limit(stack_level: int) -> tuple[SetChargingProfile, Any]:
 
 
 async def test_quirk_15_the_stack_level_is_the_operators_choice(harness: Harness, autojump_clock: MockClock) -> None:
-    """ABB Terra AC: rejected unless the stack level is 0. Each level goes out as chosen, each answer is told."""
+    """ABB Terra AC: rejected unless the stack level is 0. Each level goes out as chosen, each answer is returned."""
     async with booted(harness) as station:
         assert await station.obeys(*limit(1), REJECTED) == StatusAnswer("Rejected")
         assert await station.obeys(*limit(0), ACCEPTED) == StatusAnswer("Accepted")
@@ -108,7 +108,7 @@ async def test_quirk_33_a_truncated_result_fails_its_command_at_once(
 async def test_quirk_77_a_charger_that_rejects_every_profile_is_not_pressed(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Schneider: Rejected is told, once for each command, and nothing is sent again."""
+    """Schneider: Rejected is returned, once for each command, and nothing is sent again."""
     async with booted(harness) as station:
         for _ in range(3):
             assert await station.obeys(*limit(0), REJECTED) == StatusAnswer("Rejected")
@@ -132,7 +132,7 @@ async def test_quirk_81_a_long_list_of_measurands_is_followed_by_a_shorter_one(
 async def test_quirk_81_a_stop_for_what_the_charger_has_ended_is_reported_as_it_answers(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """EVBox: it has ended the transaction, its stop is still on the way: Rejected is told, then the stop ends it."""
+    """EVBox: it has ended the transaction, its stop is still on the way: Rejected comes back, then the stop ends it."""
     async with booted(harness) as station:
         number = await station.charges()
         command = RemoteStopTransaction(station.transaction(number).transaction_id)

@@ -63,7 +63,7 @@ async def test_quirk_1_no_subprotocol_is_served_by_the_operators_word_and_nothin
 
 
 async def test_quirk_3_a_malformed_connect_is_refused_and_its_retry_is_served(harness: Harness) -> None:
-    """Ocular: now and then garbage. Nobody is banned for it."""
+    """Ocular: now and then garbage. No charger is banned for it."""
     door = Door(harness)
     for _ in range(20):
         assert await door.knock("ocpp1.6", target="/CP%1") == 400
@@ -74,7 +74,7 @@ async def test_quirk_3_a_malformed_connect_is_refused_and_its_retry_is_served(ha
 async def test_quirk_3_a_corrupted_tag_is_refused_and_the_session_goes_on(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Control characters are an unknown tag; what is longer than a tag can be is nobody's."""
+    """Control characters are an unknown tag; a text longer than a tag can be is no tag."""
     async with booted(harness) as station:
         assert await station.authorize("TAG\x00\x01\ufffd") == {"status": "Invalid"}
         answer = await station.charger.call_frame("Authorize", {"idTag": "TAG" * 20})

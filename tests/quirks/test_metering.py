@@ -136,7 +136,7 @@ async def test_quirk_55_queued_samples_are_late_and_belong_to_their_own_time(
         event = harness.events(e.MeterValuesReported.TYPE)[-1]
         assert Flag.LATE in event.flags
         new = await metered(station, sampled("1100", "Energy.Active.Import.Register", "Wh", location="Inlet"))
-        # Whoever wants the live value takes the newest by its own time; the inlet will do where there is no outlet.
+        # Readers of the live value take the newest by its own time; the inlet will do where there is no outlet.
         assert register_wh(old + new) == Decimal(1100)
 
 

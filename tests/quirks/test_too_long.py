@@ -1,4 +1,4 @@
-"""What is too long in a start, a stop or meter values: kept, flagged and confirmed, never a CALLERROR (A4.2).
+"""Overlong fields of a start, a stop or meter values: kept, flagged and confirmed, never a CALLERROR (A4.2).
 
 A charger that is answered with an error repeats the message for ever and holds back all that comes after it.
 """

@@ -1,4 +1,4 @@
-"""docs/rules.md, D: transactions out of order, under wrong numbers, of nobody."""
+"""docs/rules.md, D: transactions out of order, under wrong numbers, of no charge."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def orphans(harness: Harness) -> list[tuple[int, str, Any]]:
 async def test_quirks_9_45_47_a_stop_for_an_unknown_transaction_is_confirmed_and_kept(
     harness: Harness, autojump_clock: MockClock, number: int
 ) -> None:
-    """Wallbox free charging, moved chargers, id 2^63-1: confirmed with {}, kept as sent; nobody's transaction ends."""
+    """Wallbox free charging, moved chargers, id 2^63-1: confirmed with {}, kept as sent; no transaction ends."""
     async with booted(harness) as station:
         mine = await station.charges()
         stop: dict[str, Any] = {"transactionId": number, "meterStop": 5, "timestamp": time(), "reason": "Local"}
@@ -148,7 +148,7 @@ async def test_quirk_71_numbers_never_collide_over_connectors_and_chargers(
 async def test_quirk_73_a_start_without_a_tag_is_confirmed(
     harness: Harness, autojump_clock: MockClock, tag: dict[str, Any]
 ) -> None:
-    """Free vend: an empty or missing tag is told its standing, under a number of its own."""
+    """Free vend: an empty or missing tag gets its standing, under a number of its own."""
     async with booted(harness) as station:
         started = await station.says("StartTransaction", connectorId=1, meterStart=0, timestamp=time(), **tag)
         assert started["transactionId"] > 0
@@ -158,7 +158,7 @@ async def test_quirk_73_a_start_without_a_tag_is_confirmed(
 async def test_quirk_73_free_vend_is_accepted_where_the_operator_accepts_the_empty_tag(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """By the policy for tags that nobody entered."""
+    """By the policy for tags that are not in the table."""
     authorizer = TableAuthorizer(harness.journal, harness.store, virtual_clock, "Accepted")
     harness.facts = Lookups(harness.journal, harness.store, authorizer, harness._number)
     async with booted(harness) as station:
@@ -169,7 +169,7 @@ async def test_quirk_73_free_vend_is_accepted_where_the_operator_accepts_the_emp
 async def test_quirk_79_available_beside_an_open_transaction_is_flagged_and_ends_nothing(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Some: the stop was lost. Nobody bills by status; the next start ends what was lost."""
+    """Some: the stop was lost. Bills don't depend on statuses; the next start ends what was lost."""
     async with booted(harness) as station:
         number = await station.charges()
         await station.status(1, "Available")

@@ -41,7 +41,7 @@ def _validator(name: str) -> Any:
 
 @define(eq=False)
 class Wire(trio.abc.Stream):
-    """The charger's end of a connection; when `dead`, nothing arrives any more and nobody is told."""
+    """The charger's end of a connection; when `dead`, nothing arrives any more and neither end notices."""
 
     stream: trio.abc.Stream
     dead: bool = False
@@ -64,7 +64,7 @@ class Wire(trio.abc.Stream):
 
 @define(eq=False)
 class Central:
-    """Accepts every charger and answers everything plausibly, unless told otherwise by `replies`."""
+    """Accepts every charger and answers everything plausibly, unless `replies` says otherwise."""
 
     nursery: trio.Nursery
     replies: dict[str, Callable[[dict[str, Any]], Reply]] = field(factory=dict)

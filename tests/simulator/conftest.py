@@ -15,7 +15,7 @@ from tests.simulator.central import Central, trio_clock
 
 @define(eq=False)
 class Home:
-    """Chargers at one central system, and what they told their observer."""
+    """Chargers at one central system, and what they reported to their observer."""
 
     central: Central
     nursery: trio.Nursery

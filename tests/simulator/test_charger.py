@@ -503,7 +503,7 @@ async def test_a_fault_ends_the_transaction_and_clears(autojump_clock: MockClock
 
 
 async def test_garbage_from_the_central_system_harms_nothing(autojump_clock: MockClock, home: Home) -> None:
-    """J §4.1.3: unknown types are ignored; so is what is no message at all, and answers nobody asked for."""
+    """J §4.1.3: unknown types are ignored; so is what is no message at all, and answers to no call."""
     await home.charger()
     assert home.central.connection is not None
     for text in ("", "{", "[]", "[1,2]", '[5,"a",{}]', '["2","a","Reset",{}]', '[3,"zz",{}]', "null", '[4,"1"]'):

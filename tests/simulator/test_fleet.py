@@ -58,7 +58,7 @@ async def test_a_day_of_three_households(autojump_clock: MockClock) -> None:
 
 
 async def test_the_same_seed_gives_the_same_day(autojump_clock: MockClock) -> None:
-    """Who comes home when, and how much is charged, is repeatable."""
+    """Arrivals, departures and energy are repeatable."""
 
     def story(told: list[tuple[str, str, dict[str, Any]]]) -> list[tuple[str, Any, Any]]:
         kept = [(who, what["energy_wh"], what["reason"]) for who, name, what in told if name == "transaction_stopped"]

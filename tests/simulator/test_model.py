@@ -358,7 +358,7 @@ def test_any_json_array_decodes_to_something(frame: list[Any]) -> None:
 
 @given(JSON)
 def test_any_tag_info_is_read(raw: Any) -> None:
-    """What cannot be read does not let anybody charge."""
+    """An info that can't be read lets no tag charge."""
     if parse_tag_info(raw).usable(NOW):
         assert raw["status"] == "Accepted"
 

@@ -1,4 +1,4 @@
-"""What the charger does when the link is refused, breaks, or is away: nothing acknowledged twice, nothing lost."""
+"""A charger whose link is refused, breaks, or is away: nothing acknowledged twice, nothing lost."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_a_full_outbox_drops_readings_first_and_never_starts_or_stops() -> None:
 
 
 def has_links(central: Central, links: int) -> bool:
-    """Whether there have been so many connections."""
+    """A condition: there have been so many connections."""
     return len(central.headers) == links
 
 

@@ -57,7 +57,7 @@ OUTCOMES = frozenset(
 """What may become of a command besides its answer, while links break."""
 
 ENDS = (trio.BrokenResourceError, trio.ClosedResourceError, LinkLost, Closed, Ended, OSError)
-"""How a link of ours may end under our hands, also because we were told to stop."""
+"""Ends that a charger's link may meet while it acts, also at the end of the run."""
 
 PACE = 0.3
 """Seconds between two messages of a charger that charges, about."""
@@ -79,7 +79,7 @@ class PacedCharger(LoadedCharger):
 
 @frozen
 class Sample:
-    """What the process was at one time."""
+    """Figures of the process at one time."""
 
     at: float
     rss: int
@@ -122,7 +122,7 @@ class Churn:
             enough.set()
 
     def _acts(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
-        """What is done, and the pause after it in seconds, about."""
+        """The acts, each with the pause after it in seconds, about."""
         return [
             (self.cut_a_link, 0.3),
             (self.take_one_over, 0.5),

@@ -42,7 +42,7 @@ def labels_in(text: str) -> Iterator[Label]:
 
 
 def words_of(path: Path) -> str:
-    """What a file says to people: of Python its comments and docstrings, of anything else all of it."""
+    """The text of a file for readers: of Python its comments and docstrings, of anything else all of it."""
     source = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         return source

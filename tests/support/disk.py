@@ -106,7 +106,7 @@ class Platter:
         return max(self._files, default=0) + 1
 
     def file_of(self, name: str) -> int | None:
-        """What the process finds under a name."""
+        """The file that the process finds under a name."""
         found = self._names.get(name)
         for renamed, file in self._naming:
             if renamed == name:
@@ -347,7 +347,7 @@ class DiskFile(apsw.VFSFile):
         super().__init__("", name, flags)
 
     def excepthook(self, etype: Any, evalue: Any, etraceback: Any) -> bool:
-        """Trouble that SQLite takes note of without telling whoever asked, as in a checkpoint of its own."""
+        """Accept trouble that SQLite reports to no caller, as in an automatic checkpoint."""
         return isinstance(evalue, apsw.Error)
 
     def xWrite(self, data: bytes, offset: int) -> None:

@@ -141,7 +141,7 @@ class DirectJournal:
 
 
 class Harness:
-    """A store with charge point CP1 (accepted unless told otherwise) and a router for its sessions."""
+    """A store with charge point CP1 (accepted by default) and a router for its sessions."""
 
     def __init__(self, path: Path, *, limits: SessionLimits | None = None, unknown_tags: str = "Invalid") -> None:
         self.path = path

@@ -54,7 +54,7 @@ class NamedRuns:
             self._passed.add(name)
 
     def faults(self) -> Iterator[str]:
-        """What is wrong, a line for each test."""
+        """The faults, a line for each test."""
         for name, reasons in sorted(self._skipped.items()):
             for reason in sorted(reasons):
                 if not _ABSENT.search(reason):

@@ -1,4 +1,4 @@
-"""Whether the tests that a page of docs/ names are there and assert something, as far as their source shows.
+"""Check that the tests that a page of docs/ names are there and assert something, as far as their source shows.
 
 That they ran, and were not skipped, is seen where they run: ``tests.support.named_runs``.
 """
@@ -62,14 +62,14 @@ def unfit(tests: Iterable[str]) -> list[str]:
 
 @cache
 def why_unfit(test: str) -> str | None:
-    """Why a named test shows nothing; None if it does."""
+    """The reason why a named test shows nothing; None if it shows something."""
     path, _, name = test.partition("::")
     function = functions_in(path).get(name)
     return "is not there" if function is None else why_hollow(function)
 
 
 def why_hollow(function: Function) -> str | None:
-    """Why a test's source shows nothing: a mark, or no assertion that can be reached."""
+    """The reason why a test's source shows nothing: a mark, or no assertion that can be reached."""
     for mark in function.decorator_list:
         if _last(mark.func if isinstance(mark, ast.Call) else mark) in SKIPPING:
             return "is skipped, or expected to fail, by its mark"
@@ -85,7 +85,7 @@ def why_hollow(function: Function) -> str | None:
 
 @frozen
 class Look:
-    """What of a function can be reached: whether it asserts, and which functions and methods it calls, by name."""
+    """The reachable part of a function: whether it asserts, and which functions and methods it calls, by name."""
 
     asserts: bool
     functions: frozenset[str]

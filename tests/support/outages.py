@@ -1,4 +1,4 @@
-"""A store's life on a disk that power can be taken from, what its clients were told, and whether that held."""
+"""A store's life on a disk that power can be taken from, what it acknowledged, and whether that held."""
 
 import copy
 import hashlib
@@ -37,7 +37,7 @@ T = TypeVar("T")
 CHARGE_POINTS = ("CP1", "CP2", "CP3")
 
 
-# --- what clients were told -----------------------------------------------------------------------------------
+# --- what was acknowledged -----------------------------------------------------------------------------------
 
 
 @frozen
@@ -68,13 +68,13 @@ Told: TypeAlias = ToldEvent | ToldEpoch | ToldNumbers | ToldStore
 
 @define
 class History:
-    """By positions in the disk's log: what was told then, and the books' digests after each transaction."""
+    """By positions in the disk's log: what was acknowledged then, and the store's digests after each transaction."""
 
     told: list[tuple[int, Told]] = field(factory=list)
     floors: list[tuple[int, int]] = field(factory=list)
     """The highest floor that was asked for."""
     states: list[tuple[int, int, str]] = field(factory=list)
-    """(when the transaction began, when it was told, digest of the books after it)"""
+    """(when the transaction began, when it was acknowledged, digest of the store after it)"""
     migrated: int | None = None
     """Since when stores are opened with one migration more."""
 
@@ -85,7 +85,7 @@ class History:
         return [told for when, told in self.told if when <= position]
 
     def states_at(self, position: int) -> set[str]:
-        """What the books may be: as last told, or as the transaction that was under way leaves them."""
+        """The digests that the store may have: as last acknowledged, or as the transaction under way leaves it."""
         told = [digest for _, when, digest in self.states if when <= position]
         under_way = [digest for began, when, digest in self.states if began <= position < when]
         return {*told[-1:], *under_way}
@@ -129,7 +129,7 @@ class Life:
         return len(self.disk.log)
 
     def migrated(self, position: int) -> bool:
-        """Whether a store is opened with one migration more by then."""
+        """Tell whether a store is opened with one migration more by then."""
         return self.history.migrated is not None and position >= self.history.migrated
 
     def start(self) -> None:
@@ -265,7 +265,7 @@ class Life:
 def leftovers(
     disk: Disk, dice: random.Random, survivals: tuple[Survival, ...] = SURVIVALS
 ) -> Iterator[tuple[int, str, dict[str, bytes]]]:
-    """What is left of the disk after a cut before each sync and after everything, in each way to survive:
+    """The remains of the disk after a cut before each sync and after everything, in each way to survive:
     (position in the log, the way, the files)."""
     platter = copy.deepcopy(disk.start)
     for position, operation in enumerate([*disk.log, None]):
@@ -277,7 +277,7 @@ def leftovers(
 
 
 class Violation(AssertionError):
-    """What was told did not hold."""
+    """An acknowledged commit did not hold."""
 
 
 def examine(folder: Path, history: History, position: int, vfs: str | None = None) -> None:

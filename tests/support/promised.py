@@ -1,4 +1,4 @@
-"""What chargers and services were promised, written down by hand: from the specifications, not from the gateway.
+"""Promises to chargers and services, written down by hand: from the specifications, not from the gateway.
 
 A test that takes its list from the code that it tests agrees with whatever the code says. These lists are changed only
 with the promise.
@@ -28,7 +28,7 @@ OTHER_SUITES = (
     "AES128-SHA",
     "AES256-SHA",
 )
-"""The rest of ELBSecurityPolicy-TLS-1-2-Ext-2018-06, which chargers of the platform were told to expect."""
+"""The rest of ELBSecurityPolicy-TLS-1-2-Ext-2018-06, which chargers of the platform expect by their documentation."""
 
 SUITES = MANDATORY_SUITES + OTHER_SUITES
 

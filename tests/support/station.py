@@ -105,7 +105,7 @@ class Station:
         return number
 
     async def is_asked_for_its_status(self) -> None:
-        """What a charge point that reconnects without a Boot is asked once it has been heard: each connector's."""
+        """Answer the requests for each connector's status to a charge point that reconnects without a Boot."""
         for connector in range(1, self.connectors + 1):
             trigger = {"requestedMessage": "StatusNotification", "connectorId": connector}
             await self.charger.answer(await self.receives("TriggerMessage", trigger), ACCEPTED)
@@ -141,7 +141,7 @@ class Station:
         return outcome
 
     async def obeys(self, command: Command, payload: Any, answer: Any) -> Any:
-        """A command, the CALL that it becomes, and the charge point's confirmation: the answer that is told."""
+        """A command, the CALL that it becomes, and the charge point's confirmation: the answer that the caller gets."""
         outcome = self.ask(command)
         message_id = await self.receives(type(command).__name__, payload)
         await self.charger.answer(message_id, answer)

@@ -287,7 +287,7 @@ def test_any_payload_is_read_or_refused(action, payload):
 
 
 def test_an_id_that_is_too_long_is_a_deviation():
-    """What is taken with it (``rpc``) is told apart, read or unread, with its other deviations."""
+    """A message taken in spite of it (``rpc``) is reported, read or unread, with its other deviations."""
     stop = {"transactionId": 1, "meterStop": "5", "timestamp": "2026-01-01T00:00:00Z"}
     for length, names in ((36, ()), (37, ("message-id-too-long",))):
         read = decode_call("i" * length, "StopTransaction", stop)

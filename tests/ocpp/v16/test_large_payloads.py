@@ -115,7 +115,7 @@ def test_a_large_message_without_a_fault_has_no_such_limit():
     ],
 )
 def test_a_megabyte_of_extra_fields_is_dropped_within_a_bounded_time(action, payload, kept):
-    """What is left is read, or refused by its name as ever."""
+    """The rest is read, or refused by its name as ever."""
     extras = {f"k{n}": n for n in range(60_000)}
     begin = time.process_time()
     request = decode_call("1", action, payload | extras)
@@ -124,7 +124,7 @@ def test_a_megabyte_of_extra_fields_is_dropped_within_a_bounded_time(action, pay
 
 
 def test_a_large_confirmation_that_is_wrong_everywhere_is_not_mended():
-    """What the largest real ones have is; beyond it a command fails rather than hold up everybody."""
+    """Mending is bounded at the size of the largest real ones; beyond it a command fails rather than hold up others."""
 
     def answer(keys: int) -> object:
         entries = [{"key": f"k{n}", "readonly": "false", "value": "x"} for n in range(keys)]

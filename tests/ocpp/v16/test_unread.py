@@ -20,7 +20,7 @@ HUGE = json.loads("[" * 27 + "]" * 27)
 
 
 def unread(text: str) -> Request:
-    """What becomes of a message, all the way."""
+    """Decode a message that is taken without being parsed as a whole."""
     frame = parse(text.encode(), lambda action: action in NEVER_REFUSED)
     assert isinstance(frame, Unread)
     return decode_unread(frame.message_id, frame.action, frame.data)

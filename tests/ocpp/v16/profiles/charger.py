@@ -56,7 +56,7 @@ def at(seconds: float = 0) -> str:
 
 @define
 class Books:
-    """What spans charge points: tags, transactions, numbers."""
+    """Records that span charge points: tags, transactions, numbers."""
 
     tags: dict[str, IdTagRecord] = field(factory=dict)
     transactions: dict[str, TransactionRecord] = field(factory=dict)
@@ -256,5 +256,5 @@ def charger(*accepted: str, **options: Any) -> Charger:
 
 
 def has(event: NewEvent, *flags: Flag) -> bool:
-    """Whether exactly these doubts are on an event."""
+    """Tell whether exactly these doubts are on an event."""
     return set(event.flags) == set(flags)

@@ -359,7 +359,7 @@ def test_connector_zero_can_not_be_charging():
 
 
 def test_a_connector_above_what_the_charger_has_is_flagged():
-    """As far as it has told."""
+    """As far as it has reported its connectors."""
     one = charger()
     one.state.configuration["NumberOfConnectors"] = "2"
     assert has(status(one, "Available", connector=2)[0])

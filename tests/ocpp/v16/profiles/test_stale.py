@@ -38,7 +38,7 @@ def readings(one, number=None, time=None, connector=1):
 
 
 def tag_of(one, id_tag="TAG", **start):
-    """What another start of the tag is told."""
+    """The status that another start of the tag gets."""
     return one.call(
         "StartTransaction", **{"connectorId": 1, "idTag": id_tag, "meterStart": 0, "timestamp": at()} | start
     )["idTagInfo"]["status"]
@@ -124,7 +124,7 @@ def test_a_transaction_of_connector_zero_is_made_stale_by_connector_zero():
 
 
 def test_a_transaction_whose_stop_named_another_number_is_made_stale_by_its_connector():
-    """An orphan; nobody can tell which one it was meant for."""
+    """An orphan; it is not known which one it was meant for."""
     one = charger("OTHER")
     one.start()
     one.start("OTHER", 2)
@@ -223,7 +223,7 @@ def test_a_start_of_a_connector_that_was_free_before_it_is_not_stale(time):
 
 
 def test_readings_without_a_number_do_not_go_to_a_stale_transaction():
-    """Quirk 83: nor those with a number that is nobody's; queued ones from before it became stale do."""
+    """Quirk 83: nor those with a number of no transaction; queued ones from before it became stale do."""
     one = charger()
     one.start(time=at(-900))
     status(one, "Available")

@@ -176,7 +176,7 @@ def test_a_start_that_was_accepted_for_a_free_tag_is_committed_only_while_it_is_
     one.start(connector=3)
     assert one.guards == (IdTagFree("TAG", ConnectorAddress(3, 1)),)
     one.start(connector=4)
-    assert one.guards == ()  # it was told ConcurrentTx: nothing depends on the tag
+    assert one.guards == ()  # it was answered ConcurrentTx: nothing depends on the tag
 
 
 def test_a_newer_start_shows_that_a_stop_was_lost():
@@ -336,7 +336,7 @@ def test_a_repeated_stop_is_confirmed_alike_and_recorded_once():
 
 
 def test_another_stop_under_a_used_number_is_kept():
-    """Quirk 47: a number of another system may be one of ours."""
+    """Quirk 47: a number of another system may be one of the gateway's."""
     one = charger()
     number = one.start()
     one.stop(number, 100)
@@ -545,7 +545,7 @@ def test_a_start_that_came_with_its_stop_is_doubted_and_its_energy_kept(meter_st
 
 @pytest.mark.parametrize("empty", ["", " ", "null"])
 def test_an_empty_tag_in_a_stop_is_no_tag(empty):
-    """Nobody else stopped it: no doubt, no tag, and no idTagInfo (B5.2)."""
+    """No other tag stopped it: no doubt, no tag, and no idTagInfo (B5.2)."""
     one = charger()
     number = one.start(meter=1_660_000, time=at(-600))
     stop = {
@@ -571,7 +571,7 @@ def test_an_empty_tag_in_a_stop_with_minus_one_excludes_no_transaction():
 
 
 def test_an_empty_tag_in_a_start_is_the_tag_of_its_transaction():
-    """Quirk 73: kept as sent, and a stop without a tag, or with an empty one, is nobody else's."""
+    """Quirk 73: kept as sent, and a stop without a tag, or with an empty one, is of no other tag."""
     one = charger()
     number = one.start("")
     assert one.events[-1].body.id_tag == ""
