@@ -39,7 +39,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def record(serving: Running) -> ChargePointRecord:
-    """What is stored of CP1."""
+    """CP1, as it is stored."""
     found = serving.disk.charge_point("CP1")
     assert found is not None
     return found
