@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app.serve import connection_limits, session_limits
+from gateway.app.from_settings import connection_limits, session_limits
 from gateway.app.settings import SessionSettings
 from gateway.session.limits import SessionLimits
 from gateway.transport.limits import Limits

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -13,20 +13,26 @@ import trio
 from gateway import signals
 from gateway.app import logs
 from gateway.app.divergence import Divergence
+from gateway.app.from_settings import (
+    connection_limits,
+    control_settings,
+    quirk,
+    session_limits,
+    tls_provider,
+)
 from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
-from gateway.app.settings import ControlSettings as ControlSection
-from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings, Settings
+from gateway.app.settings import ListenerSettings, Settings
 from gateway.app.stall_clock import StallClock
 from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
 from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import ChargerConnections
 from gateway.control.listen_address import listening_address, why_not
-from gateway.control.server import ControlServer, ControlSettings, Tls
+from gateway.control.server import ControlServer
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.credentials import Verifier
-from gateway.domain.quirks import BUILT_IN, Quirk
+from gateway.domain.quirks import BUILT_IN
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.journal.clock_watch import ClockWatch
@@ -39,16 +45,14 @@ from gateway.observability.observer import GatewayObserver
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.keepalive import TimerQueue
-from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
 from gateway.transport.large_messages import LargeMessagePlace
-from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsFault, TlsProvider, pair_faults
+from gateway.transport.tls import TlsConfigurationError
 from gateway.transport.tls_probe import require_cheap_groups
 
 log = structlog.get_logger()
@@ -526,79 +530,3 @@ def identity_of(principal: object) -> str:
     """Return the identity of a connection."""
     assert isinstance(principal, Principal)
     return principal.identity
-
-
-def quirk(settings: QuirkSettings) -> Quirk:
-    """A profile of the settings."""
-    return Quirk(settings.vendor, settings.model, settings.firmware, settings.ready_after_silence_seconds)
-
-
-def session_limits(settings: SessionSettings) -> SessionLimits:
-    """The session's part of the settings."""
-    return SessionLimits(
-        heartbeat_interval=settings.heartbeat_interval,
-        retry_interval=settings.retry_interval,
-        silence=settings.silence_seconds,
-        ping_interval=settings.ping_seconds,
-        ping_grace=settings.ping_grace_seconds,
-        call_timeout=settings.call_timeout_seconds,
-        call_queue=settings.call_queue_limit,
-        settle_delay=settings.settle_delay_seconds,
-        ready_after_silence=settings.ready_after_silence_seconds,
-        own_requests=settings.own_requests,
-        bad_messages=settings.max_bad_messages,
-        end_deadline=settings.end_seconds,
-    )
-
-
-def connection_limits(settings: SessionSettings) -> Limits:
-    """The transport's part of the settings."""
-    return Limits(
-        tls_handshake_seconds=settings.tls_handshake_seconds,
-        upgrade_seconds=settings.upgrade_seconds,
-        admission_seconds=settings.admission_seconds,
-        write_seconds=settings.write_seconds,
-        close_seconds=settings.close_seconds,
-        max_message_bytes=settings.max_message_bytes,
-        messages_per_second=settings.max_messages_per_second,
-        message_burst=settings.message_burst,
-        max_concurrent_handshakes=settings.max_concurrent_handshakes,
-    )
-
-
-def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
-    """Raises ``SettingsError`` where the certificates can't be used, naming their settings; ``key`` is the
-    listener's."""
-    files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
-    try:
-        return TlsProvider(files)
-    except TlsConfigurationError as error:
-        raise unusable(key, error.faults) from error
-
-
-def unusable(key: str, faults: Sequence[TlsFault]) -> SettingsError:
-    """The error of the files named below ``key``, a line for each."""
-    return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
-
-
-def control_settings(section: ControlSection) -> ControlSettings:
-    """The control interface's settings, its TLS files read. Raises ``SettingsError``."""
-    host, port = section.host_and_port
-    tls = None
-    if section.certificate is not None and section.key is not None:
-        # gRPC would only say that it could not listen.
-        faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
-        if faults:
-            raise unusable("control", faults)
-        try:
-            client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
-            tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
-        except OSError as error:
-            raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
-    return ControlSettings(
-        host=host,
-        port=port,
-        tls=tls,
-        allow_insecure=section.allow_insecure,
-        default_timeout=section.default_timeout_seconds,
-    )

@@ -30,7 +30,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.api.v1 import command_pb2, command_pb2_grpc
-from gateway.app.serve import Gateway, connection_limits, opened, session_limits, utc_now
+from gateway.app.from_settings import connection_limits, session_limits
+from gateway.app.serve import Gateway, opened, utc_now
 from gateway.app.settings import (
     BootConfigurationSetting,
     CertificateFiles,

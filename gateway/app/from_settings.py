@@ -1,0 +1,88 @@
+"""From settings to what the parts of the gateway are given: limits, TLS, the control interface."""
+
+from collections.abc import Sequence
+
+from gateway.app.settings import ControlSettings as ControlSection
+from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings
+from gateway.control.server import ControlSettings, Tls
+from gateway.domain.quirks import Quirk
+from gateway.errors import SettingsError
+from gateway.session.limits import SessionLimits
+from gateway.transport.limits import Limits
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsFault, TlsProvider, pair_faults
+
+
+def quirk(settings: QuirkSettings) -> Quirk:
+    """Return a quirk profile of the settings."""
+    return Quirk(settings.vendor, settings.model, settings.firmware, settings.ready_after_silence_seconds)
+
+
+def session_limits(settings: SessionSettings) -> SessionLimits:
+    """Return the session's part of the settings."""
+    return SessionLimits(
+        heartbeat_interval=settings.heartbeat_interval,
+        retry_interval=settings.retry_interval,
+        silence=settings.silence_seconds,
+        ping_interval=settings.ping_seconds,
+        ping_grace=settings.ping_grace_seconds,
+        call_timeout=settings.call_timeout_seconds,
+        call_queue=settings.call_queue_limit,
+        settle_delay=settings.settle_delay_seconds,
+        ready_after_silence=settings.ready_after_silence_seconds,
+        own_requests=settings.own_requests,
+        bad_messages=settings.max_bad_messages,
+        end_deadline=settings.end_seconds,
+    )
+
+
+def connection_limits(settings: SessionSettings) -> Limits:
+    """Return the transport's part of the settings."""
+    return Limits(
+        tls_handshake_seconds=settings.tls_handshake_seconds,
+        upgrade_seconds=settings.upgrade_seconds,
+        admission_seconds=settings.admission_seconds,
+        write_seconds=settings.write_seconds,
+        close_seconds=settings.close_seconds,
+        max_message_bytes=settings.max_message_bytes,
+        messages_per_second=settings.max_messages_per_second,
+        message_burst=settings.message_burst,
+        max_concurrent_handshakes=settings.max_concurrent_handshakes,
+    )
+
+
+def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
+    """Return a listener's TLS. Raises ``SettingsError`` where its certificates can't be used, naming their settings;
+    ``key`` is the listener's."""
+    files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
+    try:
+        return TlsProvider(files)
+    except TlsConfigurationError as error:
+        raise unusable(key, error.faults) from error
+
+
+def unusable(key: str, faults: Sequence[TlsFault]) -> SettingsError:
+    """Return the error of the files named below ``key``, a line for each."""
+    return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
+
+
+def control_settings(section: ControlSection) -> ControlSettings:
+    """Return the control interface's settings, its TLS files read. Raises ``SettingsError``."""
+    host, port = section.host_and_port
+    tls = None
+    if section.certificate is not None and section.key is not None:
+        # gRPC would only say that it could not listen.
+        faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
+        if faults:
+            raise unusable("control", faults)
+        try:
+            client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
+            tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
+        except OSError as error:
+            raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
+    return ControlSettings(
+        host=host,
+        port=port,
+        tls=tls,
+        allow_insecure=section.allow_insecure,
+        default_timeout=section.default_timeout_seconds,
+    )
