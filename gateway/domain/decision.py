@@ -10,7 +10,7 @@ If a guard fails the facts were out of date: they are looked up again and the ha
 """
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
@@ -20,14 +20,16 @@ from gateway.domain.registers import RegisterReading
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.domain.vendor_data import VendorAnswer
 
+P = TypeVar("P")
+
 
 @frozen
-class Request:
+class Request(Generic[P]):
     """A charger's CALL, decoded. ``payload`` is the protocol version's typed request; ``raw`` the payload as sent."""
 
     message_id: str
     action: str
-    payload: object
+    payload: P
     raw: JSON
     flags: tuple[Flag, ...] = ()
     """DEVIATES where the schema was broken and the message read leniently."""

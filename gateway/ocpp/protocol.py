@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -93,24 +93,24 @@ class ProtocolVersion(Protocol):
         (S §3.7.1): such a CALL is never answered CALLERROR for a fault of ours."""
         ...
 
-    def told_status_of(self, request: Request) -> ConnectorAddress | None:
+    def told_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         """The connector whose status a request tells; None: it tells none."""
         ...
 
-    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
+    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
         """Read a charger's CALL, leniently where its schema is broken."""
         ...
 
-    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request:
+    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request[Any]:
         """A CALL for which ``is_transaction_message`` holds, with more values or deeper nesting than is read: what can
         be made out of it, and its text."""
         ...
 
-    def query(self, state: ChargePointState, request: Request) -> Query | None:
+    def query(self, state: ChargePointState, request: Request[Any]) -> Query | None:
         """What ``decide`` needs to know beyond the state, or None."""
         ...
 
-    def decide(self, state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
         """Events and reply. ``facts`` answer ``query``; its defaults where that gave None."""
         ...
 

@@ -28,6 +28,7 @@ that answer. Commands run in tasks of their own (``session.commands``), and wait
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
@@ -407,7 +408,7 @@ class Session:
         if pending is not None:
             self._send(pending)
 
-    async def _decide(self, request: Request, then: Callable[[], None]) -> Pending | None:
+    async def _decide(self, request: Request[Any], then: Callable[[], None]) -> Pending | None:
         """Decide a request. Return its answer if that is to be sent now; ``then`` follows it.
 
         None: it goes out without the reader. The journal sends it (``_committed``), to which it was handed over with
@@ -439,7 +440,7 @@ class Session:
                 return None
         raise AssertionError("a commit without guards can't fail on one")
 
-    def _handler_failed(self, request: Request) -> bytes:
+    def _handler_failed(self, request: Request[Any]) -> bytes:
         """Log the exception that is being handled; the CALLERROR that answers the request. Raises it again for a
         message that must not be answered so: a charger keeps it until it is confirmed, and might give it up."""
         core = self._core
@@ -528,7 +529,7 @@ class Session:
 
     # --- what a decision needs --------------------------------------------------------------------------------
 
-    async def _look_up(self, request: Request, query: Query) -> Facts | None:
+    async def _look_up(self, request: Request[Any], query: Query) -> Facts | None:
         """Return what the decision needs; None: a task of its own decides, since it takes a service outside of the
         gateway."""
         core = self._core
@@ -547,7 +548,7 @@ class Session:
             core.end("store-unavailable", code=CLOSE_INTERNAL)
             raise SessionOver("store-unavailable") from error
 
-    async def _answer_aside(self, request: Request, query: VendorDataQuery) -> None:
+    async def _answer_aside(self, request: Request[Any], query: VendorDataQuery) -> None:
         """Answer as a service says, when it does; the reader goes on meanwhile. A task: it waits for its own commit."""
         core = self._core
         received = core.clock()

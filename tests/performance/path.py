@@ -74,12 +74,12 @@ class Path:
         assert isinstance(call, rpc.Call)
         return call
 
-    def decode(self, call: rpc.Call) -> Request:
+    def decode(self, call: rpc.Call) -> Request[Any]:
         request = self.protocol.decode_call(call.message_id, call.action, call.payload)
         assert isinstance(request, Request)
         return request
 
-    def decide(self, request: Request) -> Decision:
+    def decide(self, request: Request[Any]) -> Decision:
         query = self.protocol.query(self.state, request)
         return self.protocol.decide(self.state, request, Facts() if query is None else FACTS, CONTEXT)
 

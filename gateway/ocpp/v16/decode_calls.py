@@ -66,13 +66,13 @@ _REASONS: Final = {
 }
 
 
-def decode_call(message_id: str, action: str, payload: JSON) -> Request | CallRefused:
+def decode_call(message_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
     """Read a CALL. Never raises, whatever ``gateway.ocpp.rpc`` made of the payload."""
     read = _decode(message_id, action, payload)
     return read if len(message_id) <= MAX_MESSAGE_ID or isinstance(read, CallRefused) else _with_long_id(read)
 
 
-def _with_long_id(request: Request) -> Request:
+def _with_long_id(request: Request[Any]) -> Request[Any]:
     """A message that is taken although its id is too long, since it has to be recorded."""
     return evolve(
         request,
@@ -81,7 +81,7 @@ def _with_long_id(request: Request) -> Request:
     )
 
 
-def _decode(message_id: str, action: str, payload: JSON) -> Request | CallRefused:
+def _decode(message_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
     validator = schemas.REQUESTS.get(action)
     if validator is None:
         known = action in schemas.KNOWN_ACTIONS
@@ -97,7 +97,7 @@ def _decode(message_id: str, action: str, payload: JSON) -> Request | CallRefuse
     return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
 
 
-def decode_unread(message_id: str, action: str, message: bytes) -> Request:
+def decode_unread(message_id: str, action: str, message: bytes) -> Request[Any]:
     """A CALL of ``NEVER_REFUSED``'s whose payload was not read (``rpc.Unread``): its plain fields, and its text."""
     payload = _payload_of(message)
     fields = {name: value for name, value in outline(payload).items() if name in schemas.REQUEST_FIELDS[action]}

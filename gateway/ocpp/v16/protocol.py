@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import field, frozen
 from ocpp.v16 import call
@@ -32,23 +32,33 @@ REMOTE_CONTROL: Final = (c.RemoteStartTransaction, c.RemoteStopTransaction)
 """Commands that must never go to a charger whose registration is Pending (S §4.2, B1.3)."""
 
 
-def asks_nothing(_: ChargePointState, __: Request) -> None:
+P = TypeVar("P")
+
+
+def asks_nothing(_: ChargePointState, __: Request[Any]) -> None:
     """The query of a handler that needs no more than the state."""
 
 
 @frozen
-class Handler:
-    """How one action is decided. Both functions are pure."""
+class Handler(Generic[P]):
+    """How one action is decided. ``request`` is the class of its payload, which has the action's name; both functions
+    are pure."""
 
-    decide: Callable[[ChargePointState, Request, Facts, Context], Decision]
-    query: Callable[[ChargePointState, Request], Query | None] = asks_nothing
+    request: type[P]
+    decide: Callable[[ChargePointState, Request[P], Facts, Context], Decision]
+    query: Callable[[ChargePointState, Request[P]], Query | None] = asks_nothing
+
+
+def by_action(*handlers: Handler[Any]) -> Mapping[str, Handler[Any]]:
+    """A table of handlers by the actions that they decide."""
+    return {each.request.__name__: each for each in handlers}
 
 
 @frozen
 class Protocol16:
     """``handlers``: one for every action that ``decode_call`` lets pass; the composition root brings them."""
 
-    handlers: Mapping[str, Handler] = field(repr=False)
+    handlers: Mapping[str, Handler[Any]] = field(repr=False)
     subprotocol: str = "ocpp1.6"
     errors: ErrorCodes = ERRORS
     own_requests: OwnRequests16 = field(factory=OwnRequests16, repr=False)
@@ -62,20 +72,20 @@ class Protocol16:
         """S §3.7.1: what is queued while offline and retried until it is confirmed."""
         return action in ("StartTransaction", "StopTransaction", "MeterValues")
 
-    def told_status_of(self, request: Request) -> ConnectorAddress | None:
+    def told_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         payload = request.payload
         return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
 
-    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request | CallRefused:
+    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
         return decode_calls.decode_call(call_id, action, payload)
 
-    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request:
+    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request[Any]:
         return decode_calls.decode_unread(call_id, action, message)
 
-    def query(self, state: ChargePointState, request: Request) -> Query | None:
+    def query(self, state: ChargePointState, request: Request[Any]) -> Query | None:
         return self.handlers[request.action].query(state, request)
 
-    def decide(self, state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+    def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
         return self.handlers[request.action].decide(state, request, facts, context)
 
     def check(self, command: Command) -> tuple[FieldViolation, ...]:

@@ -1,6 +1,6 @@
 """What the handlers share: events of a request, idTagInfo, doubts about a connector."""
 
-from typing import Final
+from typing import Any, Final
 
 from gateway.domain.decision import Authorization, Context, Request
 from gateway.domain.events import Body, NewEvent
@@ -15,7 +15,7 @@ UNKNOWN: Final = Authorization("Invalid")
 
 
 def event(
-    request: Request,
+    request: Request[Any],
     context: Context,
     body: Body,
     time: ReportedTime = NO_TIME,

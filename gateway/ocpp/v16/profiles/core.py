@@ -1,7 +1,7 @@
 """Boot, heartbeat, status, authorization, vendors' data (S §4.1-§4.3, §4.6, §4.9)."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from ocpp.v16 import call
 
@@ -39,7 +39,9 @@ OF_THE_WHOLE: Final = frozenset({"Available", "Unavailable", "Faulted"})
 # --- BootNotification -----------------------------------------------------------------------------------------
 
 
-def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
+def decide_boot(
+    state: ChargePointState, request: Request[call.BootNotification], _: Facts, context: Context
+) -> Decision:
     """Answers the platform's standing decision (B1).
 
     A Boot is an event, unless it repeats, word for word and with the same answer, the last one on this connection:
@@ -47,7 +49,6 @@ def decide_boot(state: ChargePointState, request: Request, _: Facts, context: Co
     It ends no transaction and clears no status (B1.8, B7.6). Another unit, by its serial numbers, holds no reservation,
     and what was open is stale.
     """
-    assert isinstance(request.payload, call.BootNotification)
     boot = _boot_information(request.payload)
     accepted = state.registration is Registration.ACCEPTED
     interval = context.heartbeat_interval if accepted else context.retry_interval
@@ -103,7 +104,7 @@ def _same_serial(old: str, new: str) -> bool:
 # --- Heartbeat ------------------------------------------------------------------------------------------------
 
 
-def decide_heartbeat(_: ChargePointState, __: Request, ___: Facts, context: Context) -> Decision:
+def decide_heartbeat(_: ChargePointState, __: Request[Any], ___: Facts, context: Context) -> Decision:
     """The time. No event: the session knows when it heard of the charger."""
     return Decision({"currentTime": format_time(context.now)})
 
@@ -111,14 +112,12 @@ def decide_heartbeat(_: ChargePointState, __: Request, ___: Facts, context: Cont
 # --- Authorize ------------------------------------------------------------------------------------------------
 
 
-def query_authorize(_: ChargePointState, request: Request) -> AuthorizeQuery:
-    assert isinstance(request.payload, call.Authorize)
+def query_authorize(_: ChargePointState, request: Request[call.Authorize]) -> AuthorizeQuery:
     return AuthorizeQuery(request.payload.id_tag)
 
 
-def decide_authorize(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+def decide_authorize(_: ChargePointState, request: Request[call.Authorize], facts: Facts, context: Context) -> Decision:
     """The tag's standing. Never ConcurrentTx: the holder must be able to authorize a stop (S §7.2, B3.3)."""
-    assert isinstance(request.payload, call.Authorize)
     authorization = facts.authorization or UNKNOWN
     body = IdTagPresented(request.payload.id_tag, authorization.status)
     return Decision({"idTagInfo": id_tag_info(authorization)}, (event(request, context, body),))
@@ -127,7 +126,9 @@ def decide_authorize(_: ChargePointState, request: Request, facts: Facts, contex
 # --- StatusNotification ---------------------------------------------------------------------------------------
 
 
-def decide_status(state: ChargePointState, request: Request, _: Facts, context: Context) -> Decision:
+def decide_status(
+    state: ChargePointState, request: Request[call.StatusNotification], _: Facts, context: Context
+) -> Decision:
     """Always confirmed, whatever came before it (B7.1); an event where something changed (B7.4).
 
     What is said last is the status, whatever its time, which is at most flagged (B7.3): a queue is delivered in order,
@@ -137,7 +138,6 @@ def decide_status(state: ChargePointState, request: Request, _: Facts, context: 
     held (B9.10).
     """
     payload = request.payload
-    assert isinstance(payload, call.StatusNotification)
     connector = to_address(payload.connector_id)
     time = read_time(present(payload.timestamp), context.now)
     known = state.connectors.get(connector)
@@ -205,17 +205,17 @@ def _runs_on(state: ChargePointState, connector: ConnectorAddress, queued_since:
 # --- DataTransfer ---------------------------------------------------------------------------------------------
 
 
-def query_data_transfer(_: ChargePointState, request: Request) -> VendorDataQuery:
+def query_data_transfer(_: ChargePointState, request: Request[call.DataTransfer]) -> VendorDataQuery:
     payload = request.payload
-    assert isinstance(payload, call.DataTransfer)
     return VendorDataQuery(payload.vendor_id, present(payload.message_id), payload.data)
 
 
-def decide_data_transfer(_: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+def decide_data_transfer(
+    _: ChargePointState, request: Request[call.DataTransfer], facts: Facts, context: Context
+) -> Decision:
     """What the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId, without
     data (X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
     payload = request.payload
-    assert isinstance(payload, call.DataTransfer)
     answer = facts.vendor_answer or UNKNOWN_VENDOR
     message_id = present(payload.message_id)
     data = shown_data(payload.data, message_id or "")

@@ -8,13 +8,15 @@ from gateway.domain.state import ChargePointState
 from gateway.ocpp.v16.profiles.common import event
 
 
-def decide_firmware_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+def decide_firmware_status(
+    _: ChargePointState, request: Request[call.FirmwareStatusNotification], __: Facts, context: Context
+) -> Decision:
     """FirmwareStatusNotification. A Boot in the middle of an installation is normal (B8.3)."""
-    assert isinstance(request.payload, call.FirmwareStatusNotification)
     return Decision({}, (event(request, context, FirmwareStatusReported(str(request.payload.status))),))
 
 
-def decide_diagnostics_status(_: ChargePointState, request: Request, __: Facts, context: Context) -> Decision:
+def decide_diagnostics_status(
+    _: ChargePointState, request: Request[call.DiagnosticsStatusNotification], __: Facts, context: Context
+) -> Decision:
     """DiagnosticsStatusNotification."""
-    assert isinstance(request.payload, call.DiagnosticsStatusNotification)
     return Decision({}, (event(request, context, DiagnosticsStatusReported(str(request.payload.status))),))

@@ -1,6 +1,6 @@
 """MeterValues (S §4.7): always confirmed, kept as sent, attributed to a transaction (B6)."""
 
-from typing import Final
+from typing import Any, Final
 
 from ocpp.v16 import call
 
@@ -21,23 +21,23 @@ MAX_TIMES: Final = 500
 other. 1 µs each; a message may hold a hundred thousand."""
 
 
-def query_meter_values(state: ChargePointState, request: Request) -> TransactionQuery | None:
+def query_meter_values(state: ChargePointState, request: Request[call.MeterValues]) -> TransactionQuery | None:
     """A transaction that is not open here may have ended, or be somebody else's."""
-    assert isinstance(request.payload, call.MeterValues)
     number = request.payload.transaction_id
     if number is None or number <= 0 or state.by_number(number) is not None:
         return None
     return TransactionQuery(number)
 
 
-def decide_meter_values(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+def decide_meter_values(
+    state: ChargePointState, request: Request[call.MeterValues], facts: Facts, context: Context
+) -> Decision:
     """One event with the values as sent; reading them is ``gateway.domain.readings``' (a bad one spoils no other).
 
     One of the last messages once more is one whose answer was lost: confirmed, and recorded once (B6.8). It
     must carry a time: two equal readings without one may be two.
     """
     payload = request.payload
-    assert isinstance(payload, call.MeterValues)
     connector = to_address(payload.connector_id)
     values = as_sent(request, "meterValue")
     raw, time = _newest_time(values, context)
@@ -99,7 +99,7 @@ def _implausible(
     return False
 
 
-def as_sent(request: Request, field: str) -> tuple[JSON, ...]:
+def as_sent(request: Request[Any], field: str) -> tuple[JSON, ...]:
     """A list of meter values as the charger sent it; what isn't a list becomes the one element of one."""
     sent = request.raw.get(field)
     if isinstance(sent, list):

@@ -1,29 +1,31 @@
 """Action to handler: every message that a 1.6 charger may send."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from ocpp.v16 import call
 
 from gateway.ocpp.v16.profiles import core, firmware, metering, security, transactions
-from gateway.ocpp.v16.protocol import Handler, Protocol16
+from gateway.ocpp.v16.protocol import Handler, Protocol16, by_action
 
-HANDLERS: Final[Mapping[str, Handler]] = {
+HANDLERS: Final[Mapping[str, Handler[Any]]] = by_action(
     # Core (S §4)
-    "Authorize": Handler(core.decide_authorize, core.query_authorize),
-    "BootNotification": Handler(core.decide_boot),
-    "DataTransfer": Handler(core.decide_data_transfer, core.query_data_transfer),
-    "Heartbeat": Handler(core.decide_heartbeat),
-    "MeterValues": Handler(metering.decide_meter_values, metering.query_meter_values),
-    "StartTransaction": Handler(transactions.decide_start, transactions.query_start),
-    "StatusNotification": Handler(core.decide_status),
-    "StopTransaction": Handler(transactions.decide_stop, transactions.query_stop),
+    Handler(call.Authorize, core.decide_authorize, core.query_authorize),
+    Handler(call.BootNotification, core.decide_boot),
+    Handler(call.DataTransfer, core.decide_data_transfer, core.query_data_transfer),
+    Handler(call.Heartbeat, core.decide_heartbeat),
+    Handler(call.MeterValues, metering.decide_meter_values, metering.query_meter_values),
+    Handler(call.StartTransaction, transactions.decide_start, transactions.query_start),
+    Handler(call.StatusNotification, core.decide_status),
+    Handler(call.StopTransaction, transactions.decide_stop, transactions.query_stop),
     # Firmware management
-    "DiagnosticsStatusNotification": Handler(firmware.decide_diagnostics_status),
-    "FirmwareStatusNotification": Handler(firmware.decide_firmware_status),
+    Handler(call.DiagnosticsStatusNotification, firmware.decide_diagnostics_status),
+    Handler(call.FirmwareStatusNotification, firmware.decide_firmware_status),
     # Security extension
-    "LogStatusNotification": Handler(security.decide_log_status),
-    "SecurityEventNotification": Handler(security.decide_security_event),
-    "SignedFirmwareStatusNotification": Handler(security.decide_signed_firmware_status),
-}
+    Handler(call.LogStatusNotification, security.decide_log_status),
+    Handler(call.SecurityEventNotification, security.decide_security_event),
+    Handler(call.SignedFirmwareStatusNotification, security.decide_signed_firmware_status),
+)
 
 
 def protocol() -> Protocol16:

@@ -37,18 +37,18 @@ AT_ONCE: Final = timedelta(seconds=10)
 # --- StartTransaction -----------------------------------------------------------------------------------------
 
 
-def query_start(_: ChargePointState, request: Request) -> StartQuery:
+def query_start(_: ChargePointState, request: Request[call.StartTransaction]) -> StartQuery:
     payload = request.payload
-    assert isinstance(payload, call.StartTransaction)
     return StartQuery(payload.id_tag, _key(payload), to_address(payload.connector_id))
 
 
-def decide_start(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+def decide_start(
+    state: ChargePointState, request: Request[call.StartTransaction], facts: Facts, context: Context
+) -> Decision:
     """A transaction with a number of its own, whatever the tag's standing (B4.1, B4.5), or the one that this
     start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9) by a clock that
     tells; the reservation that it names, or that is its tag's, is used up (B4.11)."""
     payload = request.payload
-    assert isinstance(payload, call.StartTransaction)
     authorization = facts.authorization or UNKNOWN
     time = read_time(payload.timestamp, context.now)
     twin = facts.transaction
@@ -118,9 +118,8 @@ def _lost_to(state: ChargePointState, connector: ConnectorAddress, at: datetime)
 # --- StopTransaction ------------------------------------------------------------------------------------------
 
 
-def query_stop(state: ChargePointState, request: Request) -> StopQuery:
+def query_stop(state: ChargePointState, request: Request[call.StopTransaction]) -> StopQuery:
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     transaction = state.by_number(payload.transaction_id) or _only_candidate(state, payload)
     number, tag = payload.transaction_id, present(payload.id_tag)
     if transaction is None:
@@ -128,11 +127,12 @@ def query_stop(state: ChargePointState, request: Request) -> StopQuery:
     return StopQuery(number, tag, transaction.id_tag, transaction.transaction_id)
 
 
-def decide_stop(state: ChargePointState, request: Request, facts: Facts, context: Context) -> Decision:
+def decide_stop(
+    state: ChargePointState, request: Request[call.StopTransaction], facts: Facts, context: Context
+) -> Decision:
     """Always confirmed (B5.1). Ends the charger's own transaction once (B5.6), also one that was taken for
     lost; anything else is kept as an orphan, once, and touches no transaction (B5.4, B5.5, B5.7)."""
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     reply: dict[str, JSON] = {}
     if present(payload.id_tag) is not None:
         reply["idTagInfo"] = id_tag_info(facts.authorization or UNKNOWN)
@@ -188,13 +188,12 @@ def _only_candidate(state: ChargePointState, payload: call.StopTransaction) -> T
 
 def _stopped(
     transaction: TransactionRecord,
-    request: Request,
+    request: Request[call.StopTransaction],
     facts: Facts,
     context: Context,
     flags: tuple[Flag, ...] = (),
 ) -> NewEvent:
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
     started = read_time(transaction.start_raw).trusted
     energy = _energy(transaction, request, started, time)
@@ -226,11 +225,10 @@ def _stopped(
 
 
 def _energy(
-    transaction: TransactionRecord, request: Request, started: datetime | None, time: ReportedTime
+    transaction: TransactionRecord, request: Request[call.StopTransaction], started: datetime | None, time: ReportedTime
 ) -> int | None:
     """Wh between the registers (E13); None where that can't be (B5.8, E15, E15b)."""
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     energy: int = payload.meter_stop - transaction.meter_start
     if energy < 0 or transaction.meter_start < 0 or "missing-register" in request.deviations:
         return None
@@ -245,7 +243,7 @@ def _energy(
 
 def _contradicted(
     transaction: TransactionRecord,
-    request: Request,
+    request: Request[call.StopTransaction],
     facts: Facts,
     context: Context,
     started: datetime | None,
@@ -253,7 +251,6 @@ def _contradicted(
 ) -> bool:
     """Whether the registers of start and stop contradict the session's own samples (E13, E15b)."""
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
     return contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings)
 
@@ -275,9 +272,8 @@ def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Fa
     return not parent or not starting or folded(parent) != folded(starting)
 
 
-def _orphan(request: Request, context: Context, why: str) -> NewEvent:
+def _orphan(request: Request[call.StopTransaction], context: Context, why: str) -> NewEvent:
     payload = request.payload
-    assert isinstance(payload, call.StopTransaction)
     time = read_time(payload.timestamp, context.now)
     body = TransactionOrphaned(payload.transaction_id, why, request.text or request.raw)
     return event(request, context, body, time, payload.timestamp, repeat_key=_stop_key(payload))
