@@ -3,7 +3,9 @@
 ``decide`` functions read it and never change it; ``evolve`` is the only writer, and it is given what was committed.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from attrs import define, field
@@ -125,19 +127,6 @@ def _remember_stop(state: ChargePointState, event: NewEvent, body: e.Transaction
         known[body.connector] = (body.meter_stop, at)
 
 
-def _remember_registers(state: ChargePointState, event: NewEvent, connector: ConnectorAddress) -> None:
-    at, known = event.reported_at, state.registers
-    for location, wh in event.registers:
-        key = (connector.evse, connector.connector, location)
-        if key not in known:
-            if len(known) < MAX_REGISTERS:
-                known[key] = (wh, at)
-            continue
-        then = known[key][1]
-        if at is None or then is None or at >= then:
-            known[key] = (wh, at)
-
-
 def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> None:
     """Some registers count a session and begin anew with each (E15)."""
     own = (connector.evse, connector.connector)
@@ -164,72 +153,143 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
     """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
     body = event.body
     state.memory = state.memory.after(event)
-    match body:
-        case e.ChargePointBooted():
-            state.boot = body.boot
-            state.booted = True
-            state.last_stops.clear()  # another unit, or another meter, begins anew
-            state.booted_at = event.received_at
-            state.boot_answer = body.registration
-            state.local_list_version = None  # its firmware, or its configuration, may be another one now
-            if body.registration is Registration.ACCEPTED:
-                state.ever_accepted = True
-        case e.ChargePointUpdated():
-            state.registration = body.registration
-        case e.TransactionForeign():
-            state.foreign.add(body.number)
-        case e.MeterValuesReported():
-            if event.registers:
-                _remember_registers(state, event, body.connector)
-        case e.ConnectorStatusChanged():
-            state.connectors[body.connector] = connector_record(event, body)
-            _show_reservations(state, event, body)
-        case e.TransactionStarted():
-            state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
-            _remember_start(state, event.cause, body.transaction_id)
-            _forget_registers(state, body.connector)
-            if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
-                # It ran backwards, so it is none of the session's own, and what is sampled goes on from it.
-                state.registers[(body.connector.evse, body.connector.connector, "Outlet")] = (
-                    body.meter_start,
-                    event.reported_at,
-                )
-        case e.TransactionStaleChanged():
-            changed = state.open_transactions.get(body.transaction_id)
-            if changed is not None:
-                state.open_transactions[body.transaction_id] = stale_record(event, body, changed)
-        case e.TransactionStopped():
-            state.open_transactions.pop(body.transaction_id, None)
-            _remember_stop(state, event, body)
-        case e.TransactionLost() | e.TransactionClosed():
-            state.open_transactions.pop(body.transaction_id, None)
-        case e.ReservationMade():
-            known = state.connectors.get(body.connector)
-            record = reservation_record(event, body)
-            shown = known is not None and known.status == SHOWS_ALL
-            state.reservations[body.reservation_id] = attrs.evolve(record, shown=shown)
-        case e.ReservationEnded():
-            state.reservations.pop(body.reservation_id, None)
-        case e.BootConfigurationApplied():
-            state.boot_configuration[body.key] = AppliedConfiguration(
-                body.key,
-                body.value,
-                body.status,
-                body.firmware_version,
-                event.received_at,
-                body.attempts,
-                body.fingerprint,
-            )
-        case e.SecurityEventReported():
-            _remember_heard(state, event)
-        case e.CommandAnswered(answer=LocalListVersionAnswer(version)):
-            state.local_list_version = version
-        case e.ConfigurationReported():
-            for each in body.keys:
-                if each.key in state.configuration or len(state.configuration) < MAX_CONFIGURATION_KEYS:
-                    state.configuration[each.key] = each.value
-        case _:
-            pass
+    kind = body.__class__
+    if kind in _CHANGES:
+        _CHANGES[kind](state, event, body, sequence)
+
+
+def _booted(state: ChargePointState, event: NewEvent, body: e.ChargePointBooted, _: int) -> None:
+    state.boot = body.boot
+    state.booted = True
+    state.last_stops.clear()  # another unit, or another meter, begins anew
+    state.booted_at = event.received_at
+    state.boot_answer = body.registration
+    state.local_list_version = None  # its firmware, or its configuration, may be another one now
+    if body.registration is Registration.ACCEPTED:
+        state.ever_accepted = True
+
+
+def _updated(state: ChargePointState, _: NewEvent, body: e.ChargePointUpdated, __: int) -> None:
+    state.registration = body.registration
+
+
+def _foreign(state: ChargePointState, _: NewEvent, body: e.TransactionForeign, __: int) -> None:
+    state.foreign.add(body.number)
+
+
+def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported, _: int) -> None:
+    at, known, connector = event.reported_at, state.registers, body.connector
+    for location, wh in event.registers:
+        key = (connector.evse, connector.connector, location)
+        if key not in known:
+            if len(known) < MAX_REGISTERS:
+                known[key] = (wh, at)
+            continue
+        then = known[key][1]
+        if at is None or then is None or at >= then:
+            known[key] = (wh, at)
+
+
+def _status_changed(state: ChargePointState, event: NewEvent, body: e.ConnectorStatusChanged, _: int) -> None:
+    state.connectors[body.connector] = connector_record(event, body)
+    _show_reservations(state, event, body)
+
+
+def _started(state: ChargePointState, event: NewEvent, body: e.TransactionStarted, sequence: int) -> None:
+    state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
+    _remember_start(state, event.cause, body.transaction_id)
+    _forget_registers(state, body.connector)
+    if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
+        # It ran backwards, so it is none of the session's own, and what is sampled goes on from it.
+        key = (body.connector.evse, body.connector.connector, "Outlet")
+        state.registers[key] = (body.meter_start, event.reported_at)
+
+
+def _stale_changed(state: ChargePointState, event: NewEvent, body: e.TransactionStaleChanged, _: int) -> None:
+    changed = state.open_transactions.get(body.transaction_id)
+    if changed is not None:
+        state.open_transactions[body.transaction_id] = stale_record(event, body, changed)
+
+
+def _stopped(state: ChargePointState, event: NewEvent, body: e.TransactionStopped, _: int) -> None:
+    state.open_transactions.pop(body.transaction_id, None)
+    _remember_stop(state, event, body)
+
+
+def _not_open(state: ChargePointState, _: NewEvent, body: e.TransactionLost | e.TransactionClosed, __: int) -> None:
+    state.open_transactions.pop(body.transaction_id, None)
+
+
+def _reservation_made(state: ChargePointState, event: NewEvent, body: e.ReservationMade, _: int) -> None:
+    known = state.connectors.get(body.connector)
+    shown = known is not None and known.status == SHOWS_ALL
+    state.reservations[body.reservation_id] = attrs.evolve(reservation_record(event, body), shown=shown)
+
+
+def _reservation_ended(state: ChargePointState, _: NewEvent, body: e.ReservationEnded, __: int) -> None:
+    state.reservations.pop(body.reservation_id, None)
+
+
+def _configuration_applied(state: ChargePointState, event: NewEvent, body: e.BootConfigurationApplied, _: int) -> None:
+    state.boot_configuration[body.key] = AppliedConfiguration(
+        body.key,
+        body.value,
+        body.status,
+        body.firmware_version,
+        event.received_at,
+        body.attempts,
+        body.fingerprint,
+    )
+
+
+def _command_answered(state: ChargePointState, _: NewEvent, body: e.CommandAnswered, __: int) -> None:
+    if isinstance(body.answer, LocalListVersionAnswer):
+        state.local_list_version = body.answer.list_version
+
+
+def _configuration_reported(state: ChargePointState, _: NewEvent, body: e.ConfigurationReported, __: int) -> None:
+    for each in body.keys:
+        if each.key in state.configuration or len(state.configuration) < MAX_CONFIGURATION_KEYS:
+            state.configuration[each.key] = each.value
+
+
+def _security_event(state: ChargePointState, event: NewEvent, _: e.SecurityEventReported, __: int) -> None:
+    state.heard[event.repeat_key] = event.cause.removeprefix("message:")
+    if len(state.heard) > MAX_HEARD:
+        del state.heard[next(iter(state.heard))]
+
+
+B = TypeVar("B", bound=e.Body)
+
+_Change: TypeAlias = Callable[[ChargePointState, NewEvent, B, int], None]
+
+
+def _row(cls: type[B], change: _Change[B]) -> tuple[type[Any], _Change[Any]]:
+    """Return a row of the table; the type checker holds the change to the class of its events."""
+    return cls, change
+
+
+_CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
+    (
+        _row(e.ChargePointBooted, _booted),
+        _row(e.ChargePointUpdated, _updated),
+        _row(e.TransactionForeign, _foreign),
+        _row(e.MeterValuesReported, _meter_values),
+        _row(e.ConnectorStatusChanged, _status_changed),
+        _row(e.TransactionStarted, _started),
+        _row(e.TransactionStaleChanged, _stale_changed),
+        _row(e.TransactionStopped, _stopped),
+        _row(e.TransactionLost, _not_open),
+        _row(e.TransactionClosed, _not_open),
+        _row(e.ReservationMade, _reservation_made),
+        _row(e.ReservationEnded, _reservation_ended),
+        _row(e.BootConfigurationApplied, _configuration_applied),
+        _row(e.SecurityEventReported, _security_event),
+        _row(e.CommandAnswered, _command_answered),
+        _row(e.ConfigurationReported, _configuration_reported),
+    )
+)
+"""Class of body to what it changes; other events change nothing in the state."""
 
 
 def _show_reservations(state: ChargePointState, event: NewEvent, body: e.ConnectorStatusChanged) -> None:
@@ -240,12 +300,6 @@ def _show_reservations(state: ChargePointState, event: NewEvent, body: e.Connect
         anywhere = each.connector == WHOLE_CHARGE_POINT and body.status == SHOWS_ALL
         if (anywhere or each.connector == body.connector) and (queued is None or queued >= each.made_at):
             state.reservations[number] = attrs.evolve(each, shown=True)
-
-
-def _remember_heard(state: ChargePointState, event: NewEvent) -> None:
-    state.heard[event.repeat_key] = event.cause.removeprefix("message:")
-    if len(state.heard) > MAX_HEARD:
-        del state.heard[next(iter(state.heard))]
 
 
 def _remember_start(state: ChargePointState, cause: str, transaction_id: str) -> None:

@@ -5,8 +5,8 @@ connections are given many at once (``disconnected``). An event whose type has n
 them refuses: what a charger sent is recorded as far as it can be.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import orjson
 from apsw import Connection
@@ -31,7 +31,9 @@ from gateway.domain.values import Registration
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite.rows import boot_bytes, one
 
-Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, int], None]
+B = TypeVar("B", bound=e.Body)
+
+Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, B, int], None]
 
 MAX_CONNECTORS = 256
 """Per charge point, connector 0 included: a charger that counts through connector numbers fills no table."""
@@ -40,9 +42,9 @@ MAX_CONFIGURATION_KEYS = 1_000
 """Per charge point; the largest chargers have some 300 keys."""
 
 
-def connected(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ChargePointConnected)
+def connected(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargePointConnected, sequence: int
+) -> None:
     at = to_micros(event.received_at)
     cx.execute(
         """UPDATE charge_point SET connected = 1, connection_since = ?, remote_address = ?, security_profile = ?,
@@ -76,9 +78,7 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
     )
 
 
-def booted(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ChargePointBooted)
+def booted(cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargePointBooted, sequence: int) -> None:
     accepted = int(body.registration is Registration.ACCEPTED)
     cx.execute(
         "UPDATE charge_point SET boot = ?, booted_at = ?, ever_accepted = max(ever_accepted, ?) WHERE key = ?",
@@ -86,9 +86,9 @@ def booted(cx: Connection, key: int, identity: str, event: NewEvent, sequence: i
     )
 
 
-def status_changed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ConnectorStatusChanged)
+def status_changed(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ConnectorStatusChanged, sequence: int
+) -> None:
     record = connector_record(event, body)
     address = (key, clamped(record.connector.evse), clamped(record.connector.connector))
     known = cx.execute(
@@ -124,9 +124,9 @@ def _show_reservations(
     )
 
 
-def started(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.TransactionStarted)
+def started(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStarted, sequence: int
+) -> None:
     record = started_record(identity, event, body, sequence)
     cx.execute(
         """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
@@ -155,11 +155,11 @@ def started(cx: Connection, key: int, identity: str, event: NewEvent, sequence: 
     )
 
 
-def stopped(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+def stopped(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStopped, sequence: int
+) -> None:
     """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
     B5.7)."""
-    body = event.body
-    assert isinstance(body, e.TransactionStopped)
     row = cx.execute(
         "SELECT key, flags FROM txn WHERE transaction_id = ? AND charge_point = ? AND state <> 'STOPPED'",
         (body.transaction_id, key),
@@ -187,9 +187,7 @@ def stopped(cx: Connection, key: int, identity: str, event: NewEvent, sequence: 
     )
 
 
-def lost(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.TransactionLost)
+def lost(cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionLost, sequence: int) -> None:
     cx.execute(
         """UPDATE txn SET state = 'LOST', last_sequence = ?, stale_at = NULL, stale_why = ''
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
@@ -197,9 +195,9 @@ def lost(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int
     )
 
 
-def stale_changed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.TransactionStaleChanged)
+def stale_changed(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStaleChanged, sequence: int
+) -> None:
     cx.execute(
         """UPDATE txn SET stale_at = ?, stale_why = ?
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
@@ -212,9 +210,7 @@ def stale_changed(cx: Connection, key: int, identity: str, event: NewEvent, sequ
     )
 
 
-def closed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.TransactionClosed)
+def closed(cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionClosed, sequence: int) -> None:
     cx.execute(
         """UPDATE txn SET state = 'CLOSED', closed_at = ?, close_reason = ?, last_sequence = ?, stale_at = NULL,
         stale_why = '' WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
@@ -222,9 +218,9 @@ def closed(cx: Connection, key: int, identity: str, event: NewEvent, sequence: i
     )
 
 
-def reservation_made(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ReservationMade)
+def reservation_made(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ReservationMade, sequence: int
+) -> None:
     record = reservation_record(event, body)
     cx.execute(
         """INSERT OR REPLACE INTO reservation (charge_point, reservation_id, evse, connector, id_tag, parent_id_tag,
@@ -244,17 +240,17 @@ def reservation_made(cx: Connection, key: int, identity: str, event: NewEvent, s
     )
 
 
-def reservation_ended(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ReservationEnded)
+def reservation_ended(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ReservationEnded, sequence: int
+) -> None:
     cx.execute(
         "DELETE FROM reservation WHERE charge_point = ? AND reservation_id = ?", (key, clamped(body.reservation_id))
     )
 
 
-def configuration_reported(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.ConfigurationReported)
+def configuration_reported(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ConfigurationReported, sequence: int
+) -> None:
     room = MAX_CONFIGURATION_KEYS - _count(cx, "configuration", key)
     for each in body.keys:
         cx.execute(
@@ -265,9 +261,9 @@ def configuration_reported(cx: Connection, key: int, identity: str, event: NewEv
             room -= 1
 
 
-def configuration_applied(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.BootConfigurationApplied)
+def configuration_applied(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.BootConfigurationApplied, sequence: int
+) -> None:
     cx.execute(
         """INSERT OR REPLACE INTO boot_configuration
         (charge_point, name, value, status, firmware_version, at, attempts, fingerprint)
@@ -294,9 +290,9 @@ _UNFINISHED = _listed(state for state in CommandState if not state.final)
 _AT_THE_END = _listed(state for state, row in TRANSITIONS.items() if not row)
 
 
-def command_queued(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.CommandQueued)
+def command_queued(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandQueued, sequence: int
+) -> None:
     cx.execute(
         """INSERT INTO command (command_id, charge_point, request_id, operation, arguments, fingerprint, state,
         created_at, last_sequence) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?)""",
@@ -313,9 +309,7 @@ def command_queued(cx: Connection, key: int, identity: str, event: NewEvent, seq
     )
 
 
-def command_sent(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.CommandSent)
+def command_sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandSent, sequence: int) -> None:
     cx.execute(
         """UPDATE command SET state = 'SENT', sent_at = ?, last_sequence = ?
         WHERE command_id = ? AND charge_point = ? AND state = 'QUEUED'""",
@@ -323,10 +317,10 @@ def command_sent(cx: Connection, key: int, identity: str, event: NewEvent, seque
     )
 
 
-def command_answered(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
+def command_answered(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandAnswered, sequence: int
+) -> None:
     """Also of one whose outcome was unknown: a late answer mends it. A second answer changes nothing."""
-    body = event.body
-    assert isinstance(body, e.CommandAnswered)
     cx.execute(
         f"""UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
         last_sequence = ? WHERE command_id = ? AND charge_point = ?
@@ -343,9 +337,9 @@ def command_answered(cx: Connection, key: int, identity: str, event: NewEvent, s
     )
 
 
-def command_not_sent(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.CommandNotSent)
+def command_not_sent(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandNotSent, sequence: int
+) -> None:
     _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
     # A key that it was to bring may have been admitted, by a commit of which nobody knows (OCPP.md A7.8).
     cx.execute(
@@ -355,9 +349,9 @@ def command_not_sent(cx: Connection, key: int, identity: str, event: NewEvent, s
     )
 
 
-def command_outcome_unknown(cx: Connection, key: int, identity: str, event: NewEvent, sequence: int) -> None:
-    body = event.body
-    assert isinstance(body, e.CommandOutcomeUnknown)
+def command_outcome_unknown(
+    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandOutcomeUnknown, sequence: int
+) -> None:
     _finish_without_answer(cx, key, "OUTCOME_UNKNOWN", body.command_id, body.reason, event, sequence)
 
 
@@ -376,22 +370,30 @@ def _count(cx: Connection, table: str, key: int) -> int:
     return int(one(cx, sql, (key,))[0])
 
 
-PROJECTIONS: dict[str, Projection] = {
-    e.ChargePointConnected.TYPE: connected,
-    e.ChargePointBooted.TYPE: booted,
-    e.ConnectorStatusChanged.TYPE: status_changed,
-    e.TransactionStarted.TYPE: started,
-    e.TransactionStopped.TYPE: stopped,
-    e.TransactionLost.TYPE: lost,
-    e.TransactionStaleChanged.TYPE: stale_changed,
-    e.TransactionClosed.TYPE: closed,
-    e.ReservationMade.TYPE: reservation_made,
-    e.ReservationEnded.TYPE: reservation_ended,
-    e.ConfigurationReported.TYPE: configuration_reported,
-    e.BootConfigurationApplied.TYPE: configuration_applied,
-    e.CommandQueued.TYPE: command_queued,
-    e.CommandSent.TYPE: command_sent,
-    e.CommandAnswered.TYPE: command_answered,
-    e.CommandNotSent.TYPE: command_not_sent,
-    e.CommandOutcomeUnknown.TYPE: command_outcome_unknown,
-}
+def _row(cls: type[B], project: Projection[B]) -> tuple[type[Any], Projection[Any]]:
+    """Return a row of the table; the type checker holds the projection to the class of its events."""
+    return cls, project
+
+
+PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
+    (
+        _row(e.ChargePointConnected, connected),
+        _row(e.ChargePointBooted, booted),
+        _row(e.ConnectorStatusChanged, status_changed),
+        _row(e.TransactionStarted, started),
+        _row(e.TransactionStopped, stopped),
+        _row(e.TransactionLost, lost),
+        _row(e.TransactionStaleChanged, stale_changed),
+        _row(e.TransactionClosed, closed),
+        _row(e.ReservationMade, reservation_made),
+        _row(e.ReservationEnded, reservation_ended),
+        _row(e.ConfigurationReported, configuration_reported),
+        _row(e.BootConfigurationApplied, configuration_applied),
+        _row(e.CommandQueued, command_queued),
+        _row(e.CommandSent, command_sent),
+        _row(e.CommandAnswered, command_answered),
+        _row(e.CommandNotSent, command_not_sent),
+        _row(e.CommandOutcomeUnknown, command_outcome_unknown),
+    )
+)
+"""Class of body to what it changes."""

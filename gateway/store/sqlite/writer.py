@@ -161,11 +161,11 @@ class Writer:
             after = before.after(event)
             if after is not before:
                 owner.memory = self._memories[owner.key] = after
-        project = PROJECTIONS.get(body.TYPE)
+        project = PROJECTIONS.get(type(body))
         if isinstance(body, ChargePointDisconnected):
             self._ends[owner.key] = End.of(owner.key, event, body)
         elif project is not None:
-            project(self.cx, owner.key, owner.identity, event, sequence)
+            project(self.cx, owner.key, owner.identity, event, body, sequence)
         transaction_id = transaction_of(body)
         self._rows.append(
             (
