@@ -91,7 +91,7 @@ class TransactionEnergies:
             after = parts[-1].sequence if parts else 0
             page = await self._journal.read(_page, self._store.readings, transaction_id, after)
             parts += page
-            readings += sum(len(part.registers) + len(part.powers) + len(part.socs) for part in page)
+            readings += sum(part.readings for part in page)
             if len(parts) > MAX_EVENTS or readings > MAX_READINGS:
                 raise Failure(
                     Status.FAILED_PRECONDITION,

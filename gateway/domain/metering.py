@@ -9,15 +9,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStarted, TransactionStopped
-from gateway.domain.readings import Sample, powers, register_wh, samples
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, powers, register_wh, samples
 from gateway.domain.registers import thinned
 from gateway.domain.values import JSON, Flag
 
 STATE_OF_CHARGE: Final = "SoC"
+
+ENERGY_INTERVAL: Final = "Energy.Active.Import.Interval"
 
 MOST_MWH: Final = 10**18
 """More was not measured, and no longer fits 64 bits."""
@@ -36,6 +38,17 @@ class RegisterSample:
     mwh: int
     at: datetime
     timed: bool = True
+    place: str = "Outlet"
+
+
+@frozen
+class IntervalSample:
+    """The energy that a meter counted since its sample before, as read at the end of that time. Samples of different
+    contexts (periodic, by the clock) and places count the same energy again (E20)."""
+
+    mwh: int
+    at: datetime
+    context: str
     place: str = "Outlet"
 
 
@@ -80,6 +93,12 @@ class Metered:
     registers: tuple[RegisterSample, ...] = ()
     powers: tuple[PowerSample, ...] = ()
     socs: tuple[SocSample, ...] = ()
+    intervals: tuple[IntervalSample, ...] = ()
+
+    @property
+    def readings(self) -> int:
+        """The number of samples."""
+        return len(self.registers) + len(self.powers) + len(self.socs) + len(self.intervals)
 
 
 @frozen
@@ -92,6 +111,7 @@ class Metering:
     registers: tuple[RegisterSample, ...] = ()
     powers: tuple[PowerSample, ...] = ()
     socs: tuple[SocSample, ...] = ()
+    intervals: tuple[IntervalSample, ...] = ()
     meter_changes: tuple[datetime, ...] = ()
     deleted: bool = False
     """Whether its readings are gone by retention."""
@@ -109,6 +129,7 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
         tuple(each for part in ordered for each in part.registers),
         tuple(each for part in ordered for each in part.powers),
         tuple(each for part in ordered for each in part.socs),
+        tuple(each for part in ordered for each in part.intervals),
         deleted=not starts,
     )
 
@@ -146,7 +167,7 @@ def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
 def _of_values(event: StoredEvent, meter_value: Iterable[JSON], stop: Edge | None) -> Metered:
     found = samples(thinned(tuple(meter_value), MAX_MOMENTS), event.received_at)
     flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
-    return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found))
+    return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found), _intervals(found))
 
 
 def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:
@@ -161,6 +182,21 @@ def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:
         if mwh is not None and mwh <= MOST_MWH:
             registers.append(RegisterSample(mwh, at, timed, place))
     return tuple(registers)
+
+
+def _intervals(found: list[Sample]) -> tuple[IntervalSample, ...]:
+    """One for each moment, context and place, read as a register is: the total, or all phases together (E20)."""
+    groups: dict[tuple[datetime, str, str], list[Sample]] = {}
+    for sample in found:
+        if sample.measurand == ENERGY_INTERVAL:
+            as_register = evolve(sample, measurand=ENERGY_IMPORT_REGISTER)
+            groups.setdefault((sample.at, sample.context, sample.location), []).append(as_register)
+    read = [(key, register_wh(group)) for key, group in groups.items()]
+    return tuple(
+        IntervalSample(int((wh * 1000).to_integral_value()), at, context, place)
+        for (at, context, place), wh in read
+        if wh is not None and wh * 1000 <= MOST_MWH
+    )
 
 
 def _socs(found: list[Sample]) -> tuple[SocSample, ...]:

@@ -38,8 +38,10 @@ class Basis(StrEnum):
     """The last usable register less the first one: an end is missing or can't be used."""
     SEGMENTS = "segments"
     """The sum over several segments, each of one counter (E16)."""
+    INTERVALS = "intervals"
+    """The sum of the energies that the meter measured interval by interval: there are no two registers (E20)."""
     POWER = "power"
-    """Power over time: there are no two registers."""
+    """Power over time: there are neither two registers nor energies of intervals."""
     UNKNOWN = "unknown"
     """There is no evidence of it."""
 

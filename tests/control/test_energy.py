@@ -14,6 +14,7 @@ from gateway.api.v1 import energy_pb2 as pb
 from gateway.api.v1 import event_pb2, transaction_pb2
 from gateway.domain import events as e
 from gateway.domain.values import ConnectorAddress, Flag
+from gateway.energy.session import RULES_VERSION
 from gateway.store.api import Append, Appended
 from tests.control.fakes import NOW
 from tests.control.independent_bill import bill
@@ -73,6 +74,7 @@ async def test_energy_is_listed_by_half_hour(gateway):
     assert (found.energy.energy.watt_hours, found.energy.stop_minus_start.watt_hours) == ("8000", "8000")
     assert found.energy.basis == pb.ENERGY_BASIS_STOP_MINUS_START
     assert (list(found.energy.doubts), found.energy.contradicted) == ([], False)
+    assert found.energy.rules_version == RULES_VERSION
     assert found.energy.start_time.ToDatetime(UTC) == NOW
     assert found.energy.end_time.ToDatetime(UTC) == NOW + 2 * HOUR
     assert [(each.energy.watt_hours, each.quality) for each in found.intervals] == [

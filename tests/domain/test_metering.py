@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from gateway.domain import events as e
 from gateway.domain.codec import encode
-from gateway.domain.metering import Edge, Metered, PowerSample, RegisterSample, SocSample, metered, metering_of
+from gateway.domain.metering import (
+    Edge,
+    IntervalSample,
+    Metered,
+    PowerSample,
+    RegisterSample,
+    SocSample,
+    metered,
+    metering_of,
+)
 from gateway.domain.values import ConnectorAddress, Flag
 from tests.domain.values import SENT
 
@@ -72,6 +81,23 @@ def test_registers_are_read_in_milliwatt_hours():
         RegisterSample(6000, NOW + timedelta(minutes=2)),
     )
     assert found.socs == (SocSample(7.0, NOW),)
+
+
+def test_energies_of_intervals_are_apart_by_context():
+    """Those by the clock count the same energy once more; phases are added, and none of them is a register."""
+    sent = {"measurand": "Energy.Active.Import.Interval", "unit": "Wh"}
+    found = reported(
+        element({"value": "100"} | sent, {"value": "300", "context": "Sample.Clock"} | sent),
+        element(*({"value": "50", "phase": phase} | sent for phase in ("L1", "L2", "L3")), at="2026-03-01T12:01:00Z"),
+        element({"value": "-1"} | sent, {"value": "much", "context": "Sample.Clock"} | sent, at="2026-03-01T12:02:00Z"),
+    )
+    assert found.registers == ()
+    assert found.intervals == (
+        IntervalSample(100_000, NOW, "Sample.Periodic"),
+        IntervalSample(300_000, NOW, "Sample.Clock"),
+        IntervalSample(150_000, NOW + timedelta(minutes=1), "Sample.Periodic"),
+    )
+    assert found.readings == 3
 
 
 def test_registers_of_two_places_are_two():

@@ -1,5 +1,8 @@
 """The energy of a session: one vector for each rule of metering, with the right value worked out by hand."""
 
+import hashlib
+import random
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -7,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.metering import Edge, Metering
 from gateway.energy.quality import Basis, Quality
-from gateway.energy.session import session_energy
-from tests.energy.values import at, mwh, powers, running, samples, session
+from gateway.energy.session import RULES_VERSION, session_energy
+from tests.energy.values import at, intervals, mwh, powers, running, samples, session
 
 STOP_MINUS_START, DELTAS, SEGMENTS, POWER, UNKNOWN = (
     Basis.STOP_MINUS_START,
@@ -76,6 +79,24 @@ VECTORS = {
     "B5.8 stop below start, no samples": (session(6000, 1000), None, UNKNOWN, "start-left-out stop-left-out reset"),
     "no register at all": (session(None, None), None, UNKNOWN, "start-missing stop-missing"),
     "it has just begun": (running(1000), None, UNKNOWN, "stop-missing"),
+    "E20 energies of intervals": (
+        session(
+            None,
+            None,
+            powers=powers((0, 6000), (10, 6000)),
+            intervals=intervals((30, 1000), (60, 2000), (60, 2000), (90, 500), (200, 700))
+            + intervals((60, 3000), (120, 600), context="Sample.Clock"),
+        ),
+        3500,
+        Basis.INTERVALS,
+        "start-missing stop-missing",
+    ),
+    "E20 a register goes before intervals": (
+        session(1000, 6000, intervals=intervals((30, 1000), (60, 2000))),
+        5000,
+        STOP_MINUS_START,
+        "",
+    ),
     "power alone": (
         session(None, None, powers=powers((0, 6000), (10, 6000), (20, 12_000))), 2500, POWER,
         "start-missing stop-missing"),
@@ -202,3 +223,50 @@ def test_a_long_session_with_a_reset_every_hour_is_summed_up():
     energy = session_energy(session(None, None, *points, minutes=43_200))
     assert energy.basis is SEGMENTS
     assert energy.total_mwh == mwh(58 * 50) + 719 * mwh(59 * 50)
+
+
+def sessions_of_all_kinds() -> list[Metering]:
+    """Two hundred sessions from a seed, in order or not: registers that fall, jump or are missing, or are of another
+    kind."""
+    rng = random.Random(11)
+
+    def up_to(most: float) -> int:
+        return int(rng.random() * most)  # the one method that gives the same with every version of Python
+
+    made = []
+    for _ in range(200):
+        register, points = up_to(100_000), []
+        start = register
+        for minute in range(5, 115, 10):
+            register += up_to(2000)
+            odd = rng.random()
+            if odd < 0.05:
+                register = up_to(register)
+            elif odd < 0.08:
+                register += up_to(500_000)
+            if odd < 0.9:
+                points.append((minute, register - (start if odd < 0.02 else 0)))
+        stop = register + up_to(2000) if rng.random() < 0.8 else start
+        made.append(
+            session(
+                None if rng.random() < 0.1 else start,
+                None if rng.random() < 0.1 else stop,
+                *points,
+                powers=powers(*((minute, up_to(11_000)) for minute in range(0, 120, 10))),
+                intervals=intervals(*((minute, up_to(500)) for minute in range(15, 120, 15))),
+            )
+        )
+    return made
+
+
+def test_other_results_for_the_same_readings_need_another_version_of_the_rules():
+    """The results of many sessions, as one digest. A change of it is a change of bills: raise RULES_VERSION, and say
+    what changes in the changelog."""
+    found = [session_energy(metering) for metering in sessions_of_all_kinds()]
+    assert {energy.basis for energy in found} >= {STOP_MINUS_START, DELTAS, SEGMENTS}
+    lines = [
+        f"{energy.total_mwh} {energy.basis} {' '.join(energy.doubts)} "
+        + " ".join(f"{point.at.isoformat()}:{point.mwh}:{point.quality}" for point in energy.points)
+        for energy in found
+    ]
+    assert (RULES_VERSION, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]) == (1, "0c77d3c969495d8e")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.domain.metering import Edge, Metering, PowerSample, RegisterSample
+from gateway.domain.metering import Edge, IntervalSample, Metering, PowerSample, RegisterSample
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -18,6 +18,11 @@ def mwh(wh: float) -> int:
 def samples(*points: tuple[float, float], place: str = "Outlet", timed: bool = True) -> tuple[RegisterSample, ...]:
     """(minutes, Wh) of register samples."""
     return tuple(RegisterSample(mwh(wh), at(minutes), timed, place) for minutes, wh in points)
+
+
+def intervals(*points: tuple[float, float], context: str = "Sample.Periodic") -> tuple[IntervalSample, ...]:
+    """(minutes, Wh) of energies of intervals."""
+    return tuple(IntervalSample(mwh(wh), at(minutes), context) for minutes, wh in points)
 
 
 def powers(*points: tuple[float, float]) -> tuple[PowerSample, ...]:

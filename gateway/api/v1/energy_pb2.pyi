@@ -78,9 +78,11 @@ class _EnergyBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyBas
     ENERGY_BASIS_SEGMENTS: _EnergyBasis.ValueType  # 3
     """The sum over several segments: the register began anew on the way."""
     ENERGY_BASIS_POWER: _EnergyBasis.ValueType  # 4
-    """Power over time: there are no two registers."""
+    """Power over time: there are neither two registers nor energies of intervals."""
     ENERGY_BASIS_UNKNOWN: _EnergyBasis.ValueType  # 5
     """There is no evidence of it."""
+    ENERGY_BASIS_INTERVALS: _EnergyBasis.ValueType  # 6
+    """The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
 
 class EnergyBasis(_EnergyBasis, metaclass=_EnergyBasisEnumTypeWrapper):
     """The method by which the energy of a transaction was found."""
@@ -94,9 +96,11 @@ ENERGY_BASIS_REGISTER_DELTAS: EnergyBasis.ValueType  # 2
 ENERGY_BASIS_SEGMENTS: EnergyBasis.ValueType  # 3
 """The sum over several segments: the register began anew on the way."""
 ENERGY_BASIS_POWER: EnergyBasis.ValueType  # 4
-"""Power over time: there are no two registers."""
+"""Power over time: there are neither two registers nor energies of intervals."""
 ENERGY_BASIS_UNKNOWN: EnergyBasis.ValueType  # 5
 """There is no evidence of it."""
+ENERGY_BASIS_INTERVALS: EnergyBasis.ValueType  # 6
+"""The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
 Global___EnergyBasis: _TypeAlias = EnergyBasis  # noqa: Y015
 
 class _EnergyDoubt:
@@ -297,6 +301,7 @@ class TransactionEnergy(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The transaction, by the gateway's id."""
     charge_point: _builtins.str
@@ -311,6 +316,8 @@ class TransactionEnergy(_message.Message):
     """
     revision: _builtins.int
     """Names what it was worked out from: all messages of the transaction up to one. It rises with each that comes in."""
+    rules_version: _builtins.int
+    """The version of the rules by which it was worked out. Another version may give another energy for the same revision."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector it ran on."""
@@ -352,10 +359,11 @@ class TransactionEnergy(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        rules_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "energy", b"energy", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charge_point", b"charge_point", "connector", b"connector", "contradicted", b"contradicted", "doubts", b"doubts", "end_time", b"end_time", "energy", b"energy", "revision", b"revision", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start", "transaction_id", b"transaction_id", "transaction_state", b"transaction_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charge_point", b"charge_point", "connector", b"connector", "contradicted", b"contradicted", "doubts", b"doubts", "end_time", b"end_time", "energy", b"energy", "revision", b"revision", "rules_version", b"rules_version", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start", "transaction_id", b"transaction_id", "transaction_state", b"transaction_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

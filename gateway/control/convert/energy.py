@@ -36,6 +36,7 @@ from gateway.energy.prices import (
     Tier,
     problems,
 )
+from gateway.energy.session import RULES_VERSION
 
 ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII)
 """Of the IANA database; nothing else becomes a path."""
@@ -245,6 +246,7 @@ def transaction_energy(found: MeteredTransaction) -> energy_pb2.TransactionEnerg
         start_time=timestamp(worked_out.points[0].at),
         end_time=timestamp(worked_out.points[-1].at),
         revision=int64(found.revision),
+        rules_version=RULES_VERSION,
     )
 
 
