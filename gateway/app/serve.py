@@ -500,7 +500,7 @@ class Gateway:
                 for listener in self.listeners:
                     listener.stop_accepting()
                 with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
-                    await self.router.commands_told()
+                    await self.router.commands_done()
                 await self.router.drain(self._settings.drain.closes_per_second, deadline)
                 self.control.drain(CONTROL_GRACE)
                 await self._control_ended.wait()
@@ -516,7 +516,7 @@ class Gateway:
         """End all sessions at once, which settles their commands; what takes longer is settled at the next start."""
         with trio.move_on_after(LAST_WORD_SECONDS):
             await self.router.end_all("draining", 1001)
-            await self.router.commands_told()
+            await self.router.commands_done()
             self.control.drain(CONTROL_GRACE)
             await self._control_ended.wait()
 

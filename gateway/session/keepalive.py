@@ -102,11 +102,11 @@ class Keepalive:
     """One session's: what is heard of it, and what is done when that is nothing (A6.5); and what it hears of
     the gateway, for some chargers give up a connection on which nothing has come for two minutes."""
 
-    __slots__ = ("_core", "_kept_alive_at", "_parts", "_pinged_at")
+    __slots__ = ("_context", "_kept_alive_at", "_pinged_at", "_tasks")
 
-    def __init__(self, core: SessionContext, parts: TaskGroup) -> None:
-        self._core = core
-        self._parts = parts
+    def __init__(self, context: SessionContext, tasks: TaskGroup) -> None:
+        self._context = context
+        self._tasks = tasks
         self._pinged_at = -math.inf
         self._kept_alive_at = -math.inf
 
@@ -116,29 +116,29 @@ class Keepalive:
 
     def _silent_at(self) -> float:
         """When nothing more may have been heard."""
-        heard, limits = self._core.transport.last_heard, self._core.limits
+        heard, limits = self._context.transport.last_heard, self._context.limits
         return self._pinged_at + limits.ping_grace if self._pinged_at > heard else heard + limits.silence
 
     def _quiet_at(self) -> float:
         """When the charger must hear something again."""
-        interval = self._core.limits.ping_interval
-        return max(self._core.transport.last_said, self._kept_alive_at) + interval if interval else math.inf
+        interval = self._context.limits.ping_interval
+        return max(self._context.transport.last_said, self._kept_alive_at) + interval if interval else math.inf
 
     def look(self) -> float:
         """As ``Look``: silence brings a ping, further silence the end."""
-        core, now = self._core, trio.current_time()
+        context, now = self._context, trio.current_time()
         if now >= self._silent_at():
-            if self._pinged_at > core.transport.last_heard:
-                core.observer.count("silent_sessions")
-                core.end("silent", code=CLOSE_GOING_AWAY)
+            if self._pinged_at > context.transport.last_heard:
+                context.observer.count("silent_sessions")
+                context.end("silent", code=CLOSE_GOING_AWAY)
                 return math.inf
             self._pinged_at = self._kept_alive_at = now
-            self._parts.start(self._ping)
+            self._tasks.start(self._ping)
         elif now >= self._quiet_at():
             self._kept_alive_at = now
-            self._parts.start(self._ping)
+            self._tasks.start(self._ping)
         return self.due()
 
     async def _ping(self) -> None:
-        with trio.move_on_after(self._core.limits.ping_grace):
-            await self._core.transport.ping()
+        with trio.move_on_after(self._context.limits.ping_grace):
+            await self._context.transport.ping()

@@ -242,7 +242,7 @@ class Router:
         refused = self._why_nothing_new(wanted, session)
         if session is None:
             return refused or NOT_CONNECTED
-        outcome = await session.submit(
+        outcome = await session.commands.submit(
             wanted.command,
             request_id=wanted.request_id,
             fingerprint=wanted.fingerprint,
@@ -351,11 +351,11 @@ class Router:
         """From now on no new command is taken."""
         self._draining = True
 
-    async def commands_told(self) -> None:
+    async def commands_done(self) -> None:
         """Wait until every command under way has its outcome; after ``stop_commands`` that comes to an end."""
         for sessions in self._in_steps():
             for session in sessions:
-                await session.commands_told()
+                await session.commands.all_done()
             await trio.lowlevel.checkpoint()
 
     async def end_all(self, reason: str, code: int) -> None:

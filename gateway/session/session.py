@@ -35,7 +35,6 @@ import trio
 from attrs import define, frozen
 
 from gateway.domain.command_states import CommandEvent
-from gateway.domain.commands import CallOutcome, Command, Refused
 from gateway.domain.decision import CallRefused, Context, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import ChargePointDisconnected, NewEvent
@@ -48,7 +47,7 @@ from gateway.errors import StoreUnavailable
 from gateway.ocpp import rpc
 from gateway.ocpp.payload_bounds import SMALL_BYTES
 from gateway.ocpp.protocol import ProtocolVersion
-from gateway.session.commands.calls import Calls
+from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
 from gateway.session.commands.queue import CommandQueue, Unfinished
 from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Ending, SessionContext, SessionOver
@@ -111,7 +110,7 @@ def nothing() -> None:
 class Session:
     """One connection of one charge point, from the committed opening to the recorded end.
 
-    ``run`` is called once. ``submit``, ``end`` and the properties may be used by other tasks of the loop meanwhile.
+    ``run`` is called once. ``commands``, ``end`` and the properties may be used by other tasks of the loop meanwhile.
     """
 
     def __init__(
@@ -153,10 +152,10 @@ class Session:
             ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
         )
         self._parts = TaskGroup(self._core)
-        self._calls = Calls(self._core)
-        self._commands = CommandQueue(self._core, self._calls, self._readiness, self._parts)
+        self._calls = CallQueue(self._core, self._readiness, self._parts)
+        self.commands = CommandQueue(self._calls)
         self._provisioning = Provisioning(
-            self._core, self._commands, self._readiness, triggers or Triggers(), boot_configuration
+            self._core, self.commands, self._readiness, triggers or Triggers(), boot_configuration
         )
         self._own_requests = state.own_requests.resolve(limits.own_requests)
         self._watch = watch
@@ -196,26 +195,6 @@ class Session:
         """Ask the session to end; ``run`` returns when its end is recorded."""
         self._core.end(reason, code=code)
 
-    async def submit(
-        self,
-        command: Command,
-        *,
-        request_id: str,
-        fingerprint: str,
-        deadline: float,
-        answer_by: float,
-        refused: Refused | None = None,
-    ) -> CallOutcome:
-        """As ``CommandQueue.submit``."""
-        return await self._commands.submit(
-            command,
-            request_id=request_id,
-            fingerprint=fingerprint,
-            deadline=deadline,
-            answer_by=answer_by,
-            refused=refused,
-        )
-
     async def hand_over(self) -> None:
         """A newer connection of the charge point has been admitted, and will end this session. Wait until what came
         whole on this one before is decided, committed and, as far as the charger takes it, answered.
@@ -234,10 +213,6 @@ class Session:
             if self._handed_over is None:
                 self._handed_over = trio.Event()
             await self._handed_over.wait()
-
-    async def commands_told(self) -> None:
-        """As ``CommandQueue.all_told``."""
-        await self._commands.all_told()
 
     async def run(self) -> None:
         """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
@@ -371,7 +346,7 @@ class Session:
         """Decide a CALL and see to its answer, which goes out when this returns or some time later (``_under_way``)."""
         core = self._core
         boots = core.protocol.allowed_before_acceptance(call.action)
-        if not boots and not core.state.accepted and call.action not in self._commands.solicited:
+        if not boots and not core.state.accepted and call.action not in self._calls.solicited:
             core.observer.count("calls_before_acceptance")
             code = core.protocol.errors.not_accepted
             refusal = rpc.encode_call_error(call.message_id, code, "the charge point is not accepted")
@@ -607,8 +582,7 @@ class Session:
         """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""
         core = self._core
         recorded = False
-        unfinished = self._commands.unfinished(ending.reason)
-        self._calls.forget()
+        unfinished = self.commands.unfinished(ending.reason)
         try:
             async with trio.open_nursery() as nursery:
                 core.keep_end("local", ending.code, ending.reason)
@@ -624,7 +598,7 @@ class Session:
                         self.unrecorded = UnrecordedEnd(
                             self.epoch, ending.reason, unfinished.happened, unfinished.doubtful
                         )
-                    unfinished.tell()
+                    unfinished.finish()
         except* Exception:
             log.exception("session ended badly", charge_point=core.identity, epoch=self.epoch)
         log.info(

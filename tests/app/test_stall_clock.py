@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app.stall_clock import GRACE_SECONDS, JUST_BEFORE, STALL_SECONDS, StallClock
+from gateway.session.commands.command_task import stalled
 from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.stalls import stalled
 
 
 class Real:

@@ -329,7 +329,11 @@ class Crowd:
             self._count()
             crowd._router.remove(self._identity, cast("Session", self))
 
-        async def commands_told(self) -> None:
+        @property
+        def commands(self) -> "Crowd.Idle":
+            return self
+
+        async def all_done(self) -> None:
             self._count()
 
         def _count(self) -> None:
@@ -346,7 +350,7 @@ class Crowd:
     "walk",
     [
         lambda router: router.end_all("store-unavailable", 1011),
-        lambda router: router.commands_told(),
+        lambda router: router.commands_done(),
         lambda router: router.drain(1e9, trio.current_time() + 60),
     ],
 )
@@ -402,4 +406,4 @@ async def test_a_gateway_that_stops_takes_no_command(harness: Harness, autojump_
     harness.add_charge_point()
     harness.router.stop_commands()
     assert (await refusal(harness)).reason is RefusalReason.DRAINING
-    await harness.router.commands_told()
+    await harness.router.commands_done()

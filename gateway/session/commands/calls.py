@@ -1,107 +1,200 @@
-"""The gateway's CALLs on one connection: one on the wire at a time, each answer to the CALL it belongs to.
+"""The gateway's CALLs on one connection: when each may go, one on the wire at a time, and the answer to each.
 
-After its time-out a CALL gives up the wire but is remembered for a while: a late answer still reaches whoever asked
-(JE 3.4, A5.3). Answers to nothing are counted and dropped; they resolve nobody else's CALL (A3.11).
+A place in the queue is taken in one step (``reserve``) and waited for in another (``wait``). A lock whose place is
+taken by waiting gives no order to callers that must record something first: their tasks wake in any order. Here the
+CALL that was reserved first goes first, whatever its task does between reserving and its turn (A5.5).
+
+After its time-out a CALL gives up the wire but is remembered for a while: a late answer is still recorded (JE 3.4,
+A5.3). Answers to nothing are counted and dropped; they answer no other CALL (A3.11).
 """
 
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
+from types import TracebackType
 from typing import TypeAlias
 
 import trio
-from attrs import define, field
 
-from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError
+from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, Command
+from gateway.domain.values import JSON
 from gateway.ocpp import rpc
-from gateway.session.commands.call_queue import CallQueue
+from gateway.ocpp.protocol import ReadAnswer
 from gateway.session.context import SessionContext
+from gateway.session.readiness import Readiness
+from gateway.session.task_group import TaskGroup
 
 MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
 reaches back for minutes."""
 
 Answered: TypeAlias = rpc.CallResult | rpc.CallError | ChargerError
-"""What came back: a confirmation, a CALLERROR, or our own word for what can't be read."""
+"""A confirmation, a CALLERROR, or the gateway's own error for an answer that can't be read."""
 
 
-@define(eq=False)
-class Exchange:
-    """One CALL on the wire and, at some time perhaps, its answer."""
+class Call:
+    """The CALL of one command: its place in the queue, which leaving the ``with`` block gives up, then the exchange.
 
-    message_id: str
-    on_late: Callable[["Exchange"], None] | None
-    answer: Answered | None = None
-    answered: trio.Event = field(factory=trio.Event)
-    settled: trio.Event = field(factory=trio.Event)
-    """Set by whoever asked when it has dealt with the answer: recorded it, with what follows."""
+    For one task, which takes the steps in this order: ``wait``, ``encode``, ``send``, ``finish``, ``read``.
+    """
 
+    __slots__ = ("_access", "_frame", "_queue", "_turn", "answer", "answered", "command", "message_id", "recorded")
 
-class Calls:
-    """Sends CALLs and matches answers. ``line`` is the queue for the wire, in order of asking."""
+    def __init__(self, queue: "CallQueue", command: Command) -> None:
+        self.command = command
+        self.message_id = ""
+        self.answer: Answered | None = None
+        self.answered = trio.Event()
+        self.recorded = trio.Event()
+        """Set by the CALL's task once the answer is recorded, with what follows from it; the reader waits for it."""
+        self._queue = queue
+        self._access = queue.context.protocol.needed_access(command)
+        self._frame: tuple[str, JSON] | None = None
+        self._turn: trio.Event | None = None
 
-    def __init__(self, core: SessionContext) -> None:
-        self._core = core
-        self.line = CallQueue()
-        self._current: Exchange | None = None
-        self._late: OrderedDict[str, Exchange] = OrderedDict()
+    @property
+    def may_go(self) -> bool:
+        """Whether it is this CALL's turn, and the charger may be spoken to."""
+        queue = self._queue
+        return queue.head is self and queue.readiness.permits(self._access)
 
-    async def send(self, action: str, payload: object, on_late: Callable[[Exchange], None] | None = None) -> Exchange:
-        """Put a CALL on the wire. The caller is at the head of ``line``, and calls ``finish`` before it leaves.
+    async def wait(self) -> None:
+        """Return when it may go, at once if it may already. Cancelling is safe: the place is kept."""
+        while self._queue.head is not self:
+            self._turn = trio.Event()
+            await self._turn.wait()
+        await self._queue.readiness.wait(self._access)
 
-        Raises ConnectionClosed. Cancelling leaves open whether the CALL went out.
+    def encode(self) -> None:
+        """Make the frame. Raises ``LookupError`` if the command names a transaction that is not open any more."""
+        context = self._queue.context
+        self._frame = context.protocol.encode_command(self.command, context.state)
+
+    async def send(self) -> None:
+        """Put the CALL, which has its turn and is encoded, on the wire.
+
+        Raises ConnectionClosed. Cancelling leaves open whether it went out.
         """
-        exchange = Exchange(str(uuid.uuid4()), on_late)
-        self._current = exchange
-        await self._core.send(rpc.encode_call(exchange.message_id, action, payload))
-        return exchange
+        assert self._frame is not None
+        queue = self._queue
+        action, payload = self._frame
+        solicited = queue.context.protocol.solicits(self.command)
+        if solicited is not None:
+            queue.solicited.add(solicited)
+        self.message_id = str(uuid.uuid4())
+        queue.on_the_wire = self
+        await queue.context.send(rpc.encode_call(self.message_id, action, payload))
 
-    def finish(self) -> Exchange | None:
-        """The wire is free again: the exchange, if it was answered. An unanswered CALL with someone to tell is
-        remembered."""
-        exchange, self._current = self._current, None
-        if exchange is None or exchange.answer is not None:
-            return exchange
-        if exchange.on_late is not None:
-            self._late[exchange.message_id] = exchange
-            if len(self._late) > MAX_LATE:
-                self._late.popitem(last=False)
-        return None
+    def finish(self, on_late: Callable[[], None] | None = None) -> bool:
+        """Free the wire. True: the CALL was answered. If it was not, a late answer is awaited, with ``on_late`` to be
+        called when it is there. Also of a CALL that could not be sent, or not quite."""
+        queue = self._queue
+        queue.on_the_wire = None
+        if self.answer is not None:
+            return True
+        if on_late is not None:
+            queue.await_late(self, on_late)
+        return False
 
-    def timed_out(self) -> None:
-        """The CALL on the wire was not answered in its time."""
-        self._core.observer.count("call_timeouts")
+    def read(self) -> ReadAnswer:
+        """The answer, within bounds, with no secret in it even if the charger echoes one."""
+        context, answer = self._queue.context, self.answer
+        assert answer is not None
+        if isinstance(answer, ChargerError):
+            return ReadAnswer(answer)
+        if isinstance(answer, rpc.CallError):
+            error = context.protocol.decode_error(self.command, answer.code, answer.description, answer.details)
+            return ReadAnswer(error)
+        read = context.protocol.decode_answer(self.command, answer.payload)
+        if read.deviations:
+            context.observer.deviated(context.identity, context.state.boot, read.deviations)
+        return read
+
+    def leave(self) -> None:
+        """Give up the place, or the turn; the next CALL's comes. Repeating it does nothing."""
+        self._queue.remove(self)
+
+    def wake(self) -> None:
+        """Its turn has come."""
+        if self._turn is not None:
+            self._turn.set()
+
+    def __enter__(self) -> "Call":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._queue.remove(self)
+
+
+class CallQueue:
+    """The CALLs of one session. Bounded by the session's limit of commands, and one request of the gateway's own."""
+
+    def __init__(self, context: SessionContext, readiness: Readiness, tasks: TaskGroup) -> None:
+        self.context = context
+        self.readiness = readiness
+        self.tasks = tasks
+        self.solicited: set[str] = set()
+        """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
+        self.on_the_wire: Call | None = None
+        self._calls: list[Call] = []  # nearly always empty, where a deque would take 760 bytes
+        self._late: OrderedDict[str, tuple[Call, Callable[[], None]]] = OrderedDict()
+
+    @property
+    def head(self) -> Call | None:
+        """The CALL whose turn it is."""
+        return self._calls[0] if self._calls else None
+
+    def reserve(self, command: Command) -> Call:
+        """Take a place at the end."""
+        call = Call(self, command)
+        self._calls.append(call)
+        return call
+
+    def remove(self, call: Call) -> None:
+        """As ``Call.leave``."""
+        calls = self._calls
+        if call in calls:
+            was_head = calls[0] is call
+            calls.remove(call)
+            if was_head and calls:
+                calls[0].wake()
+
+    def await_late(self, call: Call, on_late: Callable[[], None]) -> None:
+        """Remember a CALL that was not answered in time; the oldest is forgotten beyond ``MAX_LATE``."""
+        self._late[call.message_id] = (call, on_late)
+        if len(self._late) > MAX_LATE:
+            self._late.popitem(last=False)
 
     def forget(self) -> None:
         """The connection is over: no late answer can come."""
-        self._current = None
+        self.on_the_wire = None
         self._late.clear()
 
-    def resolve(self, message_id: str, answer: Answered) -> Exchange | None:
-        """An answer came in: what it answers, if anything. Never waits."""
-        current = self._current
-        if current is not None and current.message_id == message_id and current.answer is None:
-            current.answer = answer
-            current.answered.set()
-            return current
-        late = self._late.pop(message_id, None)
-        if late is not None and late.on_late is not None:
-            self._core.observer.count("late_answers")
-            late.answer = answer
-            late.on_late(late)
-            return late
-        self._core.observer.count("unmatched_answers")
-        return None
-
     async def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
-        """A CALLRESULT, a CALLERROR, or what was meant to be one. Waits until whoever asked has recorded it, a commit:
+        """Take a CALLRESULT, a CALLERROR, or a frame that was meant to be one. Waits until it is recorded, a commit:
         what the charger says next is decided with what it has said before. Cancelling is safe."""
-        exchange = None
-        match frame:
-            case rpc.CallResult() | rpc.CallError():
-                exchange = self.resolve(frame.message_id, frame)
-            case rpc.Malformed():
-                if frame.message_id is not None:
-                    exchange = self.resolve(frame.message_id, ChargerError(INVALID_CONFIRMATION, frame.reason))
-        if exchange is not None:
-            await exchange.settled.wait()
+        if frame.message_id is None:
+            return
+        answer = ChargerError(INVALID_CONFIRMATION, frame.reason) if isinstance(frame, rpc.Malformed) else frame
+        call = self._answered(frame.message_id, answer)
+        if call is not None:
+            await call.recorded.wait()
+
+    def _answered(self, message_id: str, answer: Answered) -> Call | None:
+        """The CALL that this answers, if any, in time or late."""
+        call = self.on_the_wire
+        if call is not None and call.message_id == message_id and call.answer is None:
+            call.answer = answer
+            call.answered.set()
+            return call
+        late = self._late.pop(message_id, None)
+        if late is None:
+            self.context.observer.count("unmatched_answers")
+            return None
+        self.context.observer.count("late_answers")
+        call, on_late = late
+        call.answer = answer
+        on_late()
+        return call

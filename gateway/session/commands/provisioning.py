@@ -78,13 +78,13 @@ class Provisioning:
 
     def __init__(
         self,
-        core: SessionContext,
+        context: SessionContext,
         commands: CommandQueue,
         readiness: Readiness,
         triggers: Triggers,
         desired: tuple[DesiredKey, ...],
     ) -> None:
-        self._core = core
+        self._context = context
         self._commands = commands
         self._readiness = readiness
         self._triggers = triggers
@@ -95,7 +95,7 @@ class Provisioning:
     async def run(self) -> None:
         """Ask all there is to be asked, on the session's nursery. Raises ConnectionClosed."""
         await self._readiness.wait(Access.FULL)
-        state = self._core.state
+        state = self._context.state
         if state.boot is None and not state.booted:
             await self.ask_to_boot()
             await self._readiness.wait(Access.FULL)
@@ -109,16 +109,16 @@ class Provisioning:
 
     async def ask_to_boot(self) -> None:
         """Ask for a BootNotification, unless such requests have failed too often. Raises ConnectionClosed."""
-        await self._trigger(self._core.protocol.own_requests.boot())
+        await self._trigger(self._context.protocol.own_requests.boot())
 
     async def _trigger(self, trigger: Command | None) -> bool:
         """Ask for a message, unless that has failed too often, or the version has no such request (None). True: the
         charger will send it."""
         if trigger is None:
             return False
-        identity = self._core.identity
+        identity = self._context.identity
         if not self._triggers.begin(identity):
-            request = self._core.protocol.solicits(trigger)
+            request = self._context.protocol.solicits(trigger)
             log.warning("own request given up", charge_point=identity, request=request)
             return False
         answer = await self._commands.ask(trigger)
@@ -129,7 +129,7 @@ class Provisioning:
     def _status_triggers(self) -> Iterator[Command | None]:
         """For each connector that has not just reported its status: a trigger without a connector brings many
         chargers to report connector 0 alone."""
-        requests = self._core.protocol.own_requests
+        requests = self._context.protocol.own_requests
         known = sorted((each for each in self._connectors() if each.evse > 0), key=lambda c: (c.evse, c.connector))
         if not known and not self.told:
             yield requests.status(None)
@@ -138,21 +138,21 @@ class Provisioning:
                 yield requests.status(each)
 
     def _connectors(self) -> set[ConnectorAddress]:
-        state = self._core.state
-        reported = self._core.protocol.own_requests.connectors(state.configuration, MAX_CONNECTORS_ASKED)
+        state = self._context.state
+        reported = self._context.protocol.own_requests.connectors(state.configuration, MAX_CONNECTORS_ASKED)
         return {*state.connectors, *reported}
 
     async def _apply(self, desired: DesiredKey) -> None:
         for value in desired.values:
-            setting = self._core.protocol.own_requests.setting(desired.key, value)
+            setting = self._context.protocol.own_requests.setting(desired.key, value)
             if setting is None:
                 return  # this version has no such command
-            attempts = attempts_so_far(self._core.state, desired, self._core.store.store_id)
+            attempts = attempts_so_far(self._context.state, desired, self._context.store.store_id)
             if attempts is None:
                 return
             if attempts >= MAX_ATTEMPTS:
                 log.warning(
-                    "own request given up", charge_point=self._core.identity, request=desired.key, attempts=attempts
+                    "own request given up", charge_point=self._context.identity, request=desired.key, attempts=attempts
                 )
                 return
             # Chargers refuse a value with either word; only a refusal leads to the next choice. One that took it, or
@@ -176,10 +176,10 @@ class Provisioning:
         return outcome
 
     async def _record(self, key: str, value: str, status: str, attempt: int) -> None:
-        core = self._core
-        shown, mark = _recorded(core.store.store_id, key, value)
-        applied = BootConfigurationApplied(key, shown, status, _firmware(core.state), attempt, mark)
-        await core.commit((NewEvent(applied, core.clock()),))
+        context = self._context
+        shown, mark = _recorded(context.store.store_id, key, value)
+        applied = BootConfigurationApplied(key, shown, status, _firmware(context.state), attempt, mark)
+        await context.commit((NewEvent(applied, context.clock()),))
 
 
 def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str) -> int | None:

@@ -1,20 +1,38 @@
-"""The queue for the wire: a place is taken in one step, and kept."""
+"""The queue of CALLs: a place is taken in one step, and kept."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.session.commands.call_queue import CallQueue
+from gateway.domain.commands import ClearCache
+from gateway.ocpp.v16.profiles.routing import protocol
+from gateway.session.commands.calls import Call, CallQueue
+from gateway.session.readiness import Readiness
+
+
+class Queue(CallQueue):
+    """Of a charger that may be spoken to, with the CALL that every command becomes."""
+
+    def __init__(self) -> None:
+        context: Any = SimpleNamespace(protocol=protocol())
+        tasks: Any = None
+        super().__init__(context, Readiness(accepted_before=True, settle_delay=0, ready_after_silence=0), tasks)
+
+    def ask(self) -> Call:
+        return self.reserve(ClearCache())
 
 
 async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: MockClock) -> None:
     """The first to ask is first, even if another waits before it."""
-    line, served = CallQueue(), []
-    turns = {name: line.ask() for name in "abcd"}
+    queue, served = Queue(), list[str]()
+    calls = {name: queue.ask() for name in "abcd"}
 
     async def take(name: str, after: float) -> None:
         await trio.sleep(after)
-        with turns[name] as turn:
-            await turn.wait()
+        with calls[name] as call:
+            await call.wait()
             served.append(name)
             await trio.sleep(1)
 
@@ -26,40 +44,38 @@ async def test_turns_come_in_the_order_of_asking_not_of_waiting(autojump_clock: 
 
 async def test_a_waiter_that_leaves_holds_no_other_up(autojump_clock: MockClock) -> None:
     """A place in the middle, the head, and one left twice."""
-    line = CallQueue()
-    first, second, third = line.ask(), line.ask(), line.ask()
+    queue = Queue()
+    first, second, third = queue.ask(), queue.ask(), queue.ask()
     second.leave()
-    assert first.has_come
-    assert not third.has_come
+    assert [each.may_go for each in (first, third)] == [True, False]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(third.wait)
         await wait_all_tasks_blocked()
         first.leave()
         first.leave()
-    assert line.head is third
+    assert third.may_go
     third.leave()
-    assert line.head is None
+    assert queue.head is None
 
 
 async def test_a_cancelled_wait_keeps_its_place(autojump_clock: MockClock) -> None:
     """Only leaving gives it up."""
-    line = CallQueue()
-    first, second, third = line.ask(), line.ask(), line.ask()
+    queue = Queue()
+    first, second, third = queue.ask(), queue.ask(), queue.ask()
     with trio.move_on_after(1):
         await second.wait()
     first.leave()
-    assert second.has_come
-    assert not third.has_come
+    assert [each.may_go for each in (second, third)] == [True, False]
 
 
 async def test_a_place_that_was_left_has_no_turn() -> None:
     """Also where it was the only one, or the next one's turn has come."""
-    line = CallQueue()
-    one, two = line.ask(), line.ask()
-    assert (one.has_come, two.has_come) == (True, False)
+    queue = Queue()
+    one, two = queue.ask(), queue.ask()
+    assert (one.may_go, two.may_go) == (True, False)
     one.leave()
-    assert (one.has_come, two.has_come) == (False, True)
+    assert (one.may_go, two.may_go) == (False, True)
     two.leave()
     two.leave()
-    assert (one.has_come, two.has_come) == (False, False)
-    assert line.head is None
+    assert (one.may_go, two.may_go) == (False, False)
+    assert queue.head is None
