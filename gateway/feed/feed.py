@@ -1,14 +1,15 @@
 """``Feed``: what is committed, to whoever watches, in order and without gaps.
 
 A subscription is a position and nothing else. Below the ring it reads pages from the store; within it, from memory; at
-the head it waits for the journal's next commit. A subscriber that stops reading holds no events and delays nobody: it
-lags on disk, until retention passes it by.
+the head it waits for the journal's next commit, whose events the ring takes from the commit itself. The ring reads from
+disk only what it did not get so: what was committed before it knew of any subscriber, or what was left out. A
+subscriber that stops reading holds no events and delays no other: it lags on disk, until retention passes it by.
 
 Those who keep up come to stand at the same place, for the ring grows in steps: they are given one batch, and what they
 make of it they make once.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
@@ -20,7 +21,7 @@ from attrs import field, frozen
 from gateway.domain.events import StoredEvent
 from gateway.errors import GatewayError, StoreError
 from gateway.feed.ring import Ring, weight
-from gateway.store.api import EventFilter, EventPage, Store
+from gateway.store.api import Committed, EventFilter, EventPage, Store, event_id_prefix, stored_event
 
 R = TypeVar("R")
 
@@ -40,8 +41,8 @@ IDLE = 15.0
 """Seconds until a subscriber whose filter lets nothing through is told how far it has come."""
 
 COALESCE = 0.01
-"""Seconds between two reads at the head under load: by then several commits make one batch, at 2,000 events/s some
-twenty. An event after a quiet time is read at once; others wait so long at most. ``docs/events.md`` promises it."""
+"""Seconds between two batches at the head under load: by then several commits make one, at 2,000 events/s some twenty.
+An event after a quiet time is given at once; others wait so long at most. ``docs/events.md`` promises it."""
 
 PAUSE = 1.0
 """Seconds until a failed read at the head is tried again."""
@@ -99,17 +100,37 @@ class Feed:
         self._read = read
         self._ring = Ring(ring_events, ring_bytes)
         self._head = 0
+        self._announced = 0
+        """Where the ring ended when subscribers were last woken."""
+        self._id_prefix = ""
         self._subscribers = 0
         # Holds nothing by itself: a batch is there as long as a subscriber is at it.
         self._given: WeakValueDictionary[_Place, Batch] = WeakValueDictionary()
         self._committed = trio.lowlevel.ParkingLot()
         self._extended = trio.lowlevel.ParkingLot()
 
-    def notify(self, head: int) -> None:
-        """Events up to ``head`` are committed. From Trio's thread."""
-        self._head = max(self._head, head)
+    def notify(self, head: int, events: Sequence[Committed] = ()) -> None:
+        """Take what has been committed up to ``head``: ``events`` in order, as far as the caller has them. From Trio's
+        thread."""
+        if head > self._head:
+            self._head = head
         if self._subscribers:
+            if events:
+                self._take(events)
             self._committed.unpark()
+
+    def _take(self, events: Sequence[Committed]) -> None:
+        """Put what follows the ring's end into it. Where there is a gap, or none of it is new, nothing happens: ``run``
+        reads from disk what is missing."""
+        ring, first, last = self._ring, events[0].sequence, events[-1].sequence
+        if not first <= ring.end + 1 <= last or last - first + 1 != len(events):
+            return
+        if not self._id_prefix:
+            self._id_prefix = event_id_prefix(self._store.store_id)
+        added = []
+        for event in events[ring.end + 1 - first :]:
+            added.append(stored_event(event, self._id_prefix))
+        ring.extend(added, last)
 
     def head(self) -> int:
         """The newest committed sequence that the feed has heard of."""
@@ -128,18 +149,27 @@ class Feed:
         self.notify(bounds.head)
         self._ring.restart(self._head)
         task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_up)
+
+    async def _keep_up(self) -> None:
+        """Wake subscribers when the ring has grown, and read what it lacks. A task of its own, since each commit wakes
+        it: its root is this function."""
+        ring = self._ring
         while True:
-            while not self._subscribers or self._ring.end >= self._head:
+            while not self._subscribers or (ring.end >= self._head and ring.end == self._announced):
                 await self._committed.park()
-            end = self._ring.end
-            try:
-                page = await self._read(self._store.events, end, READ_EVENTS, EventFilter())
-            except Exception as error:
-                await self._failed(error)
-                continue
-            if self._ring.end == end:  # else it was restarted elsewhere meanwhile
-                self._ring.extend(page)
-                self._extended.unpark_all()
+            if ring.end < self._head:
+                end = ring.end
+                try:
+                    page = await self._read(self._store.events, end, READ_EVENTS, EventFilter())
+                except Exception as error:
+                    await self._failed(error)
+                    continue
+                if ring.end == end:  # else it was restarted, or took it from a commit meanwhile
+                    ring.extend(page.events, page.position)
+            self._announced = ring.end
+            self._extended.unpark_all()
             await trio.sleep(COALESCE)
 
     async def _failed(self, error: Exception) -> None:

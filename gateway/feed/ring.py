@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from gateway.domain.events import StoredEvent
-from gateway.store.api import EventPage
 
 ENVELOPE_BYTES = 400
 """What an event weighs besides its body, roughly."""
@@ -32,12 +31,13 @@ class Ring:
         self._bytes = 0
         self._events: list[StoredEvent] = []
 
-    def extend(self, page: EventPage) -> None:
-        """Add what follows ``end``."""
-        self._events += page.events
-        self._bytes += sum(map(weight, page.events))
-        self.end = page.position
-        self._shorten()
+    def extend(self, events: Sequence[StoredEvent], end: int) -> None:
+        """Add what follows ``end``, which moves."""
+        self._events += events
+        self._bytes += sum(map(weight, events))
+        self.end = end
+        if len(self._events) > self._max_events or self._bytes > self._max_bytes:
+            self._shorten()
 
     def _shorten(self) -> None:
         drop = 0

@@ -1,20 +1,42 @@
-"""``Journal``: one writer for all sessions. Whoever commits waits; the writer takes all that waits, commits it as one
-database transaction in a worker thread, and wakes everybody with their own answer.
+"""The journal: one writer for all sessions, and the order of everything that is recorded.
 
-How long a sync takes decides by itself how large the batches get. When a commit fails, the journal is unhealthy:
-everybody who waits is told so, nobody new may wait, and the store is probed until it can write again.
+What is ordered. Writes are committed in the order in which they are handed over. The writer takes all that wait, as one
+batch and one database transaction, and runs it in a thread; meanwhile the next batch gathers. There is never more than
+one transaction under way, so the sequences that the store gives to events follow the order of handing over, and the
+length of a sync decides how large the batches get. Answers are given in the same order, in Trio's thread, between one
+transaction and the next.
+
+What is acknowledged when. A caller is answered when its transaction is on disk (``synchronous = FULL``: the sync has
+returned), and not before; what it does upon that (a state in memory, a reply to a charger) is therefore in step with
+the disk. Two ways lead in: ``commit`` waits; ``submit`` calls back, for a session's reader, which has other things to
+wait for. Before any of them is answered, ``on_commit`` hears of the events: a watcher never sees more than is on disk,
+and no caller can act on a commit that the feed does not know of.
+
+What a lost commit means. ``StoreUnavailable``: nothing was kept. ``CommitUnknown``: the transaction was begun and may
+yet be found on disk, because it hangs beyond the deadline, or because its last sync failed. Nothing may be acknowledged
+after either. A charger's message that was not acknowledged comes again, and a command that is not known to be recorded
+is not known to have been sent. One failure makes the journal unhealthy: all that wait are refused at once, so that no
+queue of promises stands behind a disk that is full, and the store is probed until it can write again.
+
+Handing over is the point of no return: a waiter that is cancelled withdraws nothing, and its write is applied to its
+session's state all the same. One write that the store can't take (a bug of its session) must not take others with it:
+its batch is tried again write by write. See docs/adr/0007-message-path.md.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from operator import attrgetter
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import structlog
 import trio
+from attrs import define
 
 from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
 from gateway.journal.thread import ReaderThreads, WriterThread
-from gateway.store.api import Appended, Opened, Store, Write, WriteResult
+from gateway.store.api import Appended, Committed, Opened, Store, Write, WriteResult
 
 R = TypeVar("R")
 
@@ -39,6 +61,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 log = structlog.get_logger()
 
+_write_of = attrgetter("write")
 
 Applied: TypeAlias = Callable[[Write, WriteResult], None]
 """Told what became of a write."""
@@ -59,14 +82,12 @@ class RunSync(Protocol):
     ) -> R: ...
 
 
+@define(eq=False)
 class _Handed:
-    """A write that was handed over by somebody who is told of its answer, and doesn't wait."""
+    """A write that was handed over by a caller that is called back, and doesn't wait."""
 
-    __slots__ = ("told", "write")
-
-    def __init__(self, write: Write, told: Told) -> None:
-        self.write = write
-        self.told: Told | None = told
+    write: Write
+    told: Told | None
 
     def answer(self, result: WriteResult | Exception) -> None:
         told, self.told = self.told, None
@@ -113,7 +134,8 @@ class Journal:
     """The way to the store for everything in Trio's thread.
 
     ``on_commit`` are called, in Trio's thread and before those who waited run, with the newest sequence of each
-    commit that appended events; ``on_health`` with each change of ``healthy``. They must not block or raise.
+    commit that appended events, and with these events; ``on_health`` with each change of ``healthy``. They must not
+    block or raise.
     """
 
     def __init__(
@@ -132,6 +154,9 @@ class Journal:
         self._run_sync = run_sync or trio.to_thread.run_sync
         self._read_limit = trio.CapacityLimiter(READERS)
         self._thread = WriterThread() if run_sync is None else None
+        self._run_in_thread: Callable[..., Awaitable[Any]] = (
+            partial(self._run_sync, abandon_on_cancel=True) if self._thread is None else self._thread.start
+        )
         self._readers = ReaderThreads(READERS) if run_sync is None else None
         self._queue: deque[_Handed | _Waiting] = deque()
         self._in_flight: Sequence[_Handed | _Waiting] = ()
@@ -144,7 +169,7 @@ class Journal:
         self._well.set()
         self._closing = trio.Event()
         self._ended = trio.Event()
-        self.on_commit: list[Callable[[int], None]] = []
+        self.on_commit: list[Callable[[int, Sequence[Committed]], None]] = []
         self.on_health: list[Callable[[bool], None]] = []
 
     # --- for everybody ---
@@ -234,9 +259,8 @@ class Journal:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_deadlines)
+                nursery.start_soon(self._write_all, nursery.cancel_scope)
                 task_status.started()
-                await self._write_all()
-                nursery.cancel_scope.cancel()
         finally:
             self._closing.set()
             self._refuse(self._in_flight, "the journal is closed", CommitUnknown)
@@ -249,15 +273,26 @@ class Journal:
                 self._readers = None  # what is still read takes the long way
             self._ended.set()
 
-    async def _write_all(self) -> None:
+    async def _write_all(self, running: trio.CancelScope) -> None:
+        """Commit batch after batch; at the end of it all, end what runs beside it."""
+        queue = self._queue
         while True:
-            while not self._queue:
+            while not queue:
                 if self._closing.is_set():
+                    running.cancel()
                     return
                 await self._arrived.park()
-            batch = self._in_flight = self._take()
+            batch = self._in_flight = list(islice(queue, self._max_batch))
+            for _ in batch:
+                queue.popleft()
             self._begun = trio.current_time()
-            results = await self._commit_in_thread([waiting.write for waiting in batch])
+            writes = list(map(_write_of, batch))
+            try:
+                results = await self._run_in_thread(_commit, self._store, writes)
+            except RuntimeError as error:  # the system has no thread to give
+                results = [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
+            except Exception as error:  # a bug
+                results = [CommitUnknown(f"a commit failed: {error!r}")] * len(writes)
             self._in_flight = ()
             try:
                 failure = self._answer(batch, results)
@@ -269,31 +304,24 @@ class Journal:
                 await self._recover(failure)
             else:
                 self._pause = FIRST_PAUSE
-                self._set_healthy()
-
-    async def _commit_in_thread(self, writes: list[Write]) -> Sequence[WriteResult | Exception]:
-        try:
-            return await self._run_in_thread(_commit, self._store, writes)
-        except RuntimeError as error:  # the system has no thread to give
-            return [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
-        except Exception as error:  # a bug
-            return [CommitUnknown(f"a commit failed: {error!r}")] * len(writes)
-
-    async def _run_in_thread(self, function: Callable[..., R], *args: Any) -> R:
-        if self._thread is not None:
-            return await self._thread.run(function, *args)
-        return await self._run_sync(function, *args, abandon_on_cancel=True)
-
-    def _take(self) -> list[_Handed | _Waiting]:
-        return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+                if self._stalled or not self._well.is_set():
+                    self._set_healthy()
 
     def _answer(self, batch: Sequence[_Handed | _Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
-        """Tell everybody; answers why the store is unavailable, if it is."""
+        """Answer each write of a batch; returns why the store is unavailable, if it is."""
         if len(results) != len(batch):
             raise ValueError(f"{len(results)} answers to {len(batch)} writes")
-        head = max(map(_newest, results))
+        head, events = 0, list[Committed]()
+        for result in results:
+            if isinstance(result, Appended | Opened) and result.sequences:
+                head = max(head, result.sequences[-1])
+                events += result.events
         if head:
-            _tell(self.on_commit, head)
+            for callback in self.on_commit:
+                try:
+                    callback(head, events)
+                except Exception:
+                    log.exception("a callback of the journal failed")  # its bug; all messages go on
         failure = None
         for waiting, result in zip(batch, results, strict=True):
             if isinstance(result, StoreUnavailable):
@@ -384,12 +412,6 @@ def _commit(store: Store, batch: list[Write]) -> list[WriteResult | Exception]:
             # The rest was not begun, whatever became of this one.
             return results + [StoreUnavailable(str(results[-1]))] * (len(batch) - len(results))
     return results
-
-
-def _newest(result: WriteResult | Exception) -> int:
-    if isinstance(result, Appended | Opened) and result.sequences:
-        return result.sequences[-1]
-    return 0
 
 
 def _tell(callbacks: Iterable[Callable[[Any], None]], value: object) -> None:

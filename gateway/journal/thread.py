@@ -7,7 +7,7 @@ connects.
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 class _Job:
     """A call, and who waits for it: None once that is cancelled."""
 
-    __slots__ = ("args", "done", "function", "result", "task", "token")
+    __slots__ = ("args", "done", "function", "task", "token")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.function = function
@@ -29,12 +29,12 @@ class _Job:
         self.token = trio.lowlevel.current_trio_token()
         self.done = False
         """Set in the thread when it has come to the end, however late the loop is that waits for it."""
-        self.result: outcome.Outcome[Any] | None = None
-        """The same; the waiting task drops it afterwards: an exception holds its frame, and that frame this."""
 
     def run(self) -> None:
         """In the thread."""
-        result = self.result = outcome.capture(self.function, *self.args)
+        self._report(outcome.capture(self.function, *self.args))
+
+    def _report(self, result: outcome.Outcome[Any]) -> None:
         self.done = True
         try:
             self.token.run_sync_soon(self._answer, result)
@@ -71,17 +71,19 @@ class WriterThread:
         Raises what it raises, and RuntimeError if the system has no thread to give.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        result: R = await self.start(function, *args)
+        return result
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """As ``run`` for a task that is not cancelled yet. To be awaited at once: what is returned is Trio's own wait,
+        so that no coroutine is resumed only to pass the result on."""
         if self._thread is None:
             thread = threading.Thread(target=_work, args=(self._jobs,), name="journal-writer", daemon=True)
             thread.start()
             self._thread = thread
         job = self._latest = _Job(function, args)
         self._jobs.put(job)
-        try:
-            result: R = await trio.lowlevel.wait_task_rescheduled(job.abort)
-        finally:
-            job.result = None
-        return result
+        return trio.lowlevel.wait_task_rescheduled(job.abort)  # noqa: ASYNC105 - the caller awaits it
 
     def end(self) -> None:
         """The thread ends when it has done what it was given."""
@@ -151,17 +153,20 @@ class ReaderThreads:
 class _Read(_Job):
     """A job that nobody misses when nobody waits for it, and that is counted."""
 
-    __slots__ = ("over",)
+    __slots__ = ("over", "result")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], over: Callable[[], None]) -> None:
         super().__init__(function, args)
         self.over = over
+        self.result: outcome.Outcome[Any] | None = None
+        """The waiting task drops it afterwards: an exception holds its frame, and that frame this."""
 
     def run(self) -> None:
         """In the thread."""
         if self.task is None:
             self.function, self.args = _nothing, ()
-        super().run()
+        result = self.result = outcome.capture(self.function, *self.args)
+        self._report(result)
 
     def _answer(self, result: outcome.Outcome[Any]) -> None:
         self.over()

@@ -15,14 +15,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
-from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent
+from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent, transaction_of
 from gateway.domain.records import (
     ChargePointRecord,
     Credential,
@@ -251,20 +251,34 @@ Write: TypeAlias = (
 # --- answers to writes ----------------------------------------------------------------------------------------
 
 
+class Committed(NamedTuple):
+    """An event as it was committed. A plain tuple, made for each event whether or not anything watches;
+    ``stored_event`` makes of it what a read would give."""
+
+    sequence: int
+    charge_point: str
+    epoch: int
+    event: NewEvent
+    body_json: bytes
+    """The stored bytes of its body."""
+
+
 @frozen
 class Appended:
-    """The sequences of the events, in order."""
+    """The sequences of the events, in order; and the events, so that nothing has to read them back."""
 
     sequences: tuple[int, ...]
+    events: tuple[Committed, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen
 class Opened:
-    """``sequences``: of what was settled and, last, of ``connected``."""
+    """``sequences``: of what was settled and, last, of ``connected``. ``events`` as of ``Appended``."""
 
     epoch: int
     state: ChargePointState
     sequences: tuple[int, ...] = ()
+    events: tuple[Committed, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen
@@ -332,6 +346,32 @@ class EventPage:
 
     events: tuple[StoredEvent, ...]
     position: int
+
+
+def event_id_prefix(store_id: str) -> str:
+    """What the ids of a store's events begin with; the sequence follows."""
+    return f"ev_{store_id.removeprefix('store_')}_"
+
+
+def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
+    """A committed event as ``Store.events`` gives it. ``id_prefix``: ``event_id_prefix`` of the store."""
+    sequence, charge_point, epoch, event, body_json = committed
+    body = event.body
+    return StoredEvent(
+        sequence,
+        f"{id_prefix}{sequence}",
+        charge_point,
+        epoch,
+        body.TYPE,
+        body.VERSION,
+        event.received_at,
+        event.reported_at,
+        event.reported_raw,
+        event.flags,
+        event.cause,
+        body_json,
+        transaction_of(body),
+    )
 
 
 @frozen

@@ -105,7 +105,7 @@ async def test_a_caller_that_is_cancelled_already_hands_nothing_over(journal, st
 async def test_an_append_of_nothing_is_answered_and_moves_no_head(journal, autojump_clock):
     """As a charge point's owner asks whether it still is the owner."""
     heads = []
-    journal.on_commit.append(heads.append)
+    journal.on_commit.append(lambda head, _: heads.append(head))
     assert await journal.commit(write(count=0)) == Appended(())
     assert await journal.commit(write(count=2)) == Appended((1, 2))
     assert heads == [2]
@@ -115,7 +115,7 @@ async def test_an_append_of_nothing_is_answered_and_moves_no_head(journal, autoj
 async def test_callbacks_hear_of_the_head_before_the_waiters_run(journal, autojump_clock):
     """A watcher's wake-up never comes later than the acknowledgement; commits without events are none."""
     heads = []
-    journal.on_commit.append(heads.append)
+    journal.on_commit.append(lambda head, _: heads.append(head))
     await journal.commit(write(count=3))
     assert heads == [3]
     await journal.commit(RecordLastHeard(()))
@@ -126,10 +126,10 @@ async def test_a_callback_that_raises_harms_no_other(journal, autojump_clock):
     """Its bug is logged; the commit stands, and so do the other callbacks."""
     heads = []
 
-    def broken(head):
+    def broken(head, events):
         raise RuntimeError("a bug")
 
-    journal.on_commit += [broken, heads.append]
+    journal.on_commit += [broken, lambda head, _: heads.append(head)]
     assert await journal.commit(write()) == Appended((1,))
     assert heads == [1]
 
@@ -535,7 +535,7 @@ async def test_a_store_that_answers_wrongly_costs_its_batch_only(journal, store,
 async def test_a_way_to_the_disk_that_fails_costs_its_batch_only(journal, store, disk, autojump_clock):
     """A bug between the journal and its thread: everybody of the batch hears that it is not known, and what comes next
     is committed."""
-    outcomes, works = [], journal._run_sync
+    outcomes, works = [], journal._run_in_thread
     disk.stall()
 
     async def fails(*_, **__):
@@ -548,10 +548,10 @@ async def test_a_way_to_the_disk_that_fails_costs_its_batch_only(journal, store,
         for name in "ABC":
             nursery.start_soon(outcome_of, journal, write(name), outcomes)
         await wait_all_tasks_blocked()
-        journal._run_sync = fails
+        journal._run_in_thread = fails
         disk.gate.set()
     assert [type(outcome) for outcome in outcomes] == [Appended, CommitUnknown, CommitUnknown, CommitUnknown]
-    journal._run_sync = works
+    journal._run_in_thread = works
     await journal.wait_healthy()
     assert isinstance(await journal.commit(write()), Appended)
 

@@ -26,7 +26,7 @@ async def test_many_sessions_share_commits(tmp_path):
         assert (await journal.read(store.charge_point, name)).connection.epoch == 1
 
     async with running(Journal(store)) as journal:
-        journal.on_commit.append(heads.append)
+        journal.on_commit.append(lambda head, _: heads.append(head))
         async with trio.open_nursery() as nursery:
             for name in names:
                 nursery.start_soon(session, journal, name)

@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.performance import tracing
 
 BUDGET = {
-    tracing.METER_VALUES: 158,
-    tracing.WATCHED: 247,
-    tracing.REMOTE_START: 382,
+    tracing.METER_VALUES: 139,
+    tracing.WATCHED: 192,
+    tracing.REMOTE_START: 353,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""
 

@@ -25,6 +25,7 @@ from gateway.store.api import (
     TransactionFilter,
     Write,
     WriteResult,
+    event_id_prefix,
 )
 from gateway.store.sqlite import event_queries, queries
 from gateway.store.sqlite.checkpoints import Checkpoints
@@ -147,7 +148,7 @@ class SqliteStore:
             raise StoreCorrupt(_DAMAGED.format(path=self._path, error=error) + other) from error
         except apsw.Error as error:
             raise mapped(error, self._path) from error
-        self._event_ids = f"ev_{self._store_id.removeprefix('store_')}_"
+        self._event_ids = event_id_prefix(self._store_id)
 
     @property
     def store_id(self) -> str:

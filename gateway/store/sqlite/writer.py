@@ -16,6 +16,7 @@ from attrs import define, field
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
 from gateway.domain.repeats import Memory, concerns
+from gateway.store.api import Committed
 from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
@@ -61,10 +62,13 @@ class Writer:
         self._rows: list[tuple[Any, ...]] = []
         self._memories: dict[int, Memory] = {}
         self._ends: dict[int, End] = {}
+        self.committed: list[Committed] = []
+        """The events of the write that is being done; the transaction that it is a part of is yet to be committed."""
 
     # --- one transaction ---
 
     def begin(self) -> None:
+        self.committed = []
         self.cx.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
@@ -161,6 +165,7 @@ class Writer:
             after = before.after(event)
             if after is not before:
                 owner.memory = self._memories[owner.key] = after
+        self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded))
         project = PROJECTIONS.get(type(body))
         if isinstance(body, ChargePointDisconnected):
             self._ends[owner.key] = End.of(owner.key, event, body)

@@ -23,6 +23,7 @@ from gateway.store import api
 from gateway.store.api import (
     AllocatedNumbers,
     Appended,
+    Committed,
     Done,
     Exists,
     Fenced,
@@ -47,7 +48,15 @@ AT_ONCE = 5 * 60 * 1_000_000
 def apply(books: Writer, write: Write) -> WriteResult:
     """Do one write inside the open transaction."""
     result: WriteResult = _WRITES[type(write)](books, write)
+    if books.committed and isinstance(result, Appended | Opened):
+        result = attrs.evolve(result, events=taken(books))
     return result
+
+
+def taken(books: Writer) -> tuple[Committed, ...]:
+    """Take the events that the write being done has made."""
+    committed, books.committed = books.committed, []
+    return tuple(committed)
 
 
 def _present(books: Writer, identity: str) -> Owner | None:
@@ -68,7 +77,9 @@ def append(books: Writer, write: api.Append) -> Appended | Fenced | GuardFailed 
         failed = _failed(books, owner, guard)
         if failed is not None:
             return failed
-    return Appended(books.append(owner, owner.epoch, write.events))
+    sequences = books.append(owner, owner.epoch, write.events)
+    committed, books.committed = books.committed, []
+    return Appended(sequences, tuple(committed))
 
 
 def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
