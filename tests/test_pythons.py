@@ -249,10 +249,11 @@ def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path: Pat
 
 
 def test_ci_runs_the_lowest_python_too() -> None:
-    """After the tests themselves, and with the code's checks before; each folder that it names is there."""
+    """After the checks of the code, the tests and their coverage; each folder that it names is there."""
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    lint, test, lowest = [shlex.split(line) for line in lines if line.startswith("make ")]
-    assert (lint, test, lowest[:2]) == (["make", "lint"], ["make", "test"], ["make", "test-pythons"])
+    *before, lowest = [shlex.split(line) for line in lines if line.startswith("make ")]
+    assert before == [["make", "lint"], ["make", "test"], ["make", "coverage"]]
+    assert lowest[:2] == ["make", "test-pythons"]
     (arguments,) = lowest[2:]
     only, version, *folders = arguments.removeprefix("ARGS=").split()
     assert (only, version) == ("--only", pythons.FLOOR.version)
