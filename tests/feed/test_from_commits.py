@@ -53,7 +53,7 @@ async def given_out(subscription: Subscription, head: int) -> list[StoredEvent]:
 
 
 async def test_events_of_every_kind_of_write_come_as_they_are_on_disk(tmp_path: Path) -> None:
-    """What a watcher at the head is given is what one that comes back with its token reads; and nothing was read."""
+    """A watcher at the head is given what one that comes back with its token reads; and nothing was read."""
     store = Counted(tmp_path / "gateway.db")
     create(store)
     before = store.bounds().head

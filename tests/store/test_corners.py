@@ -494,7 +494,7 @@ def test_the_newest_of_two_marks_is_the_one_that_stays(disk, tmp_path):
 
 
 def test_a_store_that_is_being_opened_is_opened_once(disk, tmp_path):
-    """Who asks meanwhile waits for that, and has it."""
+    """A second caller waits for the first opening, and has its store."""
     store = SqliteStore(tmp_path / "gateway.db", vfs=disk.vfs, opened=False)
     disk.sync_trouble = gate = Gate("gateway.db")
     with ThreadPoolExecutor(2) as pool:
