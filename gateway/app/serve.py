@@ -2,10 +2,11 @@
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import structlog
 import trio
@@ -31,6 +32,7 @@ from gateway.chargers.connections import ChargerConnections
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
 from gateway.control.vendor_data import VendorServices
+from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN
 from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
@@ -42,6 +44,7 @@ from gateway.journal.retention import Retention
 from gateway.observability.metrics import Metrics
 from gateway.observability.metrics_server import MetricsServer
 from gateway.observability.observer import GatewayObserver
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.keepalive import TimerQueue
@@ -123,10 +126,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+VERSIONS: Final[tuple[ProtocolVersion, ...]] = (protocol_16(),)
+"""The versions of OCPP that chargers may negotiate, the preferred one first."""
+
+
 class Gateway:
     """One run of the gateway on an open store."""
 
-    def __init__(self, settings: Settings, store: SqliteStore) -> None:
+    def __init__(self, settings: Settings, store: SqliteStore, versions: Sequence[ProtocolVersion] = VERSIONS) -> None:
         self._settings = settings
         self._store = store
         self.clock = StallClock()
@@ -150,7 +157,9 @@ class Gateway:
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
         journal.on_health.append(self._health_changed)
-        protocols = {each.subprotocol: each for each in (protocol_16(),)}
+        protocols = {each.subprotocol: each for each in versions}
+        for each in versions:
+            dialects.register(each.subprotocol, each.samples)
         self.router = Router(journal, store, utc_now, protocols.values())
         self.lost_ends = LostEnds(journal, store, self.router, utc_now)
         self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)

@@ -6,12 +6,16 @@ Each body names its ``TYPE`` (dotted, stable) and ``VERSION`` (raised when its f
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from attrs import field, frozen
 
 from gateway.domain.commands import Answer, ChargerError, ConfigurationKey
 from gateway.domain.values import JSON, ConnectorAddress, Flag, Registration
+
+FIRST_DIALECT: Final = "ocpp1.6"
+"""The dialect of what was recorded before dialects were. A ``dialect`` is the WebSocket subprotocol of the version of
+OCPP in whose shape an event holds what the charger sent; by it ``gateway.domain.dialects`` reads meter values."""
 
 # --- the charge point and its connection ----------------------------------------------------------------------
 
@@ -144,6 +148,8 @@ class TransactionStarted:
     payload_text: str = field(default="", repr=False)
     """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
     out of it, or empty."""
+    dialect: str = FIRST_DIALECT
+    """The version of OCPP in whose shape ``payload_text`` is."""
 
 
 @frozen
@@ -165,6 +171,8 @@ class TransactionStopped:
     payload_text: str = field(default="", repr=False)
     """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
     out of it, or empty."""
+    dialect: str = FIRST_DIALECT
+    """The version of OCPP in whose shape ``meter_value`` and ``payload_text`` are."""
 
 
 @frozen
@@ -219,6 +227,8 @@ class TransactionOrphaned:
     """unknown-number, other-charge-point, no-number ..."""
     payload: JSON
     """The StopTransaction as sent; its text where it could not be read (flag ``unread``)."""
+    dialect: str = FIRST_DIALECT
+    """The version of OCPP in whose shape ``payload`` is."""
 
 
 @frozen
@@ -234,7 +244,7 @@ class TransactionForeign:
 
 @frozen
 class MeterValuesReported:
-    """Meter values as sent, once; ``gateway.domain.readings.samples`` reads them.
+    """Meter values as sent, once; ``gateway.domain.dialects.samples_of`` reads them.
 
     ``transaction_id`` is ours: the one the charger named, or, flagged ``transaction-inferred``, the one that was
     running on the connector; None outside any. ``number`` is the charger's, where it named one.
@@ -249,6 +259,8 @@ class MeterValuesReported:
     payload_text: str = field(default="", repr=False)
     """The payload as sent where it could not be read (flag ``unread``); the other fields are then what could be made
     out of it, or empty."""
+    dialect: str = FIRST_DIALECT
+    """The version of OCPP in whose shape ``meter_value`` and ``payload_text`` are."""
 
 
 # --- reservations ---------------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from typing import Final
 from attrs import evolve, frozen
 
 from gateway.domain.codec import UnreadableBody, decode
+from gateway.domain.dialects import samples_of
 from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStarted, TransactionStopped
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, powers, register_wh, samples
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, powers, register_wh
 from gateway.domain.registers import thinned
-from gateway.domain.values import JSON, Flag
+from gateway.domain.values import Flag
 
 STATE_OF_CHARGE: Final = "SoC"
 
@@ -144,9 +145,9 @@ def metered(event: StoredEvent) -> Metered:
         case TransactionStarted():
             return Metered(event.sequence, start=_edge(event, body.meter_start))
         case TransactionStopped():
-            return _of_values(event, body.meter_value, _edge(event, body.meter_stop))
+            return _of_values(event, body, _edge(event, body.meter_stop))
         case MeterValuesReported():
-            return _of_values(event, body.meter_value, None)
+            return _of_values(event, body, None)
         case _:
             return Metered(event.sequence)
 
@@ -164,8 +165,8 @@ def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
     return Edge(at, watt_hours * 1000 if usable else None, timed, doubted)
 
 
-def _of_values(event: StoredEvent, meter_value: Iterable[JSON], stop: Edge | None) -> Metered:
-    found = samples(thinned(tuple(meter_value), MAX_MOMENTS), event.received_at)
+def _of_values(event: StoredEvent, body: MeterValuesReported | TransactionStopped, stop: Edge | None) -> Metered:
+    found = samples_of(body.dialect, thinned(body.meter_value, MAX_MOMENTS), event.received_at)
     flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
     return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found), _intervals(found))
 

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, register_wh, samples
+from gateway.domain.dialects import samples_of
+from gateway.domain.events import FIRST_DIALECT
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, register_wh
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 
@@ -94,10 +96,12 @@ def _thinned(element: JSON) -> JSON:
     return {"timestamp": element.get("timestamp"), "sampledValue": sampled[:MAX_SAMPLES]}
 
 
-def register_readings(meter_value: Sequence[JSON], received_at: datetime) -> list[RegisterReading]:
+def register_readings(
+    meter_value: Sequence[JSON], received_at: datetime, dialect: str = FIRST_DIALECT
+) -> list[RegisterReading]:
     """The import register at each moment of a message's meter values, in the order of time, else as sent."""
     by_moment: dict[datetime | None, list[Any]] = {}
-    for sample in samples(thinned(meter_value), received_at):
+    for sample in samples_of(dialect, thinned(meter_value), received_at):
         by_moment.setdefault(sample.timestamp, []).append(sample)
     found = [RegisterReading(wh, at) for at, each in by_moment.items() if (wh := register_wh(each)) is not None]
     return sorted(found, key=lambda each: each.at or received_at)

@@ -1,6 +1,6 @@
 """What a session asks of a version of OCPP. One object per negotiated subprotocol; the session knows only this."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from attrs import frozen
 
 from gateway.domain.commands import Answer, ChargerError, Command, FieldViolation
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON, ConnectorAddress
 
@@ -71,7 +72,7 @@ class ProtocolVersion(Protocol):
 
     @property
     def subprotocol(self) -> str:
-        """The WebSocket subprotocol that selects this version, e.g. ``ocpp1.6``."""
+        """The WebSocket subprotocol that selects this version, e.g. ``ocpp1.6``; the dialect of what it records."""
         ...
 
     @property
@@ -112,6 +113,10 @@ class ProtocolVersion(Protocol):
 
     def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
         """Events and reply. ``facts`` answer ``query``; its defaults where that gave None."""
+        ...
+
+    def samples(self, meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
+        """The samples of meter values as its events hold them, normalised."""
         ...
 
     def check(self, command: Command) -> tuple[FieldViolation, ...]:

@@ -132,5 +132,5 @@ class Lookups:
             except UnreadableBody:
                 continue  # of a later version: what it says is not known
             if isinstance(body, MeterValuesReported):
-                found += register_readings(body.meter_value, stored.received_at)
+                found += register_readings(body.meter_value, stored.received_at, body.dialect)
         return tuple(found)

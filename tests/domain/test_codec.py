@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import attrs
 import orjson
 import pytest
 from hypothesis import given
@@ -139,3 +140,47 @@ def test_an_answer_of_unknown_kind_is_unreadable():
     """Written by a later version."""
     with pytest.raises(UnreadableBody):
         codec.decode_answer(b'{"kind":"novel"}')
+
+
+STORED_BEFORE_DIALECTS = {
+    "transaction.started": {
+        "transaction_id": "tx_1",
+        "number": 7,
+        "connector": {"evse": 1, "connector": 1},
+        "id_tag": "TAG",
+        "status": "Accepted",
+        "meter_start": 0,
+        "start_key": "key",
+        "payload_text": "{",
+    },
+    "transaction.stopped": {
+        "transaction_id": "tx_1",
+        "connector": {"evse": 1, "connector": 1},
+        "meter_stop": 5,
+        "reason": "Local",
+        "energy": 5,
+        "meter_value": [{"sampledValue": [{"value": "5"}]}],
+    },
+    "transaction.orphaned": {"number": 7, "why": "unknown-number", "payload": {"transactionId": 7}},
+    "meter_values.reported": {
+        "connector": {"evse": 1, "connector": 1},
+        "meter_value": [{"sampledValue": [{"value": "5"}]}],
+    },
+}
+
+
+@pytest.mark.parametrize("type_", STORED_BEFORE_DIALECTS)
+def test_what_was_stored_before_there_were_dialects_is_of_1_6(type_):
+    """And takes no more room than before."""
+    stored = STORED_BEFORE_DIALECTS[type_]
+    body = decode(type_, 1, orjson.dumps(stored))
+    assert body.dialect == "ocpp1.6"
+    assert orjson.loads(encode(body)) == stored
+
+
+@pytest.mark.parametrize("type_", STORED_BEFORE_DIALECTS)
+def test_another_versions_dialect_is_stored(type_):
+    """So that it is never read as 1.6's."""
+    body = attrs.evolve(decode(type_, 1, orjson.dumps(STORED_BEFORE_DIALECTS[type_])), dialect="ocpp9.9")
+    assert decode(type_, 1, encode(body)) == body
+    assert orjson.loads(encode(body))["dialect"] == "ocpp9.9"

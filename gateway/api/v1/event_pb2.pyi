@@ -705,6 +705,7 @@ class TransactionStarted(_message.Message):
     METER_START_FIELD_NUMBER: _builtins.int
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
+    DIALECT_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     number: _builtins.int
@@ -721,6 +722,8 @@ class TransactionStarted(_message.Message):
     """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
     of it, or empty. Up to the largest message that the gateway takes.
     """
+    dialect: _builtins.str
+    """The version of OCPP in whose shape payload_text is, by its WebSocket subprotocol: "ocpp1.6"."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -740,10 +743,11 @@ class TransactionStarted(_message.Message):
         meter_start: _common_pb2.Energy | None = ...,
         reservation_id: _builtins.int | None = ...,
         payload_text: _builtins.str = ...,
+        dialect: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "meter_start", b"meter_start", "reservation_id", b"reservation_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "payload_text", b"payload_text", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "dialect", b"dialect", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "payload_text", b"payload_text", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
@@ -766,6 +770,7 @@ class TransactionStopped(_message.Message):
     ID_TAG_STATUS_FIELD_NUMBER: _builtins.int
     TRANSACTION_DATA_JSON_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
+    DIALECT_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     reason: _builtins.str
@@ -780,6 +785,8 @@ class TransactionStopped(_message.Message):
     """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
     of it, or empty. Up to the largest message that the gateway takes.
     """
+    dialect: _builtins.str
+    """The version of OCPP in whose shape transaction_data_json and payload_text are, by its WebSocket subprotocol: "ocpp1.6"."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -804,10 +811,11 @@ class TransactionStopped(_message.Message):
         id_tag_status: _builtins.str = ...,
         transaction_data_json: _builtins.str = ...,
         payload_text: _builtins.str = ...,
+        dialect: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "payload_text", b"payload_text", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "payload_text", b"payload_text", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -922,22 +930,26 @@ class TransactionOrphaned(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     PAYLOAD_JSON_FIELD_NUMBER: _builtins.int
+    DIALECT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The number that the charger named."""
     why: _builtins.str
     """Why it belongs to none: "unknown-number", "other-charge-point", "no-number", "already-stopped"; more may come."""
     payload_json: _builtins.str
     """The payload as sent, in JSON; its text as a JSON string where it could not be read (QUALITY_FLAG_UNREAD)."""
+    dialect: _builtins.str
+    """The version of OCPP in whose shape payload_json is, by its WebSocket subprotocol: "ocpp1.6"."""
     def __init__(
         self,
         *,
         number: _builtins.int = ...,
         why: _builtins.str = ...,
         payload_json: _builtins.str = ...,
+        dialect: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "payload_json", b"payload_json", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "number", b"number", "payload_json", b"payload_json", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -954,6 +966,7 @@ class MeterValuesReported(_message.Message):
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
+    DIALECT_FIELD_NUMBER: _builtins.int
     meter_value_json: _builtins.str
     """The values as sent: a JSON array in the shape of OCPP's meterValue."""
     transaction_id: _builtins.str
@@ -964,6 +977,8 @@ class MeterValuesReported(_message.Message):
     """The payload as sent, where it could not be read (QUALITY_FLAG_UNREAD): the other fields are what could be made out
     of it, or empty. Up to the largest message that the gateway takes.
     """
+    dialect: _builtins.str
+    """The version of OCPP in whose shape meter_value_json and payload_text are, by its WebSocket subprotocol: "ocpp1.6"."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -976,10 +991,11 @@ class MeterValuesReported(_message.Message):
         transaction_id: _builtins.str = ...,
         number: _builtins.int | None = ...,
         payload_text: _builtins.str = ...,
+        dialect: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "number", b"number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "meter_value_json", b"meter_value_json", "number", b"number", "payload_text", b"payload_text", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "dialect", b"dialect", "meter_value_json", b"meter_value_json", "number", b"number", "payload_text", b"payload_text", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
     _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015

@@ -95,6 +95,7 @@ def _started(body: e.TransactionStarted) -> pb.TransactionStarted:
         meter_start=energy_of_watt_hours(body.meter_start),
         reservation_id=_optional(body.reservation_id),
         payload_text=body.payload_text,
+        dialect=body.dialect,
     )
 
 
@@ -109,6 +110,7 @@ def _stopped(body: e.TransactionStopped) -> pb.TransactionStopped:
         id_tag_status=body.id_tag_status or "",
         transaction_data_json=json_text(body.meter_value) if body.meter_value else "",
         payload_text=body.payload_text,
+        dialect=body.dialect,
     )
 
 
@@ -119,6 +121,7 @@ def _meter_values(body: e.MeterValuesReported) -> pb.MeterValuesReported:
         transaction_id=body.transaction_id or "",
         number=_optional(body.number),
         payload_text=body.payload_text,
+        dialect=body.dialect,
     )
 
 
@@ -208,7 +211,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.TransactionOrphaned: (
         "transaction_orphaned",
         lambda body: pb.TransactionOrphaned(
-            number=int64(body.number), why=body.why, payload_json=json_text(body.payload)
+            number=int64(body.number), why=body.why, payload_json=json_text(body.payload), dialect=body.dialect
         ),
     ),
     e.MeterValuesReported: ("meter_values_reported", _meter_values),

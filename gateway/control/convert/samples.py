@@ -6,6 +6,7 @@ from datetime import datetime
 from gateway.api.v1 import common_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy, flags, timestamp
 from gateway.domain.codec import UnreadableBody, decode
+from gateway.domain.dialects import samples_of
 from gateway.domain.events import (
     Body,
     MeterValuesReported,
@@ -76,10 +77,10 @@ def _found(body: Body, event: StoredEvent) -> list[Sample]:
         case TransactionStarted():
             return [_register(body.meter_start, "Transaction.Begin", event)]
         case TransactionStopped():
-            reported = samples(body.meter_value, event.received_at)
+            reported = samples_of(body.dialect, body.meter_value, event.received_at)
             return [*reported, _register(body.meter_stop, "Transaction.End", event)]
         case MeterValuesReported():
-            return samples(body.meter_value, event.received_at)
+            return samples_of(body.dialect, body.meter_value, event.received_at)
         case _:
             return []
 

@@ -1,6 +1,6 @@
 """OCPP 1.6 as one object, chosen by the negotiated subprotocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -8,12 +8,14 @@ from attrs import field, frozen
 from ocpp.v16 import call
 
 from gateway.domain import commands as c
+from gateway.domain import readings
 from gateway.domain.commands import ChargerError, Command, FieldViolation
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON, ConnectorAddress
 from gateway.ocpp.protocol import Access, ErrorCodes, ReadAnswer
-from gateway.ocpp.v16 import checks, decode, decode_calls, encode
+from gateway.ocpp.v16 import SUBPROTOCOL, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.configuration_keys import is_authorization_key
@@ -59,7 +61,7 @@ class Protocol16:
     """``handlers``: one for every action that ``decode_call`` lets pass; the composition root brings them."""
 
     handlers: Mapping[str, Handler[Any]] = field(repr=False)
-    subprotocol: str = "ocpp1.6"
+    subprotocol: str = SUBPROTOCOL
     errors: ErrorCodes = ERRORS
     own_requests: OwnRequests16 = field(factory=OwnRequests16, repr=False)
 
@@ -87,6 +89,9 @@ class Protocol16:
 
     def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
         return self.handlers[request.action].decide(state, request, facts, context)
+
+    def samples(self, meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
+        return readings.samples(meter_value, received_at)
 
     def check(self, command: Command) -> tuple[FieldViolation, ...]:
         return checks.check(command)

@@ -13,6 +13,7 @@ from gateway.domain.repeats import repeat_key
 from gateway.domain.state import MAX_FOREIGN, ChargePointState, is_older
 from gateway.domain.times import NO_TIME, ReportedTime, read_time
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
+from gateway.ocpp.v16 import SUBPROTOCOL
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.profiles.common import doubts_of, event
 
@@ -60,6 +61,7 @@ def decide_meter_values(
         None if transaction is None else transaction.transaction_id,
         payload.transaction_id,
         request.text,
+        SUBPROTOCOL,
     )
     reported = event(request, context, body, time, raw, flags, key, registers)
     foreign = _foreign(state, facts, payload.transaction_id)

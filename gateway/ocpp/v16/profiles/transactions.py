@@ -16,6 +16,7 @@ from gateway.domain.state import ChargePointState, is_older
 from gateway.domain.times import ReportedTime, read_time
 from gateway.domain.transactions import folded, is_retry, start_key
 from gateway.domain.values import JSON, ConnectorAddress, Flag
+from gateway.ocpp.v16 import SUBPROTOCOL
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.profiles.common import UNKNOWN, doubts_of, event, id_tag_info, present
 from gateway.ocpp.v16.profiles.metering import as_sent
@@ -72,6 +73,7 @@ def decide_start(
         start_key=_key(payload),
         reservation_id=payload.reservation_id,
         payload_text=request.text,
+        dialect=SUBPROTOCOL,
     )
     tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
     began = time.trusted if tells and time.trusted is not None else context.now
@@ -220,6 +222,7 @@ def _stopped(
         id_tag_status=None if tag is None else authorization.status,
         meter_value=as_sent(request, "transactionData"),
         payload_text=request.text,
+        dialect=SUBPROTOCOL,
     )
     return event(request, context, body, time, payload.timestamp, flags, _stop_key(payload))
 
@@ -275,5 +278,5 @@ def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Fa
 def _orphan(request: Request[call.StopTransaction], context: Context, why: str) -> NewEvent:
     payload = request.payload
     time = read_time(payload.timestamp, context.now)
-    body = TransactionOrphaned(payload.transaction_id, why, request.text or request.raw)
+    body = TransactionOrphaned(payload.transaction_id, why, request.text or request.raw, SUBPROTOCOL)
     return event(request, context, body, time, payload.timestamp, repeat_key=_stop_key(payload))
