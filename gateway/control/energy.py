@@ -32,11 +32,11 @@ MAX_EVENTS: Final = 50_000
 """Of a transaction that is worked out: a reading a minute for five weeks. Some hundred bytes are kept of each."""
 
 MAX_READINGS: Final = 200_000
-"""In these messages: registers, powers and states of charge. Some hundred bytes each."""
+"""In these messages: registers, powers and states of charge. Some 250 bytes each."""
 
 MAX_AT_ONCE: Final = 4
-"""Transactions that are worked out at once; more of them wait. Each may hold some 30 MB, and takes a reader's
-thread."""
+"""Transactions that are worked out at once; more of them wait. Each takes a reader's thread, and a month of a reading a
+minute holds 50 MB meanwhile."""
 
 MAX_INTERVALS: Final = 50_000
 """Intervals of a transaction: of half an hour, three years."""
