@@ -44,6 +44,12 @@ def test_every_label_that_a_file_cites_is_in_the_page(path: Path) -> None:
     assert unknown_in(words_of(path)) == []
 
 
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(REPOSITORY)) for path in FILES])
+def test_no_document_is_cited_that_is_not_here(path: Path) -> None:
+    """Rules are cited by their labels, not by a document outside of the repository."""
+    assert re.findall(r"OCPP\.md|\bDESIGN\b", path.read_text(encoding="utf-8")) == []
+
+
 def test_the_page_has_labels_of_each_kind() -> None:
     """The tables were found: an empty set would know nothing, or everything."""
     assert len(RULES) > 200

@@ -1,4 +1,4 @@
-"""What is written now and then instead of with every message, and what could not be written when it happened."""
+"""Periodic writes that are not made with every message, and late ones that could not be made in time."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -91,7 +91,7 @@ async def _end_reservation(journal: Journal, due: OverdueReservation, now: datet
     """One that can't be ended must not keep those after it."""
     end = NewEvent(ended(due.reservation, EXPIRED), now)
     try:
-        # Whoever has connected since ends it by itself, and this write is refused.
+        # A session that has begun since ends it itself, and this write is refused.
         await journal.commit(Append(due.charge_point, due.epoch, (end,)))
     except StoreUnavailable:
         raise

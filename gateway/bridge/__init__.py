@@ -1,4 +1,4 @@
-"""Where the two loops meet: Trio in the main thread, one asyncio loop in one other thread.
+"""The bridge between the two loops: Trio in the main thread, one asyncio loop in one other thread.
 
 Nothing else in the gateway knows both. The asyncio side calls functions and consumes generators that run in Trio; the
 Trio side starts that loop, ends it and joins its thread.

@@ -1,4 +1,4 @@
-"""Who may connect: the claim of an upgrade request against what the store knows (A1, A2, A7).
+"""Admission: the claim of an upgrade request against what the store knows (A1, A2, A7).
 
 Nothing is written for a refusal, and its work is bounded, because refused chargers come back for ever (JE 3.3): one
 read, and for keys of unknown strength one slow hash, for which identities and addresses take turns (``slow_checks``).
@@ -27,10 +27,10 @@ from gateway.transport.token_bucket import TokenBucket
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 30
-"""What a charger is told while the gateway can't serve it: about as long as a disk or a successor takes."""
+"""Retry-After while the gateway can't serve a charger: about as long as a disk or a successor takes."""
 
 RETRY_AFTER_FULL_SECONDS = (60, 180)
-"""What one is told for whom there is no place: somewhere in between, so that they don't all come back at once."""
+"""Retry-After of a charger without a place: somewhere in between, so that they don't all come back at once."""
 
 RETRY_AFTER_CROWDED_SECONDS = (5, 15)
 """Retry-After for a charger whose password too many others guess at this moment."""
@@ -54,8 +54,8 @@ class Principal:
 
 
 class Admission:
-    """The listeners' ``admit``. ``refusing`` tells why nobody can be served now, or None; ``has_place`` whether there
-    is a place for this charger."""
+    """The listeners' ``admit``. ``refusing`` returns the reason why none can be served now, or None; ``has_place`` if
+    there is a place for this charger."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""How many chargers can be served: a place for each open connection, as many as there are descriptors for.
+"""Capacity for chargers: a place for each open connection, as many as there are descriptors for.
 
 A process that runs out of descriptors can't accept, can't open its database's files and can't answer its operator. So
-the places are counted beforehand, and above the mark newcomers are told 503 before anything is looked up for them.
+the places are counted beforehand, and above the mark newcomers are answered 503 before anything is looked up for them.
 
     descriptors = RESERVE + handshakes in progress + sessions + sessions that are being replaced
 
@@ -33,7 +33,7 @@ takes 5 kB. At least so many that a charger's connect finds a few seconds among 
 REPLACED_SHARE = 20
 """One place more for every so many sessions: a link that broke without a word leaves an open connection behind, and
 the charger that comes back holds a second one until that is closed, some seconds later. After a power cut that is a
-large part of them at once; those that find no place are told to come again."""
+large part of them at once; those that find no place are answered when to come again."""
 LEAST_REPLACED = 16
 """The same for small gateways, as far as there are descriptors: one charger that comes back three times in a second
 must find a place each time."""
@@ -41,7 +41,7 @@ must find a place each time."""
 
 @frozen
 class Descriptors:
-    """What the descriptors allow. ``sessions``: chargers at once."""
+    """Numbers that the descriptors allow. ``sessions``: chargers at once."""
 
     descriptors: int
     sessions: int
@@ -62,13 +62,13 @@ def raise_file_limit() -> None:
 
 
 def file_limit() -> int:
-    """How many files may be open."""
+    """Return the number of files that may be open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Descriptors:
-    """What remains for sessions. ``handshakes``: how many there may be in progress, over all listeners.
+    """Return what remains for sessions. ``handshakes``: how many there may be in progress, over all listeners.
 
     Raises ``SettingsError`` where nothing does, and where ``max_sessions`` asks for more than there is.
     """
@@ -110,7 +110,7 @@ class Capacity:
         return max(LEAST_WAITING, min(MOST_WAITING, left))
 
     def has_place(self, *, replaces: bool) -> bool:
-        """Whether one more may come. ``replaces``: a session of the same charger is still there."""
+        """Return true if one more may come. ``replaces``: a session of the same charger is still there."""
         sessions, replaced = self.room.sessions, self.room.replaced
         return self._taken < (sessions + replaced if replaces else sessions)
 

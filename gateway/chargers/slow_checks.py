@@ -40,7 +40,7 @@ class SlowChecks:
 
     def __init__(self, most_waiting: int = MAX_WAITING) -> None:
         self._most = most_waiting
-        self._turns: FairQueue[str, str] = FairQueue()  # identities that have somebody waiting, each once
+        self._turns: FairQueue[str, str] = FairQueue()  # identities that have a check waiting, each once
         self._waiting: dict[str, FairQueue[Hashable, _Waiter]] = {}
         self._running: Counter[str] = Counter()
         self._limiter = trio.CapacityLimiter(AT_ONCE)

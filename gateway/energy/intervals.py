@@ -100,6 +100,6 @@ class Curve:
         return worst(qualities)
 
     def _cut(self, index: int, begin: datetime, until: datetime) -> bool:
-        """Whether a border lies within a step that brings energy."""
+        """Return true if a border lies within a step that brings energy."""
         before, after = self._points[index - 1], self._points[index]
         return after.mwh > before.mwh and (before.at < begin < after.at or before.at < until < after.at)

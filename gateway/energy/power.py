@@ -38,7 +38,7 @@ def power_steps(powers: Iterable[PowerSample], begin: datetime, end: datetime | 
 
 
 def power_disagrees(powers: Iterable[PowerSample], begin: datetime, end: datetime, mwh: int) -> bool:
-    """Whether a register's energy and the power over time can't be of one meter (E10)."""
+    """Return true if a register's energy and the power over time can't be of one meter (E10)."""
     steps = power_steps(powers, begin, end)
     covered = sum((until - since for since, until, _ in steps), timedelta())
     if not steps or covered < COMPARED_SHARE * (end - begin):

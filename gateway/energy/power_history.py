@@ -116,7 +116,7 @@ class PowerHistory:
 
     @property
     def faded(self) -> bool:
-        """Whether power had fallen to a fraction before it ended."""
+        """Return true if power had fallen to a fraction before it ended."""
         return bool(self.bins) and self.present <= 2 * LAST_FRACTION * self.most
 
     @property
@@ -161,7 +161,7 @@ def _flowing_share(powers: Sequence[PowerSample], now: datetime, limits: Sequenc
 
 
 def _falling_tail(bins: Sequence[float]) -> int:
-    """How many bins at the end fall, one after the other and by little each; 0: fewer than three."""
+    """Return the number of bins at the end that fall, one after the other and by little each; 0: fewer than three."""
     count = 1
     for before, after in reversed(list(pairwise(bins))):
         if not FADES / 2 <= 1 - after / before <= 2 * CHANGE:
@@ -185,7 +185,7 @@ def _rise(flowing: Sequence[PowerSample]) -> float:
 
 
 def _fluctuates(bins: Sequence[float]) -> bool:
-    """Whether power has gone both down and up again, by more than noise, in the last hours."""
+    """Return true if power has gone both down and up again, by more than noise, in the last hours."""
     falls = rises = 0
     for before, after in pairwise(bins[-3 * (RECENT // BIN) :]):
         if after < before * (1 - CHANGE):

@@ -72,7 +72,7 @@ class DailyPrice:
 
 @frozen
 class Tier:
-    """What each kilowatt-hour beyond ``from_mwh`` of a session costs in addition; a discount, if it is negative."""
+    """Additional price of each kilowatt-hour beyond ``from_mwh`` of a session; a discount, if it is negative."""
 
     from_mwh: int
     additional_per_kwh: Decimal

@@ -60,7 +60,7 @@ class SessionEnergy:
 
     @property
     def contradicted(self) -> bool:
-        """Whether its meter contradicts itself: then no bill is right without a look at it."""
+        """True if its meter contradicts itself: then no bill is right without a look at it."""
         return not CONTRADICTIONS.isdisjoint(self.doubts)
 
 

@@ -1,4 +1,4 @@
-"""``Feed``: what is committed, to whoever watches, in order and without gaps.
+"""``Feed``: committed events for watchers, in order and without gaps.
 
 A subscription is a position and nothing else. Below the ring it reads pages from the store; within it, from memory; at
 the head it waits for the journal's next commit, whose events the ring takes from the commit itself. The ring reads from
@@ -38,7 +38,7 @@ BATCH_EVENTS, BATCH_BYTES = 500, 1024 * 1024
 """A batch becomes one gRPC message (4 MiB at most by default), whose fixed cost is nothing beyond some 50 events."""
 
 IDLE = 15.0
-"""Seconds until a subscriber whose filter lets nothing through is told how far it has come."""
+"""Seconds until a subscriber whose filter lets nothing through gets its progress."""
 
 COALESCE = 0.01
 """Seconds between two batches at the head under load: by then several commits make one, at 2,000 events/s some twenty.
@@ -77,7 +77,7 @@ class Batch:
     """``events`` in order; ``position``: everything at or below it has been seen or filtered out. No events: idle.
 
     Subscribers with the same filter at the same place are given one and the same batch. ``forms`` is theirs, for what
-    they make of it: whoever comes first puts it there for the others, each kind under a key of its own. The feed
+    they make of it: the first one puts it there for the others, each kind under a key of its own. The feed
     doesn't touch it.
     """
 
@@ -137,7 +137,7 @@ class Feed:
         return self._head
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the ring at the head while anybody subscribes; until cancelled. A read that fails, whatever with, is
+        """Keep the ring at the head while there is a subscriber; until cancelled. A read that fails, whatever with, is
         tried again."""
         while True:
             try:
@@ -200,7 +200,7 @@ class Feed:
                 raise BeyondHead(self._head)
         position = self._head if after is None else max(after, bounds.floor)
         if not self._subscribers:
-            self._ring.restart(self._head)  # Nobody kept it up to date.
+            self._ring.restart(self._head)  # It was not kept up to date.
         self._subscribers += 1
         try:
             yield Subscription(self, where, position, idle, max_events, max_bytes, after == BEGINNING)

@@ -1,9 +1,9 @@
-"""Resume tokens: where a watcher is in which store's history, as bytes that mean nothing to anybody else.
+"""Resume tokens: where a watcher is in which store's history, as bytes that are opaque to clients.
 
 Version 2: one byte of version, 16 of the store id's digest, 8 of the generation in which the event at the position was
 recorded (0: before there were generations), 8 of sequence, 4 of checksum. Version 1 had no generation. Not a secret and
 not signed: a forged token reads no more than its holder may read anyway. The checksum catches what was cut or mangled
-on the way; the generation tells the copies of one store apart, which give out the same sequences.
+on the way; the generation distinguishes the copies of one store, which give out the same sequences.
 """
 
 import hashlib

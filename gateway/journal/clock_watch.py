@@ -1,9 +1,9 @@
-"""``ClockWatch``: whether the wall clock can be trusted with what it would destroy.
+"""``ClockWatch``: trust in the wall clock before anything is deleted by it.
 
 A clock that jumps makes everything old, or young, at once. So what is deleted by age waits from the moment in which the
 clock has not run evenly (against the monotonic clock; across a restart, against what was written down and the newest
 event) until it has for a day, with something recorded meanwhile, or until an operator confirms it. Whether it is right
-then nobody can know here; but somebody has had a day to look, and retention by age takes little at a time.
+then can't be known here; but operators have had a day to look, and retention by age takes little at a time.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TOLERANCE = timedelta(minutes=5)
 
 AWAY = timedelta(days=1)
 """For so long a gateway may have been stopped without its clock being doubted: a jump of no more than that can't be
-told from it, and costs no more than a day of history."""
+distinguished from it, and costs no more than a day of history."""
 
 STEADY = timedelta(days=1)
 """For so long a doubted clock must run evenly: an operator sees the alert in that time."""
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 @frozen
 class ClockStatus:
-    """What an operator is shown. ``reason``: why the clock is doubted; empty: it is not. ``steady``: for how long it
+    """State of the clock for an operator. ``reason``: why the clock is doubted; empty: it is not. ``steady``: how long it
     has run evenly since then."""
 
     now: datetime
@@ -55,7 +55,7 @@ class ClockStatus:
 
     @property
     def doubted(self) -> bool:
-        """Whether deleting by age waits."""
+        """True while deleting by age waits."""
         return bool(self.reason)
 
 
@@ -78,7 +78,7 @@ class ClockWatch:
 
     @property
     def doubted(self) -> bool:
-        """Whether the clock was doubted when it was last looked at."""
+        """True if the clock was doubted when it was last looked at."""
         return self._record is not None and self._record.doubted
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

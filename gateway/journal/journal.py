@@ -64,9 +64,9 @@ log = structlog.get_logger()
 _write_of = attrgetter("write")
 
 Applied: TypeAlias = Callable[[Write, WriteResult], None]
-"""Told what became of a write."""
+"""Called with the outcome of a write."""
 
-Told: TypeAlias = Callable[[Write, WriteResult | Exception], None]
+OnAnswer: TypeAlias = Callable[[Write, WriteResult | Exception], None]
 """The same, of failures too."""
 
 
@@ -87,19 +87,19 @@ class _Handed:
     """A write that was handed over by a caller that is called back, and doesn't wait."""
 
     write: Write
-    told: Told | None
+    on_answer: OnAnswer | None
 
     def answer(self, result: WriteResult | Exception) -> None:
-        told, self.told = self.told, None
-        if told is not None:  # else it was told already that this is not known in time
+        on_answer, self.on_answer = self.on_answer, None
+        if on_answer is not None:  # else it was answered already that this is not known in time
             try:
-                told(self.write, result)
+                on_answer(self.write, result)
             except Exception:
-                log.exception("whoever was told of a commit failed")  # its bug; everybody's messages go on
+                log.exception("callback of a commit failed")  # its bug; all other messages go on
 
 
 class _Waiting:
-    """A write that was handed over, who waits for its answer (None: nobody any more), and the answer."""
+    """A write that was handed over, the waiter for its answer (None: none any more), and the answer."""
 
     __slots__ = ("applied", "error", "result", "task", "write")
 
@@ -111,7 +111,7 @@ class _Waiting:
         self.error: Exception | None = None
 
     def abort(self, _: object) -> trio.lowlevel.Abort:
-        """Whoever waited is cancelled."""
+        """Give the waiter up: it is cancelled."""
         self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
@@ -177,7 +177,7 @@ class Journal:
     async def commit(self, write: Write, applied: Applied | None = None) -> WriteResult:
         """Hand ``write`` over and wait until it is on disk; answers as the store's contract says.
 
-        ``applied`` is called with the answer before anybody who waits runs, in the order of the commits, and also when
+        ``applied`` is called with the answer before any waiter runs, in the order of the commits, and also when
         this waiter was cancelled meanwhile: what it does to a state in memory is in step with the disk. It must not
         block; if it raises, that is this commit's error.
 
@@ -199,13 +199,13 @@ class Journal:
         assert waiting.result is not None
         return waiting.result
 
-    def submit(self, write: Write, told: Told) -> None:
-        """Hand ``write`` over, as ``commit``, for a caller that has something else to wait for: ``told`` is called,
+    def submit(self, write: Write, on_answer: OnAnswer) -> None:
+        """Hand ``write`` over, as ``commit``, for a caller that has other things to wait for: ``on_answer`` is called,
         once, with the answer or with why it could not be kept (``StoreUnavailable``) or can't be. It must not block.
 
-        Raises ``StoreUnavailable`` if nothing was handed over; then ``told`` is not called.
+        Raises ``StoreUnavailable`` if nothing was handed over; then ``on_answer`` is not called.
         """
-        self._hand_over(_Handed(write, told))
+        self._hand_over(_Handed(write, on_answer))
 
     def _hand_over(self, handed: _Handed | _Waiting) -> None:
         if self._closing.is_set():
@@ -222,7 +222,7 @@ class Journal:
         """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself.
 
         Raises ``StoreUnavailable`` also when it has no answer within the deadline: a session that reads hears no ping
-        and no close meanwhile, and a disk that hangs without a commit under way would be noticed by nobody.
+        and no close meanwhile, and a disk that hangs without a commit under way would go unnoticed.
         """
         try:
             if self._readers is not None:
@@ -235,7 +235,7 @@ class Journal:
 
     @property
     def healthy(self) -> bool:
-        """Whether commits are taken. Starts True; the first failing commit says otherwise."""
+        """True while commits are taken. Starts True; the first failing commit says otherwise."""
         return self._well.is_set()
 
     async def wait_healthy(self) -> None:
@@ -254,7 +254,7 @@ class Journal:
     # --- the writer ---
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """The writer; returns after ``aclose``. Cancelling it ends the journal at once: whoever waits gets
+        """The writer; returns after ``aclose``. Cancelling it ends the journal at once: all waiters get
         ``StoreUnavailable``, and a commit that is under way in its thread is left to itself."""
         try:
             async with trio.open_nursery() as nursery:
@@ -377,7 +377,7 @@ class Journal:
             _tell(self.on_health, True)
 
     async def _watch_deadlines(self) -> None:
-        """A commit under way for longer than the deadline hangs, and whoever waits, waits in vain. A long queue is no
+        """A commit under way for longer than the deadline hangs, and all waiters are answered so. A long queue is no
         such sign: thousands of sessions that end at once are written one batch after the other."""
         while True:
             if not self._in_flight or self._stalled:

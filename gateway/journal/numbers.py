@@ -19,8 +19,8 @@ class NumberAllocator:
         self._refill = trio.Lock()
 
     async def take(self) -> int:
-        """A number nobody had before. Raises ``StoreUnavailable``. A checkpoint only when a new block is needed;
-        cancelling then wastes at most that block."""
+        """Return a number that was never given before. Raises ``StoreUnavailable``. A checkpoint only when a new block
+        is needed; cancelling then wastes at most that block."""
         while self._next >= self._end:
             async with self._refill:
                 if self._next >= self._end:

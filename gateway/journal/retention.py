@@ -71,7 +71,7 @@ class Retention:
 
     @property
     def waits(self) -> bool:
-        """Whether events are to go by age, and don't, because the clock is doubted."""
+        """True while events are to go by age, and don't, because the clock is doubted."""
         return bool(self._max_age) and self._watch.doubted
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -102,7 +102,7 @@ class Retention:
         return deleted
 
     async def _by_age(self, now: datetime) -> int:
-        """What is too old, and within SWEEP_SPAN of the oldest."""
+        """Return the limit of what is too old, within SWEEP_SPAN of the oldest."""
         deleted = 0
         oldest = await self._journal.read(self._store.oldest_time, now)
         if oldest is None or oldest >= now - self._max_age:

@@ -39,7 +39,7 @@ class _Job:
         try:
             self.token.run_sync_soon(self._answer, result)
         except trio.RunFinishedError:
-            pass  # nobody is left who could want to know
+            pass  # the loop is gone, and with it all that waited
 
     def abort(self, _: object) -> trio.lowlevel.Abort:
         self.task = None
@@ -61,7 +61,7 @@ class WriterThread:
 
     @property
     def busy(self) -> bool:
-        """Whether the thread has not come to the end of what it was last given. False as soon as it has, though the
+        """True while the thread has not come to the end of its last job. False as soon as it has, though the
         loop may not have heard of it: a loop that is late doesn't make a function slow."""
         return self._latest is not None and not self._latest.done
 
@@ -151,7 +151,7 @@ class ReaderThreads:
 
 
 class _Read(_Job):
-    """A job that nobody misses when nobody waits for it, and that is counted."""
+    """A job that is dropped when its waiter has gone, and that is counted."""
 
     __slots__ = ("over", "result")
 

@@ -1,1 +1,1 @@
-"""What operators see of the running gateway: metrics, frames, refused connections, deviations from the standard."""
+"""Observability of the running gateway: metrics, frames, refused connections, deviations from the standard."""

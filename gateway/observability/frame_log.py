@@ -103,7 +103,7 @@ class FrameLog:
 
     @property
     def kept(self) -> bool:
-        """Whether any are."""
+        """True if frames are kept at all."""
         return self._length > 0
 
     def opened(self, identity: str, peer: Peer) -> FrameRing | None:

@@ -10,7 +10,7 @@ from gateway.domain.events import BootInformation
 
 MAX_LABELS = 500
 """Distinct (what, label) pairs that are counted apart; further labels are counted as ``other``. Labels come from
-fixed vocabularies, so this is only a guard against a mistake of ours."""
+fixed vocabularies, so this is only a guard against a bug."""
 
 
 MAX_CHARGE_POINTS = 100
@@ -51,7 +51,7 @@ class Metrics:
         self.count("messages_too_large")
 
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> None:
-        """Show a value that is read, in another thread, whenever somebody asks."""
+        """Show a value that is read, in another thread, at each scrape."""
         self.registry.register(_Gauge(name, help_, read))
 
     def counter(self, name: str, help_: str, read: Callable[[], float]) -> None:

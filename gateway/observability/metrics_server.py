@@ -115,7 +115,7 @@ class MetricsServer:
 
 
 def parse(head: bytes) -> dict[str, str] | None:
-    """What a WSGI application needs of a request's head (RFC 9112 §3, §5), None where it is no request. Pure."""
+    """Parse a request's head for a WSGI application (RFC 9112 §3, §5), None where it is no request. Pure."""
     line, *fields = head.removesuffix(_END).split(b"\r\n")
     method, _, rest = line.partition(b" ")
     target, _, version = rest.rpartition(b" ")

@@ -1,4 +1,4 @@
-"""What the running gateway remembers for whoever connects a charger: refusals, frames, deviations."""
+"""The observer of listeners and sessions: keeps refused connections, frames and deviations, and counts."""
 
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.events import BootInformation
@@ -11,7 +11,7 @@ from gateway.transport.listener import ConnectionOutcome
 
 
 class GatewayObserver:
-    """Told by listeners and sessions (their ``Observer``), asked by control. Counts for metrics, too."""
+    """Called by listeners and sessions (their ``Observer``), read by control. Counts for metrics, too."""
 
     def __init__(self, metrics: Metrics, clock: Clock, kept_frames: int) -> None:
         self._metrics = metrics
@@ -19,7 +19,7 @@ class GatewayObserver:
         self._deviations = Deviations(clock)
         self.recorder = FrameLog(clock, kept_frames)
 
-    # --- told -------------------------------------------------------------------------------------------------
+    # --- reports -------------------------------------------------------------------------------------------------
 
     def connection_over(self, outcome: ConnectionOutcome) -> None:
         """A listener's ``observe``."""
@@ -43,7 +43,7 @@ class GatewayObserver:
 
     @property
     def keeps_frames(self) -> bool:
-        """Whether frames are kept at all."""
+        """True if frames are kept at all."""
         return self.recorder.kept
 
     def refused_connections(self) -> list[RefusedConnection]:

@@ -1,11 +1,11 @@
-"""Connections that came to nothing: the list that whoever connects a charger looks at first.
+"""Connections that were not served: the list to look at first where a charger does not connect.
 
 In memory, and bounded against those who fill it on purpose or by nature (refused chargers come back for ever, JE 3.3,
 and a port on the internet meets scanners all day):
 
 * What repeats is counted, not listed again.
 * Connections that named an identity have a shelf of their own. Those that named none (scanners, health checks, broken
-  TLS), and those refused because nobody could be served just then, push out only each other.
+  TLS), and those refused because none could be served just then, push out only each other.
 * When a shelf is full, the network with the most entries loses its oldest: a flood pushes out itself, from however
   few or many addresses, before it touches those of whom there is one.
 """
@@ -25,7 +25,7 @@ NAMED, NAMELESS = 800, 200
 """Entries of the two shelves: together 0.8 MB, and what a person can still read."""
 
 MAX_IDENTITY, MAX_ADDRESS, MAX_REASON, MAX_PATH = 48, 64, 64, 100
-"""Characters. Identities of more are refused before they are told; the others are guards against a mistake of ours."""
+"""Characters. Longer identities are refused before they are reported; the others are guards against a bug."""
 
 MIN_SERVER_ERROR = 500
 """From this HTTP status on the refusal was no fault of the charger's: the gateway was stopping, or full."""

@@ -20,9 +20,9 @@ class Journal(Protocol):
         before it returns, in the order of the commits, whether or not anybody waits any more."""
         ...
 
-    def submit(self, write: Write, told: Callable[[Write, WriteResult | Exception], None]) -> None:
-        """As ``commit`` for a caller that doesn't wait: ``told`` is called once with the answer, or with why it could
-        not be kept. Raises ``StoreUnavailable`` if nothing was handed over."""
+    def submit(self, write: Write, on_answer: Callable[[Write, WriteResult | Exception], None]) -> None:
+        """As ``commit`` for a caller that doesn't wait: ``on_answer`` is called once with the answer, or with why it
+        could not be kept. Raises ``StoreUnavailable`` if nothing was handed over."""
         ...
 
     async def read(self, fn: Callable[..., T], *args: Any) -> T:

@@ -349,7 +349,7 @@ class EventPage:
 
 
 def event_id_prefix(store_id: str) -> str:
-    """What the ids of a store's events begin with; the sequence follows."""
+    """Return the prefix of the ids of a store's events; the sequence follows."""
     return f"ev_{store_id.removeprefix('store_')}_"
 
 

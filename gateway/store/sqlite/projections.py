@@ -1,4 +1,4 @@
-"""What each event changes besides the history: one function per event type, in the event's own database transaction.
+"""Changes by events besides the history: one function per event type, in the event's own database transaction.
 
 Each is given the writer's connection, the charge point's key and identity, the event and its sequence; ends of
 connections are given many at once (``disconnected``). An event whose type has no function here is history only. None of
@@ -341,7 +341,7 @@ def command_not_sent(
     cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandNotSent, sequence: int
 ) -> None:
     _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
-    # A key that it was to bring may have been admitted, by a commit of which nobody knows (OCPP.md A7.8).
+    # A key that it was to bring may have been admitted, by a commit whose outcome is unknown (A7.8).
     cx.execute(
         """DELETE FROM credential WHERE charge_point = ? AND credential_id = ?
         AND EXISTS (SELECT 1 FROM command WHERE command_id = ? AND charge_point = ? AND state = 'NOT_SENT')""",
@@ -366,7 +366,7 @@ def _finish_without_answer(
 
 
 def _count(cx: Connection, table: str, key: int) -> int:
-    sql = f"SELECT count(*) FROM {table} WHERE charge_point = ?"  # noqa: S608 - a table of ours
+    sql = f"SELECT count(*) FROM {table} WHERE charge_point = ?"  # noqa: S608 - a table of the schema
     return int(one(cx, sql, (key,))[0])
 
 

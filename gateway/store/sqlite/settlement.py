@@ -15,7 +15,7 @@ from gateway.store.sqlite.writer import Owner, Writer
 
 @frozen
 class Cause:
-    """Why an owner is gone: the reason of ``charge_point.disconnected``, and what that is for its commands."""
+    """Reason why an owner is gone: that of ``charge_point.disconnected``, and what that is for its commands."""
 
     disconnected: str
     commands: CommandEvent
@@ -62,7 +62,7 @@ def lose_transactions(books: Writer, owner: Owner, at: datetime) -> tuple[int, .
 
 
 def end_reservations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
-    """Those of a deleted charge point: nobody is left who would keep them."""
+    """Those of a deleted charge point: no session is left to keep them."""
     left = reservations(books.cx, owner.key)
     return books.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
 
