@@ -248,15 +248,23 @@ def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path: Pat
     assert said == ["--argv0", str(python), "--library-path", libraries, f"{python}.real", "-c", "a b", inherited]
 
 
-def test_ci_runs_the_lowest_python_too() -> None:
-    """After the checks of the code, the tests and their coverage; each folder that it names is there."""
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    *before, lowest = [shlex.split(line) for line in lines if line.startswith("make ")]
-    assert before == [["make", "lint"], ["make", "test"], ["make", "coverage"]]
-    assert lowest[:2] == ["make", "test-pythons"]
-    (arguments,) = lowest[2:]
-    only, version, *folders = arguments.removeprefix("ARGS=").split()
-    assert (only, version) == ("--only", pythons.FLOOR.version)
-    assert folders
-    for folder in folders:
-        assert list((ROOT / folder).rglob("test_*.py"))
+@pytest.mark.parametrize("ci", [None, "1"], ids=["unset", "set"])
+def test_ci_runs_the_checks_the_tests_and_all_tests_on_both_pythons(tmp_path: Path, ci: str | None) -> None:
+    """None of it narrowed by arguments, and with `CI` set, so that a version that can't be had fails the run."""
+    asked, make = tmp_path / "asked", tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "${{CI:-unset}} make $*" >>{shlex.quote(str(asked))}\n')
+    make.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": ci} if ci else {})
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    subprocess.run([ROOT / ".ci" / "run"], env=environment, check=True, timeout=60)
+    lines = asked.read_text().splitlines()
+    assert {f"{ci or 'true'} make {target}" for target in ("lint", "test", "coverage", "test-pythons")} == set(lines)
+
+
+def test_ci_ends_with_the_first_that_fails(tmp_path: Path) -> None:
+    """A check that fails is not followed by one that hides it."""
+    make = tmp_path / "make"
+    make.write_text("#!/bin/sh\nexit 3\n")
+    make.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    assert subprocess.run([ROOT / ".ci" / "run"], env=environment, check=False, timeout=60).returncode == 3
