@@ -552,7 +552,8 @@ async def test_a_command_is_answered_though_the_loop_of_the_chargers_is_held_up(
 
         running.control.commands.outcome = holds_up
         problem, took = await running.ends(reset, SECONDS)
-        assert took < SECONDS
+        assert took < 2 * SECONDS  # the loop is still held up
+        # The gateway's answer, and not the caller's clock, whose DEADLINE_EXCEEDED has no reason.
         assert (problem.code.name, problem.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
         assert problem.metadata == {"charge_point": "CP1", "request_id": "r1", "cause": "deadline"}
 

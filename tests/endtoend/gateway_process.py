@@ -37,8 +37,9 @@ from gateway.cli.certificates import Issuing, development_set, write
 KEY = b"\x00\xff:\r\nkey in bytes"
 """Every charger's AuthorizationKey here: bytes that no text holds, and a colon (J §6.2.2)."""
 
-START_SECONDS = 30.0
-"""From the start of the process until it serves; a busy machine takes a few of them."""
+START_SECONDS = 120.0
+"""From the start of the process until it serves: a guard against hanging. An idle machine takes a second, one with ten
+processes for each core took more than thirty."""
 
 STOP_SECONDS = 20.0
 """From SIGTERM to the end of the process."""
