@@ -201,22 +201,38 @@ class Router:
                 identity,
                 command,
                 request_id,
-                self._fingerprint(command),
+                fingerprint(self._store.store_id, command),
                 deadline,
                 deadline + ANSWER_SECONDS if answer_by is None else answer_by,
             )
-            return await self._call(wanted)
+            return await self._carry(wanted)
         except trio.TooSlowError:
             reason, why = "deadline", "the store gave no answer before the deadline"
         except StoreUnavailable:
             reason, why = "store-unavailable", "the store can't be read"
         return Unknown(request_id, reason, f"{why}, so it is not known whether there is a command with this request_id")
 
-    async def _call(self, wanted: "_Wanted") -> CallOutcome:
-        """Raises ``StoreUnavailable`` and ``TooSlowError`` where it can't be looked up whether the request is a
-        repeated one."""
-        outcome = await self._submit(wanted)
+    async def _carry(self, wanted: "_Wanted") -> CallOutcome:
+        """As ``call``. Raises ``StoreUnavailable`` and ``TooSlowError`` where it can't be looked up whether the request
+        is a repeated one.
+
+        Two rounds: a command that was begun since the first is joined in the second; or its session is over by then,
+        and the store has its end.
+        """
         for _ in range(2):
+            session = self._sessions.get(wanted.identity)
+            refused = self._why_nothing_new(wanted, session)
+            if session is None:
+                outcome: CallOutcome = refused or NOT_CONNECTED
+            else:
+                outcome = await session.commands.submit(
+                    wanted.command,
+                    request_id=wanted.request_id,
+                    fingerprint=wanted.fingerprint,
+                    deadline=wanted.deadline,
+                    answer_by=wanted.answer_by,
+                    refused=refused,
+                )
             if not isinstance(outcome, Refused) or outcome.reason is RefusalReason.REQUEST_ID_REUSED:
                 return outcome
             earlier = await self._read(wanted, self._store.command_by_request, wanted.identity, wanted.request_id)
@@ -226,33 +242,14 @@ class Router:
                     return Unknown(
                         wanted.request_id, left.commands.value, "the store failed while it was to be recorded"
                     )
-                return await self._refused(outcome, wanted)
+                return await self._refused(outcome, wanted, session)
             if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
                 return reused(earlier)
             if earlier.state.final:
                 return earlier
             if left is not None:
                 return _abandoned(earlier, left)
-            # It was begun since, and is joined; or its session is over by now, and the books say how it ended.
-            outcome = await self._submit(wanted)
         return Unknown(wanted.request_id, "disconnected", "the command's session has ended")
-
-    async def _submit(self, wanted: "_Wanted") -> CallOutcome:
-        session = self._sessions.get(wanted.identity)
-        refused = self._why_nothing_new(wanted, session)
-        if session is None:
-            return refused or NOT_CONNECTED
-        outcome = await session.commands.submit(
-            wanted.command,
-            request_id=wanted.request_id,
-            fingerprint=wanted.fingerprint,
-            deadline=wanted.deadline,
-            answer_by=wanted.answer_by,
-            refused=refused,
-        )
-        if isinstance(outcome, Refused) and outcome.reason is RefusalReason.CHARGE_POINT_OFFLINE:
-            return evolve(outcome, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
-        return outcome
 
     def _why_nothing_new(self, wanted: "_Wanted", session: Session | None) -> Refused | None:
         violations = self._violations(wanted.command, session)
@@ -276,9 +273,11 @@ class Router:
         with trio.fail_at(wanted.answer_by):
             return await self._journal.read(query, *args)
 
-    async def _refused(self, refusal: Refused, wanted: "_Wanted") -> Refused:
-        """A refusal of a request that is new; with what the store knows of a charge point that isn't connected."""
+    async def _refused(self, refusal: Refused, wanted: "_Wanted", session: Session | None) -> Refused:
+        """The refusal of a request that is new; of a charge point that isn't connected, with when it was last heard."""
         if refusal is not NOT_CONNECTED:
+            if session is not None and refusal.reason is RefusalReason.CHARGE_POINT_OFFLINE:
+                return evolve(refusal, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
             return refusal
         identity = wanted.identity
         record = await self._read(wanted, self._store.charge_point, identity)
@@ -290,10 +289,6 @@ class Router:
             f"charge point {identity} is not connected",
             metadata={"last_seen": heard.isoformat() if heard is not None else "never"},
         )
-
-    def _fingerprint(self, command: Command) -> str:
-        """Tells commands apart without keeping their secrets: keyed by the store, so of no use beside it."""
-        return fingerprint(self._store.store_id, command)
 
     def opening(self, identity: str, connected: ChargePointConnected, at: datetime) -> OpenSession:
         """The write that opens a connection. It records the end of the one before, where that is not on the books, as

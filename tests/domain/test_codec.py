@@ -1,5 +1,7 @@
 """Stored bodies, commands and answers come back as they were, and their secrets don't."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import attrs
@@ -184,3 +186,33 @@ def test_another_versions_dialect_is_stored(type_):
     body = attrs.evolve(decode(type_, 1, orjson.dumps(STORED_BEFORE_DIALECTS[type_])), dialect="ocpp9.9")
     assert decode(type_, 1, encode(body)) == body
     assert orjson.loads(encode(body))["dialect"] == "ocpp9.9"
+
+
+FIRST_USE = """
+import sys
+from decimal import Decimal
+from gateway.domain import codec
+from gateway.domain.charging import *
+from gateway.domain.commands import *
+from gateway.domain.events import CommandAnswered, CommandQueued
+from gateway.domain.values import ConnectorAddress
+
+period = SchedulePeriod(0, Decimal(16))
+schedule = ChargingSchedule(ChargingRateUnit.AMPERE, (period,))
+profile = ChargingProfile(1, 0, ProfilePurpose.TX_DEFAULT, ProfileKind.ABSOLUTE, schedule)
+command = RemoteStartTransaction("TAG", ConnectorAddress(1, 1), profile)
+compiled = []
+sys.addaudithook(lambda event, args: compiled.append(args) if event == "compile" else None)
+arguments = codec.encode_command(command)
+codec.fingerprint("store", command)
+codec.encode(CommandQueued("cmd", "RemoteStartTransaction", "r", arguments))
+codec.encode(CommandAnswered("cmd", "RemoteStartTransaction", StatusAnswer("Accepted")))
+codec.encode_answer(StatusAnswer("Accepted"))
+print(len(compiled))
+"""
+
+
+def test_the_first_command_takes_no_longer_than_later_ones() -> None:
+    """Its converters are there when the process starts: none is compiled while a charger waits."""
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

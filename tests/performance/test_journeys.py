@@ -13,7 +13,7 @@ from tests.performance import tracing
 BUDGET = {
     tracing.METER_VALUES: 139,
     tracing.WATCHED: 192,
-    tracing.REMOTE_START: 353,
+    tracing.REMOTE_START: 293,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""
 

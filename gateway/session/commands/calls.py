@@ -56,11 +56,11 @@ class Call:
     def may_go(self) -> bool:
         """Whether it is this CALL's turn, and the charger may be spoken to."""
         queue = self._queue
-        return queue.head is self and queue.readiness.permits(self._access)
+        return queue.calls[:1] == [self] and queue.readiness.permits(self._access)
 
     async def wait(self) -> None:
         """Return when it may go, at once if it may already. Cancelling is safe: the place is kept."""
-        while self._queue.head is not self:
+        while self._queue.calls[:1] != [self]:
             self._turn = trio.Event()
             await self._turn.wait()
         await self._queue.readiness.wait(self._access)
@@ -138,23 +138,19 @@ class CallQueue:
         self.solicited: set[str] = set()
         """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
         self.on_the_wire: Call | None = None
-        self._calls: list[Call] = []  # nearly always empty, where a deque would take 760 bytes
+        self.calls: list[Call] = []  # nearly always empty, where a deque would take 760 bytes
+        """In order; the first has its turn."""
         self._late: OrderedDict[str, tuple[Call, Callable[[], None]]] = OrderedDict()
-
-    @property
-    def head(self) -> Call | None:
-        """The CALL whose turn it is."""
-        return self._calls[0] if self._calls else None
 
     def reserve(self, command: Command) -> Call:
         """Take a place at the end."""
         call = Call(self, command)
-        self._calls.append(call)
+        self.calls.append(call)
         return call
 
     def remove(self, call: Call) -> None:
         """As ``Call.leave``."""
-        calls = self._calls
+        calls = self.calls
         if call in calls:
             was_head = calls[0] is call
             calls.remove(call)

@@ -160,10 +160,12 @@ class CommandTask:
         the deadline the outcome is unknown even if nothing was sent, for SENT is on disk.
         """
         call = self._call
-        if not call.may_go:
+        may_go = call.may_go
+        if not may_go:
             with trio.move_on_at(self._deadline):
                 await call.wait()
-        if not call.may_go or self._too_late():
+                may_go = True
+        if not may_go or self._too_late():
             await self._withdraw_key()
             await self._settle(CommandEvent.DEADLINE)
             return
