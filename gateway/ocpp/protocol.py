@@ -94,7 +94,7 @@ class ProtocolVersion(Protocol):
         (S §3.7.1): such a CALL is never answered CALLERROR for a fault of ours."""
         ...
 
-    def told_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
+    def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         """The connector whose status a request tells; None: it tells none."""
         ...
 

@@ -367,7 +367,7 @@ class Session:
             self._send(Pending(rpc.encode_call_error(request.message_id, request.code, request.description), then))
             return
         core.observer.count("messages", request.action)
-        connector = core.protocol.told_status_of(request)
+        connector = core.protocol.reported_status_of(request)
         if connector is not None:
             self._provisioning.told.add(connector)
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from gateway.app.serve import Gateway, utc_now
+from gateway.app.serve import VERSIONS, Gateway, utc_now
 from gateway.app.settings import (
     CertificateFiles,
     ControlSettings,
@@ -22,6 +22,7 @@ from gateway.app.settings import (
 from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
+from gateway.ocpp.protocol import ProtocolVersion
 from gateway.store.api import CreateChargePoint, EventFilter, Write, WriteResult
 from gateway.store.sqlite.store import SqliteStore
 from tests.support.wire import FakeTransport, ScriptedCharger
@@ -106,14 +107,16 @@ of how fast the machine is."""
 
 
 @asynccontextmanager
-async def running(settings: Settings, seconds: float = GUARD_SECONDS) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, seconds: float = GUARD_SECONDS, versions: Sequence[ProtocolVersion] = VERSIONS
+) -> AsyncIterator[Running]:
     """Serve while the block runs; the block (or SIGTERM) ends it. ``seconds`` is a guard against hanging."""
     disk = Disk(settings.store.path, clock=utc_now)
     try:
         disk.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
         with trio.fail_after(seconds):
             async with trio.open_nursery() as nursery:
-                running = Running(Gateway(settings, disk), disk, nursery)
+                running = Running(Gateway(settings, disk, versions), disk, nursery)
                 nursery.start_soon(running.run)
                 await until(lambda: running.gateway.listeners[0].addresses)
                 await trio.sleep(0.05)  # until it waits for signals

@@ -74,7 +74,7 @@ class Protocol16:
         """S §3.7.1: what is queued while offline and retried until it is confirmed."""
         return action in ("StartTransaction", "StopTransaction", "MeterValues")
 
-    def told_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
+    def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         payload = request.payload
         return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
 
