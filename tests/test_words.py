@@ -35,6 +35,7 @@ PLAIN = (
     "gateway/framing",
     "gateway/journal",
     "gateway/observability",
+    "gateway/session",
     "gateway/simulator",
     "gateway/store",
     "gateway/transport",

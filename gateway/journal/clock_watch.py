@@ -46,8 +46,10 @@ log = structlog.get_logger()
 
 @frozen
 class ClockStatus:
-    """State of the clock for an operator. ``reason``: why the clock is doubted; empty: it is not. ``steady``: how long it
-    has run evenly since then."""
+    """State of the clock for an operator.
+
+    ``reason``: why the clock is doubted; empty: it is not. ``steady``: how long it has run evenly since then.
+    """
 
     now: datetime
     reason: str

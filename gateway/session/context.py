@@ -1,4 +1,4 @@
-"""What all parts of a session share: whose it is, its state, the way to commit, and how it ends.
+"""Context that all parts of a session share: its identity, its state, the way to commit, and its end.
 
 Everything a part does that lasts goes through ``commit``; everything that ends the session goes through ``end``. The
 first ending counts. Both are the only places that know what a lost race for ownership means: nothing may follow it.
@@ -43,7 +43,7 @@ class SessionOver(GatewayError):
 
 @frozen
 class Ending:
-    """Why a session is over; the fields of ``charge_point.disconnected``."""
+    """Reason why a session is over; the fields of ``charge_point.disconnected``."""
 
     reason: str
     initiator: str
@@ -158,7 +158,7 @@ class SessionContext:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 
     def settled(self, write: Write, result: WriteResult | Exception) -> bool:
-        """Whether what was submitted is on disk and in the state, and may be acknowledged; if not, the session ends."""
+        """Return true if what was submitted is on disk and in the state, so may be acknowledged; else end the session."""
         match result:
             case Appended():
                 self._apply(write, result)

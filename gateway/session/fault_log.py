@@ -1,4 +1,4 @@
-"""How many lines of the log one charge point can bring about by what it sends, over all its connections."""
+"""Bounds on the log lines that one charge point can bring about, over all its connections."""
 
 from collections import OrderedDict
 
@@ -31,7 +31,7 @@ class FaultLog:
         self._all = _Account()
 
     def __len__(self) -> int:
-        """How many charge points have an account."""
+        """Number of charge points that have an account."""
         return len(self._accounts)
 
     def take(self, charge_point: str) -> int | None:

@@ -66,7 +66,7 @@ class TimerQueue:
             self._left = 0
 
     def __len__(self) -> int:
-        """How many are watched."""
+        """Number of timers."""
         return len(self._queue) - self._left
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -111,16 +111,16 @@ class Keepalive:
         self._kept_alive_at = -math.inf
 
     def due(self) -> float:
-        """When there is something to do, if nothing happens until then. Every frame moves it."""
+        """Return the time at which there is something to do, if nothing happens until then. Every frame moves it."""
         return min(self._silent_at(), self._quiet_at())
 
     def _silent_at(self) -> float:
-        """When nothing more may have been heard."""
+        """Return the Trio time at which the charger counts as silent."""
         heard, limits = self._context.transport.last_heard, self._context.limits
         return self._pinged_at + limits.ping_grace if self._pinged_at > heard else heard + limits.silence
 
     def _quiet_at(self) -> float:
-        """When the charger must hear something again."""
+        """Return the Trio time by which the charger must hear something again."""
         interval = self._context.limits.ping_interval
         return max(self._context.transport.last_said, self._kept_alive_at) + interval if interval else math.inf
 

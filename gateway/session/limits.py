@@ -8,9 +8,9 @@ class SessionLimits:
     """All times in seconds."""
 
     heartbeat_interval: int = 300
-    """What an accepted charger is told to keep (S §4.2). Any message counts as a heartbeat (S §4.6)."""
+    """Interval that an accepted charger is given (S §4.2). Any message counts as a heartbeat (S §4.6)."""
     retry_interval: int = 300
-    """What a Pending or Rejected charger is told to wait before its next boot; positive (B1.2)."""
+    """Interval that a Pending or Rejected charger is given to wait before its next boot; positive (B1.2)."""
     silence: float = 330.0
     """Nothing heard for so long: a ping. More than the heartbeat interval, or chargers that are merely punctual
     would flap (A6.5)."""

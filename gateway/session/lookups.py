@@ -43,7 +43,7 @@ class TableAuthorizer:
         self._unknown_tags = unknown_tags
 
     async def authorize(self, charge_point: str, id_tag: str) -> Authorization:
-        """By the table: expired tags are told Expired whatever else they are but blocked (S §7.2)."""
+        """By the table: expired tags are answered Expired whatever else they are but blocked (S §7.2)."""
         record = await self._journal.read(self._store.id_tag, id_tag)
         if record is None:
             return Authorization(self._unknown_tags)

@@ -1,4 +1,4 @@
-"""What a session is given by the composition root: where it commits and looks up, who counts, who decides on tags."""
+"""Ports that the composition root fills for sessions: journal, look-ups, counters, authorization."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -17,7 +17,7 @@ class Journal(Protocol):
 
     async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
         """On disk when it returns. Cancelling the waiter withdraws nothing. ``applied`` is called with the answer
-        before it returns, in the order of the commits, whether or not anybody waits any more."""
+        before it returns, in the order of the commits, whether or not a caller still waits."""
         ...
 
     def submit(self, write: Write, on_answer: Callable[[Write, WriteResult | Exception], None]) -> None:
@@ -31,7 +31,7 @@ class Journal(Protocol):
 
 
 class Authorizer(Protocol):
-    """Decides what a charger is told of an idTag. The seam for an authorizer outside of the gateway.
+    """Decides the standing of an idTag. The seam for an authorizer outside of the gateway.
 
     It must answer within its own deadline, with a policy of its own for when the outside can't be reached: a
     charger's message waits for it. Raises only ``StoreUnavailable``.
@@ -41,13 +41,13 @@ class Authorizer(Protocol):
 
 
 class Observer(Protocol):
-    """Counts what happens, for metrics and for whoever looks for a charger's trouble. Must be cheap, must not raise."""
+    """Counts what happens, for metrics and for diagnostics of chargers. Must be cheap, must not raise."""
 
     def count(self, what: str, label: str = "") -> None: ...
 
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         """A message had to be mended to be read: the names of what it took (``Request.deviations``), and what the
-        charge point last told of its make."""
+        charge point last reported of its make."""
         ...
 
     def too_large(self, charge_point: str, size: int) -> None:

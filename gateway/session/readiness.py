@@ -1,4 +1,4 @@
-"""When the gateway may speak first.
+"""Readiness of a charger: when the gateway may send CALLs.
 
     closed ──Boot.conf Accepted, settle delay──▶ open
     closed ──Boot.conf Pending, settle delay───▶ restricted (no remote start or stop: S §4.2, B1.3)
@@ -7,7 +7,7 @@
             a CALLERROR is no answer: then as if the Boot had not come
     any ────a newer connection is about to take over───▶ closed for good
 
-A Rejected charger is not spoken to (S §4.2). No task and no timer runs while nobody waits.
+A Rejected charger is not spoken to (S §4.2). No task and no timer runs while no CALL waits.
 """
 
 import math
@@ -46,11 +46,14 @@ class Readiness:
         self._awaits_sign = False
         self._move(Access.NONE, math.inf)
 
-    def boot_answered(self, told: Registration | None) -> None:
-        """A BootNotification was answered. ``told``: what the last Boot.conf of this connection said; None: there was
-        none yet, the Boot could not be read or handled."""
-        if told is not None:
-            access = ACCESS[told]
+    def boot_answered(self, answer: Registration | None) -> None:
+        """Note that a BootNotification was answered.
+
+        ``answer``: that of the last Boot.conf of this connection; None: there was none yet, or the Boot could not be
+        read or handled.
+        """
+        if answer is not None:
+            access = ACCESS[answer]
             self._move(access, trio.current_time() + self._settle_delay if access else math.inf)
         elif self._accepted_before:
             self._awaits_sign = True
@@ -63,7 +66,7 @@ class Readiness:
             self._move(self._access, trio.current_time())
 
     def permits(self, access: Access) -> bool:
-        """Whether ``access`` is given at this very moment."""
+        """Return true if ``access`` is given at this very moment."""
         return self._access >= access and trio.current_time() >= self._opens_at and not self._closed
 
     async def wait(self, access: Access) -> None:

@@ -1,7 +1,7 @@
-"""Which session owns which charge point in this process, and the way of commands to it.
+"""The router: from an identity to the session that owns it in this process, and the way of commands to it.
 
-The store decides about ownership, by epochs; the router only follows: the highest epoch is the owner, and whoever it
-displaces is told to go. It is the one implementation of ``call`` now; another will forward to other nodes.
+The store decides about ownership, by epochs; the router only follows: the highest epoch is the owner, and the session
+that it displaces is asked to end. It is the one implementation of ``call`` now; another will forward to other nodes.
 """
 
 import hmac
@@ -63,7 +63,7 @@ NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is
 
 @frozen
 class LiveSession:
-    """What only the running process knows of a connected charge point."""
+    """Knowledge of a connected charge point that only the running process has."""
 
     epoch: int
     last_heard: datetime
@@ -142,7 +142,7 @@ class Router:
                 await session.hand_over()
 
     def holds(self, identity: str) -> bool:
-        """Whether somebody here will record how the charge point's connection ends: it has a session, or soon will."""
+        """Return true if this process will record the end of the charge point's connection: by a session, or soon."""
         return identity in self._sessions or identity in self._arrivals
 
     def install(self, identity: str, session: Session) -> bool:
@@ -180,7 +180,7 @@ class Router:
         return None if session is None else LiveSession(session.epoch, self._wall(session.last_heard))
 
     def heard(self) -> Iterator[tuple[str, datetime]]:
-        """When each live session was last heard, as of when it is asked for; whoever takes many may wait in between."""
+        """Yield when each live session was last heard, as of when it is asked for; a caller may wait in between."""
         for identity in tuple(self._sessions):
             session = self._sessions.get(identity)
             if session is not None:
@@ -262,8 +262,9 @@ class Router:
         return None
 
     def _violations(self, command: Command, session: Session | None) -> tuple[FieldViolation, ...]:
-        """What is wrong with a command by the version that the charge point's session has negotiated. Without a session
-        the version is not known, so only what breaks the rules of every version is wrong: by the preferred one."""
+        """Return the violations of a command by the version that the charge point's session has negotiated. Without a
+        session the version is not known, so only what breaks the rules of every version is wrong: by the preferred
+        one."""
         if session is not None:
             return session.protocol.check(command)
         found = [protocol.check(command) for protocol in self._protocols]
@@ -291,7 +292,7 @@ class Router:
         )
 
     def opening(self, identity: str, connected: ChargePointConnected, at: datetime) -> OpenSession:
-        """The write that opens a connection. It records the end of the one before, where that is not on the books, as
+        """The write that opens a connection. It records the end of the one before, where that is not recorded, as
         callers of its commands were answered."""
         left = self._unrecorded.get(identity)
         if left is None:
@@ -299,11 +300,11 @@ class Router:
         return OpenSession(identity, connected, at, left.reason, left.commands)
 
     def unrecorded(self, identity: str) -> UnrecordedEnd | None:
-        """How the charge point's last session here ended, where that is not on the books."""
+        """Return the end of the charge point's last session here, where that is not recorded."""
         return self._unrecorded.get(identity)
 
     def is_recorded(self, identity: str, unrecorded: UnrecordedEnd | None) -> None:
-        """That end is on the books now."""
+        """Note that the end is recorded now."""
         if unrecorded is not None and self._unrecorded.get(identity) is unrecorded:
             del self._unrecorded[identity]
 

@@ -71,8 +71,8 @@ the contested fact, so a charger always gets its answer."""
 NO_FACTS = Facts()
 
 MAX_ASIDE = 4
-"""Vendors' data of one charger that wait for a service at once; further ones are told Rejected. A charger has one CALL
-under way (J §4.1.1): more mean that it gave up waiting, or never does."""
+"""Vendors' data of one charger that wait for a service at once; further ones are answered Rejected. A charger has one
+CALL under way (J §4.1.1): more mean that it gave up waiting, or never does."""
 
 
 @define(eq=False)
@@ -92,7 +92,7 @@ SETTLED_ALREADY = ("replaced", "deleted")
 
 @frozen
 class UnrecordedEnd:
-    """The end of a session that is not on the books: of its connection, and of the commands that it left.
+    """The end of a session that is not recorded: of its connection, and of the commands that it left.
 
     ``doubtful``: request ids of commands of which the disk may come to hold more than is known.
     """
@@ -164,7 +164,7 @@ class Session:
         self._lines = FaultLog() if lines is None else lines
         self._has_turn = False
         self.unrecorded: UnrecordedEnd | None = None
-        """Once it is over: what of its end is not on the books."""
+        """Once it is over: the part of its end that is not recorded."""
         self._reads_large = False
         self._bad_messages = 0
         self._provisioned = False
@@ -199,7 +199,7 @@ class Session:
         """A newer connection of the charge point has been admitted, and will end this session. Wait until what came
         whole on this one before is decided, committed and, as far as the charger takes it, answered.
 
-        Nothing more is read, and no command goes out any more, whether or not that is waited for: whoever calls this
+        Nothing more is read, and no command goes out any more, whether or not that is waited for: the caller
         ends the session, too. Repeating it waits for the same. Cancelling only ends the waiting.
         """
         core = self._core
@@ -488,10 +488,10 @@ class Session:
             self._answered = None
 
     def _boot_answered(self) -> None:
-        # What this connection was told, not what holds by now: the operator may have decided anew meanwhile.
-        told = self._core.state.boot_answer
-        self._readiness.boot_answered(told)
-        if told is Registration.ACCEPTED:
+        # The answer that this connection got, not what holds by now: the operator may have decided anew meanwhile.
+        answer = self._core.state.boot_answer
+        self._readiness.boot_answered(answer)
+        if answer is Registration.ACCEPTED:
             self._start_provisioning()
 
     async def _until_answered(self) -> None:
@@ -579,7 +579,7 @@ class Session:
         await self._provisioning.ask_to_boot()
 
     async def _finish(self, ending: Ending) -> None:
-        """Record the end, tell callers, close the connection; each bounded in time. Callers are told anyway."""
+        """Record the end, answer callers, close the connection; each bounded in time. Callers are answered anyway."""
         core = self._core
         recorded = False
         unfinished = self.commands.unfinished(ending.reason)
@@ -622,7 +622,7 @@ class Session:
                 pass  # then as it can be expected to be
 
     async def _record_end(self, ending: Ending, settled: list[NewEvent]) -> bool:
-        """Whether it is on disk. If not, the store is told when it is back (``app.housekeeping``), or settles it
+        """Return true if the end is on disk. If not, it is recorded when the store is back (``app.housekeeping``), or
         when the charge point is next opened."""
         core = self._core
         now = core.clock()

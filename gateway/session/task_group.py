@@ -17,7 +17,7 @@ class TaskGroup:
 
     @property
     def open(self) -> bool:
-        """Whether the session runs, and is not about to end."""
+        """True while the session runs, and is not about to end."""
         return self._nursery is not None and self._context.ending is None
 
     def begin(self, nursery: trio.Nursery) -> None:

@@ -57,7 +57,7 @@ class ReadTurns:
 
 
 def cost_of_faults(faults: int) -> int:
-    """What mending a message has cost, in everyday messages."""
+    """Return the cost of mending a message, in everyday messages."""
     return faults // PAID_FAULTS
 
 

@@ -54,7 +54,7 @@ class Call:
 
     @property
     def may_go(self) -> bool:
-        """Whether it is this CALL's turn, and the charger may be spoken to."""
+        """True if it is this CALL's turn, and the charger may be spoken to."""
         queue = self._queue
         return queue.calls[:1] == [self] and queue.readiness.permits(self._access)
 

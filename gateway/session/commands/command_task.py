@@ -77,7 +77,7 @@ class CommandTask:
     # --- until it may go --------------------------------------------------------------------------------------
 
     def _may_go_at_once(self) -> bool:
-        """Whether it can go out now: then its first two states are one commit."""
+        """Return true if it can go out now: then its first two states are one commit."""
         return self._new_key is None and self._call.may_go and not self._too_late() and self._encode()
 
     async def _create(self, *, sent: bool) -> bool:
@@ -223,7 +223,7 @@ class CommandTask:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the disk may hold more of it than is known."""
+        """True if the disk may hold more of it than is known."""
         return self.handed_over is not self.known
 
     def ended(self, happened: CommandEvent) -> NewEvent | None:

@@ -1,5 +1,5 @@
-"""What the gateway asks of a charger of its own accord, once the charger is ready: a Boot if it has never booted here,
-its statuses where it reconnected without telling them, and the platform's configuration.
+"""The gateway's own requests to a charger that is ready: a Boot if it has never booted here, its statuses
+where it reconnected without sending them, and the platform's configuration.
 
 A charger may take any of these badly, and drop the link at each. So an attempt counts before it is sent, and after a
 few it is given up, whichever way they failed:
@@ -56,7 +56,7 @@ class DesiredKey:
 
 @define(eq=False)
 class Triggers:
-    """How often charge points have left the gateway's own triggers without an answer. One for all sessions."""
+    """Counts of the gateway's own triggers that charge points left without an answer. One for all sessions."""
 
     _failed: OrderedDict[str, int] = field(factory=OrderedDict)
 
@@ -183,8 +183,8 @@ class Provisioning:
 
 
 def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str) -> int | None:
-    """How often this firmware was asked for the key. None: asking again could change nothing, for it took one of the
-    choices, or refused the last one."""
+    """Return how often this firmware was asked for the key. None: asking again could change nothing, for it took one of
+    the choices, or refused the last one."""
     done = state.boot_configuration.get(desired.key)
     if done is None or done.firmware_version != _firmware(state):
         return 0

@@ -184,7 +184,7 @@ class Unfinished:
         self.events = [event for task in left if (event := task.ended(happened)) is not None]
 
     async def read_back(self, journal: Journal, store: Store) -> None:
-        """Where the store has settled them already, take what it recorded. Raises ``StoreUnavailable``."""
+        """Take what the store recorded where it has settled commands already. Raises ``StoreUnavailable``."""
         for task in self._left:
             if task.known is not None:
                 record = await journal.read(store.command, task.record.command_id)
