@@ -158,7 +158,7 @@ class SessionContext:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 
     def settled(self, write: Write, result: WriteResult | Exception) -> bool:
-        """Return true if what was submitted is on disk and in the state, so may be acknowledged; else end the session."""
+        """Return true if what was submitted is on disk and in the state, and may be answered; else end the session."""
         match result:
             case Appended():
                 self._apply(write, result)
