@@ -1,4 +1,4 @@
-"""Comments and docstrings keep the language rule of CONTRIBUTING: plain words, and first lines that say what it is."""
+"""The language rule of CONTRIBUTING, in comments, docstrings, documents and texts for users."""
 
 import ast
 import io
@@ -50,6 +50,19 @@ FILES = sorted(
     if path.suffix in {".py", ".proto"} and "gateway/api" not in path.as_posix()
 )
 
+PRODUCT = sorted(path for path in (REPOSITORY / "gateway").rglob("*.py") if "gateway/api" not in path.as_posix())
+"""Files whose strings are read by users: errors, lines of the log, the command line, metrics' help."""
+
+DOCUMENTS = sorted(
+    [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "docs").glob("*.toml")]
+)
+"""Texts for readers. The generated example of the settings is among them, and with it each setting's description."""
+
+ALL = [*FILES, *DOCUMENTS]
+
+QUOTED = re.compile(r"\"\w+(?: \w+)?\"")
+"""A word, or two, that a document names instead of using them, as CONTRIBUTING does."""
+
 
 def faults_in_python(source: str) -> Iterator[str]:
     """Words of the dialect in comments and docstrings, and docstrings whose first line begins with a question."""
@@ -68,10 +81,20 @@ def faults_in_python(source: str) -> Iterator[str]:
                     yield f"line {line}: begins with {found[0]}"
 
 
+def faults_in_strings(source: str) -> Iterator[str]:
+    """Words of the dialect in strings of several words; a single one may be a name."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                node.value = ast.Constant(None)
+            case ast.Constant(value=str(text)) if " " in text:
+                yield from (f"line {node.lineno}: {word}" for word in DIALECT.findall(text))
+
+
 def faults_in_text(text: str) -> Iterator[str]:
     """Words of the dialect anywhere in a text."""
     for number, line in enumerate(text.splitlines(), 1):
-        yield from (f"line {number}: {word}" for word in DIALECT.findall(line))
+        yield from (f"line {number}: {word}" for word in DIALECT.findall(QUOTED.sub("", line)))
 
 
 def faults_of(path: Path) -> list[str]:
@@ -80,10 +103,16 @@ def faults_of(path: Path) -> list[str]:
     return list(faults_in_python(text) if path.suffix == ".py" else faults_in_text(text))
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(REPOSITORY)) for path in FILES])
+@pytest.mark.parametrize("path", ALL, ids=[str(path.relative_to(REPOSITORY)) for path in ALL])
 def test_a_file_is_written_in_plain_words(path: Path) -> None:
-    """In comments, docstrings and protos."""
+    """In comments, docstrings, protos and documents."""
     assert faults_of(path) == []
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=[str(path.relative_to(REPOSITORY)) for path in PRODUCT])
+def test_a_file_speaks_to_users_in_plain_words(path: Path) -> None:
+    """Also where its comments don't keep the rule yet."""
+    assert list(faults_in_strings(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(
@@ -100,3 +129,30 @@ def test_a_file_is_written_in_plain_words(path: Path) -> None:
 def test_a_fault_is_found(source: str, faults: list[str]) -> None:
     """The check can fail."""
     assert sorted(faults_in_python(source)) == faults
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("It is told\nto nobody.", ["line 1: told", "line 2: nobody"]),
+        ('Words like "told" and "of ours" are out of use.', []),
+        ('"a charger is told so"', ["line 1: told"]),
+        ("`what_is_told`", []),
+    ],
+)
+def test_a_fault_of_a_document_is_found(text: str, faults: list[str]) -> None:
+    """But for words that it only names."""
+    assert list(faults_in_text(text)) == faults
+
+
+@pytest.mark.parametrize(
+    ("source", "faults"),
+    [
+        ("raise E('nobody is served')", ["line 1: nobody"]),
+        ("x = f'{a} was told so'", ["line 1: told"]),
+        ("def f():\n    'Told so.'\n    return 'told'", []),
+    ],
+)
+def test_a_fault_of_a_string_is_found(source: str, faults: list[str]) -> None:
+    """Docstrings are looked at by another check."""
+    assert list(faults_in_strings(source)) == faults

@@ -446,7 +446,7 @@ class Gateway:
     async def _until_told(self, received: AsyncIterator[int]) -> None:
         async for number in received:
             if number != signal.SIGHUP:
-                log.info("told to stop", signal=signal.Signals(number).name)
+                log.info("stopping", signal=signal.Signals(number).name)
                 return
             self._reload_certificates()
 

@@ -56,7 +56,7 @@ class Status(StrEnum):
 
 
 STATUS_OPTION = typer.Option(
-    "--status", parser=one_of(Status), metavar=spelled(Status), help="What chargers are told of it."
+    "--status", parser=one_of(Status), metavar=spelled(Status), help="The answer to chargers that ask for it."
 )
 
 

@@ -52,7 +52,7 @@ def vendor_data(
     message: Annotated[
         list[str] | None, typer.Option(help="Only this message of theirs; may be repeated. Without it: all.")
     ] = None,
-    answer: Annotated[Answer, typer.Option(help="What every charger is told.")] = Answer.ACCEPTED,
+    answer: Annotated[Answer, typer.Option(help="The answer to every charger.")] = Answer.ACCEPTED,
     data: Annotated[str | None, typer.Option(help="Text that is returned with it.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Leave after so many.")] = None,
     target: TargetOption = DEFAULT_TARGET,
@@ -67,7 +67,7 @@ def vendor_data(
     with connect(target) as gateway, VendorDataHandling(gateway.vendor_data.HandleVendorData, interests) as told:
         for each in told:
             if each.HasField("registered"):
-                note(f"registered; every charger is told {answer.word}; Ctrl-C ends it")
+                note(f"registered; every charger is answered {answer.word}; Ctrl-C ends it")
             elif each.HasField("refused"):
                 note(f"{each.refused.data_id}: the answer did not reach its charger: {_REASONS[each.refused.reason]}")
             elif each.HasField("data"):

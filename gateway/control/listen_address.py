@@ -12,8 +12,8 @@ def check_address(host: str, tls: bool, allow_insecure: bool) -> None:
     if tls or allow_insecure or is_loopback(host):
         return
     raise SettingsError(
-        f"control.address: {host} is not a loopback address, and there is no TLS: anybody who can reach it could "
-        "control the chargers. Set control.certificate and control.key, listen on 127.0.0.1, or set "
+        f"control.address: {host} is not a loopback address, and there is no TLS: any program that can reach it "
+        "could control the chargers. Set control.certificate and control.key, listen on 127.0.0.1, or set "
         "control.allow_insecure if something else guards the port"
     )
 

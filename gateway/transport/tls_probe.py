@@ -53,8 +53,8 @@ class ExpensiveGroups(GatewayError):
 
     def __init__(self, groups: Sequence[str]) -> None:
         super().__init__(
-            f"OpenSSL would accept handshakes over {', '.join(groups)}, and each could cost 0.1 s in which nobody is "
-            "served; the gateway restricts OpenSSL to X25519, P-256 and P-384 by its configuration, which was not "
+            f"OpenSSL would accept handshakes over {', '.join(groups)}, and each could cost 0.1 s in which no charger "
+            "is served; the gateway restricts OpenSSL to X25519, P-256 and P-384 by its configuration, which was not "
             "read. Put 'Groups = X25519:P-256:P-384' into the section that 'system_default' names in the file of "
             "OPENSSL_CONF, and see that the process has no privileges of its file (setuid, file capabilities), for "
             "OpenSSL then ignores that variable"

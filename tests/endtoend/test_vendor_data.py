@@ -117,7 +117,7 @@ async def test_an_operator_stands_in_for_a_service(gateway: Gateway) -> None:
     process = await in_thread(start)
     try:
         assert process.stderr is not None
-        assert "every charger is told Rejected" in await in_thread(process.stderr.readline)
+        assert "every charger is answered Rejected" in await in_thread(process.stderr.readline)
         async with chargers(gateway, "CP1") as (charger,):
             assert await charger.call("DataTransfer", DATA | {"messageId": "x"}) == {"status": "UnknownMessageId"}
             assert await charger.call("DataTransfer", DATA) == {"status": "Rejected", "data": "not today"}

@@ -92,8 +92,8 @@ class SessionSettings:
     heartbeat_interval: int = field(
         default=300,
         metadata=about(
-            "What an accepted charger is told (S §4.2). Five minutes keep mobile data small; a lost link is found "
-            "by a ping before.",
+            "The interval that an accepted charger is given (S §4.2). Five minutes keep mobile data small; a lost link "
+            "is found by a ping before.",
             whole(10, 86_400, "seconds"),
         ),
     )
@@ -151,7 +151,7 @@ class SessionSettings:
         default=5.0,
         metadata=about(
             "How long a service that registered for a vendor's data (DataTransfer) may take to answer; then the "
-            "charger is told Rejected. Well below the 30 seconds for which chargers wait.",
+            "charger is answered Rejected. Well below the 30 seconds for which chargers wait.",
             number(0.1, 25, "seconds"),
         ),
     )
@@ -248,8 +248,8 @@ class SessionSettings:
     max_sessions: int | None = field(
         default=None,
         metadata=about(
-            "Chargers at once; more are told 503 and to come again later. Unless set, as many as there are file "
-            "descriptors for, which the log tells at the start.",
+            "Chargers at once; more are answered 503 with a time to come again. Unless set, as many as there are file "
+            "descriptors for, which the log says at the start.",
             whole(1, 1_000_000),
             example=20_000,
         ),
@@ -367,7 +367,7 @@ class AuthorizationSettings:
     unknown_tags: Literal["Invalid", "Accepted"] = field(
         default="Invalid",
         metadata=about(
-            'What a tag that is not in the table is told. "Accepted" is for private chargers that anybody may use.',
+            'The answer for a tag that is not in the table. "Accepted" is for private chargers open to every user.',
             one_of("Invalid", "Accepted"),
         ),
     )

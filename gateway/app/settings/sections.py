@@ -40,7 +40,7 @@ class ControlSettings:
 
     address: str = field(
         default="127.0.0.1:50051",
-        metadata=about("Loopback unless told otherwise: whoever reaches it controls the chargers.", address()),
+        metadata=about("Loopback by default: any program that reaches it controls the chargers.", address()),
     )
     certificate: Path | None = field(
         default=None, metadata=about("Certificate chain in PEM: turns on TLS, with key.", example="certs/control.pem")
@@ -162,7 +162,7 @@ class MetricsSettings:
 
     address: str = field(
         default="127.0.0.1:9464",
-        metadata=about('Loopback unless told otherwise; "off" for none.', address(may_be_off=True)),
+        metadata=about('Loopback by default; "off" for none.', address(may_be_off=True)),
     )
 
     @property

@@ -121,7 +121,7 @@ def show(directory: Path, *, stays: bool) -> None:
                 household.stop()
         code = process.stop()
         if code != 0:
-            raise DemoFailed(f"the gateway was told to stop and ended with exit code {code}, not 0")
+            raise DemoFailed(f"the gateway was asked to stop and ended with exit code {code}, not 0")
         _done("gateway drained and stopped with exit code 0")
     except (DemoFailed, grpc.RpcError) as error:
         _show_log(process)
@@ -157,7 +157,7 @@ def _switch_on(play: Scenario, directory: Path, url: str) -> None:
 
 def _perform(play: Scenario) -> None:
     first, second, _ = play.household.chargers
-    _step("a car is plugged in at each of them; at HOME-2 somebody holds a tag to the reader")
+    _step("a car is plugged in at each of them; at HOME-2 a driver holds a tag to the reader")
     for charger in play.household.chargers:
         play.household.do(charger.plug_in)
     if not play.household.do_async(second.present_id_tag):

@@ -362,7 +362,7 @@ def _reserve_now_of(command: c.ReserveNow, state: ChargePointState, now: datetim
 def _send_local_list_of(command: c.SendLocalList, state: ChargePointState, _: datetime) -> Findings:
     if state.local_list_version == UNSUPPORTED:
         yield FieldViolation(
-            "list_version", "this charge point has no local list: it told version -1 (GetLocalListVersion)"
+            "list_version", "this charge point has no local list: it reported version -1 (GetLocalListVersion)"
         )
     yield from _at_most("entries", len(command.entries), state, "SendLocalListMaxLength")
     if command.update_type is c.UpdateType.FULL:
