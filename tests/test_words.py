@@ -83,11 +83,11 @@ def faults_in_python(source: str) -> Iterator[str]:
 
 def faults_in_strings(source: str) -> Iterator[str]:
     """Words of the dialect in strings of several words; a single one may be a name."""
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         match node:
-            case ast.Expr(value=ast.Constant()):
-                node.value = ast.Constant(None)
-            case ast.Constant(value=str(text)) if " " in text:
+            case ast.Constant(value=str(text)) if " " in text and id(node) not in documentation:
                 yield from (f"line {node.lineno}: {word}" for word in DIALECT.findall(text))
 
 
