@@ -14,7 +14,6 @@ from gateway.app.settings.chargers import (
     SessionSettings,
 )
 from gateway.app.settings.example import render_example
-from gateway.app.settings.loading import examine, load
 from gateway.app.settings.sections import (
     ControlSettings,
     DrainSettings,
@@ -24,6 +23,7 @@ from gateway.app.settings.sections import (
     Settings,
     StoreSettings,
 )
+from gateway.app.settings.toml_file import examine, load
 
 __all__ = [
     "AuthorizationSettings",
