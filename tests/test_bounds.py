@@ -28,10 +28,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.context": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
     "session.turns": {"ENDS_AT_ONCE": 128},
     "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20},
-    "session.commands.key_rotation": {"TAKEN": ("Accepted", "RebootRequired")},
     "session.commands.provisioning": {
-        "TAKEN": {"Accepted", "RebootRequired"},
-        "REFUSED": {"Rejected", "NotSupported"},
         "NO_ANSWER": "Error:NoAnswer",
     },
     "session.session": {"MAX_DECISIONS": 4, "MAX_ASIDE": 4},

@@ -70,7 +70,7 @@ def make_credential(key: bytes, kind: CredentialKind, now: datetime) -> Credenti
     Raises ValueError if the key is shorter or longer than is taken; the message doesn't show it.
     """
     if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-        raise ValueError(f"an AuthorizationKey has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes, not {len(key)}")
+        raise ValueError(f"a key has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes, not {len(key)}")
     salt = secrets.token_bytes(_SALT_BYTES)
     if kind is CredentialKind.GENERATED:
         verifier = _hmac(salt, key)

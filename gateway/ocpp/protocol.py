@@ -50,6 +50,16 @@ class OwnRequests(Protocol):
     """The commands by which the gateway, of its own accord, asks a charge point of this version for something. None
     where the version, or the gateway's reading of it, has no such command. Pure."""
 
+    @property
+    def taken(self) -> frozenset[str]:
+        """Statuses by which a charger answers that it has taken a setting, if only from its next boot on."""
+        ...
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Statuses by which it answers that it does not take a setting."""
+        ...
+
     def boot(self) -> Command | None:
         """Ask for a BootNotification."""
         ...

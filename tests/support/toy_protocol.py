@@ -38,6 +38,8 @@ OUTLETS = 2
 class AsksNothing:
     """A version whose chargers are asked for nothing by the gateway itself."""
 
+    taken = refused = frozenset[str]()
+
     def boot(self) -> Command | None:
         return None
 

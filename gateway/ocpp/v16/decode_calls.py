@@ -42,7 +42,7 @@ _VALUES: Final = frozenset({"meterValue", "transactionData"})
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _BEFORE_PAYLOAD: Final = re.compile(rb"[^,]{0,99},\s*" + _STRING + rb"\s*,\s*" + _STRING + rb"\s*,\s*", re.DOTALL)
 
-_CODES: Final = {
+CODES: Final = {
     "required": "ProtocolError",
     "type": "TypeConstraintViolation",
     "enum": "PropertyConstraintViolation",
@@ -92,7 +92,7 @@ def _decode(message_id: str, action: str, payload: JSON) -> Request[Any] | CallR
         return Request(message_id, action, _STRUCTURE[action](payload), payload)
     mended = (_mend_large if larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
     if isinstance(mended, SchemaFault):
-        return CallRefused(message_id, _CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
+        return CallRefused(message_id, CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
     request = _STRUCTURE[action](mended.payload)
     return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of a 1.6 charger of its own accord: TriggerMessage and ChangeConfiguration."""
+"""The gateway's own requests to a 1.6 charger: TriggerMessage and ChangeConfiguration."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,7 +12,10 @@ MOST_CONNECTORS: Final = 999
 
 
 class OwnRequests16:
-    """The gateway's own requests, as commands of OCPP 1.6."""
+    """The gateway's own requests, as commands of OCPP 1.6 (statuses: S §7.24)."""
+
+    taken = frozenset({"Accepted", "RebootRequired"})
+    refused = frozenset({"Rejected", "NotSupported"})
 
     def boot(self) -> TriggerMessage:
         return TriggerMessage(TriggeredMessage.BOOT_NOTIFICATION)

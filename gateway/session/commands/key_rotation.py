@@ -14,9 +14,6 @@ from gateway.domain.records import Credential, CredentialKind
 from gateway.session.context import SessionContext
 from gateway.store.api import AddCredential, RemoveCredentials
 
-TAKEN = ("Accepted", "RebootRequired")
-"""Answers after which the charger uses the new key."""
-
 
 class KeyRotation:
     """One change of key, from before it is sent until it is decided."""
@@ -47,6 +44,6 @@ class KeyRotation:
 
     async def decided(self, answer: Answer | ChargerError) -> None:
         """Admit from now on only the key that the charger uses by its own word."""
-        taken = isinstance(answer, StatusAnswer) and answer.status in TAKEN
+        taken = isinstance(answer, StatusAnswer) and answer.status in self._context.protocol.own_requests.taken
         gone = self._present if taken else (self._new,)
         await self._context.write(RemoveCredentials(self._context.identity, gone))

@@ -23,13 +23,11 @@ from gateway.domain.events import BootConfigurationApplied, NewEvent
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
-from gateway.ocpp.protocol import Access
+from gateway.ocpp.protocol import Access, OwnRequests
 from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
 from gateway.session.readiness import Readiness
 
-TAKEN = frozenset({"Accepted", "RebootRequired"})
-REFUSED = frozenset({"Rejected", "NotSupported"})
 NO_ANSWER = "Error:NoAnswer"
 ASKED = "Asked"
 """The status of a key from before it is sent until the charger has answered: what a lost link leaves behind."""
@@ -143,11 +141,12 @@ class Provisioning:
         return {*state.connectors, *reported}
 
     async def _apply(self, desired: DesiredKey) -> None:
+        requests = self._context.protocol.own_requests
         for value in desired.values:
-            setting = self._context.protocol.own_requests.setting(desired.key, value)
+            setting = requests.setting(desired.key, value)
             if setting is None:
                 return  # this version has no such command
-            attempts = attempts_so_far(self._context.state, desired, self._context.store.store_id)
+            attempts = attempts_so_far(self._context.state, desired, self._context.store.store_id, requests)
             if attempts is None:
                 return
             if attempts >= MAX_ATTEMPTS:
@@ -157,7 +156,7 @@ class Provisioning:
                 return
             # Chargers refuse a value with either word; only a refusal leads to the next choice. One that took it, or
             # did not answer, is left alone until its next boot.
-            if await self._ask(setting, desired.key, value, attempts + 1) not in REFUSED:
+            if await self._ask(setting, desired.key, value, attempts + 1) not in requests.refused:
                 return
 
     async def _ask(self, setting: Command, key: str, value: str, attempt: int) -> str:
@@ -182,7 +181,7 @@ class Provisioning:
         await context.commit((NewEvent(applied, context.clock()),))
 
 
-def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str) -> int | None:
+def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str, requests: OwnRequests) -> int | None:
     """Return how often this firmware was asked for the key. None: asking again could change nothing, for it took one of
     the choices, or refused the last one."""
     done = state.boot_configuration.get(desired.key)
@@ -192,7 +191,7 @@ def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str)
     value = (done.value, done.fingerprint)  # a secret without a fingerprint, of an older version, is asked once more
     if value not in values:
         return 0
-    settled = done.status in TAKEN or (done.status in REFUSED and value == values[-1])
+    settled = done.status in requests.taken or (done.status in requests.refused and value == values[-1])
     return None if settled else done.attempts
 
 

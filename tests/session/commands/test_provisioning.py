@@ -356,7 +356,8 @@ async def test_a_secret_that_was_recorded_without_a_fingerprint_is_asked_once_mo
     def attempts(applied: AppliedConfiguration) -> int | None:
         applied = attrs.evolve(applied, firmware_version=None)
         state = ChargePointState("CP1", 1, Registration.ACCEPTED, boot_configuration={"WifiPSK": applied})
-        return attempts_so_far(state, wanting.boot_configuration[0], wanting.store.store_id)
+        requests = wanting.protocol.own_requests
+        return attempts_so_far(state, wanting.boot_configuration[0], wanting.store.store_id, requests)
 
     assert attempts(done) is None
     assert attempts(attrs.evolve(done, fingerprint="")) == 0
