@@ -28,7 +28,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
     }
 
 
-def as_anybody(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def with_open_umask(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run it with a umask that takes nothing away, the project's own commands first in the path."""
     shims = folder / "shims"
     shims.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def test_what_a_documented_command_makes_is_the_owners_alone(
     (folder / "gateway.db").write_bytes(gateway.database.read_bytes())
     (folder / "gateway.db").chmod(0o600)
     before = {path.name for path in folder.iterdir()}
-    as_anybody("sh", "-c", command, folder=folder)
+    with_open_umask("sh", "-c", command, folder=folder)
     made = [path for path in folder.iterdir() if path.is_file() and path.name not in before]
     assert made, "the command made no file"
     assert open_to_others(folder) == {}
@@ -95,7 +95,7 @@ def test_what_a_documented_command_makes_is_the_owners_alone(
 
 def test_private_keys_of_a_development_set_are_the_owners_alone(tmp_path: Path) -> None:
     """Certificates are made for handing out; keys are not."""
-    as_anybody("gateway", "certs", "dev", "--directory", "certs", folder=tmp_path)
+    with_open_umask("gateway", "certs", "dev", "--directory", "certs", folder=tmp_path)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "certs").iterdir()}
     assert {mode for name, mode in modes.items() if name.endswith(".key")} == {0o600}
     assert stat.S_IMODE((tmp_path / "certs").stat().st_mode) == 0o700

@@ -60,7 +60,7 @@ def answers_of(charger: Charger) -> list[tuple[int, bytes]]:
     return frames_in(frames)
 
 
-async def told_whole(wire: Wire) -> None:
+async def check_whole(wire: Wire) -> None:
     story = await story_of(wire)
     assert story == Story(MESSAGES, (1000, "bye", "peer"))
     answers = answers_of(wire.charger)
@@ -75,14 +75,14 @@ async def told_whole(wire: Wire) -> None:
 
 async def length_of(version: ssl.TLSVersion) -> int:
     charger = Charger(SCRIPT, version)
-    await told_whole(Wire(charger))
+    await check_whole(Wire(charger))
     return len(charger.said)
 
 
 @VERSIONS
 async def test_a_conversation_read_by_the_byte_is_the_same(version: ssl.TLSVersion, autojump_clock: MockClock) -> None:
     """Every TLS message, record, request, frame and character arrives in single bytes."""
-    await told_whole(Wire(Charger(SCRIPT, version), cut=by_the_byte))
+    await check_whole(Wire(Charger(SCRIPT, version), cut=by_the_byte))
 
 
 @VERSIONS
@@ -91,7 +91,7 @@ async def test_a_conversation_cut_in_two_anywhere_is_the_same(
 ) -> None:
     """From the first byte of the ClientHello to the last of the Close."""
     for position in range(1, await length_of(version)):
-        await told_whole(WIRES[position % len(WIRES)](Charger(SCRIPT, version), cut=split_at(position)))
+        await check_whole(WIRES[position % len(WIRES)](Charger(SCRIPT, version), cut=split_at(position)))
 
 
 @VERSIONS
