@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.domain.values import Clock
-from gateway.journal.journal import Journal
 from gateway.session.ports import Observer
-from gateway.store.api import Store, TransactionFilter
+from gateway.store.api import TransactionFilter
+from gateway.store.reads import Reads
 
 LINE_EVERY = timedelta(hours=1)
 """Of each kind one line in the log; a fleet repeats what it holds with every message. All are counted."""
@@ -29,9 +29,8 @@ log = structlog.get_logger()
 class Divergence:
     """Counts what another life gave out (``from_another_life``, by kind) and logs it. Refuses nothing."""
 
-    def __init__(self, journal: Journal, store: Store, observer: Observer, clock: Clock) -> None:
-        self._journal = journal
-        self._store = store
+    def __init__(self, reads: Reads, observer: Observer, clock: Clock) -> None:
+        self._reads = reads
         self._observer = observer
         self._clock = clock
         self._told: dict[str, datetime] = {}
@@ -51,7 +50,7 @@ class Divergence:
 
     async def number(self, charge_point: str, number: int) -> None:
         """A charge point named a transaction number that the store does not hold. Raises ``StoreUnavailable``."""
-        first = await self._journal.read(self._store.next_number)
+        first = await self._reads.next_number()
         if first <= number < first + NUMBERS_AHEAD and await self._has_numbers_of_this_store(charge_point, first):
             self.seen("transaction_number", f"{number} of {charge_point}")
 
@@ -59,5 +58,5 @@ class Divergence:
         """Return true if the charge point has had a number of this store. One that has not, and brings a number along,
         has moved here from another system with a transaction under way."""
         where = TransactionFilter(charge_point=charge_point)
-        known = await self._journal.read(self._store.transactions, where, None, TRANSACTIONS_LOOKED_AT)
+        known = await self._reads.transactions(where, None, TRANSACTIONS_LOOKED_AT)
         return any(record.number is not None and 0 < record.number < first for record in known)

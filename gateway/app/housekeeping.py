@@ -16,7 +16,8 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal
 from gateway.session.router import Router
-from gateway.store.api import Append, OverdueReservation, RecordLastHeard, Store
+from gateway.store.api import Append, OverdueReservation, RecordLastHeard
+from gateway.store.reads import Reads
 
 INTERVAL_SECONDS = 300.0
 """How old the stored "last heard" of a connected charger may be after a crash: about one heartbeat."""
@@ -58,18 +59,18 @@ async def record_last_heard(journal: Journal, router: Router) -> None:
                 break
 
 
-async def mark_store(journal: Journal, store: Store) -> None:
+async def mark_store(reads: Reads) -> None:
     """Until cancelled: write down beside the store how far it has come. A store that does not answer in time is marked
     in the next round."""
     while True:
         await trio.sleep(MARK_SECONDS)
         try:
-            await journal.read(store.mark)
+            await reads.mark()
         except StoreUnavailable:
             continue
 
 
-async def end_overdue_reservations(journal: Journal, store: Store, trusted: Trusted) -> None:
+async def end_overdue_reservations(journal: Journal, reads: Reads, trusted: Trusted) -> None:
     """Until cancelled: end what expires while its charger is not connected; the sessions end the others.
 
     A chunk a round, by one query on an index: no timer per reservation, and what is left over waits for the next round,
@@ -81,7 +82,7 @@ async def end_overdue_reservations(journal: Journal, store: Store, trusted: Trus
             now = await trusted()
             if now is None:
                 continue
-            for due in await journal.read(store.overdue_reservations, now, CHUNK):
+            for due in await reads.overdue_reservations(now, CHUNK):
                 await _end_reservation(journal, due, now)
         except StoreUnavailable:
             continue
@@ -103,9 +104,9 @@ class LostEnds:
     """Records the ends of connections that the store could not keep when they ended. Until then those charge points
     count as connected, and one that doesn't come back would for ever."""
 
-    def __init__(self, journal: Journal, store: Store, router: Router, clock: Clock) -> None:
+    def __init__(self, journal: Journal, reads: Reads, router: Router, clock: Clock) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._router = router
         self._clock = clock
         self._due = trio.Event()
@@ -131,7 +132,7 @@ class LostEnds:
     async def record(self) -> int:
         """Record what is due; answers for how many charge points. Raises ``StoreUnavailable``."""
         count, after = 0, ""
-        while page := await self._journal.read(self._store.charge_points, after, CHUNK, True, None):
+        while page := await self._reads.charge_points(after, CHUNK, True, None):
             after = page[-1].identity
             for charge_point in page:
                 # The look comes after the read: who connects later has a later epoch, and this write is refused.
@@ -154,7 +155,7 @@ class LostEnds:
         identity = charge_point.identity
         left = self._router.unrecorded(identity)
         reason, happened = (LOST.value, LOST) if left is None else (left.reason, left.commands)
-        latest = await self._journal.read(self._store.commands, identity, None, LATEST_COMMANDS)
+        latest = await self._reads.commands(identity, None, LATEST_COMMANDS)
         now = self._clock()
         events = [
             unanswered(command.command_id, command.operation, state, happened, now)

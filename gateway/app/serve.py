@@ -50,6 +50,7 @@ from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.keepalive import TimerQueue
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
+from gateway.store.reads import Reads
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
@@ -154,17 +155,18 @@ class Gateway:
         sessions = settings.sessions
         self.diagnostics = GatewayObserver(self.metrics, utc_now, sessions.kept_frames)
         journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
+        reads = self._reads = Reads(store, journal)
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
         journal.on_health.append(self._health_changed)
         protocols = {each.subprotocol: each for each in versions}
         for each in versions:
             dialects.register(each.subprotocol, each.samples)
-        self.router = Router(journal, store, utc_now, protocols.values())
-        self.lost_ends = LostEnds(journal, store, self.router, utc_now)
+        self.router = Router(reads, utc_now, protocols.values())
+        self.lost_ends = LostEnds(journal, reads, self.router, utc_now)
         self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
-        authorizer = TableAuthorizer(journal, store, utc_now, settings.authorization.unknown_tags)
-        self.other_lives = Divergence(journal, store, self.metrics, utc_now)
+        authorizer = TableAuthorizer(reads, utc_now, settings.authorization.unknown_tags)
+        self.other_lives = Divergence(reads, self.metrics, utc_now)
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
@@ -177,10 +179,8 @@ class Gateway:
             router=self.router,
             capacity=self.capacity,
             journal=journal,
-            store=store,
-            facts=Lookups(
-                journal, store, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number
-            ),
+            reads=reads,
+            facts=Lookups(reads, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
@@ -191,8 +191,7 @@ class Gateway:
             quirks=(*BUILT_IN, *(quirk(each) for each in settings.quirks)),
         )
         self.admission = Admission(
-            journal=journal,
-            store=store,
+            reads=reads,
             verifier=Verifier(settings.authorization.accept_hex_passwords),
             clock=utc_now,
             observer=self.metrics,
@@ -219,7 +218,7 @@ class Gateway:
             ControlServer,
             control_settings(settings.control),
             journal=journal,
-            store=store,
+            reads=reads,
             commands=self.router,
             feed=self.feed,
             diagnostics=self.diagnostics,
@@ -312,8 +311,8 @@ class Gateway:
             nursery.start_soon(keep, "collector", self.collector.run)
             nursery.start_soon(keep, "last-heard", record_last_heard, self.journal, self.router)
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
-            nursery.start_soon(keep, "mark", mark_store, self.journal, self._store)
-            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._store, trusted)
+            nursery.start_soon(keep, "mark", mark_store, self._reads)
+            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._reads, trusted)
             await self._open_door(nursery)
             self._serving = True
             self._tell_readiness()

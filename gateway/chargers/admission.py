@@ -17,8 +17,8 @@ from gateway.domain.credentials import Verifier, find
 from gateway.domain.records import Credential
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
-from gateway.session.ports import Journal, Observer
-from gateway.store.api import Store
+from gateway.session.ports import Observer
+from gateway.store.reads import Reads
 from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Rejection, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol, unauthorized
@@ -60,8 +60,7 @@ class Admission:
     def __init__(
         self,
         *,
-        journal: Journal,
-        store: Store,
+        reads: Reads,
         verifier: Verifier,
         clock: Clock,
         observer: Observer,
@@ -72,8 +71,7 @@ class Admission:
         addresses: Addresses | None = None,
         slow_checks: SlowChecks | None = None,
     ) -> None:
-        self._journal = journal
-        self._store = store
+        self._reads = reads
         self._verifier = verifier
         self._clock = clock
         self._observer = observer
@@ -119,7 +117,7 @@ class Admission:
             seconds = random.randint(*RETRY_AFTER_FULL_SECONDS)  # noqa: S311 - spreads load, keeps no secret
             return _later("at_capacity", claimed.identity, seconds)
         try:
-            known = await self._journal.read(self._store.admission, claimed.identity)
+            known = await self._reads.admission(claimed.identity)
         except StoreUnavailable:
             return _later("store-unavailable")
         if known is None:

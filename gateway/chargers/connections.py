@@ -23,7 +23,8 @@ from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
 from gateway.session.turns import ReadTurns, TeardownTurns
-from gateway.store.api import Opened, RemoveCredentials, Store
+from gateway.store.api import Opened, RemoveCredentials
+from gateway.store.reads import Reads
 from gateway.transport.api import Transport
 
 log = structlog.get_logger()
@@ -49,7 +50,7 @@ class ChargerConnections:
         router: Router,
         capacity: Capacity,
         journal: Journal,
-        store: Store,
+        reads: Reads,
         facts: Lookups,
         protocols: Mapping[str, ProtocolVersion],
         clock: Clock,
@@ -63,7 +64,7 @@ class ChargerConnections:
         self._router = router
         self._capacity = capacity
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._facts = facts
         self._protocols = protocols
         self._clock = clock
@@ -149,7 +150,7 @@ class ChargerConnections:
             transport=transport,
             protocol=self._protocols[principal.subprotocol],
             journal=self._journal,
-            store=self._store,
+            reads=self._reads,
             facts=self._facts,
             clock=self._clock,
             limits=self._limits,

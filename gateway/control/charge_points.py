@@ -18,10 +18,10 @@ from gateway.store.api import (
     Exists,
     GuardFailed,
     Missing,
-    Store,
     UpdateChargePoint,
     WriteResult,
 )
+from gateway.store.reads import Reads
 
 MAX_DESCRIPTION = 1000
 """Notes for people; a page of charge points must stay small."""
@@ -69,9 +69,9 @@ class ChargePoints:
     """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
     whether it happened; if it did, the live session has heard of it."""
 
-    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
+    def __init__(self, journal: Journal, reads: Reads, commands: Commands, clock: Clock) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._commands = commands
         self._clock = clock
         self._hashes = trio.CapacityLimiter(SLOW_HASHES)
@@ -99,7 +99,7 @@ class ChargePoints:
 
     async def get(self, identity: str) -> ChargePointRecord:
         """One charge point, with what the running process knows of its connection."""
-        record = await self._journal.read(self._store.charge_point, identity)
+        record = await self._reads.charge_point(identity)
         if record is None:
             raise not_found("charge point", identity)
         return self._with_live(record)
@@ -108,7 +108,7 @@ class ChargePoints:
         self, after: str, limit: int, connected: bool | None, registration: Registration | None
     ) -> list[ChargePointRecord]:
         """A page by identity."""
-        records = await self._journal.read(self._store.charge_points, after, limit, connected, registration)
+        records = await self._reads.charge_points(after, limit, connected, registration)
         return [self._with_live(record) for record in records]
 
     async def update(self, change: Change) -> Provisioned:

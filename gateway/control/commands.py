@@ -5,7 +5,7 @@ import re
 import trio
 
 from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
-from gateway.control.ports import Commands, Journal
+from gateway.control.ports import Commands
 from gateway.domain.commands import (
     ChargerError,
     Command,
@@ -17,7 +17,7 @@ from gateway.domain.commands import (
     Unknown,
 )
 from gateway.domain.values import Clock
-from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 MAX_REQUEST_ID = 64
 """Room for a UUID and a prefix; it is stored with every command and is a key."""
@@ -46,9 +46,8 @@ STOPPED = frozenset({"draining", "store-unavailable", "gateway-restarted"})
 class CommandCalls:
     """``carry`` raises ``Failure`` for every outcome but a confirmation; the others also ``StoreUnavailable``."""
 
-    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
-        self._journal = journal
-        self._store = store
+    def __init__(self, reads: Reads, commands: Commands, clock: Clock) -> None:
+        self._reads = reads
         self._commands = commands
         self._clock = clock
 
@@ -81,14 +80,14 @@ class CommandCalls:
 
     async def get(self, command_id: str) -> CommandRecord:
         """One command."""
-        record = await self._journal.read(self._store.command, command_id)
+        record = await self._reads.command(command_id)
         if record is None:
             raise not_found("command", command_id)
         return record
 
     async def page(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
         """A page, the newest first."""
-        return await self._journal.read(self._store.commands, charge_point, after, limit)
+        return await self._reads.commands(charge_point, after, limit)
 
 
 def _violations(identity: str, request_id: str) -> list[FieldViolation]:

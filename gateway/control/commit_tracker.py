@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from gateway.control.ports import Journal
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
@@ -101,7 +101,3 @@ class ChangingJournal:
         if not isinstance(result, Appended | Done):
             handover.nothing_changed()
         return result
-
-    async def read(self, fn: Callable[..., T], *args: Any) -> T:
-        """The journal's."""
-        return await self._journal.read(fn, *args)

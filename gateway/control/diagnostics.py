@@ -5,9 +5,9 @@ from itertools import islice
 from typing import TypeVar
 
 from gateway.control.errors import Failure, Status, not_found
-from gateway.control.ports import Diagnostics, Journal
+from gateway.control.ports import Diagnostics
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
-from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 E = TypeVar("E", RefusedConnection, DeviationCount)
 
@@ -16,9 +16,8 @@ class DiagnosticsCalls:
     """All methods only read; cancelling them is safe. Pages go by the entries' numbers, which never change: an entry
     that is counted up between two pages is neither repeated nor left out. ``before`` None: the first page."""
 
-    def __init__(self, journal: Journal, store: Store, diagnostics: Diagnostics) -> None:
-        self._journal = journal
-        self._store = store
+    def __init__(self, reads: Reads, diagnostics: Diagnostics) -> None:
+        self._reads = reads
         self._diagnostics = diagnostics
 
     async def refused_connections(
@@ -55,7 +54,7 @@ class DiagnosticsCalls:
         frames = self._diagnostics.frames(charge_point)
         if frames is not None:
             return frames
-        if await self._journal.read(self._store.charge_point, charge_point) is None:
+        if await self._reads.charge_point(charge_point) is None:
             raise not_found("charge point", charge_point)
         return []
 

@@ -8,9 +8,7 @@ import trio
 from attrs import frozen
 
 from gateway.control.errors import Failure, Status, invalid, not_found
-from gateway.control.ports import Journal
 from gateway.domain.commands import FieldViolation
-from gateway.domain.events import StoredEvent
 from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.values import Clock, Flag
@@ -21,6 +19,7 @@ from gateway.energy.power_history import Limit
 from gateway.energy.prices import PriceSchedule, price_changes, uncovered
 from gateway.energy.session import SessionEnergy, session_energy
 from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 T = TypeVar("T")
 
@@ -58,15 +57,14 @@ class MeteredTransaction:
 class TransactionEnergies:
     """Reads of what was metered. They raise ``Failure`` and ``StoreUnavailable``; cancelling is safe."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock) -> None:
-        self._journal = journal
-        self._store = store
+    def __init__(self, reads: Reads, clock: Clock) -> None:
+        self._reads = reads
         self._clock = clock
         self._places = trio.CapacityLimiter(MAX_AT_ONCE)
 
     async def _metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
         """A transaction's readings up to a revision (0: all of them), and its energy."""
-        record = await self._journal.read(self._store.transaction, transaction_id)
+        record = await self._reads.transaction(transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
         parts = await self._parts(transaction_id)
@@ -89,7 +87,7 @@ class TransactionEnergies:
         readings = 0
         while True:
             after = parts[-1].sequence if parts else 0
-            page = await self._journal.read(_page, self._store.readings, transaction_id, after)
+            page = await self._reads.run(_page, transaction_id, after)
             parts += page
             readings += sum(part.readings for part in page)
             if len(parts) > MAX_EVENTS or readings > MAX_READINGS:
@@ -154,12 +152,12 @@ class TransactionEnergies:
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
         """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""
-        return await self._journal.read(fn, *args)
+        return await self._reads.compute(fn, *args)
 
 
-def _page(read: Callable[[str, int, int], list[StoredEvent]], transaction_id: str, after: int) -> list[Metered]:
+def _page(store: Store, transaction_id: str, after: int) -> list[Metered]:
     """Read the next events; in the reading thread."""
-    return [metered(event) for event in read(transaction_id, after, EVENTS_AT_ONCE)]
+    return [metered(event) for event in store.readings(transaction_id, after, EVENTS_AT_ONCE)]
 
 
 def _edges(record: TransactionRecord) -> tuple[Edge, Edge | None]:

@@ -16,7 +16,8 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Clock
-from gateway.store.api import CreateChargePoint, CreateChargePoints, Exists, Store
+from gateway.store.api import CreateChargePoint, CreateChargePoints, Exists
+from gateway.store.reads import Reads
 
 log = structlog.get_logger()
 
@@ -89,9 +90,9 @@ News: TypeAlias = ImportProgress | Faults | ImportResult
 class FleetImport:
     """Imports fleets. One at a time is the caller's to see to."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock, hashers: int = HASHERS) -> None:
+    def __init__(self, journal: Journal, reads: Reads, clock: Clock, hashers: int = HASHERS) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._clock = clock
         self._hashers = hashers
 
@@ -131,7 +132,7 @@ class FleetImport:
                     faults.append(_twice(index, first[new.identity]))
                 elif new.identity:
                     first[new.identity] = names[new.identity] = index
-            taken = await self._journal.read(self._store.taken, list(names))
+            taken = await self._reads.taken(list(names))
             faults += (_taken(names[identity]) for identity in taken)
         return sorted(faults, key=lambda fault: fault.index)
 

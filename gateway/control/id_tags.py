@@ -11,7 +11,8 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock, ConnectorAddress
-from gateway.store.api import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag, Store
+from gateway.store.api import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag
+from gateway.store.reads import Reads
 
 MAX_TAG = 20
 """An idToken's length (S §7.15, CiString20)."""
@@ -53,9 +54,9 @@ class IdTags:
     """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
     whether it happened."""
 
-    def __init__(self, journal: Journal, store: Store, authorizer: Authorizer, clock: Clock) -> None:
+    def __init__(self, journal: Journal, reads: Reads, authorizer: Authorizer, clock: Clock) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._authorizer = authorizer
         self._clock = clock
 
@@ -72,14 +73,14 @@ class IdTags:
 
     async def get(self, id_tag: str) -> IdTagRecord:
         """One tag, without regard to case."""
-        record = await self._journal.read(self._store.id_tag, id_tag)
+        record = await self._reads.id_tag(id_tag)
         if record is None:
             raise not_found("id tag", id_tag)
         return record
 
     async def page(self, after: str, limit: int) -> list[IdTagRecord]:
         """A page in the store's order."""
-        return await self._journal.read(self._store.id_tags, after, limit)
+        return await self._reads.id_tags(after, limit)
 
     async def update(self, id_tag: str, fields: TagFields, names: frozenset[str], revision: int | None) -> IdTagRecord:
         """Change the named fields; those of ``fields`` that aren't named don't count."""
@@ -107,12 +108,12 @@ class IdTags:
         """Return the answer that a start with this tag would get there now. Changes nothing."""
         if len(id_tag) > MAX_TAG:
             raise invalid(FieldViolation("id_tag", f"must have at most {MAX_TAG} characters"))
-        if await self._journal.read(self._store.charge_point, charge_point) is None:
+        if await self._reads.charge_point(charge_point) is None:
             raise not_found("charge point", charge_point)
         authorization = await self._authorizer.authorize(charge_point, id_tag)
         if authorization.status != ACCEPTED or authorization.allow_concurrent:
             return Check(authorization.status)
-        held = await self._journal.read(self._store.occupying_transactions_of_tag, id_tag, MAX_USES)
+        held = await self._reads.occupying_transactions_of_tag(id_tag, MAX_USES)
         uses = uses_elsewhere(held, charge_point, connector)
         return Check(CONCURRENT if uses else ACCEPTED, tuple(uses))
 

@@ -1,9 +1,8 @@
 """Ports that the composition root fills for control. All of them belong to the Trio loop."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.domain.commands import CallOutcome, Command
 from gateway.domain.decision import Authorization
@@ -17,14 +16,10 @@ T = TypeVar("T")
 
 
 class Journal(Protocol):
-    """The way to the store. Both raise ``StoreUnavailable``."""
+    """The way of writes to the store (``gateway.store.reads.Reads`` is that of reads)."""
 
     async def commit(self, write: Write) -> WriteResult:
-        """On disk when it returns. Cancelling the waiter withdraws nothing."""
-        ...
-
-    async def read(self, fn: Callable[..., T], *args: Any) -> T:
-        """Run a read of the store in a worker thread. Cancelling is safe."""
+        """On disk when it returns. Raises ``StoreUnavailable``. Cancelling the waiter withdraws nothing."""
         ...
 
 

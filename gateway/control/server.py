@@ -50,7 +50,7 @@ from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServices
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
-from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ class ControlServer:
         settings: ControlSettings,
         *,
         journal: Journal,
-        store: Store,
+        reads: Reads,
         commands: Commands,
         feed: Feed,
         diagnostics: Diagnostics,
@@ -148,19 +148,19 @@ class ControlServer:
         timeout = settings.default_timeout
         changes = ChangingJournal(journal)
         self._charge_points = ChargePointRpcs(
-            self._bridge, timeout, ChargePoints(changes, store, commands, clock), FleetImport(changes, store, clock)
+            self._bridge, timeout, ChargePoints(changes, reads, commands, clock), FleetImport(changes, reads, clock)
         )
-        self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(journal, store, commands, clock))
-        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, store, commands, clock))
-        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(journal, store, clock))
-        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, store, authorizer, clock))
+        self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(reads, commands, clock))
+        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, reads, commands, clock))
+        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(reads, clock))
+        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, reads, authorizer, clock))
         self._events = EventRpcs(
             self._bridge,
             timeout,
-            lambda: EventStreams(feed, store.store_id, settings.idle, store.generations, from_another_life),
-            lambda: BatchMessages(store.store_id, store.generations),
+            lambda: EventStreams(feed, reads.store_id, settings.idle, reads.generations, from_another_life),
+            lambda: BatchMessages(reads.store_id, reads.generations),
         )
-        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(journal, store, diagnostics))
+        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(reads, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
         self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
 

@@ -8,7 +8,8 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.values import Clock
-from gateway.store.api import Appended, CloseTransaction, Missing, Store, TransactionFilter
+from gateway.store.api import Appended, CloseTransaction, Missing, TransactionFilter
+from gateway.store.reads import Reads
 
 MAX_REASON = 200
 """Characters of an operator's reason: a sentence for those who read the history."""
@@ -17,15 +18,15 @@ MAX_REASON = 200
 class Transactions:
     """They raise ``Failure`` and ``StoreUnavailable``; cancelling those that only read is safe."""
 
-    def __init__(self, journal: Journal, store: Store, commands: Commands, clock: Clock) -> None:
+    def __init__(self, journal: Journal, reads: Reads, commands: Commands, clock: Clock) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._commands = commands
         self._clock = clock
 
     async def get(self, transaction_id: str) -> TransactionRecord:
         """One transaction."""
-        record = await self._journal.read(self._store.transaction, transaction_id)
+        record = await self._reads.transaction(transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
         return record
@@ -57,13 +58,13 @@ class Transactions:
 
     async def page(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
         """A page, the newest start first."""
-        return await self._journal.read(self._store.transactions, where, after, limit)
+        return await self._reads.transactions(where, after, limit)
 
     async def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         """The events that hold a transaction's readings."""
         await self.get(transaction_id)
-        return await self._journal.read(self._store.readings, transaction_id, after, limit)
+        return await self._reads.readings(transaction_id, after, limit)
 
     async def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
         """Stops without a transaction."""
-        return await self._journal.read(self._store.orphans, charge_point, after, limit)
+        return await self._reads.orphans(charge_point, after, limit)

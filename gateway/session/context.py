@@ -5,7 +5,7 @@ first ending counts. Both are the only places that know what a lost race for own
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 import trio
@@ -20,7 +20,8 @@ from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
-from gateway.store.api import Append, Appended, Fenced, GuardFailed, Store, Write, WriteResult
+from gateway.store.api import Append, Appended, Fenced, GuardFailed, Write, WriteResult
+from gateway.store.reads import Reads
 from gateway.transport.api import ConnectionClosed, Initiator, Transport
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class SessionContext:
         transport: Transport,
         protocol: ProtocolVersion,
         journal: Journal,
-        store: Store,
+        reads: Reads,
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
@@ -71,7 +72,7 @@ class SessionContext:
         self.transport = transport
         self.protocol = protocol
         self.journal = journal
-        self.store = store
+        self.reads = reads
         self.clock = clock
         self.limits = limits
         self.observer = observer
@@ -187,10 +188,10 @@ class SessionContext:
         except StoreUnavailable as error:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 
-    async def read(self, fn: Callable[..., T], *args: Any) -> T:
-        """Read the store (``self.store``'s methods only) off the loop; fails as ``write`` does."""
+    async def read(self, reading: Awaitable[T]) -> T:
+        """The result of one of the store's ``reads``; fails as ``write`` does."""
         try:
-            return await self.journal.read(fn, *args)
+            return await reading
         except StoreUnavailable as error:
             raise self._over("store-unavailable", CLOSE_INTERNAL) from error
 

@@ -20,8 +20,9 @@ from gateway.domain.registers import RegisterReading, register_readings
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock
 from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
-from gateway.session.ports import Authorizer, Journal
+from gateway.session.ports import Authorizer
 from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 TAG_TRANSACTIONS_CONSIDERED = 20
 """Transactions that occupy one tag, looked at for ConcurrentTx: one elsewhere is enough, and a tag that may not
@@ -36,15 +37,14 @@ LOCAL_AUTHORIZATION = "Accepted"
 class TableAuthorizer:
     """Authorizes by the operator's table of tags, and by one policy for tags that are not in it."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock, unknown_tags: str = "Invalid") -> None:
-        self._journal = journal
-        self._store = store
+    def __init__(self, reads: Reads, clock: Clock, unknown_tags: str = "Invalid") -> None:
+        self._reads = reads
         self._clock = clock
         self._unknown_tags = unknown_tags
 
     async def authorize(self, charge_point: str, id_tag: str) -> Authorization:
         """By the table: expired tags are answered Expired whatever else they are but blocked (S §7.2)."""
-        record = await self._journal.read(self._store.id_tag, id_tag)
+        record = await self._reads.id_tag(id_tag)
         if record is None:
             return Authorization(self._unknown_tags)
         status = record.status
@@ -58,15 +58,13 @@ class Lookups:
 
     def __init__(
         self,
-        journal: Journal,
-        store: Store,
+        reads: Reads,
         authorizer: Authorizer,
         take_number: Callable[[], Awaitable[int]],
         vendors: VendorServices | None = None,
         unknown_number: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
-        self._journal = journal
-        self._store = store
+        self._reads = reads
         self._authorizer = authorizer
         self._take_number = take_number
         self._unknown_number = unknown_number
@@ -94,18 +92,16 @@ class Lookups:
 
     async def _start(self, charge_point: str, query: StartQuery) -> Facts:
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)
-        twin = await self._journal.read(self._store.transaction_by_start_key, charge_point, query.start_key)
+        twin = await self._reads.transaction_by_start_key(charge_point, query.start_key)
         in_use = False
         if not authorization.allow_concurrent:
-            held = await self._journal.read(
-                self._store.occupying_transactions_of_tag, query.id_tag, TAG_TRANSACTIONS_CONSIDERED
-            )
+            held = await self._reads.occupying_transactions_of_tag(query.id_tag, TAG_TRANSACTIONS_CONSIDERED)
             in_use = bool(uses_elsewhere(held, charge_point, query.connector))
         number = await self._take_number()
         return Facts(authorization=authorization, transaction=twin, tag_in_use=in_use, number=number)
 
     async def _by_number(self, charge_point: str, number: int) -> TransactionRecord | None:
-        found = await self._journal.read(self._store.transaction_by_number, number)
+        found = await self._reads.transaction_by_number(number)
         if found is None and number > 0 and self._unknown_number is not None:
             await self._unknown_number(charge_point, number)
         return found
@@ -113,24 +109,25 @@ class Lookups:
     async def _stop(self, charge_point: str, query: StopQuery) -> Facts:
         transaction = await self._by_number(charge_point, query.number)
         stopped = query.transaction_id or (None if transaction is None else transaction.transaction_id)
-        readings = () if stopped is None else await self._journal.read(self._readings, stopped)
+        readings = () if stopped is None else await self._reads.run(_readings, stopped)
         if query.id_tag is None:
             return Facts(transaction=transaction, readings=readings)
         authorization = await self._authorizer.authorize(charge_point, query.id_tag)
         starting = query.starting_tag
         if starting is None and transaction is not None:
             starting = transaction.id_tag
-        starting_tag = None if starting is None else await self._journal.read(self._store.id_tag, starting)
+        starting_tag = None if starting is None else await self._reads.id_tag(starting)
         return Facts(authorization=authorization, transaction=transaction, starting_tag=starting_tag, readings=readings)
 
-    def _readings(self, transaction_id: str) -> tuple[RegisterReading, ...]:
-        """The registers of a transaction's first and last meter values; in a worker thread."""
-        found: list[RegisterReading] = []
-        for stored in self._store.edge_readings(transaction_id, EDGE_READINGS):
-            try:
-                body = decode(stored.type, stored.version, stored.body_json)
-            except UnreadableBody:
-                continue  # of a later version: what it says is not known
-            if isinstance(body, MeterValuesReported):
-                found += register_readings(body.meter_value, stored.received_at, body.dialect)
-        return tuple(found)
+
+def _readings(store: Store, transaction_id: str) -> tuple[RegisterReading, ...]:
+    """The registers of a transaction's first and last meter values; in a worker thread."""
+    found: list[RegisterReading] = []
+    for stored in store.edge_readings(transaction_id, EDGE_READINGS):
+        try:
+            body = decode(stored.type, stored.version, stored.body_json)
+        except UnreadableBody:
+            continue  # of a later version: what it says is not known
+        if isinstance(body, MeterValuesReported):
+            found += register_readings(body.meter_value, stored.received_at, body.dialect)
+    return tuple(found)

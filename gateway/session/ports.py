@@ -1,7 +1,7 @@
 """Ports that the composition root fills for sessions: journal, look-ups, counters, authorization."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import FrameKind
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Journal(Protocol):
-    """The way to the store (``gateway.journal``). Both raise ``StoreUnavailable``."""
+    """The way of writes to the store (``gateway.journal``). Both raise ``StoreUnavailable``."""
 
     async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
         """On disk when it returns. Cancelling the waiter withdraws nothing. ``applied`` is called with the answer
@@ -23,10 +23,6 @@ class Journal(Protocol):
     def submit(self, write: Write, on_answer: Callable[[Write, WriteResult | Exception], None]) -> None:
         """As ``commit`` for a caller that doesn't wait: ``on_answer`` is called once with the answer, or with why it
         could not be kept. Raises ``StoreUnavailable`` if nothing was handed over."""
-        ...
-
-    async def read(self, fn: Callable[..., T], *args: Any) -> T:
-        """Run a read of the store in a worker thread."""
         ...
 
 

@@ -5,10 +5,10 @@ that it displaces is asked to end. It is the one implementation of ``call`` now;
 """
 
 import hmac
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 import trio
@@ -31,9 +31,9 @@ from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.queue import reused
-from gateway.session.ports import Journal
 from gateway.session.session import Session, UnrecordedEnd
-from gateway.store.api import OpenSession, Store
+from gateway.store.api import OpenSession
+from gateway.store.reads import Reads
 
 T = TypeVar("T")
 
@@ -86,10 +86,9 @@ class Arrival:
 class Router:
     """The live sessions of this process. Belongs to the Trio loop."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock, protocols: Collection[ProtocolVersion]) -> None:
+    def __init__(self, reads: Reads, clock: Clock, protocols: Collection[ProtocolVersion]) -> None:
         """``protocols``: the versions of OCPP that chargers may negotiate, the preferred one first; at least one."""
-        self._journal = journal
-        self._store = store
+        self._reads = reads
         self._clock = clock
         self._protocols = tuple(protocols)
         self._sessions: dict[str, Session] = {}
@@ -201,7 +200,7 @@ class Router:
                 identity,
                 command,
                 request_id,
-                fingerprint(self._store.store_id, command),
+                fingerprint(self._reads.store_id, command),
                 deadline,
                 deadline + ANSWER_SECONDS if answer_by is None else answer_by,
             )
@@ -235,7 +234,7 @@ class Router:
                 )
             if not isinstance(outcome, Refused) or outcome.reason is RefusalReason.REQUEST_ID_REUSED:
                 return outcome
-            earlier = await self._read(wanted, self._store.command_by_request, wanted.identity, wanted.request_id)
+            earlier = await self._in_time(wanted, self._reads.command_by_request(wanted.identity, wanted.request_id))
             left = self._unrecorded.get(wanted.identity)
             if earlier is None:
                 if left is not None and wanted.request_id in left.doubtful:
@@ -270,9 +269,9 @@ class Router:
         found = [protocol.check(command) for protocol in self._protocols]
         return found[0] if all(found) else ()
 
-    async def _read(self, wanted: "_Wanted", query: Callable[..., T], *args: Any) -> T:
+    async def _in_time(self, wanted: "_Wanted", reading: Awaitable[T]) -> T:
         with trio.fail_at(wanted.answer_by):
-            return await self._journal.read(query, *args)
+            return await reading
 
     async def _refused(self, refusal: Refused, wanted: "_Wanted", session: Session | None) -> Refused:
         """The refusal of a request that is new; of a charge point that isn't connected, with when it was last heard."""
@@ -281,7 +280,7 @@ class Router:
                 return evolve(refusal, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
             return refusal
         identity = wanted.identity
-        record = await self._read(wanted, self._store.charge_point, identity)
+        record = await self._in_time(wanted, self._reads.charge_point(identity))
         if record is None:
             return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
         heard = record.connection.last_heard or record.connection.since

@@ -59,7 +59,8 @@ from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
 from gateway.session.turns import ReadTurns, TeardownTurns, cost_of_faults
-from gateway.store.api import Append, GuardFailed, Store, Write, WriteResult
+from gateway.store.api import Append, GuardFailed, Write, WriteResult
+from gateway.store.reads import Reads
 from gateway.transport.api import Concluded, ConnectionClosed, Transport
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ class Session:
         transport: Transport,
         protocol: ProtocolVersion,
         journal: Journal,
-        store: Store,
+        reads: Reads,
         facts: Lookups,
         clock: Clock,
         limits: SessionLimits,
@@ -139,7 +140,7 @@ class Session:
             transport=transport,
             protocol=protocol,
             journal=journal,
-            store=store,
+            reads=reads,
             clock=clock,
             limits=limits,
             observer=observer,
@@ -617,7 +618,7 @@ class Session:
         core = self._core
         with trio.move_on_after(core.limits.end_deadline):
             try:
-                await unfinished.read_back(core.journal, core.store)
+                await unfinished.read_back(core.reads)
             except StoreUnavailable:
                 pass  # then as it can be expected to be
 

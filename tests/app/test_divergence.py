@@ -15,6 +15,7 @@ from gateway.app.divergence import NUMBERS_AHEAD, Divergence
 from gateway.app.housekeeping import MARK_SECONDS, mark_store
 from gateway.observability.metrics import Metrics
 from gateway.store.api import AllocateNumbers
+from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.companion import read_companion
 from tests.store.builders import T0, append, connect, create, one, started
@@ -55,7 +56,7 @@ async def test_a_number_that_was_not_given_out_yet_is_a_sign_of_another_life(
     """One that is far ahead is another system's."""
     metrics = Metrics()
     with capture_logs() as logs:
-        await Divergence(direct(), store, metrics, lambda: T0).number("CP1", number)
+        await Divergence(Reads(store, direct()), metrics, lambda: T0).number("CP1", number)
     labels = {"what": "from_another_life", "label": "transaction_number"}
     assert (metrics.registry.get_sample_value("gateway_happenings_total", labels) or 0) == counted
     assert [(line["log_level"], line["which"]) for line in logs] == [("error", f"{number} of CP1")] * counted
@@ -68,14 +69,14 @@ async def test_a_charger_that_moves_here_with_a_transaction_under_way_is_no_sign
     metrics = Metrics()
     with capture_logs() as logs:
         for number in (101, 40_000):
-            await Divergence(direct(), store, metrics, lambda: T0).number("MOVED", number)
+            await Divergence(Reads(store, direct()), metrics, lambda: T0).number("MOVED", number)
     assert logs == []
 
 
 def test_all_are_counted_and_one_line_an_hour_is_logged(store: SqliteStore) -> None:
     """Also where the clock goes back."""
     metrics, now = Metrics(), T0
-    lives = Divergence(direct(), store, metrics, lambda: now)
+    lives = Divergence(Reads(store, direct()), metrics, lambda: now)
     with capture_logs() as logs:
         for minutes in (0, 1, 59, 61, 30, 89):
             now = T0 + timedelta(minutes=minutes)
@@ -91,7 +92,7 @@ async def test_how_far_the_store_has_come_is_written_down_every_minute(
     """So that an older state in its place is noticed."""
     before = store.bounds().head
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mark_store, direct(), store)
+        nursery.start_soon(mark_store, Reads(store, direct()))
         connect(store)
         await trio.sleep(MARK_SECONDS + 1)
         companion = read_companion(tmp_path / "gateway.db")

@@ -34,7 +34,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 
 def lost_ends(harness: Harness) -> LostEnds:
-    return LostEnds(harness.journal, harness.store, harness.router, virtual_clock)
+    return LostEnds(harness.journal, harness.reads, harness.router, virtual_clock)
 
 
 async def lose_an_end(harness: Harness, identity: str) -> None:
@@ -186,7 +186,7 @@ async def test_no_reservation_ends_by_a_clock_that_is_doubted(harness: Harness, 
         return now[0]
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, doubted)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.reads, doubted)
         await trio.sleep(3 * EXPIRY_SECONDS)
         assert harness.bodies("reservation.ended") == []
         now[0] = virtual_clock()
@@ -203,7 +203,7 @@ async def test_a_reservation_that_expires_while_its_charger_is_away_ends_within_
     async with harness.connected():
         reserve(harness, "CP1", 100)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.reads, trusted)
         await trio.sleep(99)
         assert harness.bodies("reservation.ended") == []
         harness.journal.failing = True
@@ -222,7 +222,7 @@ async def test_a_reservation_of_a_connected_charger_is_left_to_its_session(
     harness.add_charge_point()
     reserve(harness, "CP1", 100)
     async with harness.connected() as charger, trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.reads, trusted)
         await trio.sleep(100 + 2 * EXPIRY_SECONDS)
         assert harness.bodies("reservation.ended") == []
         await boot(charger)
@@ -245,7 +245,7 @@ async def test_a_reservation_that_a_new_session_has_taken_over_is_left_to_it(
 
     harness.journal.read = read_and_connect  # type: ignore[method-assign]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_overdue_reservations, harness.journal, harness.store, trusted)
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.reads, trusted)
         await trio.sleep(EXPIRY_SECONDS + 1)
         nursery.cancel_scope.cancel()
     assert harness.bodies("reservation.ended") == []

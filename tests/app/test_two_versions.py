@@ -33,6 +33,7 @@ from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import AddCredential, CreateChargePoint, EventFilter
+from gateway.store.reads import Reads
 from tests.app.blocking_charger import KEY, PATIENCE, Charger
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
@@ -227,7 +228,7 @@ async def test_a_second_versions_word_for_an_unknown_operation_is_unimplemented_
 
     async def carried(both: Both) -> Status:
         gateway = both.serving.gateway
-        calls = CommandCalls(gateway.journal, both.serving.disk, gateway.router, utc_now)
+        calls = CommandCalls(Reads(both.serving.disk, gateway.journal), gateway.router, utc_now)
         with pytest.raises(Failure) as failed:
             await calls.carry("TOY1", RemoteStartTransaction("TAG"), "a", PATIENCE)
         return failed.value.status

@@ -32,8 +32,7 @@ class Door:
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
         self.admission = Admission(
-            journal=harness.journal,
-            store=harness.store,
+            reads=harness.reads,
             verifier=Verifier(),
             clock=virtual_clock,
             observer=NoObserver(),

@@ -41,8 +41,7 @@ def admission(
     subprotocols: tuple[str, ...] = ("ocpp1.6",),
 ) -> Admission:
     return Admission(
-        journal=harness.journal,
-        store=harness.store,
+        reads=harness.reads,
         verifier=Verifier(accept_hex),
         clock=virtual_clock,
         observer=NoObserver(),

@@ -129,7 +129,7 @@ async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later
         router=harness.router,
         capacity=capacity,
         journal=harness.journal,
-        store=harness.store,
+        reads=harness.reads,
         facts=harness.facts,
         protocols={"ocpp1.6": harness.protocol},
         clock=virtual_clock,

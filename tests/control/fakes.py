@@ -20,6 +20,7 @@ from gateway.journal import Journal
 from gateway.journal.clock_watch import ClockWatch
 from gateway.session.lookups import TableAuthorizer
 from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
+from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -156,15 +157,16 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     vendors = VendorServices(lambda: datetime.now(UTC), answer_seconds=1.0)
     clock_watch = ClockWatch(journal, store, lambda: datetime.now(UTC))
     bridge = Bridge(**bridge_options)
+    seen = journal_seen(journal)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
-        journal=journal_seen(journal),
-        store=store,
+        journal=seen,
+        reads=Reads(store, seen),
         commands=commands,
         feed=feed,
         diagnostics=diagnostics,
         vendors=vendors,
-        authorizer=TableAuthorizer(journal, store, lambda: datetime.now(UTC)),
+        authorizer=TableAuthorizer(Reads(store, journal), lambda: datetime.now(UTC)),
         clock=lambda: datetime.now(UTC),
         clock_watch=clock_watch,
         bridge=bridge,

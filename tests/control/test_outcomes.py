@@ -81,8 +81,8 @@ class World:
 
     def _introduce(self) -> None:
         harness = self.harness
-        self.calls = CommandCalls(harness.journal, harness.store, harness.router, virtual_clock)
-        self.operator = ChargePoints(harness.journal, harness.store, harness.router, virtual_clock)
+        self.calls = CommandCalls(harness.reads, harness.router, virtual_clock)
+        self.operator = ChargePoints(harness.journal, harness.reads, harness.router, virtual_clock)
         self.charger: ScriptedCharger | None = None
 
     @property

@@ -34,8 +34,7 @@ class Door:
         harness.store.commit([AddCredential("CP1", make_credential(key, CredentialKind.GENERATED, virtual_clock()))])
         self._authorization = "Basic " + base64.b64encode(b"CP1:" + key).decode()
         self._admission = Admission(
-            journal=harness.journal,
-            store=harness.store,
+            reads=harness.reads,
             verifier=Verifier(),
             clock=virtual_clock,
             observer=NoObserver(),

@@ -183,7 +183,7 @@ async def test_a_transaction_that_an_operator_closed_is_over_for_the_session_too
     """A connected one follows, the next one begins without it; a start loses nothing, and a late stop counts."""
     harness.add_charge_point()
     harness.add_tag("TAG", allow_concurrent=False)
-    transactions = Transactions(harness.journal, harness.store, harness.router, virtual_clock)
+    transactions = Transactions(harness.journal, harness.reads, harness.router, virtual_clock)
     async with AsyncExitStack() as stack:
         charger = await stack.enter_async_context(harness.connected())
         await boot(charger)

@@ -42,7 +42,7 @@ def core_of(harness: Harness, journal: Any) -> SessionContext:
         transport=FakeTransport(),
         protocol=harness.protocol,
         journal=journal,
-        store=harness.store,
+        reads=harness.reads,
         clock=virtual_clock,
         limits=SessionLimits(),
         observer=NoObserver(),
@@ -101,7 +101,7 @@ async def test_a_store_that_can_not_ends_the_session_by_that_name(
             case "write":
                 await core.write(RecordLastHeard(()))
             case "read":
-                await core.read(harness.store.charge_point, "CP1")
+                await core.read(harness.reads.charge_point("CP1"))
 
     with pytest.raises(SessionOver, match="store-unavailable"):
         await ask()

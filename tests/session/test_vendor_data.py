@@ -67,8 +67,8 @@ def harness(tmp_path: Path, services: FakeServices) -> Iterator[Harness]:
     """One whose sessions know the service."""
     made = Harness(tmp_path, limits=SessionLimits(ready_after_silence=1e6))
     made.store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), EPOCH)])
-    authorizer = TableAuthorizer(made.journal, made.store, virtual_clock)
-    made.facts = Lookups(made.journal, made.store, authorizer, made._number, services)
+    authorizer = TableAuthorizer(made.reads, virtual_clock)
+    made.facts = Lookups(made.reads, authorizer, made._number, services)
     yield made
     made.store.close()
 

@@ -36,6 +36,7 @@ from gateway.store.api import (
     Write,
     WriteResult,
 )
+from gateway.store.reads import Reads
 from gateway.store.sqlite.store import SqliteStore
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -147,9 +148,10 @@ class Harness:
         self.path = path
         self.store = SqliteStore(path / "gateway.db")
         self.journal = DirectJournal(self.store)
+        self.reads = Reads(self.store, self.journal)
         self.limits = limits or SessionLimits()
         self.protocol = protocol()
-        self.router = Router(self.journal, self.store, virtual_clock, (self.protocol,))
+        self.router = Router(self.reads, virtual_clock, (self.protocol,))
         self.observer: Observer = NoObserver()
         self.endings = TeardownTurns()
         self.frames: Frames = NO_FRAMES
@@ -157,8 +159,8 @@ class Harness:
         self.lines = FaultLog()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         self.triggers = Triggers()
-        authorizer = TableAuthorizer(self.journal, self.store, virtual_clock, unknown_tags)
-        self.facts = Lookups(self.journal, self.store, authorizer, self._number)
+        authorizer = TableAuthorizer(self.reads, virtual_clock, unknown_tags)
+        self.facts = Lookups(self.reads, authorizer, self._number)
 
     async def _number(self) -> int:
         allocated = await self.journal.commit(AllocateNumbers(1))
@@ -213,7 +215,7 @@ class Harness:
             transport=transport,
             protocol=self.protocol,
             journal=self.journal,
-            store=self.store,
+            reads=self.reads,
             facts=self.facts,
             clock=virtual_clock,
             limits=self.limits,

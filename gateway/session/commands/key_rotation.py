@@ -30,7 +30,7 @@ class KeyRotation:
         # Its strength is unknown, so it gets the slow hash, in a thread.
         made = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, context.clock())
         credential = evolve(made, credential_id=id_for_command(command_id))
-        present = await context.read(context.store.credentials, context.identity)
+        present = await context.read(context.reads.credentials(context.identity))
         return cls(context, credential, tuple(each.credential_id for each in present))
 
     async def admit(self) -> None:

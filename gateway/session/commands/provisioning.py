@@ -146,7 +146,7 @@ class Provisioning:
             setting = requests.setting(desired.key, value)
             if setting is None:
                 return  # this version has no such command
-            attempts = attempts_so_far(self._context.state, desired, self._context.store.store_id, requests)
+            attempts = attempts_so_far(self._context.state, desired, self._context.reads.store_id, requests)
             if attempts is None:
                 return
             if attempts >= MAX_ATTEMPTS:
@@ -176,7 +176,7 @@ class Provisioning:
 
     async def _record(self, key: str, value: str, status: str, attempt: int) -> None:
         context = self._context
-        shown, mark = _recorded(context.store.store_id, key, value)
+        shown, mark = _recorded(context.reads.store_id, key, value)
         applied = BootConfigurationApplied(key, shown, status, _firmware(context.state), attempt, mark)
         await context.commit((NewEvent(applied, context.clock()),))
 

@@ -19,8 +19,7 @@ from gateway.domain.values import Registration, new_id
 from gateway.ocpp.protocol import Access
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.command_task import CommandTask
-from gateway.session.ports import Journal
-from gateway.store.api import Store
+from gateway.store.reads import Reads
 
 OFFLINE = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point's session is ending; nothing was sent")
 
@@ -183,11 +182,11 @@ class Unfinished:
         """Request ids of commands of which the disk may come to hold more than is known."""
         self.events = [event for task in left if (event := task.ended(happened)) is not None]
 
-    async def read_back(self, journal: Journal, store: Store) -> None:
+    async def read_back(self, reads: Reads) -> None:
         """Take what the store recorded where it has settled commands already. Raises ``StoreUnavailable``."""
         for task in self._left:
             if task.known is not None:
-                record = await journal.read(store.command, task.record.command_id)
+                record = await reads.command(task.record.command_id)
                 if record is not None and record.state.final:
                     task.record = record
 

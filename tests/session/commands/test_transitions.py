@@ -257,7 +257,7 @@ async def test_housekeeping_records_late_what_a_caller_was_answered(
         await scene.happens(event)
         told = await scene.told()
         harness.journal.failing = False
-        await LostEnds(harness.journal, harness.store, harness.router, virtual_clock).record()
+        await LostEnds(harness.journal, harness.reads, harness.router, virtual_clock).record()
         assert scene.record().state is becomes(state, event)
         assert (scene.record().state, scene.record().reason) == told
 

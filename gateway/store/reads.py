@@ -1,0 +1,116 @@
+"""Reads of the store for tasks of the loop: each in a thread of the journal's, within its deadline."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from gateway.domain.commands import CommandRecord
+from gateway.domain.events import StoredEvent
+from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.values import Registration
+from gateway.store.api import AdmissionRecord, Generation, OverdueReservation, Store, TransactionFilter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Runs reads in threads: ``gateway.journal``."""
+
+    async def read(self, fn: Callable[..., T], *args: Any) -> T:
+        """The result of ``fn(*args)``, run in a thread. Raises ``StoreUnavailable``; cancelling is safe."""
+        ...
+
+
+class Reads:
+    """Reads as ``Store`` has them, to be awaited. All raise ``StoreUnavailable``; cancelling is safe."""
+
+    def __init__(self, store: Store, runner: Runner) -> None:
+        self._store = store
+        self._runner = runner
+
+    @property
+    def store_id(self) -> str:
+        """As the store's; waits for nothing."""
+        return self._store.store_id
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """As the store's; waits for nothing."""
+        return self._store.generations
+
+    def run(self, fn: Callable[Concatenate[Store, P], T], *args: P.args, **_: P.kwargs) -> Awaitable[T]:
+        """The result of ``fn(store, *args)``, which may read several times, in one thread."""
+        return self._runner.read(fn, self._store, *args)
+
+    def compute(self, fn: Callable[..., T], *args: Any) -> Awaitable[T]:
+        """The result of ``fn(*args)``, which takes too long for the loop, in such a thread."""
+        return self._runner.read(fn, *args)
+
+    def mark(self) -> Awaitable[None]:
+        return self._runner.read(self._store.mark)
+
+    def next_number(self) -> Awaitable[int]:
+        return self._runner.read(self._store.next_number)
+
+    # charge points
+    def charge_point(self, identity: str) -> Awaitable[ChargePointRecord | None]:
+        return self._runner.read(self._store.charge_point, identity)
+
+    def charge_points(
+        self, after: str, limit: int, connected: bool | None = None, registration: Registration | None = None
+    ) -> Awaitable[list[ChargePointRecord]]:
+        return self._runner.read(self._store.charge_points, after, limit, connected, registration)
+
+    def taken(self, identities: Sequence[str]) -> Awaitable[frozenset[str]]:
+        return self._runner.read(self._store.taken, identities)
+
+    def credentials(self, identity: str) -> Awaitable[tuple[Credential, ...]]:
+        return self._runner.read(self._store.credentials, identity)
+
+    def admission(self, identity: str) -> Awaitable[AdmissionRecord | None]:
+        return self._runner.read(self._store.admission, identity)
+
+    def overdue_reservations(self, at: datetime, limit: int) -> Awaitable[list[OverdueReservation]]:
+        return self._runner.read(self._store.overdue_reservations, at, limit)
+
+    # transactions
+    def transaction(self, transaction_id: str) -> Awaitable[TransactionRecord | None]:
+        return self._runner.read(self._store.transaction, transaction_id)
+
+    def transaction_by_number(self, number: int) -> Awaitable[TransactionRecord | None]:
+        return self._runner.read(self._store.transaction_by_number, number)
+
+    def transaction_by_start_key(self, charge_point: str, start_key: str) -> Awaitable[TransactionRecord | None]:
+        return self._runner.read(self._store.transaction_by_start_key, charge_point, start_key)
+
+    def occupying_transactions_of_tag(self, id_tag: str, limit: int) -> Awaitable[list[TransactionRecord]]:
+        return self._runner.read(self._store.occupying_transactions_of_tag, id_tag, limit)
+
+    def transactions(
+        self, where: TransactionFilter, after: str | None, limit: int
+    ) -> Awaitable[list[TransactionRecord]]:
+        return self._runner.read(self._store.transactions, where, after, limit)
+
+    def readings(self, transaction_id: str, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
+        return self._runner.read(self._store.readings, transaction_id, after, limit)
+
+    def orphans(self, charge_point: str | None, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
+        return self._runner.read(self._store.orphans, charge_point, after, limit)
+
+    # idTags
+    def id_tag(self, id_tag: str) -> Awaitable[IdTagRecord | None]:
+        return self._runner.read(self._store.id_tag, id_tag)
+
+    def id_tags(self, after: str, limit: int) -> Awaitable[list[IdTagRecord]]:
+        return self._runner.read(self._store.id_tags, after, limit)
+
+    # commands
+    def command(self, command_id: str) -> Awaitable[CommandRecord | None]:
+        return self._runner.read(self._store.command, command_id)
+
+    def command_by_request(self, charge_point: str, request_id: str) -> Awaitable[CommandRecord | None]:
+        return self._runner.read(self._store.command_by_request, charge_point, request_id)
+
+    def commands(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[CommandRecord]]:
+        return self._runner.read(self._store.commands, charge_point, after, limit)
