@@ -1,4 +1,4 @@
-"""What a charger's answer to a command brings about, beyond the command's own end: recorded in the same commit."""
+"""Consequences of a charger's answer to a command, beyond the command's own end: recorded in the same commit."""
 
 from datetime import datetime
 

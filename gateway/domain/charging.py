@@ -8,7 +8,7 @@ from attrs import frozen
 
 
 class ProfilePurpose(StrEnum):
-    """What a profile is for (S §7.11)."""
+    """Purpose of a profile (S §7.11)."""
 
     CHARGE_POINT_MAX = "ChargePointMaxProfile"
     TX_DEFAULT = "TxDefaultProfile"
@@ -16,7 +16,7 @@ class ProfilePurpose(StrEnum):
 
 
 class ProfileKind(StrEnum):
-    """What a schedule's times are relative to (S §7.10)."""
+    """The moment that a schedule's times are relative to (S §7.10)."""
 
     ABSOLUTE = "Absolute"
     RECURRING = "Recurring"
@@ -24,7 +24,7 @@ class ProfileKind(StrEnum):
 
 
 class RecurrencyKind(StrEnum):
-    """How often a recurring schedule starts anew (S §7.37)."""
+    """Period after which a recurring schedule starts anew (S §7.37)."""
 
     DAILY = "Daily"
     WEEKLY = "Weekly"

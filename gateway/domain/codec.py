@@ -147,7 +147,7 @@ def _redacted(command: Command) -> Command:
 
 
 def secrets_of(command: Command) -> tuple[str, ...]:
-    """What of a command must not be shown, should the charger repeat it."""
+    """Return the texts of a command that must not be shown, should the charger repeat one."""
     match command:
         case ChangeConfiguration(key=key, value=value) if names_secret(key):
             return (value,) if value else ()

@@ -1,4 +1,4 @@
-"""What a central system may ask of a charger: the 19 operations, what may come back, and the durable record of each.
+"""Commands of a central system to a charger: the 19 operations, their answers, and the durable record of each.
 
 ``gateway.domain.command_states`` has the table of a command's states.
 """
@@ -319,7 +319,8 @@ class CommandState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether a caller can be told. OUTCOME_UNKNOWN is final for the caller though a late answer may mend it."""
+        """Return whether a caller is answered. OUTCOME_UNKNOWN is final for the caller though a late answer may mend
+        it."""
         return self not in (CommandState.QUEUED, CommandState.SENT)
 
 
@@ -341,7 +342,7 @@ class CommandRecord:
     answer: Answer | None = None
     error: ChargerError | None = None
     late: bool = False
-    """The answer came after the caller had been told OUTCOME_UNKNOWN."""
+    """The answer came after the caller had been answered OUTCOME_UNKNOWN."""
     reason: str = ""
     """Why NOT_SENT or OUTCOME_UNKNOWN: ``deadline``, ``disconnected``, ``draining``, ``gateway-restarted`` ..."""
 
@@ -350,7 +351,8 @@ class CommandRecord:
 
 
 class RefusalReason(StrEnum):
-    """Why no command came into being. Nothing was recorded or sent, now or earlier under its request id."""
+    """Reason for which no command came into being. Nothing was recorded or sent, now or earlier under its request
+    id."""
 
     UNKNOWN_CHARGE_POINT = "UNKNOWN_CHARGE_POINT"
     UNKNOWN_TRANSACTION = "UNKNOWN_TRANSACTION"

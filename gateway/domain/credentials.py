@@ -4,7 +4,7 @@ Only salted verifiers are kept (WP A01.FR.08). How slow a check is follows from 
 
 * ``GENERATED``: 20 random letters and digits (116 bits). Guessing them is hopeless, so one HMAC-SHA-256 does, and
   thousands of chargers that reconnect at once cost nothing.
-* ``IMPORTED``: given by somebody else, of unknown strength, so a stolen database must not give it away: scrypt, tens
+* ``IMPORTED``: given from outside, of unknown strength, so a stolen database must not give it away: scrypt, tens
   of milliseconds and 16 MiB each. Callers run ``find`` in a worker thread, a bounded number at a time, after
   ``Verifier.recall`` has not recognised the password from the time before.
 
@@ -86,7 +86,7 @@ def id_for_command(command_id: str) -> str:
 
 
 def verify(credential: Credential, password: bytes, accept_hex: bool = False) -> bool:
-    """Whether ``password`` is the key behind ``credential``; compared in constant time. Never raises.
+    """Return whether ``password`` is the key behind ``credential``; compared in constant time. Never raises.
 
     ``accept_hex``: a charger may also present its key's hexadecimal form as text, a known misreading (X3).
     Validity in time is not looked at. Slow for ``IMPORTED``.
@@ -103,9 +103,9 @@ def find(credentials: Iterable[Credential], password: bytes, now: datetime, acce
 
 
 def valid_at(credential: Credential, now: datetime) -> bool:
-    """Whether the credential may be used now.
+    """Return whether the credential may be used now.
 
-    ``not_before`` is when it was made, and tells the older from the newer: it shuts nobody out, for a clock that is
+    ``not_before`` is when it was made, and tells the older from the newer: it shuts no charger out, for a clock that is
     behind (or was ahead when the key was made) would refuse every charger until it is right.
     """
     return credential.not_after is None or now < credential.not_after
@@ -114,7 +114,7 @@ def valid_at(credential: Credential, now: datetime) -> bool:
 class Verifier:
     """Checks what can be checked at once, and recognises passwords that passed before.
 
-    Memory of passed passwords is a digest under a key of this process's own, useless to anybody else; the least
+    Memory of passed passwords is a digest under a key of this process's own, useless elsewhere; the least
     recently used are forgotten. Not for several threads.
 
         found = verifier.recall(credentials, password, now)
@@ -132,7 +132,7 @@ class Verifier:
 
     @property
     def accept_hex(self) -> bool:
-        """Whether a key's hexadecimal form is taken too; to be handed on to ``find``."""
+        """Return whether a key's hexadecimal form is taken too; to be handed on to ``find``."""
         return self._accept_hex
 
     def recall(
@@ -153,7 +153,7 @@ class Verifier:
         return None
 
     def worth_a_thread(self, credentials: Iterable[Credential]) -> bool:
-        """Whether the slow check could still find a match that ``recall`` didn't."""
+        """Return whether the slow check could still find a match that ``recall`` didn't."""
         return any(credential.kind is CredentialKind.IMPORTED for credential in credentials)
 
     def remember(self, credential: Credential, password: bytes) -> None:
@@ -176,7 +176,7 @@ class Verifier:
 
 
 def _forms(password: bytes, accept_hex: bool) -> list[bytes]:
-    """What the password may stand for: itself and, where that is tolerated, the bytes that it spells."""
+    """Return the keys that a password may stand for: itself and, where that is tolerated, the bytes that it spells."""
     if len(password) > MAX_PASSWORD_BYTES:
         return []
     if accept_hex and _HEX.fullmatch(password):

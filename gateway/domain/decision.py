@@ -62,7 +62,8 @@ class StartQuery:
 
 @frozen
 class StopQuery:
-    """For a stop: the transaction with that number (anybody's), and the standing of the stopping tag, if any."""
+    """For a stop: the transaction with that number (on any charge point), and the standing of the stopping tag, if
+    any."""
 
     number: int
     id_tag: str | None
@@ -80,8 +81,8 @@ class TransactionQuery:
 
 @frozen
 class VendorDataQuery:
-    """For vendors' data: what the service that handles it wants to be told. The one query that somebody outside of the
-    gateway answers, so it is never waited for where others wait."""
+    """For vendors' data: the answer of the service that handles it. The one query that is answered outside of the
+    gateway, so it is never waited for where others wait."""
 
     vendor_id: str
     message_id: str | None
@@ -93,7 +94,7 @@ Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery | 
 
 @frozen
 class Authorization:
-    """What the charger is to be told of a tag (S §7.1). ``status``: Accepted, Blocked, Expired, Invalid."""
+    """A tag's standing, as the charger is answered (S §7.1). ``status``: Accepted, Blocked, Expired, Invalid."""
 
     status: str
     expiry_date: datetime | None = None
@@ -117,20 +118,20 @@ class Facts:
     number: int = 0
     """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
     vendor_answer: VendorAnswer | None = None
-    """What the service that handles a vendor's data has the charger told."""
+    """The answer of the service that handles a vendor's data."""
 
 
 @frozen
 class Context:
-    """What a decision may know of its surroundings, injected."""
+    """A decision's surroundings, injected."""
 
     now: datetime
     heartbeat_interval: int
-    """Seconds; what an accepted charger is told (S §4.2)."""
+    """Seconds; the interval in the answer to an accepted charger's boot (S §4.2)."""
     retry_interval: int
-    """Seconds; what a Pending or Rejected charger is told to wait before its next boot. Positive (B1.2)."""
+    """Seconds that a Pending or Rejected charger is asked to wait before its next boot. Positive (B1.2)."""
     new_transaction_id: str = ""
-    """A fresh id of ours, used where the decision makes a transaction."""
+    """A fresh id of the gateway's, used where the decision makes a transaction."""
 
 
 # --- the decision ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the running gateway knows of chargers that don't connect or don't behave. Kept in memory, never in the store."""
+"""Notes of the running gateway on chargers that don't connect or don't behave. Kept in memory, never in the store."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ class RefusedConnection:
 
 
 class FrameKind(StrEnum):
-    """What a kept frame is."""
+    """Kind of a kept frame."""
 
     RECEIVED = "received"
     SENT = "sent"
@@ -55,7 +55,7 @@ class KeptFrame:
 
 @frozen
 class DeviationCount:
-    """How often messages of a make and firmware needed a repair. Makes are as told at the last boot, empty if unknown.
+    """Count of a repair in messages of a make and firmware. Makes are as reported at the last boot, empty if unknown.
 
     ``number`` rises from entry to entry. ``charge_point`` is the one that was seen last.
     """

@@ -1,6 +1,6 @@
-"""What the gateway records: the main public contract, described field by field in ``docs/events.md``.
+"""Events that the gateway records: the main public contract, described field by field in ``docs/events.md``.
 
-An event is something that happened, in words of ours, kept for ever and never changed. Bodies are frozen values;
+An event is something that happened, in the gateway's words, kept for ever and never changed. Bodies are frozen values;
 ``gateway.domain.codec`` turns them to stored bytes and back, and lifts bodies of older versions to the present ones.
 Each body names its ``TYPE`` (dotted, stable) and ``VERSION`` (raised when its fields change meaning).
 """
@@ -69,14 +69,14 @@ class ChargePointDisconnected:
     initiator: str
     code: int = 1006
     last_heard: datetime | None = None
-    """When the last frame came; None where nobody was there to know (replaced, gateway-restarted)."""
+    """When the last frame came; None where no session was there to know (replaced, gateway-restarted)."""
     message_bytes: int = 0
     """Of the message that was beyond the limit (message-too-large), as far as it was announced."""
 
 
 @frozen
 class BootInformation:
-    """What a charge point says of itself when it boots (S §6.5). Empty and missing are both None."""
+    """A charge point's description of itself at its boot (S §6.5). Empty and missing are both None."""
 
     vendor: str
     model: str
@@ -130,8 +130,8 @@ class IdTagPresented:
 
 @frozen
 class TransactionStarted:
-    """A transaction came into being. ``status`` is what the charger was told of the tag; a refused tag's transaction
-    is as real as any (B4.5). ``number`` is OCPP 1.6's integer for it."""
+    """A transaction came into being. ``status`` is the tag's standing that the charger was answered; a refused tag's
+    transaction is as real as any (B4.5). ``number`` is OCPP 1.6's integer for it."""
 
     TYPE: ClassVar[str] = "transaction.started"
     VERSION: ClassVar[int] = 1
@@ -351,7 +351,7 @@ class VendorDataReceived:
 
 @frozen
 class ConfigurationReported:
-    """What a GetConfiguration brought to light; secrets are redacted."""
+    """Configuration keys as a GetConfiguration returned them; secrets are redacted."""
 
     TYPE: ClassVar[str] = "configuration.reported"
     VERSION: ClassVar[int] = 1
@@ -405,8 +405,8 @@ class CommandSent:
 
 @frozen
 class CommandAnswered:
-    """The charger confirmed (``answer``) or answered CALLERROR (``error``). ``late``: after its caller was told that
-    the outcome is unknown."""
+    """The charger confirmed (``answer``) or answered CALLERROR (``error``). ``late``: after its caller was answered
+    that the outcome is unknown."""
 
     TYPE: ClassVar[str] = "command.answered"
     VERSION: ClassVar[int] = 1

@@ -1,6 +1,6 @@
-"""What a charge point's identity may be: the last part of the URL that it connects to, and its user name.
+"""Rules for a charge point's identity: the last part of the URL that it connects to, and its user name.
 
-One rule for those who connect and for those who are made known, so that nobody is provisioned who could never get in
+One rule for those who connect and for those who are made known, so that none is provisioned that could never get in
 (A1.3, A7.1). Identities are compared exactly, case included (A1.7).
 """
 
@@ -14,8 +14,8 @@ MAX_CHARACTERS: Final = 48
 
 @frozen
 class IdentityFault:
-    """Why something is no identity: ``reason`` for logs and counters, ``description`` for people, in words that follow
-    the field's name. Neither shows what was given."""
+    """Reason for which a text is no identity: ``reason`` for logs and counters, ``description`` for people, in words
+    that follow the field's name. Neither shows what was given."""
 
     reason: str
     description: str
@@ -32,7 +32,7 @@ SEPARATORS: Final = IdentityFault(
 
 
 def fault(identity: str) -> IdentityFault | None:
-    """What is wrong with ``identity``, decoded; None if it can be one."""
+    """Return the fault of ``identity``, decoded; None if it can be one."""
     if not identity:
         return EMPTY
     if len(identity) > MAX_CHARACTERS:

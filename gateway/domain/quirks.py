@@ -1,4 +1,4 @@
-"""What chargers of a make need that others don't: profiles by vendor, model and firmware. Pure.
+"""Needs of chargers of a make that others don't have: profiles by vendor, model and firmware. Pure.
 
 The first field is how long a quiet charger is left alone after a reconnect. More fields follow where a make needs them.
 """
@@ -23,14 +23,15 @@ class Quirk:
     """Seconds after which a charger that reconnected without a word may be sent commands."""
 
     def fits(self, boot: BootInformation) -> bool:
-        """Whether a charger that booted like this is one of the make."""
+        """Return whether a charger that booted like this is one of the make."""
         pairs = ((self.vendor, boot.vendor), (self.model, boot.model), (self.firmware, boot.firmware_version or ""))
         return all(_fits(pattern.casefold(), said.casefold()) for pattern, said in pairs)
 
 
 def _fits(pattern: str, said: str) -> bool:
-    """Whether ``said`` is ``pattern``, each ``*`` of which stands for any text. Takes time linear in both: a charger's
-    words are held against every profile at each connection. No other character is special: makes are called X [EU]."""
+    """Return whether ``said`` is ``pattern``, each ``*`` of which stands for any text. Takes time linear in both: a
+    charger's words are held against every profile at each connection. No other character is special: makes are called X
+    [EU]."""
     first, *rest = pattern.split("*")
     if not rest:
         return said == first

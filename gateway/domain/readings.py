@@ -110,12 +110,12 @@ class Sample:
 
     @property
     def at(self) -> datetime:
-        """When it was taken, as far as anybody can tell."""
+        """The time at which it was taken, as far as is known."""
         return self.timestamp or self.received_at
 
 
 class PowerSource(StrEnum):
-    """Where a connector's power comes from, the best first."""
+    """Source of a connector's power, the best first."""
 
     MEASURED = "measured"
     """Power.Active.Import over all phases, as sent."""
@@ -409,9 +409,9 @@ def _power(watts: float, group: list[Sample], estimated: bool, source: PowerSour
 def _direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, float]) -> tuple[float, float] | None:
     """Amperes and volts of a direct current (E5): a pair of one current and one voltage, above what a phase can have.
 
-    Either neither is of a phase, whatever mains voltages are told beside them; or both are of L1 and there is no other,
-    as some units name the only line they have: one phase alone has no line-to-line voltage. A voltage that the mains'
-    own phases have between them is theirs.
+    Either neither is of a phase, whatever mains voltages are reported beside them; or both are of L1 and there is no
+    other, as some units name the only line they have: one phase alone has no line-to-line voltage. A voltage that the
+    mains' own phases have between them is theirs.
     """
     amperes = {_conductor(name): value for name, value in currents.items() if name != NEUTRAL}
     volts = {_conductor(name): value for name, value in voltages.items() if name != NEUTRAL and abs(value) >= NOISE}

@@ -1,4 +1,4 @@
-"""What the store keeps besides events, as others read it: charge points, credentials, transactions, idTags.
+"""Records that the store keeps besides events: charge points, credentials, transactions, idTags.
 
 These are projections: each is changed only in the same database transaction as the event that changed it (credentials
 and idTags, which are the operator's tables, change with the operator's call).
@@ -14,7 +14,7 @@ from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
 
 
 class CredentialKind(StrEnum):
-    """How a secret is checked: what we generated is random enough for one HMAC; anything else needs a slow hash."""
+    """Way in which a secret is checked: a generated one is random enough for one HMAC; any other needs a slow hash."""
 
     GENERATED = "hmac-sha256"
     IMPORTED = "scrypt"
@@ -135,7 +135,7 @@ class TransactionRecord:
     connector: ConnectorAddress
     id_tag: str
     status: str
-    """What the charger was told of the tag at the start."""
+    """The tag's standing that the charger was answered at the start."""
     state: TransactionState
     meter_start: int
     started_at: datetime
@@ -169,12 +169,12 @@ class IdTagRecord:
 
     id_tag: str
     status: str
-    """Accepted, Blocked, Expired or Invalid (S §7.2): what the charger is told while not past ``expiry_date``."""
+    """Accepted, Blocked, Expired or Invalid (S §7.2): what the charger is answered while not past ``expiry_date``."""
     created_at: datetime
     updated_at: datetime
     expiry_date: datetime | None = None
     parent_id_tag: str | None = None
     allow_concurrent: bool = False
-    """Whether it may run several transactions at once; otherwise the second start is told ConcurrentTx."""
+    """Whether it may run several transactions at once; otherwise the second start is answered ConcurrentTx."""
     description: str = ""
     revision: int = 1

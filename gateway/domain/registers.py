@@ -175,14 +175,15 @@ def _highest(highest: dict[str, float], element: JSON) -> dict[str, float]:
 
 
 def follows(wh: float, at: datetime | None, before: float, then: datetime | None) -> bool:
-    """Whether a register can read ``wh`` after it read ``before``: not lower, nor higher than a charge point gives."""
+    """Return whether a register can read ``wh`` after it read ``before``: not lower, nor higher than a charge point
+    gives."""
     if wh < before - JITTER:
         return False
     return wh - before <= LEAST_JUMP_WH or _possible(Decimal(wh - before), then, at)
 
 
 def begins_anew(start: int, before: int) -> bool:
-    """Whether a transaction's start contradicts its connector's register before (Wh; E12, E18). A register of
+    """Return whether a transaction's start contradicts its connector's register before (Wh; E12, E18). A register of
     the session begins at 0 with each, and one in whole kWh loses what is less than one."""
     slack = WHOLE_KWH - 1 if start % WHOLE_KWH == 0 else TOLERANCE_WH
     return TOLERANCE_WH < start < before - slack
@@ -191,7 +192,7 @@ def begins_anew(start: int, before: int) -> bool:
 def contradicts(
     start: int, started: datetime | None, stop: int, stopped: datetime | None, readings: Sequence[RegisterReading]
 ) -> bool:
-    """Whether the registers at a session's start and stop (Wh) can't both be true beside its samples.
+    """Return whether the registers at a session's start and stop (Wh) can't both be true beside its samples.
 
     ``readings`` in any order; the session's first and last ones do. Times are None where they are suspect: then only
     values are compared, in the order of receipt, and no rates.
@@ -212,10 +213,10 @@ def contradicts(
     energy, sampled = Decimal(stop - start), inside[-1].wh - base
     if sampled > energy + max(TOLERANCE_WH, coarse, abs(sampled) * TOLERANCE_SHARE):
         return True  # the stop's register did not move with the samples
-    told = [RegisterReading(base, started), *inside, RegisterReading(base + energy, stopped)]
-    if any(not _possible(later.wh - earlier.wh, earlier.at, later.at) for earlier, later in pairwise(told)):
+    reported = [RegisterReading(base, started), *inside, RegisterReading(base + energy, stopped)]
+    if any(not _possible(later.wh - earlier.wh, earlier.at, later.at) for earlier, later in pairwise(reported)):
         return True  # more than a charge point gives in that time (E15b)
-    return _sudden(told, apart)
+    return _sudden(reported, apart)
 
 
 def _in_whole_kwh(start: int, stop: int, readings: Sequence[RegisterReading]) -> Decimal:
@@ -230,22 +231,22 @@ def _moment(reading: RegisterReading) -> datetime:
 
 
 def _possible(wh: Decimal, begin: datetime | None, end: datetime | None) -> bool:
-    """Whether a charge point can have given so much between two moments; if one is not known it can."""
+    """Return whether a charge point can have given so much between two moments; if one is not known it can."""
     if begin is None or end is None:
         return True
     return wh <= MAX_POWER * _hours(end - begin)
 
 
-def _sudden(told: Sequence[RegisterReading], apart: bool) -> bool:
-    """Whether one step of a session's registers, from its start to its stop, brought much, many times faster than any
-    other (E15b). ``apart``: the one at the stop is of another register than the samples.
+def _sudden(reported: Sequence[RegisterReading], apart: bool) -> bool:
+    """Return whether one step of a session's registers, from its start to its stop, brought much, many times faster
+    than any other (E15b). ``apart``: the one at the stop is of another register than the samples.
 
     A step on the way that takes longer than all others together is no ground: of a long session only the samples at
     either end are looked at.
     """
     steps = [
         (later.wh - earlier.wh, _hours(later.at - earlier.at))
-        for earlier, later in pairwise(told)
+        for earlier, later in pairwise(reported)
         if earlier.at is not None and later.at is not None
     ]
     if len(steps) < 2:

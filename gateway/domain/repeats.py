@@ -1,4 +1,4 @@
-"""What a charge point said last, kept with its state: to know what it says again, and what its clock has shown.
+"""Memory of a charge point's last messages, kept with its state: for repeats, and for what its clock has shown.
 
 A charger whose answer was lost sends its message again, on the same connection or the next one, before or after a
 restart of the gateway. Whether that is a repeat is decided from the charge point's own memory, however much was
@@ -37,7 +37,7 @@ _LASTING: Final = 1
 
 
 def repeat_key(action: str, said: JSON, time: ReportedTime) -> bytes:
-    """What identifies a message among its charge point's, whatever its message id: 16 bytes, stable for ever.
+    """Return what identifies a message among its charge point's, whatever its message id: 16 bytes, stable for ever.
 
     ``said`` is what a repeat has to the letter. A time must be in it: without one, two equal messages may be two.
     """
@@ -46,7 +46,8 @@ def repeat_key(action: str, said: JSON, time: ReportedTime) -> bytes:
 
 
 def concerns(event: NewEvent) -> bool:
-    """Whether an event may change its charge point's memory; most of them, the commands' and the statuses', don't."""
+    """Return whether an event may change its charge point's memory; most of them, the commands' and the statuses',
+    don't."""
     if event.repeat_key:
         return True
     kind = type(event.body)
@@ -70,11 +71,11 @@ class Memory(NamedTuple):
     messages of different boots may be different ones."""
 
     def knows(self, key: bytes) -> bool:
-        """Whether a message with this ``repeat_key`` has been recorded lately."""
+        """Return whether a message with this ``repeat_key`` has been recorded lately."""
         return key != b"" and (key in self.readings or key in self.messages)
 
     def runs_back(self, at: datetime) -> bool:
-        """Whether the clock has run backwards, with a transaction or meter values of that time at the latest."""
+        """Return whether the clock has run backwards, with a transaction or meter values of that time at the latest."""
         before = self.clock_before_boot
         return self.ran_back or (before is not None and at < before - MAX_AHEAD)
 
@@ -98,8 +99,8 @@ class Memory(NamedTuple):
         return Memory(readings, messages, clock, self.clock_before_boot, ran_back)
 
     def _after_boot(self) -> "Memory":
-        """What the charger had not heard the answer of, it sends again after a Boot as well, unless its clock began
-        anew: then an equal message is another one."""
+        """Return the memory after a Boot. A message whose answer was lost comes again after it as well, unless its
+        clock began anew: then an equal message is another one."""
         return self._replace(
             readings=b"" if self.ran_back else _lasting(self.readings),
             messages=b"" if self.ran_back else _lasting(self.messages),

@@ -1,7 +1,7 @@
-"""What makes and ends the gateway's own record of a reservation (S §5.13, B9.10, B4.11).
+"""Beginning and end of the gateway's own record of a reservation (S §5.13, B9.10, B4.11).
 
 The charger keeps the reservation; the record follows what it says. Each function answers the events that something
-brings about, from the state as it is; whoever calls it commits them with what brought them about. All of one charge
+brings about, from the state as it is; the caller commits them with what brought them about. All of one charge
 point's are decided in the order in which the charger spoke, so that what was made ends once.
 """
 
@@ -80,9 +80,9 @@ def unknown(reservation_id: int, state: ChargePointState) -> tuple[ReservationEn
 def used(
     state: ChargePointState, started: TransactionStarted, parent_id_tag: str | None, queued_since: datetime | None
 ) -> tuple[ReservationEnded, ...]:
-    """What a start ends (S §5.13). It uses the reservation that it names, by whatever tag (B4.11), else that of
-    its tag, or of its tag's group, for this connector or for any. What else is reserved on this very connector is gone:
-    only the reserved tag is let in there.
+    """Return the ends that a start brings about (S §5.13). It uses the reservation that it names, by whatever tag
+    (B4.11), else that of its tag, or of its tag's group, for this connector or for any. What else is reserved on this
+    very connector is gone: only the reserved tag is let in there.
 
     ``parent_id_tag``: the group of the tag that started. ``queued_since``: when a message that comes late was written;
     one from before the reservation means another one.
@@ -110,9 +110,10 @@ def _fits(reservation: ReservationRecord, started: TransactionStarted, parent_id
 def shown_by(
     state: ChargePointState, connector: ConnectorAddress, status: str, queued_since: datetime | None, now: datetime
 ) -> tuple[ReservationEnded, ...]:
-    """What a connector's status ends. Faulted and Unavailable end what is reserved there; those of the whole charge
-    point, everything. Available ends what the charger had shown to hold: it would say Reserved if it still did (when a
-    reservation expires, the connector becomes available: S §5.13). ``queued_since`` as for ``used``."""
+    """Return the ends that a connector's status brings about. Faulted and Unavailable end what is reserved there; those
+    of the whole charge point, everything. Available ends what the charger had shown to hold: it would say Reserved if
+    it still did (when a reservation expires, the connector becomes available: S §5.13). ``queued_since`` as for
+    ``used``."""
     held = [each for each in state.reservations.values() if not _older(queued_since, each)]
     if status in ENDING_STATUSES:
         over = [each for each in held if connector in (each.connector, WHOLE_CHARGE_POINT)]
@@ -121,7 +122,7 @@ def shown_by(
         return ()
     own = [each for each in held if each.connector == connector]
     if not own and _says_reserved(state, connector) and not _others_say_reserved(state, connector):
-        # One for any connector, which the charger had put here. Of several nobody can tell which one it was.
+        # One for any connector, which the charger had put here. Of several it is not known which one it was.
         whole = [each for each in held if each.connector == WHOLE_CHARGE_POINT]
         own = whole if len(whole) == 1 else []
     return tuple(ended(each, EXPIRED if each.expires_at <= now + CLOCKS else GONE) for each in own if each.shown)
@@ -146,8 +147,8 @@ def _older(queued_since: datetime | None, reservation: ReservationRecord) -> boo
 
 
 def overdue(state: ChargePointState, now: datetime, decided: Iterable[NewEvent] = ()) -> tuple[NewEvent, ...]:
-    """Ends of what has expired, but for what ``decided`` ends already: a start that uses a reservation counts, whoever
-    is right about the time."""
+    """Ends of what has expired, but for what ``decided`` ends already: a start that uses a reservation counts,
+    whichever clock is right."""
     if not state.reservations:
         return ()
     ends = {event.body.reservation_id for event in decided if isinstance(event.body, ReservationEnded)}

@@ -94,7 +94,7 @@ def secrets_in_location(location: str) -> tuple[str, ...]:
 
 
 def _is_secrets_name(value: Any) -> bool:
-    """Whether a value is a text that looks like a name and names a secret."""
+    """Return whether a value is a text that looks like a name and names a secret."""
     return (
         isinstance(value, str)
         and _NAME_SHAPE.fullmatch(value) is not None
@@ -104,7 +104,7 @@ def _is_secrets_name(value: Any) -> bool:
 
 
 def _is_kept(value: Any) -> bool:
-    """Whether a value gives nothing away, whatever names it."""
+    """Return whether a value gives nothing away, whatever names it."""
     return isinstance(value, bool) or value in (None, "")
 
 
@@ -130,7 +130,7 @@ class Redaction:
                 return value
 
     def _list(self, values: list[Any] | tuple[Any, ...], nested: int) -> list[Any]:
-        """What follows a secret's name goes: ``["AdminPin", "1234"]``. Not in a message, which begins with its type."""
+        """Hide what follows a secret's name: ``["AdminPin", "1234"]``. Not in a message, which begins with its type."""
         made: list[Any] = []
         is_message = bool(values) and values[0] in (2, 3, 4)
         name = None
@@ -204,7 +204,7 @@ _STEMS: Final = (
 
 MAX_ASSIGNED: Final = 2_000
 """Values in one text that are looked at, 5 µs each: a megabyte has room for a hundred thousand. What follows them is
-hidden as a whole, for nobody has looked at it."""
+hidden as a whole, for it has not been looked at."""
 
 MAX_RUNS: Final = 4_000
 """Names in one text that are looked at to see whether one is a secret's; where there are more, one is."""
@@ -264,7 +264,7 @@ def searched(text: str) -> str:
 
 
 def hides_names(text: str) -> bool:
-    """Whether somewhere in a text a secret is named, or letters are escaped, which nobody needs to do."""
+    """Return whether somewhere in a text a secret is named, or letters are escaped, for which there is no need."""
     return _may_name(text) and (
         _ESCAPED_LETTER.search(text) is not None
         or any(number == MAX_RUNS or names_secret(run) for number, run in enumerate(_runs(text)))
@@ -272,7 +272,7 @@ def hides_names(text: str) -> bool:
 
 
 def _may_name(text: str) -> bool:
-    """Whether a secret may be named at all. A millisecond or two for a megabyte."""
+    """Return whether a secret may be named at all. A millisecond or two for a megabyte."""
     return any(map(text.lower().__contains__, _STEMS))
 
 
@@ -306,7 +306,7 @@ def _without_assigned(text: str, *, suspect: bool) -> str:
 
 
 def _value_of(text: str, separator: re.Match[str], done: int, *, suspect: bool) -> re.Match[str] | None:
-    """What the separator assigns to the name before it, if that is a secret's."""
+    """Return the value that the separator assigns to the name before it, if that is a secret's."""
     begin, end = separator.span()
     before = _NAME_BEFORE.search(text, max(done, begin - MAX_NAME), begin)
     name = before[0] if before is not None else ""

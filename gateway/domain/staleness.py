@@ -1,4 +1,4 @@
-"""What shows that an open transaction may be over though no stop has come, and what shows that it goes on after all.
+"""Signs that an open transaction may be over though no stop has come, and that it goes on after all.
 
 Neither a status nor a Boot ends a transaction or its billing (B7.5, B1.8). They make it stale: it is open, but
 it no longer occupies its tag, and readings that name no transaction are not added to it. Its record ends with its stop,
@@ -121,11 +121,11 @@ def at_start(
 
 
 def takes_readings(transaction: TransactionRecord, time: ReportedTime) -> bool:
-    """Whether readings of that time that name no transaction may be this one's: it was not stale by then."""
+    """Return whether readings of that time that name no transaction may be this one's: it was not stale by then."""
     return transaction.stale_at is None or (time.queued is not None and time.queued < transaction.stale_at)
 
 
 def occupies(transaction: TransactionRecord) -> bool:
-    """Whether it keeps its tag from starting elsewhere: it was accepted, and nothing shows that it is over."""
+    """Return whether it keeps its tag from starting elsewhere: it was accepted, and nothing shows that it is over."""
     open_ = transaction.state is TransactionState.OPEN
     return open_ and transaction.status == "Accepted" and transaction.stale_at is None

@@ -41,7 +41,7 @@ MAX_CONFIGURATION_KEYS = 1_000
 
 @define
 class ChargePointState:
-    """What decisions need to know of one charge point. One owner: the session with the current epoch."""
+    """State of one charge point, as decisions need it. One owner: the session with the current epoch."""
 
     identity: str
     epoch: int
@@ -63,7 +63,8 @@ class ChargePointState:
     boot_answer: Registration | None = None
     """What the last BootNotification on this connection was answered with."""
     local_list_version: int | None = None
-    """What the charger told of its local list on this connection, since its last boot; -1: it has none (S §5.10)."""
+    """Version of its local list that the charger reported on this connection, since its last boot; -1: it has none
+    (S §5.10)."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
     memory: Memory = field(factory=Memory)
@@ -101,9 +102,8 @@ class ChargePointState:
 
     @property
     def accepted(self) -> bool:
-        """Whether the charge point may be served: what its operator has accepted is accepted, also before its first
-        Boot here. A charger that moves from another system reconnects without one (J §5.4; X5, B1.5, B1.10).
-        """
+        """Return whether the charge point may be served: what its operator has accepted is accepted, also before its
+        first Boot here. A charger that moves from another system reconnects without one (J §5.4; X5, B1.5, B1.10)."""
         return self.registration is Registration.ACCEPTED
 
 
@@ -135,17 +135,18 @@ def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> N
 
 
 def is_older(at: datetime | None, known: datetime | None) -> bool:
-    """Whether a reading was taken before another, as far as is known: a queued one says nothing of the present."""
+    """Return whether a reading was taken before another, as far as is known: a queued one says nothing of the
+    present."""
     return at is not None and known is not None and at < known
 
 
 def event_time(event: NewEvent) -> datetime:
-    """When it happened, as far as anybody can tell: the charger's time unless it is missing or suspect."""
+    """Return the time at which it happened, as far as is known: the charger's unless it is missing or suspect."""
     return event.reported_at or event.received_at
 
 
 def queued_since(event: NewEvent) -> datetime | None:
-    """When it was said, if it came late; None: just now, as far as is known."""
+    """Return the time at which it was said, if it came late; None: just now, as far as is known."""
     return event.reported_at if Flag.LATE in event.flags else None
 
 

@@ -1,4 +1,4 @@
-"""Times as chargers report them, read without ever refusing one, and times as they are told to chargers."""
+"""Times as chargers report them, read without ever refusing one, and times as they are sent to chargers."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -42,12 +42,12 @@ class ReportedTime:
 
     @property
     def queued(self) -> datetime | None:
-        """The time of what was queued before it was sent; None: it is, as far as can be told, of the present."""
+        """The time of what was queued before it was sent; None: it is, as far as is known, of the present."""
         return self.value if Flag.LATE in self.flags else None
 
     @property
     def identifies(self) -> bool:
-        """Whether this clock has ever been set, so that two moments of it differ. (One that runs ahead does.)"""
+        """Return whether this clock has ever been set, so that two moments of it differ. (One that runs ahead does.)"""
         return self.value is not None and self.value >= EARLIEST
 
 
@@ -88,7 +88,7 @@ def format_time(value: datetime) -> str:
 
 def _parse(text: str) -> datetime | None:
     if text[4:5] != "-" or text[5:6] == "W":
-        return None  # digits only, a week's day: nobody means these
+        return None  # digits only, a week's day: none is meant
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -19,7 +19,7 @@ def folded(id_tag: str) -> str:
 
 
 def start_key(connector: ConnectorAddress, id_tag: str, timestamp: str, meter_start: int) -> str:
-    """What identifies a start on its charge point across retries, connections and restarts (B4.6).
+    """Return what identifies a start on its charge point across retries, connections and restarts (B4.6).
 
     ``timestamp`` as sent: a charger repeats it to the letter, and two starts of one second differ by connector. 32
     characters, whatever the length of what was sent. Stable for ever: it is stored.
@@ -41,11 +41,11 @@ def uses_elsewhere(
 
 NEVER_SET_AFTER: Final = timedelta(days=7)
 """A start whose time is further than this from its first arrival was stamped by a clock that was not set, or comes from
-a charger that was offline for so long. Nobody can tell which, but only the first begins anew with a Boot."""
+a charger that was offline for so long. Which of the two is not known, but only the first begins anew with a Boot."""
 
 
 def is_retry(state: ChargePointState, twin: TransactionRecord, message_id: str, time: ReportedTime) -> bool:
-    """Whether a start of that time, with ``twin``'s key, is that start again.
+    """Return whether a start of that time, with ``twin``'s key, is that start again.
 
     A clock that begins anew at every power-up can give two transactions one key. Where it may be such a clock, a
     finished twin is taken for another transaction, unless its start came by the same message on this connection.
@@ -56,8 +56,8 @@ def is_retry(state: ChargePointState, twin: TransactionRecord, message_id: str, 
 
 
 def _identifies(state: ChargePointState, twin: TransactionRecord, time: ReportedTime) -> bool:
-    """Whether one time of this clock is one moment: it has been set once and has not been seen to run backwards; and it
-    was right about the twin's time, or has not begun anew since the twin ended, for there was no Boot."""
+    """Return whether one time of this clock is one moment: it has been set once and has not been seen to run backwards;
+    and it was right about the twin's time, or has not begun anew since the twin ended, for there was no Boot."""
     if not time.identifies or state.memory.ran_back:
         return False
     booted = state.booted_at is not None and state.booted_at > (twin.stop_received_at or twin.start_received_at)

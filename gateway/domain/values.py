@@ -17,7 +17,7 @@ Clock: TypeAlias = Callable[[], datetime]
 
 @frozen(order=True)
 class ConnectorAddress:
-    """Where on a charge point. (0, 0) is the charge point as a whole.
+    """An address on a charge point. (0, 0) is the charge point as a whole.
 
     OCPP 1.6 knows one number: its connector n > 0 is (n, 1) here, its connector 0 is (0, 0). Negative numbers and
     numbers above what the charger has are kept as sent and flagged, never refused (B4.12).
@@ -31,14 +31,14 @@ WHOLE_CHARGE_POINT = ConnectorAddress(0, 0)
 
 
 class Switch(StrEnum):
-    """What an operator decides for one charge point, or leaves to the settings for all."""
+    """An operator's decision for one charge point, or that it is left to the settings for all."""
 
     DEFAULT = "default"
     ON = "on"
     OFF = "off"
 
     def resolve(self, default: bool) -> bool:
-        """Whether it is on, where the settings say ``default``."""
+        """Return whether it is on, where the settings say ``default``."""
         return default if self is Switch.DEFAULT else self is Switch.ON
 
 
@@ -51,7 +51,7 @@ class Registration(StrEnum):
 
 
 class Flag(StrEnum):
-    """Why a reader should look twice at an event. Flags never withhold anything; they say what was inferred."""
+    """A reason to look twice at an event. Flags never withhold anything; they say what was inferred."""
 
     DEVIATES = "deviates"
     """The message broke its schema; it was kept as sent and read leniently."""
@@ -86,5 +86,5 @@ class Flag(StrEnum):
 
 
 def new_id(prefix: str) -> str:
-    """A fresh string id of ours, e.g. ``tx_4f0c...``; unique without coordination (random, 122 bits)."""
+    """Return a fresh id of the gateway's, e.g. ``tx_4f0c...``; unique without coordination (random, 122 bits)."""
     return f"{prefix}_{uuid.uuid4().hex}"

@@ -1,5 +1,5 @@
-"""Vendors' data from chargers (OCPP's DataTransfer, S §4.3): what a service outside of the gateway is asked, and what
-it may have a charger told."""
+"""Vendors' data from chargers (OCPP's DataTransfer, S §4.3): what a service outside of the gateway is asked, and how
+it may have a charger answered."""
 
 from enum import StrEnum
 from typing import Final, Protocol
@@ -10,7 +10,7 @@ from gateway.domain.values import JSON
 
 
 class VendorDataStatus(StrEnum):
-    """What a charger is told, in OCPP's words."""
+    """Status of the answer to a charger, in OCPP's words."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -30,7 +30,7 @@ class VendorData:
 
 @frozen
 class VendorAnswer:
-    """What a charger is told, with text for it, if any."""
+    """Answer to a charger, with text for it, if any."""
 
     status: VendorDataStatus
     data: str | None = None
@@ -54,7 +54,7 @@ class VendorServices(Protocol):
     async def ask(self, data: VendorData) -> VendorAnswer:
         """The service's answer, or what stands for it: within a deadline of its own, shorter than chargers' patience.
 
-        Cancelling is safe: the charger is told nothing, and the service's answer will be of no use.
+        Cancelling is safe: the charger gets no answer, and the service's answer will be of no use.
         """
         ...
 

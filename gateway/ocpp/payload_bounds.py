@@ -1,4 +1,4 @@
-"""How many values a message holds and how deep they nest, counted before anything reads it. Sans-I/O.
+"""Count of the values of a message and of their nesting, before anything reads it. Sans-I/O.
 
 Counting takes a few milliseconds a megabyte and the memory of one piece, whatever the bytes are. Reading costs far
 more for each value than for each byte: half a million lists in a megabyte took every session's answers two seconds.
@@ -66,7 +66,7 @@ class Scan:
 
     @property
     def closed(self) -> bool:
-        """Whether every string, list and object that was begun has ended."""
+        """Return whether every string, list and object that was begun has ended."""
         return not self._in_string and not self.depth and not self._held
 
 

@@ -1,4 +1,4 @@
-"""What a session asks of a version of OCPP. One object per negotiated subprotocol; the session knows only this."""
+"""Interface of a version of OCPP: one object per negotiated subprotocol, and all that a session knows of it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from gateway.domain.values import JSON, ConnectorAddress
 
 
 class Access(IntEnum):
-    """How much may be sent to a charge point, as far as its registration goes."""
+    """Extent to which a charge point may be sent commands, as far as its registration goes."""
 
     NONE = 0
     RESTRICTED = 1
@@ -92,16 +92,16 @@ class ProtocolVersion(Protocol):
 
     @property
     def own_requests(self) -> OwnRequests:
-        """What the gateway asks for of its own accord."""
+        """The commands of the gateway's own requests."""
         ...
 
     def allowed_before_acceptance(self, action: str) -> bool:
-        """Whether a charger that was never accepted, or no longer is, may send this action (X5, B1.5)."""
+        """Return whether a charger that was never accepted, or no longer is, may send this action (X5, B1.5)."""
         ...
 
     def is_transaction_message(self, action: str) -> bool:
-        """Whether a charger keeps this action's messages until they are confirmed, and all others behind them
-        (S §3.7.1): such a CALL is never answered CALLERROR for a fault of ours."""
+        """Return whether a charger keeps this action's messages until they are confirmed, and all others behind them
+        (S §3.7.1): such a CALL is never answered CALLERROR for a fault of the gateway's."""
         ...
 
     def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
@@ -118,7 +118,7 @@ class ProtocolVersion(Protocol):
         ...
 
     def query(self, state: ChargePointState, request: Request[Any]) -> Query | None:
-        """What ``decide`` needs to know beyond the state, or None."""
+        """Return what ``decide`` needs to know beyond the state, or None."""
         ...
 
     def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
@@ -139,7 +139,7 @@ class ProtocolVersion(Protocol):
         ...
 
     def needed_access(self, command: Command) -> Access:
-        """How much access a charge point must have been given to be sent the command (RESTRICTED or FULL)."""
+        """Return the access that a charge point must have been given to be sent the command (RESTRICTED or FULL)."""
         ...
 
     def needed_transaction(self, command: Command) -> str | None:

@@ -34,7 +34,8 @@ class Redacted:
 
 
 def names_a_key(data: bytes) -> bool:
-    """Whether the message might hold a secret. For short messages: it costs some microseconds for each name in it."""
+    """Return whether the message might hold a secret. For short messages: it costs some microseconds for each name in
+    it."""
     return hides_names(data.decode("utf-8", "replace"))
 
 
@@ -76,7 +77,7 @@ def _spellings(key: str) -> set[str]:
 
 
 def _without_cut_value(text: str) -> str:
-    """What is missing may have named the value of the last, incomplete object a secret."""
+    """Hide the value of the last, incomplete object: what is missing may have named it a secret."""
     begin = text.rfind("}") + 1
 
     def hidden(found: re.Match[str]) -> str:

@@ -89,7 +89,7 @@ class Ignored:
 class Malformed:
     """No frame. ``reason`` is for logs and carries nothing of the content.
 
-    ``kind``: CALL, CALL_RESULT or CALL_ERROR where that can be told, else 0. ``answerable``: it was a CALL whose id is
+    ``kind``: CALL, CALL_RESULT or CALL_ERROR where that is known, else 0. ``answerable``: it was a CALL whose id is
     known, to be answered by a CALLERROR; ``unread``: one that could not be read as JSON within the bounds. A malformed
     result or error is never answered; it fails the pending call with its ``message_id``, if there is one (J §4.2,
     A3.10).
@@ -123,7 +123,7 @@ IsRecorded: TypeAlias = Callable[[str], bool]
 
 @frozen
 class _Head:
-    """What a frame begins with. ``action``: its third element where that is a text."""
+    """Beginning of a frame. ``action``: its third element where that is a text."""
 
     kind: int
     message_id: str
@@ -188,7 +188,7 @@ def _read_small(data: bytes, is_recorded: IsRecorded) -> Frame:
 
 
 def _nests_too_deep(data: bytes) -> bool:
-    """Whether nesting may be why a message could not be read, and not that it is cut off."""
+    """Return whether nesting may be why a message could not be read, and not that it is cut off."""
     scan = Scan()
     scan.add(data)
     return scan.deepest > MAX_DEPTH and scan.closed
@@ -261,7 +261,7 @@ def _call_error(frame: list[Any]) -> CallError | Malformed:
 
 
 def _head(data: bytes) -> _Head | None:
-    """What a frame that can't be read as a whole begins with; None if it begins like no frame."""
+    """Return the beginning of a frame that can't be read as a whole; None if it begins like no frame."""
     begin = _HEAD.match(data)
     if begin is None:
         return None
@@ -289,8 +289,8 @@ def _has_to_be_recorded(head: _Head | None, is_recorded: IsRecorded) -> bool:
 
 
 def _beyond(data: bytes, reason: str, is_recorded: IsRecorded) -> Unread | Malformed:
-    """What becomes of a message that is not read: kept as it is if it has to be recorded; else what can be saved of
-    it, its kind and id, if it begins like a frame."""
+    """Return what becomes of a message that is not read: kept as it is if it has to be recorded; else what can be saved
+    of it, its kind and id, if it begins like a frame."""
     head = _head(data)
     if head is None:
         return Malformed(reason)
@@ -321,7 +321,7 @@ def _too_deep(value: JSON, allowed: int) -> bool:
 
 
 def _read_leniently(data: bytes) -> JSON:
-    """What orjson refuses but can be read all the same; None if it can't."""
+    """Read what orjson refuses but can be read all the same; None if it can't."""
     if len(data) > MAX_LENIENT:
         return None
     try:

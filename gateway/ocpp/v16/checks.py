@@ -1,7 +1,7 @@
-"""What must hold of a command before it may be sent (S §5, B9, B10).
+"""Conditions that a command must fulfil before it may be sent (S §5, B9, B10).
 
 ``check`` looks at the command alone; ``check_against`` at the charge point it is for, as far as that is known: what a
-charger has not told of itself is left for it to refuse. Field paths are spelled as the API's requests have them.
+charger has not reported is left for it to refuse. Field paths are spelled as the API's requests have them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -10,7 +10,8 @@ MAX_DIGITS: Final = 5
 
 
 def is_authorization_key(name: str) -> bool:
-    """Whether a configuration key is the one whose value a charger authenticates with (S §9: without regard to case).
+    """Return whether a configuration key is the one whose value a charger authenticates with (S §9: without regard to
+    case).
 
     Rotating it admits the new key; that hangs on this name alone, whatever else is hidden.
     """
@@ -18,6 +19,6 @@ def is_authorization_key(name: str) -> bool:
 
 
 def number_of_connectors(configuration: Mapping[str, str | None]) -> int | None:
-    """How many connectors the charger has by its own configuration; None where it has not reported that."""
+    """Return how many connectors the charger has by its own configuration; None where it has not reported that."""
     value = configuration.get(NUMBER_OF_CONNECTORS)
     return int(value) if value is not None and value.isdecimal() and len(value) <= MAX_DIGITS else None

@@ -1,4 +1,4 @@
-"""What can be made out of a payload that is not read as a whole: the plain fields at its top. Sans-I/O.
+"""Outline of a payload that is not read as a whole: the plain fields at its top. Sans-I/O.
 
 Only fields before the payload's first list or object and behind its last one are looked at, within ``REGION_BYTES`` at
 either end: there a charger puts a transaction's number, its registers, its times and its tag. Everything between may

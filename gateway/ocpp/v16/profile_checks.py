@@ -1,4 +1,4 @@
-"""What must hold of a charging profile before it may be sent (S §3.13, §7.8-§7.14; B10)."""
+"""Conditions that a charging profile must fulfil before it may be sent (S §3.13, §7.8-§7.14; B10)."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -35,7 +35,7 @@ def check_profile(profile: ChargingProfile, name: str, *, running: bool) -> Iter
 
 
 def connector_of_profile(connector: ConnectorAddress, profile: ChargingProfile) -> Iterator[FieldViolation]:
-    """Where a profile of its purpose may be set (S §3.13.1, §5.16; B10.1, B10.2)."""
+    """Check that a profile of its purpose may be set there (S §3.13.1, §5.16; B10.1, B10.2)."""
     if profile.purpose is ProfilePurpose.CHARGE_POINT_MAX and connector != WHOLE_CHARGE_POINT:
         yield FieldViolation("connector", "ChargePointMaxProfile is for the whole charge point (0, 0) only")
     if profile.purpose is ProfilePurpose.TX and connector == WHOLE_CHARGE_POINT:

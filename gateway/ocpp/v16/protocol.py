@@ -43,8 +43,8 @@ def asks_nothing(_: ChargePointState, __: Request[Any]) -> None:
 
 @frozen
 class Handler(Generic[P]):
-    """How one action is decided. ``request`` is the class of its payload, which has the action's name; both functions
-    are pure."""
+    """Functions that decide one action. ``request`` is the class of its payload, which has the action's name; both
+    functions are pure."""
 
     request: type[P]
     decide: Callable[[ChargePointState, Request[P], Facts, Context], Decision]

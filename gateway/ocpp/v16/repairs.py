@@ -21,7 +21,7 @@ from gateway.domain.values import JSON
 
 
 class Mend(Enum):
-    """What may come of a field instead of another value."""
+    """Outcome of a repair other than another value."""
 
     KEEP = auto()
     """It stays as sent and counts as valid."""
@@ -95,8 +95,8 @@ MAX_ROUNDS: Final = 5
 """A mended field may show another fault (text in the wrong case, after a number became text): five are ample."""
 
 MAX_KEPT_TEXT: Final = 255
-"""An idTag of a transaction is kept beyond its 20 characters, since its beginning may be somebody else's tag; no more
-than this, since whatever is longer was never a tag."""
+"""An idTag of a transaction is kept beyond its 20 characters, since its beginning may be another's tag; no more
+than this, since what is longer was never a tag."""
 
 MAX_FIELD_NAME: Final = 60
 
@@ -222,9 +222,9 @@ def _signed_firmware(fault: SchemaFault) -> Any:
 
 
 def kept_length(limit: int) -> int:
-    """How much of a text is kept whose schema allows ``limit`` characters: what chargers in the field send beyond it is
-    a serial number, a list of measurands or a model's variant, and cut it is another one. Bounded, since it is stored:
-    five times as much, and 255 at least."""
+    """Return how much of a text is kept whose schema allows ``limit`` characters: what chargers in the field send
+    beyond it is a serial number, a list of measurands or a model's variant, and cut it is another one. Bounded, since
+    it is stored: five times as much, and 255 at least."""
     return max(MAX_KEPT_TEXT, 5 * limit)
 
 
@@ -275,7 +275,7 @@ REPAIRS: Final[Sequence[Repair]] = (
     Repair("unknown-error-code", _of("enum"), _keep, _of("StatusNotification"), _of("errorCode")),  # quirk 27
     Repair("unknown-stop-reason", _of("enum"), _keep, _of("StopTransaction"), _of("reason")),
     Repair("signed-status", _of("enum"), _signed_firmware, _of("FirmwareStatusNotification"), _of("status")),
-    # Lengths and extras. A tag is never cut to somebody else's: too long to authorize, kept where it must be.
+    # Lengths and extras. A tag is never cut to another's: too long to authorize, kept where it must be.
     Repair("id-tag-too-long", _of("maxLength"), _kept_tag, NEVER_REFUSED, _TAGS),  # B3.5
     Repair("id-tag-too-long", _of("maxLength"), _refuse, fields=_TAGS),
     Repair("text-too-long", _of("maxLength"), _kept_text),
@@ -335,7 +335,7 @@ def mend(action: str, payload: dict[str, Any], validator: jsonschema_rs.Draft4Va
 
 
 def larger(payload: JSON, most: int) -> bool:
-    """Whether there are more values in it, nested ones included; stops counting there."""
+    """Return whether there are more values in it, nested ones included; stops counting there."""
     level, found = [payload], 1
     while level and found <= most:
         inner: list[Any] = []
@@ -349,7 +349,7 @@ def larger(payload: JSON, most: int) -> bool:
 
 
 def faults(payload: JSON, validator: jsonschema_rs.Draft4Validator) -> list[SchemaFault]:
-    """What the validator finds, extra properties one by one."""
+    """Return what the validator finds, extra properties one by one."""
     found: list[SchemaFault] = []
     for error in validator.iter_errors(payload):
         kind = error.kind.name

@@ -1,4 +1,4 @@
-"""What the handlers share: events of a request, idTagInfo, doubts about a connector."""
+"""Functions that the handlers share: events of a request, idTagInfo, doubts about a connector."""
 
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def shown(text: str | None) -> str | None:
 
 
 def doubts_of(state: ChargePointState, connector: ConnectorAddress) -> tuple[Flag, ...]:
-    """UNKNOWN_CONNECTOR where a real connector is needed: zero, negative or above what the charger has told of."""
+    """UNKNOWN_CONNECTOR where a real connector is needed: zero, negative or above what the charger has reported."""
     if connector.evse < 1:
         return (Flag.UNKNOWN_CONNECTOR,)
     if NUMBER_OF_CONNECTORS in state.configuration:

@@ -86,7 +86,7 @@ def _boot_information(payload: call.BootNotification) -> BootInformation:
 
 
 def _another_serial(before: BootInformation | None, now: BootInformation) -> bool:
-    """Whether a serial number changed; one that is new or left out has not (B1.9)."""
+    """Return whether a serial number changed; one that is new or left out has not (B1.9)."""
     if before is None:
         return False
     pairs = (
@@ -97,7 +97,8 @@ def _another_serial(before: BootInformation | None, now: BootInformation) -> boo
 
 
 def _same_serial(old: str, new: str) -> bool:
-    """Whether two serial numbers are one. Before longer ones were kept whole, they were recorded cut to the schema."""
+    """Return whether two serial numbers are one. Before longer ones were kept whole, they were recorded cut to the
+    schema."""
     return new == old or (len(old) == MAX_SERIAL and new.startswith(old))
 
 
@@ -197,7 +198,7 @@ def _doubts(state: ChargePointState, reported: ConnectorRecord, queued_since: da
 
 
 def _runs_on(state: ChargePointState, connector: ConnectorAddress, queued_since: datetime | None) -> bool:
-    """Whether a transaction is open there that was so when the status was said, if that was long ago."""
+    """Return whether a transaction is open there that was so when the status was said, if that was long ago."""
     found = state.open_on(connector)
     return found is not None and (queued_since is None or queued_since >= found.started_at)
 
@@ -213,8 +214,8 @@ def query_data_transfer(_: ChargePointState, request: Request[call.DataTransfer]
 def decide_data_transfer(
     _: ChargePointState, request: Request[call.DataTransfer], facts: Facts, context: Context
 ) -> Decision:
-    """What the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId, without
-    data (X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
+    """Answer as the service that handles the vendor's data says; without one no vendor is known: UnknownVendorId,
+    without data (X12, B8.1). What the charger said is kept without its secrets, with the status of the answer."""
     payload = request.payload
     answer = facts.vendor_answer or UNKNOWN_VENDOR
     message_id = present(payload.message_id)

@@ -23,7 +23,7 @@ other. 1 µs each; a message may hold a hundred thousand."""
 
 
 def query_meter_values(state: ChargePointState, request: Request[call.MeterValues]) -> TransactionQuery | None:
-    """A transaction that is not open here may have ended, or be somebody else's."""
+    """Ask for a transaction that is not open here: it may have ended, or be another charge point's."""
     number = request.payload.transaction_id
     if number is None or number <= 0 or state.by_number(number) is not None:
         return None
@@ -88,7 +88,7 @@ def _implausible(
     registers: tuple[tuple[str, float], ...],
     time: ReportedTime,
 ) -> bool:
-    """Whether a register is negative, or does not follow on what it was before on this connector (E12, E15b,
+    """Return whether a register is negative, or does not follow on what it was before on this connector (E12, E15b,
     E16)."""
     for location, wh in registers:
         if wh < 0:
@@ -147,7 +147,7 @@ def _transaction_of(
 
 
 def _running_on(state: ChargePointState, connector: ConnectorAddress, time: ReportedTime) -> TransactionRecord | None:
-    """What was running on a connector at a time, among what is open and not stale by then (B6.4). Without a
+    """Return what was running on a connector at a time, among what is open and not stale by then (B6.4). Without a
     time: now."""
     at = time.trusted
     here = [t for t in state.open_transactions.values() if t.connector == connector]

@@ -91,7 +91,7 @@ def decide_start(
 
 
 def _runs_backwards(state: ChargePointState, connector: ConnectorAddress, meter_start: int, time: ReportedTime) -> bool:
-    """Whether a start's register is lower than the last stop's on its connector (E18), which came on this
+    """Return whether a start's register is lower than the last stop's on its connector (E18), which came on this
     connection and after the last Boot: another unit's, or another meter's, begins anew."""
     if connector not in state.last_stops:
         return False
@@ -108,7 +108,7 @@ def _start_reply(number: int, authorization: Authorization, status: str) -> dict
 
 
 def _lost_to(state: ChargePointState, connector: ConnectorAddress, at: datetime) -> list[TransactionRecord]:
-    """What a start at ``at`` shows to be over; besides, the oldest where there are too many."""
+    """Return what a start at ``at`` shows to be over; besides, the oldest where there are too many."""
     lost = [t for t in state.open_transactions.values() if t.connector == connector and t.started_at <= at]
     others = [t for t in state.open_transactions.values() if t not in lost]
     surplus = len(others) - (MAX_OPEN_TRANSACTIONS - 1)
@@ -141,8 +141,8 @@ def decide_stop(
 
     number = payload.transaction_id
     transaction = state.by_number(number) or facts.transaction
-    # What named no transaction can't be told from its transaction when it comes once more: it would be another orphan,
-    # or end the next transaction.
+    # A stop that named no transaction is not known by its transaction when it comes once more: it would be another
+    # orphan, or end the next transaction.
     repeated = state.memory.knows(_stop_key(payload))
     if transaction is None:
         transaction = None if repeated else _only_candidate(state, payload)
@@ -165,7 +165,7 @@ def decide_stop(
 
 
 def _stop_key(payload: call.StopTransaction) -> bytes:
-    """What identifies a stop if it comes once more; nothing does where it has no time."""
+    """Return what identifies a stop if it comes once more; nothing does where it has no time."""
     if not payload.timestamp.strip():
         return b""
     said = (payload.transaction_id, payload.timestamp, payload.meter_stop, payload.id_tag, payload.reason)
@@ -208,7 +208,7 @@ def _stopped(
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     if started is not None and time.trusted is not None and time.trusted < started:
         flags = (*flags, Flag.STOP_BEFORE_START)
-    tag = present(payload.id_tag)  # an empty one is no tag: nobody else stopped it
+    tag = present(payload.id_tag)  # an empty one is no tag: no other tag stopped it
     if _unrelated(transaction, tag, facts):
         flags = (*flags, Flag.ID_TAG_UNRELATED)
     authorization = facts.authorization or UNKNOWN
@@ -252,14 +252,14 @@ def _contradicted(
     started: datetime | None,
     time: ReportedTime,
 ) -> bool:
-    """Whether the registers of start and stop contradict the session's own samples (E13, E15b)."""
+    """Return whether the registers of start and stop contradict the session's own samples (E13, E15b)."""
     payload = request.payload
     readings = (*facts.readings, *register_readings(as_sent(request, "transactionData"), context.now))
     return contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings)
 
 
 def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime) -> bool:
-    """Whether a start came with its stop only, from a register of 0 (quirk 69): the energy may be right, and is
+    """Return whether a start came with its stop only, from a register of 0 (quirk 69): the energy may be right, and is
     kept, but neither the register nor the time of the start was read when it began."""
     if transaction.meter_start != 0 or energy == 0 or started is None or time.trusted is None:
         return False
@@ -267,7 +267,8 @@ def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datet
 
 
 def _unrelated(transaction: TransactionRecord, stopped_by: str | None, facts: Facts) -> bool:
-    """Whether a tag stopped what neither it nor its group had started; parent is compared to parent (S §3.10)."""
+    """Return whether a tag stopped what neither it nor its group had started; parent is compared to parent
+    (S §3.10)."""
     if stopped_by is None or folded(stopped_by) == folded(transaction.id_tag):
         return False
     parent = facts.authorization.parent_id_tag if facts.authorization else None
