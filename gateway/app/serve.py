@@ -31,7 +31,7 @@ from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, ro
 from gateway.chargers.connections import ChargerConnections
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
-from gateway.control.vendor_data import VendorServices
+from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN
@@ -164,7 +164,7 @@ class Gateway:
             dialects.register(each.subprotocol, each.samples)
         self.router = Router(reads, utc_now, protocols.values())
         self.lost_ends = LostEnds(journal, reads, self.router, utc_now)
-        self.vendors = VendorServices(utc_now, sessions.vendor_data_seconds, self.metrics.count)
+        self.vendors = VendorServiceRegistry(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(reads, utc_now, settings.authorization.unknown_tags)
         self.other_lives = Divergence(reads, self.metrics, utc_now)
         self.capacity = Capacity(
@@ -205,10 +205,10 @@ class Gateway:
             each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
         }
         self.listeners = [self._listener(each) for each in settings.listeners]
-        self.clock_watch = ClockWatch(journal, store, utc_now, lambda: self.metrics.count("clock_jumps"))
+        self.clock_watch = ClockWatch(journal, reads, utc_now, lambda: self.metrics.count("clock_jumps"))
         self.retention = Retention(
             journal,
-            store,
+            reads,
             utc_now,
             max_age_days=settings.store.retention.max_age_days,
             max_bytes=settings.store.retention.max_bytes,

@@ -8,6 +8,7 @@ from gateway.domain.commands import CallOutcome, Command
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.events import NewEvent
+from gateway.domain.records import LiveSession
 from gateway.domain.values import Registration
 from gateway.feed import Batch
 from gateway.store.api import EventFilter, Write, WriteResult
@@ -21,16 +22,6 @@ class Journal(Protocol):
     async def commit(self, write: Write) -> WriteResult:
         """On disk when it returns. Raises ``StoreUnavailable``. Cancelling the waiter withdraws nothing."""
         ...
-
-
-class LiveSession(Protocol):
-    """Knowledge of a connected charge point that only the running process has."""
-
-    @property
-    def epoch(self) -> int: ...
-
-    @property
-    def last_heard(self) -> datetime: ...
 
 
 class Commands(Protocol):

@@ -47,7 +47,7 @@ from gateway.control.services.rpc import Service
 from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.transactions import Transactions
-from gateway.control.vendor_data import VendorServices
+from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
 from gateway.store.reads import Reads
@@ -132,7 +132,7 @@ class ControlServer:
         commands: Commands,
         feed: Feed,
         diagnostics: Diagnostics,
-        vendors: VendorServices,
+        vendors: VendorServiceRegistry,
         authorizer: Authorizer,
         clock: Clock,
         clock_watch: ClockWatch,

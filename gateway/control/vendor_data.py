@@ -3,7 +3,7 @@
     a session asks ──▶ Link.ask: waits, for a bounded time ◀──┐
                           │ outbox (bounded)                  │ answer
                           ▼                                   │
-                    VendorServices.serve ──▶ the service's stream
+                    VendorServiceRegistry.serve ──▶ the service's stream
 
 Each service has its ``ServiceStream`` with its own bounds: a slow one delays and refuses its own vendors' data, no
 others'. The newest service for a vendor's message gets it; older ones stand by until it goes, so that a successor can
@@ -172,7 +172,7 @@ class ServiceStream:
         return asked
 
 
-class VendorServices:
+class VendorServiceRegistry:
     """The services that are registered now: ``gateway.domain.vendor_data.VendorServices``, and the streams' side."""
 
     def __init__(

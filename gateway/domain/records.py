@@ -178,3 +178,11 @@ class IdTagRecord:
     """Whether it may run several transactions at once; otherwise the second start is answered ConcurrentTx."""
     description: str = ""
     revision: int = 1
+
+
+@frozen
+class LiveSession:
+    """Knowledge of a connected charge point that only the running process has."""
+
+    epoch: int
+    last_heard: datetime

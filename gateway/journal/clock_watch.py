@@ -16,7 +16,8 @@ from attrs import evolve, frozen
 from gateway.domain.values import Clock
 from gateway.errors import StoreError
 from gateway.journal.journal import Journal
-from gateway.store.api import ClockRecord, RecordClock, Store
+from gateway.store.api import ClockRecord, RecordClock
+from gateway.store.reads import Reads
 
 TOLERANCE = timedelta(minutes=5)
 """Clocks are set by seconds. What is deleted by age is not worth more precision."""
@@ -67,9 +68,9 @@ class ClockWatch:
     ``jumped`` is called whenever the clock is doubted anew; it must not block or raise.
     """
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock, jumped: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, journal: Journal, reads: Reads, clock: Clock, jumped: Callable[[], None] = lambda: None) -> None:
         self._journal = journal
-        self._store = store
+        self._reads = reads
         self._clock = clock
         self._jumped = jumped
         self._record: ClockRecord | None = None
@@ -132,8 +133,8 @@ class ClockWatch:
 
     async def _begin(self, now: datetime, mono: float) -> None:
         """The first look of a run: hold the clock against what was written down, and the newest event."""
-        record = await self._journal.read(self._store.clock_record)
-        last = record.seen_at if record is not None else await self._journal.read(self._store.newest_time)
+        record = await self._reads.clock_record()
+        last = record.seen_at if record is not None else await self._reads.newest_time()
         self._rebase(now, mono)
         if last is not None and not -TOLERANCE <= now - last <= AWAY:
             await self._doubt(f"it is {now.isoformat()}, and was {last.isoformat()} when last seen", now, mono)
@@ -171,7 +172,7 @@ class ClockWatch:
             await self._save(self._record, mono)
 
     async def _head(self) -> int:
-        return (await self._journal.read(self._store.bounds)).head
+        return (await self._reads.bounds()).head
 
     def _rebase(self, now: datetime, mono: float) -> None:
         self._base, self._seen = (now, mono), mono

@@ -13,7 +13,8 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreError
 from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
-from gateway.store.api import Forget, Store, Trim, Trimmed
+from gateway.store.api import Forget, Trim, Trimmed
+from gateway.store.reads import Reads
 
 STEP = 500
 """Events deleted in one commit: one or two milliseconds of the writer's time."""
@@ -56,7 +57,7 @@ class Retention:
     def __init__(
         self,
         journal: Journal,
-        store: Store,
+        reads: Reads,
         clock: Clock,
         *,
         max_age_days: float = 0,
@@ -64,8 +65,8 @@ class Retention:
         watch: ClockWatch | None = None,
     ) -> None:
         self._journal = journal
-        self._store = store
-        self._watch = watch or ClockWatch(journal, store, clock)
+        self._reads = reads
+        self._watch = watch or ClockWatch(journal, reads, clock)
         self._max_age = timedelta(days=max_age_days)
         self._max_bytes = max_bytes
 
@@ -97,14 +98,14 @@ class Retention:
         if self._max_age or self._max_bytes:
             await self._forget(now)
         if deleted:
-            bounds = await self._journal.read(self._store.bounds)
+            bounds = await self._reads.bounds()
             log.info("retention deleted events", deleted=deleted, floor=bounds.floor)
         return deleted
 
     async def _by_age(self, now: datetime) -> int:
         """Return the limit of what is too old, within SWEEP_SPAN of the oldest."""
         deleted = 0
-        oldest = await self._journal.read(self._store.oldest_time, now)
+        oldest = await self._reads.oldest_time(now)
         if oldest is None or oldest >= now - self._max_age:
             return 0
         before = min(now - self._max_age, oldest + SWEEP_SPAN)
@@ -117,7 +118,7 @@ class Retention:
 
     async def _by_bytes(self, now: datetime | None) -> int:
         deleted = 0
-        while await self._journal.read(self._store.size_bytes) > self._max_bytes:
+        while await self._reads.size_bytes() > self._max_bytes:
             step = await self._step(Trim(None, STEP, now))
             if step is None:
                 break
@@ -126,7 +127,7 @@ class Retention:
 
     async def _step(self, trim: Trim) -> Trimmed | None:
         """One step and the pause after it; None if there was nothing to do."""
-        floor = (await self._journal.read(self._store.bounds)).floor
+        floor = (await self._reads.bounds()).floor
         trimmed = await self._journal.commit(trim)
         assert isinstance(trimmed, Trimmed)
         if not trimmed.deleted and trimmed.floor == floor:
@@ -136,7 +137,7 @@ class Retention:
 
     async def _forget(self, now: datetime | None) -> None:
         """Commands and transactions that have outlived their events for long enough, or are too many."""
-        commands, transactions = await self._journal.read(self._store.crowded_out, MAX_OUTLIVED)
+        commands, transactions = await self._reads.crowded_out(MAX_OUTLIVED)
         for _ in range(SWEEP_STEPS):
             dropped = await self._journal.commit(Forget(now, REQUEST_IDS, START_KEYS, STEP, commands, transactions))
             assert isinstance(dropped, Trimmed)

@@ -27,6 +27,7 @@ from gateway.domain.commands import (
     Unknown,
 )
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.records import LiveSession
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
@@ -59,14 +60,6 @@ waits for its Boot.conf, 30 s or so, so that a second is nothing to it; and a li
 backlog or a disk that hangs must not keep it out for longer."""
 
 NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is not connected; nothing was sent")
-
-
-@frozen
-class LiveSession:
-    """Knowledge of a connected charge point that only the running process has."""
-
-    epoch: int
-    last_heard: datetime
 
 
 @define(eq=False)

@@ -8,7 +8,15 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, Generation, OverdueReservation, Store, TransactionFilter
+from gateway.store.api import (
+    AdmissionRecord,
+    Bounds,
+    ClockRecord,
+    Generation,
+    OverdueReservation,
+    Store,
+    TransactionFilter,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +57,9 @@ class Reads:
 
     def mark(self) -> Awaitable[None]:
         return self._runner.read(self._store.mark)
+
+    def size_bytes(self) -> Awaitable[int]:
+        return self._runner.read(self._store.size_bytes)
 
     def next_number(self) -> Awaitable[int]:
         return self._runner.read(self._store.next_number)
@@ -114,3 +125,19 @@ class Reads:
 
     def commands(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[CommandRecord]]:
         return self._runner.read(self._store.commands, charge_point, after, limit)
+
+    # events
+    def bounds(self) -> Awaitable[Bounds]:
+        return self._runner.read(self._store.bounds)
+
+    def newest_time(self) -> Awaitable[datetime | None]:
+        return self._runner.read(self._store.newest_time)
+
+    def oldest_time(self, now: datetime) -> Awaitable[datetime | None]:
+        return self._runner.read(self._store.oldest_time, now)
+
+    def crowded_out(self, count: int) -> Awaitable[tuple[int, int]]:
+        return self._runner.read(self._store.crowded_out, count)
+
+    def clock_record(self) -> Awaitable[ClockRecord | None]:
+        return self._runner.read(self._store.clock_record)

@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient
 from gateway.control.server import ControlServer, ControlSettings
-from gateway.control.vendor_data import VendorServices
+from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, StatusAnswer
 from gateway.domain.events import ChargePointConnected, NewEvent
 from gateway.domain.values import Registration
@@ -115,7 +115,7 @@ class Control:
     feed: Feed
     commands: FakeCommands
     diagnostics: FakeDiagnostics
-    vendors: VendorServices
+    vendors: VendorServiceRegistry
     server: ControlServer
     bridge: Bridge
     client: GatewayClient
@@ -154,8 +154,8 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     journal.on_commit.append(feed.notify)
     commands = FakeCommands()
     diagnostics = FakeDiagnostics()
-    vendors = VendorServices(lambda: datetime.now(UTC), answer_seconds=1.0)
-    clock_watch = ClockWatch(journal, store, lambda: datetime.now(UTC))
+    vendors = VendorServiceRegistry(lambda: datetime.now(UTC), answer_seconds=1.0)
+    clock_watch = ClockWatch(journal, Reads(store, journal), lambda: datetime.now(UTC))
     bridge = Bridge(**bridge_options)
     seen = journal_seen(journal)
     server = ControlServer(

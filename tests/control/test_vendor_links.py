@@ -8,7 +8,7 @@ import trio.testing
 
 from gateway.control import vendor_data
 from gateway.control.errors import Failure, Status
-from gateway.control.vendor_data import AnswerRefusal, AnswerRefused, VendorServices, fold
+from gateway.control.vendor_data import AnswerRefusal, AnswerRefused, VendorServiceRegistry, fold
 from gateway.domain.vendor_data import (
     REJECTED,
     UNKNOWN_MESSAGE,
@@ -27,7 +27,7 @@ class Counted:
 
     def __init__(self):
         self.counts = []
-        self.services = VendorServices(lambda: NOW, 5.0, lambda what, label: self.counts.append(label))
+        self.services = VendorServiceRegistry(lambda: NOW, 5.0, lambda what, label: self.counts.append(label))
 
     def at_once(self, vendor="acme", message=None):
         return self.services.at_once(vendor, message)

@@ -13,6 +13,7 @@ from gateway.journal import retention as constants
 from gateway.journal.clock_watch import AWAY, STEADY, TOLERANCE, ClockWatch
 from gateway.journal.retention import INTERVAL, MAX_OUTLIVED, REQUEST_IDS, START_KEYS, SWEEP_SPAN, SWEEP_STEPS
 from gateway.store.api import Append, ClockRecord, RecordClock, Trim
+from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running
 from tests.journal.fakes import Inline
@@ -45,7 +46,7 @@ async def test_everything_is_kept_for_ever_by_default(journal, store, autojump_c
     """The task ends at once."""
     await fill(journal, 10)
     with trio.fail_after(1):
-        await Retention(journal, store, clock).run()
+        await Retention(journal, Reads(store, journal), clock).run()
     assert store.floor == 0
 
 
@@ -53,7 +54,7 @@ async def test_age_is_counted_from_now(journal, store, autojump_clock):
     """Steps of STEP events until there is nothing older left."""
     await fill(journal, 1_200)
     trusted(store)
-    assert await Retention(journal, store, clock, max_age_days=30).sweep() == 1_200
+    assert await Retention(journal, Reads(store, journal), clock, max_age_days=30).sweep() == 1_200
     trims = [w for w in store.writes if isinstance(w, Trim)]
     assert trims == [Trim(store.received + SWEEP_SPAN, constants.STEP, T0)] * 4
 
@@ -64,17 +65,17 @@ async def test_a_young_history_costs_no_commit(journal, store, autojump_clock):
     trusted(store)
     for age in (timedelta(), timedelta(days=29), timedelta(days=30)):
         store.received = T0 - age
-        assert await Retention(journal, store, clock, max_age_days=30).sweep() == 0
+        assert await Retention(journal, Reads(store, journal), clock, max_age_days=30).sweep() == 0
     assert not any(isinstance(each, Trim) for each in store.writes)
     store.received = T0 - timedelta(days=30, microseconds=1)
-    assert await Retention(journal, store, clock, max_age_days=30).sweep() == 10
+    assert await Retention(journal, Reads(store, journal), clock, max_age_days=30).sweep() == 10
 
 
 async def test_bytes_are_freed_until_they_fit(journal, store, autojump_clock):
     """The oldest go, no more than needed; where nothing can go the sweep ends."""
     await fill(journal, 2_000)
     store.size = 2_000_000
-    retention = Retention(journal, store, clock, max_bytes=1_200_000)
+    retention = Retention(journal, Reads(store, journal), clock, max_bytes=1_200_000)
     assert await retention.sweep() == 1_000
     assert store.size == 1_000_000
     assert await retention.sweep() == 0
@@ -88,7 +89,7 @@ async def test_sessions_commit_between_the_steps(journal, store, autojump_clock)
     await fill(journal, 50_000)
     trusted(store)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Retention(journal, store, clock, max_age_days=1).sweep)
+        nursery.start_soon(Retention(journal, Reads(store, journal), clock, max_age_days=1).sweep)
         await trio.sleep(1)
         with trio.fail_after(constants.PAUSE):
             await journal.commit(write())
@@ -102,7 +103,7 @@ async def test_a_store_that_is_unavailable_is_swept_later(journal, store, autoju
     trusted(store)
     store.broken = True
     async with trio.open_nursery() as nursery:
-        await nursery.start(Retention(journal, store, clock, max_age_days=1).run)
+        await nursery.start(Retention(journal, Reads(store, journal), clock, max_age_days=1).run)
         await trio.sleep(10)
         store.broken = False
         assert store.floor == 0
@@ -116,7 +117,7 @@ async def test_one_sweep_by_age_takes_so_many_events_at_most(journal, store, aut
     most = SWEEP_STEPS * constants.STEP
     store.head = most + 1_000
     trusted(store)
-    retention = Retention(journal, store, clock, max_age_days=1)
+    retention = Retention(journal, Reads(store, journal), clock, max_age_days=1)
     assert await retention.sweep() == most
     assert await retention.sweep() == 1_000
 
@@ -156,9 +157,9 @@ class Place:
 
     async def begin(self, journal, **limits):
         self.journal = journal
-        self.watch = ClockWatch(journal, self.store, self.now, self._jumped)
+        self.watch = ClockWatch(journal, Reads(self.store, journal), self.now, self._jumped)
         limits = limits or {"max_age_days": DAYS}
-        self.retention = Retention(journal, self.store, self.now, watch=self.watch, **limits)
+        self.retention = Retention(journal, Reads(self.store, journal), self.now, watch=self.watch, **limits)
         await self.watch.trusted()
 
     def _jumped(self):
@@ -211,7 +212,9 @@ async def test_a_clock_that_jumps_ahead_while_the_gateway_runs_deletes_nothing(p
         assert [line["event"] for line in logs if line["log_level"] == "error"] == [
             "the clock is doubted: retention by age waits"
         ]
-        place.retention = Retention(journal, place.store, place.now, max_age_days=DAYS, max_bytes=1, watch=place.watch)
+        place.retention = Retention(
+            journal, Reads(place.store, journal), place.now, max_age_days=DAYS, max_bytes=1, watch=place.watch
+        )
         assert await place.retention.sweep() == before + 23
 
 
@@ -376,7 +379,7 @@ async def test_what_is_known_of_the_clock_is_written_now_and_then(place, autojum
     commit = place.store.commit
     place.store.commit = lambda batch: writes.extend(batch) or commit(batch)
     async with journal_of(place) as journal:
-        watch = ClockWatch(journal, place.store, place.now)
+        watch = ClockWatch(journal, Reads(place.store, journal), place.now)
         async with trio.open_nursery() as nursery:
             await nursery.start(watch.run)
             await trio.sleep(3_600)

@@ -10,7 +10,7 @@ from gateway.bridge import Bridge, Overloaded
 from gateway.control.convert.vendor_data import read_answer, read_registration, told
 from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import Context, Service, streaming
-from gateway.control.vendor_data import ServiceStream, VendorServices
+from gateway.control.vendor_data import ServiceStream, VendorServiceRegistry
 
 Ts = TypeVarTuple("Ts")
 
@@ -21,7 +21,7 @@ OVERLOAD_SECONDS = 0.05
 class VendorDataRpcs(Service, VendorDataServiceServicer):
     """Vendors' data for services outside."""
 
-    def __init__(self, bridge: Bridge, default_timeout: float, vendors: VendorServices) -> None:
+    def __init__(self, bridge: Bridge, default_timeout: float, vendors: VendorServiceRegistry) -> None:
         super().__init__(bridge, default_timeout)
         self._vendors = vendors
 
