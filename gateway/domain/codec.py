@@ -18,6 +18,7 @@ import attrs
 import cattrs
 import orjson
 from attrs import evolve
+from cattrs.fns import identity  # which the generated code leaves out
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
@@ -175,17 +176,13 @@ def _structure_answer(stored: dict[str, Any], _: Any) -> Answer:
     return answer
 
 
-def _as_is(value: Any) -> Any:
-    return value
-
-
 def _is_json(hint: Any) -> bool:
     return hint is Any or hint == tuple[Any, ...]
 
 
 def _unstructurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Leaves defaults out and never walks what a charger sent: meter values are the hot path."""
-    kept = {name: override(unstruct_hook=_as_is) for name, hint in get_type_hints(cls).items() if _is_json(hint)}
+    kept = {name: override(unstruct_hook=identity) for name, hint in get_type_hints(cls).items() if _is_json(hint)}
     return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **kept)  # type: ignore[arg-type]
 
 

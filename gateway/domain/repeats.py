@@ -86,7 +86,8 @@ class Memory(NamedTuple):
             return self._after_boot()
         readings, messages, clock, ran_back = self.readings, self.messages, self.clock, self.ran_back
         if at is not None and kind in _TIMED:
-            if not ran_back and self.runs_back(at):
+            before = self.clock_before_boot
+            if not ran_back and before is not None and at < before - MAX_AHEAD:  # as ``runs_back``
                 readings, messages, ran_back = b"", b"", True
             if clock is None or at > clock:
                 clock = at

@@ -34,11 +34,8 @@ class ReportedTime:
 
     value: datetime | None
     flags: tuple[Flag, ...] = ()
-
-    @property
-    def trusted(self) -> datetime | None:
-        """The time, unless the time of receipt is the better one."""
-        return None if Flag.CLOCK_SUSPECT in self.flags else self.value
+    trusted: datetime | None = None
+    """The time, unless the time of receipt is the better one."""
 
     @property
     def queued(self) -> datetime | None:
@@ -75,10 +72,10 @@ def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
         except OverflowError:  # the year 1 east of Greenwich, the year 9999 west of it
             return ReportedTime(None, (Flag.TIME_UNREADABLE, *flags))
     if value < EARLIEST or (now is not None and value - now > MAX_AHEAD):
-        flags = (Flag.CLOCK_SUSPECT, *flags)
-    elif now is not None and now - value > LATE_AFTER:
+        return ReportedTime(value, (Flag.CLOCK_SUSPECT, *flags))
+    if now is not None and now - value > LATE_AFTER:
         flags = (Flag.LATE, *flags)
-    return ReportedTime(value, flags)
+    return ReportedTime(value, flags, value)
 
 
 def format_time(value: datetime) -> str:

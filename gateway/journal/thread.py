@@ -32,9 +32,10 @@ class _Job:
 
     def run(self) -> None:
         """In the thread."""
-        self._report(outcome.capture(self.function, *self.args))
+        self.answer(outcome.capture(self.function, *self.args))
 
-    def _report(self, result: outcome.Outcome[Any]) -> None:
+    def answer(self, result: outcome.Outcome[Any]) -> None:
+        """Give the result to the waiting task. In the thread."""
         self.done = True
         try:
             self.token.run_sync_soon(self._answer, result)
@@ -166,7 +167,7 @@ class _Read(_Job):
         if self.task is None:
             self.function, self.args = _nothing, ()
         result = self.result = outcome.capture(self.function, *self.args)
-        self._report(result)
+        self.answer(result)
 
     def _answer(self, result: outcome.Outcome[Any]) -> None:
         self.over()

@@ -15,6 +15,8 @@ class GatewayObserver:
 
     def __init__(self, metrics: Metrics, clock: Clock, kept_frames: int) -> None:
         self._metrics = metrics
+        self.count = metrics.count
+        """As ``Observer.count``; the metrics' own, since it is called for each message."""
         self._refusals = RefusedConnections(clock)
         self._deviations = Deviations(clock)
         self.recorder = FrameLog(clock, kept_frames)
@@ -25,10 +27,6 @@ class GatewayObserver:
         """A listener's ``observe``."""
         self._metrics.count(f"connections_{outcome.stage}", outcome.result)
         self._refusals.observe(outcome)
-
-    def count(self, what: str, label: str = "") -> None:
-        """As ``Observer.count``."""
-        self._metrics.count(what, label)
 
     def too_large(self, charge_point: str, size: int) -> None:
         """As ``Observer.too_large``."""

@@ -136,15 +136,24 @@ def _nothing(_: str) -> bool:
 
 def parse(data: bytes, is_recorded: IsRecorded = _nothing) -> Frame:
     """One text message to a frame. Never raises; the cost is bounded by the length of ``data``."""
-    if len(data) <= SMALL_BYTES:
-        return _read_small(data, is_recorded)
-    turns = reading(data, is_recorded)
-    while True:
-        try:
-            next(turns)
-        except StopIteration as done:
-            frame: Frame = done.value
-            return frame
+    if len(data) > SMALL_BYTES:
+        turns = reading(data, is_recorded)
+        while True:
+            try:
+                next(turns)
+            except StopIteration as done:
+                frame: Frame = done.value
+                return frame
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        value = _read_leniently(data)
+        if value is None:
+            return _beyond(data, f"not JSON: {error.msg}", is_recorded if _nests_too_deep(data) else _nothing)
+    # Brackets bound the depth from above, and counting them costs next to nothing.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(value, MAX_DEPTH):
+        return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
+    return _frame(value, is_recorded)
 
 
 def reading(data: bytes, is_recorded: IsRecorded = _nothing) -> Generator[Scan, None, Frame]:
@@ -171,19 +180,6 @@ def reading(data: bytes, is_recorded: IsRecorded = _nothing) -> Generator[Scan, 
             # What only the lenient reader takes is whole; what is cut off or garbled, the charger may send better.
             return _beyond(data, reason, is_recorded if scan.closed and len(data) > MAX_LENIENT else _nothing)
     yield scan
-    return _frame(value, is_recorded)
-
-
-def _read_small(data: bytes, is_recorded: IsRecorded) -> Frame:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        value = _read_leniently(data)
-        if value is None:
-            return _beyond(data, f"not JSON: {error.msg}", is_recorded if _nests_too_deep(data) else _nothing)
-    # Brackets bound the depth from above, and counting them costs next to nothing.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(value, MAX_DEPTH):
-        return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
     return _frame(value, is_recorded)
 
 

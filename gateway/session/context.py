@@ -12,7 +12,6 @@ import trio
 from attrs import frozen
 
 from gateway.domain.decision import Guard
-from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import NewEvent
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock
@@ -107,11 +106,6 @@ class SessionContext:
 
     # --- frames -----------------------------------------------------------------------------------------------
 
-    def send_nowait(self, answer: bytes) -> bool:
-        """Send an answer as ``Transport.send_nowait``, and keep it for operators."""
-        self.frames.add(FrameKind.SENT, answer)
-        return self.transport.send_nowait(answer)
-
     def send(self, data: bytes) -> Awaitable[None]:
         """Send a CALL as ``Transport.send``, and keep it for operators: before it is sent, for its answer may be here
         before the calling task runs again."""
@@ -161,8 +155,11 @@ class SessionContext:
     def settled(self, write: Write, result: WriteResult | Exception) -> bool:
         """Return true if what was submitted is on disk and in the state, and may be answered; else end the session."""
         match result:
-            case Appended():
-                self._apply(write, result)
+            case Appended(sequences):
+                assert isinstance(write, Append)
+                state = self.state
+                for event, sequence in zip(write.events, sequences, strict=True):
+                    evolve(state, event, sequence)
             case Fenced():
                 self._over("replaced", CLOSE_POLICY)
             case StoreUnavailable():

@@ -402,7 +402,9 @@ class Session:
             context = Context(now, limits.heartbeat_interval, limits.retry_interval, transaction_id)
             decision = core.protocol.decide(core.state, request, facts, context)
             # No timer ends a reservation: the reader does, with what the charger says next, and no other task.
-            events = (*decision.events, *overdue(core.state, now, decision.events))
+            events = decision.events
+            if core.state.reservations:
+                events = (*events, *overdue(core.state, now, events))
             pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then)
             if not events:
                 return pending
@@ -447,7 +449,7 @@ class Session:
             log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
             core.observer.count("session_failures")
             core.end("internal-error", code=CLOSE_INTERNAL)
-        self._is_over(pending)
+        self._is_over()
 
     # --- the answer -------------------------------------------------------------------------------------------
 
@@ -459,7 +461,8 @@ class Session:
         if self._reads_large:
             self._turn_over()  # a charger that doesn't read its answers must not hold up the others
         try:
-            sent = core.send_nowait(pending.answer) or core.handing_over
+            core.frames.add(FrameKind.SENT, pending.answer)
+            sent = core.transport.send_nowait(pending.answer) or core.handing_over
         except ConnectionClosed as closed:
             if not core.handing_over:
                 raise
@@ -478,11 +481,11 @@ class Session:
 
     def _is_sent(self, pending: Pending) -> None:
         if self._under_way is pending:
-            self._is_over(pending)
+            self._is_over()
         pending.then()
 
-    def _is_over(self, pending: Pending) -> None:
-        """Nothing waits for this answer any more."""
+    def _is_over(self) -> None:
+        """Note that no answer is under way any more."""
         self._under_way = self._flushing = None
         if self._answered is not None:
             self._answered.set()

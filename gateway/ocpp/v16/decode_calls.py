@@ -89,11 +89,11 @@ def _decode(message_id: str, action: str, payload: JSON) -> Request[Any] | CallR
     if not isinstance(payload, dict):
         return CallRefused(message_id, "FormationViolation", "the payload is not an object")
     if validator.is_valid(payload):
-        return Request(message_id, action, _STRUCTURE[action](payload), payload)
+        return Request(message_id, action, _STRUCTURE[action](payload, None), payload)
     mended = (_mend_large if larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
     if isinstance(mended, SchemaFault):
         return CallRefused(message_id, CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
-    request = _STRUCTURE[action](mended.payload)
+    request = _STRUCTURE[action](mended.payload, None)
     return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
 
 
@@ -106,7 +106,7 @@ def decode_unread(message_id: str, action: str, message: bytes) -> Request[Any]:
     read = Request(
         message_id,
         action,
-        _STRUCTURE[action](mended.payload),
+        _STRUCTURE[action](mended.payload, None),
         fields,
         (Flag.DEVIATES, Flag.UNREAD),
         tuple(dict.fromkeys(("unread", *mended.deviations))),
@@ -207,8 +207,8 @@ def _structurer(action: str, converter: Converter) -> Any:
         fields[name] = override(rename=optional, struct_hook=_as_sent)  # validated, or None from below
     structure = make_dict_structure_fn(cls, converter, **fields)  # type: ignore[arg-type]
     if optional is None:
-        return lambda payload: structure(payload, cls)
-    return lambda payload: structure({optional: None, **payload}, cls)
+        return structure
+    return lambda payload, _: structure({optional: None, **payload}, cls)
 
 
 _CONVERTER: Final = _converter()

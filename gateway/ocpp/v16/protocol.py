@@ -10,11 +10,11 @@ from ocpp.v16 import call
 from gateway.domain import commands as c
 from gateway.domain import readings
 from gateway.domain.commands import ChargerError, Command, FieldViolation
-from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.decision import Context, Decision, Facts, Query, Request
 from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import JSON, ConnectorAddress
-from gateway.ocpp.protocol import Access, ErrorCodes, ReadAnswer
+from gateway.ocpp.protocol import Access, ErrorCodes
 from gateway.ocpp.v16 import SUBPROTOCOL, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
@@ -78,11 +78,8 @@ class Protocol16:
         payload = request.payload
         return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
 
-    def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
-        return decode_calls.decode_call(call_id, action, payload)
-
-    def decode_unread(self, call_id: str, action: str, message: bytes) -> Request[Any]:
-        return decode_calls.decode_unread(call_id, action, message)
+    decode_call = staticmethod(decode_calls.decode_call)
+    decode_unread = staticmethod(decode_calls.decode_unread)
 
     def query(self, state: ChargePointState, request: Request[Any]) -> Query | None:
         return self.handlers[request.action].query(state, request)
@@ -117,12 +114,8 @@ class Protocol16:
             return bytes.fromhex(command.value)
         return None
 
-    def encode_command(self, command: Command, state: ChargePointState) -> tuple[str, JSON]:
-        """Raises LookupError if the command names a transaction that isn't open any more."""
-        return encode.encode_command(command, state)
-
-    def decode_answer(self, command: Command, payload: JSON) -> ReadAnswer:
-        return decode.decode_answer(command, payload)
+    encode_command = staticmethod(encode.encode_command)
+    decode_answer = staticmethod(decode.decode_answer)
 
     def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:
         return decode.decode_error(command, code, description, details)

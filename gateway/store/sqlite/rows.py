@@ -23,7 +23,7 @@ from gateway.domain.records import (
 )
 from gateway.domain.repeats import Memory
 from gateway.domain.values import ConnectorAddress, Registration, Switch
-from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_flags, to_time
+from gateway.store.sqlite.encoding import maybe_time, to_flags, to_micros, to_time
 
 Row = tuple[Any, ...]
 
@@ -176,8 +176,8 @@ def memory_row(key: int, said: Memory) -> Row:
         key,
         said.readings,
         said.messages,
-        maybe_micros(said.clock),
-        maybe_micros(said.clock_before_boot),
+        None if said.clock is None else to_micros(said.clock),
+        None if said.clock_before_boot is None else to_micros(said.clock_before_boot),
         int(said.ran_back),
     )
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -68,6 +69,10 @@ _FOUND_DAMAGED = (
 )
 
 log = structlog.get_logger()
+
+
+def _apply_all(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
+    return [apply(books, write) for write in batch]
 
 
 class SqliteStore:
@@ -176,7 +181,7 @@ class SqliteStore:
     # --- writing ---
 
     def commit(self, batch: Sequence[Write]) -> list[WriteResult]:
-        return self._write(lambda books: [apply(books, write) for write in batch])
+        return self._write(partial(_apply_all, batch))
 
     def settle(self, at: datetime) -> int:
         touched = 0
@@ -234,7 +239,8 @@ class SqliteStore:
     def _writer(self) -> Writer:
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
-        self._require_open()
+        if self._ownership is None:
+            self._require_open()
         if self._damage is not None:
             raise StoreUnavailable(self._damage)
         if self._books is None:

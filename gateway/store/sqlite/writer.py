@@ -7,7 +7,7 @@ everything remembered is forgotten when a batch is rolled back.
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 import apsw
@@ -17,7 +17,7 @@ from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
 from gateway.domain.repeats import Memory, concerns
 from gateway.store.api import Committed
-from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_words
+from gateway.store.sqlite.encoding import to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
 from gateway.store.sqlite.rows import MEMORY, UNKNOWN_TRANSACTION, fetch, memory, memory_row
@@ -77,11 +77,14 @@ class Writer:
 
     def flush(self) -> None:
         """Write the events and ends of connections gathered so far, for a write that reads or changes them itself."""
-        self._flush_ends()
-        self._insert(_INSERTS, self._rows)
-        self._insert(_MEMORIES, [memory_row(key, memory) for key, memory in self._memories.items()])
-        self._rows.clear()
-        self._memories.clear()
+        if self._ends:
+            self._flush_ends()
+        if self._rows:
+            self._insert(_INSERTS, self._rows)
+            self._rows.clear()
+        if self._memories:
+            self._insert(_MEMORIES, list(starmap(memory_row, self._memories.items())))
+            self._memories.clear()
 
     def _insert(self, statements: dict[int, str], rows: list[tuple[Any, ...]]) -> None:
         at = 0
@@ -151,51 +154,48 @@ class Writer:
         """Give the events their sequences and project them; answers the sequences."""
         first = self.head + 1
         for event in events:
-            self._append(owner, epoch, event)
+            body = event.body
+            encoded = encode(body)
+            sequence = self.head = self.head + 1
+            if owner.key in self._ends:
+                self._flush_ends()
+            if concerns(event):
+                before = owner.memory if owner.memory is not None else self.memory(owner)
+                after = before.after(event)
+                if after is not before:
+                    owner.memory = self._memories[owner.key] = after
+            self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded))
+            project = PROJECTIONS.get(type(body))
+            if isinstance(body, ChargePointDisconnected):
+                self._ends[owner.key] = End.of(owner.key, event, body)
+            elif project is not None:
+                project(self.cx, owner.key, owner.identity, event, body, sequence)
+            transaction_id, transaction = transaction_of(body), None
+            if transaction_id is not None:
+                transaction = owner.open.get(transaction_id) or self._transaction(owner, transaction_id, sequence)
+                if body.TYPE in _ENDS:
+                    owner.open.pop(transaction_id, None)
+            self._rows.append(
+                (
+                    sequence,
+                    owner.key,
+                    epoch,
+                    self._types[body.TYPE],
+                    body.VERSION,
+                    transaction,
+                    to_micros(event.received_at),
+                    None if event.reported_at is None else to_micros(event.reported_at),
+                    event.reported_raw,
+                    to_words(event.flags) if event.flags else "",
+                    event.cause,
+                    encoded,
+                )
+            )
         return tuple(range(first, self.head + 1))
 
-    def _append(self, owner: Owner, epoch: int, event: NewEvent) -> None:
-        body = event.body
-        encoded = encode(body)
-        sequence = self.head = self.head + 1
-        if owner.key in self._ends:
-            self._flush_ends()
-        if concerns(event):
-            before = self.memory(owner)
-            after = before.after(event)
-            if after is not before:
-                owner.memory = self._memories[owner.key] = after
-        self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded))
-        project = PROJECTIONS.get(type(body))
-        if isinstance(body, ChargePointDisconnected):
-            self._ends[owner.key] = End.of(owner.key, event, body)
-        elif project is not None:
-            project(self.cx, owner.key, owner.identity, event, body, sequence)
-        transaction_id = transaction_of(body)
-        self._rows.append(
-            (
-                sequence,
-                owner.key,
-                epoch,
-                self._types[body.TYPE],
-                body.VERSION,
-                None if transaction_id is None else self._transaction(owner, transaction_id, sequence),
-                to_micros(event.received_at),
-                maybe_micros(event.reported_at),
-                event.reported_raw,
-                to_words(event.flags),
-                event.cause,
-                encoded,
-            )
-        )
-        if transaction_id is not None and body.TYPE in _ENDS:
-            owner.open.pop(transaction_id, None)
-
     def _transaction(self, owner: Owner, transaction_id: str, sequence: int) -> int:
-        """The key of a transaction; one that is not open any more notes this event as its newest."""
-        key = owner.open.get(transaction_id)
-        if key is not None:
-            return key
+        """The key of a transaction that is not remembered as open; one that has ended notes this event as its
+        newest."""
         sql = "SELECT key, state FROM txn WHERE transaction_id = ? AND charge_point = ?"
         row = self.cx.execute(sql, (transaction_id, owner.key)).fetchone()
         if row is None:

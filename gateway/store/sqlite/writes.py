@@ -68,8 +68,8 @@ def _present(books: Writer, identity: str) -> Owner | None:
 
 
 def append(books: Writer, write: api.Append) -> Appended | Fenced | GuardFailed | Missing:
-    owner = _present(books, write.charge_point)
-    if owner is None:
+    owner = books.owner(write.charge_point)
+    if owner is None or not owner.present:
         return Missing()
     if write.epoch is not None and write.epoch != owner.epoch:
         return Fenced(owner.epoch)

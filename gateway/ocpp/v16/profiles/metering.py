@@ -71,7 +71,9 @@ def decide_meter_values(
     if transaction is None or inferred:
         return Decision({}, events)
     changes = staleness.by_readings(state, transaction, connector, time)
-    return Decision({}, (*events, *(event(request, context, each) for each in changes)))
+    for each in changes:
+        events = (*events, event(request, context, each))
+    return Decision({}, events)
 
 
 def _foreign(state: ChargePointState, facts: Facts, number: int | None) -> int | None:
