@@ -108,7 +108,9 @@ class Stream(Generic[T]):
     def _receive(self, item: T) -> None:
         if not self._ended:
             self._items.append(item)
-            self._wake()
+            waiter = self._waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
     def _end(self, error: BaseException | None) -> None:
         self._report_ended()
@@ -131,10 +133,20 @@ class Stream(Generic[T]):
             self._lanes.nursery.start_soon(self._run)
 
     async def _run(self) -> None:
+        """Advance the generator only where there is room for what it gives: the reader sets the pace."""
         error: BaseException | None = None
         try:
             with self._scope:
-                await self._produce()
+                async with aclosing(self._fn(*self._args)) as items:
+                    while True:
+                        if self._handed_over - self._taken >= self._depth:
+                            await self._make_room()
+                        try:
+                            item = await anext(items)
+                        except StopAsyncIteration:
+                            break
+                        self._handed_over += 1
+                        self._lanes.report(partial(self._receive, item))
         except Exception as raised:
             error = raised
         except BaseException:
@@ -145,29 +157,16 @@ class Stream(Generic[T]):
         finally:
             error = None  # as in ``_raise_end``
 
-    async def _produce(self) -> None:
-        """Advance the generator only where there is room for what it gives: the reader sets the pace."""
-        async with aclosing(self._fn(*self._args)) as items:
-            while True:
-                if self._full:
-                    await self._make_room()
-                try:
-                    item = await anext(items)
-                except StopAsyncIteration:
-                    return
-                self._handed_over += 1
-                self._lanes.report(partial(self._receive, item))
-
-    @property
-    def _full(self) -> bool:
-        return self._handed_over - self._taken >= self._depth
-
     async def _make_room(self) -> None:
         while self._full:
             self._asked = True
             if self._full:  # still, now that the reader can know
                 await self._room.park()
         self._asked = False
+
+    @property
+    def _full(self) -> bool:
+        return self._handed_over - self._taken >= self._depth
 
     def _report_end(self, error: BaseException | None) -> None:
         self._lanes.report(partial(self._end, error))

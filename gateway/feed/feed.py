@@ -269,7 +269,9 @@ class Subscription:
         place = (self._where, self.position, self._max_events, self._max_bytes, ring.end)
         batch = given.get(place)
         if batch is None:
-            passing = (event for event in ring.above(self.position) if self._passes(event))
+            passing: Iterable[StoredEvent] = ring.above(self.position)
+            if self._where.charge_points or self._where.types:
+                passing = filter(self._passes, passing)
             batch = given[place] = self._bounded(passing, max(ring.end, self.position))
         return batch
 

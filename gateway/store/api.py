@@ -22,7 +22,7 @@ from attrs import field, frozen
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
-from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent, transaction_of
+from gateway.domain.events import ChargePointConnected, NewEvent, StoredEvent
 from gateway.domain.records import (
     ChargePointRecord,
     Credential,
@@ -261,6 +261,7 @@ class Committed(NamedTuple):
     event: NewEvent
     body_json: bytes
     """The stored bytes of its body."""
+    transaction_id: str | None
 
 
 @frozen
@@ -355,7 +356,7 @@ def event_id_prefix(store_id: str) -> str:
 
 def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
     """A committed event as ``Store.events`` gives it. ``id_prefix``: ``event_id_prefix`` of the store."""
-    sequence, charge_point, epoch, event, body_json = committed
+    sequence, charge_point, epoch, event, body_json, transaction_id = committed
     body = event.body
     return StoredEvent(
         sequence,
@@ -370,7 +371,7 @@ def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
         event.flags,
         event.cause,
         body_json,
-        transaction_of(body),
+        transaction_id,
     )
 
 

@@ -99,7 +99,7 @@ class Told(FakeHistory):
         found = [each for each in self.stored if first <= each.sequence <= last]
         body = TransactionForeign(1, ConnectorAddress(1, 1))
         return [
-            Committed(each.sequence, each.charge_point, each.epoch, NewEvent(body, T0), each.body_json)
+            Committed(each.sequence, each.charge_point, each.epoch, NewEvent(body, T0), each.body_json, None)
             for each in found
         ]
 

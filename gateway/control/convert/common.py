@@ -54,7 +54,7 @@ def connector(value: ConnectorAddress | None) -> pb.ConnectorAddress | None:
 
 def flags(values: Iterable[Flag]) -> list[Any]:
     """Quality flags."""
-    return [FLAG.number(value) for value in values]
+    return list(map(FLAG.number, values))
 
 
 def energy(milliwatt_hours: int | None) -> pb.Energy | None:

@@ -80,8 +80,9 @@ class EventRpcs(Service):
         where = EventFilter(_names(request.charge_points, "charge_points", fields), frozenset(request.types))
         start = _start(request, fields)
         fields.check()
-        async for batch in self.stream(self._watching.watch, where, start):
-            yield self._messages.events(batch)
+        async with self.stream(self._watching.watch, where, start) as batches:
+            async for batch in batches:
+                yield self._messages.events(batch)
 
     @streaming
     async def WatchMeterValues(self, request: pb.WatchMeterValuesRequest, context: Context) -> AsyncIterator[bytes]:
@@ -92,12 +93,13 @@ class EventRpcs(Service):
         fields.check()
         now = asyncio.get_running_loop().time
         told = 0.0
-        async for batch in self.stream(self._watching.watch, where, start):
-            samples = self._messages.samples(batch, measurands)
-            # A batch of which nothing is left is worth a message only as a sign of life.
-            if samples or not batch.events or now() - told >= IDLE_SECONDS:
-                told = now()
-                yield samples + self._messages.samples_token(batch)
+        async with self.stream(self._watching.watch, where, start) as batches:
+            async for batch in batches:
+                samples = self._messages.samples(batch, measurands)
+                # A batch of which nothing is left is worth a message only as a sign of life.
+                if samples or not batch.events or now() - told >= IDLE_SECONDS:
+                    told = now()
+                    yield samples + self._messages.samples_token(batch)
 
 
 def _names(given: Iterable[str], field: str, fields: Fields, limit: int = MAX_CHARGE_POINTS) -> frozenset[str]:

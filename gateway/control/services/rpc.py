@@ -154,11 +154,11 @@ class Service:
         except Exception as error:
             raise given_up(error, handover, {}, fn.__qualname__) from error
 
-    async def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncGenerator[T, None]:
-        """The items of a generator in Trio, until the gateway stops (then Failure)."""
+    @asynccontextmanager
+    async def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncIterator[Stream[T]]:
+        """The items of a generator in Trio, to be iterated; leaving the block raises Failure if the gateway stops."""
         async with self._opened(fn, *args) as items:
-            async for item in items:
-                yield item
+            yield items
         if self.stopped.is_set():
             raise STOPPING
 

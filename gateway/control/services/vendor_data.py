@@ -33,10 +33,11 @@ class VendorDataRpcs(Service, VendorDataServiceServicer):
         interests = read_registration(await incoming.next())
         answers: asyncio.Task[None] | None = None
         try:
-            async for item in self.stream(self._vendors.serve, interests):
-                if isinstance(item, ServiceStream):
-                    answers = asyncio.create_task(self._take_answers(incoming, item))
-                yield told(item)
+            async with self.stream(self._vendors.serve, interests) as items:
+                async for item in items:
+                    if isinstance(item, ServiceStream):
+                        answers = asyncio.create_task(self._take_answers(incoming, item))
+                    yield told(item)
             if answers is not None:
                 await answers  # it made the service leave, and raises what was wrong, if anything was
         finally:

@@ -164,13 +164,13 @@ class Writer:
                 after = before.after(event)
                 if after is not before:
                     owner.memory = self._memories[owner.key] = after
-            self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded))
             project = PROJECTIONS.get(type(body))
             if isinstance(body, ChargePointDisconnected):
                 self._ends[owner.key] = End.of(owner.key, event, body)
             elif project is not None:
                 project(self.cx, owner.key, owner.identity, event, body, sequence)
             transaction_id, transaction = transaction_of(body), None
+            self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded, transaction_id))
             if transaction_id is not None:
                 transaction = owner.open.get(transaction_id) or self._transaction(owner, transaction_id, sequence)
                 if body.TYPE in _ENDS:
