@@ -40,7 +40,7 @@ from gateway.domain.commands import (
     UpdateFirmware,
     operation_of,
 )
-from gateway.domain.events import BODIES, Body
+from gateway.domain.events import BODIES, Body, MeterValuesReported, StoredEvent
 from gateway.domain.secret_names import names_secret
 from gateway.domain.secrets import secrets_in_location, shown_data, shown_location, shown_setting
 from gateway.domain.values import JSON
@@ -48,6 +48,9 @@ from gateway.errors import StoreCorrupt
 
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """(event type, stored version) to the function that lifts a stored body by one version. Called on a fresh dict."""
+
+NOT_STORED = frozenset({"meter_value_json"})
+"""Fields that follow from others."""
 
 _ANSWERS: dict[str, type[Any]] = {
     "status": StatusAnswer,
@@ -67,7 +70,15 @@ class UnreadableBody(StoreCorrupt):
 
 def encode(body: Body) -> bytes:
     """The stored form of a body. Raises TypeError for one that holds what JSON can't (a bug of the caller)."""
-    return orjson.dumps(_UNSTRUCTURE[type(body)](body))
+    fields = _UNSTRUCTURE[type(body)](body)
+    if isinstance(body, MeterValuesReported) and body.meter_value_json:
+        fields["meter_value"] = orjson.Fragment(body.meter_value_json)
+    return orjson.dumps(fields)
+
+
+def body_of(event: StoredEvent) -> Body:
+    """The body of a stored event. Raises ``UnreadableBody``."""
+    return event.body if event.body is not None else decode(event.type, event.version, event.body_json)
 
 
 def decode(type_: str, version: int, data: bytes) -> Body:
@@ -183,6 +194,7 @@ def _is_json(hint: Any) -> bool:
 def _unstructurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Leaves defaults out and never walks what a charger sent: meter values are the hot path."""
     kept = {name: override(unstruct_hook=identity) for name, hint in get_type_hints(cls).items() if _is_json(hint)}
+    kept |= {name: override(omit=True) for name in get_type_hints(cls) if name in NOT_STORED}
     return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **kept)  # type: ignore[arg-type]
 
 
@@ -192,6 +204,7 @@ def _structurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, A
         for name, hint in get_type_hints(cls).items()
         if _is_json(hint)
     }
+    kept |= {name: override(omit=True) for name in get_type_hints(cls) if name in NOT_STORED}
     return make_dict_structure_fn(cls, converter, **kept)  # type: ignore[arg-type]
 
 

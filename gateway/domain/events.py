@@ -261,6 +261,9 @@ class MeterValuesReported:
     out of it, or empty."""
     dialect: str = FIRST_DIALECT
     """The version of OCPP in whose shape ``meter_value`` and ``payload_text`` are."""
+    meter_value_json: bytes = field(default=b"", eq=False, repr=False)
+    """``meter_value`` as JSON, as it is stored and shown, where it has been made; empty: it is still to be made. Not a
+    field of the stored body."""
 
 
 # --- reservations ---------------------------------------------------------------------------------------------
@@ -512,6 +515,8 @@ class StoredEvent:
     cause: str
     body_json: bytes
     transaction_id: str | None = None
+    body: Body | None = field(default=None, eq=False, repr=False)
+    """The body, where it need not be decoded: the event comes from its commit, and is small."""
 
 
 def transaction_of(body: Any) -> str | None:

@@ -481,7 +481,10 @@ class Session:
 
     def _is_sent(self, pending: Pending) -> None:
         if self._under_way is pending:
-            self._is_over()
+            if self._answered is None:
+                self._under_way = self._flushing = None
+            else:
+                self._is_over()
         pending.then()
 
     def _is_over(self) -> None:

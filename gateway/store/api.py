@@ -354,10 +354,16 @@ def event_id_prefix(store_id: str) -> str:
     return f"ev_{store_id.removeprefix('store_')}_"
 
 
+KEPT_BODY_BYTES = 1024
+"""Of a body as it is stored, up to which it is kept beside that for watchers: everyday meter values have half of it. A
+larger one, which takes several times its bytes as objects, is decoded when a watcher wants it."""
+
+
 def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
     """A committed event as ``Store.events`` gives it. ``id_prefix``: ``event_id_prefix`` of the store."""
     sequence, charge_point, epoch, event, body_json, transaction_id = committed
     body = event.body
+    small = len(body_json) <= KEPT_BODY_BYTES
     return StoredEvent(
         sequence,
         f"{id_prefix}{sequence}",
@@ -372,6 +378,7 @@ def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
         event.cause,
         body_json,
         transaction_id,
+        body if small else None,
     )
 
 

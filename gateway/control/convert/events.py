@@ -43,7 +43,7 @@ def event(stored: e.StoredEvent) -> pb.Event:
     elif kind == "command":
         message.command_id = cause
     try:
-        body = decode(stored.type, stored.version, stored.body_json)
+        body = stored.body or decode(stored.type, stored.version, stored.body_json)
     except UnreadableBody as problem:
         log.warning("event body left out", event_id=stored.event_id, problem=str(problem))
         return message
@@ -117,7 +117,7 @@ def _stopped(body: e.TransactionStopped) -> pb.TransactionStopped:
 def _meter_values(body: e.MeterValuesReported) -> pb.MeterValuesReported:
     return pb.MeterValuesReported(
         connector=connector(body.connector),
-        meter_value_json=json_text(body.meter_value),
+        meter_value_json=body.meter_value_json.decode() or json_text(body.meter_value),
         transaction_id=body.transaction_id or "",
         number=_optional(body.number),
         payload_text=body.payload_text,

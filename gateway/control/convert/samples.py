@@ -5,7 +5,7 @@ from datetime import datetime
 
 from gateway.api.v1 import common_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy, flags, timestamp
-from gateway.domain.codec import UnreadableBody, decode
+from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import (
     Body,
@@ -60,7 +60,7 @@ def meter_samples(event: StoredEvent, measurands: frozenset[str] = frozenset()) 
     """The samples of an event, of these measurands only (none: all). An event without any, or one that can't be
     read, gives none."""
     try:
-        body = decode(event.type, event.version, event.body_json)
+        body = body_of(event)
     except UnreadableBody:
         return []
     if not isinstance(body, MeterValuesReported | TransactionStarted | TransactionStopped):

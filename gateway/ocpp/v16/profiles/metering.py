@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import orjson
 from ocpp.v16 import call
 
 from gateway.domain import staleness
@@ -41,14 +42,17 @@ def decide_meter_values(
     payload = request.payload
     connector = to_address(payload.connector_id)
     values = as_sent(request, "meterValue")
+    values_json = orjson.dumps(values)  # once, for all: to be known again, stored and shown
     raw, time = _newest_time(values, context)
     key = b""
     if raw is not None or request.text:
-        said = request.text or values
+        said = request.text or orjson.Fragment(values_json)
         key = repeat_key(request.action, (payload.connector_id, payload.transaction_id, said), time)
         if state.memory.knows(key):
             return Decision({})
-    transaction, inferred = _transaction_of(state, facts, payload.transaction_id, connector, time)
+    number = payload.transaction_id
+    known = None if number is None else state.by_number(number) or facts.transaction
+    transaction, inferred = _transaction_of(state, known, connector, time)
     flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
@@ -59,12 +63,13 @@ def decide_meter_values(
         connector,
         values,
         None if transaction is None else transaction.transaction_id,
-        payload.transaction_id,
+        number,
         request.text,
         SUBPROTOCOL,
+        values_json,
     )
     reported = event(request, context, body, time, raw, flags, key, registers)
-    foreign = _foreign(state, facts, payload.transaction_id)
+    foreign = _foreign(state, known, number)
     events = (
         (reported,) if foreign is None else (reported, event(request, context, TransactionForeign(foreign, connector)))
     )
@@ -76,11 +81,10 @@ def decide_meter_values(
     return Decision({}, events)
 
 
-def _foreign(state: ChargePointState, facts: Facts, number: int | None) -> int | None:
+def _foreign(state: ChargePointState, known: TransactionRecord | None, number: int | None) -> int | None:
     """The number of a transaction that was begun under another system and has not been named on this connection yet."""
     if number is None or number <= 0 or number in state.foreign or len(state.foreign) >= MAX_FOREIGN:
         return None
-    known = state.by_number(number) or facts.transaction
     return number if known is None or known.charge_point != state.identity else None
 
 
@@ -126,9 +130,9 @@ def _newest_time(values: tuple[JSON, ...], context: Context) -> tuple[str | None
 
 
 def _transaction_of(
-    state: ChargePointState, facts: Facts, number: int | None, connector: ConnectorAddress, time: ReportedTime
+    state: ChargePointState, named: TransactionRecord | None, connector: ConnectorAddress, time: ReportedTime
 ) -> tuple[TransactionRecord | None, bool]:
-    """The transaction that the values belong to, and whether that was inferred.
+    """The transaction that the values belong to, and whether that was inferred. ``named``: the charger named it.
 
     Connector 0 is the main meter, and no transaction's (B6.2). The number that a charger names decides, also of
     one that a later start has made a lost one: it goes on where the charger says so. After its stop it still
@@ -137,7 +141,6 @@ def _transaction_of(
     """
     if connector == WHOLE_CHARGE_POINT:
         return None, False
-    named = None if number is None else state.by_number(number) or facts.transaction
     if named is not None and named.charge_point != state.identity:
         named = None
     if named is not None and (named.state is not TransactionState.STOPPED or not _over_by(named, time)):
