@@ -190,8 +190,12 @@ class Journal:
         already when it calls hands nothing over.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closing.is_set() or not self._well.is_set() or len(self._queue) >= self._max_waiting:
+            raise StoreUnavailable(self._refusal())
         waiting = _Waiting(write, applied, trio.lowlevel.current_task())
-        self._hand_over(waiting)
+        self._queue.append(waiting)
+        if self._arrived:
+            self._arrived.unpark()
         await trio.lowlevel.wait_task_rescheduled(waiting.abort)
         if waiting.error is not None:
             error, waiting.error = waiting.error, None  # raised, it holds this frame, which must not hold it
@@ -205,18 +209,17 @@ class Journal:
 
         Raises ``StoreUnavailable`` if nothing was handed over; then ``on_answer`` is not called.
         """
-        self._hand_over(_Handed(write, on_answer))
-
-    def _hand_over(self, handed: _Handed | _Waiting) -> None:
-        if self._closing.is_set():
-            raise StoreUnavailable("the journal is closed")
-        if not self._well.is_set():
-            raise StoreUnavailable(self._why)
-        if len(self._queue) >= self._max_waiting:
-            raise StoreUnavailable(f"{self._max_waiting} commits are waiting already")
-        self._queue.append(handed)
+        if self._closing.is_set() or not self._well.is_set() or len(self._queue) >= self._max_waiting:
+            raise StoreUnavailable(self._refusal())
+        self._queue.append(_Handed(write, on_answer))
         if self._arrived:
             self._arrived.unpark()
+
+    def _refusal(self) -> str:
+        """The reason why nothing is taken."""
+        if self._closing.is_set():
+            return "the journal is closed"
+        return f"{self._max_waiting} commits are waiting already" if self._well.is_set() else self._why
 
     async def read(self, query: Callable[..., R], *args: Any) -> R:
         """Run a read of the store in a worker thread, at most READERS at a time. Cancelling leaves it to itself.

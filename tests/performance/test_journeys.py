@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.performance import tracing
 
 BUDGET = {
-    tracing.METER_VALUES: 139,
-    tracing.WATCHED: 192,
-    tracing.REMOTE_START: 293,
+    tracing.METER_VALUES: 110,
+    tracing.WATCHED: 150,
+    tracing.REMOTE_START: 268,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""
 
