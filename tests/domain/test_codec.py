@@ -17,7 +17,7 @@ from gateway.domain.commands import COMMANDS, Answer, ChargerError, Configuratio
 from gateway.domain.events import BODIES, ChargePointBooted, ConnectorStatusChanged, MeterValuesReported
 from gateway.domain.secrets import REDACTED, shown_location
 from gateway.domain.values import ConnectorAddress
-from tests.domain.values import strategy_of
+from tests.domain.values import SENT, strategy_of
 
 
 @pytest.mark.parametrize("cls", BODIES.values(), ids=BODIES)
@@ -26,6 +26,16 @@ def test_every_body_comes_back_as_it_was(cls, data):
     """Round trip over every class of event, whatever a charger put into it."""
     body = data.draw(strategy_of(cls))
     assert decode(cls.TYPE, cls.VERSION, encode(body)) == body
+
+
+@given(st.lists(SENT, max_size=3))
+def test_meter_values_whose_json_was_made_before_are_stored_as_any(sent):
+    """The bytes that were made for the decision are the stored ones; they are no field of the body."""
+    plain = MeterValuesReported(ConnectorAddress(1, 1), tuple(sent), "tx_1", 7)
+    made = attrs.evolve(plain, meter_value_json=orjson.dumps(tuple(sent)))
+    assert encode(made) == encode(plain)
+    assert decode(made.TYPE, made.VERSION, encode(made)) == plain
+    assert set(orjson.loads(encode(made))) == {"connector", "meter_value", "transaction_id", "number"}
 
 
 @given(strategy_of(Answer))

@@ -10,6 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import attrs
 from hypothesis import strategies as st
 
+from gateway.domain.codec import NOT_STORED
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -33,7 +35,7 @@ def strategy_of(hint: Any, fields: Mapping[str, st.SearchStrategy[Any]] | None =
         return st.lists(strategy_of(get_args(hint)[0], fields), max_size=3).map(tuple)
     if attrs.has(hint):
         hints = get_type_hints(hint)
-        names = [a.name for a in attrs.fields(hint)]
+        names = [a.name for a in attrs.fields(hint) if a.name not in NOT_STORED]
         return st.builds(hint, **{n: fields[n] if n in fields else strategy_of(hints[n], fields) for n in names})
     if issubclass(hint, Enum):
         return st.sampled_from(hint)

@@ -72,7 +72,7 @@ log = structlog.get_logger()
 
 
 def _apply_all(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
-    return [apply(books, write) for write in batch]
+    return list(map(partial(apply, books), batch))
 
 
 class SqliteStore:

@@ -1,10 +1,13 @@
 """MeterValues: always confirmed, kept as sent, attributed to the transaction that was running."""
 
+import orjson
 import pytest
 
 from gateway.domain.events import MeterValuesReported, TransactionForeign
 from gateway.domain.records import TransactionState
+from gateway.domain.repeats import repeat_key
 from gateway.domain.state import MAX_FOREIGN
+from gateway.domain.times import read_time
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.ocpp.v16.profiles import metering
 from tests.ocpp.v16.profiles.charger import NOW, Books, at, charger, has
@@ -31,6 +34,16 @@ def test_values_of_a_transaction_are_kept_as_sent():
     )
     assert event.reported_raw == at(10)
     assert has(event)
+
+
+def test_the_json_of_values_is_made_once_and_their_key_is_the_one_that_is_stored():
+    """Keys are stored for ever: they are those of the values themselves, whatever they are made from."""
+    one = charger()
+    number = one.start()
+    event = values(one, number=number)
+    sent = ({"timestamp": at(10), "sampledValue": SAMPLES},)
+    assert event.body.meter_value_json == orjson.dumps(sent)
+    assert event.repeat_key == repeat_key("MeterValues", (1, number, sent), read_time(at(10), NOW))
 
 
 def test_values_outside_a_transaction_are_kept():
