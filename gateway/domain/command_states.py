@@ -1,4 +1,4 @@
-"""The states of a command as one table, and the end of a command that gets no answer.
+"""The states of a command as one table, the end of one that gets no answer, and the consequences of an answer.
 
     QUEUED ──▶ SENT ──▶ ANSWERED            the charger's confirmation or its CALLERROR
        │         └────▶ OUTCOME_UNKNOWN     no answer in time, or the connection ended; a late answer: ANSWERED
@@ -18,8 +18,23 @@ from types import MappingProxyType
 
 from attrs import evolve
 
-from gateway.domain.commands import CommandRecord, CommandState
-from gateway.domain.events import CommandNotSent, CommandOutcomeUnknown, NewEvent
+from gateway.domain import reservations
+from gateway.domain.commands import (
+    Answer,
+    CancelReservation,
+    ChargerError,
+    Command,
+    CommandRecord,
+    CommandState,
+    ConfigurationAnswer,
+    ReserveNow,
+    StatusAnswer,
+)
+from gateway.domain.events import Body, CommandNotSent, CommandOutcomeUnknown, ConfigurationReported, NewEvent
+from gateway.domain.state import ChargePointState
+
+ACCEPTED = StatusAnswer("Accepted")
+REJECTED = StatusAnswer("Rejected")
 
 
 class CommandEvent(StrEnum):
@@ -115,3 +130,21 @@ def finished(
 ) -> CommandRecord:
     """The record with an end without an answer; ``at``: when that was recorded, None if it is not yet."""
     return evolve(record, state=state, reason=event.value, finished_at=at)
+
+
+def consequences(
+    command: Command, answer: Answer | ChargerError, state: ChargePointState, now: datetime
+) -> tuple[Body, ...]:
+    """The events that follow ``command.answered``, late or not, in their order: recorded in the same commit. Pure; an
+    error has none."""
+    match command, answer:
+        case _, ConfigurationAnswer(keys, unknown_keys) if keys or unknown_keys:
+            return (ConfigurationReported(keys, unknown_keys),)
+        case ReserveNow(), StatusAnswer() if answer == ACCEPTED:
+            return reservations.accepted(command, state, now)
+        case CancelReservation(reservation_id), StatusAnswer() if answer == ACCEPTED:
+            return reservations.cancelled(reservation_id, state)
+        case CancelReservation(reservation_id), StatusAnswer() if answer == REJECTED:
+            return reservations.unknown(reservation_id, state)
+        case _:
+            return ()

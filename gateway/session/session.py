@@ -153,6 +153,8 @@ class Session:
             ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
         )
         self._parts = TaskGroup(self._core)
+        self.protocol = protocol
+        """The version of OCPP that was negotiated."""
         self._calls = CallQueue(self._core, self._readiness, self._parts)
         self.commands = CommandQueue(self._calls)
         self._provisioning = Provisioning(
@@ -181,11 +183,6 @@ class Session:
     @property
     def epoch(self) -> int:
         return self._core.state.epoch
-
-    @property
-    def protocol(self) -> ProtocolVersion:
-        """The version of OCPP that was negotiated."""
-        return self._core.protocol
 
     @property
     def last_heard(self) -> float:

@@ -36,11 +36,15 @@ class Reads:
     def __init__(self, store: Store, runner: Runner) -> None:
         self._store = store
         self._runner = runner
+        self._store_id = ""
+        """Asked for once: the store knows it when it is open, and it never changes."""
 
     @property
     def store_id(self) -> str:
         """As the store's; waits for nothing."""
-        return self._store.store_id
+        if not self._store_id:
+            self._store_id = self._store.store_id
+        return self._store_id
 
     @property
     def generations(self) -> tuple[Generation, ...]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import commands as c
 from gateway.domain import reservations as r
-from gateway.domain.answer_events import consequences
+from gateway.domain.command_states import consequences
 from gateway.domain.commands import ConfigurationKey, StatusAnswer
 from gateway.domain.events import (
     ConfigurationReported,

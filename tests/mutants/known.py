@@ -19,7 +19,7 @@ KNOWN: dict[str, str] = {
     "gateway/session/commands/queue.py::Unfinished.read_back::operand::if record is not None and record.state.final:::record is not None and record.state.final -> record.state.final": "a recorded command is found until days after it has finished",
     "gateway/session/keepalive.py::TimerQueue.remove::boundary::if self._left > max(MAX_LEFT, len(self._queue) // 2):::self._left > max(MAX_LEFT, len(self._queue) // 2) -> self._left >= max(MAX_LEFT, len(self._queue) // 2)": "the queue is tidied up one removal earlier; what is watched is the same",
     "gateway/session/session.py::Session._answer_aside::drop::raise::- raise": "the reader hears of the closed connection, too, and ends the session",
-    "gateway/session/session.py::Session._boot_answered::condition::if told is Registration.ACCEPTED:::told is Registration.ACCEPTED -> True": "provisioning waits for full access itself, whenever it was begun",
+    "gateway/session/session.py::Session._boot_answered::condition::if answer is Registration.ACCEPTED:::answer is Registration.ACCEPTED -> True": "provisioning waits for full access itself, whenever it was begun",
     "gateway/session/session.py::Session._decide::sibling::for attempt in range(MAX_DECISIONS):::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/session.py::Session._decide::sibling::guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/session.py::Session._read::drop::await self._until_answered()::- await self._until_answered()": "what was read waits for the same two lines below, before it is handled",

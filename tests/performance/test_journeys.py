@@ -13,7 +13,7 @@ from tests.performance import tracing
 BUDGET = {
     tracing.METER_VALUES: 109,
     tracing.WATCHED: 149,
-    tracing.REMOTE_START: 267,
+    tracing.REMOTE_START: 264,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""
 

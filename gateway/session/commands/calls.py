@@ -112,7 +112,12 @@ class Call:
 
     def leave(self) -> None:
         """Give up the place, or the turn; the next CALL's comes. Repeating it does nothing."""
-        self._queue.remove(self)
+        calls = self._queue.calls
+        if self in calls:
+            was_head = calls[0] is self
+            calls.remove(self)
+            if was_head and calls:
+                calls[0].wake()
 
     def wake(self) -> None:
         """Its turn has come."""
@@ -125,7 +130,7 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._queue.remove(self)
+        self.leave()
 
 
 class CallQueue:
@@ -147,15 +152,6 @@ class CallQueue:
         call = Call(self, command)
         self.calls.append(call)
         return call
-
-    def remove(self, call: Call) -> None:
-        """As ``Call.leave``."""
-        calls = self.calls
-        if call in calls:
-            was_head = calls[0] is call
-            calls.remove(call)
-            if was_head and calls:
-                calls[0].wake()
 
     def await_late(self, call: Call, on_late: Callable[[], None]) -> None:
         """Remember a CALL that was not answered in time; the oldest is forgotten beyond ``MAX_LATE``."""

@@ -11,8 +11,7 @@ from functools import partial
 import trio
 from attrs import evolve
 
-from gateway.domain.answer_events import consequences
-from gateway.domain.command_states import TRANSITIONS, CommandEvent, finished, settled, unanswered
+from gateway.domain.command_states import TRANSITIONS, CommandEvent, consequences, finished, settled, unanswered
 from gateway.domain.commands import CallOutcome, ChargerError, Command, CommandRecord, CommandState
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import Body, CommandAnswered, CommandQueued, CommandSent, NewEvent
