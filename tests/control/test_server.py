@@ -21,6 +21,7 @@ from gateway.control.listen_address import check_address, listening_address, why
 from gateway.control.server import ControlServer, ControlSettings
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError
+from gateway.store.reads import Reads
 from tests.control.fakes import control
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -50,7 +51,7 @@ def test_a_server_for_a_refused_address_can_not_be_made():
         ControlServer(
             ControlSettings(host="0.0.0.0"),
             journal=None,
-            store=None,
+            reads=None,
             commands=None,
             feed=None,
             diagnostics=None,
@@ -72,7 +73,7 @@ def beside(first, settings):
     return ControlServer(
         settings,
         journal=first.journal,
-        store=first.store,
+        reads=Reads(first.store, first.journal),
         commands=first.commands,
         feed=first.feed,
         diagnostics=first.diagnostics,

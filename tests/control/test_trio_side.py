@@ -17,6 +17,7 @@ from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.feed import Batch, BelowFloor, tokens
 from gateway.store.api import Appended, EventFilter, Generation, GuardFailed
+from gateway.store.reads import Reads
 from tests.control.fakes import NOW, FakeCommands, answered
 
 RESET = Reset(ResetType.SOFT)
@@ -52,11 +53,11 @@ class NoStore:
 
 
 def charge_points(journal, commands=None):
-    return ChargePoints(journal, NoStore(), commands or FakeCommands(), lambda: NOW)
+    return ChargePoints(journal, Reads(NoStore(), journal), commands or FakeCommands(), lambda: NOW)
 
 
 def calls(commands):
-    return CommandCalls(FakeJournal(), NoStore(), commands, lambda: NOW)
+    return CommandCalls(Reads(NoStore(), FakeJournal()), commands, lambda: NOW)
 
 
 async def test_the_router_is_given_the_deadline_in_trio_s_time(autojump_clock):
@@ -144,7 +145,7 @@ async def test_an_update_of_a_tag_gives_up_when_others_always_come_first(autojum
     """ABORTED, after a few attempts."""
     journal = FakeJournal(result=GuardFailed(), record=IdTagRecord("T", "Accepted", NOW, NOW))
     with pytest.raises(Failure) as caught:
-        await IdTags(journal, NoStore(), None, lambda: NOW).update(
+        await IdTags(journal, Reads(NoStore(), journal), None, lambda: NOW).update(
             "T", TagFields("Blocked"), frozenset({"status"}), None
         )
     assert caught.value.status is Status.ABORTED
