@@ -93,8 +93,7 @@ class Path:
         return rpc.encode_call_result("4711", decision.reply)
 
     def send(self, data: bytes) -> bytes:
-        self.websocket.send_text(data)
-        return self.websocket.data_to_send()
+        return self.websocket.text_to_send(data)
 
     @property
     def steps(self) -> tuple[Callable[..., Any], ...]:
