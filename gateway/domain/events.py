@@ -6,7 +6,7 @@ Each body names its ``TYPE`` (dotted, stable) and ``VERSION`` (raised when its f
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from attrs import field, frozen
 
@@ -517,8 +517,3 @@ class StoredEvent:
     transaction_id: str | None = None
     body: Body | None = field(default=None, eq=False, repr=False)
     """The body, where it need not be decoded: the event comes from its commit, and is small."""
-
-
-def transaction_of(body: Any) -> str | None:
-    """The transaction (our id) that a body belongs to, for the index of a transaction's readings and events."""
-    return getattr(body, "transaction_id", None)

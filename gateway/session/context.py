@@ -11,6 +11,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from gateway.domain.command_states import CommandEvent
 from gateway.domain.decision import Guard
 from gateway.domain.events import NewEvent
 from gateway.domain.state import ChargePointState, evolve
@@ -49,6 +50,19 @@ class Ending:
     initiator: str
     code: int
     message_bytes: int = 0
+
+
+@frozen
+class UnrecordedEnd:
+    """The end of a session that is not recorded: of its connection, and of the commands that it left.
+
+    ``doubtful``: request ids of commands of which the disk may come to hold more than is known.
+    """
+
+    epoch: int
+    reason: str
+    commands: CommandEvent
+    doubtful: frozenset[str] = frozenset()
 
 
 class SessionContext:

@@ -32,7 +32,8 @@ from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.queue import reused
-from gateway.session.session import Session, UnrecordedEnd
+from gateway.session.context import UnrecordedEnd
+from gateway.session.session import Session
 from gateway.store.api import OpenSession
 from gateway.store.reads import Reads
 

@@ -32,9 +32,8 @@ from typing import Any
 
 import structlog
 import trio
-from attrs import define, frozen
+from attrs import define
 
-from gateway.domain.command_states import CommandEvent
 from gateway.domain.decision import CallRefused, Context, Facts, Query, Request, StartQuery, VendorDataQuery
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import ChargePointDisconnected, NewEvent
@@ -50,7 +49,15 @@ from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
 from gateway.session.commands.queue import CommandQueue, Unfinished
-from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, Ending, SessionContext, SessionOver
+from gateway.session.context import (
+    CLOSE_GOING_AWAY,
+    CLOSE_INTERNAL,
+    CLOSE_POLICY,
+    Ending,
+    SessionContext,
+    SessionOver,
+    UnrecordedEnd,
+)
 from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
@@ -89,19 +96,6 @@ class Pending:
 
 SETTLED_ALREADY = ("replaced", "deleted")
 """Ends that the store has settled in the same transaction that brought them about."""
-
-
-@frozen
-class UnrecordedEnd:
-    """The end of a session that is not recorded: of its connection, and of the commands that it left.
-
-    ``doubtful``: request ids of commands of which the disk may come to hold more than is known.
-    """
-
-    epoch: int
-    reason: str
-    commands: CommandEvent
-    doubtful: frozenset[str] = frozenset()
 
 
 def nothing() -> None:

@@ -355,15 +355,13 @@ def event_id_prefix(store_id: str) -> str:
 
 
 KEPT_BODY_BYTES = 1024
-"""Of a body as it is stored, up to which it is kept beside that for watchers: everyday meter values have half of it. A
-larger one, which takes several times its bytes as objects, is decoded when a watcher wants it."""
+"""Stored bytes of a body up to which it is kept for watchers, too: twice those of everyday meter values."""
 
 
 def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
     """A committed event as ``Store.events`` gives it. ``id_prefix``: ``event_id_prefix`` of the store."""
     sequence, charge_point, epoch, event, body_json, transaction_id = committed
     body = event.body
-    small = len(body_json) <= KEPT_BODY_BYTES
     return StoredEvent(
         sequence,
         f"{id_prefix}{sequence}",
@@ -378,7 +376,7 @@ def stored_event(committed: Committed, id_prefix: str) -> StoredEvent:
         event.cause,
         body_json,
         transaction_id,
-        body if small else None,
+        body if len(body_json) <= KEPT_BODY_BYTES else None,
     )
 
 

@@ -14,7 +14,7 @@ import apsw
 from attrs import define, field
 
 from gateway.domain.codec import encode
-from gateway.domain.events import ChargePointDisconnected, NewEvent, transaction_of
+from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.repeats import Memory, concerns
 from gateway.store.api import Committed
 from gateway.store.sqlite.encoding import to_micros, to_words
@@ -169,7 +169,7 @@ class Writer:
                 self._ends[owner.key] = End.of(owner.key, event, body)
             elif project is not None:
                 project(self.cx, owner.key, owner.identity, event, body, sequence)
-            transaction_id, transaction = transaction_of(body), None
+            transaction_id, transaction = getattr(body, "transaction_id", None), None
             self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded, transaction_id))
             if transaction_id is not None:
                 transaction = owner.open.get(transaction_id) or self._transaction(owner, transaction_id, sequence)
