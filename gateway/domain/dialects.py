@@ -1,7 +1,8 @@
 """Readers of what chargers sent, by the dialect that it is stored in: meter values are kept as sent, and read for ever.
 
-What was recorded from the beginning is 1.6's, and its reader is always here. Another version's reader comes with its
-protocol object (``register``), at start.
+What was recorded from the beginning is 1.6's, and its reader (``gateway.domain.readings.samples``) is always here: it
+is asked also where no charger is served and no version known, e.g. for the energy of an old session. Another version's
+reader comes with its protocol object (``register``), at start.
 """
 
 from collections.abc import Callable, Iterable
