@@ -129,7 +129,7 @@ class Session:
         triggers: Triggers | None = None,
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
-        self._core = SessionContext(
+        self._context = SessionContext(
             state=state,
             transport=transport,
             protocol=protocol,
@@ -146,13 +146,13 @@ class Session:
             settle_delay=limits.settle_delay,
             ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
         )
-        self._parts = TaskGroup(self._core)
+        self._tasks = TaskGroup(self._context)
         self.protocol = protocol
         """The version of OCPP that was negotiated."""
-        self._calls = CallQueue(self._core, self._readiness, self._parts)
+        self._calls = CallQueue(self._context, self._readiness, self._tasks)
         self.commands = CommandQueue(self._calls)
         self._provisioning = Provisioning(
-            self._core, self.commands, self._readiness, triggers or Triggers(), boot_configuration
+            self._context, self.commands, self._readiness, triggers or Triggers(), boot_configuration
         )
         self._own_requests = state.own_requests.resolve(limits.own_requests)
         self._watch = watch
@@ -176,16 +176,16 @@ class Session:
 
     @property
     def epoch(self) -> int:
-        return self._core.state.epoch
+        return self._context.state.epoch
 
     @property
     def last_heard(self) -> float:
         """In Trio's time."""
-        return self._core.transport.last_heard
+        return self._context.transport.last_heard
 
     def end(self, reason: str, code: int) -> None:
         """Ask the session to end; ``run`` returns when its end is recorded."""
-        self._core.end(reason, code=code)
+        self._context.end(reason, code=code)
 
     async def hand_over(self) -> None:
         """A newer connection of the charge point has been admitted, and will end this session. Wait until what came
@@ -194,11 +194,11 @@ class Session:
         Nothing more is read, and no command goes out any more, whether or not that is waited for: the caller
         ends the session, too. Repeating it waits for the same. Cancelling only ends the waiting.
         """
-        core = self._core
-        if not core.handing_over and not self._read_to_the_end:
-            core.handing_over = True
+        context = self._context
+        if not context.handing_over and not self._read_to_the_end:
+            context.handing_over = True
             self._readiness.close()
-            core.transport.conclude()
+            context.transport.conclude()
             if self._flushing is not None:  # what came behind it does not wait for a link that takes no answers
                 self._is_sent(self._flushing)
         while not self._read_to_the_end:
@@ -208,30 +208,30 @@ class Session:
 
     async def run(self) -> None:
         """Serve the charger until the connection ends; nothing escapes but cancellation, and that too is recorded."""
-        core = self._core
-        silence = Keepalive(core, self._parts)
+        context = self._context
+        silence = Keepalive(context, self._tasks)
         watched = self._watch.add(silence.look, silence.due())
         try:
-            with core.scope:
+            with context.scope:
                 async with trio.open_nursery() as nursery:
-                    self._parts.begin(nursery)
-                    if core.state.accepted:
+                    self._tasks.begin(nursery)
+                    if context.state.accepted:
                         self._start_provisioning()
                     await self._read()
         except* Exception:
             # A bug in the session's tasks ends this session and no other, also one that shows while it is being
             # cancelled. (Those in the journal's task: ``_committed``; in the end: ``_finish``.)
-            log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
-            core.observer.count("session_failures")
-            core.end("internal-error", code=CLOSE_INTERNAL)
+            log.exception("session failed", charge_point=context.identity, epoch=self.epoch)
+            context.observer.count("session_failures")
+            context.end("internal-error", code=CLOSE_INTERNAL)
         finally:
             self._is_read_to_the_end()
             self._turn_over()
             self._watch.remove(watched)
-            self._parts.cease()
+            self._tasks.cease()
             try:
                 with trio.CancelScope(shield=True):
-                    await self._finish(core.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
+                    await self._finish(context.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
             finally:
                 if self._has_turn:
                     self._endings.over()
@@ -239,8 +239,8 @@ class Session:
     # --- reading ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        core, transport = self._core, self._core.transport
-        is_recorded, frames = core.protocol.is_transaction_message, core.frames
+        context, transport = self._context, self._context.transport
+        is_recorded, frames = context.protocol.is_transaction_message, context.frames
         try:
             while True:
                 data = await transport.receive()
@@ -266,15 +266,15 @@ class Session:
         except Concluded:
             pass
         except ConnectionClosed as closed:
-            core.keep_end(closed.initiator, closed.code, closed.reason)
+            context.keep_end(closed.initiator, closed.code, closed.reason)
             self._is_read_to_the_end()
             await self._endings.turn()  # who ends it meanwhile for another reason doesn't wait for that
             self._has_turn = True
-            self._core.connection_closed(closed)
+            self._context.connection_closed(closed)
             return
         except SessionOver:
             self._is_read_to_the_end()
-            return  # it has said so to the core
+            return  # it has said so to the context
         await self._finish_hand_over()
 
     async def _finish_hand_over(self) -> None:
@@ -284,14 +284,14 @@ class Session:
             self._answered = self._answered or trio.Event()
             await self._answered.wait()
         try:
-            await self._core.transport.flush()
+            await self._context.transport.flush()
         except ConnectionClosed as closed:
-            self._core.connection_closed(closed)  # then it is repeated on the newer one
+            self._context.connection_closed(closed)  # then it is repeated on the newer one
         self._is_read_to_the_end()
         await trio.sleep_forever()
 
     def _is_read_to_the_end(self) -> None:
-        self._core.handing_over = False
+        self._context.handing_over = False
         self._read_to_the_end = True
         if self._handed_over is not None:
             self._handed_over.set()
@@ -309,38 +309,38 @@ class Session:
                 self._bad_messages = 0
                 await self._calls.received(frame)
             case rpc.Ignored():
-                self._core.observer.count("ignored_messages")
+                self._context.observer.count("ignored_messages")
             case rpc.Malformed():
                 await self._bad(frame)
 
     async def _bad(self, frame: rpc.Malformed) -> None:
-        self._core.observer.count("malformed_messages")
-        unwritten = self._lines.take(self._core.identity)
+        self._context.observer.count("malformed_messages")
+        unwritten = self._lines.take(self._context.identity)
         if unwritten is not None:
             log.info(
-                "malformed message", charge_point=self._core.identity, reason=frame.reason, unlogged_before=unwritten
+                "malformed message", charge_point=self._context.identity, reason=frame.reason, unlogged_before=unwritten
             )
         self._turn_over()
         if frame.answerable and frame.message_id is not None:
-            errors = self._core.protocol.errors
+            errors = self._context.protocol.errors
             code = errors.unread if frame.unread else errors.malformed
             self._send(Pending(rpc.encode_call_error(frame.message_id, code, frame.reason), nothing))
         elif frame.kind != rpc.CALL:
             await self._calls.received(frame)
         self._bad_messages += 1
-        if self._bad_messages >= self._core.limits.bad_messages:
-            self._core.end("protocol", code=CLOSE_POLICY)
+        if self._bad_messages >= self._context.limits.bad_messages:
+            self._context.end("protocol", code=CLOSE_POLICY)
             raise SessionOver("protocol")
 
     # --- a charger's CALL -------------------------------------------------------------------------------------
 
     async def _answer(self, call: rpc.Call | rpc.Unread) -> None:
         """Decide a CALL and see to its answer, which goes out when this returns or some time later (``_under_way``)."""
-        core = self._core
-        boots = core.protocol.allowed_before_acceptance(call.action)
-        if not boots and not core.state.accepted and call.action not in self._calls.solicited:
-            core.observer.count("calls_before_acceptance")
-            code = core.protocol.errors.not_accepted
+        context = self._context
+        boots = context.protocol.allowed_before_acceptance(call.action)
+        if not boots and not context.state.accepted and call.action not in self._calls.solicited:
+            context.observer.count("calls_before_acceptance")
+            code = context.protocol.errors.not_accepted
             refusal = rpc.encode_call_error(call.message_id, code, "the charge point is not accepted")
             self._send(Pending(refusal, nothing))
             return
@@ -348,18 +348,18 @@ class Session:
             self._readiness.hold()
         then = self._boot_answered if boots else self._readiness.message_handled
         if isinstance(call, rpc.Call):
-            request = core.protocol.decode_call(call.message_id, call.action, call.payload)
+            request = context.protocol.decode_call(call.message_id, call.action, call.payload)
         else:
-            core.observer.count("unread_messages", call.action)
-            request = core.protocol.decode_unread(call.message_id, call.action, call.data)
+            context.observer.count("unread_messages", call.action)
+            request = context.protocol.decode_unread(call.message_id, call.action, call.data)
         if request.faults:
-            core.transport.charge(cost_of_faults(request.faults))
+            context.transport.charge(cost_of_faults(request.faults))
         if isinstance(request, CallRefused):
-            core.observer.count("calls_refused", request.code)
+            context.observer.count("calls_refused", request.code)
             self._send(Pending(rpc.encode_call_error(request.message_id, request.code, request.description), then))
             return
-        core.observer.count("messages", request.action)
-        connector = core.protocol.reported_status_of(request)
+        context.observer.count("messages", request.action)
+        connector = context.protocol.reported_status_of(request)
         if connector is not None:
             self._provisioning.told.add(connector)
         try:
@@ -371,7 +371,7 @@ class Session:
         finally:
             if request.deviations:
                 # After the decision, so that a boot which deviates counts for the make that it tells of.
-                core.observer.deviated(core.identity, core.state.boot, request.deviations)
+                context.observer.deviated(context.identity, context.state.boot, request.deviations)
         if pending is not None:
             self._send(pending)
 
@@ -382,27 +382,27 @@ class Session:
         its events; or a task does that asks a service outside of the gateway. The commit is waited for only where it
         may come back (guards), or where ``deviations`` are to be counted after it.
         """
-        core = self._core
+        context = self._context
         for attempt in range(MAX_DECISIONS):
-            query = core.protocol.query(core.state, request)
+            query = context.protocol.query(context.state, request)
             facts = NO_FACTS if query is None else await self._look_up(request, query)
             if facts is None:
                 return None
-            limits, now = core.limits, core.clock()
+            limits, now = context.limits, context.clock()
             transaction_id = new_id("tx") if isinstance(query, StartQuery) else ""
-            context = Context(now, limits.heartbeat_interval, limits.retry_interval, transaction_id)
-            decision = core.protocol.decide(core.state, request, facts, context)
+            decision_context = Context(now, limits.heartbeat_interval, limits.retry_interval, transaction_id)
+            decision = context.protocol.decide(context.state, request, facts, decision_context)
             # No timer ends a reservation: the reader does, with what the charger says next, and no other task.
             events = decision.events
-            if core.state.reservations:
-                events = (*events, *overdue(core.state, now, events))
+            if context.state.reservations:
+                events = (*events, *overdue(context.state, now, events))
             pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then)
             if not events:
                 return pending
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
             # Set before it is handed over: nothing else that the charger says is handled until it is answered.
             self._under_way = pending
-            core.submit(events, partial(self._committed, pending), guards)
+            context.submit(events, partial(self._committed, pending), guards)
             if guards or request.deviations:
                 await self._until_answered()
             if not pending.guard_failed:
@@ -412,34 +412,34 @@ class Session:
     def _handler_failed(self, request: Request[Any]) -> bytes:
         """Log the exception that is being handled; the CALLERROR that answers the request. Raises it again for a
         message that must not be answered so: a charger keeps it until it is confirmed, and might give it up."""
-        core = self._core
-        if core.protocol.is_transaction_message(request.action):
+        context = self._context
+        if context.protocol.is_transaction_message(request.action):
             raise  # noqa: PLE0704 - called while it is handled
-        unwritten = self._lines.take(core.identity)
+        unwritten = self._lines.take(context.identity)
         if unwritten is not None:
             log.exception(
-                "handler failed", charge_point=core.identity, action=request.action, unlogged_before=unwritten
+                "handler failed", charge_point=context.identity, action=request.action, unlogged_before=unwritten
             )
-        core.observer.count("handler_failures", request.action)
-        code = core.protocol.errors.failed
+        context.observer.count("handler_failures", request.action)
+        code = context.protocol.errors.failed
         return rpc.encode_call_error(request.message_id, code, "the gateway failed on this message")
 
     def _committed(self, pending: Pending, write: Write, result: WriteResult | Exception) -> None:
         """Send an answer whose events are on disk, at once and in the journal's task. Or the session ends."""
-        core = self._core
+        context = self._context
         try:
             if isinstance(result, GuardFailed):
                 pending.guard_failed = True
-            elif core.settled(write, result):
+            elif context.settled(write, result):
                 self._send(pending)
                 return
         except ConnectionClosed as closed:
-            core.connection_closed(closed)
+            context.connection_closed(closed)
         except Exception:
             # This is the journal's task: the handler of the session's own task can't see a bug in here.
-            log.exception("session failed", charge_point=core.identity, epoch=self.epoch)
-            core.observer.count("session_failures")
-            core.end("internal-error", code=CLOSE_INTERNAL)
+            log.exception("session failed", charge_point=context.identity, epoch=self.epoch)
+            context.observer.count("session_failures")
+            context.end("internal-error", code=CLOSE_INTERNAL)
         self._is_over()
 
     # --- the answer -------------------------------------------------------------------------------------------
@@ -448,25 +448,25 @@ class Session:
         """Send an answer. One that the connection does not take at once is under way until it has: a charger that
         doesn't read its answers is not read from. But where a newer connection waits, what came before it is dealt
         with whether or not the link still takes an answer. Raises ConnectionClosed."""
-        core = self._core
+        context = self._context
         if self._reads_large:
             self._turn_over()  # a charger that doesn't read its answers must not hold up the others
         try:
-            core.frames.add(FrameKind.SENT, pending.answer)
-            sent = core.transport.send_nowait(pending.answer) or core.handing_over
+            context.frames.add(FrameKind.SENT, pending.answer)
+            sent = context.transport.send_nowait(pending.answer) or context.handing_over
         except ConnectionClosed as closed:
-            if not core.handing_over:
+            if not context.handing_over:
                 raise
-            core.connection_closed(closed)  # ``receive`` says so when there is nothing more to be read
+            context.connection_closed(closed)  # ``receive`` says so when there is nothing more to be read
             sent = True
         if sent:
             self._is_sent(pending)
         else:
             self._under_way = self._flushing = pending
-            self._parts.start(self._flush, pending)
+            self._tasks.start(self._flush, pending)
 
     async def _flush(self, pending: Pending) -> None:
-        await self._core.transport.flush()
+        await self._context.transport.flush()
         if self._flushing is pending:  # else a hand-over has not waited for it
             self._is_sent(pending)
 
@@ -487,7 +487,7 @@ class Session:
 
     def _boot_answered(self) -> None:
         # The answer that this connection got, not what holds by now: the operator may have decided anew meanwhile.
-        answer = self._core.state.boot_answer
+        answer = self._context.state.boot_answer
         self._readiness.boot_answered(answer)
         if answer is Registration.ACCEPTED:
             self._start_provisioning()
@@ -505,7 +505,7 @@ class Session:
     async def _look_up(self, request: Request[Any], query: Query) -> Facts | None:
         """Return what the decision needs; None: a task of its own decides, since it takes a service outside of the
         gateway."""
-        core = self._core
+        context = self._context
         if isinstance(query, VendorDataQuery):
             facts = self._facts.at_once(query)
             if facts is not None:
@@ -513,36 +513,38 @@ class Session:
             if self._aside >= MAX_ASIDE:
                 return Facts(vendor_answer=REJECTED)
             self._aside += 1
-            self._parts.start(self._answer_aside, request, query)
+            self._tasks.start(self._answer_aside, request, query)
             return None
         try:
-            return await self._facts.fetch(core.identity, query)
+            return await self._facts.fetch(context.identity, query)
         except StoreUnavailable as error:
-            core.end("store-unavailable", code=CLOSE_INTERNAL)
+            context.end("store-unavailable", code=CLOSE_INTERNAL)
             raise SessionOver("store-unavailable") from error
 
     async def _answer_aside(self, request: Request[Any], query: VendorDataQuery) -> None:
         """Answer as a service says, when it does; the reader goes on meanwhile. A task: it waits for its own commit."""
-        core = self._core
-        received = core.clock()
+        context = self._context
+        received = context.clock()
         try:
-            facts = await self._facts.fetch(core.identity, query)
+            facts = await self._facts.fetch(context.identity, query)
             try:
-                context = Context(received, core.limits.heartbeat_interval, core.limits.retry_interval, "")
-                decision = core.protocol.decide(core.state, request, facts, context)
+                decision_context = Context(
+                    received, context.limits.heartbeat_interval, context.limits.retry_interval, ""
+                )
+                decision = context.protocol.decide(context.state, request, facts, decision_context)
                 if decision.events:
-                    await core.commit(decision.events)
+                    await context.commit(decision.events)
                 answer = rpc.encode_call_result(request.message_id, decision.reply)
             except SessionOver:
                 raise
             except Exception:
                 answer = self._handler_failed(request)
             try:
-                await core.send(answer)
+                await context.send(answer)
             except ConnectionClosed as closed:
-                if not core.handing_over:
+                if not context.handing_over:
                     raise
-                core.connection_closed(closed)
+                context.connection_closed(closed)
         finally:
             self._aside -= 1
             if self._answered is not None:
@@ -556,21 +558,21 @@ class Session:
         """Once a connection: a charger that boots again and again is not asked again and again (B1.8)."""
         if not self._provisioned and self._own_requests:
             self._provisioned = True
-            self._parts.start(self._provisioning.run)
+            self._tasks.start(self._provisioning.run)
 
     def registration_changed(self, registration: Registration) -> None:
         """The operator decided anew, and it is committed. A charger newly accepted is asked to boot, for only a Boot
         can tell it; one that no longer is is let go, to hear it from its next Boot."""
-        before, self._core.state.registration = self._core.state.registration, registration
+        before, self._context.state.registration = self._context.state.registration, registration
         if registration is Registration.ACCEPTED and before is Registration.PENDING:
             if self._own_requests:
-                self._parts.start(self._ask_to_boot)
+                self._tasks.start(self._ask_to_boot)
         elif registration is not Registration.ACCEPTED and before is not registration:
-            self._core.end("registration-changed", code=CLOSE_GOING_AWAY)
+            self._context.end("registration-changed", code=CLOSE_GOING_AWAY)
 
     def transaction_closed(self, closed: NewEvent) -> None:
         """The operator closed a transaction of this charge point, and it is committed."""
-        evolve(self._core.state, closed, 0)  # a closed transaction has no use for its sequence
+        evolve(self._context.state, closed, 0)  # a closed transaction has no use for its sequence
 
     async def _ask_to_boot(self) -> None:
         # Until the new Boot is answered the gate stays as Pending left it.
@@ -578,13 +580,13 @@ class Session:
 
     async def _finish(self, ending: Ending) -> None:
         """Record the end, answer callers, close the connection; each bounded in time. Callers are answered anyway."""
-        core = self._core
+        context = self._context
         recorded = False
         unfinished = self.commands.unfinished(ending.reason)
         try:
             async with trio.open_nursery() as nursery:
-                core.keep_end("local", ending.code, ending.reason)
-                nursery.start_soon(core.transport.aclose, ending.code, ending.reason)
+                context.keep_end("local", ending.code, ending.reason)
+                nursery.start_soon(context.transport.aclose, ending.code, ending.reason)
                 try:
                     if ending.reason in SETTLED_ALREADY:
                         recorded = True
@@ -598,10 +600,10 @@ class Session:
                         )
                     unfinished.finish()
         except* Exception:
-            log.exception("session ended badly", charge_point=core.identity, epoch=self.epoch)
+            log.exception("session ended badly", charge_point=context.identity, epoch=self.epoch)
         log.info(
             "session ended",
-            charge_point=core.identity,
+            charge_point=context.identity,
             epoch=self.epoch,
             reason=ending.reason,
             initiator=ending.initiator,
@@ -612,25 +614,25 @@ class Session:
 
     async def _read_back(self, unfinished: Unfinished) -> None:
         """Callers are answered as it is recorded, by whom and why ever it was."""
-        core = self._core
-        with trio.move_on_after(core.limits.end_deadline):
+        context = self._context
+        with trio.move_on_after(context.limits.end_deadline):
             try:
-                await unfinished.read_back(core.reads)
+                await unfinished.read_back(context.reads)
             except StoreUnavailable:
                 pass  # then as it can be expected to be
 
     async def _record_end(self, ending: Ending, settled: list[NewEvent]) -> bool:
         """Return true if the end is on disk. If not, it is recorded when the store is back (``app.housekeeping``), or
         when the charge point is next opened."""
-        core = self._core
-        now = core.clock()
+        context = self._context
+        now = context.clock()
         heard = now - timedelta(seconds=trio.current_time() - self.last_heard)
         disconnected = NewEvent(
             ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes), now
         )
-        with trio.move_on_after(core.limits.end_deadline):
+        with trio.move_on_after(context.limits.end_deadline):
             try:
-                await core.journal.commit(Append(core.identity, self.epoch, (*settled, disconnected)))
+                await context.journal.commit(Append(context.identity, self.epoch, (*settled, disconnected)))
             except StoreUnavailable:
                 return False
             return True

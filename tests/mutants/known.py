@@ -24,7 +24,7 @@ KNOWN: dict[str, str] = {
     "gateway/session/session.py::Session._decide::sibling::for attempt in range(MAX_DECISIONS):::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/session.py::Session._decide::sibling::guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()::MAX_DECISIONS -> MAX_ASIDE": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/session.py::Session._read::drop::await self._until_answered()::- await self._until_answered()": "what was read waits for the same two lines below, before it is handled",
-    "gateway/session/session.py::Session.run::drop::self._parts.cease()::- self._parts.cease()": "what is started then finds the nursery closed, and is left out as well",
+    "gateway/session/session.py::Session.run::drop::self._tasks.cease()::- self._tasks.cease()": "what is started then finds the nursery closed, and is left out as well",
     "gateway/store/sqlite/checkpoints.py::Checkpoints.__init__::drop::self._pages = 0::- self._pages = 0": "`watch` sets it before anything reads it",
     "gateway/store/sqlite/checkpoints.py::Checkpoints.watch::constant::self._pages = 0::0 -> -1": "the hook sets it with the first commit; either is no page",
     "gateway/store/sqlite/companion.py::write_companion::finally::try:::- file.xClose()": "the file goes with its last reference, which is the function's own",

@@ -77,10 +77,10 @@ async def test_the_highest_epoch_owns_whatever_the_order_of_installing(
     assert live is not None
     assert live.epoch == 2
     if order == (0, 1):
-        ending = sessions[0]._core.ending
+        ending = sessions[0]._context.ending
         assert ending is not None
         assert (ending.reason, ending.code) == ("replaced", 1008)
-    assert sessions[1]._core.ending is None
+    assert sessions[1]._context.ending is None
 
 
 async def test_a_displaced_sessions_end_does_not_remove_its_successor(

@@ -294,7 +294,7 @@ async def test_a_bug_in_a_handler_costs_its_message_only(
                 return harness.protocol.decide(state, request, *_)  # type: ignore[arg-type]
 
         session = harness.router._sessions["CP1"]
-        monkeypatch.setattr(session._core, "protocol", Broken())
+        monkeypatch.setattr(session._context, "protocol", Broken())
         assert (await charger.call_frame("Authorize", {"idTag": "X"}))[:2] == [4, "InternalError"]
         assert "currentTime" in await charger.call("Heartbeat", {})
 

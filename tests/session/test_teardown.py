@@ -40,7 +40,7 @@ async def test_a_bug_that_shows_while_the_gateway_stops_escapes_no_session(
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 await nursery.start(harness._serve, "CP1", FakeTransport())
-                harness.router._sessions["CP1"]._parts.start(fails_on_leaving, None)
+                harness.router._sessions["CP1"]._tasks.start(fails_on_leaving, None)
                 await trio.sleep(1)
                 scope.cancel()
         stopped.append(scope.cancelled_caught)
