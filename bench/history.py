@@ -27,7 +27,7 @@ from gateway.domain.events import (
     TransactionStopped,
 )
 from gateway.domain.values import JSON, ConnectorAddress, Registration
-from gateway.store.api import Append, CreateChargePoint, CreateChargePoints, OpenSession, Write
+from gateway.store.commits import Append, CreateChargePoint, CreateChargePoints, OpenSession, Write
 from gateway.store.sqlite import SqliteStore
 
 CACHE = Path(__file__).resolve().parent / "cache"

@@ -38,7 +38,6 @@ LONG = {
     "ocpp/v16/checks.py": 410,
     "session/router.py": 420,
     "session/session.py": 640,
-    "store/api.py": 570,
     "store/sqlite/writes.py": 410,
     "transport/connection.py": 640,
 }

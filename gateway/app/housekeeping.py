@@ -16,7 +16,8 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal
 from gateway.session.router import Router
-from gateway.store.api import Append, OverdueReservation, RecordLastHeard
+from gateway.store.api import OverdueReservation
+from gateway.store.commits import Append, RecordLastHeard
 from gateway.store.reads import Reads
 
 INTERVAL_SECONDS = 300.0

@@ -23,7 +23,7 @@ from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
 from gateway.session.turns import ReadTurns, TeardownTurns
-from gateway.store.api import Opened, RemoveCredentials
+from gateway.store.commits import Opened, RemoveCredentials
 from gateway.store.reads import Reads
 from gateway.transport.api import Transport
 

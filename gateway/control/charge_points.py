@@ -11,7 +11,7 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
 from gateway.domain.values import Clock, Registration, Switch
-from gateway.store.api import (
+from gateway.store.commits import (
     Appended,
     CreateChargePoint,
     DeleteChargePoint,

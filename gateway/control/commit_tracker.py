@@ -12,7 +12,7 @@ from typing import TypeVar, TypeVarTuple
 
 from gateway.control.ports import Journal
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
-from gateway.store.api import Appended, Done, Write, WriteResult
+from gateway.store.commits import Appended, Done, Write, WriteResult
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -16,7 +16,7 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Clock
-from gateway.store.api import CreateChargePoint, CreateChargePoints, Exists
+from gateway.store.commits import CreateChargePoint, CreateChargePoints, Exists
 from gateway.store.reads import Reads
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock, ConnectorAddress
-from gateway.store.api import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag
+from gateway.store.commits import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag
 from gateway.store.reads import Reads
 
 MAX_TAG = 20

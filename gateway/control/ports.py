@@ -11,7 +11,8 @@ from gateway.domain.events import NewEvent
 from gateway.domain.records import LiveSession
 from gateway.domain.values import Registration
 from gateway.feed import Batch
-from gateway.store.api import EventFilter, Write, WriteResult
+from gateway.store.api import EventFilter
+from gateway.store.commits import Write, WriteResult
 
 T = TypeVar("T")
 

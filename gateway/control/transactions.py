@@ -8,7 +8,8 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.values import Clock
-from gateway.store.api import Appended, CloseTransaction, Missing, TransactionFilter
+from gateway.store.api import TransactionFilter
+from gateway.store.commits import Appended, CloseTransaction, Missing
 from gateway.store.reads import Reads
 
 MAX_REASON = 200

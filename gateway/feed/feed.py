@@ -21,7 +21,8 @@ from attrs import field, frozen
 from gateway.domain.events import StoredEvent
 from gateway.errors import GatewayError, StoreError
 from gateway.feed.ring import Ring, weight
-from gateway.store.api import Committed, EventFilter, EventPage, Store, event_id_prefix, stored_event
+from gateway.store.api import EventFilter, EventPage, Store, event_id_prefix, stored_event
+from gateway.store.commits import Committed
 
 R = TypeVar("R")
 

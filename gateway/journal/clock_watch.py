@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from gateway.domain.values import Clock
 from gateway.errors import StoreError
 from gateway.journal.journal import Journal
-from gateway.store.api import ClockRecord, RecordClock
+from gateway.store.commits import ClockRecord, RecordClock
 from gateway.store.reads import Reads
 
 TOLERANCE = timedelta(minutes=5)

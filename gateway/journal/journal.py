@@ -36,7 +36,8 @@ from attrs import define
 
 from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
 from gateway.journal.thread import ReaderThreads, WriterThread
-from gateway.store.api import Appended, Committed, Opened, Store, Write, WriteResult
+from gateway.store.api import Store
+from gateway.store.commits import Appended, Committed, Opened, Write, WriteResult
 
 R = TypeVar("R")
 

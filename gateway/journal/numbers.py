@@ -3,7 +3,7 @@
 import trio
 
 from gateway.journal.journal import Journal
-from gateway.store.api import AllocatedNumbers, AllocateNumbers
+from gateway.store.commits import AllocatedNumbers, AllocateNumbers
 
 BLOCK = 100
 """Numbers reserved at once. A restart loses what is left of a block: 2^31 numbers outlast 20 million restarts."""

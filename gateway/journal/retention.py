@@ -13,7 +13,7 @@ from gateway.domain.values import Clock
 from gateway.errors import StoreError
 from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
-from gateway.store.api import Forget, Trim, Trimmed
+from gateway.store.commits import Forget, Trim, Trimmed
 from gateway.store.reads import Reads
 
 STEP = 500

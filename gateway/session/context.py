@@ -20,7 +20,7 @@ from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
-from gateway.store.api import Append, Appended, Fenced, GuardFailed, Write, WriteResult
+from gateway.store.commits import Append, Appended, Fenced, GuardFailed, Write, WriteResult
 from gateway.store.reads import Reads
 from gateway.transport.api import ConnectionClosed, Initiator, Transport
 

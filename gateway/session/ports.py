@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import BootInformation
-from gateway.store.api import Write, WriteResult
+from gateway.store.commits import Write, WriteResult
 from gateway.transport.api import Initiator
 
 T = TypeVar("T")

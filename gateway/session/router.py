@@ -34,7 +34,7 @@ from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.queue import reused
 from gateway.session.context import UnrecordedEnd
 from gateway.session.session import Session
-from gateway.store.api import OpenSession
+from gateway.store.commits import OpenSession
 from gateway.store.reads import Reads
 
 T = TypeVar("T")

@@ -66,7 +66,7 @@ from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
 from gateway.session.turns import ReadTurns, TeardownTurns, cost_of_faults
-from gateway.store.api import Append, GuardFailed, Write, WriteResult
+from gateway.store.commits import Append, GuardFailed, Write, WriteResult
 from gateway.store.reads import Reads
 from gateway.transport.api import Concluded, ConnectionClosed, Transport
 

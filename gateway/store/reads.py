@@ -8,15 +8,8 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.values import Registration
-from gateway.store.api import (
-    AdmissionRecord,
-    Bounds,
-    ClockRecord,
-    Generation,
-    OverdueReservation,
-    Store,
-    TransactionFilter,
-)
+from gateway.store.api import AdmissionRecord, Bounds, Generation, OverdueReservation, Store, TransactionFilter
+from gateway.store.commits import ClockRecord
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -23,7 +23,8 @@ from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
-from gateway.store.api import CreateChargePoint, EventFilter, Write, WriteResult
+from gateway.store.api import EventFilter
+from gateway.store.commits import CreateChargePoint, Write, WriteResult
 from gateway.store.sqlite.store import SqliteStore
 from tests.support.wire import FakeTransport, ScriptedCharger
 

@@ -20,7 +20,7 @@ from gateway.domain.commands import ClearCache, CommandRecord
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.session.keepalive import Timer
-from gateway.store.api import AddCredential
+from gateway.store.commits import AddCredential
 from tests.app.blocking_charger import KEY, PATIENCE, Charger
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from gateway.app.divergence import NUMBERS_AHEAD, Divergence
 from gateway.app.housekeeping import MARK_SECONDS, mark_store
 from gateway.observability.metrics import Metrics
-from gateway.store.api import AllocateNumbers
+from gateway.store.commits import AllocateNumbers
 from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.companion import read_companion

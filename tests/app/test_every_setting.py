@@ -49,7 +49,7 @@ from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.session.commands.provisioning import DesiredKey
-from gateway.store.api import Append, CreateChargePoint, RecordLastHeard
+from gateway.store.commits import Append, CreateChargePoint, RecordLastHeard
 from gateway.transport.api import Accept, ConnectionClosed, Peer, UpgradeRequest
 from tests.app.running import Disk, Running, running, settings, until
 from tests.app.test_serve import ask

@@ -38,7 +38,8 @@ from gateway.domain.events import ChargePointConnected
 from gateway.domain.records import CredentialKind, TransactionState
 from gateway.domain.values import Registration
 from gateway.errors import GatewayError, StoreCorrupt, StoreInUse, StoreUnavailable, leaves
-from gateway.store.api import CreateChargePoint, Opened, OpenSession, TransactionFilter
+from gateway.store.api import TransactionFilter
+from gateway.store.commits import CreateChargePoint, Opened, OpenSession
 from gateway.store.sqlite import SqliteStore
 from tests.endtoend.charger import SILENT, CallError, Charger, connect, now
 from tests.endtoend.gateway_process import QUICK, development_certificates, free_port

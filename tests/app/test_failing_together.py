@@ -13,7 +13,7 @@ from gateway.app.serve import utc_now
 from gateway.app.settings import ControlSettings, Settings
 from gateway.chargers.admission import Principal
 from gateway.domain.values import Registration
-from gateway.store.api import CreateChargePoint
+from gateway.store.commits import CreateChargePoint
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import ask
 from tests.endtoend.gateway_process import development_certificates, free_port

@@ -22,7 +22,7 @@ from gateway.domain.commands import CommandState, Reset, ResetType
 from gateway.domain.events import ChargePointConnected, NewEvent, ReservationEnded, ReservationMade
 from gateway.domain.values import ConnectorAddress
 from gateway.session.limits import SessionLimits
-from gateway.store.api import Append, OpenSession
+from gateway.store.commits import Append, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 
 

@@ -25,7 +25,7 @@ from gateway.errors import GatewayError, SettingsError, leaves
 from gateway.feed import Feed
 from gateway.journal import Retention
 from gateway.session.keepalive import TimerQueue
-from gateway.store.api import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
+from gateway.store.commits import DeleteChargePoint, OpenSession, RecordLastHeard, UpdateChargePoint
 from gateway.transport.tls import TlsProvider
 from tests.app.running import Disk, Running, running, settings, until
 from tests.endtoend.gateway_process import development_certificates, free_port

@@ -32,7 +32,8 @@ from gateway.domain.commands import (
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import AddCredential, CreateChargePoint, EventFilter
+from gateway.store.api import EventFilter
+from gateway.store.commits import AddCredential, CreateChargePoint
 from gateway.store.reads import Reads
 from tests.app.blocking_charger import KEY, PATIENCE, Charger
 from tests.app.running import Running, running, settings, until

@@ -17,7 +17,7 @@ from gateway.domain.commands import ChangeConfiguration, GetConfiguration, Refus
 from gateway.domain.credentials import Verifier, generate_key, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.session.ports import NoObserver
-from gateway.store.api import AddCredential
+from gateway.store.commits import AddCredential
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import Harness, virtual_clock
 from tests.support.station import ACCEPTED, Station, booted, time

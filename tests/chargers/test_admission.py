@@ -17,7 +17,7 @@ from gateway.domain.credentials import Verifier, find, generate_key, make_creden
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Switch
 from gateway.session.ports import NoObserver
-from gateway.store.api import AddCredential, UpdateChargePoint
+from gateway.store.commits import AddCredential, UpdateChargePoint
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import Harness, virtual_clock
 

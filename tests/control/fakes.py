@@ -19,7 +19,7 @@ from gateway.feed import Feed
 from gateway.journal import Journal
 from gateway.journal.clock_watch import ClockWatch
 from gateway.session.lookups import TableAuthorizer
-from gateway.store.api import Append, Appended, CreateChargePoint, Opened, OpenSession
+from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 

@@ -15,7 +15,7 @@ from gateway.api.v1 import event_pb2, transaction_pb2
 from gateway.domain import events as e
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.energy.session import RULES_VERSION
-from gateway.store.api import Append, Appended
+from gateway.store.commits import Append, Appended
 from tests.control.fakes import NOW
 from tests.control.independent_bill import bill
 

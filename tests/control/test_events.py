@@ -18,7 +18,8 @@ from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
-from gateway.store.api import Trim, generation_at
+from gateway.store.api import generation_at
+from gateway.store.commits import Trim
 from tests.control.fakes import NOW, Live, control
 
 BEGINNING = {"start_at": pb.WATCH_START_BEGINNING}

@@ -10,7 +10,7 @@ from gateway.api.v1 import command_pb2
 from gateway.api.v1 import id_tag_pb2 as pb
 from gateway.domain.events import ChargePointConnected, NewEvent, TransactionStarted
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import Append, CreateChargePoint, OpenSession
+from gateway.store.commits import Append, CreateChargePoint, OpenSession
 from tests.control.fakes import NOW
 
 

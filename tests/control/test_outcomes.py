@@ -363,7 +363,7 @@ async def _is_deleted(world: World) -> None:
 
 async def _is_deleted_and_created_anew_meanwhile(world: World) -> None:
     """In one batch: the session learns only that it has been replaced."""
-    from gateway.store.api import CreateChargePoint, DeleteChargePoint
+    from gateway.store.commits import CreateChargePoint, DeleteChargePoint
 
     at = virtual_clock()
     world.harness.store.commit([DeleteChargePoint("CP1", at), CreateChargePoint("CP1", Registration.ACCEPTED, (), at)])

@@ -19,7 +19,7 @@ from gateway.domain.events import NewEvent, TransactionStarted, TransactionStopp
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
-from gateway.store.api import Append, CreateChargePoint, PutIdTag
+from gateway.store.commits import Append, CreateChargePoint, PutIdTag
 from tests.control.fakes import NOW, Live, control
 from tests.control.test_fleet_import import asking, one
 from tests.control.test_outcomes import OVER_GRPC

@@ -16,7 +16,8 @@ from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.feed import Batch, BelowFloor, tokens
-from gateway.store.api import Appended, EventFilter, Generation, GuardFailed
+from gateway.store.api import EventFilter, Generation
+from gateway.store.commits import Appended, GuardFailed
 from gateway.store.reads import Reads
 from tests.control.fakes import NOW, FakeCommands, answered
 

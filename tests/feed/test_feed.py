@@ -15,7 +15,8 @@ from gateway.errors import StoreUnavailable
 from gateway.feed import BEGINNING, Batch, BelowFloor, BeyondHead, Feed, Subscription
 from gateway.feed.ring import weight
 from gateway.journal import Journal
-from gateway.store.api import Append, EventFilter, Trim
+from gateway.store.api import EventFilter
+from gateway.store.commits import Append, Trim
 from gateway.store.sqlite import SqliteStore
 from tests.feed.fakes import FakeHistory, Running
 from tests.journal.conftest import running as running_journal

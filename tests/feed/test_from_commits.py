@@ -14,7 +14,8 @@ from gateway.domain.events import Body, NewEvent, StoredEvent, TransactionForeig
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.feed import Feed, Subscription
 from gateway.journal import Journal
-from gateway.store.api import Append, Committed, DeleteChargePoint, EventFilter, OpenSession
+from gateway.store.api import EventFilter
+from gateway.store.commits import Append, Committed, DeleteChargePoint, OpenSession
 from gateway.store.sqlite import SqliteStore
 from tests.feed.fakes import FakeHistory
 from tests.journal.conftest import running as running_journal

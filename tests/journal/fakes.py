@@ -5,12 +5,12 @@ from datetime import timedelta
 import trio
 
 from gateway.errors import StoreUnavailable
-from gateway.store.api import (
+from gateway.store.api import Bounds
+from gateway.store.commits import (
     AllocatedNumbers,
     AllocateNumbers,
     Append,
     Appended,
-    Bounds,
     Done,
     Forget,
     RecordClock,

@@ -17,18 +17,8 @@ from gateway.domain.values import Registration
 from gateway.errors import StoreUnavailable
 from gateway.journal import Journal
 from gateway.session import ports
-from gateway.store.api import (
-    Append,
-    Appended,
-    CreateChargePoint,
-    EventFilter,
-    Fenced,
-    Opened,
-    OpenSession,
-    Store,
-    Write,
-    WriteResult,
-)
+from gateway.store.api import EventFilter, Store
+from gateway.store.commits import Append, Appended, CreateChargePoint, Fenced, Opened, OpenSession, Write, WriteResult
 from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running
 from tests.journal.fakes import Inline

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.journal import Journal, NumberAllocator
 from gateway.journal import journal as constants
-from gateway.store.api import Append, Appended, RecordLastHeard
+from gateway.store.commits import Append, Appended, RecordLastHeard
 from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running
 from tests.store.builders import event, status

@@ -11,7 +11,7 @@ import trio
 
 from gateway.errors import StoreUnavailable
 from gateway.journal import Journal
-from gateway.store.api import Appended
+from gateway.store.commits import Appended
 from tests.journal.conftest import running
 from tests.journal.fakes import FakeStore
 from tests.journal.test_journal import write

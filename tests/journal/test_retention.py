@@ -12,7 +12,7 @@ from gateway.journal import Journal, Retention
 from gateway.journal import retention as constants
 from gateway.journal.clock_watch import AWAY, STEADY, TOLERANCE, ClockWatch
 from gateway.journal.retention import INTERVAL, MAX_OUTLIVED, REQUEST_IDS, START_KEYS, SWEEP_SPAN, SWEEP_STEPS
-from gateway.store.api import Append, ClockRecord, RecordClock, Trim
+from gateway.store.commits import Append, ClockRecord, RecordClock, Trim
 from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running

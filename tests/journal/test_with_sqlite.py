@@ -3,7 +3,8 @@
 import trio
 
 from gateway.journal import Journal
-from gateway.store.api import Append, Appended, EventFilter, Fenced, OpenSession
+from gateway.store.api import EventFilter
+from gateway.store.commits import Append, Appended, Fenced, OpenSession
 from gateway.store.sqlite import SqliteStore
 from tests.journal.conftest import running
 from tests.store.builders import CONNECTED, T0, create, event, meter, status

@@ -38,7 +38,7 @@ from gateway.app.settings import (
 from gateway.domain.credentials import make_credential
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import Registration
-from gateway.store.api import CreateChargePoint
+from gateway.store.commits import CreateChargePoint
 from gateway.store.sqlite.store import SqliteStore
 from tests.endtoend.charger import Charger, connect, now
 from tests.endtoend.gateway_process import KEY, development_certificates, free_port

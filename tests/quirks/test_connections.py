@@ -18,7 +18,7 @@ from gateway.domain.records import CredentialKind
 from gateway.domain.values import Flag
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
-from gateway.store.api import AddCredential, UpdateChargePoint
+from gateway.store.commits import AddCredential, UpdateChargePoint
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.station import ACCEPTED, REJECTED, booted, time

@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gateway.domain.commands import ClearCache, CommandState, RemoteStartTransaction
 from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
-from gateway.store.api import UpdateChargePoint
+from gateway.store.commits import UpdateChargePoint
 from tests.session.commands.test_commands import Asked
 from tests.support.harness import BOOT, Harness, virtual_clock
 

@@ -17,7 +17,7 @@ from gateway.domain import events as e
 from gateway.domain.decision import IdTagFree
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress
-from gateway.store.api import Append, Appended, GuardFailed, PutIdTag
+from gateway.store.commits import Append, Appended, GuardFailed, PutIdTag
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}

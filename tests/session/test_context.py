@@ -11,7 +11,7 @@ from gateway.domain.events import ChargePointConnected, ConfigurationReported, N
 from gateway.session.context import SessionContext, SessionOver
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
-from gateway.store.api import Opened, OpenSession, RecordLastHeard
+from gateway.store.commits import Opened, OpenSession, RecordLastHeard
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import FakeTransport
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from gateway.domain.commands import CancelReservation, CommandState, ReserveNow
 from gateway.domain.events import ReservationEnded, ReservationMade
 from gateway.domain.values import ConnectorAddress
-from gateway.store.api import DeleteChargePoint
+from gateway.store.commits import DeleteChargePoint
 from tests.session.commands.test_commands import Asked, ready
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import ScriptedCharger

@@ -25,7 +25,7 @@ from gateway.session.ports import NoObserver
 from gateway.session.router import AT_ONCE
 from gateway.session.session import Session
 from gateway.session.turns import TeardownTurns
-from gateway.store.api import Opened, OpenSession
+from gateway.store.commits import Opened, OpenSession
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport
 

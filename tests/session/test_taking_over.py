@@ -17,7 +17,7 @@ from gateway.domain.vendor_data import VendorAnswer, VendorData, VendorDataStatu
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import HAND_OVER_SECONDS
-from gateway.store.api import CreateChargePoint, PutIdTag
+from gateway.store.commits import CreateChargePoint, PutIdTag
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 

@@ -22,7 +22,7 @@ from gateway.domain.vendor_data import (
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.session import MAX_ASIDE
-from gateway.store.api import CreateChargePoint
+from gateway.store.commits import CreateChargePoint
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
 

@@ -18,7 +18,8 @@ from gateway.domain.events import (
 )
 from gateway.domain.records import Credential, CredentialKind, IdTagRecord
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import Append, Appended, CreateChargePoint, EventFilter, Opened, OpenSession, Store
+from gateway.store.api import EventFilter, Store
+from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CONNECTOR = ConnectorAddress(1, 1)

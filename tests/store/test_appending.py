@@ -8,7 +8,7 @@ from gateway.domain.codec import decode
 from gateway.domain.decision import IdTagFree, RequestIdUnused
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.errors import StoreUnavailable
-from gateway.store.api import AllocatedNumbers, AllocateNumbers, Append, Appended, Fenced, GuardFailed, Missing
+from gateway.store.commits import AllocatedNumbers, AllocateNumbers, Append, Appended, Fenced, GuardFailed, Missing
 from tests.store.builders import (
     ALL,
     CONNECTOR,

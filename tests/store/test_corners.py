@@ -16,12 +16,12 @@ from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEn
 from gateway.domain.repeats import Memory
 from gateway.domain.values import ConnectorAddress
 from gateway.errors import StoreError, StoreInUse, StoreMisplaced, StoreUnavailable
-from gateway.store.api import (
+from gateway.store.api import EventFilter
+from gateway.store.commits import (
     AllocateNumbers,
     Append,
     DeleteChargePoint,
     Done,
-    EventFilter,
     Forget,
     Missing,
     OpenSession,

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from gateway.errors import StoreCorrupt, StoreReplaced, StoreUnavailable
-from gateway.store.api import AllocateNumbers
+from gateway.store.commits import AllocateNumbers
 from gateway.store.sqlite import SqliteStore, integrity, recovery
 from gateway.store.sqlite.companion import companion_path
 from tests.store.builders import ALL, append, connect, create, meter, one, started, status

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
-from gateway.store.api import Write, WriteResult
+from gateway.store.commits import Write, WriteResult
 from gateway.store.sqlite import SqliteStore, checkpoints, connections
 from tests.store.builders import ALL, append, connect, meter, status, types
 from tests.support.disk import Disk, broken, full, lost, read_only

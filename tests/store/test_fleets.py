@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.domain.values import Registration
-from gateway.store.api import Appended, CreateChargePoint, CreateChargePoints, DeleteChargePoint, Exists
+from gateway.store.commits import Appended, CreateChargePoint, CreateChargePoints, DeleteChargePoint, Exists
 from tests.store.builders import T0, append, at, connect, create, credential, one, status, types
 
 

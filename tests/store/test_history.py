@@ -6,7 +6,8 @@ import pytest
 
 from gateway.domain.events import TransactionOrphaned
 from gateway.domain.records import TransactionState
-from gateway.store.api import Append, Bounds, EventFilter, Forget, Trim, Trimmed
+from gateway.store.api import Bounds, EventFilter
+from gateway.store.commits import Append, Forget, Trim, Trimmed
 from gateway.store.sqlite import event_queries
 from tests.store.builders import (
     ALL,

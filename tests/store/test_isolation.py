@@ -176,7 +176,7 @@ def test_what_one_charge_point_says_changes_nothing_of_another(store):
 
 def test_a_tag_that_is_changed_or_deleted_is_that_tag(store):
     """By its folded name."""
-    from gateway.store.api import DeleteIdTag, Done, PutIdTag
+    from gateway.store.commits import DeleteIdTag, Done, PutIdTag
 
     for name in ("A", "B"):
         assert one(store, PutIdTag(id_tag(name), create=True)) == Done()

@@ -23,22 +23,20 @@ from gateway.domain.events import (
 from gateway.domain.records import ReservationRecord, TransactionState
 from gateway.domain.state import evolve as evolve_state
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
-from gateway.store.api import (
+from gateway.store.api import AdmissionRecord, EventFilter, TransactionFilter
+from gateway.store.commits import (
     AddCredential,
-    AdmissionRecord,
     Append,
     Appended,
     CloseTransaction,
     DeleteChargePoint,
     DeleteIdTag,
     Done,
-    EventFilter,
     Exists,
     GuardFailed,
     Missing,
     PutIdTag,
     RemoveCredentials,
-    TransactionFilter,
     Trim,
     UpdateChargePoint,
 )

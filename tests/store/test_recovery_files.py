@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import BootConfigurationApplied, ConfigurationReported
 from gateway.errors import StoreError
-from gateway.store.api import AllocateNumbers, PutIdTag
+from gateway.store.commits import AllocateNumbers, PutIdTag
 from gateway.store.sqlite import SqliteStore, recovery
 from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.process_lock import ProcessLock

@@ -14,7 +14,8 @@ import pytest
 from gateway.domain.values import Registration
 from gateway.errors import GatewayError, StoreCorrupt, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
 from gateway.feed.tokens import BadToken, decode, encode
-from gateway.store.api import AllocateNumbers, CreateChargePoint, Trim, generation_at
+from gateway.store.api import generation_at
+from gateway.store.commits import AllocateNumbers, CreateChargePoint, Trim
 from gateway.store.sqlite import SqliteStore, generations, migrate
 from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
 from gateway.store.sqlite.generations import CLEAR, recover

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.values import Registration
 from gateway.errors import StoreError
-from gateway.store.api import (
+from gateway.store.commits import (
     AllocatedNumbers,
     AllocateNumbers,
     Append,

@@ -15,7 +15,7 @@ from gateway.domain.repeats import Memory
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import StoreError
-from gateway.store.api import (
+from gateway.store.commits import (
     AllocateNumbers,
     Append,
     Appended,

@@ -195,7 +195,7 @@ def test_more_readers_than_connections_take_turns_beside_a_writer(path):
 
 _COMMIT_UNTIL_KILLED = """
 import sys
-from gateway.store.api import Append
+from gateway.store.commits import Append
 from gateway.store.sqlite import SqliteStore
 from tests.store.builders import connect, event, meter
 store = SqliteStore(sys.argv[1])

@@ -25,12 +25,12 @@ from gateway.session.ports import NO_FRAMES, Frames, NoObserver, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
 from gateway.session.turns import ReadTurns, TeardownTurns
-from gateway.store.api import (
+from gateway.store.api import EventFilter
+from gateway.store.commits import (
     AllocatedNumbers,
     AllocateNumbers,
     Append,
     CreateChargePoint,
-    EventFilter,
     Opened,
     PutIdTag,
     Write,

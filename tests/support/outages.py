@@ -12,14 +12,14 @@ from attrs import define, field, frozen
 
 from gateway.domain.events import Body, StoredEvent, TransactionStarted
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.api import (
+from gateway.store.api import EventFilter
+from gateway.store.commits import (
     AllocatedNumbers,
     AllocateNumbers,
     Append,
     Appended,
     CreateChargePoint,
     DeleteChargePoint,
-    EventFilter,
     Opened,
     OpenSession,
     PutIdTag,

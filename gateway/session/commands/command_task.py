@@ -19,7 +19,7 @@ from gateway.domain.values import Flag
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.key_rotation import KeyRotation
 from gateway.session.context import SessionOver
-from gateway.store.api import Appended, GuardFailed
+from gateway.store.commits import Appended, GuardFailed
 
 
 class CommandTask:

@@ -12,7 +12,7 @@ from gateway.domain.commands import Answer, ChargerError, StatusAnswer
 from gateway.domain.credentials import id_for_command, make_credential
 from gateway.domain.records import Credential, CredentialKind
 from gateway.session.context import SessionContext
-from gateway.store.api import AddCredential, RemoveCredentials
+from gateway.store.commits import AddCredential, RemoveCredentials
 
 
 class KeyRotation:

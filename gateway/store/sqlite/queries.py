@@ -20,7 +20,8 @@ from gateway.domain.records import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, ClockRecord, OverdueReservation, TransactionFilter
+from gateway.store.api import AdmissionRecord, OverdueReservation, TransactionFilter
+from gateway.store.commits import ClockRecord
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.encoding import fits, to_micros, to_time
 

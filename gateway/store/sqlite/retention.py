@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import apsw
 
-from gateway.store.api import Forget, RecordClock, Trimmed
+from gateway.store.commits import Forget, RecordClock, Trimmed
 from gateway.store.sqlite.encoding import to_micros, to_time
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.rows import fetch, one

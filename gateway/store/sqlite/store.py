@@ -18,16 +18,14 @@ from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavail
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
-    ClockRecord,
     EventFilter,
     EventPage,
     Generation,
     OverdueReservation,
     TransactionFilter,
-    Write,
-    WriteResult,
     event_id_prefix,
 )
+from gateway.store.commits import ClockRecord, Write, WriteResult
 from gateway.store.sqlite import event_queries, queries
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion

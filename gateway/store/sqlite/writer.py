@@ -16,7 +16,7 @@ from attrs import define, field
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.domain.repeats import Memory, concerns
-from gateway.store.api import Committed
+from gateway.store.commits import Committed
 from gateway.store.sqlite.encoding import to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected

@@ -19,8 +19,8 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.errors import StoreError
-from gateway.store import api
-from gateway.store.api import (
+from gateway.store import commits
+from gateway.store.commits import (
     AllocatedNumbers,
     Appended,
     Committed,
@@ -67,7 +67,7 @@ def _present(books: Writer, identity: str) -> Owner | None:
 # --- events ---------------------------------------------------------------------------------------------------
 
 
-def append(books: Writer, write: api.Append) -> Appended | Fenced | GuardFailed | Missing:
+def append(books: Writer, write: commits.Append) -> Appended | Fenced | GuardFailed | Missing:
     owner = books.owner(write.charge_point)
     if owner is None or not owner.present:
         return Missing()
@@ -99,7 +99,7 @@ def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
             return GuardFailed(guard, queries.command_by_request(books.cx, owner.identity, request_id))
 
 
-def open_session(books: Writer, write: api.OpenSession) -> Opened | Missing:
+def open_session(books: Writer, write: commits.OpenSession) -> Opened | Missing:
     owner = _present(books, write.charge_point)
     if owner is None:
         return Missing()
@@ -147,13 +147,13 @@ def _state(books: Writer, owner: Owner) -> ChargePointState:
 # --- charge points --------------------------------------------------------------------------------------------
 
 
-def create_charge_point(books: Writer, write: api.CreateChargePoint) -> Appended | Exists:
+def create_charge_point(books: Writer, write: commits.CreateChargePoint) -> Appended | Exists:
     if _present(books, write.identity) is not None:
         return Exists()
     return Appended(_create(books, write))
 
 
-def create_charge_points(books: Writer, write: api.CreateChargePoints) -> Appended | Exists:
+def create_charge_points(books: Writer, write: commits.CreateChargePoints) -> Appended | Exists:
     seen: set[str] = set()
     there: list[str] = []
     for each in write.charge_points:
@@ -165,7 +165,7 @@ def create_charge_points(books: Writer, write: api.CreateChargePoints) -> Append
     return Appended(tuple(sequence for each in write.charge_points for sequence in _create(books, each)))
 
 
-def _create(books: Writer, write: api.CreateChargePoint) -> tuple[int, ...]:
+def _create(books: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]:
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
     switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
@@ -192,7 +192,7 @@ def _create(books: Writer, write: api.CreateChargePoint) -> tuple[int, ...]:
     return books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
 
 
-def update_charge_point(books: Writer, write: api.UpdateChargePoint) -> Appended | GuardFailed | Missing:
+def update_charge_point(books: Writer, write: commits.UpdateChargePoint) -> Appended | GuardFailed | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -236,7 +236,7 @@ def update_charge_point(books: Writer, write: api.UpdateChargePoint) -> Appended
     return Appended(books.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
-def delete_charge_point(books: Writer, write: api.DeleteChargePoint) -> Appended | Missing:
+def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appended | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -257,7 +257,7 @@ def delete_charge_point(books: Writer, write: api.DeleteChargePoint) -> Appended
     return Appended(sequences)
 
 
-def record_last_heard(books: Writer, write: api.RecordLastHeard) -> Done:
+def record_last_heard(books: Writer, write: commits.RecordLastHeard) -> Done:
     books.cx.executemany(
         # A later one is kept, but for what a clock that ran ahead has left: it would stand for ever.
         """UPDATE charge_point SET last_heard = CASE WHEN last_heard BETWEEN ?1 AND ?1 + ?3 THEN last_heard ELSE ?1 END
@@ -267,7 +267,7 @@ def record_last_heard(books: Writer, write: api.RecordLastHeard) -> Done:
     return Done()
 
 
-def close_transaction(books: Writer, write: api.CloseTransaction) -> Appended | GuardFailed | Missing:
+def close_transaction(books: Writer, write: commits.CloseTransaction) -> Appended | GuardFailed | Missing:
     body = write.closed.body
     assert isinstance(body, TransactionClosed)
     owner = books.owner(write.charge_point)
@@ -283,7 +283,7 @@ def close_transaction(books: Writer, write: api.CloseTransaction) -> Appended | 
 # --- credentials ----------------------------------------------------------------------------------------------
 
 
-def add_credential(books: Writer, write: api.AddCredential) -> Done | Missing:
+def add_credential(books: Writer, write: commits.AddCredential) -> Done | Missing:
     owner = _present(books, write.identity)
     if owner is None:
         return Missing()
@@ -297,7 +297,7 @@ def add_credential(books: Writer, write: api.AddCredential) -> Done | Missing:
     return Done()
 
 
-def remove_credentials(books: Writer, write: api.RemoveCredentials) -> Done:
+def remove_credentials(books: Writer, write: commits.RemoveCredentials) -> Done:
     owner = books.owner(write.identity)
     if owner is not None:
         books.cx.executemany(
@@ -328,7 +328,7 @@ def _insert_credentials(books: Writer, owner: Owner, credentials: Iterable[Crede
 # --- idTags ---------------------------------------------------------------------------------------------------
 
 
-def put_id_tag(books: Writer, write: api.PutIdTag) -> Done | Exists | Missing | GuardFailed:
+def put_id_tag(books: Writer, write: commits.PutIdTag) -> Done | Exists | Missing | GuardFailed:
     record = write.record
     key = folded(record.id_tag)
     row = books.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
@@ -360,7 +360,7 @@ def put_id_tag(books: Writer, write: api.PutIdTag) -> Done | Exists | Missing | 
     return Done()
 
 
-def delete_id_tag(books: Writer, write: api.DeleteIdTag) -> Done | Missing:
+def delete_id_tag(books: Writer, write: commits.DeleteIdTag) -> Done | Missing:
     books.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
     return Done() if books.cx.changes() else Missing()
 
@@ -368,7 +368,7 @@ def delete_id_tag(books: Writer, write: api.DeleteIdTag) -> Done | Missing:
 # --- numbers, retention ---------------------------------------------------------------------------------------
 
 
-def allocate_numbers(books: Writer, write: api.AllocateNumbers) -> AllocatedNumbers:
+def allocate_numbers(books: Writer, write: commits.AllocateNumbers) -> AllocatedNumbers:
     first = int(rows.one(books.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
     if write.count < 1 or first + write.count - 1 > MAX_NUMBER:
         raise StoreError(f"{write.count} transaction numbers from {first} on can't be given out")
@@ -376,35 +376,35 @@ def allocate_numbers(books: Writer, write: api.AllocateNumbers) -> AllocatedNumb
     return AllocatedNumbers(first, write.count)
 
 
-def trim_events(books: Writer, write: api.Trim) -> Trimmed:
+def trim_events(books: Writer, write: commits.Trim) -> Trimmed:
     return trim(books, write.before, queries.bounded(write.limit), write.now)
 
 
-def forget_outlived(books: Writer, write: api.Forget) -> Trimmed:
+def forget_outlived(books: Writer, write: commits.Forget) -> Trimmed:
     queries.bounded(write.limit)
     return forget(books, write)
 
 
-def remember_clock(books: Writer, write: api.RecordClock) -> Done:
+def remember_clock(books: Writer, write: commits.RecordClock) -> Done:
     record_clock(books, write)
     return Done()
 
 
 _WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
-    api.Append: append,
-    api.OpenSession: open_session,
-    api.CreateChargePoint: create_charge_point,
-    api.CreateChargePoints: create_charge_points,
-    api.UpdateChargePoint: update_charge_point,
-    api.DeleteChargePoint: delete_charge_point,
-    api.CloseTransaction: close_transaction,
-    api.AddCredential: add_credential,
-    api.RemoveCredentials: remove_credentials,
-    api.PutIdTag: put_id_tag,
-    api.DeleteIdTag: delete_id_tag,
-    api.AllocateNumbers: allocate_numbers,
-    api.RecordLastHeard: record_last_heard,
-    api.Trim: trim_events,
-    api.Forget: forget_outlived,
-    api.RecordClock: remember_clock,
+    commits.Append: append,
+    commits.OpenSession: open_session,
+    commits.CreateChargePoint: create_charge_point,
+    commits.CreateChargePoints: create_charge_points,
+    commits.UpdateChargePoint: update_charge_point,
+    commits.DeleteChargePoint: delete_charge_point,
+    commits.CloseTransaction: close_transaction,
+    commits.AddCredential: add_credential,
+    commits.RemoveCredentials: remove_credentials,
+    commits.PutIdTag: put_id_tag,
+    commits.DeleteIdTag: delete_id_tag,
+    commits.AllocateNumbers: allocate_numbers,
+    commits.RecordLastHeard: record_last_heard,
+    commits.Trim: trim_events,
+    commits.Forget: forget_outlived,
+    commits.RecordClock: remember_clock,
 }

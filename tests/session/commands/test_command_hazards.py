@@ -23,7 +23,7 @@ from gateway.domain.events import ChargePointConnected, CommandSent
 from gateway.domain.records import CredentialKind
 from gateway.errors import CommitUnknown
 from gateway.session.limits import SessionLimits
-from gateway.store.api import AddCredential, OpenSession
+from gateway.store.commits import AddCredential, OpenSession
 from tests.session.commands.test_commands import ready, states
 from tests.support.harness import BOOT, Harness, virtual_clock
 from tests.support.wire import FakeTransport

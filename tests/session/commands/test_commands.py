@@ -415,7 +415,7 @@ async def test_a_new_key_is_admitted_before_it_is_sent_and_the_answer_decides(ha
     harness.limits = SessionLimits(settle_delay=0.0)
     from gateway.domain.credentials import find, generate_key, make_credential
     from gateway.domain.records import CredentialKind
-    from gateway.store.api import AddCredential
+    from gateway.store.commits import AddCredential
     from tests.support.harness import virtual_clock
 
     old, new = generate_key(), generate_key()

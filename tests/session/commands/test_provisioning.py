@@ -12,7 +12,7 @@ from gateway.domain.records import AppliedConfiguration
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration, Switch
 from gateway.session.commands.provisioning import MAX_ATTEMPTS, DesiredKey, attempts_so_far
-from gateway.store.api import UpdateChargePoint
+from gateway.store.commits import UpdateChargePoint
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
 

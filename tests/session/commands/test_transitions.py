@@ -19,7 +19,7 @@ from gateway.domain.command_states import ENDINGS, TRANSITIONS, CommandEvent, en
 from gateway.domain.commands import ClearCache, Command, CommandRecord, CommandState, RemoteStopTransaction
 from gateway.domain.events import ChargePointConnected
 from gateway.session.limits import SessionLimits
-from gateway.store.api import DeleteChargePoint, OpenSession
+from gateway.store.commits import DeleteChargePoint, OpenSession
 from tests.session.commands.test_commands import START, Asked, ready
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import ScriptedCharger
