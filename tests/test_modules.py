@@ -31,7 +31,6 @@ LIMIT = 400
 LONG = {
     "app/serve.py": 550,
     "cli/chargers.py": 440,
-    "domain/events.py": 520,
     "domain/readings.py": 450,
     "framing/websocket.py": 420,
     "journal/journal.py": 430,

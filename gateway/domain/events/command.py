@@ -1,0 +1,66 @@
+"""Events of a command, from its queue to its outcome; ``gateway.domain.command_states`` says which follows which."""
+
+from typing import ClassVar, TypeAlias
+
+from attrs import field, frozen
+
+from gateway.domain.commands import Answer, ChargerError
+from gateway.domain.values import JSON
+
+
+@frozen
+class CommandQueued:
+    """A command exists. ``arguments`` is the operation as JSON with secrets redacted."""
+
+    TYPE: ClassVar[str] = "command.queued"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    operation: str
+    request_id: str
+    arguments: JSON
+    fingerprint: str = field(default="", repr=False)
+
+
+@frozen
+class CommandSent:
+    """Committed before the CALL is written."""
+
+    TYPE: ClassVar[str] = "command.sent"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    operation: str
+
+
+@frozen
+class CommandAnswered:
+    """The charger confirmed (``answer``) or answered CALLERROR (``error``). ``late``: after its caller was answered
+    that the outcome is unknown."""
+
+    TYPE: ClassVar[str] = "command.answered"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    operation: str
+    answer: Answer | None = None
+    error: ChargerError | None = None
+    late: bool = False
+
+
+@frozen
+class CommandNotSent:
+    TYPE: ClassVar[str] = "command.not_sent"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    operation: str
+    reason: str
+
+
+@frozen
+class CommandOutcomeUnknown:
+    TYPE: ClassVar[str] = "command.outcome_unknown"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    operation: str
+    reason: str
+
+
+Body: TypeAlias = CommandQueued | CommandSent | CommandAnswered | CommandNotSent | CommandOutcomeUnknown

@@ -1,0 +1,60 @@
+"""Events of what a charger reports of itself: firmware, diagnostics, logs, security, vendor data."""
+
+from typing import ClassVar, TypeAlias
+
+from attrs import frozen
+
+from gateway.domain.values import JSON
+
+
+@frozen
+class FirmwareStatusReported:
+    """``request_id`` only from the security extension's SignedFirmwareStatusNotification (WP 5.x)."""
+
+    TYPE: ClassVar[str] = "firmware.status_reported"
+    VERSION: ClassVar[int] = 1
+    status: str
+    request_id: int | None = None
+    signed: bool = False
+
+
+@frozen
+class DiagnosticsStatusReported:
+    TYPE: ClassVar[str] = "diagnostics.status_reported"
+    VERSION: ClassVar[int] = 1
+    status: str
+
+
+@frozen
+class LogStatusReported:
+    TYPE: ClassVar[str] = "log.status_reported"
+    VERSION: ClassVar[int] = 1
+    status: str
+    request_id: int | None = None
+
+
+@frozen
+class SecurityEventReported:
+    """``kind`` is the event's type as the charger named it, known or not (B11.4)."""
+
+    TYPE: ClassVar[str] = "security.event_reported"
+    VERSION: ClassVar[int] = 1
+    kind: str
+    tech_info: str | None = None
+
+
+@frozen
+class VendorDataReceived:
+    """A DataTransfer from the charger and the status it was answered with."""
+
+    TYPE: ClassVar[str] = "vendor_data.received"
+    VERSION: ClassVar[int] = 1
+    vendor_id: str
+    status: str
+    message_id: str | None = None
+    data: JSON = None
+
+
+Body: TypeAlias = (
+    FirmwareStatusReported | DiagnosticsStatusReported | LogStatusReported | SecurityEventReported | VendorDataReceived
+)
