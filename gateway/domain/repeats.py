@@ -45,15 +45,6 @@ def repeat_key(action: str, said: JSON, time: ReportedTime) -> bytes:
     return bytes([_LASTING if time.identifies else _PASSING]) + digest
 
 
-def concerns(event: NewEvent) -> bool:
-    """Return whether an event may change its charge point's memory; most of them, the commands' and the statuses',
-    don't."""
-    if event.repeat_key:
-        return True
-    kind = type(event.body)
-    return kind is ChargePointBooted or (event.reported_at is not None and kind in _TIMED)
-
-
 class Memory(NamedTuple):
     """Of one charge point. Changed by committed events only, alike in its session and in the store. A plain tuple: one
     is made with each message."""
@@ -113,6 +104,9 @@ _TIMED: Final = frozenset({MeterValuesReported, TransactionStarted, TransactionS
 """What is stamped with the moment at which it happened and sent in order. A status is stamped with the beginning of a
 condition, which may be long ago; security events may be sent by another queue."""
 
+REMEMBERED: Final = _TIMED | {ChargePointBooted}
+"""Events that may change their charge point's memory without a ``repeat_key``. Most have none and are not among these,
+as the commands' and the statuses': they need not be shown to ``Memory.after``, which each message would pay for."""
 
 _READINGS_KEPT: Final = (MAX_READINGS - 1) * KEY_BYTES
 _MESSAGES_KEPT: Final = (MAX_MESSAGES - 1) * KEY_BYTES

@@ -20,7 +20,7 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
-from gateway.domain.repeats import Memory
+from gateway.domain.repeats import REMEMBERED, Memory
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration, Switch
 
 MAX_REMEMBERED_STARTS = 16
@@ -153,8 +153,9 @@ def queued_since(event: NewEvent) -> datetime | None:
 def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
     """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
     body = event.body
-    state.memory = state.memory.after(event)
     kind = body.__class__
+    if event.repeat_key or kind in REMEMBERED:
+        state.memory = state.memory.after(event)
     if kind in _CHANGES:
         _CHANGES[kind](state, event, body, sequence)
 

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent
-from gateway.domain.repeats import Memory, concerns
+from gateway.domain.repeats import REMEMBERED, Memory
 from gateway.store.commits import Committed
 from gateway.store.sqlite.encoding import to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
@@ -159,7 +159,7 @@ class Writer:
             sequence = self.head = self.head + 1
             if owner.key in self._ends:
                 self._flush_ends()
-            if concerns(event):
+            if event.repeat_key or type(body) in REMEMBERED:
                 before = owner.memory if owner.memory is not None else self.memory(owner)
                 after = before.after(event)
                 if after is not before:
