@@ -20,35 +20,36 @@ class Checkpoints:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.due = False
+        """Whether the log is so long that it is time for ``run``."""
         self._pages = 0
-        self._due = CHECKPOINT_PAGES
+        self._most = CHECKPOINT_PAGES
         self._failing = False
 
     def watch(self, cx: apsw.Connection) -> None:
         """Hear from this connection how long the log is. It must not have checkpoints of its own."""
-        self._pages = 0
         cx.set_wal_hook(self._committed)
 
     def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._pages = pages
+        self.due = pages >= self._most
         return apsw.SQLITE_OK
 
-    def after_commit(self, cx: apsw.Connection) -> None:
-        """Checkpoint if the log is long; as far as readers let it, without waiting for them. Never raises: the commit
+    def run(self, cx: apsw.Connection) -> None:
+        """Checkpoint, after a commit; as far as readers let it, without waiting for them. Never raises: the commit
         stands. After a failure the log first grows by as much again: trying costs as much as succeeding."""
-        if self._pages < self._due:
-            return
+        self.due = False  # until the next commit says how long the log is
         try:
             cx.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.BusyError:
             pass  # a backup tool is at it
         except apsw.Error as error:
-            self._due = self._pages + CHECKPOINT_PAGES
+            self._most = self._pages + CHECKPOINT_PAGES
             if not self._failing:
                 log.error("checkpoint failed", path=str(self._path), error=str(error), log_pages=self._pages)
             self._failing = True
         else:
-            self._due = CHECKPOINT_PAGES
+            self._most = CHECKPOINT_PAGES
             if self._failing:
                 log.info("checkpoints work again", path=str(self._path))
             self._failing = False

@@ -69,10 +69,6 @@ _FOUND_DAMAGED = (
 log = structlog.get_logger()
 
 
-def _apply_all(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
-    return list(map(partial(apply, books), batch))
-
-
 class SqliteStore:
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
@@ -179,7 +175,7 @@ class SqliteStore:
     # --- writing ---
 
     def commit(self, batch: Sequence[Write]) -> list[WriteResult]:
-        return self._write(partial(_apply_all, batch))
+        return self._write(partial(apply, batch))
 
     def settle(self, at: datetime) -> int:
         touched = 0
@@ -210,7 +206,9 @@ class SqliteStore:
         sealing = False
         with self._lock:
             try:
-                books = self._writer()
+                books = self._books
+                if books is None or self._damage is not None:
+                    books = self._writer()
                 books.begin()
                 result = work(books)
                 books.flush()
@@ -231,21 +229,20 @@ class SqliteStore:
             except BaseException:
                 self._undo()
                 raise
-            self._checkpoints.after_commit(books.cx)
+            if self._checkpoints.due:
+                self._checkpoints.run(books.cx)
             return result
 
     def _writer(self) -> Writer:
+        """Return a new writer. Raises ``StoreUnavailable`` if nothing may be written."""
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
-        if self._ownership is None:
-            self._require_open()
+        self._require_open()
         if self._damage is not None:
             raise StoreUnavailable(self._damage)
-        if self._books is None:
-            cx = open_writer(self._path, self._vfs)
-            trust_log(cx)
-            return self._use(cx)
-        return self._books
+        cx = open_writer(self._path, self._vfs)
+        trust_log(cx)
+        return self._use(cx)
 
     def _use(self, cx: apsw.Connection) -> Writer:
         self._checkpoints.watch(cx)

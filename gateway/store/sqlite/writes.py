@@ -1,7 +1,7 @@
 """The writes: one function per kind, each checking everything before it changes anything, so that a refusal needs no
 rollback and leaves its neighbours in the batch alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -45,12 +45,15 @@ AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
 
-def apply(books: Writer, write: Write) -> WriteResult:
-    """Do one write inside the open transaction."""
-    result: WriteResult = _WRITES[type(write)](books, write)
-    if books.committed and isinstance(result, Appended | Opened):
-        result = attrs.evolve(result, events=taken(books))
-    return result
+def apply(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
+    """Do the writes of a batch inside the open transaction, in their order."""
+    results: list[WriteResult] = []
+    for write in batch:
+        result = _WRITES[type(write)](books, write)
+        if books.committed and isinstance(result, Appended | Opened):
+            result = attrs.evolve(result, events=taken(books))
+        results.append(result)
+    return results
 
 
 def taken(books: Writer) -> tuple[Committed, ...]:
