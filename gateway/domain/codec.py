@@ -178,7 +178,9 @@ def _shown_transfer(message_id: str | None, data: str) -> str:
     return shown
 
 
-def _unstructure_answer(answer: Answer) -> dict[str, Any]:
+def _unstructure_answer(answer: Answer | None) -> dict[str, Any] | None:
+    if answer is None:
+        return None
     return {"kind": _ANSWER_TAGS[type(answer)], **_UNSTRUCTURE[type(answer)](answer)}
 
 
@@ -220,7 +222,7 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(Answer, _unstructure_answer)
     optional = Answer | None
     converter.register_structure_hook(optional, lambda value, _: None if value is None else _structure_answer(value, _))
-    converter.register_unstructure_hook(optional, lambda value: None if value is None else _unstructure_answer(value))
+    converter.register_unstructure_hook(optional, _unstructure_answer)
     return converter
 
 

@@ -34,8 +34,8 @@ class Rpc(Protocol[Q_contra, M_co]):
 
 def _operation(read: Callable[[Q, Fields], Command], result: m.Result[M]) -> Rpc[Q, M]:
     @changing
-    async def carried(self: "CommandRpcs", request: Q, context: Context) -> M:
-        return result(await self.carry(request, context, read))
+    def carried(self: "CommandRpcs", request: Q, context: Context) -> Awaitable[M]:
+        return self.carry(request, context, read, result)
 
     return cast("Rpc[Q, M]", carried)  # as seen from outside of the class, where self is bound
 
@@ -47,8 +47,11 @@ class CommandRpcs(Service, CommandServiceServicer):
         super().__init__(bridge, default_timeout)
         self._commands = commands
 
-    async def carry(self, request: Any, context: Context, read: Callable[[Any, Fields], Command]) -> Any:
-        """Read the request, carry the command; answers its record. Missing fields are reported at once.
+    async def carry(
+        self, request: Any, context: Context, read: Callable[[Any, Fields], Command], result: m.Result[M]
+    ) -> M:
+        """Read the request, carry the command; returns the ``result`` of its record. Missing fields are reported at
+        once.
 
         The outcome at the deadline is the session's to say, because only it knows whether anything was sent. Where
         it can't be asked, no other word is true than that the outcome is unknown: an earlier call with the same
@@ -63,7 +66,7 @@ class CommandRpcs(Service, CommandServiceServicer):
         times = self.times(context)
         try:
             async with asyncio.timeout(times.last):
-                return await self._bridge.call(
+                record = await self._bridge.call(
                     self._commands.carry, identity, command, request_id, times.work, times.answer
                 )
         except Failure as failure:
@@ -78,6 +81,7 @@ class CommandRpcs(Service, CommandServiceServicer):
             if cause == "internal-error":
                 log.error("rpc failed", rpc=type(command).__name__, exc_info=error)
             raise unknown(identity, request_id, cause, "the gateway can't say what became of it") from error
+        return result(record)
 
     CancelReservation = _operation(
         a.cancel_reservation,

@@ -1,7 +1,6 @@
 """OCPP 1.6 as one object, chosen by the negotiated subprotocol."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import field, frozen
@@ -9,11 +8,10 @@ from ocpp.v16 import call
 
 from gateway.domain import commands as c
 from gateway.domain import readings
-from gateway.domain.commands import ChargerError, Command, FieldViolation
+from gateway.domain.commands import Command
 from gateway.domain.decision import Context, Decision, Facts, Query, Request
-from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import JSON, ConnectorAddress
+from gateway.domain.values import ConnectorAddress
 from gateway.ocpp.protocol import Access, ErrorCodes
 from gateway.ocpp.v16 import SUBPROTOCOL, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
@@ -87,14 +85,9 @@ class Protocol16:
     def decide(self, state: ChargePointState, request: Request[Any], facts: Facts, context: Context) -> Decision:
         return self.handlers[request.action].decide(state, request, facts, context)
 
-    def samples(self, meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
-        return readings.samples(meter_value, received_at)
-
-    def check(self, command: Command) -> tuple[FieldViolation, ...]:
-        return checks.check(command)
-
-    def check_against(self, command: Command, state: ChargePointState, now: datetime) -> tuple[FieldViolation, ...]:
-        return checks.check_against(command, state, now)
+    samples = staticmethod(readings.samples)
+    check = staticmethod(checks.check)
+    check_against = staticmethod(checks.check_against)
 
     def needed_access(self, command: Command) -> Access:
         """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""
@@ -116,6 +109,4 @@ class Protocol16:
 
     encode_command = staticmethod(encode.encode_command)
     decode_answer = staticmethod(decode.decode_answer)
-
-    def decode_error(self, command: Command, code: str, description: str, details: JSON) -> ChargerError:
-        return decode.decode_error(command, code, description, details)
+    decode_error = staticmethod(decode.decode_error)
