@@ -23,7 +23,6 @@ from gateway.store import commits
 from gateway.store.commits import (
     AllocatedNumbers,
     Appended,
-    Committed,
     Done,
     Exists,
     Fenced,
@@ -49,17 +48,12 @@ def apply(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
     """Do the writes of a batch inside the open transaction, in their order."""
     results: list[WriteResult] = []
     for write in batch:
+        books.committed = []
         result = _WRITES[type(write)](books, write)
-        if books.committed and isinstance(result, Appended | Opened):
-            result = attrs.evolve(result, events=taken(books))
+        if isinstance(result, Appended | Opened) and len(result.events) < len(books.committed):
+            result = attrs.evolve(result, events=tuple(books.committed))
         results.append(result)
     return results
-
-
-def taken(books: Writer) -> tuple[Committed, ...]:
-    """Take the events that the write being done has made."""
-    committed, books.committed = books.committed, []
-    return tuple(committed)
 
 
 def _present(books: Writer, identity: str) -> Owner | None:
@@ -80,9 +74,7 @@ def append(books: Writer, write: commits.Append) -> Appended | Fenced | GuardFai
         failed = _failed(books, owner, guard)
         if failed is not None:
             return failed
-    sequences = books.append(owner, owner.epoch, write.events)
-    committed, books.committed = books.committed, []
-    return Appended(sequences, tuple(committed))
+    return Appended(books.append(owner, owner.epoch, write.events), tuple(books.committed))
 
 
 def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
