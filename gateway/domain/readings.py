@@ -31,13 +31,13 @@ _CONDUCTORS: Final[frozenset[str | None]] = frozenset(PHASES)
 _TOTALLED: Final = frozenset({ENERGY_IMPORT_REGISTER, POWER_IMPORT})
 """Of these a value without a phase is the total of the phases."""
 
-_ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACTOR})
+ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACTOR})
 """From which samples a connector's power is taken."""
 
 MAX_TEXT: Final = 500
 """Characters kept of a name or a value; signed data (E26) is longer and is read from the event, where it is whole."""
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+NUMBER: Final = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 """E11. Neither NaN nor infinity nor a decimal comma, and bounded."""
 
 MAX_MAGNITUDE: Final = Decimal(10) ** 15
@@ -184,7 +184,7 @@ def powers(found: Iterable[Sample]) -> list[Power]:
     """
     by_moment: dict[datetime, list[Sample]] = {}
     for sample in found:
-        if sample.measurand in _ELECTRICAL and _scaled(sample) is not None:
+        if sample.measurand in ELECTRICAL and _scaled(sample) is not None:
             by_moment.setdefault(sample.at, []).append(sample)
     return [power for at in sorted(by_moment) if (power := _power_at(by_moment[at])) is not None]
 
@@ -265,7 +265,7 @@ def read_number(raw: JSON) -> Decimal | None:
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     text = str(raw)
-    if len(text) > MAX_TEXT or not _NUMBER.fullmatch(text := text.strip()):
+    if len(text) > MAX_TEXT or not NUMBER.fullmatch(text := text.strip()):
         return None
     value = Decimal(text)
     return value if abs(value) <= MAX_MAGNITUDE else None

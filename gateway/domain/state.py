@@ -13,6 +13,7 @@ from attrs import define, field
 from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
+from gateway.domain.readings import Power
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -82,6 +83,13 @@ class ChargePointState:
     time: at most MAX_LAST_STOPS. A stop that was flagged leaves none."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
+    powers: dict[ConnectorAddress, Power] = field(factory=dict)
+    """The newest import power of each connector that came on this connection: at most MAX_POWERS."""
+
+    def latest_power(self, connector: ConnectorAddress) -> Power | None:
+        """The newest import power (W) of a connector that came on this connection, with its time (``at``) and source;
+        None: there is none. It may be old: look at its time before acting on it."""
+        return self.powers.get(connector)
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -112,6 +120,9 @@ MAX_FOREIGN = 64
 
 MAX_REGISTERS = 512
 """Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
+
+MAX_POWERS = 256
+"""Connectors whose power is remembered: as many as those of which a status is kept."""
 
 MAX_LAST_STOPS = 64
 """Connectors whose last stop is remembered: as many as have open transactions at once."""
@@ -181,6 +192,13 @@ def _foreign(state: ChargePointState, _: NewEvent, body: e.TransactionForeign, _
 
 def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported, _: int) -> None:
     at, known, connector = event.reported_at, state.registers, body.connector
+    power, powers = event.power, state.powers
+    if power is not None:
+        if connector in powers:
+            if power.at >= powers[connector].at:
+                powers[connector] = power
+        elif len(powers) < MAX_POWERS:
+            powers[connector] = power
     for location, wh in event.registers:
         key = (connector.evse, connector.connector, location)
         if key not in known:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from gateway.domain.decision import Authorization, Context, Request
 from gateway.domain.events import Body, NewEvent
+from gateway.domain.readings import Power
 from gateway.domain.secrets import shown_text
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, format_time
@@ -23,13 +24,14 @@ def event(
     flags: tuple[Flag, ...] = (),
     repeat_key: bytes = b"",
     registers: tuple[tuple[str, float], ...] = (),
+    power: Power | None = None,
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
     doubts = (*request.flags, *time.flags, *flags)
     if len(doubts) > 1:
         doubts = tuple(dict.fromkeys(doubts))
     cause = f"message:{request.message_id}"
-    return NewEvent(body, context.now, time.trusted, raw, doubts, cause, repeat_key, registers)
+    return NewEvent(body, context.now, time.trusted, raw, doubts, cause, repeat_key, registers, power)
 
 
 def id_tag_info(authorization: Authorization, status: str | None = None) -> dict[str, JSON]:

@@ -8,6 +8,7 @@ from ocpp.v16 import call
 from gateway.domain import staleness
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported, TransactionForeign
+from gateway.domain.live_power import newest_power
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.registers import follows, newest_registers
 from gateway.domain.repeats import repeat_key
@@ -68,7 +69,8 @@ def decide_meter_values(
         SUBPROTOCOL,
         values_json,
     )
-    reported = event(request, context, body, time, raw, flags, key, registers)
+    power = newest_power(values, raw, time.trusted or context.now, SUBPROTOCOL)
+    reported = event(request, context, body, time, raw, flags, key, registers, power)
     foreign = _foreign(state, known, number)
     events = (
         (reported,) if foreign is None else (reported, event(request, context, TransactionForeign(foreign, connector)))

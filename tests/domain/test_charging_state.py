@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.metering import PowerSample
-from gateway.energy.charging_state import (
+from gateway.domain.charging_state import (
     FALLS_AT,
     OFFLINE_GRACE,
     RISES_AT,
@@ -24,6 +23,7 @@ from gateway.energy.charging_state import (
     followed,
     power_level,
 )
+from gateway.domain.readings import Power
 from tests.energy.values import at
 
 # status: above, below, not known; as docs/energy.md has it
@@ -64,23 +64,23 @@ def test_a_status_is_known_in_any_case(spelled):
 
 
 def observed(minutes, status, watts=None, since=0, measured=None):
-    power = None if watts is None else PowerSample(watts, at(minutes if measured is None else measured))
+    power = None if watts is None else Power(watts, at(minutes if measured is None else measured))
     return Observed(at(minutes), status, at(since), power)
 
 
 def test_a_power_between_the_thresholds_keeps_its_level():
     """From either side."""
-    middle = PowerSample((RISES_AT + FALLS_AT) / 2, at(0))
+    middle = Power((RISES_AT + FALLS_AT) / 2, at(0))
     assert power_level(middle, at(0), before=PowerLevel.ABOVE) is PowerLevel.ABOVE
     assert power_level(middle, at(0), before=PowerLevel.BELOW) is PowerLevel.BELOW
     assert power_level(middle, at(0)) is PowerLevel.BELOW
-    assert power_level(PowerSample(RISES_AT, at(0)), at(0)) is PowerLevel.ABOVE
-    assert power_level(PowerSample(FALLS_AT, at(0)), at(0), before=PowerLevel.ABOVE) is PowerLevel.BELOW
+    assert power_level(Power(RISES_AT, at(0)), at(0)) is PowerLevel.ABOVE
+    assert power_level(Power(FALLS_AT, at(0)), at(0), before=PowerLevel.ABOVE) is PowerLevel.BELOW
 
 
 def test_a_power_that_is_stale_or_older_than_the_status_is_not_known():
     """It is of an earlier time."""
-    power = PowerSample(7000, at(0))
+    power = Power(7000, at(0))
     assert power_level(power, at(0) + STALE_AFTER) is PowerLevel.ABOVE
     assert power_level(power, at(0.1) + STALE_AFTER) is PowerLevel.UNKNOWN
     assert power_level(power, at(2), status_since=at(1)) is PowerLevel.UNKNOWN

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from gateway.domain.metering import PowerSample
+from gateway.domain.readings import Power
 
 RISES_AT: Final = 300.0
 """W: from here on a vehicle charges. The least that one may be allowed, 6 A on one phase, is four times as much; the
@@ -145,7 +145,7 @@ _STATUSES: Final = {status.value.lower(): status for status in ConnectorStatus}
 
 
 def power_level(
-    power: PowerSample | None,
+    power: Power | None,
     now: datetime,
     *,
     status_since: datetime | None = None,
@@ -171,7 +171,7 @@ class Observed:
     at: datetime
     status: str = ""
     status_since: datetime | None = None
-    power: PowerSample | None = None
+    power: Power | None = None
     offline_since: datetime | None = None
 
 
