@@ -27,6 +27,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "signals": "",
         "domain": "errors",
         "energy": "domain",
+        "charging": "domain",
         "store": "domain errors",
         "journal": "store domain errors",
         "feed": "store domain errors",
@@ -59,7 +60,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 # Of these, a single module holds all that the gateway uses, so that they can be replaced there.
 IN_ONE_MODULE = ("websockets",)
 
-SANS_IO = ("gateway.domain", "gateway.energy", "gateway.ocpp", "gateway.framing")
+SANS_IO = ("gateway.domain", "gateway.charging", "gateway.energy", "gateway.ocpp", "gateway.framing")
 INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selectors", "subprocess", "threading", "time")
 
 # Who reads a clock of the machine's; everybody else is given the time, so that tests decide what it is. Trio's clock,
