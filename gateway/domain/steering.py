@@ -52,8 +52,8 @@ class Plan:
 
 @frozen
 class StandingLimit:
-    """A limit that somebody asked for, which comes before a plan until it is lifted or its time is over. ``limit``
-    None: no limit, whatever the plan says."""
+    """A limit that a person or a service set by hand. It comes before a plan until it is lifted or its time is over.
+    ``limit`` None: no limit, whatever the plan says."""
 
     limit: RateLimit | None
     until: datetime | None = None
