@@ -89,7 +89,7 @@ class SteeringState(StrEnum):
 
 @frozen
 class Steering:
-    """How far a connector's wanted state has got. ``revision``: of the wanted state that this is about.
+    """The progress of a connector's wanted state. ``revision``: of the wanted state that this is about.
 
     ``tries``: the times of the last sendings, for the bound of tries per hour. ``covered_until``: until when the
     charger's profile is right without being refreshed; None: for ever, or there is none.

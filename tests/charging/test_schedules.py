@@ -53,14 +53,14 @@ def wants(plan: Plan | None = None, standing: StandingLimit | None = None) -> Wa
 
 
 def put(wanted: Wanted, now: datetime = NOW, abilities: ChargingAbilities = ABLE) -> Installation:
-    """What is to be sent, which is something."""
+    """The installation to be sent, of which there is one."""
     found = profile_for(wanted, TX_DEFAULT, abilities, now)
     assert found is not None
     return found
 
 
 def profile_of(found: Installation) -> ChargingProfile:
-    """The profile of what is to be sent, which has one."""
+    """The profile of an installation that has one."""
     assert found.profile is not None
     return found.profile
 
@@ -91,7 +91,7 @@ class Charger:
     sent: int = 0
 
     def tick(self, now: datetime) -> None:
-        """Send what is due."""
+        """Send the profile that is due."""
         due = self.found is None or (self.found.refresh_at is not None and now >= self.found.refresh_at)
         if not due:
             return
@@ -101,7 +101,7 @@ class Charger:
             check(self.found.profile, self.abilities)
 
     def limit(self, now: datetime) -> Decimal | None:
-        """What it keeps to."""
+        """The limit that it keeps to."""
         return None if self.found is None else followed(self.found.profile, now)
 
 
@@ -223,7 +223,7 @@ def test_a_plan_that_is_longer_than_a_profile_is_refreshed_in_time_and_falls_bac
 
 
 def test_a_plan_of_one_period_too_many_is_sent_in_two_parts() -> None:
-    """What holds afterwards takes a place, too."""
+    """The limit that holds afterwards takes a place, too."""
     wanted = wants(plan(PAUSE, amperes(16), after=amperes(6)))
     found = put(wanted, abilities=ChargingAbilities(max_periods=2))
     assert [period.limit for period in profile_of(found).schedule.periods] == [0, 6]
