@@ -31,7 +31,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.commands.provisioning": {
         "NO_ANSWER": "Error:NoAnswer",
     },
-    "session.session": {"MAX_DECISIONS": 4, "MAX_ASIDE": 4},
+    "session.requests": {"MAX_DECISIONS": 4, "MAX_ASIDE": 4},
     "session.fault_log": {"LINES_AT_ONCE": 20},
     "session.keepalive": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000},
     "store.sqlite.writer": {"MAX_REMEMBERED": 100_000, "MAX_REMEMBERED_TRANSACTIONS": 64},

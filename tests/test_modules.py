@@ -37,7 +37,6 @@ LONG = {
     "journal/journal.py": 430,
     "ocpp/v16/checks.py": 410,
     "session/router.py": 420,
-    "session/session.py": 640,
     "store/sqlite/writes.py": 410,
     "transport/connection.py": 640,
 }

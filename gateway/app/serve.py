@@ -171,7 +171,7 @@ class Gateway:
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
         self.addresses = Addresses(sessions.shared_addresses)
-        self.watch = TimerQueue()
+        self.timers = TimerQueue()
         limits = connection_limits(sessions)
         self.accounts = Accounts(limits)
         self.large = LargeMessagePlace(limits.message_seconds)
@@ -180,13 +180,13 @@ class Gateway:
             capacity=self.capacity,
             journal=journal,
             reads=reads,
-            facts=Lookups(reads, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number),
+            lookups=Lookups(reads, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number),
             protocols=protocols,
             clock=utc_now,
             limits=session_limits(sessions),
             observer=self.diagnostics,
             recorder=self.diagnostics.recorder,
-            watch=self.watch,
+            timers=self.timers,
             boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
             quirks=(*BUILT_IN, *(quirk(each) for each in settings.quirks)),
         )
@@ -307,7 +307,7 @@ class Gateway:
             nursery.start_soon(keep, "feed", self.feed.run)
             nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
-            nursery.start_soon(keep, "silence", self.watch.run)
+            nursery.start_soon(keep, "silence", self.timers.run)
             nursery.start_soon(keep, "collector", self.collector.run)
             nursery.start_soon(keep, "last-heard", record_last_heard, self.journal, self.router)
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)

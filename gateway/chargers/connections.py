@@ -51,13 +51,13 @@ class ChargerConnections:
         capacity: Capacity,
         journal: Journal,
         reads: Reads,
-        facts: Lookups,
+        lookups: Lookups,
         protocols: Mapping[str, ProtocolVersion],
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
         recorder: FrameLog,
-        watch: TimerQueue,
+        timers: TimerQueue,
         boot_configuration: tuple[DesiredKey, ...],
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
@@ -65,16 +65,16 @@ class ChargerConnections:
         self._capacity = capacity
         self._journal = journal
         self._reads = reads
-        self._facts = facts
+        self._lookups = lookups
         self._protocols = protocols
         self._clock = clock
         self._limits = limits
         self._observer = observer
         self._recorder = recorder
-        self._watch = watch
-        self._endings = TeardownTurns()
-        self._turns = ReadTurns()
-        self._lines = FaultLog()
+        self._timers = timers
+        self._teardown_turns = TeardownTurns()
+        self._read_turns = ReadTurns()
+        self._fault_log = FaultLog()
         self._boot_configuration = boot_configuration
         self._triggers = Triggers()
         self._quirks = quirks
@@ -151,15 +151,15 @@ class ChargerConnections:
             protocol=self._protocols[principal.subprotocol],
             journal=self._journal,
             reads=self._reads,
-            facts=self._facts,
+            lookups=self._lookups,
             clock=self._clock,
             limits=self._limits,
             observer=self._observer,
             frames=frames,
-            watch=self._watch,
-            endings=self._endings,
-            turns=self._turns,
-            lines=self._lines,
+            timers=self._timers,
+            teardown_turns=self._teardown_turns,
+            read_turns=self._read_turns,
+            fault_log=self._fault_log,
             boot_configuration=self._boot_configuration,
             triggers=self._triggers,
             quirks=self._quirks,

@@ -56,6 +56,31 @@ class ReadTurns:
         self._turn.release()
 
 
+class LargeMessage:
+    """The large message of one session that was read last: the session holds a turn until it is recorded."""
+
+    __slots__ = (
+        "_turns",
+        "held",
+    )
+
+    def __init__(self, turns: ReadTurns) -> None:
+        self._turns = turns
+        self.held = False
+
+    async def read(self, data: bytes, is_recorded: rpc.IsRecorded) -> tuple[rpc.Frame, int]:
+        """As ``ReadTurns.read``."""
+        frame, cost = await self._turns.read(data, is_recorded)
+        self.held = True
+        return frame, cost
+
+    def release(self) -> None:
+        """Give the turn back: nothing is held any more of the message. Without one it does nothing."""
+        if self.held:
+            self.held = False
+            self._turns.over()
+
+
 def cost_of_faults(faults: int) -> int:
     """Return the cost of mending a message, in everyday messages."""
     return faults // PAID_FAULTS

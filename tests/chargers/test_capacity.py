@@ -130,13 +130,13 @@ async def test_who_finds_no_place_after_admission_is_closed_with_try_again_later
         capacity=capacity,
         journal=harness.journal,
         reads=harness.reads,
-        facts=harness.facts,
+        lookups=harness.lookups,
         protocols={"ocpp1.6": harness.protocol},
         clock=virtual_clock,
         limits=harness.limits,
         observer=NoObserver(),
         recorder=FrameLog(virtual_clock, 20),
-        watch=TimerQueue(),
+        timers=TimerQueue(),
         boot_configuration=(),
     )
     for number in range(10):

@@ -31,7 +31,7 @@ async def test_a_journey_takes_no_more_calls_than_its_budget(tmp_path: Path) -> 
     # The recorder sees Trio's thread, the writer's and, where a subscriber watches, asyncio's.
     assert "control/convert/batches.py" not in _files(found[tracing.METER_VALUES])
     assert _files(found[tracing.WATCHED]) >= {
-        "session/session.py",
+        "session/requests.py",
         "store/sqlite/writer.py",
         "feed/feed.py",
         "control/convert/batches.py",

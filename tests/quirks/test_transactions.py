@@ -160,7 +160,7 @@ async def test_quirk_73_free_vend_is_accepted_where_the_operator_accepts_the_emp
 ) -> None:
     """By the policy for tags that are not in the table."""
     authorizer = TableAuthorizer(harness.reads, virtual_clock, "Accepted")
-    harness.facts = Lookups(harness.reads, authorizer, harness._number)
+    harness.lookups = Lookups(harness.reads, authorizer, harness._number)
     async with booted(harness) as station:
         started = await station.says("StartTransaction", connectorId=1, meterStart=0, timestamp=time())
         assert started["idTagInfo"] == ACCEPTED

@@ -41,12 +41,12 @@ def open_session(harness: Harness, identity: str = "CP1") -> Session:
         protocol=harness.protocol,
         journal=harness.journal,
         reads=harness.reads,
-        facts=harness.facts,
+        lookups=harness.lookups,
         clock=virtual_clock,
         limits=harness.limits,
         observer=NoObserver(),
-        watch=TimerQueue(),
-        endings=TeardownTurns(),
+        timers=TimerQueue(),
+        teardown_turns=TeardownTurns(),
     )
 
 

@@ -228,7 +228,7 @@ async def test_vendors_data_is_answered_if_its_service_does_so_in_time(
 ) -> None:
     """A task of its own waits for the service, and the newcomer for that, within the same second."""
     authorizer = TableAuthorizer(harness.reads, virtual_clock)
-    harness.facts = Lookups(harness.reads, authorizer, harness._number, SlowService(seconds))
+    harness.lookups = Lookups(harness.reads, authorizer, harness._number, SlowService(seconds))
     async with harness.connected() as old:
         await boot(old)
         await old.send(2, "data", "DataTransfer", VENDOR_DATA)

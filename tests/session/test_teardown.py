@@ -223,10 +223,10 @@ def _objects(harness: Harness) -> Counter[str]:
 async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness, autojump_clock: MockClock) -> None:
     """So many at once at most; one that is ended for another reason doesn't wait for its turn."""
     harness.asks_nothing()
-    harness.endings = TeardownTurns(at_once=1)
+    harness.teardown_turns = TeardownTurns(at_once=1)
     for number in range(4):
         harness.add_charge_point(f"C{number}")
-    await harness.endings.turn()
+    await harness.teardown_turns.turn()
     async with trio.open_nursery() as nursery:
         for number in range(4):
             nursery.start_soon(_come_and_go, harness, f"C{number}")
@@ -235,11 +235,11 @@ async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness,
         harness.router.disconnect("C2")
         await trio.sleep(1)
         assert len(harness.router) == 3
-        harness.endings.over()
+        harness.teardown_turns.over()
     assert len(harness.router) == 0
     assert len(harness.bodies("charge_point.disconnected")) == 4
     with trio.fail_after(1):
-        await harness.endings.turn()
+        await harness.teardown_turns.turn()
 
 
 async def _come_and_go(harness: Harness, identity: str) -> None:

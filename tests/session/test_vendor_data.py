@@ -21,7 +21,7 @@ from gateway.domain.vendor_data import (
 )
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
-from gateway.session.session import MAX_ASIDE
+from gateway.session.requests import MAX_ASIDE
 from gateway.store.commits import CreateChargePoint
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
@@ -68,7 +68,7 @@ def harness(tmp_path: Path, services: FakeServices) -> Iterator[Harness]:
     made = Harness(tmp_path, limits=SessionLimits(ready_after_silence=1e6))
     made.store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), EPOCH)])
     authorizer = TableAuthorizer(made.reads, virtual_clock)
-    made.facts = Lookups(made.reads, authorizer, made._number, services)
+    made.lookups = Lookups(made.reads, authorizer, made._number, services)
     yield made
     made.store.close()
 

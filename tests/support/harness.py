@@ -153,14 +153,14 @@ class Harness:
         self.protocol = protocol()
         self.router = Router(self.reads, virtual_clock, (self.protocol,))
         self.observer: Observer = NoObserver()
-        self.endings = TeardownTurns()
+        self.teardown_turns = TeardownTurns()
         self.frames: Frames = NO_FRAMES
-        self.turns = ReadTurns()
-        self.lines = FaultLog()
+        self.read_turns = ReadTurns()
+        self.fault_log = FaultLog()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         self.triggers = Triggers()
         authorizer = TableAuthorizer(self.reads, virtual_clock, unknown_tags)
-        self.facts = Lookups(self.reads, authorizer, self._number)
+        self.lookups = Lookups(self.reads, authorizer, self._number)
 
     async def _number(self) -> int:
         allocated = await self.journal.commit(AllocateNumbers(1))
@@ -198,38 +198,38 @@ class Harness:
             await self.router.hand_over(identity, arrival)
             opened = await self.journal.commit(self.router.opening(identity, connected, virtual_clock()))
             assert isinstance(opened, Opened)
-            session, watch = self._installed(identity, opened, transport)
+            session, timers = self._installed(identity, opened, transport)
         task_status.started()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch.run)
+                nursery.start_soon(timers.run)
                 await session.run()
                 nursery.cancel_scope.cancel()
         finally:
             self.router.remove(identity, session)
 
     def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, TimerQueue]:
-        watch = TimerQueue()
+        timers = TimerQueue()
         session = Session(
             state=opened.state,
             transport=transport,
             protocol=self.protocol,
             journal=self.journal,
             reads=self.reads,
-            facts=self.facts,
+            lookups=self.lookups,
             clock=virtual_clock,
             limits=self.limits,
             observer=self.observer,
-            watch=watch,
-            endings=self.endings,
+            timers=timers,
+            teardown_turns=self.teardown_turns,
             frames=self.frames,
-            turns=self.turns,
-            lines=self.lines,
+            read_turns=self.read_turns,
+            fault_log=self.fault_log,
             boot_configuration=self.boot_configuration,
             triggers=self.triggers,
         )
         assert self.router.install(identity, session)
-        return session, watch
+        return session, timers
 
     def events(self, *types: str) -> list[StoredEvent]:
         """Everything committed so far, of the given types or of all."""

@@ -27,6 +27,7 @@ from gateway.ocpp.protocol import Access, OwnRequests
 from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
 from gateway.session.readiness import Readiness
+from gateway.session.task_group import TaskGroup
 
 NO_ANSWER = "Error:NoAnswer"
 ASKED = "Asked"
@@ -77,25 +78,41 @@ class Provisioning:
     def __init__(
         self,
         context: SessionContext,
+        tasks: TaskGroup,
         commands: CommandQueue,
         readiness: Readiness,
         triggers: Triggers,
         desired: tuple[DesiredKey, ...],
     ) -> None:
         self._context = context
+        self._tasks = tasks
         self._commands = commands
         self._readiness = readiness
         self._triggers = triggers
         self._desired = desired
-        self.told: set[ConnectorAddress] = set()
+        self._started = False
+        self._wanted = context.state.own_requests.resolve(context.limits.own_requests)
+        self.reported: set[ConnectorAddress] = set()
         """Connectors whose status the charger has reported on this connection."""
 
-    async def run(self) -> None:
+    def start(self) -> None:
+        """Start asking, once a connection: a charger that boots again and again is not asked again and again (B1.8)."""
+        if self._wanted and not self._started:
+            self._started = True
+            self._tasks.start(self._run)
+
+    def start_boot(self) -> None:
+        """Start asking a charger that was accepted just now for a BootNotification. Until that is answered the gate
+        stays as Pending left it."""
+        if self._wanted:
+            self._tasks.start(self._ask_to_boot)
+
+    async def _run(self) -> None:
         """Ask all there is to be asked, on the session's nursery. Raises ConnectionClosed."""
         await self._readiness.wait(Access.FULL)
         state = self._context.state
         if state.boot is None and not state.booted:
-            await self.ask_to_boot()
+            await self._ask_to_boot()
             await self._readiness.wait(Access.FULL)
         if not state.booted:
             # A reconnected charger need not repeat its statuses (J §5.4); those known may be older than the disconnect.
@@ -105,7 +122,7 @@ class Provisioning:
         for each in self._desired:
             await self._apply(each)
 
-    async def ask_to_boot(self) -> None:
+    async def _ask_to_boot(self) -> None:
         """Ask for a BootNotification, unless such requests have failed too often. Raises ConnectionClosed."""
         await self._trigger(self._context.protocol.own_requests.boot())
 
@@ -129,10 +146,10 @@ class Provisioning:
         chargers to report connector 0 alone."""
         requests = self._context.protocol.own_requests
         known = sorted((each for each in self._connectors() if each.evse > 0), key=lambda c: (c.evse, c.connector))
-        if not known and not self.told:
+        if not known and not self.reported:
             yield requests.status(None)
         for each in known[:MAX_CONNECTORS_ASKED]:
-            if each not in self.told:
+            if each not in self.reported:
                 yield requests.status(each)
 
     def _connectors(self) -> set[ConnectorAddress]:

@@ -1,0 +1,93 @@
+"""The end of a session: it is recorded, callers of its commands are answered, and the connection is closed."""
+
+from datetime import timedelta
+
+import structlog
+import trio
+
+from gateway.domain.events import ChargePointDisconnected, NewEvent
+from gateway.errors import StoreUnavailable
+from gateway.session.commands.queue import CommandQueue, Unfinished
+from gateway.session.context import Ending, SessionContext, UnrecordedEnd
+from gateway.store.commits import Append
+
+log = structlog.get_logger()
+
+SETTLED_ALREADY = ("replaced", "deleted")
+"""Ends that the store has settled in the same transaction that brought them about."""
+
+
+class Teardown:
+    """The end of one session. ``run`` is called once."""
+
+    __slots__ = (
+        "_commands",
+        "_context",
+        "unrecorded",
+    )
+
+    def __init__(self, context: SessionContext, commands: CommandQueue) -> None:
+        self._context = context
+        self._commands = commands
+        self.unrecorded: UnrecordedEnd | None = None
+        """Once it is over: the part of its end that is not recorded."""
+
+    async def run(self, ending: Ending) -> None:
+        """Record the end, answer callers, close the connection; each bounded in time. Callers are answered anyway."""
+        context = self._context
+        recorded = False
+        unfinished = self._commands.unfinished(ending.reason)
+        try:
+            async with trio.open_nursery() as nursery:
+                context.keep_end("local", ending.code, ending.reason)
+                nursery.start_soon(context.transport.aclose, ending.code, ending.reason)
+                try:
+                    if ending.reason in SETTLED_ALREADY:
+                        recorded = True
+                        await self._read_back(unfinished)
+                    else:
+                        recorded = await self._record(ending, unfinished.events)
+                finally:
+                    if not recorded or unfinished.doubtful:
+                        self.unrecorded = UnrecordedEnd(
+                            context.state.epoch, ending.reason, unfinished.happened, unfinished.doubtful
+                        )
+                    unfinished.finish()
+        except* Exception:
+            log.exception("session ended badly", charge_point=context.identity, epoch=context.state.epoch)
+        log.info(
+            "session ended",
+            charge_point=context.identity,
+            epoch=context.state.epoch,
+            reason=ending.reason,
+            initiator=ending.initiator,
+            code=ending.code,
+            recorded=recorded,
+            **({"message_bytes": ending.message_bytes} if ending.message_bytes else {}),
+        )
+
+    async def _read_back(self, unfinished: Unfinished) -> None:
+        """Answer callers as it is recorded, by whichever session, for whichever reason."""
+        context = self._context
+        with trio.move_on_after(context.limits.end_deadline):
+            try:
+                await unfinished.read_back(context.reads)
+            except StoreUnavailable:
+                pass  # then as it can be expected to be
+
+    async def _record(self, ending: Ending, settled: list[NewEvent]) -> bool:
+        """Return true if the end is on disk. If not, it is recorded when the store is back (``app.housekeeping``), or
+        when the charge point is next opened."""
+        context = self._context
+        now = context.clock()
+        heard = now - timedelta(seconds=trio.current_time() - context.transport.last_heard)
+        disconnected = NewEvent(
+            ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes), now
+        )
+        with trio.move_on_after(context.limits.end_deadline):
+            try:
+                await context.journal.commit(Append(context.identity, context.state.epoch, (*settled, disconnected)))
+            except StoreUnavailable:
+                return False
+            return True
+        return False
