@@ -33,6 +33,7 @@ from gateway.api.v1 import (
     transaction_pb2_grpc,
 )
 from gateway.cli.certificates import Issuing, development_set, write
+from gateway.client.client import MAX_RESPONSE_BYTES
 
 KEY = b"\x00\xff:\r\nkey in bytes"
 """Every charger's AuthorizationKey here: bytes that no text holds, and a colon (J §6.2.2)."""
@@ -157,7 +158,11 @@ class Gateway:
             )
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{self.control_port}",
-            options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)],
+            options=[
+                ("grpc.initial_reconnect_backoff_ms", 50),
+                ("grpc.max_reconnect_backoff_ms", 200),
+                ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+            ],
         )
 
     def wait_until_it_serves(self) -> None:

@@ -6,7 +6,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,9 @@ from tests.hostile.conftest import metric
 from tests.hostile.link import Link
 
 MOST = 4
+
+KNOCKS = 80
+"""Connections whose processor time is compared: enough that its resolution, 10 ms, does not count."""
 
 
 @pytest.fixture(scope="module")
@@ -111,25 +113,28 @@ async def test_however_many_come_at_once_no_more_are_served_than_there_are_place
 
 
 async def test_refusals_of_a_full_gateway_are_cheap(full: Gateway) -> None:
-    """A refused charger costs its TLS handshake; those served keep their pace."""
+    """A refused charger costs its TLS handshake, and no more than one that is let in; those served are answered
+    meanwhile."""
+    before = cpu_seconds(full.pid)
+    for n in range(KNOCKS):
+        link = await Link.open(full, f"CP{n % MOST}")
+        await link.cut()
+    let_in = cpu_seconds(full.pid) - before
     links = [await Link.open(full, f"CP{n}") for n in range(MOST)]
-    begin, cpu = time.monotonic(), cpu_seconds(full.pid)
-    refused = 0
+    before = cpu_seconds(full.pid)
 
     async def knock() -> None:
-        nonlocal refused
-        while time.monotonic() - begin < 2:
+        for _ in range(KNOCKS // 4):
             assert (await refusal(full, "CP7")).startswith(b"HTTP/1.1 503 ")
-            refused += 1
 
     async with trio.open_nursery() as nursery:
         for _ in range(4):
             nursery.start_soon(knock)
         for link in links:
-            await link.lives(2)
-    print(f"{refused} refused, {1000 * (cpu_seconds(full.pid) - cpu) / refused:.2f} ms of CPU each")
-    assert refused > 50
-    assert (cpu_seconds(full.pid) - cpu) / refused < 0.02
+            await link.lives()
+    refused = cpu_seconds(full.pid) - before
+    print(f"{KNOCKS} let in: {let_in:.2f} s of CPU, as many refused: {refused:.2f} s")
+    assert refused < 1.5 * let_in
     for link in links:
         await link.cut()
 
