@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from google.protobuf.json_format import Parse, ParseError
 
+from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt
 from gateway.api.v1.energy_pb2 import (
     CompletionState,
     ComputeCostRequest,
     CostLine,
-    EnergyBasis,
-    EnergyDoubt,
     EnergyInterval,
     EnergyQuality,
     EstimateCompletionRequest,

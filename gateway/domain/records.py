@@ -4,7 +4,7 @@ These are projections: each is changed only in the same database transaction as 
 and idTags, which are the operator's tables, change with the operator's call).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from attrs import field, frozen
@@ -128,6 +128,39 @@ class TransactionState(StrEnum):
 
 
 @frozen
+class EnergyRecord:
+    """The energy of a transaction as it was last recorded (``transaction.energy_changed``), and what came since."""
+
+    revision: int = 0
+    """0: none is recorded."""
+    mwh: int | None = None
+    basis: str = ""
+    doubts: tuple[str, ...] = ()
+    rules_version: int = 0
+    digest: str = ""
+    """Of its curve over time."""
+    position: int = 0
+    """The sequence of the newest event that it was worked out with; 0: it was not, since it ended."""
+    newest: int = 0
+    """The sequence of the transaction's newest event, once it has ended."""
+    heard_at: datetime | None = None
+    """When its newest message was received, once it has ended."""
+    quiet: timedelta = timedelta()
+    """For how long connections that are over have lasted since then."""
+    quiet_before: timedelta = timedelta()
+    """The same, with the connection of then, when something came that it has not been worked out with yet."""
+    quiet_needed: timedelta | None = None
+    """For how long it must be quiet until the recorded energy is final."""
+    connected_since: datetime | None = None
+    """Since when its charge point is connected; None: it is not."""
+
+    @property
+    def due(self) -> bool:
+        """True if something has come that it has not been worked out with."""
+        return self.newest > self.position
+
+
+@frozen
 class TransactionRecord:
     transaction_id: str
     number: int
@@ -161,6 +194,11 @@ class TransactionRecord:
     closed_at: datetime | None = None
     """When an operator closed it; None: none did."""
     close_reason: str = ""
+    close_meter: int | None = None
+    """Wh: the register at its end, as the operator gave it."""
+    close_meter_at: datetime | None = None
+    """When it ended, as the operator gave it."""
+    settlement: EnergyRecord = EnergyRecord()
 
 
 @frozen

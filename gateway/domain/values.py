@@ -81,6 +81,10 @@ class Flag(StrEnum):
     """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
     SERIAL_CHANGED = "serial-changed"
     """The same identity booted with another serial number."""
+    METER_CHANGED = "meter-changed"
+    """The same identity booted with another meter's serial number."""
+    BY_OPERATOR = "by-operator"
+    """An operator has ended the transaction, by a register or by a stop that belonged to none."""
     STALE = "stale"
     """Of an open transaction's record, and of no event: something shows that it is over, though no stop has come."""
 

@@ -77,6 +77,8 @@ class Doubt(StrEnum):
     """Its start or stop was flagged as implausible when it was recorded."""
     READINGS_DELETED = "readings-deleted"
     """Its readings are gone by retention; start and stop alone are known."""
+    BY_OPERATOR = "by-operator"
+    """The register at its end is an operator's: given at its closing, or of a stop that the operator tied to it."""
 
 
 CONTRADICTIONS: Final = frozenset(

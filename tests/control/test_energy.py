@@ -10,8 +10,8 @@ import pytest
 import trio
 from google.protobuf.json_format import MessageToDict
 
+from gateway.api.v1 import common_pb2, event_pb2, transaction_pb2
 from gateway.api.v1 import energy_pb2 as pb
-from gateway.api.v1 import event_pb2, transaction_pb2
 from gateway.domain import events as e
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.energy.session import RULES_VERSION
@@ -72,7 +72,7 @@ async def test_energy_is_listed_by_half_hour(gateway):
     assert (found.energy.transaction_id, found.energy.charge_point, found.energy.connector.evse) == ("tx_1", "CP1", 1)
     assert found.energy.transaction_state == transaction_pb2.TRANSACTION_STATE_STOPPED
     assert (found.energy.energy.watt_hours, found.energy.stop_minus_start.watt_hours) == ("8000", "8000")
-    assert found.energy.basis == pb.ENERGY_BASIS_STOP_MINUS_START
+    assert found.energy.basis == common_pb2.ENERGY_BASIS_STOP_MINUS_START
     assert (list(found.energy.doubts), found.energy.contradicted) == ([], False)
     assert found.energy.rules_version == RULES_VERSION
     assert found.energy.start_time.ToDatetime(UTC) == NOW
@@ -125,13 +125,13 @@ async def test_a_transaction_that_runs_has_the_energy_until_its_newest_reading(g
     await charged(gateway, epoch)
     stub = gateway.client.energy.ListTransactionEnergy
     found = await gateway.call(stub, energy_request())
-    assert (found.energy.basis, found.energy.HasField("energy")) == (pb.ENERGY_BASIS_UNKNOWN, False)
+    assert (found.energy.basis, found.energy.HasField("energy")) == (common_pb2.ENERGY_BASIS_UNKNOWN, False)
     assert list(found.intervals) == []
     report = e.MeterValuesReported(ONE, values((NOW + HOUR, "3.5"), unit="kWh"), "tx_1")
     await record(gateway, epoch, report, NOW + HOUR)
     found = await gateway.call(stub, energy_request())
-    assert (found.energy.basis, found.energy.energy.watt_hours) == (pb.ENERGY_BASIS_REGISTER_DELTAS, "2500")
-    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_STOP_MISSING]
+    assert (found.energy.basis, found.energy.energy.watt_hours) == (common_pb2.ENERGY_BASIS_REGISTER_DELTAS, "2500")
+    assert list(found.energy.doubts) == [common_pb2.ENERGY_DOUBT_STOP_MISSING]
     assert found.energy.end_time.ToDatetime(UTC) == NOW + HOUR
 
 
@@ -143,7 +143,7 @@ async def test_a_meter_that_contradicts_itself_is_not_billed_unseen(gateway):
     )
     found = await gateway.call(gateway.client.energy.ComputeCost, cost_request())
     assert found.energy.contradicted
-    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_STOP_LEFT_OUT, pb.ENERGY_DOUBT_RESET]
+    assert list(found.energy.doubts) == [common_pb2.ENERGY_DOUBT_STOP_LEFT_OUT, common_pb2.ENERGY_DOUBT_RESET]
     assert (found.energy.energy.watt_hours, found.energy.stop_minus_start.watt_hours) == ("4500", "0")
     assert found.cost.total == "1.35"
     assert found.cost.lines[0].quality == pb.ENERGY_QUALITY_CONTRADICTED
@@ -360,7 +360,7 @@ async def test_a_clock_that_was_not_set_makes_an_estimate(gateway):
     await record(gateway, epoch, stopped, NOW + HOUR)
     found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request())
     assert found.energy.start_time.ToDatetime(UTC) == NOW
-    assert list(found.energy.doubts) == [pb.ENERGY_DOUBT_CLOCK_SUSPECT]
+    assert list(found.energy.doubts) == [common_pb2.ENERGY_DOUBT_CLOCK_SUSPECT]
     assert {each.quality for each in found.intervals} == {pb.ENERGY_QUALITY_ESTIMATED}
 
 

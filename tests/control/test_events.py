@@ -431,7 +431,13 @@ BODIES = [
     e.TransactionLost("tx", ONE),
     e.TransactionForeign(815, ONE),
     e.TransactionStaleChanged("tx", ONE, True, "available"),
-    e.TransactionClosed("tx", ONE, "gone"),
+    e.TransactionClosed("tx", ONE, "gone", 12_000, NOW, True),
+    e.TransactionAttributed(
+        "tx", ONE, 7, "ev_7", 2**64 - 1, 12_000, "Local", None, NOW, "found", "r-1", True, "T", ({},)
+    ),
+    e.TransactionEnergyChanged(
+        "tx", ONE, 2, 12_000, None, "provisional", "final", "stop", 1, "segments", "00ff", 600, ("reset",)
+    ),
     e.TransactionOrphaned(-1, "no-number", {"a": [1, None]}),
     e.MeterValuesReported(ONE, ({"x": 1},), None, 2**64 - 1),
     e.ReservationMade(7, ONE, "T", NOW, "G"),

@@ -87,6 +87,10 @@ class _QualityFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QualityFl
     """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
     QUALITY_FLAG_STALE: _QualityFlag.ValueType  # 15
     """Of an open transaction: something shows that it is over, though no stop has come."""
+    QUALITY_FLAG_METER_CHANGED: _QualityFlag.ValueType  # 16
+    """Of a boot: the charge point named another meter's serial number than before."""
+    QUALITY_FLAG_BY_OPERATOR: _QualityFlag.ValueType  # 17
+    """An operator has ended the transaction, by a register or by a stop that belonged to none."""
 
 class QualityFlag(_QualityFlag, metaclass=_QualityFlagEnumTypeWrapper):
     """Why a reader should look twice. Flags never withhold anything; they say what was inferred."""
@@ -123,7 +127,187 @@ QUALITY_FLAG_UNREAD: QualityFlag.ValueType  # 14
 """The message has more values, or nests deeper, than is read: it is kept as the text that was sent."""
 QUALITY_FLAG_STALE: QualityFlag.ValueType  # 15
 """Of an open transaction: something shows that it is over, though no stop has come."""
+QUALITY_FLAG_METER_CHANGED: QualityFlag.ValueType  # 16
+"""Of a boot: the charge point named another meter's serial number than before."""
+QUALITY_FLAG_BY_OPERATOR: QualityFlag.ValueType  # 17
+"""An operator has ended the transaction, by a register or by a stop that belonged to none."""
 Global___QualityFlag: _TypeAlias = QualityFlag  # noqa: Y015
+
+class _EnergyBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EnergyBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENERGY_BASIS_UNSPECIFIED: _EnergyBasis.ValueType  # 0
+    """Not set."""
+    ENERGY_BASIS_STOP_MINUS_START: _EnergyBasis.ValueType  # 1
+    """The register at its stop less that at its start."""
+    ENERGY_BASIS_REGISTER_DELTAS: _EnergyBasis.ValueType  # 2
+    """The last usable register less the first one: it runs, or an end is missing or can't be used."""
+    ENERGY_BASIS_SEGMENTS: _EnergyBasis.ValueType  # 3
+    """The sum over several segments: the register began anew on the way."""
+    ENERGY_BASIS_POWER: _EnergyBasis.ValueType  # 4
+    """Power over time: there are neither two registers nor energies of intervals."""
+    ENERGY_BASIS_UNKNOWN: _EnergyBasis.ValueType  # 5
+    """There is no evidence of it."""
+    ENERGY_BASIS_INTERVALS: _EnergyBasis.ValueType  # 6
+    """The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
+
+class EnergyBasis(_EnergyBasis, metaclass=_EnergyBasisEnumTypeWrapper):
+    """The method by which the energy of a transaction was found."""
+
+ENERGY_BASIS_UNSPECIFIED: EnergyBasis.ValueType  # 0
+"""Not set."""
+ENERGY_BASIS_STOP_MINUS_START: EnergyBasis.ValueType  # 1
+"""The register at its stop less that at its start."""
+ENERGY_BASIS_REGISTER_DELTAS: EnergyBasis.ValueType  # 2
+"""The last usable register less the first one: it runs, or an end is missing or can't be used."""
+ENERGY_BASIS_SEGMENTS: EnergyBasis.ValueType  # 3
+"""The sum over several segments: the register began anew on the way."""
+ENERGY_BASIS_POWER: EnergyBasis.ValueType  # 4
+"""Power over time: there are neither two registers nor energies of intervals."""
+ENERGY_BASIS_UNKNOWN: EnergyBasis.ValueType  # 5
+"""There is no evidence of it."""
+ENERGY_BASIS_INTERVALS: EnergyBasis.ValueType  # 6
+"""The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
+Global___EnergyBasis: _TypeAlias = EnergyBasis  # noqa: Y015
+
+class _EnergyDoubt:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EnergyDoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyDoubt.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENERGY_DOUBT_UNSPECIFIED: _EnergyDoubt.ValueType  # 0
+    """Not set; also stands for a doubt that this version of the interface can't name."""
+    ENERGY_DOUBT_START_MISSING: _EnergyDoubt.ValueType  # 1
+    """Its start came without a usable register."""
+    ENERGY_DOUBT_STOP_MISSING: _EnergyDoubt.ValueType  # 2
+    """It runs, or has ended without a usable register of its stop."""
+    ENERGY_DOUBT_START_LEFT_OUT: _EnergyDoubt.ValueType  # 3
+    """The register of its start contradicts those that follow, and was left out."""
+    ENERGY_DOUBT_STOP_LEFT_OUT: _EnergyDoubt.ValueType  # 4
+    """The register of its stop contradicts those before, and was left out."""
+    ENERGY_DOUBT_SESSION_REGISTER: _EnergyDoubt.ValueType  # 5
+    """Its samples count the transaction alone, beside a lifetime register at its start or stop."""
+    ENERGY_DOUBT_OUTLIERS: _EnergyDoubt.ValueType  # 6
+    """Single samples lie apart from the others, and were left out."""
+    ENERGY_DOUBT_RESET: _EnergyDoubt.ValueType  # 7
+    """A register fell on the way."""
+    ENERGY_DOUBT_JUMP: _EnergyDoubt.ValueType  # 8
+    """A register rose faster than a charge point gives, or many times faster than in the rest."""
+    ENERGY_DOUBT_METER_CHANGED: _EnergyDoubt.ValueType  # 9
+    """The meter was replaced on the way."""
+    ENERGY_DOUBT_POWER_DISAGREES: _EnergyDoubt.ValueType  # 10
+    """The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
+    ENERGY_DOUBT_CLOCK_SUSPECT: _EnergyDoubt.ValueType  # 11
+    """A time that it rests on is that of receipt: the charger gave none that can be right."""
+    ENERGY_DOUBT_STOP_BEFORE_START: _EnergyDoubt.ValueType  # 12
+    """Its stop's time lies before its start's; all energy is counted at the start."""
+    ENERGY_DOUBT_DOUBTED_WHEN_RECORDED: _EnergyDoubt.ValueType  # 13
+    """Its start or stop was flagged METER_IMPLAUSIBLE when it was recorded."""
+    ENERGY_DOUBT_READINGS_DELETED: _EnergyDoubt.ValueType  # 14
+    """Its readings are gone by retention; start and stop alone are known."""
+    ENERGY_DOUBT_BY_OPERATOR: _EnergyDoubt.ValueType  # 15
+    """The register at its end is an operator's: given when it was closed, or of a stop that the operator tied to it."""
+
+class EnergyDoubt(_EnergyDoubt, metaclass=_EnergyDoubtEnumTypeWrapper):
+    """A reason to doubt the energy of a transaction."""
+
+ENERGY_DOUBT_UNSPECIFIED: EnergyDoubt.ValueType  # 0
+"""Not set; also stands for a doubt that this version of the interface can't name."""
+ENERGY_DOUBT_START_MISSING: EnergyDoubt.ValueType  # 1
+"""Its start came without a usable register."""
+ENERGY_DOUBT_STOP_MISSING: EnergyDoubt.ValueType  # 2
+"""It runs, or has ended without a usable register of its stop."""
+ENERGY_DOUBT_START_LEFT_OUT: EnergyDoubt.ValueType  # 3
+"""The register of its start contradicts those that follow, and was left out."""
+ENERGY_DOUBT_STOP_LEFT_OUT: EnergyDoubt.ValueType  # 4
+"""The register of its stop contradicts those before, and was left out."""
+ENERGY_DOUBT_SESSION_REGISTER: EnergyDoubt.ValueType  # 5
+"""Its samples count the transaction alone, beside a lifetime register at its start or stop."""
+ENERGY_DOUBT_OUTLIERS: EnergyDoubt.ValueType  # 6
+"""Single samples lie apart from the others, and were left out."""
+ENERGY_DOUBT_RESET: EnergyDoubt.ValueType  # 7
+"""A register fell on the way."""
+ENERGY_DOUBT_JUMP: EnergyDoubt.ValueType  # 8
+"""A register rose faster than a charge point gives, or many times faster than in the rest."""
+ENERGY_DOUBT_METER_CHANGED: EnergyDoubt.ValueType  # 9
+"""The meter was replaced on the way."""
+ENERGY_DOUBT_POWER_DISAGREES: EnergyDoubt.ValueType  # 10
+"""The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
+ENERGY_DOUBT_CLOCK_SUSPECT: EnergyDoubt.ValueType  # 11
+"""A time that it rests on is that of receipt: the charger gave none that can be right."""
+ENERGY_DOUBT_STOP_BEFORE_START: EnergyDoubt.ValueType  # 12
+"""Its stop's time lies before its start's; all energy is counted at the start."""
+ENERGY_DOUBT_DOUBTED_WHEN_RECORDED: EnergyDoubt.ValueType  # 13
+"""Its start or stop was flagged METER_IMPLAUSIBLE when it was recorded."""
+ENERGY_DOUBT_READINGS_DELETED: EnergyDoubt.ValueType  # 14
+"""Its readings are gone by retention; start and stop alone are known."""
+ENERGY_DOUBT_BY_OPERATOR: EnergyDoubt.ValueType  # 15
+"""The register at its end is an operator's: given when it was closed, or of a stop that the operator tied to it."""
+Global___EnergyDoubt: _TypeAlias = EnergyDoubt  # noqa: Y015
+
+class _EnergyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EnergyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENERGY_STATE_UNSPECIFIED: _EnergyState.ValueType  # 0
+    """Not set."""
+    ENERGY_STATE_RUNNING: _EnergyState.ValueType  # 1
+    """The transaction is open: the energy is that until its newest reading."""
+    ENERGY_STATE_PROVISIONAL: _EnergyState.ValueType  # 2
+    """It has ended, and its stop or readings that the charger has queued may still come."""
+    ENERGY_STATE_FINAL: _EnergyState.ValueType  # 3
+    """The charge point has been connected for long enough, since it last said something of this transaction, that nothing
+    more is expected. Should something come all the same, it counts, and the energy is provisional again.
+    """
+
+class EnergyState(_EnergyState, metaclass=_EnergyStateEnumTypeWrapper):
+    """How settled the energy of a transaction is."""
+
+ENERGY_STATE_UNSPECIFIED: EnergyState.ValueType  # 0
+"""Not set."""
+ENERGY_STATE_RUNNING: EnergyState.ValueType  # 1
+"""The transaction is open: the energy is that until its newest reading."""
+ENERGY_STATE_PROVISIONAL: EnergyState.ValueType  # 2
+"""It has ended, and its stop or readings that the charger has queued may still come."""
+ENERGY_STATE_FINAL: EnergyState.ValueType  # 3
+"""The charge point has been connected for long enough, since it last said something of this transaction, that nothing
+more is expected. Should something come all the same, it counts, and the energy is provisional again.
+"""
+Global___EnergyState: _TypeAlias = EnergyState  # noqa: Y015
+
+class _Provenance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProvenanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Provenance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROVENANCE_UNSPECIFIED: _Provenance.ValueType  # 0
+    """Not set: there is no message."""
+    PROVENANCE_LIVE: _Provenance.ValueType  # 1
+    """At once."""
+    PROVENANCE_REPLAYED: _Provenance.ValueType  # 2
+    """Later than it was stamped: the charger had queued it."""
+    PROVENANCE_CLOCK_SUSPECT: _Provenance.ValueType  # 3
+    """Without a time that can be right: that of receipt stands in."""
+
+class Provenance(_Provenance, metaclass=_ProvenanceEnumTypeWrapper):
+    """How a message came, or the worst of several."""
+
+PROVENANCE_UNSPECIFIED: Provenance.ValueType  # 0
+"""Not set: there is no message."""
+PROVENANCE_LIVE: Provenance.ValueType  # 1
+"""At once."""
+PROVENANCE_REPLAYED: Provenance.ValueType  # 2
+"""Later than it was stamped: the charger had queued it."""
+PROVENANCE_CLOCK_SUSPECT: Provenance.ValueType  # 3
+"""Without a time that can be right: that of receipt stands in."""
+Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
 
 class _ChargingProfilePurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)

@@ -63,118 +63,6 @@ ENERGY_QUALITY_CONTRADICTED: EnergyQuality.ValueType  # 5
 """The registers around it can't all be true."""
 Global___EnergyQuality: _TypeAlias = EnergyQuality  # noqa: Y015
 
-class _EnergyBasis:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _EnergyBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyBasis.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    ENERGY_BASIS_UNSPECIFIED: _EnergyBasis.ValueType  # 0
-    """Not set."""
-    ENERGY_BASIS_STOP_MINUS_START: _EnergyBasis.ValueType  # 1
-    """The register at its stop less that at its start."""
-    ENERGY_BASIS_REGISTER_DELTAS: _EnergyBasis.ValueType  # 2
-    """The last usable register less the first one: it runs, or an end is missing or can't be used."""
-    ENERGY_BASIS_SEGMENTS: _EnergyBasis.ValueType  # 3
-    """The sum over several segments: the register began anew on the way."""
-    ENERGY_BASIS_POWER: _EnergyBasis.ValueType  # 4
-    """Power over time: there are neither two registers nor energies of intervals."""
-    ENERGY_BASIS_UNKNOWN: _EnergyBasis.ValueType  # 5
-    """There is no evidence of it."""
-    ENERGY_BASIS_INTERVALS: _EnergyBasis.ValueType  # 6
-    """The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
-
-class EnergyBasis(_EnergyBasis, metaclass=_EnergyBasisEnumTypeWrapper):
-    """The method by which the energy of a transaction was found."""
-
-ENERGY_BASIS_UNSPECIFIED: EnergyBasis.ValueType  # 0
-"""Not set."""
-ENERGY_BASIS_STOP_MINUS_START: EnergyBasis.ValueType  # 1
-"""The register at its stop less that at its start."""
-ENERGY_BASIS_REGISTER_DELTAS: EnergyBasis.ValueType  # 2
-"""The last usable register less the first one: it runs, or an end is missing or can't be used."""
-ENERGY_BASIS_SEGMENTS: EnergyBasis.ValueType  # 3
-"""The sum over several segments: the register began anew on the way."""
-ENERGY_BASIS_POWER: EnergyBasis.ValueType  # 4
-"""Power over time: there are neither two registers nor energies of intervals."""
-ENERGY_BASIS_UNKNOWN: EnergyBasis.ValueType  # 5
-"""There is no evidence of it."""
-ENERGY_BASIS_INTERVALS: EnergyBasis.ValueType  # 6
-"""The sum of the energies that the meter measured for one interval after the other: there are no two registers."""
-Global___EnergyBasis: _TypeAlias = EnergyBasis  # noqa: Y015
-
-class _EnergyDoubt:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _EnergyDoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyDoubt.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    ENERGY_DOUBT_UNSPECIFIED: _EnergyDoubt.ValueType  # 0
-    """Not set; also stands for a doubt that this version of the interface can't name."""
-    ENERGY_DOUBT_START_MISSING: _EnergyDoubt.ValueType  # 1
-    """Its start came without a usable register."""
-    ENERGY_DOUBT_STOP_MISSING: _EnergyDoubt.ValueType  # 2
-    """It runs, or has ended without a usable register of its stop."""
-    ENERGY_DOUBT_START_LEFT_OUT: _EnergyDoubt.ValueType  # 3
-    """The register of its start contradicts those that follow, and was left out."""
-    ENERGY_DOUBT_STOP_LEFT_OUT: _EnergyDoubt.ValueType  # 4
-    """The register of its stop contradicts those before, and was left out."""
-    ENERGY_DOUBT_SESSION_REGISTER: _EnergyDoubt.ValueType  # 5
-    """Its samples count the transaction alone, beside a lifetime register at its start or stop."""
-    ENERGY_DOUBT_OUTLIERS: _EnergyDoubt.ValueType  # 6
-    """Single samples lie apart from the others, and were left out."""
-    ENERGY_DOUBT_RESET: _EnergyDoubt.ValueType  # 7
-    """A register fell on the way."""
-    ENERGY_DOUBT_JUMP: _EnergyDoubt.ValueType  # 8
-    """A register rose faster than a charge point gives, or many times faster than in the rest."""
-    ENERGY_DOUBT_METER_CHANGED: _EnergyDoubt.ValueType  # 9
-    """The meter was replaced on the way."""
-    ENERGY_DOUBT_POWER_DISAGREES: _EnergyDoubt.ValueType  # 10
-    """The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
-    ENERGY_DOUBT_CLOCK_SUSPECT: _EnergyDoubt.ValueType  # 11
-    """A time that it rests on is that of receipt: the charger gave none that can be right."""
-    ENERGY_DOUBT_STOP_BEFORE_START: _EnergyDoubt.ValueType  # 12
-    """Its stop's time lies before its start's; all energy is counted at the start."""
-    ENERGY_DOUBT_DOUBTED_WHEN_RECORDED: _EnergyDoubt.ValueType  # 13
-    """Its start or stop was flagged METER_IMPLAUSIBLE when it was recorded."""
-    ENERGY_DOUBT_READINGS_DELETED: _EnergyDoubt.ValueType  # 14
-    """Its readings are gone by retention; start and stop alone are known."""
-
-class EnergyDoubt(_EnergyDoubt, metaclass=_EnergyDoubtEnumTypeWrapper):
-    """A reason to doubt the energy of a transaction."""
-
-ENERGY_DOUBT_UNSPECIFIED: EnergyDoubt.ValueType  # 0
-"""Not set; also stands for a doubt that this version of the interface can't name."""
-ENERGY_DOUBT_START_MISSING: EnergyDoubt.ValueType  # 1
-"""Its start came without a usable register."""
-ENERGY_DOUBT_STOP_MISSING: EnergyDoubt.ValueType  # 2
-"""It runs, or has ended without a usable register of its stop."""
-ENERGY_DOUBT_START_LEFT_OUT: EnergyDoubt.ValueType  # 3
-"""The register of its start contradicts those that follow, and was left out."""
-ENERGY_DOUBT_STOP_LEFT_OUT: EnergyDoubt.ValueType  # 4
-"""The register of its stop contradicts those before, and was left out."""
-ENERGY_DOUBT_SESSION_REGISTER: EnergyDoubt.ValueType  # 5
-"""Its samples count the transaction alone, beside a lifetime register at its start or stop."""
-ENERGY_DOUBT_OUTLIERS: EnergyDoubt.ValueType  # 6
-"""Single samples lie apart from the others, and were left out."""
-ENERGY_DOUBT_RESET: EnergyDoubt.ValueType  # 7
-"""A register fell on the way."""
-ENERGY_DOUBT_JUMP: EnergyDoubt.ValueType  # 8
-"""A register rose faster than a charge point gives, or many times faster than in the rest."""
-ENERGY_DOUBT_METER_CHANGED: EnergyDoubt.ValueType  # 9
-"""The meter was replaced on the way."""
-ENERGY_DOUBT_POWER_DISAGREES: EnergyDoubt.ValueType  # 10
-"""The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
-ENERGY_DOUBT_CLOCK_SUSPECT: EnergyDoubt.ValueType  # 11
-"""A time that it rests on is that of receipt: the charger gave none that can be right."""
-ENERGY_DOUBT_STOP_BEFORE_START: EnergyDoubt.ValueType  # 12
-"""Its stop's time lies before its start's; all energy is counted at the start."""
-ENERGY_DOUBT_DOUBTED_WHEN_RECORDED: EnergyDoubt.ValueType  # 13
-"""Its start or stop was flagged METER_IMPLAUSIBLE when it was recorded."""
-ENERGY_DOUBT_READINGS_DELETED: EnergyDoubt.ValueType  # 14
-"""Its readings are gone by retention; start and stop alone are known."""
-Global___EnergyDoubt: _TypeAlias = EnergyDoubt  # noqa: Y015
-
 class _Weekday:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -308,7 +196,7 @@ class TransactionEnergy(_message.Message):
     """Identity of the charge point."""
     transaction_state: _transaction_pb2.TransactionState.ValueType
     """The state of the transaction. While it is open, the energy is that until its newest reading."""
-    basis: Global___EnergyBasis.ValueType
+    basis: _common_pb2.EnergyBasis.ValueType
     """The method by which it was found."""
     contradicted: _builtins.bool
     """True if its meter contradicts itself: the energy is then the best estimate, to be checked before
@@ -327,7 +215,7 @@ class TransactionEnergy(_message.Message):
         """The energy; unset if it is not known."""
 
     @_builtins.property
-    def doubts(self) -> _containers.RepeatedScalarFieldContainer[Global___EnergyDoubt.ValueType]:
+    def doubts(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.EnergyDoubt.ValueType]:
         """Reasons to doubt it."""
 
     @_builtins.property
@@ -352,8 +240,8 @@ class TransactionEnergy(_message.Message):
         connector: _common_pb2.ConnectorAddress | None = ...,
         transaction_state: _transaction_pb2.TransactionState.ValueType = ...,
         energy: _common_pb2.Energy | None = ...,
-        basis: Global___EnergyBasis.ValueType = ...,
-        doubts: _abc.Iterable[Global___EnergyDoubt.ValueType] | None = ...,
+        basis: _common_pb2.EnergyBasis.ValueType = ...,
+        doubts: _abc.Iterable[_common_pb2.EnergyDoubt.ValueType] | None = ...,
         contradicted: _builtins.bool = ...,
         stop_minus_start: _common_pb2.Energy | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,

@@ -230,6 +230,8 @@ class Event(_message.Message):
     RESERVATION_ENDED_FIELD_NUMBER: _builtins.int
     TRANSACTION_STALE_CHANGED_FIELD_NUMBER: _builtins.int
     TRANSACTION_CLOSED_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ATTRIBUTED_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ENERGY_CHANGED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Its id: stable, and the same for every reader. A repeated event has the same id."""
     charge_point: _builtins.str
@@ -380,6 +382,14 @@ class Event(_message.Message):
     def transaction_closed(self) -> Global___TransactionClosed:
         """transaction.closed"""
 
+    @_builtins.property
+    def transaction_attributed(self) -> Global___TransactionAttributed:
+        """transaction.attributed"""
+
+    @_builtins.property
+    def transaction_energy_changed(self) -> Global___TransactionEnergyChanged:
+        """transaction.energy_changed"""
+
     def __init__(
         self,
         *,
@@ -424,12 +434,14 @@ class Event(_message.Message):
         reservation_ended: Global___ReservationEnded | None = ...,
         transaction_stale_changed: Global___TransactionStaleChanged | None = ...,
         transaction_closed: Global___TransactionClosed | None = ...,
+        transaction_attributed: Global___TransactionAttributed | None = ...,
+        transaction_energy_changed: Global___TransactionEnergyChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_closed", b"transaction_closed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -898,13 +910,26 @@ class TransactionClosed(_message.Message):
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     CONNECTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    METER_STOP_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    INSISTED_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     reason: _builtins.str
     """The operator's words."""
+    insisted: _builtins.bool
+    """True if the operator insisted on a register that the gateway doubted."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
+
+    @_builtins.property
+    def meter_stop(self) -> _common_pb2.Energy:
+        """The register at its end, as the operator gave it; unset: the operator gave none."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ended, as the operator gave it; only with meter_stop."""
 
     def __init__(
         self,
@@ -912,14 +937,179 @@ class TransactionClosed(_message.Message):
         transaction_id: _builtins.str = ...,
         connector: _common_pb2.ConnectorAddress | None = ...,
         reason: _builtins.str = ...,
+        meter_stop: _common_pb2.Energy | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        insisted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "meter_stop", b"meter_stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "insisted", b"insisted", "meter_stop", b"meter_stop", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransactionClosed: _TypeAlias = TransactionClosed  # noqa: Y015
+
+@_typing.final
+class TransactionAttributed(_message.Message):
+    """An operator tied a stop that belonged to no transaction to this one, which it ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ORPHAN_EVENT_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    METER_STOP_FIELD_NUMBER: _builtins.int
+    STOP_REASON_FIELD_NUMBER: _builtins.int
+    ENERGY_FIELD_NUMBER: _builtins.int
+    ID_TAG_FIELD_NUMBER: _builtins.int
+    TRANSACTION_DATA_JSON_FIELD_NUMBER: _builtins.int
+    DIALECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INSISTED_FIELD_NUMBER: _builtins.int
+    STOP_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The gateway's id for it."""
+    orphan_event_id: _builtins.str
+    """The event of type transaction.orphaned that holds the stop."""
+    number: _builtins.int
+    """The number that the charger named in the stop."""
+    stop_reason: _builtins.str
+    """Why it stopped, in OCPP's words."""
+    id_tag: _builtins.str
+    """The tag that stopped it; empty if none was needed."""
+    transaction_data_json: _builtins.str
+    """The meter values that came with the stop, as sent: a JSON list in the shape of MeterValues' meterValue."""
+    dialect: _builtins.str
+    """The version of OCPP in whose shape transaction_data_json is, by its WebSocket subprotocol: "ocpp1.6"."""
+    reason: _builtins.str
+    """The operator's words."""
+    request_id: _builtins.str
+    """The caller's id of the request."""
+    insisted: _builtins.bool
+    """True if the operator insisted on a register below that of the start."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def meter_stop(self) -> _common_pb2.Energy:
+        """The register in the stop."""
+
+    @_builtins.property
+    def energy(self) -> _common_pb2.Energy:
+        """The energy charged: the registers' difference. Unset where implausible."""
+
+    @_builtins.property
+    def stop_receive_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the gateway received the stop."""
+
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        orphan_event_id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        meter_stop: _common_pb2.Energy | None = ...,
+        stop_reason: _builtins.str = ...,
+        energy: _common_pb2.Energy | None = ...,
+        id_tag: _builtins.str = ...,
+        transaction_data_json: _builtins.str = ...,
+        dialect: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        insisted: _builtins.bool = ...,
+        stop_receive_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop", "stop_receive_time", b"stop_receive_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "insisted", b"insisted", "meter_stop", b"meter_stop", "number", b"number", "orphan_event_id", b"orphan_event_id", "reason", b"reason", "request_id", b"request_id", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransactionAttributed: _TypeAlias = TransactionAttributed  # noqa: Y015
+
+@_typing.final
+class TransactionEnergyChanged(_message.Message):
+    """The energy of a transaction that has ended was worked out for the first time, or anew with another result."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ENERGY_FIELD_NUMBER: _builtins.int
+    PREVIOUS_ENERGY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_STATE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    DOUBTS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    QUIET_SECONDS_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The gateway's id for it."""
+    revision: _builtins.int
+    """The number of this result: 1, 2, 3 ..."""
+    state: _common_pb2.EnergyState.ValueType
+    """How settled it is now."""
+    previous_state: _common_pb2.EnergyState.ValueType
+    """How settled it was until then."""
+    why: _builtins.str
+    """Why: "stopped", "lost", "closed" (the first result); "attribution", "stop", "close", "readings", "rules" (a later
+    one); more may come.
+    """
+    rules_version: _builtins.int
+    """The version of the rules by which it was worked out."""
+    basis: _common_pb2.EnergyBasis.ValueType
+    """The method by which it was found."""
+    digest: _builtins.str
+    """Tells divisions of energy over time apart: revisions with the same total may have different ones."""
+    quiet_seconds: _builtins.int
+    """For how long the charge point must be connected, without a word about this transaction, until the energy is final."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def energy(self) -> _common_pb2.Energy:
+        """The energy; unset if it is not known."""
+
+    @_builtins.property
+    def previous_energy(self) -> _common_pb2.Energy:
+        """The energy of the revision before; unset if there was none, or it was not known."""
+
+    @_builtins.property
+    def doubts(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.EnergyDoubt.ValueType]:
+        """Reasons to doubt it."""
+
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        revision: _builtins.int = ...,
+        energy: _common_pb2.Energy | None = ...,
+        previous_energy: _common_pb2.Energy | None = ...,
+        state: _common_pb2.EnergyState.ValueType = ...,
+        previous_state: _common_pb2.EnergyState.ValueType = ...,
+        why: _builtins.str = ...,
+        rules_version: _builtins.int = ...,
+        basis: _common_pb2.EnergyBasis.ValueType = ...,
+        doubts: _abc.Iterable[_common_pb2.EnergyDoubt.ValueType] | None = ...,
+        digest: _builtins.str = ...,
+        quiet_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "previous_energy", b"previous_energy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "connector", b"connector", "digest", b"digest", "doubts", b"doubts", "energy", b"energy", "previous_energy", b"previous_energy", "previous_state", b"previous_state", "quiet_seconds", b"quiet_seconds", "revision", b"revision", "rules_version", b"rules_version", "state", b"state", "transaction_id", b"transaction_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransactionEnergyChanged: _TypeAlias = TransactionEnergyChanged  # noqa: Y015
 
 @_typing.final
 class TransactionOrphaned(_message.Message):

@@ -20,6 +20,7 @@ from gateway.domain.vendor_data import VendorDataStatus
 from gateway.energy.completion import CompletionState
 from gateway.energy.prices import WEEKDAYS, Rounding
 from gateway.energy.quality import Basis, Doubt, Quality
+from gateway.energy.settlement import EnergyState, Provenance
 
 W = TypeVar("W", bound=str)
 
@@ -80,8 +81,10 @@ VENDOR_DATA_STATUS = _all(command_pb2.DataTransferStatus, VendorDataStatus)
 ID_TAG_STATUS = _of(id_tag_pb2.IdTagStatus, "Accepted", "Blocked", "Expired", "Invalid")
 AUTHORIZATION = _of(command_pb2.AuthorizationStatus, "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 ENERGY_QUALITY = _all(energy_pb2.EnergyQuality, Quality)
-ENERGY_BASIS = _all(energy_pb2.EnergyBasis, Basis)
-ENERGY_DOUBT = _all(energy_pb2.EnergyDoubt, Doubt)
+ENERGY_BASIS = _all(common_pb2.EnergyBasis, Basis)
+ENERGY_DOUBT = _all(common_pb2.EnergyDoubt, Doubt)
+ENERGY_STATE = _all(common_pb2.EnergyState, EnergyState)
+PROVENANCE = _all(common_pb2.Provenance, Provenance)
 ROUNDING = _all(energy_pb2.RoundingMode, Rounding)
 WEEKDAY = _of(energy_pb2.Weekday, *WEEKDAYS)
 COMPLETION_STATE = _all(energy_pb2.CompletionState, CompletionState)

@@ -9,6 +9,7 @@ from gateway.api.v1 import event_pb2 as pb
 from gateway.control.convert.commands import answer, configuration_keys, error
 from gateway.control.convert.common import (
     connector,
+    energy,
     energy_of_watt_hours,
     flags,
     int32,
@@ -16,7 +17,7 @@ from gateway.control.convert.common import (
     json_text,
     timestamp,
 )
-from gateway.control.convert.enums import REGISTRATION
+from gateway.control.convert.enums import ENERGY_BASIS, ENERGY_DOUBT, ENERGY_STATE, REGISTRATION
 from gateway.control.convert.resources import boot_information
 from gateway.domain import events as e
 from gateway.domain.codec import UnreadableBody, decode
@@ -163,6 +164,43 @@ def _answered(body: e.CommandAnswered) -> pb.CommandAnswered:
     )
 
 
+def _attributed(body: e.TransactionAttributed) -> pb.TransactionAttributed:
+    return pb.TransactionAttributed(
+        transaction_id=body.transaction_id,
+        connector=connector(body.connector),
+        orphan_event_id=body.orphan_event_id,
+        number=int64(body.number),
+        meter_stop=energy_of_watt_hours(body.meter_stop),
+        stop_reason=body.stop_reason,
+        energy=energy_of_watt_hours(body.energy),
+        id_tag=body.id_tag or "",
+        transaction_data_json=json_text(body.meter_value) if body.meter_value else "",
+        dialect=body.dialect,
+        reason=body.reason,
+        request_id=body.request_id,
+        insisted=body.insisted,
+        stop_receive_time=timestamp(body.stop_received_at),
+    )
+
+
+def _energy_changed(body: e.TransactionEnergyChanged) -> pb.TransactionEnergyChanged:
+    return pb.TransactionEnergyChanged(
+        transaction_id=body.transaction_id,
+        connector=connector(body.connector),
+        revision=body.revision,
+        energy=energy(body.mwh),
+        previous_energy=energy(body.previous_mwh),
+        state=ENERGY_STATE.number(body.state),
+        previous_state=ENERGY_STATE.number(body.previous_state),
+        why=body.why,
+        rules_version=body.rules_version,
+        basis=ENERGY_BASIS.number(body.basis),
+        doubts=[ENERGY_DOUBT.number(doubt) for doubt in body.doubts],
+        digest=body.digest,
+        quiet_seconds=body.quiet_seconds,
+    )
+
+
 _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.ChargePointCreated: (
         "charge_point_created",
@@ -201,9 +239,16 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.TransactionClosed: (
         "transaction_closed",
         lambda body: pb.TransactionClosed(
-            transaction_id=body.transaction_id, connector=connector(body.connector), reason=body.reason
+            transaction_id=body.transaction_id,
+            connector=connector(body.connector),
+            reason=body.reason,
+            meter_stop=energy_of_watt_hours(body.meter_stop),
+            end_time=timestamp(body.ended_at),
+            insisted=body.insisted,
         ),
     ),
+    e.TransactionAttributed: ("transaction_attributed", _attributed),
+    e.TransactionEnergyChanged: ("transaction_energy_changed", _energy_changed),
     e.TransactionLost: (
         "transaction_lost",
         lambda body: pb.TransactionLost(transaction_id=body.transaction_id, connector=connector(body.connector)),

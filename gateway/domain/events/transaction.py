@@ -1,5 +1,6 @@
 """Events of authorization, of transactions, and of meter values."""
 
+from datetime import datetime
 from typing import ClassVar, Final, TypeAlias
 
 from attrs import field, frozen
@@ -106,6 +107,70 @@ class TransactionClosed:
     connector: ConnectorAddress
     reason: str
     """The operator's words."""
+    meter_stop: int | None = None
+    """Wh: the register at its end, as the operator gave it."""
+    ended_at: datetime | None = None
+    """When it ended, as the operator gave it; with ``meter_stop`` only."""
+    insisted: bool = False
+    """Whether the operator insisted on a register that was doubted."""
+
+
+@frozen
+class TransactionAttributed:
+    """An operator tied a stop that belonged to no transaction (``transaction.orphaned``) to this one, which it ends.
+    The event's reported time is the stop's."""
+
+    TYPE: ClassVar[str] = "transaction.attributed"
+    VERSION: ClassVar[int] = 1
+    transaction_id: str
+    connector: ConnectorAddress
+    orphan: int
+    """The sequence of the orphan's event."""
+    orphan_event_id: str
+    number: int
+    """The number the charger named in the stop."""
+    meter_stop: int
+    """Wh, as sent."""
+    stop_reason: str
+    energy: int | None
+    """meter_stop - meter_start in Wh, None where implausible."""
+    stop_received_at: datetime
+    reason: str
+    """The operator's words."""
+    request_id: str
+    insisted: bool = False
+    id_tag: str | None = None
+    meter_value: tuple[JSON, ...] = ()
+    """transactionData as sent."""
+    dialect: str = FIRST_DIALECT
+
+
+@frozen
+class TransactionEnergyChanged:
+    """The energy of a transaction that has ended was worked out for the first time, or anew with another result.
+
+    ``state`` and ``previous_state``: as ``gateway.energy.settlement`` names them; ``basis`` and ``doubts``: as
+    ``gateway.energy.quality`` does; ``why``: stopped, lost, closed; attribution, stop, close, readings, rules.
+    """
+
+    TYPE: ClassVar[str] = "transaction.energy_changed"
+    VERSION: ClassVar[int] = 1
+    transaction_id: str
+    connector: ConnectorAddress
+    revision: int
+    """1 for the first one, then rising by one."""
+    mwh: int | None
+    previous_mwh: int | None
+    state: str
+    previous_state: str
+    why: str
+    rules_version: int
+    basis: str
+    digest: str
+    """Tells curves of energy over time apart."""
+    quiet_seconds: int
+    """For how long the charge point must be connected, and quiet about it, until this is final."""
+    doubts: tuple[str, ...] = ()
 
 
 @frozen
@@ -166,6 +231,8 @@ Body: TypeAlias = (
     | TransactionLost
     | TransactionStaleChanged
     | TransactionClosed
+    | TransactionAttributed
+    | TransactionEnergyChanged
     | TransactionOrphaned
     | TransactionForeign
     | MeterValuesReported

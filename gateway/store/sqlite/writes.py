@@ -12,7 +12,6 @@ from gateway.domain.events import (
     ChargePointDeleted,
     ChargePointUpdated,
     NewEvent,
-    TransactionClosed,
 )
 from gateway.domain.records import Credential
 from gateway.domain.state import ChargePointState
@@ -38,6 +37,7 @@ from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_micros, t
 from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.retention import forget, record_clock, trim
 from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
+from gateway.store.sqlite.transaction_writes import close_transaction
 from gateway.store.sqlite.writer import Owner, Writer
 
 AT_ONCE = 5 * 60 * 1_000_000
@@ -260,19 +260,6 @@ def record_last_heard(books: Writer, write: commits.RecordLastHeard) -> Done:
         [(to_micros(at), identity, AT_ONCE) for identity, at in write.heard],
     )
     return Done()
-
-
-def close_transaction(books: Writer, write: commits.CloseTransaction) -> Appended | GuardFailed | Missing:
-    body = write.closed.body
-    assert isinstance(body, TransactionClosed)
-    owner = books.owner(write.charge_point)
-    sql = "SELECT state FROM txn WHERE transaction_id = ? AND charge_point = ?"
-    row = None if owner is None else books.cx.execute(sql, (body.transaction_id, owner.key)).fetchone()
-    if owner is None or row is None:
-        return Missing()
-    if row[0] != "OPEN":
-        return GuardFailed()
-    return Appended(books.append(owner, owner.epoch, [write.closed]))
 
 
 # --- credentials ----------------------------------------------------------------------------------------------

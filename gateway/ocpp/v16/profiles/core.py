@@ -60,12 +60,15 @@ def decide_boot(
     if boot == state.boot and state.boot_answer is state.registration:
         return Decision(reply)
     another = _another_serial(state.boot, boot)
+    flags: tuple[Flag, ...] = (Flag.SERIAL_CHANGED,) if another else ()
+    if _another_meter(state.boot, boot):
+        flags = (*flags, Flag.METER_CHANGED)
     booted = ChargePointBooted(boot, state.registration, interval)
     shows: tuple[Body, ...] = (*staleness.by_other_unit(state), *forgotten(state)) if another else ()
     return Decision(
         reply,
         (
-            event(request, context, booted, flags=(Flag.SERIAL_CHANGED,) if another else ()),
+            event(request, context, booted, flags=flags),
             *(event(request, context, each) for each in shows),
         ),
     )
@@ -94,6 +97,13 @@ def _another_serial(before: BootInformation | None, now: BootInformation) -> boo
         (before.charge_box_serial_number, now.charge_box_serial_number),
     )
     return any(old is not None and new is not None and not _same_serial(old, new) for old, new in pairs)
+
+
+def _another_meter(before: BootInformation | None, now: BootInformation) -> bool:
+    """Return whether the serial number of the meter changed, likewise (E17)."""
+    if before is None or before.meter_serial_number is None or now.meter_serial_number is None:
+        return False
+    return not _same_serial(before.meter_serial_number, now.meter_serial_number)
 
 
 def _same_serial(old: str, new: str) -> bool:
