@@ -37,7 +37,6 @@ LONG = {
     "journal/journal.py": 430,
     "ocpp/v16/checks.py": 410,
     "session/router.py": 420,
-    "store/sqlite/writes.py": 410,
     "transport/connection.py": 640,
 }
 """Modules that are longer, and the lines that they may have, in full tens. The list only shrinks."""
