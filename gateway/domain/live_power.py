@@ -4,86 +4,80 @@ The rules are those of ``gateway.domain.readings.powers``, which is asked about 
 together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from gateway.domain.dialects import samples_of
-from gateway.domain.readings import ELECTRICAL, MAX_MAGNITUDE, NUMBER, POWER_IMPORT, Power, live_power_w
+from gateway.domain.readings import MAX_MAGNITUDE, POWER_IMPORT, LivePower, Power, PowerSource, Sample, powers
 from gateway.domain.registers import MAX_SAMPLES
 from gateway.domain.values import JSON
 
 MAX_ELEMENTS: Final = 16
 """Elements of one moment that are looked at: some chargers put each sample into one of its own."""
 
-MAX_DIGITS: Final = 40
-"""Characters of a value that is read quickly."""
+_UNITS: Final = ("W", "kW")
 
-_FACTORS: Final = {"W": 1.0, "kW": 1000.0}
-
-_CONTEXTS: Final = frozenset({"Sample.Periodic", "Sample.Clock", "Trigger"})
+_CONTEXTS: Final = ("Sample.Periodic", "Sample.Clock", "Trigger")
 
 _MOST: Final = float(MAX_MAGNITUDE)
 
 
-def newest_power(meter_value: Sequence[JSON], raw: str | None, at: datetime, dialect: str) -> Power | None:
+def plain_power(electrical: Sequence[JSON], at: datetime) -> LivePower | None:
+    """The power at ``at``, if it is one value among the samples of one moment; None: ask ``newest_power``. For every
+    message, so it calls next to nothing."""
+    found: JSON = None
+    for sent in electrical:
+        if sent["measurand"] == POWER_IMPORT:
+            if found is not None:
+                return None
+            found = sent
+        elif " " in sent["measurand"]:
+            return None
+    if found is None or "phase" in found or "value" not in found:
+        return None
+    value, context = found["value"], found["context"] if "context" in found else "Sample.Periodic"  # noqa: SIM401
+    unit = found["unit"] if "unit" in found else "W"  # noqa: SIM401 - no call, here and above
+    if (
+        unit not in _UNITS
+        or context not in _CONTEXTS
+        or ("location" in found and found["location"] != "Outlet")
+        or ("format" in found and found["format"] != "Raw")
+        or value.__class__ is not str
+        or "_" in value  # which float takes
+        or not value.isascii()
+    ):
+        return None
+    try:
+        watts = float(value)
+    except ValueError:
+        return None
+    if unit == "kW":
+        watts *= 1000
+    return (watts, at, False, PowerSource.MEASURED) if -_MOST <= watts <= _MOST else None
+
+
+def newest_power(meter_value: Sequence[JSON], raw: str | None, at: datetime, dialect: str) -> LivePower | None:
     """The power at the moment that a message calls ``raw`` and that is ``at``; None: it has none, or none is readable.
 
     ``raw`` None: no element names a time. Never raises.
     """
-    elements: list[JSON] = []
-    total: Power | None = None
-    plain, electrical = True, False
-    for element in meter_value:
-        if element.__class__ is not dict:
-            continue
-        named = element.get("timestamp")
-        if (named if named.__class__ is str else None) != raw:
-            continue
-        if len(elements) == MAX_ELEMENTS:
-            break
-        elements.append(element)
-        sampled = element.get("sampledValue")
-        if sampled.__class__ is not list:
-            plain, electrical = False, True
-            continue
-        for sent in sampled[:MAX_SAMPLES]:
-            if sent.__class__ is not dict or "measurand" not in sent:
-                continue
-            measurand = sent["measurand"]
-            if measurand.__class__ is not str:
-                continue
-            if measurand not in ELECTRICAL:
-                if measurand.strip() in ELECTRICAL:
-                    plain, electrical = False, True
-                continue
-            electrical = True
-            if measurand != POWER_IMPORT:
-                continue
-            value, unit, context = sent.get("value"), sent.get("unit", "W"), sent.get("context", "Sample.Periodic")
-            if (
-                total is not None
-                or value.__class__ is not str
-                or len(value) > MAX_DIGITS
-                or NUMBER.fullmatch(value) is None
-                or unit.__class__ is not str
-                or unit not in _FACTORS
-                or context.__class__ is not str
-                or context not in _CONTEXTS
-                or "phase" in sent
-                or sent.get("location", "Outlet") != "Outlet"
-                or sent.get("format", "Raw") != "Raw"
-            ):
-                plain = False
-                continue
-            watts = float(value) * _FACTORS[unit]
-            if -_MOST <= watts <= _MOST:
-                total = Power(watts, at, context=context)
-            else:
-                plain = False
-    if plain and total is not None:
-        return total
-    return live_power_w(samples_of(dialect, [_untimed(each) for each in elements], at)) if electrical else None
+    elements = [_untimed(each) for each in meter_value if _is_of(each, raw)]
+    found = live_power_w(samples_of(dialect, elements[:MAX_ELEMENTS], at))
+    return None if found is None else (found.watts, found.at, found.estimated, found.source)
+
+
+def live_power_w(found: Iterable[Sample]) -> Power | None:
+    """The power at the newest moment that has one; None if it is not known."""
+    return next(reversed(powers(found)), None)
+
+
+def _is_of(element: JSON, raw: str | None) -> bool:
+    """Return whether an element is of the moment that is called ``raw``."""
+    if element.__class__ is not dict:
+        return False
+    named = element.get("timestamp")
+    return bool(named == raw or (raw is None and named.__class__ is not str))
 
 
 def _untimed(element: JSON) -> JSON:

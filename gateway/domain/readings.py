@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -137,6 +137,10 @@ class Power:
     location: str = "Outlet"
 
 
+LivePower: TypeAlias = tuple[float, datetime, bool, PowerSource]
+"""Watts, time, estimated, source of a ``Power``: a plain tuple, for one is made with each message."""
+
+
 def samples(meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
     """Every sample of ``meter_value`` (a list in MeterValues' shape), with the defaults of S §7.43 (B6.5).
 
@@ -187,11 +191,6 @@ def powers(found: Iterable[Sample]) -> list[Power]:
         if sample.measurand in ELECTRICAL and _scaled(sample) is not None:
             by_moment.setdefault(sample.at, []).append(sample)
     return [power for at in sorted(by_moment) if (power := _power_at(by_moment[at])) is not None]
-
-
-def live_power_w(found: Iterable[Sample]) -> Power | None:
-    """The power at the newest moment that has one; None if it is not known."""
-    return next(reversed(powers(found)), None)
 
 
 def _power_at(found: list[Sample]) -> Power | None:

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import FIRST_DIALECT
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, register_wh
+from gateway.domain.readings import ELECTRICAL, ENERGY_IMPORT_REGISTER, POWER_IMPORT, register_wh
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 
@@ -53,6 +53,9 @@ LEAST_JUMP_WH: Final = MAX_POWER / 60
 
 _REGISTER: Final = (ENERGY_IMPORT_REGISTER, None, "")
 """What names the import register: it is the default (S §7.43)."""
+
+_ELECTRICAL: Final = tuple(ELECTRICAL)
+"""To be compared with whatever stands in the place of a name."""
 
 _EXPORT_REGISTER: Final = "Energy.Active.Export.Register"
 
@@ -108,16 +111,19 @@ def register_readings(
 
 
 def newest_registers(
-    meter_value: Sequence[JSON], now: datetime | None = None
+    meter_value: Sequence[JSON], now: datetime | None = None, electrical: list[JSON] | None = None
 ) -> tuple[tuple[tuple[str, float], ...], bool]:
     """The energy registers of a message's newest moment in Wh, and whether they contradict those of its older ones.
 
     Each by its place, that of a phase apart from the total; where a moment has several, the highest; exports by their
     magnitude, as some count them below 0. For every message, so it calls next to nothing. Registers of a transaction's
     begin, signed ones and what can't be read are passed over. ``now`` as for ``read_time``.
+
+    ``electrical`` is given the samples that are of power, or another one from which power may be worked out, if the
+    message has one element only.
     """
     if len(meter_value) == 1:
-        return tuple(_highest({}, meter_value[0]).items()), False
+        return tuple(_highest({}, meter_value[0], electrical).items()), False
     if len(meter_value) > MAX_MOMENTS:
         meter_value = thinned(meter_value)
     moments: dict[datetime | None, dict[str, float]] = {}
@@ -139,20 +145,27 @@ def newest_registers(
     return tuple(found.items()), contradict
 
 
-def _highest(highest: dict[str, float], element: JSON) -> dict[str, float]:
-    """Adds the registers of one element of meter values to those of its moment."""
+def _highest(highest: dict[str, float], element: JSON, electrical: list[JSON] | None = None) -> dict[str, float]:
+    """Add the registers of one element of meter values to those of its moment."""
     try:
         sampled: Any = element["sampledValue"]
     except (KeyError, TypeError, IndexError):
         return highest
     if sampled.__class__ is not list:
-        return highest
+        sampled = [sampled]  # as ``samples`` takes it
     for sent in sampled[:MAX_SAMPLES]:
         if sent.__class__ is not dict:
             continue
         export = False
         if "measurand" in sent and sent["measurand"] not in _REGISTER:
-            if sent["measurand"] != _EXPORT_REGISTER:
+            measurand = sent["measurand"]
+            if measurand != _EXPORT_REGISTER:
+                if electrical is not None and (
+                    measurand == POWER_IMPORT
+                    or (not electrical and measurand in _ELECTRICAL)
+                    or (measurand.__class__ is str and " " in measurand)
+                ):
+                    electrical.append(sent)
                 continue
             export = True
         if "context" in sent and sent["context"] == "Transaction.Begin":

@@ -13,7 +13,7 @@ from attrs import define, field
 from gateway.domain import events as e
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
-from gateway.domain.readings import Power
+from gateway.domain.readings import LivePower, Power
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -83,13 +83,14 @@ class ChargePointState:
     time: at most MAX_LAST_STOPS. A stop that was flagged leaves none."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
-    powers: dict[ConnectorAddress, Power] = field(factory=dict)
-    """The newest import power of each connector that came on this connection: at most MAX_POWERS."""
+    powers: dict[tuple[int, int], LivePower] = field(factory=dict)
+    """The newest import power that came on this connection, by EVSE and connector: at most MAX_POWERS."""
 
     def latest_power(self, connector: ConnectorAddress) -> Power | None:
         """The newest import power (W) of a connector that came on this connection, with its time (``at``) and source;
         None: there is none. It may be old: look at its time before acting on it."""
-        return self.powers.get(connector)
+        found = self.powers.get((connector.evse, connector.connector))
+        return None if found is None else Power(*found)
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -192,13 +193,14 @@ def _foreign(state: ChargePointState, _: NewEvent, body: e.TransactionForeign, _
 
 def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported, _: int) -> None:
     at, known, connector = event.reported_at, state.registers, body.connector
-    power, powers = event.power, state.powers
+    power = event.power
     if power is not None:
-        if connector in powers:
-            if power.at >= powers[connector].at:
-                powers[connector] = power
+        powers, place = state.powers, (connector.evse, connector.connector)
+        if place in powers:
+            if power[1] >= powers[place][1]:
+                powers[place] = power
         elif len(powers) < MAX_POWERS:
-            powers[connector] = power
+            powers[place] = power
     for location, wh in event.registers:
         key = (connector.evse, connector.connector, location)
         if key not in known:

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.events import FIRST_DIALECT
-from gateway.domain.live_power import MAX_ELEMENTS, newest_power
-from gateway.domain.readings import live_power_w, samples
+from gateway.domain.live_power import MAX_ELEMENTS, live_power_w, newest_power, plain_power
+from gateway.domain.readings import Power, samples
 from gateway.domain.values import ConnectorAddress
 from tests.ocpp.v16.profiles.charger import NOW, at, charger
 
@@ -33,26 +33,46 @@ ELEMENT = st.fixed_dictionaries(
 )
 
 
+def reported(values):
+    """As a charger's message has it in the state; None where it has none."""
+    one = charger()
+    one.call("MeterValues", connectorId=1, meterValue=values)
+    return one.state.latest_power(CONNECTOR)
+
+
+@settings(max_examples=300)
 @given(st.lists(ELEMENT, max_size=MAX_ELEMENTS))
 def test_it_is_what_the_complete_reading_says(values):
-    """Of one moment; it never raises either."""
-    moment = NOW + timedelta(seconds=10)
+    """Of one moment, in one element or in several."""
     complete = live_power_w(samples(values, NOW))
-    quick = newest_power(values, at(10), moment, FIRST_DIALECT)
-    assert quick == complete
+    assert (None if complete is None else Power(complete.watts, complete.at, complete.estimated, complete.source)) == (
+        reported(values)
+    )
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.none(), st.text(), st.dictionaries(st.sampled_from(["timestamp", "sampledValue"]), st.text() | st.none())
-        )
-    ),
-    st.none() | st.text(),
+PLAIN = st.fixed_dictionaries(
+    {"measurand": st.just("Power.Active.Import"), "value": st.text(alphabet="0123456789.eE+-_ ٣", max_size=8)},
+    optional={"unit": st.sampled_from(["W", "kW"]), "context": st.sampled_from(["Sample.Clock", "Trigger"])},
 )
+
+
+@given(PLAIN)
+def test_a_plain_value_is_read_as_any_number_is(sent):
+    """E11: by the rules of numbers, though in another way."""
+    found = plain_power([sent], NOW)
+    complete = live_power_w(samples([{"sampledValue": [sent]}], NOW))
+    assert found is None or found == (complete.watts, complete.at, complete.estimated, complete.source)
+
+
+ODD = st.none() | st.text(max_size=3) | st.integers(-9, 9) | st.lists(st.none(), max_size=2)
+ANY = st.dictionaries(st.sampled_from(["timestamp", "sampledValue"]), ODD | st.lists(ODD | SENT, max_size=3))
+
+
+@given(st.lists(ODD | ANY, max_size=5), st.none() | st.text(max_size=3))
 def test_it_never_raises(values, raw):
     """Whatever a charger sends."""
-    assert newest_power(values, raw, NOW, FIRST_DIALECT) is None
+    newest_power(values, raw, NOW, FIRST_DIALECT)
+    reported(values)
 
 
 CONNECTOR = ConnectorAddress(1, 1)

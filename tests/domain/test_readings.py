@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.readings import PowerSource, energy_mwh, live_power_w, powers, register_wh, samples
+from gateway.domain.live_power import live_power_w
+from gateway.domain.readings import PowerSource, energy_mwh, powers, register_wh, samples
 from gateway.domain.values import Flag
 from tests.domain.values import SENT
 

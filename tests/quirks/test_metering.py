@@ -6,7 +6,8 @@ from typing import Any
 from trio.testing import MockClock
 
 from gateway.domain import events as e
-from gateway.domain.readings import Power, Sample, energy_mwh, live_power_w, register_wh, samples
+from gateway.domain.live_power import live_power_w
+from gateway.domain.readings import Power, Sample, energy_mwh, register_wh, samples
 from gateway.domain.values import ConnectorAddress, Flag
 from tests.support.harness import Harness, virtual_clock
 from tests.support.station import Station, booted, time

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from gateway.domain.events import charge_point, command, configuration, report, reservation, transaction
-from gateway.domain.readings import Power
+from gateway.domain.readings import LivePower
 from gateway.domain.values import Flag
 
 Body: TypeAlias = (
@@ -35,7 +35,7 @@ class NewEvent:
     Kept with the charge point, not with the event."""
     registers: tuple[tuple[str, float], ...] = ()
     """The import registers that meter values hold, in Wh by location. Not stored: they follow from the body."""
-    power: Power | None = None
+    power: LivePower | None = None
     """The power at the newest moment of meter values. Not stored, either."""
 
 

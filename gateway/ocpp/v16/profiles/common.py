@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from gateway.domain.decision import Authorization, Context, Request
 from gateway.domain.events import Body, NewEvent
-from gateway.domain.readings import Power
+from gateway.domain.readings import LivePower
 from gateway.domain.secrets import shown_text
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, format_time
@@ -24,7 +24,7 @@ def event(
     flags: tuple[Flag, ...] = (),
     repeat_key: bytes = b"",
     registers: tuple[tuple[str, float], ...] = (),
-    power: Power | None = None,
+    power: LivePower | None = None,
 ) -> NewEvent:
     """An event that a request brought about, with its doubts: those of the reading, of its time and ``flags``."""
     doubts = (*request.flags, *time.flags, *flags)

@@ -8,7 +8,7 @@ from ocpp.v16 import call
 from gateway.domain import staleness
 from gateway.domain.decision import Context, Decision, Facts, Request, TransactionQuery
 from gateway.domain.events import MeterValuesReported, TransactionForeign
-from gateway.domain.live_power import newest_power
+from gateway.domain.live_power import newest_power, plain_power
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.registers import follows, newest_registers
 from gateway.domain.repeats import repeat_key
@@ -57,7 +57,8 @@ def decide_meter_values(
     flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
-    registers, contradict = newest_registers(values, context.now)
+    electrical: list[JSON] = []
+    registers, contradict = newest_registers(values, context.now, electrical)
     if contradict or (registers and _implausible(state, connector, registers, time)):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
     body = MeterValuesReported(
@@ -69,7 +70,10 @@ def decide_meter_values(
         SUBPROTOCOL,
         values_json,
     )
-    power = newest_power(values, raw, time.trusted or context.now, SUBPROTOCOL)
+    power = None
+    if electrical or len(values) > 1:
+        at = time.trusted or context.now
+        power = plain_power(electrical, at) or newest_power(values, raw, at, SUBPROTOCOL)
     reported = event(request, context, body, time, raw, flags, key, registers, power)
     foreign = _foreign(state, known, number)
     events = (
