@@ -4,6 +4,7 @@ Each has its reason where it is defined, and what exceeds it has a test of its o
 together with its line here.
 """
 
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -24,8 +25,9 @@ NUMBERS: dict[str, dict[str, Any]] = {
     },
     "journal.numbers": {"BLOCK": 100},
     "session.router": {"HAND_OVER_SECONDS": 1.0},
-    "session.commands.calls": {"MAX_LATE": 16},
+    "session.commands.calls": {"MAX_LATE": 16, "MAX_OVERTAKEN": 4},
     "session.context": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
+    "session.start_expiry": {"LEAST_SLEEP": 1.0},
     "session.turns": {"ENDS_AT_ONCE": 128},
     "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20},
     "session.commands.provisioning": {
@@ -71,6 +73,14 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "LOGGED_PER_SECOND": 5,
         "LOGGED_AT_ONCE": 50,
         "BASIC_AUTH_PROFILE": 2,
+    },
+    "domain.remote_starts": {
+        "MAX_PENDING": 64,
+        "DEFAULT_WINDOW": timedelta(seconds=120),
+        "MAX_WINDOW": timedelta(hours=1),
+        "SLACK": timedelta(seconds=60),
+        "CLOCKS": timedelta(seconds=30),
+        "RECONNECTED": timedelta(seconds=60),
     },
     "domain.credentials": {
         "GENERATED_KEY_BYTES": 20,

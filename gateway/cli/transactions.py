@@ -236,6 +236,7 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("stopping tag", each.stop_id_tag),
         ("stale", f"since {local(moment(each, 'stale_time'))}: {each.stale_reason}" if each.stale_reason else ""),
         ("closed", f"{local(moment(each, 'close_time'))}: {each.close_reason}" if each.close_reason else ""),
+        ("remote start", each.start_command_id),
         ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),
         ("flags", flag_names(each.flags)),
     )

@@ -152,7 +152,15 @@ class RequestIdUnused:
     request_id: str
 
 
-Guard: TypeAlias = IdTagFree | RequestIdUnused
+@frozen
+class StartPending:
+    """Commit only if no transaction has come of this remote start of the charge point, and it is not recorded as
+    expired."""
+
+    command_id: str
+
+
+Guard: TypeAlias = IdTagFree | RequestIdUnused | StartPending
 
 
 @frozen

@@ -93,6 +93,22 @@ class ReservationRecord:
 
 
 @frozen
+class PendingStart:
+    """A remote start of which a transaction may still come (``gateway.domain.remote_starts``)."""
+
+    command_id: str
+    id_tag: str
+    connector: ConnectorAddress | None
+    """None: the charger chooses one."""
+    queued_at: datetime
+    sent_at: datetime | None = None
+    """None: nothing of it is on the wire yet."""
+    accepted_at: datetime | None = None
+    held_until: datetime | None = None
+    """It is not over before this: the charger has come back meanwhile, and may have something queued."""
+
+
+@frozen
 class ChargePointRecord:
     identity: str
     registration: Registration
@@ -188,6 +204,8 @@ class TransactionRecord:
     energy: int | None = None
     """Wh; None while open and where implausible."""
     flags: tuple[Flag, ...] = ()
+    start_command_id: str = ""
+    """The remote start that it came of; empty: of none, as far as is known."""
     stale_at: datetime | None = None
     """Since when something shows that it is over, by receipt; None: nothing does, or it isn't open."""
     stale_why: str = ""

@@ -11,12 +11,14 @@ import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
+from gateway.domain import remote_starts
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.readings import LivePower, Power
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
+    PendingStart,
     ReservationRecord,
     TransactionRecord,
     TransactionState,
@@ -54,6 +56,8 @@ class ChargePointState:
     """By our id. Bounded by MAX_OPEN_TRANSACTIONS of the handlers: one per connector is open at a time."""
     reservations: dict[int, ReservationRecord] = field(factory=dict)
     """Those that hold, by the caller's id. Bounded by ``checks.MAX_RESERVATIONS``."""
+    pending_starts: dict[str, PendingStart] = field(factory=dict)
+    """Remote starts of which a transaction may still come, by command id: at most ``remote_starts.MAX_PENDING``."""
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
     configuration: dict[str, str | None] = field(factory=dict)
     """Last reported values of the charger's configuration by key, secrets redacted."""
@@ -219,6 +223,8 @@ def _status_changed(state: ChargePointState, event: NewEvent, body: e.ConnectorS
 
 def _started(state: ChargePointState, event: NewEvent, body: e.TransactionStarted, sequence: int) -> None:
     state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
+    if body.start_command_id:
+        state.pending_starts.pop(body.start_command_id, None)
     _remember_start(state, event.cause, body.transaction_id)
     _forget_registers(state, body.connector)
     if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
@@ -264,7 +270,13 @@ def _configuration_applied(state: ChargePointState, event: NewEvent, body: e.Boo
     )
 
 
-def _command_answered(state: ChargePointState, _: NewEvent, body: e.CommandAnswered, __: int) -> None:
+def _start_expired(state: ChargePointState, _: NewEvent, body: e.RemoteStartExpired, __: int) -> None:
+    state.pending_starts.pop(body.command_id, None)
+
+
+def _command_answered(state: ChargePointState, event: NewEvent, body: e.CommandAnswered, _: int) -> None:
+    if state.pending_starts:
+        remote_starts.answered(state, event, body)
     if isinstance(body.answer, LocalListVersionAnswer):
         state.local_list_version = body.answer.list_version
 
@@ -307,7 +319,12 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.ReservationEnded, _reservation_ended),
         _row(e.BootConfigurationApplied, _configuration_applied),
         _row(e.SecurityEventReported, _security_event),
+        _row(e.CommandQueued, remote_starts.queued),
+        _row(e.CommandSent, remote_starts.sent),
+        _row(e.CommandNotSent, remote_starts.not_sent),
+        _row(e.CommandOutcomeUnknown, remote_starts.outcome_unknown),
         _row(e.CommandAnswered, _command_answered),
+        _row(e.RemoteStartExpired, _start_expired),
         _row(e.ConfigurationReported, _configuration_reported),
     )
 )
@@ -368,6 +385,7 @@ def started_record(charge_point: str, event: NewEvent, body: e.TransactionStarte
         start_key=body.start_key,
         reservation_id=body.reservation_id,
         flags=event.flags,
+        start_command_id=body.start_command_id,
     )
 
 

@@ -1,7 +1,7 @@
 """Interface of a version of OCPP: one object per negotiated subprotocol, and all that a session knows of it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -144,6 +144,15 @@ class ProtocolVersion(Protocol):
 
     def needed_transaction(self, command: Command) -> str | None:
         """The gateway's id of the transaction that must be open on the charge point for the command; None: none is."""
+        ...
+
+    def is_urgent(self, command: Command) -> bool:
+        """Return whether the command goes out before others that only wait for their turn: it ends charging or limits
+        it, and a charger that is slow to answer something else must not hold it up."""
+        ...
+
+    def start_window(self, state: ChargePointState) -> timedelta | None:
+        """The time that the charger gives a driver to plug in after a remote start; None: it has not reported it."""
         ...
 
     def solicits(self, command: Command) -> str | None:

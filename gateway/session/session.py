@@ -30,6 +30,7 @@ from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.reader import FrameReader
 from gateway.session.readiness import Readiness
 from gateway.session.requests import RequestHandler
+from gateway.session.start_expiry import StartExpiry
 from gateway.session.task_group import TaskGroup
 from gateway.session.teardown import Teardown
 from gateway.session.turns import LargeMessage, ReadTurns, TeardownTurns
@@ -85,6 +86,7 @@ class Session:
         self.protocol = protocol
         """The version of OCPP that was negotiated."""
         self._tasks = TaskGroup(context)
+        context.watch_starts = StartExpiry(context, self._tasks).wake
         calls = CallQueue(context, readiness, self._tasks)
         self.commands = CommandQueue(calls)
         self._provisioning = Provisioning(
@@ -148,6 +150,8 @@ class Session:
             with context.scope:
                 async with trio.open_nursery() as nursery:
                     self._tasks.begin(nursery)
+                    if context.state.pending_starts:
+                        context.watch_starts()
                     if context.state.accepted:
                         self._provisioning.start()
                     try:

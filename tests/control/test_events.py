@@ -454,6 +454,7 @@ BODIES = [
     e.CommandAnswered("c", "Reset", error=ChargerError("InternalError")),
     e.CommandNotSent("c", "Reset", "deadline"),
     e.CommandOutcomeUnknown("c", "Reset", "timeout"),
+    e.RemoteStartExpired("c", "T", ConnectorAddress(0, 0), True),
 ]
 
 

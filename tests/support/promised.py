@@ -128,6 +128,7 @@ EVENTS = (
     "meter_values.reported",
     "reservation.made",
     "reservation.ended",
+    "remote_start.expired",
     "firmware.status_reported",
     "diagnostics.status_reported",
     "log.status_reported",

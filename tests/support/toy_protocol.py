@@ -150,6 +150,12 @@ class ToyProtocol:
     def needed_transaction(self, command: Command) -> str | None:
         return None
 
+    def is_urgent(self, command: Command) -> bool:
+        return False
+
+    def start_window(self, state: ChargePointState) -> timedelta | None:
+        return None
+
     def solicits(self, command: Command) -> str | None:
         return None
 

@@ -232,6 +232,7 @@ class Event(_message.Message):
     TRANSACTION_CLOSED_FIELD_NUMBER: _builtins.int
     TRANSACTION_ATTRIBUTED_FIELD_NUMBER: _builtins.int
     TRANSACTION_ENERGY_CHANGED_FIELD_NUMBER: _builtins.int
+    REMOTE_START_EXPIRED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Its id: stable, and the same for every reader. A repeated event has the same id."""
     charge_point: _builtins.str
@@ -390,6 +391,10 @@ class Event(_message.Message):
     def transaction_energy_changed(self) -> Global___TransactionEnergyChanged:
         """transaction.energy_changed"""
 
+    @_builtins.property
+    def remote_start_expired(self) -> Global___RemoteStartExpired:
+        """remote_start.expired"""
+
     def __init__(
         self,
         *,
@@ -436,12 +441,13 @@ class Event(_message.Message):
         transaction_closed: Global___TransactionClosed | None = ...,
         transaction_attributed: Global___TransactionAttributed | None = ...,
         transaction_energy_changed: Global___TransactionEnergyChanged | None = ...,
+        remote_start_expired: Global___RemoteStartExpired | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -718,6 +724,7 @@ class TransactionStarted(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
+    START_COMMAND_ID_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     number: _builtins.int
@@ -736,6 +743,10 @@ class TransactionStarted(_message.Message):
     """
     dialect: _builtins.str
     """The version of OCPP in whose shape payload_text is, by its WebSocket subprotocol: "ocpp1.6"."""
+    start_command_id: _builtins.str
+    """The remote start that it came of, by the command's id: the first transaction that fits the start by its tag, its
+    connector where the start named one, and its time. Empty where it came of none, as far as is known.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -756,16 +767,55 @@ class TransactionStarted(_message.Message):
         reservation_id: _builtins.int | None = ...,
         payload_text: _builtins.str = ...,
         dialect: _builtins.str = ...,
+        start_command_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "meter_start", b"meter_start", "reservation_id", b"reservation_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "dialect", b"dialect", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "payload_text", b"payload_text", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "connector", b"connector", "dialect", b"dialect", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "number", b"number", "payload_text", b"payload_text", "reservation_id", b"reservation_id", "start_command_id", b"start_command_id", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reservation_id) -> _WhichOneofReturnType__reservation_id | None: ...
 
 Global___TransactionStarted: _TypeAlias = TransactionStarted  # noqa: Y015
+
+@_typing.final
+class RemoteStartExpired(_message.Message):
+    """No transaction has come of a remote start that was sent, and its time is over: the charger's ConnectionTimeOut, or two
+    minutes where it has not reported one, and a minute more. Once for each such start.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    ID_TAG_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """The command, by the gateway's id."""
+    id_tag: _builtins.str
+    """The tag that was to charge."""
+    accepted: _builtins.bool
+    """Whether the charger had accepted it; else its answer never came, or could not be read."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector; 0, 0 where the charger was to choose one."""
+
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        id_tag: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        accepted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "command_id", b"command_id", "connector", b"connector", "id_tag", b"id_tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoteStartExpired: _TypeAlias = RemoteStartExpired  # noqa: Y015
 
 @_typing.final
 class TransactionStopped(_message.Message):

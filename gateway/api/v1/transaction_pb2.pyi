@@ -112,6 +112,7 @@ class Transaction(_message.Message):
     STALE_REASON_FIELD_NUMBER: _builtins.int
     CLOSE_TIME_FIELD_NUMBER: _builtins.int
     CLOSE_REASON_FIELD_NUMBER: _builtins.int
+    START_COMMAND_ID_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -143,6 +144,8 @@ class Transaction(_message.Message):
     """
     close_reason: _builtins.str
     """The operator's words for that."""
+    start_command_id: _builtins.str
+    """The remote start that it came of, by the command's id; empty where it came of none, as far as is known."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector it ran on."""
@@ -218,10 +221,11 @@ class Transaction(_message.Message):
         stale_reason: _builtins.str = ...,
         close_time: _timestamp_pb2.Timestamp | None = ...,
         close_reason: _builtins.str = ...,
+        start_command_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015

@@ -97,6 +97,7 @@ def _started(body: e.TransactionStarted) -> pb.TransactionStarted:
         reservation_id=_optional(body.reservation_id),
         payload_text=body.payload_text,
         dialect=body.dialect,
+        start_command_id=body.start_command_id,
     )
 
 
@@ -261,6 +262,15 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     ),
     e.MeterValuesReported: ("meter_values_reported", _meter_values),
     e.ReservationMade: ("reservation_made", _reservation_made),
+    e.RemoteStartExpired: (
+        "remote_start_expired",
+        lambda body: pb.RemoteStartExpired(
+            command_id=body.command_id,
+            id_tag=body.id_tag,
+            connector=connector(body.connector),
+            accepted=body.accepted,
+        ),
+    ),
     e.ReservationEnded: ("reservation_ended", _reservation_ended),
     e.FirmwareStatusReported: (
         "firmware_status_reported",

@@ -121,6 +121,7 @@ def transaction(record: TransactionRecord) -> transaction_pb2.Transaction:
         stale_reason=record.stale_why,
         close_time=timestamp(record.closed_at),
         close_reason=record.close_reason,
+        start_command_id=record.start_command_id,
     )
 
 

@@ -24,6 +24,7 @@ from gateway.domain.events.command import (
     CommandOutcomeUnknown,
     CommandQueued,
     CommandSent,
+    RemoteStartExpired,
 )
 from gateway.domain.events.configuration import (
     BootConfigurationApplied,
@@ -86,6 +87,7 @@ __all__ = [
     "LogStatusReported",
     "MeterValuesReported",
     "NewEvent",
+    "RemoteStartExpired",
     "ReservationEnded",
     "ReservationMade",
     "SecurityEventReported",

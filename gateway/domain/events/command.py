@@ -5,7 +5,7 @@ from typing import ClassVar, TypeAlias
 from attrs import field, frozen
 
 from gateway.domain.commands import Answer, ChargerError
-from gateway.domain.values import JSON
+from gateway.domain.values import JSON, ConnectorAddress
 
 
 @frozen
@@ -63,4 +63,20 @@ class CommandOutcomeUnknown:
     reason: str
 
 
-Body: TypeAlias = CommandQueued | CommandSent | CommandAnswered | CommandNotSent | CommandOutcomeUnknown
+@frozen
+class RemoteStartExpired:
+    """No transaction has come of a remote start that was sent, and its time is over; once for each such start."""
+
+    TYPE: ClassVar[str] = "remote_start.expired"
+    VERSION: ClassVar[int] = 1
+    command_id: str
+    id_tag: str
+    connector: ConnectorAddress
+    """(0, 0): the charger was to choose one."""
+    accepted: bool
+    """Whether the charger had accepted it; else its answer never came, or could not be read."""
+
+
+Body: TypeAlias = (
+    CommandQueued | CommandSent | CommandAnswered | CommandNotSent | CommandOutcomeUnknown | RemoteStartExpired
+)

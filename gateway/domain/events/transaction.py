@@ -44,6 +44,8 @@ class TransactionStarted:
     out of it, or empty."""
     dialect: str = FIRST_DIALECT
     """The version of OCPP in whose shape ``payload_text`` is."""
+    start_command_id: str = ""
+    """The remote start that it came of; empty: of none, as far as is known."""
 
 
 @frozen

@@ -1,12 +1,14 @@
 """Configuration keys of OCPP 1.6 (S §9) that the gateway itself acts on, and their values."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 NUMBER_OF_CONNECTORS: Final = "NumberOfConnectors"
+CONNECTION_TIME_OUT: Final = "ConnectionTimeOut"
 
 MAX_DIGITS: Final = 5
-"""Digits of a number of connectors that is believed."""
+"""Digits of a number, of connectors or of seconds, that is believed."""
 
 
 def is_authorization_key(name: str) -> bool:
@@ -20,5 +22,16 @@ def is_authorization_key(name: str) -> bool:
 
 def number_of_connectors(configuration: Mapping[str, str | None]) -> int | None:
     """Return how many connectors the charger has by its own configuration; None where it has not reported that."""
-    value = configuration.get(NUMBER_OF_CONNECTORS)
+    return _number(configuration, NUMBER_OF_CONNECTORS)
+
+
+def connection_timeout(configuration: Mapping[str, str | None]) -> timedelta | None:
+    """Return how long the charger waits for the cable before it gives up a start (S §9.1, ConnectionTimeOut); None
+    where it has not reported that. 0 is none either: what it means differs by make."""
+    seconds = _number(configuration, CONNECTION_TIME_OUT)
+    return timedelta(seconds=seconds) if seconds else None
+
+
+def _number(configuration: Mapping[str, str | None], key: str) -> int | None:
+    value = configuration.get(key)
     return int(value) if value is not None and value.isdecimal() and len(value) <= MAX_DIGITS else None

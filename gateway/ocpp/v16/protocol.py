@@ -1,6 +1,7 @@
 """OCPP 1.6 as one object, chosen by the negotiated subprotocol."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import field, frozen
@@ -16,7 +17,7 @@ from gateway.ocpp.protocol import Access, ErrorCodes
 from gateway.ocpp.v16 import SUBPROTOCOL, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
-from gateway.ocpp.v16.configuration_keys import is_authorization_key
+from gateway.ocpp.v16.configuration_keys import connection_timeout, is_authorization_key
 from gateway.ocpp.v16.own_requests import OwnRequests16
 
 ERRORS: Final = ErrorCodes(
@@ -31,6 +32,9 @@ ERRORS: Final = ErrorCodes(
 REMOTE_CONTROL: Final = (c.RemoteStartTransaction, c.RemoteStopTransaction)
 """Commands that must never go to a charger whose registration is Pending (S §4.2, B1.3)."""
 
+
+URGENT: Final = (c.RemoteStopTransaction, c.SetChargingProfile, c.ClearChargingProfile)
+"""Stops and limits."""
 
 P = TypeVar("P")
 
@@ -98,6 +102,12 @@ class Protocol16:
         if isinstance(command, c.RemoteStopTransaction) and command.foreign_number is None:
             return command.transaction_id
         return None
+
+    def is_urgent(self, command: Command) -> bool:
+        return isinstance(command, URGENT)
+
+    def start_window(self, state: ChargePointState) -> timedelta | None:
+        return connection_timeout(state.configuration)
 
     def solicits(self, command: Command) -> str | None:
         return TRIGGERED[command.requested] if isinstance(command, c.TriggerMessage) else None

@@ -2,7 +2,9 @@
 
 A place in the queue is taken in one step (``reserve``) and waited for in another (``wait``). A lock whose place is
 taken by waiting gives no order to callers that must record something first: their tasks wake in any order. Here the
-CALL that was reserved first goes first, whatever its task does between reserving and its turn (A5.5).
+CALL that was reserved first goes first, whatever its task does between reserving and its turn (A5.5). Urgent ones,
+which stop charging or limit it, go before those that only wait; never before the one whose turn it is, nor before
+another urgent one, and no CALL is overtaken more than ``MAX_OVERTAKEN`` times.
 
 After its time-out a CALL gives up the wire but is remembered for a while: a late answer is still recorded (JE 3.4,
 A5.3). Answers to nothing are counted and dropped; they answer no other CALL (A3.11).
@@ -28,6 +30,10 @@ MAX_LATE = 16
 """Timed-out CALLs whose answers are still awaited. With one CALL on the wire and time-outs of tens of seconds this
 reaches back for minutes."""
 
+MAX_OVERTAKEN = 4
+"""How often a waiting CALL lets an urgent one go before it. Stops and limits of all connectors of a post come together
+now and then; a platform that limits without end must not keep a reset or a start from ever going out."""
+
 Answered: TypeAlias = rpc.CallResult | rpc.CallError | ChargerError
 """A confirmation, a CALLERROR, or the gateway's own error for an answer that can't be read."""
 
@@ -38,7 +44,18 @@ class Call:
     For one task, which takes the steps in this order: ``wait``, ``encode``, ``send``, ``finish``, ``read``.
     """
 
-    __slots__ = ("_access", "_frame", "_queue", "_turn", "answer", "answered", "command", "message_id", "recorded")
+    __slots__ = (
+        "_access",
+        "_frame",
+        "_queue",
+        "_turn",
+        "answer",
+        "answered",
+        "command",
+        "message_id",
+        "overtaken",
+        "recorded",
+    )
 
     def __init__(self, queue: "CallQueue", command: Command) -> None:
         self.command = command
@@ -47,6 +64,8 @@ class Call:
         self.answered = trio.Event()
         self.recorded = trio.Event()
         """Set by the CALL's task once the answer is recorded, with what follows from it; the reader waits for it."""
+        self.overtaken = 0
+        """How often another one has gone before it."""
         self._queue = queue
         self._access = queue.context.protocol.needed_access(command)
         self._frame: tuple[str, JSON] | None = None
@@ -144,14 +163,30 @@ class CallQueue:
         """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
         self.on_the_wire: Call | None = None
         self.calls: list[Call] = []  # nearly always empty, where a deque would take 760 bytes
-        """In order; the first has its turn."""
+        """In the order in which they go; the first has its turn."""
         self._late: OrderedDict[str, tuple[Call, Callable[[], None]]] = OrderedDict()
 
     def reserve(self, command: Command) -> Call:
-        """Take a place at the end."""
+        """Take a place at the end, or, for an urgent command, before those that only wait."""
         call = Call(self, command)
-        self.calls.append(call)
+        calls = self.calls
+        if len(calls) > 1 and self.context.protocol.is_urgent(command):
+            calls.insert(self._place_of_urgent(), call)
+        else:
+            calls.append(call)
         return call
+
+    def _place_of_urgent(self) -> int:
+        """The place behind the CALL whose turn it is, behind every urgent one, and behind those that were overtaken
+        often enough; what it then overtakes has noted that."""
+        calls, place = self.calls, len(self.calls)
+        while place > 1:
+            before = calls[place - 1]
+            if before.overtaken >= MAX_OVERTAKEN or self.context.protocol.is_urgent(before.command):
+                break
+            before.overtaken += 1
+            place -= 1
+        return place
 
     def await_late(self, call: Call, on_late: Callable[[], None]) -> None:
         """Remember a CALL that was not answered in time; the oldest is forgotten beyond ``MAX_LATE``."""

@@ -215,6 +215,8 @@ class CommandTask:
                 reason="",
             )
             self.finish(self.record)
+            if context.state.pending_starts:
+                context.watch_starts()
         finally:
             self._call.recorded.set()
 
@@ -247,6 +249,8 @@ class CommandTask:
         await self._commit((event,))
         self.record = record
         self.finish(record)
+        if self._context.state.pending_starts:
+            self._context.watch_starts()
 
     def _end(self, state: CommandState, happened: CommandEvent) -> tuple[NewEvent, CommandRecord]:
         record = self.record

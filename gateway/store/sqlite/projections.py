@@ -12,10 +12,6 @@ import orjson
 from apsw import Connection
 
 from gateway.domain import events as e
-from gateway.domain.codec import encode_answer, encode_error
-from gateway.domain.command_states import TRANSITIONS
-from gateway.domain.commands import CommandState
-from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
 from gateway.domain.state import (
     SHOWING,
@@ -28,6 +24,7 @@ from gateway.domain.state import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
+from gateway.store.sqlite import command_projections as commands
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite.rows import boot_bytes, one
 
@@ -131,7 +128,7 @@ def started(
     cx.execute(
         """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
         meter_start, started_at, start_received_at, start_sequence, start_raw, start_key, reservation_id, flags,
-        last_sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        last_sequence, start_command_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             record.transaction_id,
             record.number,
@@ -151,8 +148,11 @@ def started(
             maybe_clamped(record.reservation_id),
             to_words(record.flags),
             sequence,
+            record.start_command_id,
         ),
     )
+    if record.start_command_id:
+        commands.start_over(cx, key, record.start_command_id)
 
 
 def stopped(
@@ -281,90 +281,6 @@ def configuration_applied(
     )
 
 
-def _listed(states: Iterable[CommandState]) -> str:
-    return ", ".join(f"'{state}'" for state in states)
-
-
-_UNFINISHED = _listed(state for state in CommandState if not state.final)
-"""Also QUEUED before OUTCOME_UNKNOWN: where it is not known whether the commit of SENT was kept, and it was not."""
-_AT_THE_END = _listed(state for state, row in TRANSITIONS.items() if not row)
-
-
-def command_queued(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandQueued, sequence: int
-) -> None:
-    cx.execute(
-        """INSERT INTO command (command_id, charge_point, request_id, operation, arguments, fingerprint, state,
-        created_at, last_sequence) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?)""",
-        (
-            body.command_id,
-            key,
-            body.request_id,
-            body.operation,
-            orjson.dumps(body.arguments),
-            body.fingerprint,
-            to_micros(event.received_at),
-            sequence,
-        ),
-    )
-
-
-def command_sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandSent, sequence: int) -> None:
-    cx.execute(
-        """UPDATE command SET state = 'SENT', sent_at = ?, last_sequence = ?
-        WHERE command_id = ? AND charge_point = ? AND state = 'QUEUED'""",
-        (to_micros(event.received_at), sequence, body.command_id, key),
-    )
-
-
-def command_answered(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandAnswered, sequence: int
-) -> None:
-    """Also of one whose outcome was unknown: a late answer mends it. A second answer changes nothing."""
-    cx.execute(
-        f"""UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
-        last_sequence = ? WHERE command_id = ? AND charge_point = ?
-        AND state NOT IN ({_AT_THE_END})""",  # noqa: S608 - a constant
-        (
-            to_micros(event.received_at),
-            None if body.answer is None else encode_answer(body.answer),
-            None if body.error is None else encode_error(body.error),
-            int(body.late),
-            sequence,
-            body.command_id,
-            key,
-        ),
-    )
-
-
-def command_not_sent(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandNotSent, sequence: int
-) -> None:
-    _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
-    # A key that it was to bring may have been admitted, by a commit whose outcome is unknown (A7.8).
-    cx.execute(
-        """DELETE FROM credential WHERE charge_point = ? AND credential_id = ?
-        AND EXISTS (SELECT 1 FROM command WHERE command_id = ? AND charge_point = ? AND state = 'NOT_SENT')""",
-        (key, id_for_command(body.command_id), body.command_id, key),
-    )
-
-
-def command_outcome_unknown(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandOutcomeUnknown, sequence: int
-) -> None:
-    _finish_without_answer(cx, key, "OUTCOME_UNKNOWN", body.command_id, body.reason, event, sequence)
-
-
-def _finish_without_answer(
-    cx: Connection, key: int, state: str, command_id: str, reason: str, event: NewEvent, sequence: int
-) -> None:
-    cx.execute(
-        f"""UPDATE command SET state = ?, finished_at = ?, reason = ?, last_sequence = ?
-        WHERE command_id = ? AND charge_point = ? AND state IN ({_UNFINISHED})""",  # noqa: S608 - a constant
-        (state, to_micros(event.received_at), reason, sequence, command_id, key),
-    )
-
-
 def _count(cx: Connection, table: str, key: int) -> int:
     sql = f"SELECT count(*) FROM {table} WHERE charge_point = ?"  # noqa: S608 - a table of the schema
     return int(one(cx, sql, (key,))[0])
@@ -389,11 +305,12 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.ReservationEnded, reservation_ended),
         _row(e.ConfigurationReported, configuration_reported),
         _row(e.BootConfigurationApplied, configuration_applied),
-        _row(e.CommandQueued, command_queued),
-        _row(e.CommandSent, command_sent),
-        _row(e.CommandAnswered, command_answered),
-        _row(e.CommandNotSent, command_not_sent),
-        _row(e.CommandOutcomeUnknown, command_outcome_unknown),
+        _row(e.CommandQueued, commands.queued),
+        _row(e.CommandSent, commands.sent),
+        _row(e.CommandAnswered, commands.answered),
+        _row(e.CommandNotSent, commands.not_sent),
+        _row(e.CommandOutcomeUnknown, commands.outcome_unknown),
+        _row(e.RemoteStartExpired, commands.start_expired),
     )
 )
 """Class of body to what it changes."""

@@ -15,6 +15,7 @@ from gateway.domain.records import (
     ConnectorRecord,
     Credential,
     IdTagRecord,
+    PendingStart,
     ReservationRecord,
     TransactionRecord,
 )
@@ -87,6 +88,12 @@ def overdue_reservations(cx: Connection, at: datetime, limit: int) -> list[Overd
         WHERE r.expires_at <= ? AND c.connected = 0 ORDER BY r.expires_at LIMIT ?"""
     found = cx.execute(sql, (to_micros(at), bounded(limit)))
     return [OverdueReservation(identity, epoch, rows.reservation(tuple(row))) for identity, epoch, *row in found]
+
+
+def pending_starts(cx: Connection, key: int) -> list[PendingStart]:
+    """A charge point's remote starts of which a transaction may still come, in the order in which they were asked."""
+    sql = f"SELECT {rows.PENDING_START} FROM pending_start WHERE charge_point = ? ORDER BY queued_at, command_id"
+    return [rows.pending_start(row) for row in cx.execute(sql, (key,))]
 
 
 def configuration(cx: Connection, key: int) -> dict[str, str | None]:

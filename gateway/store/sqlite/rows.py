@@ -17,6 +17,7 @@ from gateway.domain.records import (
     Credential,
     CredentialKind,
     IdTagRecord,
+    PendingStart,
     ReservationRecord,
     TransactionRecord,
     TransactionState,
@@ -162,6 +163,15 @@ def reservation(row: Row) -> ReservationRecord:
     )
 
 
+PENDING_START = "command_id, id_tag, evse, connector, queued_at, sent_at, accepted_at"
+
+
+def pending_start(row: Row) -> PendingStart:
+    command_id, id_tag, evse, number, queued, sent, accepted = row
+    address = None if evse is None else ConnectorAddress(evse, number)
+    return PendingStart(command_id, id_tag, address, to_time(queued), maybe_time(sent), maybe_time(accepted))
+
+
 MEMORY = "readings, messages, clock, clock_before_boot, ran_back"
 
 
@@ -194,7 +204,7 @@ TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.conne
     txn.meter_start, txn.started_at, txn.start_received_at, txn.start_sequence, txn.start_raw, txn.start_key,
     txn.reservation_id, txn.meter_stop, txn.stopped_at, txn.stop_received_at, txn.stop_raw, txn.stop_sequence,
     txn.stop_reason, txn.stop_id_tag, txn.energy, txn.flags, txn.stale_at, txn.stale_why, txn.closed_at,
-    txn.close_reason"""
+    txn.close_reason, txn.start_command_id"""
 TRANSACTION_TABLES = "txn JOIN charge_point c ON c.key = txn.charge_point"
 
 
@@ -202,7 +212,7 @@ def transaction(row: Row) -> TransactionRecord:
     transaction_id, number, identity, evse, connector_number, id_tag, status, state, meter_start, started = row[:10]
     start_received, start_sequence, start_raw, start_key, reservation_id, meter_stop, stopped = row[10:17]
     stop_received, stop_raw, stop_sequence, stop_reason, stop_id_tag, energy, flags = row[17:24]
-    stale, stale_why, closed, close_reason = row[24:]
+    stale, stale_why, closed, close_reason, start_command_id = row[24:]
     return TransactionRecord(
         transaction_id=transaction_id,
         number=number,
@@ -227,6 +237,7 @@ def transaction(row: Row) -> TransactionRecord:
         stop_id_tag=stop_id_tag,
         energy=energy,
         flags=to_flags(flags),
+        start_command_id=start_command_id,
         stale_at=maybe_time(stale),
         stale_why=stale_why,
         closed_at=maybe_time(closed),

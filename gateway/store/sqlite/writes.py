@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused
+from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused, StartPending
 from gateway.domain.events import (
     ChargePointCreated,
     ChargePointDeleted,
@@ -14,7 +14,6 @@ from gateway.domain.events import (
     NewEvent,
 )
 from gateway.domain.records import Credential
-from gateway.domain.state import ChargePointState
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.errors import StoreError
@@ -33,8 +32,9 @@ from gateway.store.commits import (
     WriteResult,
 )
 from gateway.store.sqlite import queries, rows
-from gateway.store.sqlite.encoding import maybe_micros, maybe_time, to_micros, to_time
+from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_time
 from gateway.store.sqlite.generations import MAX_NUMBER
+from gateway.store.sqlite.opened_state import opened_state
 from gateway.store.sqlite.retention import forget, record_clock, trim
 from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.transaction_writes import close_transaction
@@ -92,6 +92,10 @@ def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
             if books.cx.execute(sql, (owner.key, request_id)).fetchone() is None:
                 return None
             return GuardFailed(guard, queries.command_by_request(books.cx, owner.identity, request_id))
+        case StartPending(command_id):
+            sql = "SELECT 1 FROM pending_start WHERE charge_point = ? AND command_id = ?"
+            there = books.cx.execute(sql, (owner.key, command_id)).fetchone()
+            return GuardFailed(guard) if there is None else None
 
 
 def open_session(books: Writer, write: commits.OpenSession) -> Opened | Missing:
@@ -102,41 +106,7 @@ def open_session(books: Writer, write: commits.OpenSession) -> Opened | Missing:
     books.raise_epoch(owner)
     books.flush()  # what the previous owner said last may be in this very batch
     connected = books.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
-    return Opened(owner.epoch, _state(books, owner), settled + connected)
-
-
-_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests,
-    EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
-    EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM reservation WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key)
-    FROM charge_point c WHERE key = ?"""
-"""What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
-lock, for which it then has to wait."""
-
-
-def _state(books: Writer, owner: Owner) -> ChargePointState:
-    cx, key = books.cx, owner.key
-    registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
-    connectors, open_, applied, reserved, configured = there
-    return ChargePointState(
-        identity=owner.identity,
-        epoch=owner.epoch,
-        registration=Registration(registration),
-        ever_accepted=bool(ever_accepted),
-        boot=rows.boot_information(boot),
-        connectors={record.connector: record for record in queries.connectors(cx, key)} if connectors else {},
-        open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)}
-        if open_
-        else {},
-        boot_configuration={each.key: each for each in queries.boot_configuration(cx, key)} if applied else {},
-        reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
-        configuration=queries.configuration(cx, key) if configured else {},
-        memory=books.memory(owner),
-        own_requests=rows.switch(own_requests),
-        booted_at=maybe_time(booted),
-    )
+    return Opened(owner.epoch, opened_state(books, owner, write.at), settled + connected)
 
 
 # --- charge points --------------------------------------------------------------------------------------------
@@ -238,7 +208,7 @@ def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appe
     sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
     sequences += end_reservations(books, owner, write.at)
     sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
-    for table in ("credential", "connector", "boot_configuration", "configuration"):
+    for table in ("credential", "connector", "boot_configuration", "configuration", "pending_start"):
         books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
     books.forget_memory(owner)
     books.cx.execute(

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.domain.commands import ClearCache
+from gateway.domain.commands import ClearCache, ClearChargingProfile, RemoteStopTransaction, Reset, ResetType
 from gateway.ocpp.v16.profiles.routing import protocol
-from gateway.session.commands.calls import Call, CallQueue
+from gateway.session.commands.calls import MAX_OVERTAKEN, Call, CallQueue
 from gateway.session.readiness import Readiness
 
 
@@ -79,3 +81,58 @@ async def test_a_place_that_was_left_has_no_turn() -> None:
     two.leave()
     assert (one.may_go, two.may_go) == (False, False)
     assert queue.calls == []
+
+
+def queued_names(queue: Queue) -> list[str]:
+    """The commands that wait, in the order in which they go."""
+    return [type(each.command).__name__ for each in queue.calls]
+
+
+STOP, CLEAR_PROFILE, RESET = RemoteStopTransaction("tx"), ClearChargingProfile(), Reset(ResetType.SOFT)
+
+
+async def test_a_stop_and_a_limit_go_before_what_only_waits() -> None:
+    """Not before the one whose turn it is, nor before each other."""
+    queue = Queue()
+    for command in (ClearCache(), RESET, RESET, STOP, CLEAR_PROFILE):
+        queue.reserve(command)
+    names = ["ClearCache", "RemoteStopTransaction", "ClearChargingProfile", "Reset", "Reset"]
+    assert queued_names(queue) == names
+
+
+async def test_a_stop_that_finds_one_call_takes_the_next_place() -> None:
+    """The first has its turn, on the wire or not."""
+    queue = Queue()
+    queue.reserve(RESET)
+    queue.reserve(STOP)
+    assert queued_names(queue) == ["Reset", "RemoteStopTransaction"]
+
+
+async def test_a_waiting_call_is_overtaken_so_often_and_no_more() -> None:
+    """However many stops come, a reset that waits goes out."""
+    queue = Queue()
+    queue.reserve(ClearCache())
+    queue.reserve(RESET)
+    stops = [queue.reserve(STOP) for _ in range(MAX_OVERTAKEN + 3)]
+    assert queued_names(queue).index("Reset") == 1 + MAX_OVERTAKEN
+    assert [each for each in queue.calls if each in stops] == stops
+
+
+@given(st.lists(st.sampled_from([STOP, CLEAR_PROFILE, RESET, ClearCache()]), max_size=40))
+def test_each_kind_keeps_its_order_and_none_waits_for_ever(commands: list[Any]) -> None:
+    """Urgent ones among themselves, the others among themselves; the first stays where it is."""
+
+    async def check() -> None:
+        queue = Queue()
+        calls = [queue.reserve(command) for command in commands]
+        for urgent in (True, False):
+            kind = [each for each in calls if protocol().is_urgent(each.command) is urgent]
+            assert [each for each in queue.calls if each in kind] == kind
+        assert queue.calls[:1] == calls[:1]
+        assert sorted(map(id, queue.calls)) == sorted(map(id, calls))
+        for place, call in enumerate(queue.calls):
+            if not protocol().is_urgent(call.command):
+                before = queue.calls[:place]
+                assert sum(calls.index(each) > calls.index(call) for each in before) <= MAX_OVERTAKEN
+
+    trio.run(check)

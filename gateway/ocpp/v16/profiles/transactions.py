@@ -5,7 +5,7 @@ from typing import Final
 
 from ocpp.v16 import call
 
-from gateway.domain import staleness
+from gateway.domain import remote_starts, staleness
 from gateway.domain.decision import Authorization, Context, Decision, Facts, IdTagFree, Request, StartQuery, StopQuery
 from gateway.domain.events import NewEvent, TransactionLost, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionRecord, TransactionState
@@ -18,6 +18,7 @@ from gateway.domain.transactions import folded, is_retry, start_key
 from gateway.domain.values import JSON, ConnectorAddress, Flag
 from gateway.ocpp.v16 import SUBPROTOCOL
 from gateway.ocpp.v16.addresses import to_address
+from gateway.ocpp.v16.configuration_keys import connection_timeout
 from gateway.ocpp.v16.profiles.common import UNKNOWN, doubts_of, event, id_tag_info, present
 from gateway.ocpp.v16.profiles.metering import as_sent
 
@@ -63,6 +64,8 @@ def decide_start(
     missing = payload.meter_start < 0 or "missing-register" in request.deviations
     if missing or _runs_backwards(state, connector, payload.meter_start, time):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
+    tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
+    began = time.trusted if tells and time.trusted is not None else context.now
     started = TransactionStarted(
         transaction_id=context.new_transaction_id,
         number=facts.number,
@@ -74,9 +77,10 @@ def decide_start(
         reservation_id=payload.reservation_id,
         payload_text=request.text,
         dialect=SUBPROTOCOL,
+        start_command_id=_remote_start(state, connector, payload.id_tag, began, context)
+        if state.pending_starts
+        else "",
     )
-    tells = time.trusted is not None and not state.memory.runs_back(time.trusted)
-    began = time.trusted if tells and time.trusted is not None else context.now
     lost = _lost_to(state, connector, began)
     stale = staleness.at_start(state, started, began, time.queued if tells else None)
     events = (
@@ -97,6 +101,13 @@ def _runs_backwards(state: ChargePointState, connector: ConnectorAddress, meter_
         return False
     before, then = state.last_stops[connector]
     return begins_anew(meter_start, before) and not is_older(time.trusted, then)
+
+
+def _remote_start(
+    state: ChargePointState, connector: ConnectorAddress, id_tag: str, began: datetime, context: Context
+) -> str:
+    window = connection_timeout(state.configuration)
+    return remote_starts.taken_by(state.pending_starts, id_tag, connector, began, context.now, window)
 
 
 def _key(payload: call.StartTransaction) -> str:

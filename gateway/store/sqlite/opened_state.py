@@ -1,0 +1,48 @@
+"""A charge point's state as its new owner is given it: read from the records, when a connection is opened."""
+
+from datetime import datetime
+
+from gateway.domain.remote_starts import returned
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import Registration
+from gateway.store.sqlite import queries, rows
+from gateway.store.sqlite.encoding import maybe_time
+from gateway.store.sqlite.writer import Owner, Writer
+
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests,
+    EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
+    EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM reservation WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM pending_start WHERE charge_point = c.key)
+    FROM charge_point c WHERE key = ?"""
+"""What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
+lock, for which it then has to wait."""
+
+
+def opened_state(books: Writer, owner: Owner, at: datetime) -> ChargePointState:
+    """The state of a charge point that has connected at this time."""
+    cx, key = books.cx, owner.key
+    registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
+    connectors, open_, applied, reserved, configured, started = there
+    return ChargePointState(
+        identity=owner.identity,
+        epoch=owner.epoch,
+        registration=Registration(registration),
+        ever_accepted=bool(ever_accepted),
+        boot=rows.boot_information(boot),
+        connectors={record.connector: record for record in queries.connectors(cx, key)} if connectors else {},
+        open_transactions={record.transaction_id: record for record in queries.open_transactions(cx, key)}
+        if open_
+        else {},
+        boot_configuration={each.key: each for each in queries.boot_configuration(cx, key)} if applied else {},
+        reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
+        pending_starts={each.command_id: each for each in returned(queries.pending_starts(cx, key), at)}
+        if started
+        else {},
+        configuration=queries.configuration(cx, key) if configured else {},
+        memory=books.memory(owner),
+        own_requests=rows.switch(own_requests),
+        booted_at=maybe_time(booted),
+    )
