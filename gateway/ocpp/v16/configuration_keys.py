@@ -35,3 +35,9 @@ def connection_timeout(configuration: Mapping[str, str | None]) -> timedelta | N
 def _number(configuration: Mapping[str, str | None], key: str) -> int | None:
     value = configuration.get(key)
     return int(value) if value is not None and value.isdecimal() and len(value) <= MAX_DIGITS else None
+
+
+def number_in(value: str) -> int | None:
+    """Return the number in a configuration value, 0 or more; None for any other."""
+    text = value.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

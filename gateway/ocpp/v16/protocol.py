@@ -14,7 +14,7 @@ from gateway.domain.decision import Context, Decision, Facts, Query, Request
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
 from gateway.ocpp.protocol import Access, ErrorCodes
-from gateway.ocpp.v16 import SUBPROTOCOL, checks, decode, decode_calls, encode
+from gateway.ocpp.v16 import SUBPROTOCOL, charge_point_checks, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.configuration_keys import connection_timeout, is_authorization_key
@@ -91,7 +91,7 @@ class Protocol16:
 
     samples = staticmethod(readings.samples)
     check = staticmethod(checks.check)
-    check_against = staticmethod(checks.check_against)
+    check_against = staticmethod(charge_point_checks.check_against)
 
     def needed_access(self, command: Command) -> Access:
         """Remote starts and stops need an accepted charger; everything else may also go to one that is Pending."""

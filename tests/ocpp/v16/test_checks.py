@@ -12,7 +12,8 @@ from gateway.domain import commands as c
 from gateway.domain.records import ReservationRecord, TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
-from gateway.ocpp.v16.checks import MAX_RESERVATIONS, check, check_against
+from gateway.ocpp.v16.charge_point_checks import MAX_RESERVATIONS, check_against
+from gateway.ocpp.v16.checks import check
 from tests.domain.values import strategy_of
 
 NOW = datetime(2024, 5, 1, 10, 0, 0, tzinfo=UTC)
