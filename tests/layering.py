@@ -75,7 +75,7 @@ CLOCK_HOMES = (
     "gateway.simulator",
     "gateway.store.sqlite",  # threads' waits; its clock for records without a given time
 )
-CLOCK_EXCEPTIONS = frozenset({("gateway.framing.websocket", "email.utils.formatdate")})
+CLOCK_EXCEPTIONS = frozenset({("gateway.framing.http_answers", "email.utils.formatdate")})
 """HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""
 
 CLOCK_LIBRARIES = ("time",)

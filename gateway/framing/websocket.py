@@ -5,15 +5,12 @@ fragments and on the head, binary messages, repeated Authorization, early frames
 never negotiated (J §5.1 recommends none), so a reserved bit is a protocol error (A3.16).
 """
 
-import email.utils
-import http
 import logging
 from collections.abc import Sequence
 
-from websockets.datastructures import Headers
 from websockets.exceptions import HeaderLineTooLong, InvalidHandshake, RequestLineTooLong, TooManyHeaders
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
@@ -33,6 +30,7 @@ from gateway.framing.events import (
     UpgradeRequested,
 )
 from gateway.framing.head import HeadBuffer, offered_subprotocols
+from gateway.framing.http_answers import EXTRA_HEADERS, REFUSAL_REASONS, http_error, switching_protocols
 from gateway.framing.plain import Boundary, plain_text, text_frame
 from gateway.framing.reassembly import TOO_BIG, Reassembly, Violation
 
@@ -52,22 +50,6 @@ _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
 
 _FRAGMENT_SEEN, _PING_SEEN, _PONG_SEEN = FragmentSeen(), PingSeen(), PongSeen()
-
-_SWITCHING = (
-    "HTTP/1.1 101 Switching Protocols\r\n"
-    "Upgrade: websocket\r\n"
-    "Connection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: {}\r\n"
-    "{}\r\n"
-)
-"""Put together by the library, with a date that no charger reads, this answer costs as much as reading the request."""
-
-_REFUSAL_REASONS = {
-    405: "method_not_allowed",
-    426: "not_an_upgrade",
-    431: "head_too_long",
-    505: "http_version",
-}
 
 # At DEBUG the library logs every header, Authorization included, and every payload (A7.9).
 for _name in ("websockets", "websockets.server", "websockets.client"):
@@ -180,15 +162,15 @@ class WebSocket:
         if subprotocol is not None and subprotocol not in self._offered:
             raise ValueError(f"subprotocol {subprotocol!r} was not offered")
         accept, head = self._take_response()
-        echoed = "" if subprotocol is None else f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
-        self._open(_SWITCHING.format(accept, echoed).encode())
+        self._open(switching_protocols(accept, subprotocol))
         early = bytes(head.data)
         return self.receive(early) if early else []
 
     def reject(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer the waiting request with an HTTP error and a short plain text."""
         self._take_response()
-        self._refuse(status, text, headers)
+        self._protocol.writes.append(http_error(status, text, headers))
+        self._finished = True
 
     # What is sent. Each does nothing once the closing handshake has begun on our side.
 
@@ -329,7 +311,7 @@ class WebSocket:
                 # Its frames hold the request, and the request holds it: with them it would stay for the collector.
                 self._opening.handshake_exc.__traceback__ = None
                 self._opening.handshake_exc = None
-            return self._refused(status, _REFUSAL_REASONS.get(status, "malformed_upgrade"))
+            return self._refused(status, REFUSAL_REASONS.get(status, "malformed_upgrade"))
         return [UpgradeRequested(request.path, headers, self._offered)]
 
     def _take_response(self) -> tuple[str, HeadBuffer]:
@@ -341,29 +323,10 @@ class WebSocket:
 
     def _refused(self, status: int | None, reason: str) -> list[Event]:
         if status is not None:
-            extra = {405: (("Allow", "GET"),), 426: (("Upgrade", "websocket"),)}.get(status, ())
-            self._refuse(status, reason.replace("_", " "), extra)
+            self._protocol.writes.append(http_error(status, reason.replace("_", " "), EXTRA_HEADERS.get(status, ())))
         self._head = None
         self._finished = True
         return [UpgradeRefused(status, reason)]
-
-    def _refuse(self, status: int, text: str, headers: tuple[tuple[str, str], ...]) -> None:
-        body = text.encode() + b"\n"
-        fields = Headers(
-            [
-                ("Date", email.utils.formatdate(usegmt=True)),
-                ("Connection", "Upgrade, close" if status == http.HTTPStatus.UPGRADE_REQUIRED else "close"),
-                ("Content-Length", str(len(body))),
-                ("Content-Type", "text/plain; charset=utf-8"),
-            ]
-        )
-        for name, value in headers:
-            if not value.isprintable():
-                raise ValueError(f"header {name} holds a character that would end it")
-            fields[name] = value
-        phrase = http.HTTPStatus(status).phrase
-        self._protocol.writes.append(Response(status, phrase, fields, body).serialize())
-        self._finished = True
 
     def _frame_events(self) -> list[Event]:
         events: list[Event] = []
