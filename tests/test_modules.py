@@ -33,7 +33,6 @@ LONG = {
     "app/serve.py": 550,
     "cli/chargers.py": 440,
     "domain/readings.py": 450,
-    "journal/journal.py": 430,
     "session/router.py": 420,
     "transport/connection.py": 640,
 }

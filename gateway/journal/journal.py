@@ -27,14 +27,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from operator import attrgetter
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 import trio
-from attrs import define
 
 from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
+from gateway.journal.batch import WRITE_OF, Applied, Handed, OnAnswer, Waiting, commit_batch
 from gateway.journal.thread import ReaderThreads, WriterThread
 from gateway.store.api import Store
 from gateway.store.commits import Appended, Committed, Opened, Write, WriteResult
@@ -62,14 +61,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 log = structlog.get_logger()
 
-_write_of = attrgetter("write")
-
-Applied: TypeAlias = Callable[[Write, WriteResult], None]
-"""Called with the outcome of a write."""
-
-OnAnswer: TypeAlias = Callable[[Write, WriteResult | Exception], None]
-"""The same, of failures too."""
-
 
 class RunSync(Protocol):
     """Runs a function that blocks: ``trio.to_thread.run_sync``, or a test's own, which then writes, too."""
@@ -81,54 +72,6 @@ class RunSync(Protocol):
         limiter: trio.CapacityLimiter | None = None,
         abandon_on_cancel: bool = False,
     ) -> R: ...
-
-
-@define(eq=False)
-class _Handed:
-    """A write that was handed over by a caller that is called back, and doesn't wait."""
-
-    write: Write
-    on_answer: OnAnswer | None
-
-    def answer(self, result: WriteResult | Exception) -> None:
-        on_answer, self.on_answer = self.on_answer, None
-        if on_answer is not None:  # else it was answered already that this is not known in time
-            try:
-                on_answer(self.write, result)
-            except Exception:
-                log.exception("callback of a commit failed")  # its bug; all other messages go on
-
-
-class _Waiting:
-    """A write that was handed over, the waiter for its answer (None: none any more), and the answer."""
-
-    __slots__ = ("applied", "error", "result", "task", "write")
-
-    def __init__(self, write: Write, applied: Applied | None, task: trio.lowlevel.Task) -> None:
-        self.write = write
-        self.applied = applied
-        self.task: trio.lowlevel.Task | None = task
-        self.result: WriteResult | None = None
-        self.error: Exception | None = None
-
-    def abort(self, _: object) -> trio.lowlevel.Abort:
-        """Give the waiter up: it is cancelled."""
-        self.task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def answer(self, result: WriteResult | Exception) -> None:
-        if isinstance(result, Exception):
-            self.error = result
-        else:
-            self.result = result
-            if self.applied is not None:
-                try:
-                    self.applied(self.write, result)
-                except Exception as error:  # a bug of one caller's, and no other's
-                    self.error = error
-        task, self.task = self.task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
 
 
 class Journal:
@@ -159,8 +102,8 @@ class Journal:
             partial(self._run_sync, abandon_on_cancel=True) if self._thread is None else self._thread.start
         )
         self._readers = ReaderThreads(READERS) if run_sync is None else None
-        self._queue: deque[_Handed | _Waiting] = deque()
-        self._in_flight: Sequence[_Handed | _Waiting] = ()
+        self._queue: deque[Handed | Waiting] = deque()
+        self._in_flight: Sequence[Handed | Waiting] = ()
         self._begun = 0.0
         self._stalled = False
         self._why = ""
@@ -193,7 +136,7 @@ class Journal:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closing.is_set() or not self._well.is_set() or len(self._queue) >= self._max_waiting:
             raise StoreUnavailable(self._refusal())
-        waiting = _Waiting(write, applied, trio.lowlevel.current_task())
+        waiting = Waiting(write, applied, trio.lowlevel.current_task())
         self._queue.append(waiting)
         if self._arrived:
             self._arrived.unpark()
@@ -212,7 +155,7 @@ class Journal:
         """
         if self._closing.is_set() or not self._well.is_set() or len(self._queue) >= self._max_waiting:
             raise StoreUnavailable(self._refusal())
-        self._queue.append(_Handed(write, on_answer))
+        self._queue.append(Handed(write, on_answer))
         if self._arrived:
             self._arrived.unpark()
 
@@ -290,9 +233,9 @@ class Journal:
             for _ in batch:
                 queue.popleft()
             self._begun = trio.current_time()
-            writes = list(map(_write_of, batch))
+            writes = list(map(WRITE_OF, batch))
             try:
-                results = await self._run_in_thread(_commit, self._store, writes)
+                results = await self._run_in_thread(commit_batch, self._store, writes)
             except RuntimeError as error:  # the system has no thread to give
                 results = [StoreUnavailable(f"a commit could not be started: {error}")] * len(writes)
             except Exception as error:  # a bug
@@ -311,7 +254,7 @@ class Journal:
                 if self._stalled or not self._well.is_set():
                     self._set_healthy()
 
-    def _answer(self, batch: Sequence[_Handed | _Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
+    def _answer(self, batch: Sequence[Handed | Waiting], results: Sequence[WriteResult | Exception]) -> str | None:
         """Answer each write of a batch; returns why the store is unavailable, if it is."""
         if len(results) != len(batch):
             raise ValueError(f"{len(results)} answers to {len(batch)} writes")
@@ -336,7 +279,7 @@ class Journal:
 
     def _refuse(
         self,
-        waiting: Iterable[_Handed | _Waiting],
+        waiting: Iterable[Handed | Waiting],
         why: str,
         kind: type[StoreUnavailable] = StoreUnavailable,
     ) -> None:
@@ -396,26 +339,6 @@ class Journal:
                 why = f"a commit took longer than {self._deadline:g} s"
                 self._refuse(self._in_flight, why, CommitUnknown)
                 self._set_unhealthy(why)
-
-
-def _commit(store: Store, batch: list[Write]) -> list[WriteResult | Exception]:
-    """Commit ``batch``, in a worker thread. If a write of it can't be, each is tried alone: one session's bug must not
-    take the others' messages with it."""
-    try:
-        return list(store.commit(batch))
-    except StoreUnavailable as error:
-        return [error] * len(batch)
-    except Exception as error:
-        log.error("a write was refused by the store", error=repr(error), batch=len(batch))
-        if len(batch) == 1:
-            return [error]
-    results: list[WriteResult | Exception] = []
-    for write in batch:
-        results += _commit(store, [write])
-        if isinstance(results[-1], StoreUnavailable):
-            # The rest was not begun, whatever became of this one.
-            return results + [StoreUnavailable(str(results[-1]))] * (len(batch) - len(results))
-    return results
 
 
 def _tell(callbacks: Iterable[Callable[[Any], None]], value: object) -> None:
