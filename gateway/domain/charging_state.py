@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from gateway.domain.readings import Power
+from gateway.domain.power import Power
 
 RISES_AT: Final = 300.0
 """W: from here on a vehicle charges. The least that one may be allowed, 6 A on one phase, is four times as much; the

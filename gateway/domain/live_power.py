@@ -1,6 +1,6 @@
 """The power at a message's newest moment, for every message: quickly where it is sent as one value, which is usual.
 
-The rules are those of ``gateway.domain.readings.powers``, which is asked about all other shapes; a test holds the two
+The rules are those of ``gateway.domain.power.powers``, which is asked about all other shapes; a test holds the two
 together.
 """
 
@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from gateway.domain.dialects import samples_of
-from gateway.domain.readings import MAX_MAGNITUDE, POWER_IMPORT, LivePower, Power, PowerSource, Sample, powers
+from gateway.domain.power import LivePower, Power, PowerSource, powers
+from gateway.domain.readings import MAX_MAGNITUDE, POWER_IMPORT, Sample
 from gateway.domain.registers import MAX_SAMPLES
 from gateway.domain.values import JSON
 

@@ -14,7 +14,8 @@ from attrs import evolve, frozen
 from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStarted, TransactionStopped
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, powers, register_wh
+from gateway.domain.power import powers
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, register_wh
 from gateway.domain.registers import thinned
 from gateway.domain.values import Flag
 

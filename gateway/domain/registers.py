@@ -14,7 +14,8 @@ from attrs import frozen
 
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import FIRST_DIALECT
-from gateway.domain.readings import ELECTRICAL, ENERGY_IMPORT_REGISTER, POWER_IMPORT, register_wh
+from gateway.domain.power import ELECTRICAL
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, POWER_IMPORT, register_wh
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON
 

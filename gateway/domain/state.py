@@ -14,7 +14,7 @@ from gateway.domain import events as e
 from gateway.domain import remote_starts
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.events import BootInformation, NewEvent
-from gateway.domain.readings import LivePower, Power
+from gateway.domain.power import LivePower, Power
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,

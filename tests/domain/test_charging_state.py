@@ -23,7 +23,7 @@ from gateway.domain.charging_state import (
     followed,
     power_level,
 )
-from gateway.domain.readings import Power
+from gateway.domain.power import Power
 from tests.energy.values import at
 
 # status: above, below, not known; as docs/energy.md has it

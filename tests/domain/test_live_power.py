@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.events import FIRST_DIALECT
 from gateway.domain.live_power import MAX_ELEMENTS, live_power_w, newest_power, plain_power
-from gateway.domain.readings import Power, samples
+from gateway.domain.power import Power
+from gateway.domain.readings import samples
 from gateway.domain.values import ConnectorAddress
 from tests.ocpp.v16.profiles.charger import NOW, at, charger
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.live_power import live_power_w
-from gateway.domain.readings import PowerSource, energy_mwh, powers, register_wh, samples
+from gateway.domain.power import PowerSource, powers
+from gateway.domain.readings import energy_mwh, register_wh, samples
 from gateway.domain.values import Flag
 from tests.domain.values import SENT
 

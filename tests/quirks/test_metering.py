@@ -7,7 +7,8 @@ from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.live_power import live_power_w
-from gateway.domain.readings import Power, Sample, energy_mwh, register_wh, samples
+from gateway.domain.power import Power
+from gateway.domain.readings import Sample, energy_mwh, register_wh, samples
 from gateway.domain.values import ConnectorAddress, Flag
 from tests.support.harness import Harness, virtual_clock
 from tests.support.station import Station, booted, time

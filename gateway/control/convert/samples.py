@@ -14,16 +14,8 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
-from gateway.domain.readings import (
-    ENERGY_IMPORT_REGISTER,
-    POWER_IMPORT,
-    Power,
-    PowerSource,
-    Sample,
-    energy_mwh,
-    powers,
-    samples,
-)
+from gateway.domain.power import Power, PowerSource, powers
+from gateway.domain.readings import ENERGY_IMPORT_REGISTER, POWER_IMPORT, Sample, energy_mwh, samples
 from gateway.domain.values import Flag
 
 METERED = frozenset({MeterValuesReported.TYPE, TransactionStarted.TYPE, TransactionStopped.TYPE})

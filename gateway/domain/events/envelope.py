@@ -6,7 +6,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from gateway.domain.events import charge_point, command, configuration, report, reservation, transaction
-from gateway.domain.readings import LivePower
+from gateway.domain.power import LivePower
 from gateway.domain.values import Flag
 
 Body: TypeAlias = (

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from gateway.domain.decision import Authorization, Context, Request
 from gateway.domain.events import Body, NewEvent
-from gateway.domain.readings import LivePower
+from gateway.domain.power import LivePower
 from gateway.domain.secrets import shown_text
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import NO_TIME, ReportedTime, format_time
