@@ -31,7 +31,6 @@ LIMIT = 400
 
 LONG = {
     "app/serve.py": 550,
-    "cli/chargers.py": 440,
     "session/router.py": 420,
     "transport/connection.py": 640,
 }

@@ -13,8 +13,8 @@ import grpc
 import typer
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
-from gateway.cli.chargers import KeyOption, KeyTextOption, read_keys
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
+from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
 from gateway.cli.output import JsonOption, note, print_json_line, say
 from gateway.cli.pem import read_authority
 from gateway.cli.simulate.progress import SimulationProgress

@@ -1,0 +1,133 @@
+"""Chargers in words: a row of a list, all that is known of one, and a key that is shown once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.api.v1.charge_point_pb2 import ChargePoint
+from gateway.api.v1.common_pb2 import Registration as ApiRegistration
+from gateway.cli.connection import as_dict, connector_name, moment
+from gateway.cli.output import age, facts, local, note, out, print_json, say, status, table
+
+
+def _registration_word(value: ApiRegistration.ValueType) -> str:
+    """The API's registration as OCPP spells it."""
+    return ApiRegistration.Name(value).removeprefix("REGISTRATION_").capitalize()
+
+
+def row(each: ChargePoint) -> tuple[Any, ...]:
+    """The columns of one charger in a list."""
+    return (
+        each.identity,
+        status("connected") if each.connection.connected else "offline",
+        status(_registration_word(each.registration)),
+        each.boot.vendor,
+        each.boot.model,
+        each.boot.firmware_version,
+        ", ".join(f"{connector_name(one.connector)} {one.status}" for one in each.connectors if one.connector.evse),
+        age(moment(each.connection, "last_heard_time")),
+    )
+
+
+def show_charger(each: ChargePoint) -> None:
+    """Print all that is known of a charger."""
+    console = out()
+    console.print(facts(_facts(each)))
+    if each.connectors:
+        columns = ("connector", "status", "~error", "since", "~said")
+        rows = [
+            (
+                connector_name(one.connector),
+                status(one.status),
+                _error(one),
+                local(moment(one, "status_time")),
+                one.info,
+            )
+            for one in each.connectors
+        ]
+        console.print()
+        console.print(table(*columns, rows=rows, title="Connectors"))
+    if each.reservations:
+        columns = ("id", "connector", "tag", "group", "until")
+        reserved = [
+            (
+                one.reservation_id,
+                connector_name(one.connector) if one.connector.evse else "any",
+                one.id_tag,
+                one.parent_id_tag,
+                local(moment(one, "expire_time")),
+            )
+            for one in each.reservations
+        ]
+        console.print()
+        console.print(table(*columns, rows=reserved, title="Reservations"))
+    if each.boot_configuration:
+        settings = [
+            (one.key, one.value, status(one.status), local(moment(one, "apply_time")))
+            for one in each.boot_configuration
+        ]
+        console.print()
+        console.print(table("key", "~value", "answer", "when", rows=settings, title="Boot configuration"))
+
+
+def _error(connector: Any) -> str:
+    error = "" if connector.error_code == "NoError" else connector.error_code
+    return " ".join(part for part in (error, connector.vendor_id, connector.vendor_error_code) if part)
+
+
+def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
+    connection, boot = each.connection, each.boot
+    yield "identity", each.identity
+    yield "description", each.description
+    yield "registration", status(_registration_word(each.registration))
+    if each.assume_subprotocol:
+        yield "subprotocol", "assumed where it names none"
+    yield "own requests", _decided(each, "own_requests", "sent", "not sent")
+    yield "hexadecimal password", _decided(each, "accept_hex_password", "accepted", "refused")
+    since = local(moment(connection, "since_time"))
+    if connection.connected:
+        yield "connection", f"connected since {since} from {connection.remote_address}"
+        yield "security profile", connection.security_profile
+    else:
+        yield "connection", f"offline since {since}" if since else "never connected"
+    heard = moment(connection, "last_heard_time")
+    yield "last heard", f"{local(heard)} ({age(heard)})" if heard else ""
+    yield "vendor", boot.vendor
+    yield "model", boot.model
+    yield "firmware", boot.firmware_version
+    yield "serial number", boot.charge_point_serial_number
+    yield "charge box serial number", boot.charge_box_serial_number
+    yield "meter", " ".join(part for part in (boot.meter_type, boot.meter_serial_number) if part)
+    yield "ICCID", boot.iccid
+    yield "IMSI", boot.imsi
+    yield "booted", local(moment(each, "boot_time"))
+    yield "created", local(moment(each, "create_time"))
+    yield "changed", local(moment(each, "update_time"))
+
+
+def _decided(each: ChargePoint, name: Any, on: str, off: str) -> str:
+    """A switch in words, also where it is not set."""
+    if not each.HasField(name):
+        return "as the settings say"
+    return on if getattr(each, name) else off
+
+
+def show_key(charge_point: ChargePoint, key: bytes, json: bool, done: str) -> None:
+    """The result of a change and, this once, a generated key."""
+    text = key.decode("ascii") if key.isascii() else ""
+    typeable = text.isprintable() and bool(text)  # what a gateway of an earlier version generates is not
+    if json:
+        answer: dict[str, Any] = {"charge_point": as_dict(charge_point)}
+        if key:
+            answer["authorization_key_hex"] = key.hex()
+        if typeable:
+            answer["authorization_key_text"] = text
+        print_json(answer)
+        return
+    say(done)
+    if typeable:
+        say(f"AuthorizationKey: {text}", "bold")
+        note("shown this once: to be typed as it is where the charger asks for its password or AuthorizationKey; where")
+        note(f"it asks for hexadecimal digits, the same key is {key.hex()}")
+    elif key:
+        say(f"AuthorizationKey in hexadecimal: {key.hex()}", "bold")
+        note("shown this once: bytes that can't be typed as text; the charger must ask for hexadecimal digits")
