@@ -9,7 +9,7 @@ import grpc
 from gateway.api.v1 import diagnostics_pb2 as api
 from gateway.cli import diagnostics
 from gateway.cli.diagnostics import MEANINGS
-from gateway.framing.websocket import _REFUSAL_REASONS
+from gateway.framing.http_answers import REFUSAL_REASONS
 from tests.cli.fakes import Failure, at
 
 WRONG_KEY = api.RefusedConnection(
@@ -73,7 +73,7 @@ def test_every_reason_of_the_gateway_s_own_has_a_meaning():
     for name in ("chargers/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
         reasons |= set(told.findall((package / name).read_text()))
     reasons |= set(re.findall(r'_refused\([^"]*"(\w+)"\)', (package / "framing/websocket.py").read_text()))
-    reasons |= set(_REFUSAL_REASONS.values())
+    reasons |= set(REFUSAL_REASONS.values())
     assert {"wrong_password", "unknown_identity", "at_capacity", "identity_missing", "head_too_long"} <= reasons
     assert reasons <= MEANINGS.keys()
 
