@@ -45,8 +45,7 @@ class Bridge:
         self._max_calls = max_calls
         self._max_streams = max_streams
         # asyncio's
-        self._calls = 0
-        self._waiting: set[BridgeCall[Any]] = set()
+        self._calls: set[BridgeCall[Any]] = set()
         self._interrupted = False
         self._streams = 0
 
@@ -94,7 +93,7 @@ class Bridge:
     @property
     def calls(self) -> int:
         """Calls under way."""
-        return self._calls
+        return len(self._calls)
 
     @property
     def streams(self) -> int:
@@ -109,13 +108,12 @@ class Bridge:
         """
         if self._interrupted:
             raise Unavailable("the gateway is stopping")
-        if self._calls >= self._max_calls:
-            raise Overloaded(f"{self._calls} calls are under way already")
+        if len(self._calls) >= self._max_calls:
+            raise Overloaded(f"{len(self._calls)} calls are under way already")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        call = BridgeCall(self._lanes, fn, args, timeout, future, self._call_ended)
+        call = BridgeCall(self._lanes, fn, args, timeout, future, self._calls.discard)
         self._lanes.to_trio(call.start)
-        self._calls += 1
-        self._waiting.add(call)
+        self._calls.add(call)
         try:
             return await future
         except asyncio.CancelledError:
@@ -124,14 +122,13 @@ class Bridge:
                 future.exception()  # it came too late to be raised; without this asyncio would complain
             raise
         finally:
-            self._waiting.discard(call)
             del future  # whose exception would know this frame, and this frame it
 
     def interrupt(self) -> None:
         """End all calls under way, with ``Interrupted``; what runs of them in Trio is cancelled. No call is begun after
         this."""
         self._interrupted = True
-        for call in tuple(self._waiting):
+        for call in tuple(self._calls):
             call.interrupt()
 
     def stream(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts, depth: int = STREAM_DEPTH) -> Stream[T]:
@@ -146,9 +143,6 @@ class Bridge:
         self._lanes.to_trio(stream.start)
         self._streams += 1
         return stream
-
-    def _call_ended(self) -> None:
-        self._calls -= 1
 
     def _stream_ended(self) -> None:
         self._streams -= 1

@@ -26,7 +26,7 @@ class BridgeCall(Generic[T]):
         args: tuple[Any, ...],
         timeout: float | None,
         future: "asyncio.Future[T]",
-        ended: Callable[[], None],
+        ended: "Callable[[BridgeCall[T]], None]",
     ) -> None:
         self._future: asyncio.Future[T] | None = future
         self._lanes = lanes
@@ -50,7 +50,7 @@ class BridgeCall(Generic[T]):
             self.withdraw()
 
     def _settle(self, result: T | None, error: BaseException | None) -> None:
-        self._ended()
+        self._ended(self)
         future, self._future = self._future, None
         if future is None or future.done():
             return

@@ -4,7 +4,7 @@ import re
 
 import trio
 
-from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
+from gateway.control.errors import Failure, Status, not_found, outcome_unknown
 from gateway.control.ports import Commands
 from gateway.domain.commands import (
     ChargerError,
@@ -54,15 +54,13 @@ class CommandCalls:
     async def carry(
         self, identity: str, command: Command, request_id: str, timeout: float, patience: float | None = None
     ) -> CommandRecord:
-        """Carry a command to its charger: the record, answered with a confirmation.
+        """Carry a command to its charger: the record, answered with a confirmation. Identity and request id have no
+        ``violations``.
 
         ``timeout`` in seconds: not sent by then it never will be; 0 and less begins nothing, but an earlier command
         with the same request id is found. ``patience`` in seconds, more than that: returns or raises by then, by
         default a little later. Cancelling ends the waiting only: the command goes its way.
         """
-        violations = _violations(identity, request_id)
-        if violations:
-            raise invalid(*violations)
         begun, now = self._clock(), trio.current_time()
         outcome = await self._commands.call(
             identity,
@@ -90,7 +88,8 @@ class CommandCalls:
         return await self._reads.commands(charge_point, after, limit)
 
 
-def _violations(identity: str, request_id: str) -> list[FieldViolation]:
+def violations(identity: str, request_id: str) -> list[FieldViolation]:
+    """Everything that is wrong with what names a command, whatever the command."""
     found = []
     if not identity:
         found.append(FieldViolation("charge_point", "must be set"))
@@ -111,11 +110,11 @@ def unknown(identity: str, request_id: str, cause: str, message: str) -> Failure
 
 
 def _refused(refusal: Refused, identity: str, request_id: str) -> Failure:
-    violations = refusal.violations
+    wrong = refusal.violations
     if refusal.reason is RefusalReason.REQUEST_ID_REUSED:
-        violations = (FieldViolation("request_id", refusal.message),)
+        wrong = (FieldViolation("request_id", refusal.message),)
     metadata = {"charge_point": identity, "request_id": request_id, **refusal.metadata}
-    return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, violations)
+    return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, wrong)
 
 
 def _confirmed(record: CommandRecord, *, repeated: bool, unsupported: bool) -> CommandRecord:

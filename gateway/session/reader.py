@@ -1,7 +1,8 @@
 """The reader of one session: takes a frame after the other from its connection, and hands each to what it is for.
 
 What is ordered. One task reads (``FrameReader.run``), and it handles one message at a time. A message is decided on the
-state that the messages before it have made, so the next one waits while an answer is under way (``Answers.wait``).
+state that the messages before it have made, so the next one waits while an answer is under way (``Answers.wait``), or
+while the charger's answer to a CALL is being recorded.
 
 The reader never waits for an answer to one of the gateway's own CALLs, because it is the task that would have to read
 that answer. Commands run in tasks of their own (``session.commands``), and wait for their commits.
@@ -41,6 +42,7 @@ class FrameReader:
         "_handed_over",
         "_large",
         "_readiness",
+        "_recorded",
         "_requests",
     )
 
@@ -63,6 +65,8 @@ class FrameReader:
         self._large = large
         self._fault_log = fault_log
         self._bad_messages = 0
+        self._recorded: trio.Event | None = None
+        """Set once the charger's last answer to a CALL is recorded; None: there was none, or it answered nothing."""
         self._at_end = False
         self._handed_over: trio.Event | None = None
 
@@ -84,6 +88,8 @@ class FrameReader:
                 del data  # a message of megabytes is not kept until the next one comes
                 if answers.under_way is not None:
                     await answers.wait()
+                if self._recorded is not None and not self._recorded.is_set():
+                    await self._recorded.wait()
                 if isinstance(frame, rpc.Call | rpc.Unread):
                     self._bad_messages = 0
                     await self._requests.handle(frame)
@@ -91,11 +97,13 @@ class FrameReader:
                     await self._handle(frame)
                 del frame
                 if large.held and answers.under_way is None:
+                    await self._until_recorded()
                     large.release()
         except Concluded:
             pass
         except ConnectionClosed as closed:
             context.keep_end(closed.initiator, closed.code, closed.reason)
+            await self._until_recorded()
             self.finish()
             raise
         except SessionOver:
@@ -131,6 +139,7 @@ class FrameReader:
     async def _finish_hand_over(self) -> None:
         """All that came is decided: see to it that it is answered, and leave the rest to the newer connection."""
         await self._answers.wait()
+        await self._until_recorded()
         await self._requests.wait_for_services()
         try:
             await self._context.transport.flush()
@@ -144,7 +153,7 @@ class FrameReader:
         match frame:
             case rpc.CallResult() | rpc.CallError():
                 self._bad_messages = 0
-                await self._calls.received(frame)
+                self._recorded = self._calls.received(frame)
             case rpc.Ignored():
                 self._context.observer.count("ignored_messages")
             case rpc.Malformed():
@@ -162,8 +171,14 @@ class FrameReader:
             code = errors.unread if frame.unread else errors.malformed
             self._answers.send(Pending(rpc.encode_call_error(frame.message_id, code, frame.reason), nothing))
         elif frame.kind != rpc.CALL:
-            await self._calls.received(frame)
+            self._recorded = self._calls.received(frame)
+            await self._until_recorded()
         self._bad_messages += 1
         if self._bad_messages >= context.limits.bad_messages:
             context.end("protocol", code=CLOSE_POLICY)
             raise SessionOver("protocol")
+
+    async def _until_recorded(self) -> None:
+        """Wait until the charger's last answer to a CALL is recorded."""
+        if self._recorded is not None:
+            await self._recorded.wait()

@@ -198,54 +198,51 @@ class Router:
                 deadline,
                 deadline + ANSWER_SECONDS if answer_by is None else answer_by,
             )
-            return await self._carry(wanted)
+            for _ in range(2):
+                # In the second round a command that was begun since the first is joined; or its session is over by
+                # then, and the store has its end.
+                session = self._sessions.get(identity)
+                refused = self._why_nothing_new(wanted, session)
+                if session is None:
+                    outcome: CallOutcome | None = refused or NOT_CONNECTED
+                else:
+                    outcome = await session.commands.submit(
+                        command,
+                        request_id=request_id,
+                        fingerprint=wanted.fingerprint,
+                        deadline=deadline,
+                        answer_by=wanted.answer_by,
+                        refused=refused,
+                    )
+                if isinstance(outcome, Refused) and outcome.reason is not RefusalReason.REQUEST_ID_REUSED:
+                    outcome = await self._looked_up(wanted, outcome, session)
+                if outcome is not None:
+                    return outcome
+            return Unknown(request_id, "disconnected", "the command's session has ended")
         except trio.TooSlowError:
             reason, why = "deadline", "the store gave no answer before the deadline"
         except StoreUnavailable:
             reason, why = "store-unavailable", "the store can't be read"
         return Unknown(request_id, reason, f"{why}, so it is not known whether there is a command with this request_id")
 
-    async def _carry(self, wanted: "_Wanted") -> CallOutcome:
-        """As ``call``. Raises ``StoreUnavailable`` and ``TooSlowError`` where it can't be looked up whether the request
-        is a repeated one.
-
-        Two rounds: a command that was begun since the first is joined in the second; or its session is over by then,
-        and the store has its end.
-        """
-        for _ in range(2):
-            session = self._sessions.get(wanted.identity)
-            refused = self._why_nothing_new(wanted, session)
-            if session is None:
-                outcome: CallOutcome = refused or NOT_CONNECTED
-            else:
-                outcome = await session.commands.submit(
-                    wanted.command,
-                    request_id=wanted.request_id,
-                    fingerprint=wanted.fingerprint,
-                    deadline=wanted.deadline,
-                    answer_by=wanted.answer_by,
-                    refused=refused,
-                )
-            if not isinstance(outcome, Refused) or outcome.reason is RefusalReason.REQUEST_ID_REUSED:
-                return outcome
-            earlier = await self._in_time(wanted, self._reads.command_by_request(wanted.identity, wanted.request_id))
-            left = self._unrecorded.get(wanted.identity)
-            if earlier is None:
-                if left is not None and wanted.request_id in left.doubtful:
-                    return Unknown(
-                        wanted.request_id, left.commands.value, "the store failed while it was to be recorded"
-                    )
-                return await self._refused(outcome, wanted, session)
-            if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
-                return reused(earlier)
-            if earlier.state.final:
-                return earlier
-            if left is not None:
-                return _abandoned(earlier, left)
-        return Unknown(wanted.request_id, "disconnected", "the command's session has ended")
+    async def _looked_up(self, wanted: "_Wanted", refusal: Refused, session: Session | None) -> CallOutcome | None:
+        """Return the outcome of a request that may not be begun: an earlier one's, if there is one, or the refusal.
+        None: an earlier one is under way. Raises ``StoreUnavailable`` and ``TooSlowError``."""
+        earlier = await self._in_time(wanted, self._reads.command_by_request(wanted.identity, wanted.request_id))
+        left = self._unrecorded.get(wanted.identity)
+        if earlier is None:
+            if left is not None and wanted.request_id in left.doubtful:
+                return Unknown(wanted.request_id, left.commands.value, "the store failed while it was to be recorded")
+            return await self._refused(refusal, wanted, session)
+        if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
+            return reused(earlier)
+        if earlier.state.final:
+            return earlier
+        return None if left is None else _abandoned(earlier, left)
 
     def _why_nothing_new(self, wanted: "_Wanted", session: Session | None) -> Refused | None:
-        violations = self._violations(wanted.command, session)
+        check = self._breaks_every_version if session is None else session.protocol.check
+        violations = check(wanted.command)
         if violations:
             return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
         if self._draining:
@@ -254,12 +251,9 @@ class Router:
             return Refused(RefusalReason.NOT_SENT, "the deadline leaves no time to send anything; nothing was sent")
         return None
 
-    def _violations(self, command: Command, session: Session | None) -> tuple[FieldViolation, ...]:
-        """Return the violations of a command by the version that the charge point's session has negotiated. Without a
-        session the version is not known, so only what breaks the rules of every version is wrong: by the preferred
-        one."""
-        if session is not None:
-            return session.protocol.check(command)
+    def _breaks_every_version(self, command: Command) -> tuple[FieldViolation, ...]:
+        """Return the violations of a command where there is no session, and so the version is not known: only what
+        breaks the rules of every version is wrong, by the preferred one."""
         found = [protocol.check(command) for protocol in self._protocols]
         return found[0] if all(found) else ()
 

@@ -9,7 +9,7 @@ import structlog
 from gateway.api.v1 import command_pb2 as pb
 from gateway.api.v1.command_pb2_grpc import CommandServiceServicer
 from gateway.bridge import Bridge, Overloaded
-from gateway.control.commands import CommandCalls, unknown
+from gateway.control.commands import CommandCalls, unknown, violations
 from gateway.control.convert import arguments as a
 from gateway.control.convert import commands as m
 from gateway.control.convert.requests import Fields
@@ -50,16 +50,15 @@ class CommandRpcs(Service, CommandServiceServicer):
     async def carry(
         self, request: Any, context: Context, read: Callable[[Any, Fields], Command], result: m.Result[M]
     ) -> M:
-        """Read the request, carry the command; returns the ``result`` of its record. Missing fields are reported at
-        once.
+        """Read the request, carry the command; returns the ``result`` of its record. What is wrong with it is
+        reported at once.
 
         The outcome at the deadline is the session's to say, because only it knows whether anything was sent. Where
         it can't be asked, no other word is true than that the outcome is unknown: an earlier call with the same
         request id may have sent the command.
         """
         fields = Fields()
-        fields.text("charge_point", request.charge_point)
-        fields.text("request_id", request.request_id)
+        fields.violations += violations(request.charge_point, request.request_id)
         command = read(request, fields)
         fields.check()
         identity, request_id = request.charge_point, request.request_id

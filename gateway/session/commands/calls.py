@@ -63,7 +63,7 @@ class Call:
         self.answer: Answered | None = None
         self.answered = trio.Event()
         self.recorded = trio.Event()
-        """Set by the CALL's task once the answer is recorded, with what follows from it; the reader waits for it."""
+        """Set by the CALL's task once the answer is recorded, with what follows from it."""
         self.overtaken = 0
         """How often another one has gone before it."""
         self._queue = queue
@@ -84,10 +84,14 @@ class Call:
             await self._turn.wait()
         await self._queue.readiness.wait(self._access)
 
-    def encode(self) -> None:
-        """Make the frame. Raises ``LookupError`` if the command names a transaction that is not open any more."""
+    def encode(self) -> bool:
+        """Make the frame. False, and there is none: the command names a transaction that is not open any more."""
         context = self._queue.context
-        self._frame = context.protocol.encode_command(self.command, context.state)
+        try:
+            self._frame = context.protocol.encode_command(self.command, context.state)
+        except LookupError:
+            return False
+        return True
 
     async def send(self) -> None:
         """Put the CALL, which has its turn and is encoded, on the wire.
@@ -199,15 +203,14 @@ class CallQueue:
         self.on_the_wire = None
         self._late.clear()
 
-    async def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> None:
-        """Take a CALLRESULT, a CALLERROR, or a frame that was meant to be one. Waits until it is recorded, a commit:
-        what the charger says next is decided with what it has said before. Cancelling is safe."""
+    def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> trio.Event | None:
+        """Take a CALLRESULT, a CALLERROR, or a frame that was meant to be one. Returns the event that is set once it is
+        recorded, which is a commit; None: it answers nothing, and is not recorded."""
         if frame.message_id is None:
-            return
+            return None
         answer = ChargerError(INVALID_CONFIRMATION, frame.reason) if isinstance(frame, rpc.Malformed) else frame
         call = self._answered(frame.message_id, answer)
-        if call is not None:
-            await call.recorded.wait()
+        return None if call is None else call.recorded
 
     def _answered(self, message_id: str, answer: Answered) -> Call | None:
         """The CALL that this answers, if any, in time or late."""

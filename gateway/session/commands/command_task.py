@@ -5,7 +5,6 @@ table of the steps. The end of the session settles what is unfinished (``command
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 
 import trio
@@ -48,6 +47,7 @@ class CommandTask:
         self._key_rotation: KeyRotation | None = None
         self._deadline = deadline
         self._stalled_before = stalled()
+        self._cause = f"command:{record.command_id}"
         self._called = False
         """Whether the CALL was given to the connection: the charger may have it then, whatever becomes of that."""
 
@@ -77,7 +77,7 @@ class CommandTask:
 
     def _may_go_at_once(self) -> bool:
         """Return true if it can go out now: then its first two states are one commit."""
-        return self._new_key is None and self._call.may_go and not self._too_late() and self._encode()
+        return self._new_key is None and self._call.may_go and not self._too_late() and self._call.encode()
 
     async def _create(self, *, sent: bool) -> bool:
         """Commit that the command exists and, with ``sent``, that it goes out. False: its request id was used."""
@@ -87,7 +87,7 @@ class CommandTask:
             record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
         )
         # Of the same time as the record, of which a caller may be given a copy before this is committed.
-        events: tuple[NewEvent, ...] = (self._event(queued, record.created_at),)
+        events: tuple[NewEvent, ...] = (NewEvent(queued, record.created_at, cause=self._cause),)
         if sent:
             events += (self._event(CommandSent(record.command_id, record.operation)),)
         state = CommandState.SENT if sent else CommandState.QUEUED
@@ -111,7 +111,7 @@ class CommandTask:
         if not ready or self._too_late():
             await self._settle(CommandEvent.DEADLINE)
             return False
-        if not self._encode():
+        if not self._call.encode():
             await self._settle(CommandEvent.TRANSACTION_ENDED)
             return False
         if self._new_key is not None and not await self._admit_key(self._new_key):
@@ -278,20 +278,12 @@ class CommandTask:
                 raise
         return result
 
-    def _encode(self) -> bool:
-        """False: the command names a transaction that has ended while it waited."""
-        try:
-            self._call.encode()
-        except LookupError:
-            return False
-        return True
-
     def _too_late(self) -> bool:
         """In real time: the caller's clock went on while this process stood still."""
         return trio.current_time() + stalled() - self._stalled_before >= self._deadline
 
-    def _event(self, body: Body, at: datetime | None = None) -> NewEvent:
-        return NewEvent(body, at or self._context.clock(), cause=f"command:{self.record.command_id}")
+    def _event(self, body: Body) -> NewEvent:
+        return NewEvent(body, self._context.clock(), cause=self._cause)
 
 
 def stalled() -> float:

@@ -88,14 +88,16 @@ class CommandQueue:
     async def ask(
         self, command: Command, about_to_be_sent: Callable[[], Awaitable[None]] | None = None
     ) -> c.Answer | c.ChargerError | None:
-        """Send a request of the gateway's own accord, in the same queue but not recorded. None: no answer in time.
+        """Send a request of the gateway's own accord, in the same queue but not recorded. None: no answer in time,
+        or it names a transaction that is not open any more.
 
         ``about_to_be_sent`` is awaited first, in its turn. Waits for its turn without a deadline. Raises
-        ConnectionClosed and LookupError. Cancelling is safe.
+        ConnectionClosed. Cancelling is safe.
         """
         with self._calls.reserve(command) as call:
             await call.wait()
-            call.encode()
+            if not call.encode():
+                return None
             if about_to_be_sent is not None:
                 await about_to_be_sent()
                 await call.wait()
