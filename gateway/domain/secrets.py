@@ -264,7 +264,8 @@ def searched(text: str) -> str:
 
 
 def hides_names(text: str) -> bool:
-    """Return whether somewhere in a text a secret is named, or letters are escaped, for which there is no need."""
+    """Return whether somewhere in a text a secret is named, or letters are escaped, for which there is no need. Some
+    microseconds for each name in it."""
     return _may_name(text) and (
         _ESCAPED_LETTER.search(text) is not None
         or any(number == MAX_RUNS or names_secret(run) for number, run in enumerate(_runs(text)))

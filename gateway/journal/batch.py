@@ -40,17 +40,15 @@ class Handed:
                 log.exception("callback of a commit failed")  # its bug; all other messages go on
 
 
+@define(eq=False)
 class Waiting:
     """A write that was handed over, the waiter for its answer (None: none any more), and the answer."""
 
-    __slots__ = ("applied", "error", "result", "task", "write")
-
-    def __init__(self, write: Write, applied: Applied | None, task: trio.lowlevel.Task) -> None:
-        self.write = write
-        self.applied = applied
-        self.task: trio.lowlevel.Task | None = task
-        self.result: WriteResult | None = None
-        self.error: Exception | None = None
+    write: Write
+    applied: Applied | None
+    task: trio.lowlevel.Task | None
+    result: WriteResult | None = None
+    error: Exception | None = None
 
     def abort(self, _: object) -> trio.lowlevel.Abort:
         """Give the waiter up: it is cancelled."""

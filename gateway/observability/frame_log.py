@@ -18,9 +18,9 @@ import trio
 from attrs import define, field
 
 from gateway.domain.diagnostics import FrameKind, KeptFrame
-from gateway.domain.secrets import REDACTED
+from gateway.domain.secrets import REDACTED, hides_names
 from gateway.domain.values import Clock
-from gateway.ocpp.redaction import names_a_key, redact, without
+from gateway.ocpp.redaction import redact, without
 from gateway.transport.api import Initiator, Peer
 
 MAX_FRAME_BYTES = 4_096
@@ -81,7 +81,7 @@ class FrameRing:
 
     def add_command(self, data: bytes) -> None:
         """Keep a CALL of the gateway, without the key that it may carry."""
-        if names_a_key(data):
+        if hides_names(data.decode()):
             redacted = redact(data)
             self.keys = (*self.keys, *redacted.keys)[-MAX_KEYS:]
             data = redacted.text.encode()

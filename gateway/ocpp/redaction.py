@@ -12,7 +12,7 @@ from typing import Final
 from attrs import field, frozen
 
 from gateway.domain.secret_names import words
-from gateway.domain.secrets import REDACTED, JsonFields, Redaction, hides_names, searched, written
+from gateway.domain.secrets import REDACTED, JsonFields, Redaction, searched, written
 
 MIN_ECHOED: Final = 8
 """Characters of a secret that is looked for in other messages too: a shorter one would be found everywhere. (An
@@ -31,12 +31,6 @@ class Redacted:
 
     text: str
     keys: frozenset[str] = field(default=frozenset(), repr=False)
-
-
-def names_a_key(data: bytes) -> bool:
-    """Return whether the message might hold a secret. For short messages: it costs some microseconds for each name in
-    it."""
-    return hides_names(data.decode("utf-8", "replace"))
 
 
 def redact(data: bytes, *, cut: bool = False) -> Redacted:

@@ -63,14 +63,6 @@ class Times:
     answer: float
     last: float
 
-    @classmethod
-    def of(cls, remaining: float) -> "Times":
-        """Below the margin nothing is begun, but a command may still be looked up."""
-        if remaining >= MARGIN_SECONDS:
-            return cls(remaining - MARGIN_SECONDS, remaining - MARGIN_SECONDS / 2, remaining - LAST_SECONDS)
-        share = LAST_SECONDS / MARGIN_SECONDS
-        return cls(remaining - MARGIN_SECONDS, remaining / 2, remaining * (1 - share))
-
 
 class Service:
     """A service on its way over the bridge. ``default_timeout`` in seconds, for callers that set no deadline."""
@@ -88,9 +80,15 @@ class Service:
             stream.close()
 
     def times(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Times:
-        """Return the times that the caller's deadline leaves."""
+        """Return the times that the caller's deadline leaves. Below the margin nothing is begun, but a command may be
+        looked up."""
         remaining: float | None = context.time_remaining()
-        return Times.of(self._default_timeout + MARGIN_SECONDS if remaining is None else remaining)
+        if remaining is None:
+            remaining = self._default_timeout + MARGIN_SECONDS
+        work = remaining - MARGIN_SECONDS
+        if work >= 0:
+            return Times(work, remaining - MARGIN_SECONDS / 2, remaining - LAST_SECONDS)
+        return Times(work, remaining / 2, remaining * (1 - LAST_SECONDS / MARGIN_SECONDS))
 
     async def call(
         self, context: "grpc.aio.ServicerContext[Any, Any]", fn: Callable[[*Ts], Awaitable[T]], *args: *Ts

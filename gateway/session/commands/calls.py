@@ -13,7 +13,6 @@ A5.3). Answers to nothing are counted and dropped; they answer no other CALL (A3
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
-from types import TracebackType
 from typing import TypeAlias
 
 import trio
@@ -133,8 +132,9 @@ class Call:
             context.observer.deviated(context.identity, context.state.boot, read.deviations)
         return read
 
-    def leave(self) -> None:
-        """Give up the place, or the turn; the next CALL's comes. Repeating it does nothing."""
+    def leave(self, *_: object) -> None:
+        """Give up the place, or the turn, as the end of the ``with`` block does; the next CALL's comes. Repeating it
+        does nothing."""
         calls = self._queue.calls
         if self in calls:
             was_head = calls[0] is self
@@ -150,10 +150,7 @@ class Call:
     def __enter__(self) -> "Call":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.leave()
+    __exit__ = leave
 
 
 class CallQueue:
@@ -206,19 +203,15 @@ class CallQueue:
     def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> trio.Event | None:
         """Take a CALLRESULT, a CALLERROR, or a frame that was meant to be one. Returns the event that is set once it is
         recorded, which is a commit; None: it answers nothing, and is not recorded."""
-        if frame.message_id is None:
+        message_id = frame.message_id
+        if message_id is None:
             return None
         answer = ChargerError(INVALID_CONFIRMATION, frame.reason) if isinstance(frame, rpc.Malformed) else frame
-        call = self._answered(frame.message_id, answer)
-        return None if call is None else call.recorded
-
-    def _answered(self, message_id: str, answer: Answered) -> Call | None:
-        """The CALL that this answers, if any, in time or late."""
         call = self.on_the_wire
         if call is not None and call.message_id == message_id and call.answer is None:
             call.answer = answer
             call.answered.set()
-            return call
+            return call.recorded
         late = self._late.pop(message_id, None)
         if late is None:
             self.context.observer.count("unmatched_answers")
@@ -227,4 +220,4 @@ class CallQueue:
         call, on_late = late
         call.answer = answer
         on_late()
-        return call
+        return call.recorded

@@ -12,7 +12,6 @@ from gateway.domain.command_states import TRANSITIONS
 from gateway.domain.commands import CommandState
 from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
-from gateway.store.sqlite.encoding import to_micros
 
 
 def _listed(states: Iterable[CommandState]) -> str:
@@ -24,8 +23,7 @@ _UNFINISHED = _listed(state for state in CommandState if not state.final)
 _AT_THE_END = _listed(state for state, row in TRANSITIONS.items() if not row)
 
 
-def queued(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandQueued, sequence: int) -> None:
-    at = to_micros(event.received_at)
+def queued(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandQueued, sequence: int) -> None:
     cx.execute(
         """INSERT INTO command (command_id, charge_point, request_id, operation, arguments, fingerprint, state,
         created_at, last_sequence) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?)""",
@@ -51,7 +49,7 @@ def queued(cx: Connection, key: int, identity: str, event: NewEvent, body: e.Com
 
 
 def start_expired(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.RemoteStartExpired, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.RemoteStartExpired, sequence: int
 ) -> None:
     start_over(cx, key, body.command_id)
 
@@ -61,8 +59,7 @@ def start_over(cx: Connection, key: int, command_id: str) -> None:
     cx.execute("DELETE FROM pending_start WHERE charge_point = ? AND command_id = ?", (key, command_id))
 
 
-def sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandSent, sequence: int) -> None:
-    at = to_micros(event.received_at)
+def sent(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandSent, sequence: int) -> None:
     cx.execute(
         """UPDATE command SET state = 'SENT', sent_at = ?, last_sequence = ?
         WHERE command_id = ? AND charge_point = ? AND state = 'QUEUED'""",
@@ -75,9 +72,8 @@ def sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.Comma
         )
 
 
-def answered(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandAnswered, sequence: int) -> None:
+def answered(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandAnswered, sequence: int) -> None:
     """Also of one whose outcome was unknown: a late answer mends it. A second answer changes nothing."""
-    at = to_micros(event.received_at)
     cx.execute(
         f"""UPDATE command SET state = 'ANSWERED', finished_at = ?, answer = ?, error = ?, late = ?, reason = '',
         last_sequence = ? WHERE command_id = ? AND charge_point = ?
@@ -102,8 +98,8 @@ def answered(cx: Connection, key: int, identity: str, event: NewEvent, body: e.C
             start_over(cx, key, body.command_id)
 
 
-def not_sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandNotSent, sequence: int) -> None:
-    _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, event, sequence)
+def not_sent(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandNotSent, sequence: int) -> None:
+    _finish_without_answer(cx, key, "NOT_SENT", body.command_id, body.reason, at, sequence)
     if body.operation == starts.OPERATION:
         start_over(cx, key, body.command_id)
     # A key that it was to bring may have been admitted, by a commit whose outcome is unknown (A7.8).
@@ -115,9 +111,9 @@ def not_sent(cx: Connection, key: int, identity: str, event: NewEvent, body: e.C
 
 
 def outcome_unknown(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.CommandOutcomeUnknown, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandOutcomeUnknown, sequence: int
 ) -> None:
-    _finish_without_answer(cx, key, "OUTCOME_UNKNOWN", body.command_id, body.reason, event, sequence)
+    _finish_without_answer(cx, key, "OUTCOME_UNKNOWN", body.command_id, body.reason, at, sequence)
     if body.operation == starts.OPERATION:  # what may have been sent may be carried out
         cx.execute(
             "UPDATE pending_start SET sent_at = coalesce(sent_at, queued_at) WHERE charge_point = ? AND command_id = ?",
@@ -126,10 +122,10 @@ def outcome_unknown(
 
 
 def _finish_without_answer(
-    cx: Connection, key: int, state: str, command_id: str, reason: str, event: NewEvent, sequence: int
+    cx: Connection, key: int, state: str, command_id: str, reason: str, at: int, sequence: int
 ) -> None:
     cx.execute(
         f"""UPDATE command SET state = ?, finished_at = ?, reason = ?, last_sequence = ?
         WHERE command_id = ? AND charge_point = ? AND state IN ({_UNFINISHED})""",  # noqa: S608 - a constant
-        (state, to_micros(event.received_at), reason, sequence, command_id, key),
+        (state, at, reason, sequence, command_id, key),
     )

@@ -1,8 +1,8 @@
 """Changes by events besides the history: one function per event type, in the event's own database transaction.
 
-Each is given the writer's connection, the charge point's key and identity, the event and its sequence; ends of
-connections are given many at once (``disconnected``). An event whose type has no function here is history only. None of
-them refuses: what a charger sent is recorded as far as it can be.
+Each is given the writer's connection, the charge point's key, the event, when it was received in microseconds, its body
+and its sequence; ends of connections are given many at once (``disconnected``). An event whose type has no function
+here is history only. None of them refuses: what a charger sent is recorded as far as it can be.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ from gateway.store.sqlite.rows import boot_bytes, one
 
 B = TypeVar("B", bound=e.Body)
 
-Projection: TypeAlias = Callable[[Connection, int, str, NewEvent, B, int], None]
+Projection: TypeAlias = Callable[[Connection, int, NewEvent, int, B, int], None]
 
 MAX_CONNECTORS = 256
 """Per charge point, connector 0 included: a charger that counts through connector numbers fills no table."""
@@ -39,10 +39,7 @@ MAX_CONFIGURATION_KEYS = 1_000
 """Per charge point; the largest chargers have some 300 keys."""
 
 
-def connected(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargePointConnected, sequence: int
-) -> None:
-    at = to_micros(event.received_at)
+def connected(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePointConnected, sequence: int) -> None:
     cx.execute(
         """UPDATE charge_point SET connected = 1, connection_since = ?, remote_address = ?, security_profile = ?,
         last_heard = ? WHERE key = ?""",
@@ -58,8 +55,8 @@ class End(NamedTuple):
     heard: int | None
 
     @classmethod
-    def of(cls, key: int, event: NewEvent, body: e.ChargePointDisconnected) -> "End":
-        return cls(key, to_micros(event.received_at), maybe_micros(body.last_heard))
+    def of(cls, key: int, at: int, body: e.ChargePointDisconnected) -> "End":
+        return cls(key, at, maybe_micros(body.last_heard))
 
 
 def disconnected(cx: Connection, ends: Iterable[End]) -> None:
@@ -75,16 +72,16 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
     )
 
 
-def booted(cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargePointBooted, sequence: int) -> None:
+def booted(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePointBooted, sequence: int) -> None:
     accepted = int(body.registration is Registration.ACCEPTED)
     cx.execute(
         "UPDATE charge_point SET boot = ?, booted_at = ?, ever_accepted = max(ever_accepted, ?) WHERE key = ?",
-        (boot_bytes(body.boot), to_micros(event.received_at), accepted, key),
+        (boot_bytes(body.boot), at, accepted, key),
     )
 
 
 def status_changed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ConnectorStatusChanged, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ConnectorStatusChanged, sequence: int
 ) -> None:
     record = connector_record(event, body)
     address = (key, clamped(record.connector.evse), clamped(record.connector.connector))
@@ -121,10 +118,8 @@ def _show_reservations(
     )
 
 
-def started(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStarted, sequence: int
-) -> None:
-    record = started_record(identity, event, body, sequence)
+def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStarted, sequence: int) -> None:
+    record = started_record("", event, body, sequence)  # the row has the charge point's key
     cx.execute(
         """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
         meter_start, started_at, start_received_at, start_sequence, start_raw, start_key, reservation_id, flags,
@@ -155,9 +150,7 @@ def started(
         commands.start_over(cx, key, record.start_command_id)
 
 
-def stopped(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStopped, sequence: int
-) -> None:
+def stopped(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStopped, sequence: int) -> None:
     """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
     B5.7)."""
     row = cx.execute(
@@ -174,7 +167,7 @@ def stopped(
         (
             clamped(body.meter_stop),
             to_micros(event_time(event)),
-            to_micros(event.received_at),
+            at,
             event.reported_raw,
             sequence,
             body.reason,
@@ -187,7 +180,7 @@ def stopped(
     )
 
 
-def lost(cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionLost, sequence: int) -> None:
+def lost(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionLost, sequence: int) -> None:
     cx.execute(
         """UPDATE txn SET state = 'LOST', last_sequence = ?, stale_at = NULL, stale_why = ''
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
@@ -196,13 +189,13 @@ def lost(cx: Connection, key: int, identity: str, event: NewEvent, body: e.Trans
 
 
 def stale_changed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionStaleChanged, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStaleChanged, sequence: int
 ) -> None:
     cx.execute(
         """UPDATE txn SET stale_at = ?, stale_why = ?
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
         (
-            to_micros(event.received_at) if body.stale else None,
+            at if body.stale else None,
             body.why if body.stale else "",
             body.transaction_id,
             key,
@@ -210,16 +203,16 @@ def stale_changed(
     )
 
 
-def closed(cx: Connection, key: int, identity: str, event: NewEvent, body: e.TransactionClosed, sequence: int) -> None:
+def closed(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionClosed, sequence: int) -> None:
     cx.execute(
         """UPDATE txn SET state = 'CLOSED', closed_at = ?, close_reason = ?, last_sequence = ?, stale_at = NULL,
         stale_why = '' WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
-        (to_micros(event.received_at), body.reason, sequence, body.transaction_id, key),
+        (at, body.reason, sequence, body.transaction_id, key),
     )
 
 
 def reservation_made(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ReservationMade, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ReservationMade, sequence: int
 ) -> None:
     record = reservation_record(event, body)
     cx.execute(
@@ -241,7 +234,7 @@ def reservation_made(
 
 
 def reservation_ended(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ReservationEnded, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ReservationEnded, sequence: int
 ) -> None:
     cx.execute(
         "DELETE FROM reservation WHERE charge_point = ? AND reservation_id = ?", (key, clamped(body.reservation_id))
@@ -249,7 +242,7 @@ def reservation_ended(
 
 
 def configuration_reported(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ConfigurationReported, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ConfigurationReported, sequence: int
 ) -> None:
     room = MAX_CONFIGURATION_KEYS - _count(cx, "configuration", key)
     for each in body.keys:
@@ -262,7 +255,7 @@ def configuration_reported(
 
 
 def configuration_applied(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.BootConfigurationApplied, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.BootConfigurationApplied, sequence: int
 ) -> None:
     cx.execute(
         """INSERT OR REPLACE INTO boot_configuration
@@ -274,7 +267,7 @@ def configuration_applied(
             body.value,
             body.status,
             body.firmware_version,
-            to_micros(event.received_at),
+            at,
             body.attempts,
             body.fingerprint,
         ),

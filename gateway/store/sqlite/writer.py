@@ -164,11 +164,12 @@ class Writer:
                 after = before.after(event)
                 if after is not before:
                     owner.memory = self._memories[owner.key] = after
+            at = to_micros(event.received_at)
             project = PROJECTIONS.get(type(body))
             if isinstance(body, ChargePointDisconnected):
-                self._ends[owner.key] = End.of(owner.key, event, body)
+                self._ends[owner.key] = End.of(owner.key, at, body)
             elif project is not None:
-                project(self.cx, owner.key, owner.identity, event, body, sequence)
+                project(self.cx, owner.key, event, at, body, sequence)
             transaction_id, transaction = getattr(body, "transaction_id", None), None
             self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded, transaction_id))
             if transaction_id is not None:
@@ -183,7 +184,7 @@ class Writer:
                     self._types[body.TYPE],
                     body.VERSION,
                     transaction,
-                    to_micros(event.received_at),
+                    at,
                     None if event.reported_at is None else to_micros(event.reported_at),
                     event.reported_raw,
                     to_words(event.flags) if event.flags else "",
