@@ -87,10 +87,9 @@ class CommandTask:
             record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
         )
         # Of the same time as the record, of which a caller may be given a copy before this is committed.
-        at = record.created_at
-        events: tuple[NewEvent, ...] = (NewEvent(queued, at, cause=self._cause),)
+        events: tuple[NewEvent, ...] = (NewEvent(queued, record.created_at, cause=self._cause),)
         if sent:
-            events += (NewEvent(CommandSent(record.command_id, record.operation), at, cause=self._cause),)
+            events += (self._event(CommandSent(record.command_id, record.operation)),)
         state = CommandState.SENT if sent else CommandState.QUEUED
         result = await self._commit(events, (RequestIdUnused(record.request_id),), state)
         if isinstance(result, GuardFailed):
@@ -100,7 +99,7 @@ class CommandTask:
             return False
         self.known = state
         if sent:
-            self.record = evolve(record, state=state, sent_at=at)
+            self.record = evolve(record, state=state, sent_at=events[-1].received_at)
         return True
 
     async def _take_turn(self) -> bool:
