@@ -34,7 +34,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "ocpp": "domain",
         "framing": "",
         "transport": "framing domain openssl errors",
-        "session": "transport ocpp store domain errors",
+        "session": "charging transport ocpp store domain errors",
         "observability": "transport ocpp domain",
         "chargers": "observability session transport ocpp store domain errors",
         "bridge": "errors",

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import attrs
 import cattrs
@@ -45,6 +45,8 @@ from gateway.domain.secret_names import names_secret
 from gateway.domain.secrets import secrets_in_location, shown_data, shown_location, shown_setting
 from gateway.domain.values import JSON
 from gateway.errors import StoreCorrupt
+
+V = TypeVar("V")
 
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """(event type, stored version) to the function that lifts a stored body by one version. Called on a fresh dict."""
@@ -144,6 +146,20 @@ def decode_error(data: bytes) -> ChargerError:
         return _CONVERTER.structure(orjson.loads(data), ChargerError)
     except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
         raise UnreadableBody(f"a stored error can't be read: {error!r}") from error
+
+
+def encode_value(value: Any) -> bytes:
+    """The stored form of one of the domain's values. Values at their defaults are left out, so a default never
+    changes."""
+    return orjson.dumps(_CONVERTER.unstructure(value))
+
+
+def decode_value(data: bytes, cls: type[V]) -> V:
+    """A stored value of this class. Raises ``UnreadableBody``."""
+    try:
+        return _CONVERTER.structure(orjson.loads(data), cls)
+    except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableBody(f"a stored {cls.__name__} can't be read: {error!r}") from error
 
 
 def _redacted(command: Command) -> Command:

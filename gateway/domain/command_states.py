@@ -18,23 +18,36 @@ from types import MappingProxyType
 
 from attrs import evolve
 
-from gateway.domain import reservations
+from gateway.domain import profiles, reservations
 from gateway.domain.commands import (
     Answer,
     CancelReservation,
     ChargerError,
+    ClearChargingProfile,
     Command,
     CommandRecord,
     CommandState,
     ConfigurationAnswer,
+    RemoteStartTransaction,
     ReserveNow,
+    SetChargingProfile,
     StatusAnswer,
 )
-from gateway.domain.events import Body, CommandNotSent, CommandOutcomeUnknown, ConfigurationReported, NewEvent
+from gateway.domain.events import (
+    Body,
+    ChargingProfileInstalled,
+    ChargingProfileRemoved,
+    CommandNotSent,
+    CommandOutcomeUnknown,
+    ConfigurationReported,
+    NewEvent,
+)
 from gateway.domain.state import ChargePointState
+from gateway.domain.values import WHOLE_CHARGE_POINT
 
 ACCEPTED = StatusAnswer("Accepted")
 REJECTED = StatusAnswer("Rejected")
+UNKNOWN = StatusAnswer("Unknown")
 
 
 class CommandEvent(StrEnum):
@@ -146,5 +159,18 @@ def consequences(
             return reservations.cancelled(reservation_id, state)
         case CancelReservation(reservation_id), StatusAnswer() if answer == REJECTED:
             return reservations.unknown(reservation_id, state)
+        case SetChargingProfile(connector, profile), StatusAnswer() if answer == ACCEPTED:
+            over = profile.transaction_id is not None and profile.transaction_id not in state.open_transactions
+            return () if over else (ChargingProfileInstalled(connector, profile),)
+        case RemoteStartTransaction(connector=connector, charging_profile=profile), StatusAnswer() if (
+            profile is not None and answer == ACCEPTED
+        ):
+            return (ChargingProfileInstalled(connector or WHOLE_CHARGE_POINT, profile),)
+        case ClearChargingProfile(), StatusAnswer() if answer in (ACCEPTED, UNKNOWN):
+            why = "cleared" if answer == ACCEPTED else "unknown"
+            return tuple(
+                ChargingProfileRemoved(each.connector, each.profile.profile_id, each.profile.purpose, why)
+                for each in profiles.cleared(state.profiles, command)
+            )
         case _:
             return ()

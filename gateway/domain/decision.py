@@ -160,7 +160,27 @@ class StartPending:
     command_id: str
 
 
-Guard: TypeAlias = IdTagFree | RequestIdUnused | StartPending
+@frozen
+class WantedUnchanged:
+    """The wanted state of the connector has this revision; 0: nothing was ever wanted of it."""
+
+    connector: ConnectorAddress
+    revision: int
+
+
+@frozen
+class SteeringRequestUnused:
+    """No earlier request of the charge point's that changed what is wanted has this id."""
+
+    request_id: str
+
+
+@frozen
+class NotConnected:
+    """The charge point has no connection: no session owns it."""
+
+
+Guard: TypeAlias = IdTagFree | RequestIdUnused | StartPending | WantedUnchanged | SteeringRequestUnused | NotConnected
 
 
 @frozen

@@ -10,6 +10,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from gateway.domain.events import BootInformation
+from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
 
 
@@ -132,6 +133,10 @@ class ChargePointRecord:
     boot_configuration: tuple[AppliedConfiguration, ...] = ()
     reservations: tuple[ReservationRecord, ...] = ()
     """Those that hold, by id."""
+    charging_profiles: tuple[InstalledProfile, ...] = ()
+    """Those that it has accepted, as far as is known, by id."""
+    steering: tuple[tuple[ConnectorAddress, Steering], ...] = ()
+    """How far the wanted states of its connectors have got, by connector."""
 
 
 class TransactionState(StrEnum):

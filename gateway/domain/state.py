@@ -11,8 +11,15 @@ import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
-from gateway.domain import remote_starts
+from gateway.domain import profiles, remote_starts
 from gateway.domain.commands import LocalListVersionAnswer
+from gateway.domain.event_records import (
+    connector_record,
+    queued_since,
+    reservation_record,
+    stale_record,
+    started_record,
+)
 from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.power import LivePower, Power
 from gateway.domain.records import (
@@ -21,9 +28,9 @@ from gateway.domain.records import (
     PendingStart,
     ReservationRecord,
     TransactionRecord,
-    TransactionState,
 )
 from gateway.domain.repeats import REMEMBERED, Memory
+from gateway.domain.steering import InstalledProfile, Steering, Wanted, pending
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration, Switch
 
 MAX_REMEMBERED_STARTS = 16
@@ -85,6 +92,12 @@ class ChargePointState:
     last_stops: dict[ConnectorAddress, tuple[int, datetime | None]] = field(factory=dict)
     """The register (Wh) of each connector's last stop since this connection and the last Boot on it began, with its
     time: at most MAX_LAST_STOPS. A stop that was flagged leaves none."""
+    wanted: dict[ConnectorAddress, Wanted] = field(factory=dict)
+    """What is wanted of its connectors, also where that is nothing any more: at most ``steering.MAX_STEERED``."""
+    steering: dict[ConnectorAddress, Steering] = field(factory=dict)
+    """How far each of ``wanted`` has got."""
+    profiles: dict[int, InstalledProfile] = field(factory=dict)
+    """The charging profiles that it has accepted, by id: at most ``profiles.MAX_PROFILES``."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
     powers: dict[tuple[int, int], LivePower] = field(factory=dict)
@@ -156,16 +169,6 @@ def is_older(at: datetime | None, known: datetime | None) -> bool:
     return at is not None and known is not None and at < known
 
 
-def event_time(event: NewEvent) -> datetime:
-    """Return the time at which it happened, as far as is known: the charger's unless it is missing or suspect."""
-    return event.reported_at or event.received_at
-
-
-def queued_since(event: NewEvent) -> datetime | None:
-    """Return the time at which it was said, if it came late; None: just now, as far as is known."""
-    return event.reported_at if Flag.LATE in event.flags else None
-
-
 def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
     """Apply one committed event. Never raises for an event that ``decide`` made from this state."""
     body = event.body
@@ -179,6 +182,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
 def _booted(state: ChargePointState, event: NewEvent, body: e.ChargePointBooted, _: int) -> None:
     state.boot = body.boot
     state.booted = True
+    state.profiles = profiles.booted(state.profiles)
     state.last_stops.clear()  # another unit, or another meter, begins anew
     state.booted_at = event.received_at
     state.boot_answer = body.registration
@@ -225,6 +229,8 @@ def _started(state: ChargePointState, event: NewEvent, body: e.TransactionStarte
     state.open_transactions[body.transaction_id] = started_record(state.identity, event, body, sequence)
     if body.start_command_id:
         state.pending_starts.pop(body.start_command_id, None)
+    if state.profiles:
+        state.profiles = profiles.started(state.profiles, body.connector, body.transaction_id, event.received_at)
     _remember_start(state, event.cause, body.transaction_id)
     _forget_registers(state, body.connector)
     if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
@@ -240,12 +246,18 @@ def _stale_changed(state: ChargePointState, event: NewEvent, body: e.Transaction
 
 
 def _stopped(state: ChargePointState, event: NewEvent, body: e.TransactionStopped, _: int) -> None:
-    state.open_transactions.pop(body.transaction_id, None)
+    _close(state, body.transaction_id)
     _remember_stop(state, event, body)
 
 
 def _not_open(state: ChargePointState, _: NewEvent, body: e.TransactionLost | e.TransactionClosed, __: int) -> None:
-    state.open_transactions.pop(body.transaction_id, None)
+    _close(state, body.transaction_id)
+
+
+def _close(state: ChargePointState, transaction_id: str) -> None:
+    state.open_transactions.pop(transaction_id, None)
+    if state.profiles:
+        state.profiles = profiles.ended(state.profiles, transaction_id)
 
 
 def _reservation_made(state: ChargePointState, event: NewEvent, body: e.ReservationMade, _: int) -> None:
@@ -293,6 +305,24 @@ def _security_event(state: ChargePointState, event: NewEvent, _: e.SecurityEvent
         del state.heard[next(iter(state.heard))]
 
 
+def _wanted_changed(state: ChargePointState, event: NewEvent, body: e.WantedChanged, _: int) -> None:
+    connector = body.wanted.connector
+    state.wanted[connector] = body.wanted
+    state.steering[connector] = pending(body.wanted, event.received_at, state.steering.get(connector))
+
+
+def _steering_changed(state: ChargePointState, _: NewEvent, body: e.SteeringChanged, __: int) -> None:
+    state.steering[body.connector] = body.steering
+
+
+def _profile_installed(state: ChargePointState, event: NewEvent, body: e.ChargingProfileInstalled, _: int) -> None:
+    state.profiles = profiles.installed(state.profiles, profiles.of_event(event, body))
+
+
+def _profile_removed(state: ChargePointState, _: NewEvent, body: e.ChargingProfileRemoved, __: int) -> None:
+    state.profiles = profiles.removed(state.profiles, body.profile_id)
+
+
 B = TypeVar("B", bound=e.Body)
 
 _Change: TypeAlias = Callable[[ChargePointState, NewEvent, B, int], None]
@@ -326,6 +356,10 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.CommandAnswered, _command_answered),
         _row(e.RemoteStartExpired, _start_expired),
         _row(e.ConfigurationReported, _configuration_reported),
+        _row(e.WantedChanged, _wanted_changed),
+        _row(e.SteeringChanged, _steering_changed),
+        _row(e.ChargingProfileInstalled, _profile_installed),
+        _row(e.ChargingProfileRemoved, _profile_removed),
     )
 )
 """Class of body to what it changes; other events change nothing in the state."""
@@ -345,52 +379,3 @@ def _remember_start(state: ChargePointState, cause: str, transaction_id: str) ->
     state.starts[cause.removeprefix("message:")] = transaction_id
     if len(state.starts) > MAX_REMEMBERED_STARTS:
         del state.starts[next(iter(state.starts))]
-
-
-def connector_record(event: NewEvent, body: e.ConnectorStatusChanged) -> ConnectorRecord:
-    """The connector as a status event leaves it."""
-    return ConnectorRecord(
-        body.connector,
-        body.status,
-        body.error_code,
-        event_time(event),
-        body.info,
-        body.vendor_id,
-        body.vendor_error_code,
-    )
-
-
-def reservation_record(event: NewEvent, body: e.ReservationMade) -> ReservationRecord:
-    """The reservation as its making leaves it."""
-    return ReservationRecord(
-        body.reservation_id, body.connector, body.id_tag, body.expires_at, event.received_at, body.parent_id_tag
-    )
-
-
-def started_record(charge_point: str, event: NewEvent, body: e.TransactionStarted, sequence: int) -> TransactionRecord:
-    """The transaction as its start leaves it."""
-    return TransactionRecord(
-        transaction_id=body.transaction_id,
-        number=body.number,
-        charge_point=charge_point,
-        connector=body.connector,
-        id_tag=body.id_tag,
-        status=body.status,
-        state=TransactionState.OPEN,
-        meter_start=body.meter_start,
-        started_at=event_time(event),
-        start_received_at=event.received_at,
-        start_sequence=sequence,
-        start_raw=event.reported_raw,
-        start_key=body.start_key,
-        reservation_id=body.reservation_id,
-        flags=event.flags,
-        start_command_id=body.start_command_id,
-    )
-
-
-def stale_record(event: NewEvent, body: e.TransactionStaleChanged, transaction: TransactionRecord) -> TransactionRecord:
-    """The open transaction as the event leaves it."""
-    return attrs.evolve(
-        transaction, stale_at=event.received_at if body.stale else None, stale_why=body.why if body.stale else ""
-    )

@@ -8,10 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
 from gateway.domain.values import ConnectorAddress
+
+MAX_STEERED = 64
+"""Connectors of a charge point of which something is wanted: as many as have open transactions at once."""
 
 
 @frozen
@@ -105,6 +108,28 @@ class Steering:
     tries: tuple[datetime, ...] = ()
     failed: tuple[ProfilePurpose, ...] = ()
     """Ways that this revision was tried by in vain."""
+    command_id: str = ""
+    """Of the command that was sent last for it."""
+
+
+def pending(wanted: Wanted, at: datetime, before: Steering | None) -> Steering:
+    """The progress of a wanted state that was changed at ``at``: none yet. What the state before it has put on the
+    charger, and how often it was tried lately, goes on."""
+    if before is None:
+        return Steering(wanted.revision, SteeringState.PENDING, at)
+    return evolve(before, revision=wanted.revision, state=SteeringState.PENDING, since=at, reason="", failed=())
+
+
+@frozen
+class ChangedWanted:
+    """The answer to a request that changed what is wanted of a connector, also when it comes again. ``fingerprint``:
+    digest of what was asked for."""
+
+    request_id: str
+    fingerprint: str
+    connector: ConnectorAddress
+    revision: int
+    at: datetime
 
 
 @frozen

@@ -167,6 +167,10 @@ class Router:
         if self._emptied is not None and not self._sessions and not self._arrivals:
             self._emptied.set()
 
+    def session(self, identity: str) -> Session | None:
+        """The session that owns the charge point in this process, or None."""
+        return self._sessions.get(identity)
+
     def live(self, identity: str) -> LiveSession | None:
         """The live connection, or None."""
         session = self._sessions.get(identity)

@@ -31,6 +31,7 @@ from gateway.session.reader import FrameReader
 from gateway.session.readiness import Readiness
 from gateway.session.requests import RequestHandler
 from gateway.session.start_expiry import StartExpiry
+from gateway.session.steering import SessionSteering
 from gateway.session.task_group import TaskGroup
 from gateway.session.teardown import Teardown
 from gateway.session.turns import LargeMessage, ReadTurns, TeardownTurns
@@ -43,7 +44,8 @@ log = structlog.get_logger()
 class Session:
     """One connection of one charge point, from the committed opening to the recorded end.
 
-    ``run`` is called once. ``commands``, ``end`` and the properties may be used by other tasks of the loop meanwhile.
+    ``run`` is called once. ``commands``, ``steering``, ``end`` and the properties may be used by other tasks of the
+    loop meanwhile.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Session:
         self._provisioning = Provisioning(
             context, self._tasks, self.commands, readiness, triggers or Triggers(), boot_configuration
         )
+        self.steering = SessionSteering(context)
         self._large = LargeMessage(ReadTurns() if read_turns is None else read_turns)
         fault_log = FaultLog() if fault_log is None else fault_log
         answers = Answers(context, self._tasks, self._large)

@@ -29,6 +29,8 @@ from gateway.domain.records import (
     TransactionRecord,
     TransactionState,
 )
+from gateway.domain.state import ChargePointState
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration, Switch
 from gateway.store.commits import (
     ClockRecord,
@@ -133,6 +135,14 @@ class OverdueReservation:
 
 
 @frozen
+class StoredState:
+    """A charge point's state, and whether it is connected: then its session owns the state, and has a later one."""
+
+    state: ChargePointState
+    connected: bool
+
+
+@frozen
 class AdmissionRecord:
     """``credentials`` as ``Store.credentials`` answers them."""
 
@@ -186,6 +196,15 @@ class Store(Protocol):
 
     # charge points
     def charge_point(self, identity: str) -> ChargePointRecord | None: ...
+
+    def state(self, identity: str, at: datetime) -> StoredState | None:
+        """Return the state that a session would begin with at that time, without ``memory``; None: there is no such
+        charge point."""
+        ...
+
+    def changed_wanted(self, identity: str, request_id: str) -> ChangedWanted | None:
+        """Return what a request changed that is wanted of the charge point, as far as it is remembered."""
+        ...
 
     def charge_points(
         self,

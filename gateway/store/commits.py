@@ -14,6 +14,7 @@ from gateway.domain.records import (
     IdTagRecord,
 )
 from gateway.domain.state import ChargePointState
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration, Switch
 
 # --- writes ---------------------------------------------------------------------------------------------------
@@ -294,6 +295,8 @@ class GuardFailed:
 
     guard: Guard | None = None
     existing: CommandRecord | None = None
+    changed: ChangedWanted | None = None
+    """The request that has the id, where ``guard`` is a ``SteeringRequestUnused``."""
 
 
 @frozen

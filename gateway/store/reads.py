@@ -7,8 +7,17 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, Bounds, Generation, OverdueReservation, Store, TransactionFilter
+from gateway.store.api import (
+    AdmissionRecord,
+    Bounds,
+    Generation,
+    OverdueReservation,
+    Store,
+    StoredState,
+    TransactionFilter,
+)
 from gateway.store.commits import ClockRecord
 
 P = ParamSpec("P")
@@ -64,6 +73,12 @@ class Reads:
     # charge points
     def charge_point(self, identity: str) -> Awaitable[ChargePointRecord | None]:
         return self._runner.read(self._store.charge_point, identity)
+
+    def state(self, identity: str, at: datetime) -> Awaitable[StoredState | None]:
+        return self._runner.read(self._store.state, identity, at)
+
+    def changed_wanted(self, identity: str, request_id: str) -> Awaitable[ChangedWanted | None]:
+        return self._runner.read(self._store.changed_wanted, identity, request_id)
 
     def charge_points(
         self, after: str, limit: int, connected: bool | None = None, registration: Registration | None = None

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from datetime import UTC, timedelta
+from decimal import Decimal
 
 import grpc
 import pytest
@@ -14,8 +15,17 @@ from gateway.api.v1 import event_pb2 as pb
 from gateway.client import problem_of
 from gateway.control.convert.events import _BODIES, event
 from gateway.domain import events as e
+from gateway.domain.charging import (
+    ChargingProfile,
+    ChargingRateUnit,
+    ChargingSchedule,
+    ProfileKind,
+    ProfilePurpose,
+    SchedulePeriod,
+)
 from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
+from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState, Wanted
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
 from gateway.store.api import generation_at
@@ -417,6 +427,19 @@ async def test_each_moment_has_one_power_that_says_where_it_comes_from(gateway, 
     assert [each.power_source for each in samples if each.phase] == [0, 0, 0]
 
 
+SIX_AMPERES = RateLimit(Decimal(6), ChargingRateUnit.AMPERE, 1)
+PROFILE = ChargingProfile(
+    2**40,
+    1,
+    ProfilePurpose.TX,
+    ProfileKind.ABSOLUTE,
+    ChargingSchedule(ChargingRateUnit.WATT, (SchedulePeriod(0, Decimal("1380.5"), 1),), 3600, NOW, Decimal(6)),
+    "tx",
+    None,
+    NOW,
+    NOW,
+)
+
 BODIES = [
     e.ChargePointCreated(Registration.PENDING),
     e.ChargePointUpdated(Registration.ACCEPTED, ("registration",)),
@@ -455,6 +478,23 @@ BODIES = [
     e.CommandNotSent("c", "Reset", "deadline"),
     e.CommandOutcomeUnknown("c", "Reset", "timeout"),
     e.RemoteStartExpired("c", "T", ConnectorAddress(0, 0), True),
+    e.WantedChanged(
+        Wanted(
+            ONE,
+            3,
+            StandingLimit(SIX_AMPERES, NOW),
+            Plan((PlanStep(NOW, SIX_AMPERES), PlanStep(NOW + timedelta(minutes=30))), NOW + timedelta(hours=1)),
+        ),
+        "plan-set",
+        "r",
+        "me",
+        "cheap",
+    ),
+    e.SteeringChanged(
+        ONE, Steering(3, SteeringState.APPLIED, NOW, "", ProfilePurpose.TX, 900_000_013, NOW, (NOW,), (), "cmd_1")
+    ),
+    e.ChargingProfileInstalled(ONE, PROFILE),
+    e.ChargingProfileRemoved(ONE, 2**40, ProfilePurpose.TX, "cleared"),
 ]
 
 

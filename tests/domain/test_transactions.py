@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 
+from gateway.domain.event_records import started_record
 from gateway.domain.events import NewEvent, TransactionStarted
 from gateway.domain.records import TransactionState
-from gateway.domain.state import MAX_REMEMBERED_STARTS, ChargePointState, started_record
+from gateway.domain.state import MAX_REMEMBERED_STARTS, ChargePointState
 from gateway.domain.state import evolve as apply
 from gateway.domain.times import read_time
 from gateway.domain.transactions import folded, is_retry, start_key

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
@@ -72,6 +73,8 @@ class ChargePoint(_message.Message):
     RESERVATIONS_FIELD_NUMBER: _builtins.int
     OWN_REQUESTS_FIELD_NUMBER: _builtins.int
     ACCEPT_HEX_PASSWORD_FIELD_NUMBER: _builtins.int
+    CHARGING_PROFILES_FIELD_NUMBER: _builtins.int
+    STEERING_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -129,6 +132,16 @@ class ChargePoint(_message.Message):
         message from the charger, or within a minute where it is offline.
         """
 
+    @_builtins.property
+    def charging_profiles(self) -> _containers.RepeatedCompositeFieldContainer[_steering_pb2.InstalledChargingProfile]:
+        """The charging profiles that it has accepted, as far as is known: no later command has replaced or cleared them, and
+        no transaction that they belong to has ended. A charger may forget its profiles at a restart, and does not say so.
+        """
+
+    @_builtins.property
+    def steering(self) -> _containers.RepeatedCompositeFieldContainer[_steering_pb2.ConnectorSteering]:
+        """How far the wanted states of its connectors have got. SteeringService has what is wanted."""
+
     def __init__(
         self,
         *,
@@ -148,10 +161,12 @@ class ChargePoint(_message.Message):
         reservations: _abc.Iterable[Global___Reservation] | None = ...,
         own_requests: _builtins.bool | None = ...,
         accept_hex_password: _builtins.bool | None = ...,
+        charging_profiles: _abc.Iterable[_steering_pb2.InstalledChargingProfile] | None = ...,
+        steering: _abc.Iterable[_steering_pb2.ConnectorSteering] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "connection", b"connection", "create_time", b"create_time", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from gateway.api.v1 import charge_point_pb2 as _charge_point_pb2
 from gateway.api.v1 import command_pb2 as _command_pb2
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -233,6 +234,10 @@ class Event(_message.Message):
     TRANSACTION_ATTRIBUTED_FIELD_NUMBER: _builtins.int
     TRANSACTION_ENERGY_CHANGED_FIELD_NUMBER: _builtins.int
     REMOTE_START_EXPIRED_FIELD_NUMBER: _builtins.int
+    WANTED_CHANGED_FIELD_NUMBER: _builtins.int
+    STEERING_CHANGED_FIELD_NUMBER: _builtins.int
+    CHARGING_PROFILE_INSTALLED_FIELD_NUMBER: _builtins.int
+    CHARGING_PROFILE_REMOVED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Its id: stable, and the same for every reader. A repeated event has the same id."""
     charge_point: _builtins.str
@@ -395,6 +400,22 @@ class Event(_message.Message):
     def remote_start_expired(self) -> Global___RemoteStartExpired:
         """remote_start.expired"""
 
+    @_builtins.property
+    def wanted_changed(self) -> Global___WantedChanged:
+        """wanted.changed"""
+
+    @_builtins.property
+    def steering_changed(self) -> Global___SteeringChanged:
+        """steering.changed"""
+
+    @_builtins.property
+    def charging_profile_installed(self) -> Global___ChargingProfileInstalled:
+        """charging_profile.installed"""
+
+    @_builtins.property
+    def charging_profile_removed(self) -> Global___ChargingProfileRemoved:
+        """charging_profile.removed"""
+
     def __init__(
         self,
         *,
@@ -442,12 +463,16 @@ class Event(_message.Message):
         transaction_attributed: Global___TransactionAttributed | None = ...,
         transaction_energy_changed: Global___TransactionEnergyChanged | None = ...,
         remote_start_expired: Global___RemoteStartExpired | None = ...,
+        wanted_changed: Global___WantedChanged | None = ...,
+        steering_changed: Global___SteeringChanged | None = ...,
+        charging_profile_installed: Global___ChargingProfileInstalled | None = ...,
+        charging_profile_removed: Global___ChargingProfileRemoved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -1730,3 +1755,137 @@ class CommandOutcomeUnknown(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommandOutcomeUnknown: _TypeAlias = CommandOutcomeUnknown  # noqa: Y015
+
+@_typing.final
+class WantedChanged(_message.Message):
+    """A caller changed what is wanted of a connector. Its steering is pending from then on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WANTED_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """The change: "limit-set", "limit-lifted", "plan-set", "plan-cleared"."""
+    request_id: _builtins.str
+    """The caller's id for the change."""
+    by: _builtins.str
+    """The caller's words for who changed it."""
+    why: _builtins.str
+    """The caller's words for why."""
+    @_builtins.property
+    def wanted(self) -> _steering_pb2.Wanted:
+        """All that is wanted of the connector, after the change."""
+
+    def __init__(
+        self,
+        *,
+        wanted: _steering_pb2.Wanted | None = ...,
+        what: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wanted", b"wanted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "request_id", b"request_id", "wanted", b"wanted", "what", b"what", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WantedChanged: _TypeAlias = WantedChanged  # noqa: Y015
+
+@_typing.final
+class SteeringChanged(_message.Message):
+    """The wanted state of a connector has got further, or back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEERING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steering(self) -> _steering_pb2.ConnectorSteering:
+        """How far it has got."""
+
+    def __init__(
+        self,
+        *,
+        steering: _steering_pb2.ConnectorSteering | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["steering", b"steering"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steering", b"steering"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SteeringChanged: _TypeAlias = SteeringChanged  # noqa: Y015
+
+@_typing.final
+class ChargingProfileInstalled(_message.Message):
+    """A charger accepted a charging profile, sent by itself or with a remote start. It replaces one with the same number,
+    and one of the same connector, purpose and stack level; no event tells that.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector; (0, 0) is the charge point as a whole, or any connector where it came with a remote start."""
+
+    @_builtins.property
+    def profile(self) -> _common_pb2.ChargingProfile:
+        """The profile."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        profile: _common_pb2.ChargingProfile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "profile", b"profile"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "profile", b"profile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargingProfileInstalled: _TypeAlias = ChargingProfileInstalled  # noqa: Y015
+
+@_typing.final
+class ChargingProfileRemoved(_message.Message):
+    """A charger has a charging profile no more that it had accepted. One that goes with its transaction, or is replaced, has
+    no such event.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    CHARGING_PROFILE_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    charging_profile_id: _builtins.int
+    """The profile's number."""
+    purpose: _common_pb2.ChargingProfilePurpose.ValueType
+    """Its purpose."""
+    why: _builtins.str
+    """Why: "cleared"; "unknown" where the charger was asked to clear it and does not know it."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        charging_profile_id: _builtins.int = ...,
+        purpose: _common_pb2.ChargingProfilePurpose.ValueType = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charging_profile_id", b"charging_profile_id", "connector", b"connector", "purpose", b"purpose", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargingProfileRemoved: _TypeAlias = ChargingProfileRemoved  # noqa: Y015

@@ -10,11 +10,20 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from gateway.api.v1 import command_pb2, common_pb2, diagnostics_pb2, energy_pb2, id_tag_pb2, transaction_pb2
+from gateway.api.v1 import (
+    command_pb2,
+    common_pb2,
+    diagnostics_pb2,
+    energy_pb2,
+    id_tag_pb2,
+    steering_pb2,
+    transaction_pb2,
+)
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.records import TransactionState
+from gateway.domain.steering import SteeringState
 from gateway.domain.values import Flag, Registration
 from gateway.domain.vendor_data import VendorDataStatus
 from gateway.energy.completion import CompletionState
@@ -78,6 +87,7 @@ TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
 FRAME_KIND = _all(diagnostics_pb2.FrameKind, FrameKind)
 CONNECTION_STAGE = _of(diagnostics_pb2.ConnectionStage, "accept", "tls", "http", "admission")
 VENDOR_DATA_STATUS = _all(command_pb2.DataTransferStatus, VendorDataStatus)
+STEERING_STATE = _all(steering_pb2.SteeringState, SteeringState)
 ID_TAG_STATUS = _of(id_tag_pb2.IdTagStatus, "Accepted", "Blocked", "Expired", "Invalid")
 AUTHORIZATION = _of(command_pb2.AuthorizationStatus, "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 ENERGY_QUALITY = _all(energy_pb2.EnergyQuality, Quality)

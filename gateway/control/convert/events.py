@@ -19,6 +19,12 @@ from gateway.control.convert.common import (
 )
 from gateway.control.convert.enums import ENERGY_BASIS, ENERGY_DOUBT, ENERGY_STATE, REGISTRATION
 from gateway.control.convert.resources import boot_information
+from gateway.control.convert.steering import (
+    profile_installed,
+    profile_removed,
+    steering_changed,
+    wanted_changed,
+)
 from gateway.domain import events as e
 from gateway.domain.codec import UnreadableBody, decode
 
@@ -327,6 +333,10 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
         "command_not_sent",
         lambda body: pb.CommandNotSent(command_id=body.command_id, operation=body.operation, reason=body.reason),
     ),
+    e.WantedChanged: ("wanted_changed", wanted_changed),
+    e.SteeringChanged: ("steering_changed", steering_changed),
+    e.ChargingProfileInstalled: ("charging_profile_installed", profile_installed),
+    e.ChargingProfileRemoved: ("charging_profile_removed", profile_removed),
     e.CommandOutcomeUnknown: (
         "command_outcome_unknown",
         lambda body: pb.CommandOutcomeUnknown(command_id=body.command_id, operation=body.operation, reason=body.reason),

@@ -3,6 +3,7 @@
 from gateway.api.v1 import charge_point_pb2, id_tag_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
 from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
+from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
 from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord, TransactionRecord
 from gateway.domain.values import Flag, Switch
@@ -63,6 +64,8 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
             )
             for each in record.reservations
         ],
+        charging_profiles=list(map(installed_profile, record.charging_profiles)),
+        steering=[steering(address, each) for address, each in record.steering],
     )
 
 

@@ -47,6 +47,12 @@ from gateway.domain.events.reservation import (
     ReservationEnded,
     ReservationMade,
 )
+from gateway.domain.events.steering import (
+    ChargingProfileInstalled,
+    ChargingProfileRemoved,
+    SteeringChanged,
+    WantedChanged,
+)
 from gateway.domain.events.transaction import (
     FIRST_DIALECT,
     IdTagPresented,
@@ -74,6 +80,8 @@ __all__ = [
     "ChargePointDeleted",
     "ChargePointDisconnected",
     "ChargePointUpdated",
+    "ChargingProfileInstalled",
+    "ChargingProfileRemoved",
     "CommandAnswered",
     "CommandNotSent",
     "CommandOutcomeUnknown",
@@ -91,6 +99,7 @@ __all__ = [
     "ReservationEnded",
     "ReservationMade",
     "SecurityEventReported",
+    "SteeringChanged",
     "StoredEvent",
     "TransactionAttributed",
     "TransactionClosed",
@@ -102,4 +111,5 @@ __all__ = [
     "TransactionStarted",
     "TransactionStopped",
     "VendorDataReceived",
+    "WantedChanged",
 ]

@@ -5,12 +5,18 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from gateway.domain.events import charge_point, command, configuration, report, reservation, transaction
+from gateway.domain.events import charge_point, command, configuration, report, reservation, steering, transaction
 from gateway.domain.power import LivePower
 from gateway.domain.values import Flag
 
 Body: TypeAlias = (
-    charge_point.Body | transaction.Body | reservation.Body | report.Body | configuration.Body | command.Body
+    charge_point.Body
+    | transaction.Body
+    | reservation.Body
+    | report.Body
+    | configuration.Body
+    | command.Body
+    | steering.Body
 )
 
 BODIES: dict[str, type[Body]] = {cls.TYPE: cls for cls in Body.__args__}

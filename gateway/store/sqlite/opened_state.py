@@ -1,11 +1,15 @@
-"""A charge point's state as its new owner is given it: read from the records, when a connection is opened."""
+"""A charge point's state read from the records: as its new owner is given it, and as it is while there is none."""
 
 from datetime import datetime
 
+from apsw import Connection
+
 from gateway.domain.remote_starts import returned
+from gateway.domain.repeats import Memory
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration
-from gateway.store.sqlite import queries, rows
+from gateway.store.api import StoredState
+from gateway.store.sqlite import queries, rows, steering
 from gateway.store.sqlite.encoding import maybe_time
 from gateway.store.sqlite.writer import Owner, Writer
 
@@ -15,7 +19,9 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM reservation WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM pending_start WHERE charge_point = c.key)
+    EXISTS (SELECT 1 FROM pending_start WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM steering WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key)
     FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
@@ -23,12 +29,26 @@ lock, for which it then has to wait."""
 
 def opened_state(books: Writer, owner: Owner, at: datetime) -> ChargePointState:
     """The state of a charge point that has connected at this time."""
-    cx, key = books.cx, owner.key
+    return _state(books.cx, owner.key, owner.identity, owner.epoch, books.memory(owner), at)
+
+
+def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | None:
+    """The state that a charge point would begin with if it connected now, but for what it said last; None: there is
+    none."""
+    sql = "SELECT key, epoch, connected FROM charge_point WHERE identity = ? AND deleted_at IS NULL"
+    row = cx.execute(sql, (identity,)).fetchone()
+    if row is None:
+        return None
+    key, epoch, connected = row
+    return StoredState(_state(cx, key, identity, epoch, Memory(), at), bool(connected))
+
+
+def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime) -> ChargePointState:
     registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
-    connectors, open_, applied, reserved, configured, started = there
+    connectors, open_, applied, reserved, configured, started, steered, profiled = there
     return ChargePointState(
-        identity=owner.identity,
-        epoch=owner.epoch,
+        identity=identity,
+        epoch=epoch,
         registration=Registration(registration),
         ever_accepted=bool(ever_accepted),
         boot=rows.boot_information(boot),
@@ -42,7 +62,10 @@ def opened_state(books: Writer, owner: Owner, at: datetime) -> ChargePointState:
         if started
         else {},
         configuration=queries.configuration(cx, key) if configured else {},
-        memory=books.memory(owner),
+        memory=memory,
         own_requests=rows.switch(own_requests),
+        wanted=steering.wanted(cx, key) if steered else {},
+        steering=steering.steerings(cx, key) if steered else {},
+        profiles=steering.charging_profiles(cx, key) if profiled else {},
         booted_at=maybe_time(booted),
     )

@@ -12,19 +12,14 @@ import orjson
 from apsw import Connection
 
 from gateway.domain import events as e
+from gateway.domain import profiles
+from gateway.domain.event_records import connector_record, event_time, queued_since, reservation_record, started_record
 from gateway.domain.events import NewEvent
-from gateway.domain.state import (
-    SHOWING,
-    SHOWS_ALL,
-    connector_record,
-    event_time,
-    queued_since,
-    reservation_record,
-    started_record,
-)
+from gateway.domain.state import SHOWING, SHOWS_ALL
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite import command_projections as commands
+from gateway.store.sqlite import steering
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite.rows import boot_bytes, one
 
@@ -78,6 +73,7 @@ def booted(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePoi
         "UPDATE charge_point SET boot = ?, booted_at = ?, ever_accepted = max(ever_accepted, ?) WHERE key = ?",
         (boot_bytes(body.boot), at, accepted, key),
     )
+    steering.refold(cx, key, profiles.booted)
 
 
 def status_changed(
@@ -146,6 +142,8 @@ def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transact
             record.start_command_id,
         ),
     )
+    at = event.received_at
+    steering.refold(cx, key, lambda present: profiles.started(present, body.connector, body.transaction_id, at))
     if record.start_command_id:
         commands.start_over(cx, key, record.start_command_id)
 
@@ -153,6 +151,7 @@ def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transact
 def stopped(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStopped, sequence: int) -> None:
     """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
     B5.7)."""
+    steering.forget_profiles_of(cx, key, body.transaction_id)
     row = cx.execute(
         "SELECT key, flags FROM txn WHERE transaction_id = ? AND charge_point = ? AND state <> 'STOPPED'",
         (body.transaction_id, key),
@@ -186,6 +185,7 @@ def lost(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transaction
         WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
         (sequence, body.transaction_id, key),
     )
+    steering.forget_profiles_of(cx, key, body.transaction_id)
 
 
 def stale_changed(
@@ -209,6 +209,7 @@ def closed(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transacti
         stale_why = '' WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
         (at, body.reason, sequence, body.transaction_id, key),
     )
+    steering.forget_profiles_of(cx, key, body.transaction_id)
 
 
 def reservation_made(
@@ -304,6 +305,10 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.CommandNotSent, commands.not_sent),
         _row(e.CommandOutcomeUnknown, commands.outcome_unknown),
         _row(e.RemoteStartExpired, commands.start_expired),
+        _row(e.WantedChanged, steering.wanted_changed),
+        _row(e.SteeringChanged, steering.steering_changed),
+        _row(e.ChargingProfileInstalled, steering.profile_installed),
+        _row(e.ChargingProfileRemoved, steering.profile_removed),
     )
 )
 """Class of body to what it changes."""

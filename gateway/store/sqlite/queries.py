@@ -23,7 +23,7 @@ from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.api import AdmissionRecord, OverdueReservation, TransactionFilter
 from gateway.store.commits import ClockRecord
-from gateway.store.sqlite import rows
+from gateway.store.sqlite import rows, steering
 from gateway.store.sqlite.encoding import fits, to_micros, to_time
 
 MAX_LIMIT = 1_000
@@ -62,7 +62,14 @@ def charge_points(
 
 def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
     key = row[0]
-    return rows.charge_point(row, connectors(cx, key), boot_configuration(cx, key), reservations(cx, key))
+    return rows.charge_point(
+        row,
+        connectors(cx, key),
+        boot_configuration(cx, key),
+        reservations(cx, key),
+        tuple(steering.charging_profiles(cx, key).values()),
+        tuple(steering.steerings(cx, key).items()),
+    )
 
 
 def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:

@@ -23,6 +23,7 @@ from gateway.domain.records import (
     TransactionState,
 )
 from gateway.domain.repeats import Memory
+from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Registration, Switch
 from gateway.store.sqlite.encoding import maybe_time, to_flags, to_micros, to_time
 
@@ -91,6 +92,8 @@ def charge_point(
     connectors: tuple[ConnectorRecord, ...],
     boot_configuration: tuple[AppliedConfiguration, ...],
     reservations: tuple[ReservationRecord, ...],
+    charging_profiles: tuple[InstalledProfile, ...],
+    steering: tuple[tuple[ConnectorAddress, Steering], ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
     connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:]
@@ -118,6 +121,8 @@ def charge_point(
         connectors=connectors,
         boot_configuration=boot_configuration,
         reservations=reservations,
+        charging_profiles=charging_profiles,
+        steering=steering,
     )
 
 

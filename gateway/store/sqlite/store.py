@@ -13,6 +13,7 @@ import structlog
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Clock, Registration
 from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
 from gateway.store.api import (
@@ -22,11 +23,12 @@ from gateway.store.api import (
     EventPage,
     Generation,
     OverdueReservation,
+    StoredState,
     TransactionFilter,
     event_id_prefix,
 )
 from gateway.store.commits import ClockRecord, Write, WriteResult
-from gateway.store.sqlite import event_queries, queries
+from gateway.store.sqlite import event_queries, queries, steering
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
@@ -34,6 +36,7 @@ from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
 from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
+from gateway.store.sqlite.opened_state import stored_state
 from gateway.store.sqlite.process_lock import ProcessLock, check_place
 from gateway.store.sqlite.retention import crowded_out, oldest_time
 from gateway.store.sqlite.rows import fetch, one
@@ -289,6 +292,12 @@ class SqliteStore:
 
     def charge_point(self, identity: str) -> ChargePointRecord | None:
         return self._read(queries.charge_point, identity)
+
+    def state(self, identity: str, at: datetime) -> StoredState | None:
+        return self._read(stored_state, identity, at)
+
+    def changed_wanted(self, identity: str, request_id: str) -> ChangedWanted | None:
+        return self._read(steering.changed_by_identity, identity, request_id)
 
     def charge_points(
         self,

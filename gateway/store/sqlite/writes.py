@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 
-from gateway.domain.decision import Guard, IdTagFree, RequestIdUnused, StartPending
 from gateway.domain.events import (
     ChargePointCreated,
     ChargePointDeleted,
@@ -34,6 +33,7 @@ from gateway.store.commits import (
 from gateway.store.sqlite import queries, rows
 from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_time
 from gateway.store.sqlite.generations import MAX_NUMBER
+from gateway.store.sqlite.guards import failed_guard
 from gateway.store.sqlite.opened_state import opened_state
 from gateway.store.sqlite.retention import forget, record_clock, trim
 from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
@@ -71,31 +71,10 @@ def append(books: Writer, write: commits.Append) -> Appended | Fenced | GuardFai
     if write.epoch is not None and write.epoch != owner.epoch:
         return Fenced(owner.epoch)
     for guard in write.guards:
-        failed = _failed(books, owner, guard)
+        failed = failed_guard(books, owner, guard)
         if failed is not None:
             return failed
     return Appended(books.append(owner, owner.epoch, write.events), tuple(books.committed))
-
-
-def _failed(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | None:
-    match guard:
-        case IdTagFree(id_tag, connector):
-            used = books.cx.execute(
-                f"""SELECT 1 FROM txn WHERE folded_tag = ? AND {queries.OCCUPIES}
-                AND NOT (charge_point = ? AND evse = ? AND connector = ?) LIMIT 1""",  # noqa: S608 - a constant
-                (folded(id_tag), owner.key, connector.evse, connector.connector),
-            ).fetchone()
-            return None if used is None else GuardFailed(guard)
-        case RequestIdUnused(request_id):
-            # By the index alone: that of a new command is never there, and this is asked of every one.
-            sql = "SELECT 1 FROM command WHERE charge_point = ? AND request_id = ? AND request_id <> ''"
-            if books.cx.execute(sql, (owner.key, request_id)).fetchone() is None:
-                return None
-            return GuardFailed(guard, queries.command_by_request(books.cx, owner.identity, request_id))
-        case StartPending(command_id):
-            sql = "SELECT 1 FROM pending_start WHERE charge_point = ? AND command_id = ?"
-            there = books.cx.execute(sql, (owner.key, command_id)).fetchone()
-            return GuardFailed(guard) if there is None else None
 
 
 def open_session(books: Writer, write: commits.OpenSession) -> Opened | Missing:
@@ -201,6 +180,19 @@ def update_charge_point(books: Writer, write: commits.UpdateChargePoint) -> Appe
     return Appended(books.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
+_OF_ITS_IDENTITY = (
+    "credential",
+    "connector",
+    "boot_configuration",
+    "configuration",
+    "pending_start",
+    "steering",
+    "steering_request",
+    "charging_profile",
+)
+"""Tables whose rows go with a charge point's identity."""
+
+
 def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appended | Missing:
     owner = _present(books, write.identity)
     if owner is None:
@@ -208,7 +200,7 @@ def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appe
     sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
     sequences += end_reservations(books, owner, write.at)
     sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
-    for table in ("credential", "connector", "boot_configuration", "configuration", "pending_start"):
+    for table in _OF_ITS_IDENTITY:
         books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
     books.forget_memory(owner)
     books.cx.execute(

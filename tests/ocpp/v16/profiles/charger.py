@@ -21,6 +21,7 @@ from gateway.domain.decision import (
     TransactionQuery,
     VendorDataQuery,
 )
+from gateway.domain.event_records import event_time, stale_record, started_record
 from gateway.domain.events import (
     ChargePointUpdated,
     MeterValuesReported,
@@ -35,7 +36,7 @@ from gateway.domain.events import (
 from gateway.domain.records import IdTagRecord, TransactionRecord, TransactionState
 from gateway.domain.registers import RegisterReading, register_readings
 from gateway.domain.staleness import occupies
-from gateway.domain.state import ChargePointState, event_time, stale_record, started_record
+from gateway.domain.state import ChargePointState
 from gateway.domain.state import evolve as apply
 from gateway.domain.transactions import folded
 from gateway.domain.values import Flag, Registration

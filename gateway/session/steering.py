@@ -1,0 +1,88 @@
+"""Steering of one connected charge point: changes of what is wanted of its connectors, as its session commits them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from gateway.charging.wishes import DecidedChange, WantedRequest, decided, fingerprint
+from gateway.domain.commands import RefusalReason, Refused
+from gateway.domain.decision import SteeringRequestUnused
+from gateway.domain.events import NewEvent, WantedChanged
+from gateway.domain.state import ChargePointState
+from gateway.domain.steering import ChangedWanted, Wanted
+from gateway.domain.values import ConnectorAddress
+from gateway.ocpp.protocol import ProtocolVersion
+from gateway.session.context import SessionContext
+from gateway.store.commits import Appended, GuardFailed
+
+MAX_TRIES: Final = 4
+"""How often a change is decided anew because another one has come before it."""
+
+CONTESTED = Refused(RefusalReason.STORE_UNAVAILABLE, "others change the same at once; nothing was changed")
+
+
+class SessionSteering:
+    """The wanted states of one session's charge point."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+
+    @property
+    def wanted(self) -> Mapping[ConnectorAddress, Wanted]:
+        """The present wanted state of each connector."""
+        return self._context.state.wanted
+
+    async def change(self, request: WantedRequest, also: tuple[NewEvent, ...] = ()) -> ChangedWanted | Refused:
+        """Commit a change of what is wanted of a connector, or why there is none. ``also``: events that are recorded
+        with it. Raises ``SessionOver``. Cancelling withdraws nothing."""
+        context = self._context
+        for _ in range(MAX_TRIES):
+            change = decide(context.state, request, context.protocol, context.clock())
+            if isinstance(change, Refused):
+                return change
+            result = await context.commit((change.event, *also), change.guards)
+            if isinstance(result, Appended):
+                return made(change)
+            refused = answered(result, request)
+            if refused is not None:
+                return refused
+        return CONTESTED
+
+
+def decide(
+    state: ChargePointState, request: WantedRequest, protocol: ProtocolVersion, now: datetime
+) -> DecidedChange | Refused:
+    """Return the change that a request makes of a charge point's state, or why it makes none."""
+    change = decided(state, request, now)
+    if isinstance(change, DecidedChange):
+        return change
+    return Refused(RefusalReason.INVALID_COMMAND, "the wanted state can't be as it is", change)
+
+
+def made(change: DecidedChange) -> ChangedWanted:
+    """Return the answer to the request whose change is on disk."""
+    body = change.event.body
+    assert isinstance(body, WantedChanged)
+    wanted = body.wanted
+    return ChangedWanted(body.request_id, body.fingerprint, wanted.connector, wanted.revision, change.event.received_at)
+
+
+def answered(failed: GuardFailed, request: WantedRequest) -> ChangedWanted | Refused | None:
+    """Return the answer to a request that is a repeated one, or has another one's id. None: it is to be decided anew,
+    for what it rests on has changed."""
+    if not isinstance(failed.guard, SteeringRequestUnused):
+        return None
+    assert failed.changed is not None, "the guard that failed is the request id's"
+    return repeated(failed.changed, request)
+
+
+def repeated(earlier: ChangedWanted, request: WantedRequest) -> ChangedWanted | Refused:
+    """Return the answer to a request whose id was used earlier."""
+    if earlier.fingerprint == fingerprint(request):
+        return earlier
+    return Refused(
+        RefusalReason.REQUEST_ID_REUSED,
+        f"request_id {request.request_id} was used for another change of this charge point",
+    )
