@@ -142,8 +142,9 @@ def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transact
             record.start_command_id,
         ),
     )
-    at = event.received_at
-    steering.refold(cx, key, lambda present: profiles.started(present, body.connector, body.transaction_id, at))
+    steering.refold(
+        cx, key, lambda present: profiles.started(present, body.connector, body.transaction_id, event.received_at)
+    )
     if record.start_command_id:
         commands.start_over(cx, key, record.start_command_id)
 

@@ -14,7 +14,7 @@ from gateway.domain.events import NewEvent
 from gateway.domain.profiles import Profiles
 from gateway.domain.steering import ChangedWanted, InstalledProfile, Steering, Wanted, pending
 from gateway.domain.values import ConnectorAddress
-from gateway.store.sqlite.encoding import clamped, to_micros, to_time
+from gateway.store.sqlite.encoding import clamped, to_time
 from gateway.store.sqlite.rows import Row, fetch
 
 MAX_REQUESTS = 256
@@ -22,9 +22,7 @@ MAX_REQUESTS = 256
 minutes."""
 
 
-def wanted_changed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.WantedChanged, sequence: int
-) -> None:
+def wanted_changed(cx: Connection, key: int, event: NewEvent, at: int, body: e.WantedChanged, sequence: int) -> None:
     wanted, place = body.wanted, _place(key, body.wanted.connector)
     row = cx.execute(
         "SELECT steering FROM steering WHERE charge_point = ? AND evse = ? AND connector = ?", place
@@ -35,7 +33,7 @@ def wanted_changed(
         (*place, wanted.revision, after.state, encode_value(wanted), encode_value(after)),
     )
     if body.request_id:
-        given = (key, body.request_id, body.fingerprint, *place[1:], wanted.revision, to_micros(event.received_at))
+        given = (key, body.request_id, body.fingerprint, *place[1:], wanted.revision, at)
         cx.execute("INSERT OR IGNORE INTO steering_request VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*given, sequence))
         cx.execute(
             """DELETE FROM steering_request WHERE charge_point = ?1 AND sequence <= (SELECT sequence
@@ -45,7 +43,7 @@ def wanted_changed(
 
 
 def steering_changed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.SteeringChanged, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.SteeringChanged, sequence: int
 ) -> None:
     cx.execute(
         "UPDATE steering SET state = ?, steering = ? WHERE charge_point = ? AND evse = ? AND connector = ?",
@@ -54,14 +52,14 @@ def steering_changed(
 
 
 def profile_installed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargingProfileInstalled, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargingProfileInstalled, sequence: int
 ) -> None:
     new = p.of_event(event, body)
     refold(cx, key, lambda present: p.installed(present, new))
 
 
 def profile_removed(
-    cx: Connection, key: int, identity: str, event: NewEvent, body: e.ChargingProfileRemoved, sequence: int
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargingProfileRemoved, sequence: int
 ) -> None:
     refold(cx, key, lambda present: p.removed(present, body.profile_id))
 
