@@ -30,7 +30,6 @@ LIMIT = 400
 """Lines of a module. Longer ones hold two subjects between which a reader scrolls."""
 
 LONG = {
-    "app/serve.py": 550,
     "session/router.py": 420,
     "transport/connection.py": 640,
 }

@@ -1,9 +1,7 @@
 """The composition root: everything is made here, introduced to each other, started in order, and drained."""
 
 import signal
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -14,35 +12,33 @@ import trio
 from gateway import signals
 from gateway.app import logs
 from gateway.app.divergence import Divergence
+from gateway.app.endpoints import Endpoints
 from gateway.app.from_settings import (
     connection_limits,
     control_settings,
     quirk,
     session_limits,
-    tls_provider,
 )
 from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.app.stall_clock import StallClock
+from gateway.app.store_lifetime import open_store, opened
 from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
 from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import ChargerConnections
-from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
 from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN
-from gateway.errors import SettingsError, StoreMisplaced, StoreUnavailable, leaves
 from gateway.feed.feed import Feed
 from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
 from gateway.journal.numbers import NumberAllocator
 from gateway.journal.retention import Retention
 from gateway.observability.metrics import Metrics
-from gateway.observability.metrics_server import MetricsServer
 from gateway.observability.observer import GatewayObserver
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
@@ -56,8 +52,7 @@ from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
 from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.listener import Listener
-from gateway.transport.tls import TlsConfigurationError
-from gateway.transport.tls_probe import require_cheap_groups
+from gateway.transport.tls import TlsProvider
 
 log = structlog.get_logger()
 
@@ -71,17 +66,6 @@ read "nothing was sent" of what was."""
 CONTROL_GRACE = 1.0
 """Seconds for control calls to hand out their last answers, once all sessions are over."""
 
-
-CLOSE_SECONDS = 5.0
-"""For closing the store, once all is over: a disk that hangs must not keep the process from ending."""
-
-DOOR_SECONDS = 3.0
-"""While a store takes longer than this to open, chargers are answered when to come back; a sound one takes
-two seconds at most, but for the first start of a new version."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between attempts to open a store whose disk is in trouble, and to begin a control interface anew."""
-
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -90,9 +74,9 @@ def serve(settings: Settings) -> int:
     logs.configure(settings.logging)
     try:
         raise_file_limit()
-        with opened(settings) as store:
+        with opened(settings, utc_now) as store:
             gateway = Gateway(settings, store)
-            gateway.try_groups()
+            gateway.endpoints.try_groups()
             with gateway.collector.policy():
                 trio.run(gateway.run, clock=gateway.clock, strict_exception_groups=True)
         log.info("gateway stopped")
@@ -100,26 +84,6 @@ def serve(settings: Settings) -> int:
         logs.close()
         signals.ignore()
     return 0
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[SqliteStore]:
-    """The store, to be opened by the run, closed at the end."""
-    store = SqliteStore(settings.store.path, clock=utc_now, opened=False)
-    try:
-        yield store
-    finally:
-        close(store)
-
-
-def close(store: SqliteStore, seconds: float = CLOSE_SECONDS) -> bool:
-    """Close the store, whose last commit may hang on its disk; False if that takes too long, and is left behind."""
-    closing = threading.Thread(target=store.close, name="store-close", daemon=True)
-    closing.start()
-    closing.join(seconds)
-    if closing.is_alive():
-        log.warning("store not closed in time; the next start opens it as after a crash", seconds=seconds)
-    return not closing.is_alive()
 
 
 def utc_now() -> datetime:
@@ -142,15 +106,10 @@ class Gateway:
         self._draining = False
         self._serving = False
         """Whether chargers are let in: the store is open, and what the last run left is settled."""
-        self._door_open = False
-        self._opening = trio.Lock()
-        self._stopping = trio.Event()
-        self._control_ended = trio.Event()
-        self._control_ended.set()
         self._nursery: trio.Nursery | None = None
         self.metrics = Metrics()
         self._supervisor = Supervisor(self.metrics)
-        self.collector = GcPolicy(lambda: not self.control.calls)
+        self.collector = GcPolicy(lambda: not self.endpoints.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
         self.diagnostics = GatewayObserver(self.metrics, utc_now, sessions.kept_frames)
@@ -201,10 +160,6 @@ class Gateway:
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
             addresses=self.addresses,
         )
-        self._tls = {
-            each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
-        }
-        self.listeners = [self._listener(each) for each in settings.listeners]
         self.clock_watch = ClockWatch(journal, reads, utc_now, lambda: self.metrics.count("clock_jumps"))
         self.retention = Retention(
             journal,
@@ -214,7 +169,7 @@ class Gateway:
             max_bytes=settings.store.retention.max_bytes,
             watch=self.clock_watch,
         )
-        self._new_control = partial(
+        new_control = partial(
             ControlServer,
             control_settings(settings.control),
             journal=journal,
@@ -228,41 +183,35 @@ class Gateway:
             clock_watch=self.clock_watch,
             from_another_life=self.other_lives.seen,
         )
-        self.control = self._new_control()
+        self.endpoints = Endpoints(
+            settings,
+            new_control=new_control,
+            new_listener=self._listener,
+            metrics=self.metrics,
+            is_ready=lambda: self._store_is_well and not self._draining,
+            clock=utc_now,
+        )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
         self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
-        self.metrics.gauge("gateway_handshakes", "Connections without an upgrade yet.", self._handshakes)
         self.metrics.counter("gateway_stalls", "Times that the loop stood still.", lambda: self.clock.stalls)
         self.metrics.counter("gateway_stalled_seconds", "How long, in all.", lambda: self.clock.stalled)
         self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
         self.metrics.gauge(
             "gateway_retention_waiting", "1 while nothing goes by age.", lambda: float(self.retention.waits)
         )
-        self.metrics.gauge("gateway_waiting", "Connections without a place for a handshake yet.", self._waiting)
         self.metrics.gauge("gateway_accounts", "Budgets kept of chargers.", lambda: len(self.accounts))
         self.metrics.gauge(
             "gateway_large_messages_waiting", "Chargers whose large message waits its turn.", lambda: self.large.waiting
         )
         self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
 
-    def try_groups(self) -> None:
-        """See that no stranger's handshake is dear. Raises ``ExpensiveGroups``."""
-        for tls in self._tls.values():
-            require_cheap_groups(tls.context)
-
-    def _handshakes(self) -> float:
-        return sum(listener.opening for listener in self.listeners)
-
-    def _waiting(self) -> float:
-        return sum(listener.waiting for listener in self.listeners)
-
-    def _listener(self, settings: ListenerSettings) -> Listener:
+    def _listener(self, settings: ListenerSettings, tls: TlsProvider) -> Listener:
         return Listener(
             name=settings.name,
             host=settings.host,
             port=settings.port,
-            tls=self._tls[settings.name],
+            tls=tls,
             admit=self.admission,
             handle=self.chargers,
             limits=connection_limits(self._settings.sessions),
@@ -293,8 +242,8 @@ class Gateway:
                 starting = trio.CancelScope()
                 nursery.start_soon(self._start, nursery, starting)
                 if earlier:
-                    self._reload_certificates()
-                await self._until_told(received)
+                    self.endpoints.reload_certificates()
+                await self._until_stopped(received)
                 starting.cancel()
                 await self._drain(received)
                 nursery.cancel_scope.cancel()
@@ -302,8 +251,10 @@ class Gateway:
     async def _start(self, nursery: trio.Nursery, scope: trio.CancelScope) -> None:
         """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
         keep, trusted = self._supervisor.keep, self.clock_watch.trusted
+        room = self.capacity.room
+        log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
         with scope:
-            await self._open_books(nursery)
+            await open_store(self._store, utc_now, self.clock_watch.trusted, partial(self.endpoints.open, nursery))
             nursery.start_soon(keep, "feed", self.feed.run)
             nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
@@ -313,160 +264,17 @@ class Gateway:
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
             nursery.start_soon(keep, "mark", mark_store, self._reads)
             nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._reads, trusted)
-            await self._open_door(nursery)
+            await self.endpoints.open(nursery)
             self._serving = True
-            self._tell_readiness()
+            self.endpoints.update_readiness()
             log.info("gateway ready")
 
-    async def _open_books(self, nursery: trio.Nursery) -> None:
-        """Open the store and settle what the last run left open, however long the disk takes. While it is in trouble
-        the listeners are open, so that chargers are answered when to come back and operators see what is wrong."""
-        opened = trio.Event()
-
-        async def late() -> None:
-            with trio.move_on_after(DOOR_SECONDS):
-                await opened.wait()
-                return
-            log.warning("the store is not open yet", seconds=DOOR_SECONDS)
-            await self._open_door(nursery)
-
-        pause = FIRST_PAUSE
-        async with trio.open_nursery() as waiting:
-            waiting.start_soon(late)
-            while not await self._books_opened(pause):
-                await self._open_door(nursery)
-                await trio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            opened.set()
-
-    async def _books_opened(self, pause: float) -> bool:
-        """Try once; False where the disk is in trouble. A thread that hangs on it is left behind when all is over."""
-        try:
-            await trio.to_thread.run_sync(self._store.open, abandon_on_cancel=True)
-            await self.clock_watch.trusted()  # before anything is recorded, which would bear the time of a wrong clock
-            settled = await trio.to_thread.run_sync(self._store.settle, utc_now(), abandon_on_cancel=True)
-        except StoreMisplaced as error:
-            raise StoreMisplaced(f"store.path: {error}") from error
-        except StoreUnavailable as error:
-            log.error("store unavailable at start", error=str(error), next_try_seconds=pause)
-            return False
-        if settled:
-            log.info("settled what the last run left open", charge_points=settled)
-        return True
-
-    async def _open_door(self, nursery: trio.Nursery) -> None:
-        """Control interface, metrics, listeners. Repeating it waits until they are there."""
-        async with self._opening:
-            if self._door_open:
-                return
-            self.control.set_ready(False)
-            await nursery.start(self._run_control)
-            await self._serve_metrics(nursery)
-            room = self.capacity.room
-            log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
-            self._look_at_certificates()
-            for index in range(len(self.listeners)):
-                await nursery.start(self._run_listener, index)
-            self._door_open = True
-
-    async def _run_control(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The control interface, begun anew if it fails: chargers don't need it. Raises ``SettingsError`` where it
-        can't listen at first."""
-        self._control_ended = trio.Event()
-        started, pause = False, FIRST_PAUSE
-        try:
-            while not self._stopping.is_set():
-                failed: BaseExceptionGroup[Exception] | None = None
-                try:
-                    async with trio.open_nursery() as nursery:
-                        await nursery.start(self.control.run)
-                        if not started:
-                            started = True
-                            task_status.started()
-                except* Exception as errors:
-                    failed = errors
-                if failed is None:
-                    return
-                if not started:
-                    raise failed
-                log.error("control interface failed", exc_info=failed, again_in_seconds=pause)
-                self.metrics.count("task_failures", "control")
-                with trio.move_on_after(pause):
-                    await self._stopping.wait()
-                pause = min(2 * pause, LONGEST_PAUSE)
-                self.control = self._new_control()
-                self._tell_readiness()
-        finally:
-            self._control_ended.set()
-
-    async def _run_listener(self, index: int, *, task_status: trio.TaskStatus[None]) -> None:
-        """One listener, begun anew if it fails. Raises ``SettingsError`` where it can't listen at first."""
-        started = False
-        while True:
-            failed: BaseExceptionGroup[Exception] | None = None
-            listener = self.listeners[index]
-            try:
-                async with trio.open_nursery() as nursery:
-                    addresses = await nursery.start(listener.serve)
-                    for host, port in addresses:
-                        log.info("listening for chargers", listener=listener.name, host=host, port=port)
-                    if not started:
-                        started = True
-                        task_status.started()
-            except* Exception as errors:
-                failed = errors
-            if failed is None or self._stopping.is_set():
-                return
-            first = next(leaves(failed))
-            if not started and isinstance(first, OSError):
-                section = self._settings.listeners[index]
-                address = listening_address(section.host, section.port)
-                raise SettingsError(f"listeners[{index}]: can't listen on {address}: {why_not(first)}") from failed
-            if not started:
-                raise failed
-            log.error("listener failed", listener=listener.name, exc_info=failed)
-            self.metrics.count("task_failures", "listener")
-            with trio.move_on_after(LONGEST_PAUSE):
-                await self._stopping.wait()
-            self.listeners[index] = self._listener(self._settings.listeners[index])
-
-    async def _serve_metrics(self, nursery: trio.Nursery) -> None:
-        address = self._settings.metrics.host_and_port
-        if address is None:
-            return
-        try:
-            host, port = await nursery.start(MetricsServer(self.metrics.registry).serve, *address)
-        except OSError as error:
-            raise SettingsError(
-                f"metrics.address: can't listen on {self._settings.metrics.address}: {why_not(error)}"
-            ) from error
-        log.info("metrics served", host=host, port=port)
-
-    async def _until_told(self, received: AsyncIterator[int]) -> None:
+    async def _until_stopped(self, received: AsyncIterator[int]) -> None:
         async for number in received:
             if number != signal.SIGHUP:
                 log.info("stopping", signal=signal.Signals(number).name)
                 return
-            self._reload_certificates()
-
-    def _look_at_certificates(self) -> None:
-        """Say which certificates chargers will refuse. At a start there are no others to keep, and chargers that have
-        no clock do not mind: serving those is better than serving none."""
-        for name, tls in self._tls.items():
-            for fault in tls.validity(utc_now()):
-                log.error("chargers that check this certificate will refuse it", listener=name, error=fault.reason)
-
-    def _reload_certificates(self) -> None:
-        """New certificates for new connections; the present ones go on (A7.22). What `gateway check-config`
-        would refuse is not taken: the listener keeps what it has."""
-        for name, tls in self._tls.items():
-            try:
-                tls.reload(utc_now())
-                log.info("certificates reloaded", listener=name)
-            except TlsConfigurationError as error:
-                log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
-            except Exception:  # a file in an unforeseen state: no reason to end
-                log.exception("certificates not reloaded, the old ones stay", listener=name)
+            self.endpoints.reload_certificates()
 
     # --- readiness and the end --------------------------------------------------------------------------------
 
@@ -487,10 +295,7 @@ class Gateway:
             self._nursery.start_soon(end_all, "end-all", self.router.end_all, "store-unavailable", 1011)
         else:
             self.lost_ends.store_is_back()
-        self._tell_readiness()
-
-    def _tell_readiness(self) -> None:
-        self.control.set_ready(self._store_is_well and not self._draining)
+        self.endpoints.update_readiness()
 
     async def _drain(self, received: AsyncIterator[int]) -> None:
         """Finish what is in flight, close sessions paced, then the control interface and the journal; a second signal
@@ -498,20 +303,18 @@ class Gateway:
         seconds = self._settings.drain.deadline_seconds
         deadline = trio.current_time() + seconds
         self._draining = self.chargers.draining = True
-        self._stopping.set()
+        self.endpoints.stop()
         self.router.stop_commands()
-        self.control.set_ready(False)
+        self.endpoints.update_readiness()
         log.info("draining", sessions=len(self.router), deadline_seconds=seconds)
         with trio.move_on_at(deadline) as cut_short:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cut_short_when_told, received, cut_short)
-                for listener in self.listeners:
-                    listener.stop_accepting()
+                nursery.start_soon(self._cut_short_by_signal, received, cut_short)
+                self.endpoints.stop_accepting()
                 with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
                     await self.router.commands_done()
                 await self.router.drain(self._settings.drain.closes_per_second, deadline)
-                self.control.drain(CONTROL_GRACE)
-                await self._control_ended.wait()
+                await self.endpoints.drain_control(CONTROL_GRACE)
                 await self.journal.aclose()
                 nursery.cancel_scope.cancel()
         if cut_short.cancelled_caught:
@@ -525,10 +328,9 @@ class Gateway:
         with trio.move_on_after(LAST_WORD_SECONDS):
             await self.router.end_all("draining", 1001)
             await self.router.commands_done()
-            self.control.drain(CONTROL_GRACE)
-            await self._control_ended.wait()
+            await self.endpoints.drain_control(CONTROL_GRACE)
 
-    async def _cut_short_when_told(self, received: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async def _cut_short_by_signal(self, received: AsyncIterator[int], scope: trio.CancelScope) -> None:
         async for number in received:
             if number != signal.SIGHUP:
                 scope.cancel()

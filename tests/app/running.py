@@ -119,7 +119,7 @@ async def running(
             async with trio.open_nursery() as nursery:
                 running = Running(Gateway(settings, disk, versions), disk, nursery)
                 nursery.start_soon(running.run)
-                await until(lambda: running.gateway.listeners[0].addresses)
+                await until(lambda: running.gateway.endpoints.listeners[0].addresses)
                 await trio.sleep(0.05)  # until it waits for signals
                 yield running
                 nursery.cancel_scope.cancel()

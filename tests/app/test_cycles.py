@@ -39,7 +39,7 @@ class Visits:
 
     def __init__(self, serving: Running, authority: Path) -> None:
         self.serving = serving
-        self.port = serving.gateway.listeners[0].addresses[0][1]
+        self.port = serving.gateway.endpoints.listeners[0].addresses[0][1]
         self.tls = ssl.create_default_context(cafile=str(authority))
         self.asked = self.carried = 0
 
@@ -169,7 +169,7 @@ async def _take(serving: Running, ways: tuple[Callable[[], None], ...], rounds: 
     for _ in range(rounds):
         for way in ways:
             await trio.to_thread.run_sync(way)
-    await until(lambda: not len(serving.gateway.router) and not serving.gateway.listeners[0].opening)
+    await until(lambda: not len(serving.gateway.router) and not serving.gateway.endpoints.listeners[0].opening)
     await until(lambda: not serving.gateway.capacity.taken)
 
 

@@ -31,7 +31,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.api.v1 import command_pb2, command_pb2_grpc
 from gateway.app.from_settings import connection_limits, session_limits
-from gateway.app.serve import Gateway, opened, utc_now
+from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import (
     BootConfigurationSetting,
     CertificateFiles,
@@ -40,6 +40,7 @@ from gateway.app.settings import (
     Settings,
     load,
 )
+from gateway.app.store_lifetime import opened
 from gateway.chargers.admission import Principal
 from gateway.control.vendor_data import Asked
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
@@ -442,7 +443,7 @@ async def _(whole: Whole) -> None:
     async with running(whole.settings()) as serving:
         known(serving)
         known(serving, "CP3")
-        port = serving.gateway.listeners[0].addresses[0][1]
+        port = serving.gateway.endpoints.listeners[0].addresses[0][1]
         async with upgraded(whole, port) as (first, _stream):
             assert first.startswith(b"HTTP/1.1 101 ")
             assert (await upgrade(whole, port, "/ocpp/CP3"))[0].startswith(b"HTTP/1.1 503 ")
@@ -452,7 +453,7 @@ async def _(whole: Whole) -> None:
 async def _(whole: Whole) -> None:
     """One address that is counted has three quarters of the places at most, and this one may have all."""
     async with running(whole.settings(sessions__max_concurrent_handshakes=4)) as serving:
-        [listener] = serving.gateway.listeners
+        [listener] = serving.gateway.endpoints.listeners
         streams = [await trio.open_tcp_stream(*listener.addresses[0]) for _ in range(6)]
         for stream in streams:
             await stream.send_all(b"\x16")
@@ -515,7 +516,7 @@ async def _(whole: Whole) -> None:
     async with running(whole.settings()) as serving:
         known(serving)
         header = ("Authorization", "Basic " + base64.b64encode(b"CP2:" + KEY.hex().encode()).decode())
-        (listener,) = serving.gateway.listeners
+        (listener,) = serving.gateway.endpoints.listeners
         peer = Peer("192.0.2.1", 5000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
         request = UpgradeRequest("/ocpp/CP2", (header,), ("ocpp1.6",), peer, listener.name)
         assert isinstance(await serving.gateway.admission(request), Accept)
@@ -571,7 +572,7 @@ async def _(whole: Whole) -> None:
 async def shows_rsa(whole: Whole, made: Settings) -> None:
     async with running(made) as serving:
         known(serving)
-        _, shown = await upgrade(whole, serving.gateway.listeners[0].addresses[0][1])
+        _, shown = await upgrade(whole, serving.gateway.endpoints.listeners[0].addresses[0][1])
     assert shown == x509.load_pem_x509_certificate(whole.files("rsa").certificate.read_bytes())
 
 
@@ -580,7 +581,7 @@ async def _(whole: Whole) -> None:
     with capture_logs() as logs:
         async with running(whole.settings()) as serving:
             known(serving)
-            port = serving.gateway.listeners[0].addresses[0][1]
+            port = serving.gateway.endpoints.listeners[0].addresses[0][1]
             assert (await upgrade(whole, port, "/elsewhere"))[0].startswith(b"HTTP/1.1 404 ")
             [refused] = serving.gateway.diagnostics.refused_connections()
     assert refused.listener == "front"
@@ -590,7 +591,7 @@ async def _(whole: Whole) -> None:
 @really("listeners.host", "127.0.0.1")
 async def _(whole: Whole) -> None:
     async with running(whole.settings()) as serving:
-        assert [host for host, _ in serving.gateway.listeners[0].addresses] == ["127.0.0.1"]
+        assert [host for host, _ in serving.gateway.endpoints.listeners[0].addresses] == ["127.0.0.1"]
 
 
 @really("listeners.port", "free")
@@ -605,7 +606,7 @@ async def _(whole: Whole) -> None:
 async def _(whole: Whole) -> None:
     async with running(whole.settings()) as serving:
         known(serving)
-        port = serving.gateway.listeners[0].addresses[0][1]
+        port = serving.gateway.endpoints.listeners[0].addresses[0][1]
         assert (await upgrade(whole, port, "/ocpp/CP2"))[0].startswith(b"HTTP/1.1 404 ")
         assert (await upgrade(whole, port, "/chargers/here/CP2"))[0].startswith(b"HTTP/1.1 101 ")
 
@@ -703,7 +704,7 @@ async def _(whole: Whole) -> None:
 @really("store.path", "elsewhere.db")
 async def _(whole: Whole) -> None:
     whole.value = whole.folder / "elsewhere.db"
-    with opened(whole.settings()) as store:
+    with opened(whole.settings(), utc_now) as store:
         store.open()
         store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
     assert whole.value.stat().st_size > 0

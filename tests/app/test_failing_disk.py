@@ -29,9 +29,10 @@ from gateway.api.v1 import (
     event_pb2,
     event_pb2_grpc,
 )
-from gateway.app import serve
-from gateway.app.serve import Gateway, close, utc_now
+from gateway.app import store_lifetime
+from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import Settings, load
+from gateway.app.store_lifetime import close
 from gateway.client import Problem, problem_of
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ChargePointConnected
@@ -391,7 +392,7 @@ async def test_a_start_on_a_disk_that_hangs_serves_503_meanwhile(
     disk: Disk, certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No charger is refused without an answer, and the gateway goes on when the disk does."""
-    monkeypatch.setattr(serve, "DOOR_SECONDS", 0.1)
+    monkeypatch.setattr(store_lifetime, "DOOR_SECONDS", 0.1)
     async with starting(disk, certificates, lambda: setattr(disk, "sync_seconds", 0.7)) as served:
         await served.becomes(NOT_SERVING)
         assert (await served.upgrade()).startswith(b"HTTP/1.1 503 ")

@@ -98,7 +98,7 @@ async def common_name(serving: Running) -> str:
     """Of the certificate that the next connection is served."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    port = serving.gateway.listeners[0].addresses[0][1]
+    port = serving.gateway.endpoints.listeners[0].addresses[0][1]
     stream = trio.SSLStream(await trio.open_tcp_stream("127.0.0.1", port), context, server_hostname="localhost")
     await stream.do_handshake()
     served = x509.load_der_x509_certificate(stream.getpeercert(binary_form=True))

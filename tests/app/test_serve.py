@@ -12,7 +12,7 @@ import trio
 from attrs import evolve
 
 from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
-from gateway.app import serve
+from gateway.app import endpoints, serve
 from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
@@ -301,15 +301,15 @@ async def test_a_control_interface_that_fails_is_begun_anew_and_chargers_stay(
     configured = evolve(settings(tmp_path, certificates), control=ControlSettings(address=f"127.0.0.1:{port}"))
     async with running(configured) as serving:
         charger = await serving.booted()
-        failing = serving.gateway.control
+        failing = serving.gateway.endpoints.control
 
         async def set_health(*_: object) -> None:
-            if serving.gateway.control is failing:
+            if serving.gateway.endpoints.control is failing:
                 raise SystemError("a bug")
 
         monkeypatch.setattr(server, "_set_health", set_health)
         failing.set_ready(True)
-        await until(lambda: serving.gateway.control is not failing)
+        await until(lambda: serving.gateway.endpoints.control is not failing)
         assert await charger.call("Heartbeat", {})
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             points = charge_point_pb2_grpc.ChargePointServiceStub(channel)
@@ -329,15 +329,15 @@ async def test_a_listener_that_fails_is_begun_anew(
     tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the same port; the sessions of other listeners, and the gateway, go on."""
-    monkeypatch.setattr(serve, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(endpoints, "LONGEST_PAUSE", 0.05)
     async with running(settings(tmp_path, certificates, port=free_port())) as serving:
         charger = await serving.booted()
-        failing = serving.gateway.listeners[0]
+        failing = serving.gateway.endpoints.listeners[0]
         monkeypatch.setattr(failing, "_places", None)
         with socket.create_connection(failing.addresses[0]):
-            await until(lambda: serving.gateway.listeners[0] is not failing)
-        await until(lambda: serving.gateway.listeners[0].addresses)
-        assert serving.gateway.listeners[0].addresses == failing.addresses
+            await until(lambda: serving.gateway.endpoints.listeners[0] is not failing)
+        await until(lambda: serving.gateway.endpoints.listeners[0].addresses)
+        assert serving.gateway.endpoints.listeners[0].addresses == failing.addresses
         assert await charger.call("Heartbeat", {})
         assert serving.gateway.metrics._counts["task_failures", "listener"] == 1
 
@@ -370,7 +370,7 @@ async def test_connections_from_an_address_that_is_shared_are_not_counted_togeth
     given = settings(tmp_path, certificates)
     sessions = evolve(given.sessions, max_concurrent_handshakes=4, shared_addresses=shared)
     async with running(evolve(given, sessions=sessions)) as run:
-        [listener] = run.gateway.listeners
+        [listener] = run.gateway.endpoints.listeners
         streams = [await trio.open_tcp_stream(*listener.addresses[0]) for _ in range(6)]
         for stream in streams:
             await stream.send_all(b"\x16")

@@ -52,7 +52,7 @@ class Both:
 
     def __init__(self, serving: Running, authority: Path) -> None:
         self.serving = serving
-        self.port = serving.gateway.listeners[0].addresses[0][1]
+        self.port = serving.gateway.endpoints.listeners[0].addresses[0][1]
         self.tls = ssl.create_default_context(cafile=str(authority))
 
     @contextmanager

@@ -199,7 +199,7 @@ async def serving(folder: Path) -> AsyncIterator[Serving]:
         with trio.fail_after(GUARD_SECONDS), grpc.insecure_channel(f"127.0.0.1:{control}") as channel:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(made.run)
-                while not made.listeners[0].addresses:  # noqa: ASYNC110 - until a socket is there
+                while not made.endpoints.listeners[0].addresses:  # noqa: ASYNC110 - until a socket is there
                     await trio.sleep(0.01)
                 charger = await connect(nursery, Door(port, tls), "CP1", key=KEY)  # type: ignore[arg-type]
                 assert (await charger.boot())["status"] == "Accepted"
