@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import trio
+from attrs import define, field
 
 from gateway.bridge.mailbox import Interrupted, Lanes, Unavailable
 
 T = TypeVar("T")
 
 
+@define(eq=False)
 class BridgeCall(Generic[T]):
     """``future`` belongs to asyncio and gets the outcome; ``ended`` is called there once nothing runs in Trio.
 
@@ -19,22 +20,13 @@ class BridgeCall(Generic[T]):
     of these may know the exception, nor the future that has it.
     """
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        fn: Callable[..., Awaitable[T]],
-        args: tuple[Any, ...],
-        timeout: float | None,
-        future: "asyncio.Future[T]",
-        ended: "Callable[[BridgeCall[T]], None]",
-    ) -> None:
-        self._future: asyncio.Future[T] | None = future
-        self._lanes = lanes
-        self._fn = fn
-        self._args = args
-        self._timeout = timeout
-        self._ended = ended
-        self._scope = trio.CancelScope()  # Trio's
+    _lanes: Lanes
+    _fn: Callable[..., Awaitable[T]]
+    _args: tuple[Any, ...]
+    _timeout: float | None
+    _future: "asyncio.Future[T] | None"
+    _ended: "Callable[[BridgeCall[T]], None]"
+    _scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)  # Trio's
 
     # --- in asyncio -------------------------------------------------------------------------------------------
 
@@ -64,7 +56,7 @@ class BridgeCall(Generic[T]):
     def start(self) -> None:
         """Begin, as a task."""
         if self._lanes.nursery is None:
-            self._report(None, Unavailable("the gateway is stopping"))
+            self._lanes.report(self._settle, None, Unavailable("the gateway is stopping"))
         else:
             self._lanes.nursery.start_soon(self._run)
 
@@ -82,12 +74,9 @@ class BridgeCall(Generic[T]):
             error = raised
         except BaseException:
             # The bridge is cancelled, or the whole program is being interrupted.
-            self._report(None, Interrupted("the gateway is stopping"))
+            self._lanes.report(self._settle, None, Interrupted("the gateway is stopping"))
             raise
         try:
-            self._report(result, error)
+            self._lanes.report(self._settle, result, error)
         finally:
             error = None
-
-    def _report(self, result: T | None, error: BaseException | None) -> None:
-        self._lanes.report(partial(self._settle, result, error))

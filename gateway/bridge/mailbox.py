@@ -5,6 +5,7 @@ Also the errors in which a crossing can end, besides the result and the exceptio
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 import trio
@@ -101,11 +102,12 @@ class Lanes:
             raise Unavailable("the asyncio loop has not started")
         self.asyncio.put(callback)
 
-    def report(self, callback: Callback) -> None:
-        """As ``to_asyncio``. Dropped if that loop has ended, and with it all that waited in it."""
+    def report(self, callback: Callable[..., object], *args: object) -> None:
+        """As ``to_asyncio`` for ``callback(*args)``. Dropped if that loop has ended, and with it all that waited in
+        it."""
         if self.asyncio is not None:
             try:
-                self.asyncio.put(callback)
+                self.asyncio.put(partial(callback, *args))
             except Unavailable:
                 pass
 

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -146,7 +145,7 @@ class Stream(Generic[T]):
                         except StopAsyncIteration:
                             break
                         self._handed_over += 1
-                        self._lanes.report(partial(self._receive, item))
+                        self._lanes.report(self._receive, item)
         except Exception as raised:
             error = raised
         except BaseException:
@@ -169,4 +168,4 @@ class Stream(Generic[T]):
         return self._handed_over - self._taken >= self._depth
 
     def _report_end(self, error: BaseException | None) -> None:
-        self._lanes.report(partial(self._end, error))
+        self._lanes.report(self._end, error)

@@ -54,6 +54,9 @@ UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
 NOT_STORED = frozenset({"meter_value_json"})
 """Fields that follow from others."""
 
+_WITH_SECRETS = (ChangeConfiguration, GetDiagnostics, UpdateFirmware, DataTransfer)
+"""Commands that may hold a secret."""
+
 _ANSWERS: dict[str, type[Any]] = {
     "status": StatusAnswer,
     "empty": EmptyAnswer,
@@ -102,7 +105,9 @@ def decode(type_: str, version: int, data: bytes) -> Body:
 
 def encode_command(command: Command) -> JSON:
     """A command's arguments as JSON to be stored and shown: secrets are redacted, options not given are left out."""
-    return _UNSTRUCTURE[type(command)](_redacted(command))
+    if isinstance(command, _WITH_SECRETS):
+        command = _redacted(command)
+    return _UNSTRUCTURE[type(command)](command)
 
 
 def canonical_bytes(command: Command) -> bytes:

@@ -13,22 +13,21 @@ from typing import Any, TypeVar
 
 import outcome
 import trio
+from attrs import define, field
 
 R = TypeVar("R")
 
 
+@define(eq=False)
 class _Job:
-    """A call, and who waits for it: None once that is cancelled."""
+    """A call, and the task that waits for it: None once that is cancelled."""
 
-    __slots__ = ("args", "done", "function", "task", "token")
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.function = function
-        self.args = args
-        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        self.token = trio.lowlevel.current_trio_token()
-        self.done = False
-        """Set in the thread when it has come to the end, however late the loop is that waits for it."""
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    task: trio.lowlevel.Task | None = field(factory=trio.lowlevel.current_task, init=False)
+    token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token, init=False)
+    done: bool = field(default=False, init=False)
+    """Set in the thread when it has come to the end, however late the loop is that waits for it."""
 
     def run(self) -> None:
         """In the thread."""
@@ -151,16 +150,13 @@ class ReaderThreads:
                 self._jobs.put(None)
 
 
+@define(eq=False)
 class _Read(_Job):
     """A job that is dropped when its waiter has gone, and that is counted."""
 
-    __slots__ = ("over", "result")
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], over: Callable[[], None]) -> None:
-        super().__init__(function, args)
-        self.over = over
-        self.result: outcome.Outcome[Any] | None = None
-        """The waiting task drops it afterwards: an exception holds its frame, and that frame this."""
+    over: Callable[[], None]
+    result: outcome.Outcome[Any] | None = field(default=None, init=False)
+    """The waiting task drops it afterwards: an exception holds its frame, and that frame this."""
 
     def run(self) -> None:
         """In the thread."""

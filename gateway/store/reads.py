@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from gateway.domain.commands import CommandRecord
@@ -38,15 +39,11 @@ class Reads:
     def __init__(self, store: Store, runner: Runner) -> None:
         self._store = store
         self._runner = runner
-        self._store_id = ""
-        """Asked for once: the store knows it when it is open, and it never changes."""
 
-    @property
+    @cached_property
     def store_id(self) -> str:
-        """As the store's; waits for nothing."""
-        if not self._store_id:
-            self._store_id = self._store.store_id
-        return self._store_id
+        """As the store's, which knows it when it is open, and where it never changes; waits for nothing."""
+        return self._store.store_id
 
     @property
     def generations(self) -> tuple[Generation, ...]:

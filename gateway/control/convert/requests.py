@@ -5,6 +5,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import TypeVar
 
+from attrs import define, field
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,11 +32,11 @@ MAX_VIOLATIONS = 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@define
 class Fields:
     """Collects what is wrong with one request. Values read after a violation stand in and are never used."""
 
-    def __init__(self) -> None:
-        self.violations: list[FieldViolation] = []
+    violations: list[FieldViolation] = field(factory=list)
 
     def wrong(self, name: str, description: str) -> None:
         """A field that can't be served."""

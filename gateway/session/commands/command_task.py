@@ -89,7 +89,8 @@ class CommandTask:
         # Of the same time as the record, of which a caller may be given a copy before this is committed.
         events: tuple[NewEvent, ...] = (NewEvent(queued, record.created_at, cause=self._cause),)
         if sent:
-            events += (self._event(CommandSent(record.command_id, record.operation)),)
+            at = self._context.clock()
+            events += (NewEvent(CommandSent(record.command_id, record.operation), at, cause=self._cause),)
         state = CommandState.SENT if sent else CommandState.QUEUED
         result = await self._commit(events, (RequestIdUnused(record.request_id),), state)
         if isinstance(result, GuardFailed):
