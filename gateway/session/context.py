@@ -32,10 +32,6 @@ CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_POLICY, CLOSE_INTERNAL = 1000, 1001, 1008,
 """WebSocket close codes (RFC 6455 §7.4.1)."""
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 class SessionOver(GatewayError):
     """The session has lost its charge point or its store; whatever was being done for it stops here.
 
@@ -97,8 +93,6 @@ class SessionContext:
         self._end_is_kept = False
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
-        self.watch_starts: Callable[[], None] = _nothing
-        """To be called when a remote start is pending: its end will have to be recorded."""
         self.handing_over = False
         """A newer connection waits until what has arrived on this one is dealt with: the reader goes on to the last
         message of it, though the link may be dead."""

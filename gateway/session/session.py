@@ -88,8 +88,8 @@ class Session:
         self.protocol = protocol
         """The version of OCPP that was negotiated."""
         self._tasks = TaskGroup(context)
-        context.watch_starts = StartExpiry(context, self._tasks).wake
-        calls = CallQueue(context, readiness, self._tasks)
+        self._starts = StartExpiry(context, self._tasks)
+        calls = CallQueue(context, readiness, self._tasks, self._starts)
         self.commands = CommandQueue(calls)
         self._provisioning = Provisioning(
             context, self._tasks, self.commands, readiness, triggers or Triggers(), boot_configuration
@@ -154,7 +154,7 @@ class Session:
                 async with trio.open_nursery() as nursery:
                     self._tasks.begin(nursery)
                     if context.state.pending_starts:
-                        context.watch_starts()
+                        self._starts.wake()
                     if context.state.accepted:
                         self._provisioning.start()
                     try:

@@ -23,6 +23,7 @@ from gateway.ocpp import rpc
 from gateway.ocpp.protocol import ReadAnswer
 from gateway.session.context import SessionContext
 from gateway.session.readiness import Readiness
+from gateway.session.start_expiry import StartExpiry
 from gateway.session.task_group import TaskGroup
 
 MAX_LATE = 16
@@ -156,10 +157,11 @@ class Call:
 class CallQueue:
     """The CALLs of one session. Bounded by the session's limit of commands, and one request of the gateway's own."""
 
-    def __init__(self, context: SessionContext, readiness: Readiness, tasks: TaskGroup) -> None:
+    def __init__(self, context: SessionContext, readiness: Readiness, tasks: TaskGroup, starts: StartExpiry) -> None:
         self.context = context
         self.readiness = readiness
         self.tasks = tasks
+        self.starts = starts
         self.solicited: set[str] = set()
         """Messages that a charger still Pending was asked for, and may therefore send (B1.3)."""
         self.on_the_wire: Call | None = None

@@ -41,6 +41,7 @@ class CommandTask:
         """The furthest state, QUEUED or SENT, that the disk has been given and may therefore have; None: nothing."""
         self._context = calls.context
         self._tasks = calls.tasks
+        self._starts = calls.starts
         self._call = calls.reserve(command)
         self._command = command
         self._new_key = self._context.protocol.new_key(command)
@@ -217,7 +218,7 @@ class CommandTask:
             )
             self.finish(self.record)
             if context.state.pending_starts:
-                context.watch_starts()
+                self._starts.wake()
         finally:
             self._call.recorded.set()
 
@@ -251,7 +252,7 @@ class CommandTask:
         self.record = record
         self.finish(record)
         if self._context.state.pending_starts:
-            self._context.watch_starts()
+            self._starts.wake()
 
     def _end(self, state: CommandState, happened: CommandEvent) -> tuple[NewEvent, CommandRecord]:
         record = self.record

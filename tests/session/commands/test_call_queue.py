@@ -19,8 +19,8 @@ class Queue(CallQueue):
 
     def __init__(self) -> None:
         context: Any = SimpleNamespace(protocol=protocol())
-        tasks: Any = None
-        super().__init__(context, Readiness(accepted_before=True, settle_delay=0, ready_after_silence=0), tasks)
+        none: Any = None  # no task and no remote start
+        super().__init__(context, Readiness(accepted_before=True, settle_delay=0, ready_after_silence=0), none, none)
 
     def ask(self) -> Call:
         return self.reserve(ClearCache())
