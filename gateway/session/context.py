@@ -118,11 +118,6 @@ class SessionContext:
         reason = "message-too-large" if closed.too_large else "closed"
         self.end(reason, initiator=closed.initiator, code=closed.code, message_bytes=closed.too_large)
 
-    def release(self) -> None:
-        """Call what watches this session no more, and let go of it: it refers back to here, which would be a reference
-        cycle."""
-        self.watch_starts = _nothing
-
     # --- frames -----------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> Awaitable[None]:

@@ -176,7 +176,6 @@ class Session:
             self._large.release()
             self._timers.remove(timer)
             self._tasks.cease()
-            context.release()
             try:
                 with trio.CancelScope(shield=True):
                     await self._teardown.run(context.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
