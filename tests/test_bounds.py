@@ -74,6 +74,10 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "LOGGED_AT_ONCE": 50,
         "BASIC_AUTH_PROFILE": 2,
     },
+    "domain.operations": {"MAX_OPEN": 16},
+    "charging.operations": {"POWER_WAIT": timedelta(minutes=5), "STOP_WAIT": timedelta(minutes=2)},
+    "control.operations": {"LONGEST_SECONDS": 120.0},
+    "session.operations": {"ANSWER_SECONDS": 1.0, "MOST_CONNECTORS": 256},
     "domain.remote_starts": {
         "MAX_PENDING": 64,
         "DEFAULT_WINDOW": timedelta(seconds=120),

@@ -14,7 +14,13 @@ from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsFa
 
 def quirk(settings: QuirkSettings) -> Quirk:
     """Return a quirk profile of the settings."""
-    return Quirk(settings.vendor, settings.model, settings.firmware, settings.ready_after_silence_seconds)
+    return Quirk(
+        settings.vendor,
+        settings.model,
+        settings.firmware,
+        settings.ready_after_silence_seconds,
+        settings.plug_in_first,
+    )
 
 
 def session_limits(settings: SessionSettings) -> SessionLimits:

@@ -1,7 +1,7 @@
 """Periodic writes that are not made with every message, and late ones that could not be made in time."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeAlias
 
@@ -9,14 +9,15 @@ import structlog
 import trio
 
 from gateway.domain.command_states import CommandEvent, settled, unanswered
-from gateway.domain.events import ChargePointDisconnected, NewEvent
+from gateway.domain.events import ChargePointDisconnected, NewEvent, OperationEnded
+from gateway.domain.operations import End, Stage
 from gateway.domain.records import ChargePointRecord
 from gateway.domain.reservations import EXPIRED, ended
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Journal
 from gateway.session.router import Router
-from gateway.store.api import OverdueReservation
+from gateway.store.api import OverdueOperation, OverdueReservation
 from gateway.store.commits import Append, RecordLastHeard
 from gateway.store.reads import Reads
 
@@ -38,6 +39,10 @@ which settles theirs."""
 
 EXPIRY_SECONDS = 60.0
 """How late the end of a reservation may be recorded that expires while its charger is not connected."""
+
+AWAY = timedelta(minutes=10)
+"""From an operation's expiry until it ends because its charger does not come back. One that has lost its link for a
+while, or restarts with new firmware, is back by then, and says what has happened."""
 
 MARK_SECONDS = 60.0
 """An older state of the store that is put in its place is noticed if it is older than this."""
@@ -99,6 +104,35 @@ async def _end_reservation(journal: Journal, due: OverdueReservation, now: datet
         raise
     except Exception:
         log.exception("reservation not ended", charge_point=due.charge_point)
+
+
+async def end_abandoned_operations(journal: Journal, reads: Reads, trusted: Trusted) -> None:
+    """Until cancelled: end the operations of chargers that have not come back for ``AWAY`` since the expiry; sessions
+    end the others. Rounds, failures and the clock as of ``end_overdue_reservations``."""
+    while True:
+        await trio.sleep(EXPIRY_SECONDS)
+        try:
+            now = await trusted()
+            if now is None:
+                continue
+            for due in await reads.overdue_operations(now - AWAY, CHUNK):
+                await _end_operation(journal, due, now)
+        except StoreUnavailable:
+            continue
+
+
+async def _end_operation(journal: Journal, due: OverdueOperation, now: datetime) -> None:
+    """One that can't be ended must not keep those after it."""
+    record = due.operation
+    end = End.OFFLINE if record.stage is Stage.ACCEPTED else End.UNKNOWN
+    body = OperationEnded(record.operation_id, end, "away", record.transaction_id or None)
+    try:
+        # A session that has begun since looks after it, and this write is refused.
+        await journal.commit(Append(record.charge_point, due.epoch, (NewEvent(body, now),)))
+    except StoreUnavailable:
+        raise
+    except Exception:
+        log.exception("operation not ended", charge_point=record.charge_point)
 
 
 class LostEnds:

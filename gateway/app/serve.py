@@ -20,7 +20,13 @@ from gateway.app.from_settings import (
     session_limits,
 )
 from gateway.app.gc_policy import GcPolicy
-from gateway.app.housekeeping import LostEnds, end_overdue_reservations, mark_store, record_last_heard
+from gateway.app.housekeeping import (
+    LostEnds,
+    end_abandoned_operations,
+    end_overdue_reservations,
+    mark_store,
+    record_last_heard,
+)
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.app.stall_clock import StallClock
 from gateway.app.store_lifetime import open_store, opened
@@ -264,6 +270,7 @@ class Gateway:
             nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
             nursery.start_soon(keep, "mark", mark_store, self._reads)
             nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._reads, trusted)
+            nursery.start_soon(keep, "operations", end_abandoned_operations, self.journal, self._reads, trusted)
             await self.endpoints.open(nursery)
             self._serving = True
             self.endpoints.update_readiness()

@@ -14,6 +14,7 @@ from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.energy_pb2_grpc import EnergyServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
+from gateway.api.v1.operation_pb2_grpc import OperationServiceStub
 from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
@@ -71,6 +72,7 @@ class GatewayClient:
         unary = grpc.intercept_channel(self.channel, *interceptors) if interceptors else self.channel
         self.charge_points = ChargePointServiceStub(unary)
         self.commands = CommandServiceStub(unary)
+        self.operations = OperationServiceStub(unary)
         self.transactions = TransactionServiceStub(unary)
         self.energy = EnergyServiceStub(unary)
         self.id_tags = IdTagServiceStub(unary)

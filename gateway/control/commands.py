@@ -25,7 +25,7 @@ MAX_REQUEST_ID = 64
 OCPP_CODE = re.compile(r"[A-Z][A-Za-z]*[a-z][A-Za-z]*")
 """An error code as OCPP spells them. It never looks like one of our own reasons, whatever a charger makes up."""
 
-_REFUSALS = {
+REFUSALS = {
     RefusalReason.UNKNOWN_CHARGE_POINT: Status.NOT_FOUND,
     RefusalReason.UNKNOWN_TRANSACTION: Status.NOT_FOUND,
     RefusalReason.CHARGE_POINT_OFFLINE: Status.FAILED_PRECONDITION,
@@ -114,7 +114,7 @@ def _refused(refusal: Refused, identity: str, request_id: str) -> Failure:
     if refusal.reason is RefusalReason.REQUEST_ID_REUSED:
         wrong = (FieldViolation("request_id", refusal.message),)
     metadata = {"charge_point": identity, "request_id": request_id, **refusal.metadata}
-    return Failure(_REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, wrong)
+    return Failure(REFUSALS[refusal.reason], refusal.reason.value, refusal.message, metadata, wrong)
 
 
 def _confirmed(record: CommandRecord, *, repeated: bool, unsupported: bool) -> CommandRecord:

@@ -4,10 +4,11 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from gateway.domain.commands import CallOutcome, Command
+from gateway.domain.commands import CallOutcome, Command, Refused, Unknown
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.events import NewEvent
+from gateway.domain.operations import OperationRecord, OperationRefused, OperationRequest
 from gateway.domain.records import LiveSession
 from gateway.domain.values import Registration
 from gateway.feed import Batch
@@ -41,6 +42,13 @@ class Commands(Protocol):
 
         The same ``request_id`` again gives the first outcome and sends nothing. Cancelling ends the waiting only.
         """
+        ...
+
+    async def operate(
+        self, identity: str, request: OperationRequest, request_id: str, seconds: float
+    ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
+        """Begin an operation: its record, which is on disk, or why there is none; None: another one has the request
+        id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
         ...
 
     def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:

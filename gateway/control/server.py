@@ -19,6 +19,7 @@ from gateway.api.v1 import (
     diagnostics_pb2_grpc,
     energy_pb2_grpc,
     id_tag_pb2_grpc,
+    operation_pb2_grpc,
     retention_pb2_grpc,
     transaction_pb2_grpc,
     vendor_data_pb2_grpc,
@@ -34,6 +35,7 @@ from gateway.control.event_streams import IDLE_SECONDS, EventStreams, unnoticed
 from gateway.control.fleet_import import FleetImport
 from gateway.control.id_tags import IdTags
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
+from gateway.control.operations import OperationCalls
 from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal
 from gateway.control.retention import RetentionControl
 from gateway.control.services.charge_point import ChargePointRpcs
@@ -42,6 +44,7 @@ from gateway.control.services.diagnostics import DiagnosticsRpcs
 from gateway.control.services.energy import EnergyRpcs
 from gateway.control.services.event import EventRpcs
 from gateway.control.services.id_tag import IdTagRpcs
+from gateway.control.services.operation import OperationRpcs
 from gateway.control.services.retention import RetentionRpcs
 from gateway.control.services.rpc import Service
 from gateway.control.services.transaction import TransactionRpcs
@@ -72,6 +75,7 @@ LAST_ANSWER_SECONDS = 0.5
 SERVICES = (
     "ChargePoint",
     "Command",
+    "Operation",
     "Transaction",
     "IdTag",
     "Event",
@@ -153,7 +157,11 @@ class ControlServer:
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(reads, commands, clock))
         self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, reads, commands, clock))
         self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(reads, clock))
-        self._id_tags = IdTagRpcs(self._bridge, timeout, IdTags(changes, reads, authorizer, clock))
+        id_tags = IdTags(changes, reads, authorizer, clock)
+        self._id_tags = IdTagRpcs(self._bridge, timeout, id_tags)
+        self._operations = OperationRpcs(
+            self._bridge, timeout, OperationCalls(reads, commands, id_tags, feed, settings.idle)
+        )
         self._events = EventRpcs(
             self._bridge,
             timeout,
@@ -241,6 +249,7 @@ class ControlServer:
         return (
             self._charge_points,
             self._commands,
+            self._operations,
             self._transactions,
             self._energy,
             self._id_tags,
@@ -254,6 +263,7 @@ class ControlServer:
         """Add all services; returns the names whose health is reported, the whole server's (empty) among them."""
         charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
         command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
+        operation_pb2_grpc.add_OperationServiceServicer_to_server(self._operations, server)
         transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
         energy_pb2_grpc.add_EnergyServiceServicer_to_server(self._energy, server)
         id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)

@@ -169,6 +169,13 @@ class WantedUnchanged:
 
 
 @frozen
+class OperationUnused:
+    """Commit only if no operation of this charge point has this request id yet."""
+
+    request_id: str
+
+
+@frozen
 class SteeringRequestUnused:
     """No earlier request of the charge point's that changed what is wanted has this id."""
 
@@ -180,7 +187,15 @@ class NotConnected:
     """The charge point has no connection: no session owns it."""
 
 
-Guard: TypeAlias = IdTagFree | RequestIdUnused | StartPending | WantedUnchanged | SteeringRequestUnused | NotConnected
+Guard: TypeAlias = (
+    IdTagFree
+    | RequestIdUnused
+    | StartPending
+    | OperationUnused
+    | WantedUnchanged
+    | SteeringRequestUnused
+    | NotConnected
+)
 
 
 @frozen

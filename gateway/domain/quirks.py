@@ -21,6 +21,8 @@ class Quirk:
     firmware: str = "*"
     ready_after_silence: float | None = None
     """Seconds after which a charger that reconnected without a word may be sent commands."""
+    plug_in_first: bool | None = None
+    """Whether a remote start is refused, or forgotten, where no cable is in."""
 
     def fits(self, boot: BootInformation) -> bool:
         """Return whether a charger that booted like this is one of the make."""
@@ -64,6 +66,16 @@ def ready_after_silence(boot: BootInformation | None, quirks: Sequence[Quirk], d
                 return quirk.ready_after_silence
         return default
     return max(default, NEVER_BOOTED_SECONDS)
+
+
+def plugs_in_first(boot: BootInformation | None, quirks: Sequence[Quirk]) -> bool:
+    """Return whether a charger that last booted like ``boot`` needs the cable before a remote start. The last profile
+    that fits and says something counts; by default it does not."""
+    if boot is not None:
+        for quirk in reversed(quirks):
+            if quirk.plug_in_first is not None and quirk.fits(boot):
+                return quirk.plug_in_first
+    return False
 
 
 NEVER_BOOTED_SECONDS: Final = 5.0

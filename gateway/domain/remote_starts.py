@@ -99,6 +99,11 @@ def refuses(body: e.CommandAnswered) -> bool:
     return body.answer != ACCEPTED and (body.error is None or body.error.code != INVALID_CONFIRMATION)
 
 
+def expired(state: HasPendingStarts, _: NewEvent, body: e.RemoteStartExpired, __: int) -> None:
+    """No transaction has come of it."""
+    state.pending_starts.pop(body.command_id, None)
+
+
 def returned(pending_starts: Iterable[PendingStart], at: datetime) -> list[PendingStart]:
     """Those of a charge point that has connected at this time."""
     return [evolve(each, held_until=at + RECONNECTED) for each in pending_starts]

@@ -11,7 +11,7 @@ import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
-from gateway.domain import profiles, remote_starts
+from gateway.domain import operations, profiles, remote_starts
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.event_records import (
     connector_record,
@@ -21,6 +21,7 @@ from gateway.domain.event_records import (
     started_record,
 )
 from gateway.domain.events import BootInformation, NewEvent
+from gateway.domain.operations import OpenOperation
 from gateway.domain.power import LivePower, Power
 from gateway.domain.records import (
     AppliedConfiguration,
@@ -65,6 +66,8 @@ class ChargePointState:
     """Those that hold, by the caller's id. Bounded by ``checks.MAX_RESERVATIONS``."""
     pending_starts: dict[str, PendingStart] = field(factory=dict)
     """Remote starts of which a transaction may still come, by command id: at most ``remote_starts.MAX_PENDING``."""
+    operations: dict[str, OpenOperation] = field(factory=dict)
+    """Operations that have not ended, by id: at most ``operations.MAX_OPEN``."""
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
     configuration: dict[str, str | None] = field(factory=dict)
     """Last reported values of the charger's configuration by key, secrets redacted."""
@@ -177,6 +180,8 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
         state.memory = state.memory.after(event)
     if kind in _CHANGES:
         _CHANGES[kind](state, event, body, sequence)
+    if state.operations:
+        operations.note(state, event, sequence)
 
 
 def _booted(state: ChargePointState, event: NewEvent, body: e.ChargePointBooted, _: int) -> None:
@@ -282,10 +287,6 @@ def _configuration_applied(state: ChargePointState, event: NewEvent, body: e.Boo
     )
 
 
-def _start_expired(state: ChargePointState, _: NewEvent, body: e.RemoteStartExpired, __: int) -> None:
-    state.pending_starts.pop(body.command_id, None)
-
-
 def _command_answered(state: ChargePointState, event: NewEvent, body: e.CommandAnswered, _: int) -> None:
     if state.pending_starts:
         remote_starts.answered(state, event, body)
@@ -354,7 +355,8 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.CommandNotSent, remote_starts.not_sent),
         _row(e.CommandOutcomeUnknown, remote_starts.outcome_unknown),
         _row(e.CommandAnswered, _command_answered),
-        _row(e.RemoteStartExpired, _start_expired),
+        _row(e.RemoteStartExpired, remote_starts.expired),
+        _row(e.OperationAccepted, operations.accepted),
         _row(e.ConfigurationReported, _configuration_reported),
         _row(e.WantedChanged, _wanted_changed),
         _row(e.SteeringChanged, _steering_changed),

@@ -93,6 +93,9 @@ class SessionContext:
         self._end_is_kept = False
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
+        self.progress: trio.Event | None = None
+        """Set by the next commit while an operation is open; an event and no callback, which would be a reference
+        cycle."""
         self.handing_over = False
         """A newer connection waits until what has arrived on this one is dealt with: the reader goes on to the last
         message of it, though the link may be dead."""
@@ -174,6 +177,8 @@ class SessionContext:
                 state = self.state
                 for event, sequence in zip(write.events, sequences, strict=True):
                     evolve(state, event, sequence)
+                if state.operations and self.progress is not None:
+                    self.progress.set()
             case Fenced():
                 self._over("replaced", CLOSE_POLICY)
             case StoreUnavailable():
@@ -191,6 +196,8 @@ class SessionContext:
             assert isinstance(write, Append)
             for event, sequence in zip(write.events, result.sequences, strict=True):
                 evolve(self.state, event, sequence)
+            if self.state.operations and self.progress is not None:
+                self.progress.set()
 
     async def write(self, write: Write) -> WriteResult:
         """Commit something that is not fenced. A store that can't keep it ends the session, as in ``commit``."""

@@ -27,6 +27,7 @@ from gateway.domain.commands import (
     Unknown,
 )
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.operations import OperationRecord, OperationRefused, OperationRequest
 from gateway.domain.records import LiveSession
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
@@ -298,6 +299,16 @@ class Router:
         """Note that the end is recorded now."""
         if unrecorded is not None and self._unrecorded.get(identity) is unrecorded:
             del self._unrecorded[identity]
+
+    async def operate(
+        self, identity: str, request: OperationRequest, request_id: str, seconds: float
+    ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
+        """Begin an operation on charging: its record, which is on disk, or why there is none; None: another one has the
+        request id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
+        if self._draining:
+            return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was begun")
+        session = self._sessions.get(identity)
+        return NOT_CONNECTED if session is None else await session.operations.begin(request, request_id, seconds)
 
     # --- the operator's hand ----------------------------------------------------------------------------------
 

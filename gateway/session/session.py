@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from gateway.domain.events import NewEvent
-from gateway.domain.quirks import Quirk, ready_after_silence
+from gateway.domain.quirks import Quirk, plugs_in_first, ready_after_silence
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration
 from gateway.ocpp.protocol import ProtocolVersion
@@ -26,6 +26,7 @@ from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
+from gateway.session.operations import Operations
 from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.reader import FrameReader
 from gateway.session.readiness import Readiness
@@ -118,7 +119,9 @@ class Session:
             fault_log=fault_log,
         )
         self._timers = timers
-        self._teardown = Teardown(context, self.commands)
+        plug_in_first = plugs_in_first(state.boot, quirks)
+        self.operations = Operations(context, self._tasks, self.commands, plug_in_first=plug_in_first)
+        self._teardown = Teardown(context, self.commands, self.operations)
         self._teardown_turns = teardown_turns
 
     @property
@@ -153,6 +156,8 @@ class Session:
             with context.scope:
                 async with trio.open_nursery() as nursery:
                     self._tasks.begin(nursery)
+                    if context.state.operations:
+                        self.operations.wake()
                     if context.state.pending_starts:
                         self._starts.wake()
                     if context.state.accepted:
@@ -197,3 +202,5 @@ class Session:
     def transaction_closed(self, closed: NewEvent) -> None:
         """The operator closed a transaction of this charge point, and it is committed."""
         evolve(self._context.state, closed, 0)  # a closed transaction has no use for its sequence
+        if self._context.state.operations:
+            self.operations.wake()

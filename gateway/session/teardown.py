@@ -9,6 +9,7 @@ from gateway.domain.events import ChargePointDisconnected, NewEvent
 from gateway.errors import StoreUnavailable
 from gateway.session.commands.queue import CommandQueue, Unfinished
 from gateway.session.context import Ending, SessionContext, UnrecordedEnd
+from gateway.session.operations import Operations
 from gateway.store.commits import Append
 
 log = structlog.get_logger()
@@ -23,12 +24,14 @@ class Teardown:
     __slots__ = (
         "_commands",
         "_context",
+        "_operations",
         "unrecorded",
     )
 
-    def __init__(self, context: SessionContext, commands: CommandQueue) -> None:
+    def __init__(self, context: SessionContext, commands: CommandQueue, operations: Operations) -> None:
         self._context = context
         self._commands = commands
+        self._operations = operations
         self.unrecorded: UnrecordedEnd | None = None
         """Once it is over: the part of its end that is not recorded."""
 
@@ -37,6 +40,7 @@ class Teardown:
         context = self._context
         recorded = False
         unfinished = self._commands.unfinished(ending.reason)
+        ends = [*unfinished.events, *self._operations.ends(unfinished)]
         try:
             async with trio.open_nursery() as nursery:
                 context.keep_end("local", ending.code, ending.reason)
@@ -46,7 +50,7 @@ class Teardown:
                         recorded = True
                         await self._read_back(unfinished)
                     else:
-                        recorded = await self._record(ending, unfinished.events)
+                        recorded = await self._record(ending, ends)
                 finally:
                     if not recorded or unfinished.doubtful:
                         self.unrecorded = UnrecordedEnd(

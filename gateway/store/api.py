@@ -21,6 +21,7 @@ from attrs import frozen
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.operations import OperationRecord
 from gateway.domain.records import (
     ChargePointRecord,
     Credential,
@@ -140,6 +141,15 @@ class StoredState:
 
     state: ChargePointState
     connected: bool
+
+
+@frozen
+class OverdueOperation:
+    """An open operation whose expiry has passed, of a charge point that is not connected. ``epoch`` as of
+    ``OverdueReservation``."""
+
+    epoch: int
+    operation: OperationRecord
 
 
 @frozen
@@ -270,6 +280,20 @@ class Store(Protocol):
 
     def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
         """Newest first. ``after`` is a command id."""
+        ...
+
+    # operations
+    def operation(self, operation_id: str) -> OperationRecord | None: ...
+
+    def operation_by_request(self, charge_point: str, request_id: str) -> OperationRecord | None: ...
+
+    def operations(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
+        """Newest first. ``after`` is an operation id."""
+        ...
+
+    def overdue_operations(self, at: datetime, limit: int) -> list[OverdueOperation]:
+        """Open ones of disconnected charge points whose expiry has passed at ``at``. No paging: what is ended is not
+        found again."""
         ...
 
     # events

@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.operations import OperationRecord
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration
@@ -14,6 +15,7 @@ from gateway.store.api import (
     AdmissionRecord,
     Bounds,
     Generation,
+    OverdueOperation,
     OverdueReservation,
     Store,
     StoredState,
@@ -134,6 +136,19 @@ class Reads:
 
     def commands(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[CommandRecord]]:
         return self._runner.read(self._store.commands, charge_point, after, limit)
+
+    # operations
+    def operation(self, operation_id: str) -> Awaitable[OperationRecord | None]:
+        return self._runner.read(self._store.operation, operation_id)
+
+    def operation_by_request(self, charge_point: str, request_id: str) -> Awaitable[OperationRecord | None]:
+        return self._runner.read(self._store.operation_by_request, charge_point, request_id)
+
+    def operations(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[OperationRecord]]:
+        return self._runner.read(self._store.operations, charge_point, after, limit)
+
+    def overdue_operations(self, at: datetime, limit: int) -> Awaitable[list[OverdueOperation]]:
+        return self._runner.read(self._store.overdue_operations, at, limit)
 
     # events
     def bounds(self) -> Awaitable[Bounds]:

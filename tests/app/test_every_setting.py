@@ -46,6 +46,7 @@ from gateway.control.vendor_data import Asked
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ConnectorStatusChanged, NewEvent
+from gateway.domain.operations import OperationKind, OperationRefusal, OperationRefused, OperationRequest
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import SettingsError, StoreUnavailable
@@ -509,6 +510,20 @@ async def _(whole: Whole) -> None:
 @really("quirks.ready_after_silence_seconds", 0.1)
 async def _(whole: Whole) -> None:
     await reconnected(quirky(whole, ready_after_silence_seconds=50.0))
+
+
+@really("quirks.plug_in_first", True)
+async def _(whole: Whole) -> None:
+    async with running(quirky(whole)) as serving:
+        charger = serving.connect()
+        assert (await charger.call("BootNotification", BOOT))["status"] == "Accepted"
+        await charger.lose_link()
+        again = serving.connect()
+        await again.call("StatusNotification", {**STATUS, "status": "Available"})
+        start = OperationRequest(OperationKind.START_CHARGING, ConnectorAddress(1, 1), "TAG")
+        refused = await serving.gateway.router.operate("CP1", start, "r", 10.0)
+        assert isinstance(refused, OperationRefused)
+        assert refused.reason is OperationRefusal.NOT_PLUGGED_IN
 
 
 @really("authorization.accept_hex_passwords", True)

@@ -10,16 +10,19 @@ import trio
 from trio.testing import MockClock
 
 from gateway.app.housekeeping import (
+    AWAY,
     EXPIRY_SECONDS,
     GRACE_SECONDS,
     INTERVAL_SECONDS,
     LostEnds,
+    end_abandoned_operations,
     end_overdue_reservations,
     record_last_heard,
 )
 from gateway.domain import codec
 from gateway.domain.commands import CommandState, Reset, ResetType
-from gateway.domain.events import ChargePointConnected, NewEvent, ReservationEnded, ReservationMade
+from gateway.domain.events import ChargePointConnected, NewEvent, OperationEnded, ReservationEnded, ReservationMade
+from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest
 from gateway.domain.values import ConnectorAddress
 from gateway.session.limits import SessionLimits
 from gateway.store.commits import Append, OpenSession
@@ -249,3 +252,41 @@ async def test_a_reservation_that_a_new_session_has_taken_over_is_left_to_it(
         await trio.sleep(EXPIRY_SECONDS + 1)
         nursery.cancel_scope.cancel()
     assert harness.bodies("reservation.ended") == []
+
+
+async def test_an_operation_whose_charger_stays_away_ends(harness: Harness, autojump_clock: MockClock) -> None:
+    """Some minutes after its expiry, once; what was sent may have been carried out."""
+    harness.add_charge_point()
+    request = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
+    async with harness.connected() as charger:
+        await boot(charger)
+        await trio.sleep(harness.limits.settle_delay)
+        operation = await harness.router.operate("CP1", request, "r", 60.0)
+        assert isinstance(operation, OperationRecord)
+        await charger.next_call("RemoteStartTransaction")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_abandoned_operations, harness.journal, harness.reads, trusted)
+        await trio.sleep(60 + AWAY.total_seconds() - 5)
+        assert harness.bodies("operation.ended") == []
+        await trio.sleep(3 * EXPIRY_SECONDS)
+        assert harness.bodies("operation.ended") == [OperationEnded(operation.operation_id, End.UNKNOWN, "away")]
+        assert harness.events("operation.ended")[0].epoch == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_operation_of_a_connected_charger_is_left_to_its_session(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Which ends it when its time is over."""
+    harness.add_charge_point()
+    request = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        nursery.start_soon(end_abandoned_operations, harness.journal, harness.reads, trusted)
+        await boot(charger)
+        await trio.sleep(harness.limits.settle_delay)
+        await harness.router.operate("CP1", request, "r", 60.0)
+        await charger.next_call("RemoteStartTransaction")
+        await trio.sleep(2 * AWAY.total_seconds())
+        (ended,) = harness.bodies_of(OperationEnded)
+        assert (ended.end, ended.reason) == (End.TIMED_OUT, "never-started")
+        nursery.cancel_scope.cancel()

@@ -278,8 +278,9 @@ async def fails(*_: object, **__: object) -> None:
         (LostEnds, "run", "lost-ends"),
         (serve, "record_last_heard", "last-heard"),
         (serve, "end_overdue_reservations", "reservations"),
+        (serve, "end_abandoned_operations", "operations"),
     ],
-    ids=["feed", "retention", "silence", "collector", "lost-ends", "last-heard", "reservations"],
+    ids=["feed", "retention", "silence", "collector", "lost-ends", "last-heard", "reservations", "operations"],
 )
 async def test_a_bug_in_a_long_lived_task_ends_no_session(
     tmp_path: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, task: str

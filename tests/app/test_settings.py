@@ -146,6 +146,7 @@ def test_a_table_that_is_off_in_the_example_is_complete(read: Read) -> None:
         "ready_after_silence_seconds = 30",
         'model = "*"',
         'firmware = "*"',
+        "plug_in_first = false",
     ]
     given = "\n".join(line for line in table if line[0] == "[" or " = " in line)
     (quirk,) = read(given + "\n").quirks

@@ -52,6 +52,7 @@ class FakeCommands:
     """The router: ``outcome`` is what a call ends in, or a function of its command. Remembers what it was asked."""
 
     outcome: CallOutcome | Callable[[Command], CallOutcome] = field(factory=answered)
+    operation: object = None
     wait: float = 0.0
     calls: list = field(factory=list)
     begun: trio.Event = field(factory=trio.Event)
@@ -69,6 +70,11 @@ class FakeCommands:
             self.cancelled.set()
             raise
         return self.outcome(command) if callable(self.outcome) else self.outcome
+
+    async def operate(self, identity, request, request_id, seconds):
+        self.calls.append((identity, request, request_id, seconds))
+        await trio.sleep(self.wait)
+        return self.operation
 
     def disconnect(self, identity, reason="disconnected-by-operator"):
         self.told.append(("disconnect", identity))

@@ -25,6 +25,7 @@ from gateway.domain.charging import (
 )
 from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
+from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
 from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState, Wanted
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
@@ -495,6 +496,9 @@ BODIES = [
     ),
     e.ChargingProfileInstalled(ONE, PROFILE),
     e.ChargingProfileRemoved(ONE, 2**40, ProfilePurpose.TX, "cleared"),
+    e.OperationAccepted("o", "r", OperationRequest(OperationKind.START_CHARGING, ONE, "T", insist=True), NOW),
+    e.OperationAdvanced("o", Stage.SENT, "c", "tx"),
+    e.OperationEnded("o", End.NO_EFFECT, "never-started", "tx"),
 ]
 
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from gateway.api.v1 import charge_point_pb2 as _charge_point_pb2
 from gateway.api.v1 import command_pb2 as _command_pb2
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import operation_pb2 as _operation_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -238,6 +239,9 @@ class Event(_message.Message):
     STEERING_CHANGED_FIELD_NUMBER: _builtins.int
     CHARGING_PROFILE_INSTALLED_FIELD_NUMBER: _builtins.int
     CHARGING_PROFILE_REMOVED_FIELD_NUMBER: _builtins.int
+    OPERATION_ACCEPTED_FIELD_NUMBER: _builtins.int
+    OPERATION_ADVANCED_FIELD_NUMBER: _builtins.int
+    OPERATION_ENDED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Its id: stable, and the same for every reader. A repeated event has the same id."""
     charge_point: _builtins.str
@@ -416,6 +420,18 @@ class Event(_message.Message):
     def charging_profile_removed(self) -> Global___ChargingProfileRemoved:
         """charging_profile.removed"""
 
+    @_builtins.property
+    def operation_accepted(self) -> Global___OperationAccepted:
+        """operation.accepted"""
+
+    @_builtins.property
+    def operation_advanced(self) -> Global___OperationAdvanced:
+        """operation.advanced"""
+
+    @_builtins.property
+    def operation_ended(self) -> Global___OperationEnded:
+        """operation.ended"""
+
     def __init__(
         self,
         *,
@@ -467,12 +483,15 @@ class Event(_message.Message):
         steering_changed: Global___SteeringChanged | None = ...,
         charging_profile_installed: Global___ChargingProfileInstalled | None = ...,
         charging_profile_removed: Global___ChargingProfileRemoved | None = ...,
+        operation_accepted: Global___OperationAccepted | None = ...,
+        operation_advanced: Global___OperationAdvanced | None = ...,
+        operation_ended: Global___OperationEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -841,6 +860,128 @@ class RemoteStartExpired(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoteStartExpired: _TypeAlias = RemoteStartExpired  # noqa: Y015
+
+@_typing.final
+class OperationAccepted(_message.Message):
+    """An operation on charging came into being: it is on disk, and nothing is sent yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ID_TAG_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The gateway's id for it."""
+    request_id: _builtins.str
+    """The caller's id for it."""
+    kind: _operation_pb2.OperationKind.ValueType
+    """Its purpose."""
+    id_tag: _builtins.str
+    """The tag to charge for; empty for a stop."""
+    transaction_id: _builtins.str
+    """The transaction that is to stop; empty for a start."""
+    insist: _builtins.bool
+    """Whether the caller insisted."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector that was named; unset if none was."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Not sent by then it never will be."""
+
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        kind: _operation_pb2.OperationKind.ValueType = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        id_tag: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+        insist: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "operation_id", b"operation_id", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationAccepted: _TypeAlias = OperationAccepted  # noqa: Y015
+
+@_typing.final
+class OperationAdvanced(_message.Message):
+    """An operation reached a stage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The gateway's id for it."""
+    stage: _operation_pb2.OperationStage.ValueType
+    """The stage."""
+    command_id: _builtins.str
+    """Its command, by the gateway's id."""
+    transaction_id: _builtins.str
+    """Its transaction, by the gateway's id; empty if there is none (yet)."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        stage: _operation_pb2.OperationStage.ValueType = ...,
+        command_id: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "operation_id", b"operation_id", "stage", b"stage", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationAdvanced: _TypeAlias = OperationAdvanced  # noqa: Y015
+
+@_typing.final
+class OperationEnded(_message.Message):
+    """An operation is over; the last event of each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The gateway's id for it."""
+    end: _operation_pb2.OperationEnd.ValueType
+    """Its end."""
+    reason: _builtins.str
+    """Why, as in Operation.reason."""
+    transaction_id: _builtins.str
+    """Its transaction, by the gateway's id; empty if there is none."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        end: _operation_pb2.OperationEnd.ValueType = ...,
+        reason: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "operation_id", b"operation_id", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationEnded: _TypeAlias = OperationEnded  # noqa: Y015
 
 @_typing.final
 class TransactionStopped(_message.Message):

@@ -338,6 +338,13 @@ class QuirkSettings:
     )
     model: str = field(default="*", metadata=about("The model.", text(255)))
     firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
+    plug_in_first: bool = field(
+        default=False,
+        metadata=about(
+            "Whether chargers of this make refuse or forget a remote start where no cable is in: StartCharging is then "
+            "refused for a connector that is Available, unless the caller insists.",
+        ),
+    )
 
 
 MEASURANDS = (

@@ -16,12 +16,14 @@ from gateway.api.v1 import (
     diagnostics_pb2,
     energy_pb2,
     id_tag_pb2,
+    operation_pb2,
     steering_pb2,
     transaction_pb2,
 )
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
 from gateway.domain.diagnostics import FrameKind
+from gateway.domain.operations import End, OperationKind, Stage
 from gateway.domain.records import TransactionState
 from gateway.domain.steering import SteeringState
 from gateway.domain.values import Flag, Registration
@@ -79,6 +81,9 @@ KIND = _all(common_pb2.ChargingProfileKind, ProfileKind)
 RECURRENCY = _all(common_pb2.RecurrencyKind, RecurrencyKind)
 RATE_UNIT = _all(common_pb2.ChargingRateUnit, ChargingRateUnit)
 TRANSACTION_STATE = _all(transaction_pb2.TransactionState, TransactionState)
+OPERATION_KIND = _all(operation_pb2.OperationKind, OperationKind)
+OPERATION_STAGE = _all(operation_pb2.OperationStage, Stage)
+OPERATION_END = _all(operation_pb2.OperationEnd, End)
 COMMAND_STATE = _all(command_pb2.CommandState, CommandState)
 AVAILABILITY = _all(command_pb2.AvailabilityType, AvailabilityType)
 RESET = _all(command_pb2.ResetType, ResetType)

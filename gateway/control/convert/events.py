@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from gateway.api.v1 import event_pb2 as pb
+from gateway.control.convert import operations
 from gateway.control.convert.commands import answer, configuration_keys, error
 from gateway.control.convert.common import (
     connector,
@@ -277,6 +278,9 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             accepted=body.accepted,
         ),
     ),
+    e.OperationAccepted: ("operation_accepted", operations.accepted),
+    e.OperationAdvanced: ("operation_advanced", operations.advanced),
+    e.OperationEnded: ("operation_ended", operations.ended),
     e.ReservationEnded: ("reservation_ended", _reservation_ended),
     e.FirmwareStatusReported: (
         "firmware_status_reported",

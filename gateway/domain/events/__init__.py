@@ -36,6 +36,11 @@ from gateway.domain.events.envelope import (
     NewEvent,
     StoredEvent,
 )
+from gateway.domain.events.operation import (
+    OperationAccepted,
+    OperationAdvanced,
+    OperationEnded,
+)
 from gateway.domain.events.report import (
     DiagnosticsStatusReported,
     FirmwareStatusReported,
@@ -95,6 +100,9 @@ __all__ = [
     "LogStatusReported",
     "MeterValuesReported",
     "NewEvent",
+    "OperationAccepted",
+    "OperationAdvanced",
+    "OperationEnded",
     "RemoteStartExpired",
     "ReservationEnded",
     "ReservationMade",

@@ -5,7 +5,16 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from gateway.domain.events import charge_point, command, configuration, report, reservation, steering, transaction
+from gateway.domain.events import (
+    charge_point,
+    command,
+    configuration,
+    operation,
+    report,
+    reservation,
+    steering,
+    transaction,
+)
 from gateway.domain.power import LivePower
 from gateway.domain.values import Flag
 
@@ -17,6 +26,7 @@ Body: TypeAlias = (
     | configuration.Body
     | command.Body
     | steering.Body
+    | operation.Body
 )
 
 BODIES: dict[str, type[Body]] = {cls.TYPE: cls for cls in Body.__args__}

@@ -65,7 +65,7 @@ class CommandQueue:
             return await self._join(first, fingerprint, deadline)
         context = self._context
         now = context.clock()
-        refusal = refused or self._refusal(command, now)
+        refusal = refused or self.refusal(command, now)
         if refusal is not None:
             return refusal
         record = CommandRecord(
@@ -119,7 +119,8 @@ class CommandQueue:
 
     # --- before anything is recorded --------------------------------------------------------------------------
 
-    def _refusal(self, command: Command, now: datetime) -> Refused | None:
+    def refusal(self, command: Command, now: datetime) -> Refused | None:
+        """The reason for which the command could not be begun now; None: there is none."""
         state, protocol = self._context.state, self._context.protocol
         if not self._calls.tasks.open:
             return OFFLINE

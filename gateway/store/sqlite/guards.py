@@ -4,6 +4,7 @@ from gateway.domain.decision import (
     Guard,
     IdTagFree,
     NotConnected,
+    OperationUnused,
     RequestIdUnused,
     StartPending,
     SteeringRequestUnused,
@@ -35,6 +36,10 @@ def failed_guard(books: Writer, owner: Owner, guard: Guard) -> GuardFailed | Non
             sql = "SELECT 1 FROM pending_start WHERE charge_point = ? AND command_id = ?"
             there = books.cx.execute(sql, (owner.key, command_id)).fetchone()
             return GuardFailed(guard) if there is None else None
+        case OperationUnused(request_id):
+            sql = "SELECT 1 FROM operation WHERE charge_point = ? AND request_id = ?"
+            there = books.cx.execute(sql, (owner.key, request_id)).fetchone()
+            return None if there is None else GuardFailed(guard)
         case SteeringRequestUnused(request_id):
             changed = steering.changed_by_request(books.cx, owner.key, request_id)
             return None if changed is None else GuardFailed(guard, changed=changed)

@@ -4,13 +4,14 @@ from datetime import datetime
 
 from apsw import Connection
 
-from gateway.domain.remote_starts import returned
+from gateway.domain.remote_starts import RECONNECTED, returned
 from gateway.domain.repeats import Memory
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration
 from gateway.store.api import StoredState
 from gateway.store.sqlite import queries, rows, steering
 from gateway.store.sqlite.encoding import maybe_time
+from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.writer import Owner, Writer
 
 _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests,
@@ -21,7 +22,8 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
     EXISTS (SELECT 1 FROM configuration WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM pending_start WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM steering WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key)
+    EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM operation WHERE charge_point = c.key AND ended IS NULL)
     FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
@@ -45,7 +47,7 @@ def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | N
 
 def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime) -> ChargePointState:
     registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
-    connectors, open_, applied, reserved, configured, started, steered, profiled = there
+    connectors, open_, applied, reserved, configured, started, steered, profiled, asked = there
     return ChargePointState(
         identity=identity,
         epoch=epoch,
@@ -60,6 +62,9 @@ def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, 
         reservations={record.reservation_id: record for record in queries.reservations(cx, key)} if reserved else {},
         pending_starts={each.command_id: each for each in returned(queries.pending_starts(cx, key), at)}
         if started
+        else {},
+        operations={each.record.operation_id: each for each in open_operations(cx, key, at + RECONNECTED)}
+        if asked
         else {},
         configuration=queries.configuration(cx, key) if configured else {},
         memory=memory,

@@ -19,6 +19,7 @@ from gateway.domain.state import SHOWING, SHOWS_ALL
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite import command_projections as commands
+from gateway.store.sqlite import operation_projections as operations
 from gateway.store.sqlite import steering
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite.rows import boot_bytes, one
@@ -306,6 +307,9 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.CommandNotSent, commands.not_sent),
         _row(e.CommandOutcomeUnknown, commands.outcome_unknown),
         _row(e.RemoteStartExpired, commands.start_expired),
+        _row(e.OperationAccepted, operations.accepted),
+        _row(e.OperationAdvanced, operations.advanced),
+        _row(e.OperationEnded, operations.ended),
         _row(e.WantedChanged, steering.wanted_changed),
         _row(e.SteeringChanged, steering.steering_changed),
         _row(e.ChargingProfileInstalled, steering.profile_installed),

@@ -177,7 +177,8 @@ def _clear_transactions(books: Writer, floor: int, room: int) -> int:
 
 
 def forget(books: Writer, write: Forget) -> Trimmed:
-    """Drop finished commands and transactions whose events have been gone for long enough, at most ``limit`` each."""
+    """Drop finished commands, operations as commands, and transactions whose events have been gone for long enough, at
+    most ``limit`` each."""
     books.flush()
     cx = books.cx
     floor, _ = _floor(cx)
@@ -196,6 +197,12 @@ def forget(books: Writer, write: Forget) -> Trimmed:
         (min(commands, floor), write.limit),
     )
     dropped = cx.changes()
+    cx.execute(
+        """DELETE FROM operation WHERE key IN (SELECT key FROM operation
+        WHERE last_sequence <= ? AND ended IS NOT NULL ORDER BY last_sequence LIMIT ?)""",
+        (min(commands, floor), write.limit),
+    )
+    dropped += cx.changes()
     cx.execute(
         """DELETE FROM txn WHERE key IN (SELECT key FROM txn
         WHERE last_sequence <= ? AND state <> 'OPEN' AND cleared = 1 ORDER BY last_sequence LIMIT ?)""",

@@ -7,7 +7,9 @@ from attrs import frozen
 from gateway.domain import reservations as r
 from gateway.domain.command_states import CommandEvent, settled, unanswered
 from gateway.domain.commands import CommandState
-from gateway.domain.events import ChargePointDisconnected, NewEvent, TransactionLost
+from gateway.domain.events import ChargePointDisconnected, NewEvent, OperationEnded, TransactionLost
+from gateway.domain.operations import End, Stage
+from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
 from gateway.store.sqlite.writer import Owner, Writer
@@ -65,6 +67,16 @@ def end_reservations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ..
     """Those of a deleted charge point: no session is left to keep them."""
     left = reservations(books.cx, owner.key)
     return books.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
+
+
+def end_operations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
+    """Those of a deleted charge point. Its commands are settled by now."""
+    ends = []
+    for each in open_operations(books.cx, owner.key, at):
+        record = each.record
+        end = End.NOT_SENT if record.stage is Stage.ACCEPTED else End.UNKNOWN
+        ends.append(OperationEnded(record.operation_id, end, DELETED.disconnected, record.transaction_id or None))
+    return books.append(owner, owner.epoch, [NewEvent(end, at) for end in ends])
 
 
 def _unsettled(books: Writer, limit: int) -> list[str]:

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.operations import OperationRecord
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Clock, Registration
@@ -22,13 +23,14 @@ from gateway.store.api import (
     EventFilter,
     EventPage,
     Generation,
+    OverdueOperation,
     OverdueReservation,
     StoredState,
     TransactionFilter,
     event_id_prefix,
 )
 from gateway.store.commits import ClockRecord, Write, WriteResult
-from gateway.store.sqlite import event_queries, queries, steering
+from gateway.store.sqlite import event_queries, operation_queries, queries, steering
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
@@ -361,6 +363,18 @@ class SqliteStore:
 
     def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
         return self._read(queries.commands, charge_point, after, limit)
+
+    def operation(self, operation_id: str) -> OperationRecord | None:
+        return self._read(operation_queries.operation, operation_id)
+
+    def operation_by_request(self, charge_point: str, request_id: str) -> OperationRecord | None:
+        return self._read(operation_queries.operation_by_request, charge_point, request_id)
+
+    def operations(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
+        return self._read(operation_queries.operations, charge_point, after, limit)
+
+    def overdue_operations(self, at: datetime, limit: int) -> list[OverdueOperation]:
+        return self._read(operation_queries.overdue_operations, at, limit)
 
     def bounds(self) -> Bounds:
         return self._read(event_queries.bounds)

@@ -36,7 +36,7 @@ from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.guards import failed_guard
 from gateway.store.sqlite.opened_state import opened_state
 from gateway.store.sqlite.retention import forget, record_clock, trim
-from gateway.store.sqlite.settlement import DELETED, Cause, end_reservations, lose_transactions, settle
+from gateway.store.sqlite.settlement import DELETED, Cause, end_operations, end_reservations, lose_transactions, settle
 from gateway.store.sqlite.transaction_writes import close_transaction
 from gateway.store.sqlite.writer import Owner, Writer
 
@@ -198,7 +198,7 @@ def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appe
     if owner is None:
         return Missing()
     sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
-    sequences += end_reservations(books, owner, write.at)
+    sequences += end_reservations(books, owner, write.at) + end_operations(books, owner, write.at)
     sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
     for table in _OF_ITS_IDENTITY:
         books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608

@@ -1,0 +1,235 @@
+"""The course of an operation as a table: its stage and what has happened to the stage that follows, or to its end.
+
+Pure. ``step`` looks at an open operation as committed events have left it (``gateway.domain.operations``), never at a
+single event: so whatever was missed, because the gateway was killed or the charger was away, is seen at the next look,
+and a look that sees nothing new changes nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from gateway.domain.charging_state import FALLS_AT, RISES_AT
+from gateway.domain.commands import Command, CommandState, RemoteStartTransaction, RemoteStopTransaction
+from gateway.domain.events import Body, OperationAdvanced, OperationEnded
+from gateway.domain.operations import End, OpenOperation, OperationKind, Stage
+from gateway.domain.power import Power
+
+POWER_WAIT: Final = timedelta(minutes=5)
+"""From a transaction's start until its power has to show: some vehicles take minutes to begin, and a meter reports once
+a minute."""
+
+STOP_WAIT: Final = timedelta(minutes=2)
+"""From a stop's sending, or its acceptance, until the transaction has to be over: a charger winds down in seconds, and
+its StopTransaction may have to be sent again on a bad link."""
+
+
+class Happening(StrEnum):
+    """Something that an operation may wait for."""
+
+    TOO_LATE = "too-late"
+    """Its time is over and nothing was sent."""
+    NOT_SENT = "not-sent"
+    LINK_LOST = "link-lost"
+    """Its command was not sent because the connection ended."""
+    SENT = "sent"
+    YES = "yes"
+    """The charger has answered that it will carry the command out."""
+    NO = "no"
+    STARTED = "started"
+    OVER = "over"
+    """The transaction is."""
+    NEVER_STARTED = "never-started"
+    """No transaction came of the start in its time."""
+    RISEN = "risen"
+    FALLEN = "fallen"
+    WAITED = "waited"
+    """The time that the stage has is over."""
+    WAITED_BLIND = "waited-blind"
+    """The same, and no power was reported since."""
+    NOTHING = "nothing"
+    """Nothing more has to happen."""
+
+
+Next: TypeAlias = Stage | End
+
+_S, _E, _H = Stage, End, Happening
+
+_UNSENT: Final[Mapping[Happening, Next]] = {
+    _H.LINK_LOST: _E.OFFLINE,
+    _H.NOT_SENT: _E.NOT_SENT,
+    _H.SENT: _S.SENT,
+    _H.TOO_LATE: _E.NOT_SENT,
+}
+
+TABLE: Mapping[OperationKind, Mapping[Stage, Mapping[Happening, Next]]] = MappingProxyType(
+    {
+        OperationKind.START_CHARGING: {
+            _S.ACCEPTED: _UNSENT,
+            _S.SENT: {
+                _H.STARTED: _S.TRANSACTION_STARTED,
+                _H.YES: _S.CHARGER_ACCEPTED,
+                _H.NO: _E.REFUSED,
+                _H.NEVER_STARTED: _E.TIMED_OUT,
+            },
+            _S.CHARGER_ACCEPTED: {_H.STARTED: _S.TRANSACTION_STARTED, _H.NEVER_STARTED: _E.NO_EFFECT},
+            _S.TRANSACTION_STARTED: {
+                _H.RISEN: _S.POWER_RISEN,
+                _H.OVER: _E.NO_EFFECT,
+                _H.WAITED: _E.NO_EFFECT,
+                _H.WAITED_BLIND: _E.UNKNOWN,
+            },
+            _S.POWER_RISEN: {_H.NOTHING: _E.DONE},
+        },
+        OperationKind.STOP_CHARGING: {
+            _S.ACCEPTED: {_H.OVER: _S.TRANSACTION_STOPPED, **_UNSENT},
+            _S.SENT: {
+                _H.OVER: _S.TRANSACTION_STOPPED,
+                _H.YES: _S.CHARGER_ACCEPTED,
+                _H.NO: _E.REFUSED,
+                _H.WAITED: _E.TIMED_OUT,
+                _H.WAITED_BLIND: _E.TIMED_OUT,
+            },
+            _S.CHARGER_ACCEPTED: {
+                _H.OVER: _S.TRANSACTION_STOPPED,
+                _H.FALLEN: _S.POWER_FALLEN,
+                _H.WAITED: _E.NO_EFFECT,
+                _H.WAITED_BLIND: _E.NO_EFFECT,
+            },
+            _S.POWER_FALLEN: {_H.OVER: _S.TRANSACTION_STOPPED, _H.WAITED: _E.DONE, _H.WAITED_BLIND: _E.DONE},
+            _S.TRANSACTION_STOPPED: {_H.NOTHING: _E.DONE},
+        },
+    }
+)
+"""The next stage, or the end, for each stage and happening; of several that have happened the first in its row counts.
+Each row but the first is left by time at the latest: that of a start by its own (``gateway.domain.remote_starts``)."""
+
+REASONS: Final[Mapping[Happening, str]] = MappingProxyType(
+    {
+        _H.TOO_LATE: "deadline",
+        _H.LINK_LOST: "disconnected",
+        _H.NEVER_STARTED: "never-started",
+        _H.WAITED: "no-power",
+        _H.WAITED_BLIND: "no-readings",
+    }
+)
+"""Why an operation ended, where neither the charger nor the command has a word for it."""
+
+
+@frozen
+class Step:
+    """The work that an operation asks for now: events to be committed, in their order; its command to be sent; and,
+    without either, the time of the next look (None: when something happens)."""
+
+    events: tuple[Body, ...] = ()
+    send: Command | None = None
+    due: datetime | None = None
+
+
+def step(operation: OpenOperation, power: Power | None, now: datetime, *, pending: bool) -> Step:
+    """The next step. ``power``: the newest of the operation's connector; ``pending``: whether a transaction may still
+    come of its start."""
+    record, events = operation.record, list[Body]()
+    row, stage, since = TABLE[record.request.kind], record.stage, record.stages[-1].at
+    while True:
+        found = _first(operation, row[stage], stage, since, power, now, pending)
+        if found is None:
+            break
+        then = row[stage][found]
+        if isinstance(then, End):
+            reason, transaction = _reason(operation, found), record.transaction_id or None
+            events.append(OperationEnded(record.operation_id, then, reason, transaction))
+            break
+        stage, since = then, now
+        events.append(OperationAdvanced(record.operation_id, stage, record.command_id, record.transaction_id or None))
+    if events:
+        return Step(tuple(events))
+    unsent = stage is Stage.ACCEPTED and operation.command is None
+    return Step((), command(operation) if unsent else None, _due(operation, stage, since))
+
+
+def command(operation: OpenOperation) -> Command:
+    """The command that brings the operation about."""
+    request = operation.record.request
+    if request.kind is OperationKind.START_CHARGING:
+        return RemoteStartTransaction(request.id_tag, request.connector)
+    return RemoteStopTransaction(operation.record.transaction_id)
+
+
+def _first(
+    operation: OpenOperation,
+    row: Mapping[Happening, Next],
+    stage: Stage,
+    since: datetime,
+    power: Power | None,
+    now: datetime,
+    pending: bool,
+) -> Happening | None:
+    happened = _happened(operation, stage, since, power, now, pending)
+    return next((each for each in row if each in happened), None)
+
+
+def _happened(
+    operation: OpenOperation, stage: Stage, since: datetime, power: Power | None, now: datetime, pending: bool
+) -> set[Happening]:
+    found = {Happening.NOTHING}
+    match operation.command:
+        case CommandState.NOT_SENT:
+            lost = operation.command_reason == REASONS[Happening.LINK_LOST]
+            found.add(Happening.LINK_LOST if lost else Happening.NOT_SENT)
+        case CommandState.SENT | CommandState.ANSWERED | CommandState.OUTCOME_UNKNOWN:
+            found.add(Happening.SENT)
+        case None if now >= operation.record.expires_at:
+            found.add(Happening.TOO_LATE)
+    if operation.accepted is not None:
+        found.add(Happening.YES if operation.accepted else Happening.NO)
+    if operation.began_at is not None:
+        found.add(Happening.STARTED)
+    elif not pending:
+        found.add(Happening.NEVER_STARTED)
+    if operation.over:
+        found.add(Happening.OVER)
+    since = operation.began_at if stage is Stage.TRANSACTION_STARTED and operation.began_at is not None else since
+    shown = power if power is not None and power.at >= since else None
+    if shown is not None and shown.watts >= RISES_AT:
+        found.add(Happening.RISEN)
+    if shown is not None and shown.watts < FALLS_AT:
+        found.add(Happening.FALLEN)
+    due = _due(operation, stage, since)
+    if due is not None and now >= due:
+        found.add(Happening.WAITED_BLIND if shown is None else Happening.WAITED)
+    return found
+
+
+def _due(operation: OpenOperation, stage: Stage, since: datetime) -> datetime | None:
+    """The time at which the stage is left at the latest; None: at none, or the command's own deadline comes first."""
+    kind = operation.record.request.kind
+    if stage is Stage.ACCEPTED:
+        return operation.record.expires_at if operation.command is None else None
+    if stage is Stage.TRANSACTION_STARTED:
+        due = since + POWER_WAIT
+    elif kind is OperationKind.STOP_CHARGING:
+        due = since + STOP_WAIT
+    else:
+        return None
+    return due if operation.held_until is None else max(due, operation.held_until)
+
+
+def _reason(operation: OpenOperation, happening: Happening) -> str:
+    match happening:
+        case Happening.NO:
+            return operation.said
+        case Happening.NOT_SENT:
+            return operation.command_reason
+        case Happening.OVER:
+            return f"transaction-{operation.over}"
+        case Happening.WAITED | Happening.WAITED_BLIND if operation.record.request.kind is OperationKind.STOP_CHARGING:
+            return "no-stop"
+        case Happening.NOTHING:
+            return ""
+        case _:
+            return REASONS[happening]

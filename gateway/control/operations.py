@@ -1,0 +1,148 @@
+"""Operations on charging: refused beforehand where that can be known, begun at their charge point, shown and watched
+(Trio's side)."""
+
+from collections.abc import AsyncGenerator
+
+from gateway.control.commands import REFUSALS, violations
+from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
+from gateway.control.event_streams import BATCH_BYTES, BATCH_EVENTS, IDLE_SECONDS
+from gateway.control.id_tags import ACCEPTED, IdTags
+from gateway.control.ports import Commands, Feed
+from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
+from gateway.domain.events import OperationAdvanced, OperationEnded
+from gateway.domain.operations import (
+    OperationKind,
+    OperationRecord,
+    OperationRefusal,
+    OperationRefused,
+    OperationRequest,
+)
+from gateway.store.api import EventFilter
+from gateway.store.reads import Reads
+
+LONGEST_SECONDS = 120.0
+"""Until an operation's expiry: a start or a stop that comes later surprises the person beside the charger."""
+
+WATCHED = frozenset({OperationAdvanced.TYPE, OperationEnded.TYPE})
+
+_STATUSES = {
+    OperationRefusal.NO_TRANSACTION: Status.NOT_FOUND,
+    OperationRefusal.TOO_MANY_OPERATIONS: Status.RESOURCE_EXHAUSTED,
+}
+"""Statuses of refusals; those of all others are FAILED_PRECONDITION."""
+
+
+class OperationCalls:
+    """All raise ``Failure`` and ``StoreUnavailable``."""
+
+    def __init__(
+        self, reads: Reads, commands: Commands, id_tags: IdTags, feed: Feed, idle: float = IDLE_SECONDS
+    ) -> None:
+        self._reads = reads
+        self._commands = commands
+        self._id_tags = id_tags
+        self._feed = feed
+        self._idle = idle
+
+    async def begin(self, identity: str, request: OperationRequest, request_id: str, seconds: float) -> OperationRecord:
+        """Begin an operation: its record, which is on disk. The same request again returns the operation as it is.
+
+        It is not sent later than in ``seconds``, or ``LONGEST_SECONDS``; with none left nothing is begun. No refusal
+        comes without a look for an earlier one with the request id. Cancelling only ends the waiting.
+        """
+        wrong = violations(identity, request_id)
+        if wrong:
+            raise invalid(*wrong)
+        earlier = await self._earlier(identity, request, request_id)
+        if earlier is not None:
+            return earlier
+        about = {"charge_point": identity, "request_id": request_id}
+        if seconds <= 0:
+            raise Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", "the deadline leaves no time to begin anything", about)
+        if await self._reads.charge_point(identity) is None:
+            raise not_found("charge point", identity)
+        if request.kind is OperationKind.START_CHARGING and not request.insist:
+            await self._check_tag(identity, request, about)
+        outcome = await self._commands.operate(identity, request, request_id, min(seconds, LONGEST_SECONDS))
+        match outcome:
+            case OperationRecord():
+                return outcome
+            case None:  # begun by another caller meanwhile
+                found = await self._earlier(identity, request, request_id)
+                if found is not None:
+                    return found
+                raise _unknown("store-unavailable", "the store has lost it", about)
+            case OperationRefused():
+                status = _STATUSES.get(outcome.reason, Status.FAILED_PRECONDITION)
+                raise Failure(status, outcome.reason.value, outcome.message, {**about, **outcome.metadata})
+            case Unknown():
+                raise _unknown(outcome.reason, outcome.message, about)
+            case Refused():
+                raise await self._refused(outcome, identity, about)
+
+    async def _earlier(self, identity: str, request: OperationRequest, request_id: str) -> OperationRecord | None:
+        """The operation that this request began before. Raises Failure where another one has its id."""
+        found = await self._reads.operation_by_request(identity, request_id)
+        if found is not None and found.request != request:
+            message = f"request_id {request_id} was used for another operation of this charge point"
+            raise Failure(
+                Status.INVALID_ARGUMENT,
+                RefusalReason.REQUEST_ID_REUSED.value,
+                message,
+                {"charge_point": identity, "request_id": request_id, "operation_id": found.operation_id},
+                (FieldViolation("request_id", message),),
+            )
+        return found
+
+    async def _check_tag(self, identity: str, request: OperationRequest, about: dict[str, str]) -> None:
+        check = await self._id_tags.check(identity, request.id_tag, request.connector)
+        if check.status != ACCEPTED:
+            where = ", ".join(each.transaction_id for each in check.transactions)
+            told = {"status": check.status, **({"transaction_ids": where} if where else {})}
+            message = f"a start with this tag would be answered {check.status}"
+            raise Failure(Status.FAILED_PRECONDITION, "ID_TAG_NOT_ACCEPTED", message, {**about, **told})
+
+    async def _refused(self, refusal: Refused, identity: str, about: dict[str, str]) -> Failure:
+        metadata = {**about, **refusal.metadata}
+        if refusal.reason is RefusalReason.CHARGE_POINT_OFFLINE:
+            record = await self._reads.charge_point(identity)
+            heard = None if record is None else record.connection.last_heard or record.connection.since
+            metadata["last_seen"] = "never" if heard is None else heard.isoformat()
+        status = REFUSALS[refusal.reason]
+        return Failure(status, refusal.reason.value, refusal.message, metadata, refusal.violations)
+
+    async def get(self, operation_id: str) -> OperationRecord:
+        """One operation."""
+        record = await self._reads.operation(operation_id)
+        if record is None:
+            raise not_found("operation", operation_id)
+        return record
+
+    async def page(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
+        """A page, the newest first."""
+        return await self._reads.operations(charge_point, after, limit)
+
+    async def watch(self, operation_id: str, after: int) -> AsyncGenerator[OperationRecord, None]:
+        """The operation each time that it has gone on, until it has ended. ``after``: the sequence that the caller has.
+
+        To be closed when it is no longer read. Cancelling is safe: a watch with the last sequence misses no stage.
+        """
+        record = await self.get(operation_id)
+        where = EventFilter(frozenset({record.charge_point}), WATCHED)
+        async with self._feed.subscribe(
+            where, None, idle=self._idle, max_events=BATCH_EVENTS, max_bytes=BATCH_BYTES
+        ) as subscription:
+            record = await self.get(operation_id)  # what comes after this is an event of the subscription
+            while True:
+                if record.sequence > after:
+                    after = record.sequence
+                    yield record
+                if record.end is not None:
+                    return
+                while not (await subscription.next()).events:
+                    pass
+                record = await self.get(operation_id)
+
+
+def _unknown(cause: str, message: str, about: dict[str, str]) -> Failure:
+    return outcome_unknown(f"{message}; repeat it with the same request_id to learn what became of it", cause, about)

@@ -1,0 +1,109 @@
+"""OperationService."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+
+from gateway.api.v1 import operation_pb2 as pb
+from gateway.api.v1.operation_pb2_grpc import OperationServiceServicer
+from gateway.bridge import Bridge, Overloaded
+from gateway.control.convert.operations import operation
+from gateway.control.convert.requests import Fields
+from gateway.control.errors import Failure, Status, outcome_unknown
+from gateway.control.operations import OperationCalls
+from gateway.control.services.paging import page
+from gateway.control.services.rpc import Context, Service, cause_of, changing, streaming, unary
+from gateway.domain.operations import OperationKind, OperationRequest
+
+log = structlog.get_logger()
+
+
+class OperationRpcs(Service, OperationServiceServicer):
+    """Operations on charging."""
+
+    def __init__(self, bridge: Bridge, default_timeout: float, operations: OperationCalls) -> None:
+        super().__init__(bridge, default_timeout)
+        self._operations = operations
+
+    @changing
+    async def StartCharging(self, request: pb.StartChargingRequest, context: Context) -> pb.StartChargingResponse:
+        fields = _fields(request)
+        wanted = OperationRequest(
+            OperationKind.START_CHARGING,
+            fields.optional_connector(request),
+            fields.text("id_tag", request.id_tag),
+            insist=request.insist,
+        )
+        fields.check()
+        return pb.StartChargingResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def StopCharging(self, request: pb.StopChargingRequest, context: Context) -> pb.StopChargingResponse:
+        fields = _fields(request)
+        connector = fields.optional_connector(request)
+        wanted = OperationRequest(OperationKind.STOP_CHARGING, connector, "", request.transaction_id)
+        fields.check()
+        return pb.StopChargingResponse(operation=await self._begin(request, wanted, context))
+
+    async def _begin(
+        self, request: pb.StartChargingRequest | pb.StopChargingRequest, wanted: OperationRequest, context: Context
+    ) -> pb.Operation:
+        """Begin it. Where it can't be asked whether it was, no other word is true than that this is unknown."""
+        identity, request_id = request.charge_point, request.request_id
+        about, times = {"charge_point": identity, "request_id": request_id}, self.times(context)
+        try:
+            async with asyncio.timeout(times.answer):
+                record = await self._bridge.call(self._operations.begin, identity, wanted, request_id, times.work)
+        except Failure:
+            raise
+        except Overloaded as error:
+            message = f"{error}; this call did nothing, and did not look for an earlier one with its request_id"
+            raise Failure(Status.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", message, about) from error
+        except Exception as error:
+            cause = cause_of(error)
+            if cause == "internal-error":
+                log.error("rpc failed", rpc=wanted.kind.value, exc_info=error)
+            message = "the gateway can't say what became of it; repeat it with the same request_id to learn that"
+            raise outcome_unknown(message, cause, about) from error
+        return operation(record)
+
+    @unary
+    async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.GetOperationResponse:
+        record = await self.call(context, self._operations.get, _id(request.operation_id))
+        return pb.GetOperationResponse(operation=operation(record))
+
+    @unary
+    async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:
+        charge_point = request.charge_point or None
+        wanted = page(request.page_size, request.page_token, "operations", charge_point)
+        records = await self.call(context, self._operations.page, charge_point, wanted.after or None, wanted.size)
+        messages, token = wanted.cut(records, lambda record: record.operation_id, operation)
+        return pb.ListOperationsResponse(operations=messages, next_page_token=token)
+
+    @streaming
+    async def WatchOperation(
+        self, request: pb.WatchOperationRequest, context: Context
+    ) -> AsyncIterator[pb.WatchOperationResponse]:
+        fields = Fields()
+        fields.text("operation_id", request.operation_id)
+        if request.after_sequence < 0:
+            fields.wrong("after_sequence", "must not be negative")
+        fields.check()
+        async with self.stream(self._operations.watch, request.operation_id, request.after_sequence) as records:
+            async for record in records:
+                yield pb.WatchOperationResponse(operation=operation(record))
+
+
+def _fields(request: pb.StartChargingRequest | pb.StopChargingRequest) -> Fields:
+    fields = Fields()
+    fields.text("charge_point", request.charge_point)
+    fields.text("request_id", request.request_id)
+    return fields
+
+
+def _id(operation_id: str) -> str:
+    fields = Fields()
+    fields.text("operation_id", operation_id)
+    fields.check()
+    return operation_id

@@ -1,0 +1,301 @@
+"""Operations on charging: what a platform wants done, how far it has come, and how it ended.
+
+An operation refers to the one command that it sends, by its own id as that command's request id, so that it is never
+sent twice. How an operation goes on from what has happened is the table of ``gateway.charging.operations``; here are
+the values, and the facts that committed events add to an operation that is open.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from attrs import evolve, field, frozen
+
+from gateway.domain.commands import INVALID_CONFIRMATION, CommandState, StatusAnswer
+from gateway.domain.values import ConnectorAddress
+
+if TYPE_CHECKING:
+    from gateway.domain import events as e
+    from gateway.domain.events import NewEvent
+
+MAX_OPEN: Final = 16
+"""Open operations of one charge point: the connectors of a large post; more are a caller that repeats itself."""
+
+
+class OperationKind(StrEnum):
+    """Purpose of an operation."""
+
+    START_CHARGING = "START_CHARGING"
+    STOP_CHARGING = "STOP_CHARGING"
+
+
+class Stage(StrEnum):
+    """Point that an operation has reached."""
+
+    ACCEPTED = "ACCEPTED"
+    """It is on disk; nothing is sent yet."""
+    SENT = "SENT"
+    """Its command is on the wire, or may be."""
+    CHARGER_ACCEPTED = "CHARGER_ACCEPTED"
+    """The charger has answered that it will carry it out."""
+    TRANSACTION_STARTED = "TRANSACTION_STARTED"
+    TRANSACTION_STOPPED = "TRANSACTION_STOPPED"
+    POWER_RISEN = "POWER_RISEN"
+    """The meter shows that the vehicle charges."""
+    POWER_FALLEN = "POWER_FALLEN"
+    """The meter shows that it does not charge any more."""
+
+
+class End(StrEnum):
+    """End of an operation."""
+
+    DONE = "DONE"
+    NO_EFFECT = "NO_EFFECT"
+    """The charger accepted it, and nothing came of it, or not what was asked for."""
+    REFUSED = "REFUSED"
+    """The charger refused it."""
+    TIMED_OUT = "TIMED_OUT"
+    """The charger gave no answer, and nothing came of it."""
+    OFFLINE = "OFFLINE"
+    """The charger's connection ended before anything was sent."""
+    NOT_SENT = "NOT_SENT"
+    """Nothing was sent for another reason: its time was over, or the gateway stopped."""
+    UNKNOWN = "UNKNOWN"
+    """It can't be known what came of it: the charger reports no power, or was deleted."""
+
+
+@frozen
+class OperationRequest:
+    """An operation as its caller asks for it. Two requests that are equal are the same one repeated.
+
+    A start has ``id_tag``, and ``connector`` unless the charger is to choose. A stop names ``transaction_id``, or the
+    ``connector`` where it runs, or neither where one transaction is open. ``insist``: also where the gateway sees that
+    the charger can't do it.
+    """
+
+    kind: OperationKind
+    connector: ConnectorAddress | None = None
+    id_tag: str = ""
+    transaction_id: str = ""
+    insist: bool = False
+
+
+@frozen
+class StageReached:
+    """A stage, and the event by which it was reached."""
+
+    stage: Stage
+    at: datetime
+    sequence: int
+
+
+@frozen
+class OperationRecord:
+    """An operation and how far it has come. ``transaction_id``: the transaction that a stop is about, or that came of a
+    start."""
+
+    operation_id: str
+    charge_point: str
+    request_id: str
+    request: OperationRequest
+    created_at: datetime
+    expires_at: datetime
+    """Not sent by then it never will be."""
+    stages: tuple[StageReached, ...]
+    """At least one, in the order in which they were reached."""
+    command_id: str = ""
+    transaction_id: str = ""
+    end: End | None = None
+    reason: str = ""
+    """Why it ended other than DONE: the charger's word, a command's ``reason``, or one of the table's."""
+    ended_at: datetime | None = None
+    sequence: int = 0
+    """Of the newest event."""
+
+    @property
+    def stage(self) -> Stage:
+        """The newest stage."""
+        return self.stages[-1].stage
+
+
+class OperationRefusal(StrEnum):
+    """Reason for which an operation did not come into being. Those of ``INSISTABLE`` give way to ``insist``."""
+
+    UNKNOWN_CONNECTOR = "UNKNOWN_CONNECTOR"
+    CONNECTOR_UNAVAILABLE = "CONNECTOR_UNAVAILABLE"
+    CONNECTOR_RESERVED = "CONNECTOR_RESERVED"
+    NOT_PLUGGED_IN = "NOT_PLUGGED_IN"
+    TRANSACTION_OPEN = "TRANSACTION_OPEN"
+    OPERATION_OPEN = "OPERATION_OPEN"
+    NO_TRANSACTION = "NO_TRANSACTION"
+    SEVERAL_TRANSACTIONS = "SEVERAL_TRANSACTIONS"
+    TOO_MANY_OPERATIONS = "TOO_MANY_OPERATIONS"
+
+
+@frozen
+class OperationRefused:
+    """No operation came into being; its request id is free."""
+
+    reason: OperationRefusal
+    message: str
+    metadata: dict[str, str] = field(factory=dict)
+
+
+# --- an open operation, and what is known of it ---------------------------------------------------------------
+
+
+@frozen
+class OpenOperation:
+    """An operation that has not ended, and what has become of its command and its transaction."""
+
+    record: OperationRecord
+    command: CommandState | None = None
+    """None: there is no command yet."""
+    accepted: bool | None = None
+    """Whether the charger has answered that it will carry it out; None: it has not answered, or unreadably."""
+    said: str = ""
+    """The charger's answer in its words: a status, or an error code."""
+    command_reason: str = ""
+    """Why the command was not sent, or its outcome is unknown."""
+    began_at: datetime | None = None
+    """When the transaction that came of a start began, by the charger's clock if that can be trusted."""
+    over: str = ""
+    """How the transaction ended: ``stopped``, ``lost`` or ``closed``; empty: it has not."""
+    held_until: datetime | None = None
+    """Nothing has been waited for in vain before this: the charger has come back meanwhile."""
+
+
+class HasOperations(Protocol):
+    """A charge point's state, as far as it is changed here."""
+
+    identity: str
+    operations: dict[str, OpenOperation]
+
+
+def accepted(state: HasOperations, event: "NewEvent", body: "e.OperationAccepted", sequence: int) -> None:
+    """Note an operation that has come into being."""
+    if len(state.operations) < MAX_OPEN:
+        state.operations[body.operation_id] = OpenOperation(accepted_record(state.identity, event, body, sequence))
+
+
+def accepted_record(
+    charge_point: str, event: "NewEvent", body: "e.OperationAccepted", sequence: int
+) -> OperationRecord:
+    """The operation as its acceptance leaves it."""
+    return OperationRecord(
+        body.operation_id,
+        charge_point,
+        body.request_id,
+        body.request,
+        event.received_at,
+        body.expires_at,
+        (StageReached(Stage.ACCEPTED, event.received_at, sequence),),
+        transaction_id=body.transaction_id or "",
+        sequence=sequence,
+    )
+
+
+def note(state: HasOperations, event: "NewEvent", sequence: int) -> None:
+    """Add what an event says to the operations that it concerns."""
+    body: Any = event.body
+    change = _NOTES.get(body.TYPE)
+    if change is None:
+        return
+    for key, each in tuple(state.operations.items()):
+        changed = change(each, event, body, sequence)
+        if changed is None:
+            del state.operations[key]
+        elif changed is not each:
+            state.operations[key] = changed
+
+
+def _advanced(operation: OpenOperation, event: "NewEvent", body: "e.OperationAdvanced", sequence: int) -> OpenOperation:
+    record = operation.record
+    if record.operation_id != body.operation_id:
+        return operation
+    changed = evolve(
+        record,
+        stages=(*record.stages, StageReached(body.stage, event.received_at, sequence)),
+        transaction_id=body.transaction_id or record.transaction_id,
+        sequence=sequence,
+    )
+    return evolve(operation, record=changed)
+
+
+def _ended(operation: OpenOperation, _: "NewEvent", body: "e.OperationEnded", __: int) -> OpenOperation | None:
+    return None if operation.record.operation_id == body.operation_id else operation
+
+
+def _queued(operation: OpenOperation, _: "NewEvent", body: "e.CommandQueued", __: int) -> OpenOperation:
+    record = operation.record
+    if record.operation_id != body.request_id:
+        return operation
+    return evolve(operation, record=evolve(record, command_id=body.command_id), command=CommandState.QUEUED)
+
+
+def _sent(operation: OpenOperation, _: "NewEvent", body: "e.CommandSent", __: int) -> OpenOperation:
+    return evolve(operation, command=CommandState.SENT) if _is_of(operation, body.command_id) else operation
+
+
+def _answered(operation: OpenOperation, _: "NewEvent", body: "e.CommandAnswered", __: int) -> OpenOperation:
+    if not _is_of(operation, body.command_id):
+        return operation
+    accepted, said = verdict(body.answer, body.error)
+    return evolve(operation, command=CommandState.ANSWERED, accepted=accepted, said=said)
+
+
+def verdict(answer: Any, error: Any) -> tuple[bool | None, str]:
+    """Return whether a charger's answer is that it will carry the command out, and the answer in its words. None: it
+    can't be read, so the charger may (B9.19)."""
+    if error is not None:
+        return (None if error.code == INVALID_CONFIRMATION else False), error.code
+    said = answer.status if isinstance(answer, StatusAnswer) else ""
+    return said == "Accepted", said
+
+
+def _not_sent(operation: OpenOperation, _: "NewEvent", body: "e.CommandNotSent", __: int) -> OpenOperation:
+    if not _is_of(operation, body.command_id):
+        return operation
+    return evolve(operation, command=CommandState.NOT_SENT, command_reason=body.reason)
+
+
+def _unknown(operation: OpenOperation, _: "NewEvent", body: "e.CommandOutcomeUnknown", __: int) -> OpenOperation:
+    if not _is_of(operation, body.command_id):
+        return operation
+    return evolve(operation, command=CommandState.OUTCOME_UNKNOWN, command_reason=body.reason)
+
+
+def _started(operation: OpenOperation, event: "NewEvent", body: "e.TransactionStarted", _: int) -> OpenOperation:
+    if not body.start_command_id or not _is_of(operation, body.start_command_id):
+        return operation
+    began = event.reported_at or event.received_at
+    record = evolve(operation.record, transaction_id=body.transaction_id)
+    return evolve(operation, record=record, began_at=began)
+
+
+def _over(how: str) -> Any:
+    def over(operation: OpenOperation, _: "NewEvent", body: Any, __: int) -> OpenOperation:
+        same = operation.record.transaction_id == body.transaction_id
+        return evolve(operation, over=how) if same else operation
+
+    return over
+
+
+def _is_of(operation: OpenOperation, command_id: str) -> bool:
+    return operation.record.command_id == command_id
+
+
+_NOTES: Final[dict[str, Any]] = {
+    "operation.advanced": _advanced,
+    "operation.ended": _ended,
+    "command.queued": _queued,
+    "command.sent": _sent,
+    "command.answered": _answered,
+    "command.not_sent": _not_sent,
+    "command.outcome_unknown": _unknown,
+    "transaction.started": _started,
+    "transaction.stopped": _over("stopped"),
+    "transaction.lost": _over("lost"),
+    "transaction.closed": _over("closed"),
+}
+"""Types of events that concern an open operation, to what they change in it."""

@@ -1,0 +1,194 @@
+"""Operations on charging of one session: accepted, sent as a command each, and followed until they end.
+
+The table (``gateway.charging.operations``) says what is next; one task looks at what the state knows of each open
+operation, commits the stages that it has reached, and sleeps until something is committed or a time is over. It runs
+only while an operation is open.
+"""
+
+import math
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import trio
+
+from gateway.charging.operation_checks import refusal, transaction_to_stop
+from gateway.charging.operations import Step, command, step
+from gateway.domain.codec import fingerprint
+from gateway.domain.command_states import ending_of
+from gateway.domain.commands import Command, RefusalReason, Refused, Unknown
+from gateway.domain.decision import OperationUnused
+from gateway.domain.events import CommandNotSent, NewEvent, OperationAccepted, OperationEnded
+from gateway.domain.operations import (
+    End,
+    OpenOperation,
+    OperationKind,
+    OperationRecord,
+    OperationRefused,
+    OperationRequest,
+    Stage,
+    accepted_record,
+)
+from gateway.domain.power import Power
+from gateway.domain.values import ConnectorAddress, new_id
+from gateway.session.commands.queue import NOTHING_SENT, OFFLINE, CommandQueue, Unfinished
+from gateway.session.context import SessionContext, SessionOver
+from gateway.session.task_group import TaskGroup
+from gateway.store.commits import Appended
+
+ANSWER_SECONDS = 1.0
+"""After an operation's expiry its command is settled by commits; its task waits so much longer for them."""
+
+MOST_CONNECTORS = 256
+"""Connectors of a charger that are held against the one that an operation names."""
+
+DISCONNECTED = "disconnected"
+
+
+class Operations:
+    """One session's operations. ``begin`` and ``wake`` may be called by any task of the loop."""
+
+    __slots__ = ("_begins", "_commands", "_context", "_plug_in_first", "_refused", "_runs", "_sending", "_tasks")
+
+    def __init__(
+        self, context: SessionContext, tasks: TaskGroup, commands: CommandQueue, *, plug_in_first: bool = False
+    ) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._commands = commands
+        self._plug_in_first = plug_in_first
+        self._begins: trio.Lock | None = None  # as the rest, of no weight while there are none
+        self._runs = False
+        self._sending: dict[str, Command] = {}
+        """Operations whose command is on its way; of at most ``MAX_OPEN``, as the next."""
+        self._refused: dict[str, str] = {}
+        """Operations whose command was not begun, with the reason."""
+
+    async def begin(
+        self, request: OperationRequest, request_id: str, seconds: float
+    ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
+        """Accept an operation: its record, which is on disk, or why there is none; None: another one has the request
+        id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
+        try:
+            self._begins = self._begins or trio.Lock()
+            async with self._begins:  # so that each is held against those before it
+                return await self._begin(request, request_id, seconds)
+        except SessionOver as over:
+            if over.doubtful:
+                return Unknown(request_id, "store-unavailable", "the store failed while it was to be recorded")
+            ending = self._context.ending
+            return OFFLINE if ending is None else NOTHING_SENT[ending_of(ending.reason)]
+
+    async def _begin(
+        self, request: OperationRequest, request_id: str, seconds: float
+    ) -> OperationRecord | OperationRefused | Refused | None:
+        context = self._context
+        refused = refusal(request, context.state, self._connectors(), plug_in_first=self._plug_in_first)
+        if refused is not None:
+            return refused
+        now = context.clock()
+        expires_at = now + timedelta(seconds=seconds)
+        body = OperationAccepted(new_id("op"), request_id, request, expires_at, self._transaction(request))
+        event = NewEvent(body, now)
+        sent = command(OpenOperation(accepted_record(context.identity, event, body, 0)))
+        violations = context.protocol.check(sent)
+        if violations:
+            return Refused(RefusalReason.INVALID_COMMAND, "the operation can't be carried out as it is", violations)
+        why = self._commands.refusal(sent, now)
+        if why is not None:
+            return why
+        result = await context.commit((event,), (OperationUnused(request_id),))
+        if not isinstance(result, Appended):
+            return None
+        self.wake()
+        return accepted_record(context.identity, event, body, result.sequences[0])
+
+    def _connectors(self) -> Collection[ConnectorAddress]:
+        context = self._context
+        return context.protocol.own_requests.connectors(context.state.configuration, MOST_CONNECTORS)
+
+    def _transaction(self, request: OperationRequest) -> str | None:
+        if request.kind is OperationKind.START_CHARGING:
+            return None
+        found = transaction_to_stop(request, self._context.state)
+        return None if isinstance(found, OperationRefused) else found.transaction_id
+
+    def wake(self) -> None:
+        """Look after the operations that are open now."""
+        if self._context.progress is not None:
+            self._context.progress.set()
+        if not self._runs:
+            self._runs = True
+            self._tasks.start(self._run)
+
+    async def _run(self) -> None:
+        try:
+            while self._context.state.operations:
+                changed = self._context.progress = trio.Event()
+                due = await self._look()
+                seconds = math.inf if due is None else (due - self._context.clock()).total_seconds()
+                with trio.move_on_after(max(seconds, 0.0)):
+                    await changed.wait()
+        finally:
+            self._runs = False
+
+    async def _look(self) -> datetime | None:
+        """Take every open operation as far as it goes; the time of the next look at the latest."""
+        context, due = self._context, list[datetime]()
+        for key, each in tuple(context.state.operations.items()):
+            now = context.clock()
+            pending = each.record.command_id in context.state.pending_starts
+            found = step(each, self._power(each), now, pending=pending)
+            refused = self._refused.pop(key, None)
+            if refused is not None and not found.events:
+                found = Step((OperationEnded(key, End.NOT_SENT, refused, each.record.transaction_id or None),))
+            if found.events:
+                await context.commit(tuple(NewEvent(body, now, cause=_cause(each)) for body in found.events))
+            elif found.send is not None and key not in self._sending:
+                self._sending[key] = found.send
+                self._tasks.start(self._send, each.record, found.send)
+            if found.due is not None:
+                due.append(found.due)
+        return min(due, default=None)
+
+    def _power(self, operation: OpenOperation) -> Power | None:
+        state = self._context.state
+        transaction = state.open_transactions.get(operation.record.transaction_id)
+        return None if transaction is None else state.latest_power(transaction.connector)
+
+    async def _send(self, record: OperationRecord, sent: Command) -> None:
+        """Send the operation's command, once: its request id is the operation's. Its outcome is an event."""
+        context = self._context
+        try:
+            seconds = (record.expires_at - context.clock()).total_seconds()
+            deadline = trio.current_time() + seconds
+            outcome = await self._commands.submit(
+                sent,
+                request_id=record.operation_id,
+                fingerprint=fingerprint(context.reads.store_id, sent),
+                deadline=deadline,
+                answer_by=deadline + ANSWER_SECONDS,
+            )
+            if isinstance(outcome, Refused):
+                self._refused[record.operation_id] = outcome.reason.value.lower().replace("_", "-")
+                self.wake()
+        finally:
+            self._sending.pop(record.operation_id, None)
+
+    def ends(self, unfinished: Unfinished) -> list[NewEvent]:
+        """The ends of operations of which nothing was sent, for the end of the session: a start must not wait for a
+        charger that comes back some time. The others are looked at again when it does."""
+        now = self._context.clock()
+        unsent = {event.body.command_id for event in unfinished.events if isinstance(event.body, CommandNotSent)}
+        found = []
+        for each in self._context.state.operations.values():
+            record, reason = each.record, unfinished.happened.value
+            nothing_sent = each.command is None or record.command_id in unsent
+            if record.stage is Stage.ACCEPTED and nothing_sent and record.operation_id not in unfinished.doubtful:
+                end = End.OFFLINE if reason == DISCONNECTED else End.NOT_SENT
+                body = OperationEnded(record.operation_id, end, reason, record.transaction_id or None)
+                found.append(NewEvent(body, now, cause=_cause(each)))
+        return found
+
+
+def _cause(operation: OpenOperation) -> str:
+    return f"command:{operation.record.command_id}" if operation.record.command_id else ""

@@ -1,0 +1,66 @@
+"""Changes by the events of operations, as ``gateway.store.sqlite.projections`` makes them for all others."""
+
+import orjson
+from apsw import Connection
+
+from gateway.domain import events as e
+from gateway.domain.events import NewEvent
+from gateway.domain.operations import Stage
+from gateway.store.sqlite.encoding import to_micros
+
+
+def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAccepted, sequence: int) -> None:
+    request = body.request
+    address = (None, None) if request.connector is None else (request.connector.evse, request.connector.connector)
+    cx.execute(
+        """INSERT INTO operation (operation_id, charge_point, request_id, kind, evse, connector, id_tag, named, insist,
+        created_at, expires_at, stages, transaction_id, last_sequence)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            body.operation_id,
+            key,
+            body.request_id,
+            request.kind,
+            *address,
+            request.id_tag,
+            request.transaction_id,
+            int(request.insist),
+            at,
+            to_micros(body.expires_at),
+            orjson.dumps([[Stage.ACCEPTED, at, sequence]]).decode(),
+            body.transaction_id or "",
+            sequence,
+        ),
+    )
+
+
+def advanced(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAdvanced, sequence: int) -> None:
+    cx.execute(
+        """UPDATE operation SET stages = json_insert(stages, '$[#]', json(?)), command_id = ?,
+        transaction_id = coalesce(?, transaction_id), last_sequence = ?
+        WHERE operation_id = ? AND charge_point = ? AND ended IS NULL""",
+        (
+            orjson.dumps([body.stage, at, sequence]).decode(),
+            body.command_id,
+            body.transaction_id,
+            sequence,
+            body.operation_id,
+            key,
+        ),
+    )
+
+
+def ended(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationEnded, sequence: int) -> None:
+    cx.execute(
+        """UPDATE operation SET ended = ?, reason = ?, ended_at = ?, transaction_id = coalesce(?, transaction_id),
+        last_sequence = ? WHERE operation_id = ? AND charge_point = ? AND ended IS NULL""",
+        (
+            body.end,
+            body.reason,
+            at,
+            body.transaction_id,
+            sequence,
+            body.operation_id,
+            key,
+        ),
+    )

@@ -1,0 +1,181 @@
+"""The table of an operation's course: every row, and that nothing seen twice happens twice."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.charging.operations import POWER_WAIT, STOP_WAIT, TABLE, Happening, Step, step
+from gateway.domain.commands import Command, CommandState, RemoteStartTransaction, RemoteStopTransaction
+from gateway.domain.events import OperationAdvanced, OperationEnded
+from gateway.domain.operations import (
+    End,
+    OpenOperation,
+    OperationKind,
+    OperationRecord,
+    OperationRequest,
+    Stage,
+    StageReached,
+)
+from gateway.domain.power import Power
+from gateway.domain.values import ConnectorAddress
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ONE = ConnectorAddress(1, 1)
+KINDS = tuple(OperationKind)
+
+
+def operation(kind: OperationKind, stage: Stage, **more: object) -> OpenOperation:
+    """An operation that has reached a stage just now."""
+    start = kind is OperationKind.START_CHARGING
+    request = OperationRequest(kind, ONE, "TAG" if start else "")
+    expires = NOW + timedelta(minutes=1)
+    record = OperationRecord("op", "CP1", "r", request, NOW, expires, (StageReached(stage, NOW, 1),), "cmd", "tx")
+    return OpenOperation(record, **more)  # type: ignore[arg-type]
+
+
+def ends(found: Step) -> tuple[list[Stage], End | None, str]:
+    """The stages and the end of a step's events."""
+    stages = [each.stage for each in found.events if isinstance(each, OperationAdvanced)]
+    over = [each for each in found.events if isinstance(each, OperationEnded)]
+    return stages, over[0].end if over else None, over[0].reason if over else ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_stage_that_a_row_names_has_a_row(kind: OperationKind) -> None:
+    """And every row but the last of a kind can be left without an event of the charger's."""
+    rows = TABLE[kind]
+    named = {then for row in rows.values() for then in row.values() if isinstance(then, Stage)}
+    assert named | {Stage.ACCEPTED} == set(rows)
+    by_time = {Happening.TOO_LATE, Happening.NEVER_STARTED, Happening.WAITED, Happening.NOTHING}
+    assert all(by_time & set(row) for row in rows.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_accepted_operation_is_sent_once_and_in_time(kind: OperationKind) -> None:
+    """Its command, until its expiry; not when there is one already."""
+    accepted = operation(kind, Stage.ACCEPTED)
+    expected: dict[OperationKind, Command] = {
+        OperationKind.START_CHARGING: RemoteStartTransaction("TAG", ONE),
+        OperationKind.STOP_CHARGING: RemoteStopTransaction("tx"),
+    }
+    found = step(accepted, None, NOW, pending=False)
+    assert found == Step((), expected[kind], accepted.record.expires_at)
+    assert step(evolve(accepted, command=CommandState.QUEUED), None, NOW, pending=False) == Step()
+    late = step(accepted, None, accepted.record.expires_at, pending=False)
+    assert (ends(late), late.send) == (([], End.NOT_SENT, "deadline"), None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [("disconnected", End.OFFLINE), ("deadline", End.NOT_SENT), ("gateway-restarted", End.NOT_SENT)],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_that_was_not_sent_ends_it(kind: OperationKind, reason: str, end: End) -> None:
+    """For the command's own reason."""
+    unsent = operation(kind, Stage.ACCEPTED, command=CommandState.NOT_SENT, command_reason=reason)
+    assert ends(step(unsent, None, NOW, pending=False)) == ([], end, reason)
+
+
+def test_a_start_goes_through_all_that_has_happened_in_one_step() -> None:
+    """As after a restart."""
+    seen = operation(
+        OperationKind.START_CHARGING, Stage.ACCEPTED, command=CommandState.ANSWERED, accepted=True, began_at=NOW
+    )
+    found = step(seen, Power(7000.0, NOW), NOW, pending=False)
+    assert ends(found) == ([Stage.SENT, Stage.TRANSACTION_STARTED, Stage.POWER_RISEN], End.DONE, "")
+
+
+@pytest.mark.parametrize(
+    ("stage", "accepted", "end"),
+    [
+        (Stage.SENT, None, End.TIMED_OUT),
+        (Stage.SENT, False, End.REFUSED),
+        (Stage.CHARGER_ACCEPTED, True, End.NO_EFFECT),
+    ],
+)
+def test_a_start_that_is_not_pending_any_more_is_over(stage: Stage, accepted: bool | None, end: End) -> None:
+    """While it is pending nothing is over."""
+    sent = operation(OperationKind.START_CHARGING, stage, command=CommandState.SENT, accepted=accepted, said="Rejected")
+    assert ends(step(sent, None, NOW, pending=False))[1] is end
+    if accepted is not False:
+        assert step(sent, None, NOW + timedelta(days=1), pending=True) == Step()
+
+
+@pytest.mark.parametrize(
+    ("watts", "end", "reason"), [(None, End.UNKNOWN, "no-readings"), (299.0, End.NO_EFFECT, "no-power")]
+)
+def test_a_transaction_without_power_ends_in_time(watts: float | None, end: End, reason: str) -> None:
+    """Power of before it began says nothing."""
+    started = operation(OperationKind.START_CHARGING, Stage.TRANSACTION_STARTED, began_at=NOW)
+    power = None if watts is None else Power(watts, NOW + timedelta(minutes=1))
+    assert step(started, Power(7000.0, NOW - timedelta(seconds=1)), NOW, pending=False).events == ()
+    assert step(started, power, NOW, pending=False).due == NOW + POWER_WAIT
+    assert ends(step(started, power, NOW + POWER_WAIT, pending=False)) == ([], end, reason)
+
+
+@pytest.mark.parametrize(
+    ("stage", "end"),
+    [(Stage.SENT, End.TIMED_OUT), (Stage.CHARGER_ACCEPTED, End.NO_EFFECT), (Stage.POWER_FALLEN, End.DONE)],
+)
+def test_a_stop_without_a_stop_ends_in_time(stage: Stage, end: End) -> None:
+    """But not before the charger has been back for a while."""
+    sent = operation(OperationKind.STOP_CHARGING, stage, command=CommandState.SENT)
+    assert step(sent, None, NOW, pending=False).due == NOW + STOP_WAIT
+    assert ends(step(sent, None, NOW + STOP_WAIT, pending=False)) == ([], end, "no-stop")
+    held = evolve(sent, held_until=NOW + 2 * STOP_WAIT)
+    assert step(held, None, NOW + STOP_WAIT, pending=False) == Step((), None, NOW + 2 * STOP_WAIT)
+
+
+@pytest.mark.parametrize("stage", [Stage.ACCEPTED, Stage.SENT, Stage.CHARGER_ACCEPTED, Stage.POWER_FALLEN])
+def test_a_transaction_that_is_over_is_stopped_at_any_stage(stage: Stage) -> None:
+    """However it came about."""
+    seen = operation(OperationKind.STOP_CHARGING, stage, command=CommandState.SENT, over="lost")
+    assert ends(step(seen, None, NOW, pending=False)) == ([Stage.TRANSACTION_STOPPED], End.DONE, "")
+
+
+facts = st.fixed_dictionaries(
+    {
+        "command": st.sampled_from([None, *CommandState]),
+        "accepted": st.sampled_from([None, True, False]),
+        "said": st.just("word"),
+        "command_reason": st.sampled_from(["", "disconnected", "deadline"]),
+        "began_at": st.sampled_from([None, NOW]),
+        "over": st.sampled_from(["", "stopped", "lost"]),
+        "held_until": st.sampled_from([None, NOW + timedelta(hours=1)]),
+    }
+)
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    data=st.data(),
+    facts=facts,
+    watts=st.sampled_from([None, 0.0, 200.0, 7000.0]),
+    minutes=st.integers(0, 90),
+    pending=st.booleans(),
+)
+def test_a_step_ends_once_and_a_second_look_finds_nothing_new(
+    kind: OperationKind, data: st.DataObject, facts: dict[str, object], watts: float | None, minutes: int, pending: bool
+) -> None:
+    """Whatever has happened: at most one end, the last event; and what has just been reached is not reached again."""
+    stage = data.draw(st.sampled_from(sorted(TABLE[kind])))
+    seen = operation(kind, stage, **facts)
+    now = NOW + timedelta(minutes=minutes)
+    power = None if watts is None else Power(watts, now)
+    found = step(seen, power, now, pending=pending)
+    over = [each for each in found.events if isinstance(each, OperationEnded)]
+    assert len(over) <= 1
+    assert over == list(found.events[-1:]) or not over
+    stages = [each.stage for each in found.events if isinstance(each, OperationAdvanced)]
+    assert len({stage, *stages}) == len(stages) + 1
+    if over:
+        return
+    for reached in stages:
+        record = evolve(seen.record, stages=(*seen.record.stages, StageReached(reached, now, 2)))
+        seen = evolve(seen, record=record)
+    again = step(seen, power, now, pending=pending)
+    assert again.events == ()
+    assert (again.send is None) == (seen.record.stage is not Stage.ACCEPTED or seen.command is not None)
