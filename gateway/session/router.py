@@ -4,24 +4,19 @@ The store decides about ownership, by epochs; the router only follows: the highe
 that it displaces is asked to end. It is the one implementation of ``call`` now; another will forward to other nodes.
 """
 
-import hmac
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from gateway.domain.codec import fingerprint
-from gateway.domain.command_states import finished, settled
 from gateway.domain.commands import (
     CallOutcome,
     Command,
-    CommandRecord,
-    CommandState,
-    FieldViolation,
     RefusalReason,
     Refused,
     Unknown,
@@ -32,8 +27,8 @@ from gateway.domain.records import LiveSession
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
-from gateway.session.commands.queue import reused
 from gateway.session.context import UnrecordedEnd
+from gateway.session.refusals import NOT_CONNECTED, CommandRefusals, Wanted
 from gateway.session.session import Session
 from gateway.store.commits import OpenSession
 from gateway.store.reads import Reads
@@ -60,8 +55,6 @@ HAND_OVER_SECONDS = 1.0
 That takes some milliseconds, and on a bad cloud volume some hundred. A charger that comes anew has lost its link and
 waits for its Boot.conf, 30 s or so, so that a second is nothing to it; and a link that takes no answer, a flooder's
 backlog or a disk that hangs must not keep it out for longer."""
-
-NOT_CONNECTED = Refused(RefusalReason.CHARGE_POINT_OFFLINE, "the charge point is not connected; nothing was sent")
 
 
 @define(eq=False)
@@ -91,6 +84,7 @@ class Router:
         self._unrecorded: dict[str, UnrecordedEnd] = {}
         """Of sessions that are over. At most as many as were connected when the store failed: while it fails, no
         charger is let in."""
+        self._refusals = CommandRefusals(reads, self._protocols, self._unrecorded, self._wall)
         self._draining = False
         self._emptied: trio.Event | None = None
 
@@ -195,7 +189,7 @@ class Router:
         ``Unknown``. Cancelling ends the waiting, not the command.
         """
         try:
-            wanted = _Wanted(
+            wanted = Wanted(
                 identity,
                 command,
                 request_id,
@@ -207,7 +201,7 @@ class Router:
                 # In the second round a command that was begun since the first is joined; or its session is over by
                 # then, and the store has its end.
                 session = self._sessions.get(identity)
-                refused = self._why_nothing_new(wanted, session)
+                refused = self._refusals.why_nothing_new(wanted, session, draining=self._draining)
                 if session is None:
                     outcome: CallOutcome | None = refused or NOT_CONNECTED
                 else:
@@ -220,7 +214,7 @@ class Router:
                         refused=refused,
                     )
                 if isinstance(outcome, Refused) and outcome.reason is not RefusalReason.REQUEST_ID_REUSED:
-                    outcome = await self._looked_up(wanted, outcome, session)
+                    outcome = await self._refusals.looked_up(wanted, outcome, session)
                 if outcome is not None:
                     return outcome
             return Unknown(request_id, "disconnected", "the command's session has ended")
@@ -229,59 +223,6 @@ class Router:
         except StoreUnavailable:
             reason, why = "store-unavailable", "the store can't be read"
         return Unknown(request_id, reason, f"{why}, so it is not known whether there is a command with this request_id")
-
-    async def _looked_up(self, wanted: "_Wanted", refusal: Refused, session: Session | None) -> CallOutcome | None:
-        """Return the outcome of a request that may not be begun: an earlier one's, if there is one, or the refusal.
-        None: an earlier one is under way. Raises ``StoreUnavailable`` and ``TooSlowError``."""
-        earlier = await self._in_time(wanted, self._reads.command_by_request(wanted.identity, wanted.request_id))
-        left = self._unrecorded.get(wanted.identity)
-        if earlier is None:
-            if left is not None and wanted.request_id in left.doubtful:
-                return Unknown(wanted.request_id, left.commands.value, "the store failed while it was to be recorded")
-            return await self._refused(refusal, wanted, session)
-        if not hmac.compare_digest(earlier.fingerprint, wanted.fingerprint):
-            return reused(earlier)
-        if earlier.state.final:
-            return earlier
-        return None if left is None else _abandoned(earlier, left)
-
-    def _why_nothing_new(self, wanted: "_Wanted", session: Session | None) -> Refused | None:
-        check = self._breaks_every_version if session is None else session.protocol.check
-        violations = check(wanted.command)
-        if violations:
-            return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
-        if self._draining:
-            return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was sent")
-        if wanted.deadline < trio.current_time():
-            return Refused(RefusalReason.NOT_SENT, "the deadline leaves no time to send anything; nothing was sent")
-        return None
-
-    def _breaks_every_version(self, command: Command) -> tuple[FieldViolation, ...]:
-        """Return the violations of a command where there is no session, and so the version is not known: only what
-        breaks the rules of every version is wrong, by the preferred one."""
-        found = [protocol.check(command) for protocol in self._protocols]
-        return found[0] if all(found) else ()
-
-    async def _in_time(self, wanted: "_Wanted", reading: Awaitable[T]) -> T:
-        with trio.fail_at(wanted.answer_by):
-            return await reading
-
-    async def _refused(self, refusal: Refused, wanted: "_Wanted", session: Session | None) -> Refused:
-        """The refusal of a request that is new; of a charge point that isn't connected, with when it was last heard."""
-        if refusal is not NOT_CONNECTED:
-            if session is not None and refusal.reason is RefusalReason.CHARGE_POINT_OFFLINE:
-                return evolve(refusal, metadata={"last_seen": self._wall(session.last_heard).isoformat()})
-            return refusal
-        identity = wanted.identity
-        record = await self._in_time(wanted, self._reads.charge_point(identity))
-        if record is None:
-            return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
-        heard = record.connection.last_heard or record.connection.since
-        return Refused(
-            RefusalReason.CHARGE_POINT_OFFLINE,
-            f"charge point {identity} is not connected",
-            metadata={"last_seen": heard.isoformat() if heard is not None else "never"},
-        )
 
     def opening(self, identity: str, connected: ChargePointConnected, at: datetime) -> OpenSession:
         """The write that opens a connection. It records the end of the one before, where that is not recorded, as
@@ -394,23 +335,3 @@ class Router:
 
     def _wall(self, trio_time: float) -> datetime:
         return self._clock() - timedelta(seconds=trio.current_time() - trio_time)
-
-
-@frozen
-class _Wanted:
-    """A call, with its command's fingerprint; times are Trio's."""
-
-    identity: str
-    command: Command
-    request_id: str
-    fingerprint: str
-    deadline: float
-    answer_by: float
-
-
-def _abandoned(record: CommandRecord, left: UnrecordedEnd) -> CommandRecord:
-    """The command of a session that is over and could not record its end, as its caller was answered."""
-    furthest = CommandState.SENT if record.request_id in left.doubtful else record.state
-    state = settled(record.state, furthest, left.commands)
-    assert state is not None, "it is recorded"
-    return finished(record, state, left.commands)
