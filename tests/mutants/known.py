@@ -11,7 +11,6 @@ KNOWN: dict[str, str] = {
     "gateway/journal/journal.py::Journal.commit::condition::if self._arrived:::self._arrived -> True": "where nobody is parked nobody is woken",
     "gateway/journal/journal.py::Journal.submit::condition::if self._arrived:::self._arrived -> True": "where nobody is parked nobody is woken",
     "gateway/journal/journal.py::Journal._recover::condition::why = str(error) if isinstance(error, StoreError | RuntimeError) else repr(error)::not (isinstance(error, StoreError | RuntimeError))": "only the log shows it",
-    "gateway/journal/batch.py::Waiting.__init__::drop::self.result: WriteResult | None = None::- self.result: WriteResult | None = None": "read only once an answer has set it",
     "gateway/ocpp/v16/profiles/metering.py::query_meter_values::constant::if number is None or number <= 0 or state.by_number(number) is not None:::0 -> -1": "number 0 is looked up, and is nobody's: none is given out below 1",
     "gateway/session/commands/command_task.py::CommandTask._admit_key::with::with trio.CancelScope(shield=True):::- with trio.CancelScope(shield=True)": "a key that was handed over is withdrawn behind it by whoever is cancelled here, in the journal's order",
     "gateway/session/commands/command_task.py::CommandTask._take_turn::constant::ready = False::False -> True": "the scope is left early at the deadline only, and then the next condition says too late",
@@ -74,7 +73,7 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/writer.py::Writer._transaction::constant::if row[1] == 'OPEN':::1 -> 0": "the newest event is noted of an open transaction too; it is read of ended ones only, and an end notes it anew",
     "gateway/store/sqlite/writer.py::Writer._transaction::constant::if row[1] == 'OPEN':::1 -> 2": "the newest event is noted of an open transaction too; it is read of ended ones only, and an end notes it anew",
     "gateway/store/sqlite/writer.py::Writer._transaction::drop::owner.open[transaction_id] = key::- owner.open[transaction_id] = key": "what is not remembered is looked up again: a query more, with the same answer",
-    "gateway/store/sqlite/writes.py::close_transaction::operand::if owner is None or row is None:::owner is None or row is None -> row is None": "where there is no owner there is no row",
+    "gateway/store/sqlite/transaction_writes.py::close_transaction::operand::if owner is None or row is None:::owner is None or row is None -> row is None": "where there is no owner there is no row",
     "gateway/transport/authentication.py::shown_path::constant::path = re.split('[?#]', path, maxsplit=1)[0]::1 -> 2": "only the first part is taken",
 }
 """Identity → why it changes nothing."""
