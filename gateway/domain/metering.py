@@ -4,7 +4,7 @@ The energy of a session is worked out from these. The rules by which meter value
 ``gateway.domain.readings``; this module names no measurand of a protocol in what it answers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -13,7 +13,15 @@ from attrs import evolve, frozen
 
 from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.dialects import samples_of
-from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStarted, TransactionStopped
+from gateway.domain.events import (
+    ChargePointBooted,
+    MeterValuesReported,
+    StoredEvent,
+    TransactionAttributed,
+    TransactionClosed,
+    TransactionStarted,
+    TransactionStopped,
+)
 from gateway.domain.power import powers
 from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, register_wh
 from gateway.domain.registers import thinned
@@ -76,18 +84,30 @@ class Edge:
     """The start or the stop of a session. ``mwh`` None: its register is missing or can't be a register's.
 
     ``timed``: the time is the charger's; else that of receipt stands in. ``doubted``: it was flagged as implausible
-    when it was recorded.
+    when it was recorded. ``by_operator``: an operator gave it, or tied it to the session.
     """
 
     at: datetime
     mwh: int | None
     timed: bool = True
     doubted: bool = False
+    by_operator: bool = False
+
+
+@frozen
+class Boot:
+    """A boot of the charge point, with the serial numbers that it named (charge point, charge box, meter).
+    ``another``: one of them was another one than before, as was seen when it was recorded."""
+
+    at: datetime
+    serials: tuple[str | None, str | None, str | None]
+    another: bool = False
 
 
 @frozen
 class Metered:
-    """The readings that one event holds. ``sequence``: the event's."""
+    """The readings that one event holds. ``sequence`` and ``type`` are the event's; ``late``: it was queued before it
+    was sent; ``suspect``: it came without a time that can be right."""
 
     sequence: int
     start: Edge | None = None
@@ -96,6 +116,10 @@ class Metered:
     powers: tuple[PowerSample, ...] = ()
     socs: tuple[SocSample, ...] = ()
     intervals: tuple[IntervalSample, ...] = ()
+    boot: Boot | None = None
+    type: str = ""
+    late: bool = False
+    suspect: bool = False
 
     @property
     def readings(self) -> int:
@@ -132,30 +156,67 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
         tuple(each for part in ordered for each in part.powers),
         tuple(each for part in ordered for each in part.socs),
         tuple(each for part in ordered for each in part.intervals),
+        tuple(meter_changes(part.boot for part in ordered if part.boot is not None)),
         deleted=not starts,
     )
 
 
+def meter_changes(boots: Iterable[Boot]) -> Iterator[datetime]:
+    """When boots, in their order, show that another meter, or another charge point, has taken the place (E17). What a
+    boot leaves out is as it was."""
+    known: tuple[str | None, ...] = (None, None, None)
+    for boot in boots:
+        pairs = zip(known, boot.serials, strict=True)
+        if boot.another or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            yield boot.at
+        known = tuple(new or old for old, new in zip(known, boot.serials, strict=True))
+
+
 def metered(event: StoredEvent) -> Metered:
     """The readings of a stored event. Never raises: an event without any, or one that can't be read, gives none."""
+    found = _metered(event)
+    late, suspect = Flag.LATE in event.flags, not SUSPECT.isdisjoint(event.flags)
+    return evolve(found, type=event.type, late=late, suspect=suspect)
+
+
+SUSPECT: Final = frozenset({Flag.CLOCK_SUSPECT, Flag.TIME_UNREADABLE})
+"""Flags of a message without a time that can be right."""
+
+
+def _metered(event: StoredEvent) -> Metered:
     try:
         body = decode(event.type, event.version, event.body_json)
     except UnreadableBody:
         return Metered(event.sequence)
     match body:
         case TransactionStarted():
-            return Metered(event.sequence, start=_edge(event, body.meter_start))
+            return Metered(event.sequence, start=_edge(event, body.meter_start, event.received_at))
         case TransactionStopped():
-            return _of_values(event, body, _edge(event, body.meter_stop))
+            return _of_values(event, body, _edge(event, body.meter_stop, event.received_at))
+        case TransactionAttributed():
+            stop = evolve(_edge(event, body.meter_stop, body.stop_received_at), by_operator=True)
+            return _of_values(event, body, stop)
+        case TransactionClosed(meter_stop=int() as register):
+            given = edge(body.ended_at or event.received_at, register, timed=True, doubted=False)
+            return Metered(event.sequence, stop=evolve(given, by_operator=True))
         case MeterValuesReported():
             return _of_values(event, body, None)
+        case ChargePointBooted():
+            boot = body.boot
+            serials = (boot.charge_point_serial_number, boot.charge_box_serial_number, boot.meter_serial_number)
+            another = not ANOTHER.isdisjoint(event.flags)
+            return Metered(event.sequence, boot=Boot(event.received_at, serials, another))
         case _:
             return Metered(event.sequence)
 
 
-def _edge(event: StoredEvent, watt_hours: int) -> Edge:
+ANOTHER: Final = frozenset({Flag.SERIAL_CHANGED, Flag.METER_CHANGED})
+"""Flags of a boot of another charge point, or with another meter."""
+
+
+def _edge(event: StoredEvent, watt_hours: int, received_at: datetime) -> Edge:
     timed = event.reported_at is not None and Flag.CLOCK_SUSPECT not in event.flags
-    at = event.reported_at if timed and event.reported_at is not None else event.received_at
+    at = event.reported_at if timed and event.reported_at is not None else received_at
     return edge(at, watt_hours, timed=timed, doubted=Flag.METER_IMPLAUSIBLE in event.flags)
 
 
@@ -166,8 +227,11 @@ def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
     return Edge(at, watt_hours * 1000 if usable else None, timed, doubted)
 
 
-def _of_values(event: StoredEvent, body: MeterValuesReported | TransactionStopped, stop: Edge | None) -> Metered:
-    found = samples_of(body.dialect, thinned(body.meter_value, MAX_MOMENTS), event.received_at)
+def _of_values(
+    event: StoredEvent, body: MeterValuesReported | TransactionStopped | TransactionAttributed, stop: Edge | None
+) -> Metered:
+    received_at = body.stop_received_at if isinstance(body, TransactionAttributed) else event.received_at
+    found = samples_of(body.dialect, thinned(body.meter_value, MAX_MOMENTS), received_at)
     flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
     return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found), _intervals(found))
 

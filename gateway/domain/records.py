@@ -164,10 +164,9 @@ class EnergyRecord:
     """The sequence of the newest event that it was worked out with; 0: it was not, since it ended."""
     newest: int = 0
     """The sequence of the transaction's newest event, once it has ended."""
-    heard_at: datetime | None = None
-    """When its newest message was received, once it has ended."""
     quiet: timedelta = timedelta()
-    """For how long connections that are over have lasted since then."""
+    """For how long its charge point has been connected, in connections that are over, since it last said something of
+    the transaction. Negative where it did so in the present one: less than the part of that before."""
     quiet_before: timedelta = timedelta()
     """The same, with the connection of then, when something came that it has not been worked out with yet."""
     quiet_needed: timedelta | None = None
@@ -239,6 +238,16 @@ class IdTagRecord:
     """Whether it may run several transactions at once; otherwise the second start is answered ConcurrentTx."""
     description: str = ""
     revision: int = 1
+
+
+@frozen
+class AttributionRecord:
+    """A stop without a transaction (``transaction.orphaned``) that an operator has tied to one."""
+
+    orphan: int
+    """The sequence of its event."""
+    transaction_id: str
+    request_id: str
 
 
 @frozen

@@ -104,6 +104,8 @@ def _doubts_of_edges(metering: Metering) -> set[Doubt]:
         doubts.add(Doubt.CLOCK_SUSPECT)
     if stop is not None and stop.at < start.at:
         doubts.add(Doubt.STOP_BEFORE_START)
+    if stop is not None and stop.by_operator:
+        doubts.add(Doubt.BY_OPERATOR)
     if start.doubted or (stop is not None and stop.doubted):
         doubts.add(Doubt.DOUBTED_WHEN_RECORDED)
     return doubts

@@ -126,10 +126,9 @@ def quiet_needed(record: TransactionRecord) -> timedelta:
 
 def quiet_for(known: EnergyRecord, now: datetime) -> timedelta:
     """For how long, in all, the charge point has been connected since it last said something of the transaction."""
-    quiet = known.quiet
-    if known.connected_since is not None and known.heard_at is not None:
-        quiet += max(now - max(known.connected_since, known.heard_at), timedelta())
-    return quiet
+    if known.connected_since is None:
+        return max(known.quiet, timedelta())
+    return max(known.quiet + max(now - known.connected_since, timedelta()), timedelta())
 
 
 def state_of(record: TransactionRecord, now: datetime) -> EnergyState:

@@ -23,6 +23,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import (
+    AttributionRecord,
     ChargePointRecord,
     Credential,
     IdTagRecord,
@@ -153,6 +154,14 @@ class OverdueOperation:
 
 
 @frozen
+class DueEnergy:
+    """A transaction that has ended, and whose energy is to be worked out."""
+
+    charge_point: str
+    transaction_id: str
+
+
+@frozen
 class AdmissionRecord:
     """``credentials`` as ``Store.credentials`` answers them."""
 
@@ -263,6 +272,26 @@ class Store(Protocol):
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
         """The first ``count`` and the last ``count`` meter values of a transaction, by sequence, each once."""
         ...
+
+    def energy_events(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events that the transaction's energy follows from, by sequence: those with readings, its attribution and
+        its closing, and the boots of its charge point from its start on, until its newest event if it has ended."""
+        ...
+
+    def due_energies(self, before: datetime, limit: int) -> list[DueEnergy]:
+        """Transactions that have ended, with something that their energy was not worked out with: those that nothing
+        was said of since ``before``, the longest quiet ones first. No paging: what is settled is not found again."""
+        ...
+
+    def event(self, sequence: int) -> StoredEvent | None:
+        """Any event that is kept, also one below the floor."""
+        ...
+
+    def attribution(self, orphan: int) -> AttributionRecord | None:
+        """The attribution of the orphan with that sequence."""
+        ...
+
+    def attribution_by_request(self, charge_point: str, request_id: str) -> AttributionRecord | None: ...
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]: ...
 

@@ -104,12 +104,37 @@ class DeleteChargePoint:
 
 @frozen
 class CloseTransaction:
-    """Ends an open transaction in the books with ``closed``, an event of type ``transaction.closed`` that names it.
-    Answers ``Appended``; ``GuardFailed`` where it is not open (any more); ``Missing`` where the charge point has none
-    of that id."""
+    """Ends an open transaction in the books with ``closed``, an event of type ``transaction.closed`` that names it;
+    with a register also one that is lost, or closed without one. Answers ``Appended``; ``GuardFailed`` where it is not open
+    (any more); ``Missing`` where the charge point has none of that id."""
 
     charge_point: str
     closed: NewEvent
+
+
+@frozen
+class AttributeOrphan:
+    """Ends a transaction in the books with ``attributed``, an event of type ``transaction.attributed`` that names it.
+    Answers ``Appended``; ``GuardFailed`` where it is stopped, or the orphan or the request id has been used;
+    ``Missing`` where the charge point has no such transaction."""
+
+    charge_point: str
+    attributed: NewEvent
+
+
+@frozen
+class SettleEnergy:
+    """Records the energy of a transaction that has ended as worked out with its events up to ``position``. ``changed``:
+    the event of type ``transaction.energy_changed`` that says so; None: it is as it was recorded.
+
+    Answers ``Appended``, without sequences where there is no event; ``GuardFailed`` where something has come since, it
+    is open, or ``revision`` is not the recorded one; ``Missing`` where the charge point has no such transaction."""
+
+    charge_point: str
+    transaction_id: str
+    position: int
+    revision: int
+    changed: NewEvent | None
 
 
 @frozen
@@ -219,6 +244,8 @@ Write: TypeAlias = (
     | UpdateChargePoint
     | DeleteChargePoint
     | CloseTransaction
+    | AttributeOrphan
+    | SettleEnergy
     | AddCredential
     | RemoveCredentials
     | PutIdTag

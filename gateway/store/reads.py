@@ -8,12 +8,13 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
-from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
+    DueEnergy,
     Generation,
     OverdueOperation,
     OverdueReservation,
@@ -116,6 +117,18 @@ class Reads:
 
     def readings(self, transaction_id: str, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
         return self._runner.read(self._store.readings, transaction_id, after, limit)
+
+    def due_energies(self, before: datetime, limit: int) -> Awaitable[list[DueEnergy]]:
+        return self._runner.read(self._store.due_energies, before, limit)
+
+    def event(self, sequence: int) -> Awaitable[StoredEvent | None]:
+        return self._runner.read(self._store.event, sequence)
+
+    def attribution(self, orphan: int) -> Awaitable[AttributionRecord | None]:
+        return self._runner.read(self._store.attribution, orphan)
+
+    def attribution_by_request(self, charge_point: str, request_id: str) -> Awaitable[AttributionRecord | None]:
+        return self._runner.read(self._store.attribution_by_request, charge_point, request_id)
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
         return self._runner.read(self._store.orphans, charge_point, after, limit)

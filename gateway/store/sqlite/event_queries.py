@@ -133,6 +133,32 @@ def edge_readings(cx: Connection, transaction_id: str, count: int, id_prefix: st
     return [events[sequence] for sequence in sorted(events)]
 
 
+ENERGY_TYPES = frozenset({"transaction.attributed", "transaction.closed"})
+"""Besides those with readings, of the transaction's own."""
+
+
+def energy_events(
+    cx: Connection, transaction_id: str, after: int, limit: int, codes: Mapping[str, int], id_prefix: str
+) -> list[StoredEvent]:
+    """As ``readings``; the boots of the charge point lie in the same stretch of the index."""
+    sql = "SELECT key, charge_point, start_sequence, state, last_sequence FROM txn WHERE transaction_id = ?"
+    found = cx.execute(sql, (transaction_id,)).fetchone()
+    if found is None:
+        return []
+    key, charge_point, first, state, last = found
+    own = ", ".join(str(codes[name]) for name in sorted(ENERGY_TYPES))
+    sql = f"""{_EVENT} WHERE e.charge_point = ? AND e.sequence > ? AND e.sequence <= ?
+        AND ((e.txn = ? AND e.type IN (1, 2, 3, {own})) OR e.type = {codes["charge_point.booted"]})
+        ORDER BY e.sequence LIMIT ?"""
+    given = (charge_point, max(after, first - 1), INT64_MAX if state == "OPEN" else last, key, bounded(limit))
+    return [rows.event(row, id_prefix) for row in cx.execute(sql, given)]
+
+
+def event(cx: Connection, sequence: int, id_prefix: str) -> StoredEvent | None:
+    row = cx.execute(f"{_EVENT} WHERE e.sequence = ?", (sequence,)).fetchone()
+    return None if row is None else rows.event(row, id_prefix)
+
+
 def orphans(cx: Connection, charge_point: str | None, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:
     """By the partial indexes that hold nothing but orphans."""
     of_one, named = "", tuple[str, ...]()

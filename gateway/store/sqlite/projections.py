@@ -13,16 +13,24 @@ from apsw import Connection
 
 from gateway.domain import events as e
 from gateway.domain import profiles
-from gateway.domain.event_records import connector_record, event_time, queued_since, reservation_record, started_record
+from gateway.domain.event_records import connector_record, queued_since, reservation_record
 from gateway.domain.events import NewEvent
 from gateway.domain.state import SHOWING, SHOWS_ALL
-from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.store.sqlite import command_projections as commands
 from gateway.store.sqlite import operation_projections as operations
 from gateway.store.sqlite import steering
-from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
+from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_micros, to_micros
 from gateway.store.sqlite.rows import boot_bytes, one
+from gateway.store.sqlite.transaction_projections import (
+    attributed,
+    closed,
+    energy_changed,
+    lost,
+    stale_changed,
+    started,
+    stopped,
+)
 
 B = TypeVar("B", bound=e.Body)
 
@@ -60,6 +68,7 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
     go of the interpreter's lock, which Trio's thread then takes for a while. So they are one statement."""
     cx.execute(
         """UPDATE charge_point SET connected = 0, connection_since = ended.at,
+        connected_for = connected_for + max(coalesce(ended.heard, connection_since) - connection_since, 0),
         last_heard = CASE WHEN last_heard BETWEEN ended.heard AND ended.heard + 300000000 THEN last_heard
         ELSE coalesce(ended.heard, last_heard) END  -- a later one by more than minutes is of a clock that ran ahead
         FROM (SELECT value ->> 0 AS key, value ->> 1 AS at, value ->> 2 AS heard FROM json_each(?)) AS ended
@@ -113,105 +122,6 @@ def _show_reservations(
         OR (evse = 0 AND connector = 0 AND ?)) AND made_at <= ?""",
         (*address, int(body.status == SHOWS_ALL), INT64_MAX if queued is None else to_micros(queued)),
     )
-
-
-def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStarted, sequence: int) -> None:
-    record = started_record("", event, body, sequence)  # the row has the charge point's key
-    cx.execute(
-        """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
-        meter_start, started_at, start_received_at, start_sequence, start_raw, start_key, reservation_id, flags,
-        last_sequence, start_command_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            record.transaction_id,
-            record.number,
-            key,
-            clamped(record.connector.evse),
-            clamped(record.connector.connector),
-            record.id_tag,
-            folded(record.id_tag),
-            record.status,
-            record.state,
-            clamped(record.meter_start),
-            to_micros(record.started_at),
-            to_micros(record.start_received_at),
-            sequence,
-            record.start_raw,
-            record.start_key,
-            maybe_clamped(record.reservation_id),
-            to_words(record.flags),
-            sequence,
-            record.start_command_id,
-        ),
-    )
-    steering.refold(
-        cx, key, lambda present: profiles.started(present, body.connector, body.transaction_id, event.received_at)
-    )
-    if record.start_command_id:
-        commands.start_over(cx, key, record.start_command_id)
-
-
-def stopped(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStopped, sequence: int) -> None:
-    """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
-    B5.7)."""
-    steering.forget_profiles_of(cx, key, body.transaction_id)
-    row = cx.execute(
-        "SELECT key, flags FROM txn WHERE transaction_id = ? AND charge_point = ? AND state <> 'STOPPED'",
-        (body.transaction_id, key),
-    ).fetchone()
-    if row is None:
-        return
-    flags = dict.fromkeys((*to_flags(row[1]), *event.flags))
-    cx.execute(
-        """UPDATE txn SET state = 'STOPPED', meter_stop = ?, stopped_at = ?, stop_received_at = ?, stop_raw = ?,
-        stop_sequence = ?, stop_reason = ?, stop_id_tag = ?, energy = ?, flags = ?, last_sequence = ?, stale_at = NULL,
-        stale_why = '' WHERE key = ?""",
-        (
-            clamped(body.meter_stop),
-            to_micros(event_time(event)),
-            at,
-            event.reported_raw,
-            sequence,
-            body.reason,
-            body.id_tag,
-            maybe_clamped(body.energy),
-            to_words(flags),
-            sequence,
-            row[0],
-        ),
-    )
-
-
-def lost(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionLost, sequence: int) -> None:
-    cx.execute(
-        """UPDATE txn SET state = 'LOST', last_sequence = ?, stale_at = NULL, stale_why = ''
-        WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
-        (sequence, body.transaction_id, key),
-    )
-    steering.forget_profiles_of(cx, key, body.transaction_id)
-
-
-def stale_changed(
-    cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStaleChanged, sequence: int
-) -> None:
-    cx.execute(
-        """UPDATE txn SET stale_at = ?, stale_why = ?
-        WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
-        (
-            at if body.stale else None,
-            body.why if body.stale else "",
-            body.transaction_id,
-            key,
-        ),
-    )
-
-
-def closed(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionClosed, sequence: int) -> None:
-    cx.execute(
-        """UPDATE txn SET state = 'CLOSED', closed_at = ?, close_reason = ?, last_sequence = ?, stale_at = NULL,
-        stale_why = '' WHERE transaction_id = ? AND charge_point = ? AND state = 'OPEN'""",
-        (at, body.reason, sequence, body.transaction_id, key),
-    )
-    steering.forget_profiles_of(cx, key, body.transaction_id)
 
 
 def reservation_made(
@@ -297,6 +207,8 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.TransactionLost, lost),
         _row(e.TransactionStaleChanged, stale_changed),
         _row(e.TransactionClosed, closed),
+        _row(e.TransactionAttributed, attributed),
+        _row(e.TransactionEnergyChanged, energy_changed),
         _row(e.ReservationMade, reservation_made),
         _row(e.ReservationEnded, reservation_ended),
         _row(e.ConfigurationReported, configuration_reported),

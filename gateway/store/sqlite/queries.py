@@ -11,6 +11,7 @@ from apsw import Connection
 from gateway.domain.commands import CommandRecord
 from gateway.domain.records import (
     AppliedConfiguration,
+    AttributionRecord,
     ChargePointRecord,
     ConnectorRecord,
     Credential,
@@ -21,7 +22,7 @@ from gateway.domain.records import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, OverdueReservation, TransactionFilter
+from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation, TransactionFilter
 from gateway.store.commits import ClockRecord
 from gateway.store.sqlite import rows, steering
 from gateway.store.sqlite.encoding import fits, to_micros, to_time
@@ -166,6 +167,27 @@ OCCUPIES = "txn.state = 'OPEN' AND txn.status = 'Accepted' AND txn.stale_at IS N
 def occupying_transactions_of_tag(cx: Connection, id_tag: str, limit: int) -> list[TransactionRecord]:
     sql = f"{_TRANSACTION} WHERE txn.folded_tag = ? AND {OCCUPIES} ORDER BY txn.key LIMIT ?"
     return [rows.transaction(row) for row in cx.execute(sql, (folded(id_tag), bounded(limit)))]
+
+
+def due_energies(cx: Connection, before: datetime, limit: int) -> list[DueEnergy]:
+    """By the index that holds nothing else."""
+    sql = """SELECT c.identity, txn.transaction_id FROM txn JOIN charge_point c ON c.key = txn.charge_point
+        WHERE txn.state <> 'OPEN' AND txn.last_sequence > txn.energy_sequence AND txn.heard_at <= ?
+        ORDER BY txn.heard_at LIMIT ?"""
+    return [DueEnergy(*row) for row in cx.execute(sql, (to_micros(before), bounded(limit)))]
+
+
+def attribution(cx: Connection, orphan: int) -> AttributionRecord | None:
+    sql = "SELECT orphan, transaction_id, request_id FROM attribution WHERE orphan = ?"
+    row = cx.execute(sql, (orphan,)).fetchone()
+    return None if row is None else AttributionRecord(*row)
+
+
+def attribution_by_request(cx: Connection, charge_point: str, request_id: str) -> AttributionRecord | None:
+    sql = """SELECT orphan, transaction_id, request_id FROM attribution WHERE request_id = ?
+        AND charge_point = (SELECT key FROM charge_point WHERE identity = ?)"""
+    row = cx.execute(sql, (request_id, charge_point)).fetchone()
+    return None if row is None else AttributionRecord(*row)
 
 
 def open_transactions(cx: Connection, key: int) -> list[TransactionRecord]:

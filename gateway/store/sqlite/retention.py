@@ -204,6 +204,11 @@ def forget(books: Writer, write: Forget) -> Trimmed:
     )
     dropped += cx.changes()
     cx.execute(
+        """DELETE FROM attribution WHERE transaction_id IN (SELECT transaction_id FROM txn
+        WHERE last_sequence <= ? AND state <> 'OPEN' AND cleared = 1 ORDER BY last_sequence LIMIT ?)""",
+        (min(transactions, floor), write.limit),
+    )
+    cx.execute(
         """DELETE FROM txn WHERE key IN (SELECT key FROM txn
         WHERE last_sequence <= ? AND state <> 'OPEN' AND cleared = 1 ORDER BY last_sequence LIMIT ?)""",
         (min(transactions, floor), write.limit),

@@ -1,5 +1,6 @@
 """Rows to records: the column lists of the SELECTs, and what each row becomes."""
 
+from datetime import timedelta
 from typing import Any
 
 import apsw
@@ -16,6 +17,7 @@ from gateway.domain.records import (
     ConnectorRecord,
     Credential,
     CredentialKind,
+    EnergyRecord,
     IdTagRecord,
     PendingStart,
     ReservationRecord,
@@ -209,7 +211,10 @@ TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.conne
     txn.meter_start, txn.started_at, txn.start_received_at, txn.start_sequence, txn.start_raw, txn.start_key,
     txn.reservation_id, txn.meter_stop, txn.stopped_at, txn.stop_received_at, txn.stop_raw, txn.stop_sequence,
     txn.stop_reason, txn.stop_id_tag, txn.energy, txn.flags, txn.stale_at, txn.stale_why, txn.closed_at,
-    txn.close_reason, txn.start_command_id"""
+    txn.close_reason, txn.close_meter, txn.close_meter_at, txn.energy_revision, txn.energy_mwh, txn.energy_basis,
+    txn.energy_doubts, txn.energy_rules, txn.energy_digest, txn.energy_sequence, txn.last_sequence,
+    c.connected_for - txn.heard_mark, txn.quiet_before, txn.quiet_needed,
+    CASE c.connected WHEN 1 THEN c.connection_since END, txn.start_command_id"""
 TRANSACTION_TABLES = "txn JOIN charge_point c ON c.key = txn.charge_point"
 
 
@@ -217,7 +222,7 @@ def transaction(row: Row) -> TransactionRecord:
     transaction_id, number, identity, evse, connector_number, id_tag, status, state, meter_start, started = row[:10]
     start_received, start_sequence, start_raw, start_key, reservation_id, meter_stop, stopped = row[10:17]
     stop_received, stop_raw, stop_sequence, stop_reason, stop_id_tag, energy, flags = row[17:24]
-    stale, stale_why, closed, close_reason, start_command_id = row[24:]
+    stale, stale_why, closed, close_reason, close_meter, close_meter_at = row[24:30]
     return TransactionRecord(
         transaction_id=transaction_id,
         number=number,
@@ -242,11 +247,35 @@ def transaction(row: Row) -> TransactionRecord:
         stop_id_tag=stop_id_tag,
         energy=energy,
         flags=to_flags(flags),
-        start_command_id=start_command_id,
+        start_command_id=row[42],
         stale_at=maybe_time(stale),
         stale_why=stale_why,
         closed_at=maybe_time(closed),
         close_reason=close_reason,
+        close_meter=close_meter,
+        close_meter_at=maybe_time(close_meter_at),
+        settlement=NEVER_ENDED if state == TransactionState.OPEN else _settlement(row[30:42]),
+    )
+
+
+NEVER_ENDED = EnergyRecord()
+
+
+def _settlement(row: Row) -> EnergyRecord:
+    revision, mwh, basis, doubts, rules, digest, position, newest, quiet, before, needed, since = row
+    return EnergyRecord(
+        revision=revision,
+        mwh=mwh,
+        basis=basis,
+        doubts=tuple(doubts.split()),
+        rules_version=rules,
+        digest=digest,
+        position=position,
+        newest=newest,
+        quiet=timedelta(microseconds=quiet),
+        quiet_before=timedelta(microseconds=before),
+        quiet_needed=None if needed is None else timedelta(microseconds=needed),
+        connected_since=maybe_time(since),
     )
 
 

@@ -9,6 +9,7 @@ from gateway.domain.command_states import CommandEvent, settled, unanswered
 from gateway.domain.commands import CommandState
 from gateway.domain.events import ChargePointDisconnected, NewEvent, OperationEnded, TransactionLost
 from gateway.domain.operations import End, Stage
+from gateway.store.sqlite.encoding import maybe_time
 from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.queries import open_transactions, reservations
 from gateway.store.sqlite.rows import fetch, one
@@ -50,8 +51,10 @@ def _commands(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[N
 
 
 def _connection(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
-    (connected,) = one(books.cx, "SELECT connected FROM charge_point WHERE key = ?", (owner.key,))
-    return [NewEvent(ChargePointDisconnected(cause.disconnected, "local"), at)] if connected else []
+    sql = "SELECT connected, last_heard FROM charge_point WHERE key = ?"
+    connected, heard = one(books.cx, sql, (owner.key,))
+    end = ChargePointDisconnected(cause.disconnected, "local", last_heard=maybe_time(heard))
+    return [NewEvent(end, at)] if connected else []
 
 
 def lose_transactions(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:

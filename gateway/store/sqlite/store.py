@@ -13,13 +13,14 @@ import structlog
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
-from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Clock, Registration
 from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
+    DueEnergy,
     EventFilter,
     EventPage,
     Generation,
@@ -345,6 +346,21 @@ class SqliteStore:
 
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
         return self._read(event_queries.edge_readings, transaction_id, count, self._event_ids)
+
+    def energy_events(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
+        return self._read(event_queries.energy_events, transaction_id, after, limit, self._codes, self._event_ids)
+
+    def due_energies(self, before: datetime, limit: int) -> list[DueEnergy]:
+        return self._read(queries.due_energies, before, limit)
+
+    def event(self, sequence: int) -> StoredEvent | None:
+        return self._read(event_queries.event, sequence, self._event_ids)
+
+    def attribution(self, orphan: int) -> AttributionRecord | None:
+        return self._read(queries.attribution, orphan)
+
+    def attribution_by_request(self, charge_point: str, request_id: str) -> AttributionRecord | None:
+        return self._read(queries.attribution_by_request, charge_point, request_id)
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
         return self._read(event_queries.orphans, charge_point, after, limit, self._event_ids)

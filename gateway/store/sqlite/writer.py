@@ -14,13 +14,14 @@ import apsw
 from attrs import define, field
 
 from gateway.domain.codec import encode
-from gateway.domain.events import ChargePointDisconnected, NewEvent
+from gateway.domain.events import ChargePointDisconnected, NewEvent, TransactionEnergyChanged
 from gateway.domain.repeats import REMEMBERED, Memory
 from gateway.store.commits import Committed
 from gateway.store.sqlite.encoding import to_micros, to_words
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
 from gateway.store.sqlite.rows import MEMORY, UNKNOWN_TRANSACTION, fetch, memory, memory_row
+from gateway.store.sqlite.transaction_projections import heard
 
 MAX_REMEMBERED = 100_000
 """Charge points: several times what one gateway serves, some 30 MB at worst."""
@@ -173,7 +174,9 @@ class Writer:
             transaction_id, transaction = getattr(body, "transaction_id", None), None
             self.committed.append(Committed(sequence, owner.identity, epoch, event, encoded, transaction_id))
             if transaction_id is not None:
-                transaction = owner.open.get(transaction_id) or self._transaction(owner, transaction_id, sequence)
+                transaction = owner.open.get(transaction_id) or self._transaction(
+                    owner, transaction_id, event, sequence
+                )
                 if body.TYPE in _ENDS:
                     owner.open.pop(transaction_id, None)
             self._rows.append(
@@ -194,9 +197,9 @@ class Writer:
             )
         return tuple(range(first, self.head + 1))
 
-    def _transaction(self, owner: Owner, transaction_id: str, sequence: int) -> int:
-        """The key of a transaction that is not remembered as open; one that has ended notes this event as its
-        newest."""
+    def _transaction(self, owner: Owner, transaction_id: str, event: NewEvent, sequence: int) -> int:
+        """The key of the event's transaction, which is not remembered as open; one that has ended notes this event as
+        its newest."""
         sql = "SELECT key, state FROM txn WHERE transaction_id = ? AND charge_point = ?"
         row = self.cx.execute(sql, (transaction_id, owner.key)).fetchone()
         if row is None:
@@ -206,9 +209,11 @@ class Writer:
             if len(owner.open) >= MAX_REMEMBERED_TRANSACTIONS:
                 owner.open.clear()
             owner.open[transaction_id] = key
-        else:
+        elif isinstance(event.body, TransactionEnergyChanged):  # the gateway's word, not the charger's
             self.cx.execute("UPDATE txn SET last_sequence = ? WHERE key = ?", (sequence, key))
+        else:
+            heard(self.cx, key, sequence, to_micros(event.received_at))
         return key
 
 
-_ENDS = frozenset({"transaction.stopped", "transaction.lost", "transaction.closed"})
+_ENDS = frozenset({"transaction.stopped", "transaction.lost", "transaction.closed", "transaction.attributed"})

@@ -37,7 +37,7 @@ from gateway.store.sqlite.guards import failed_guard
 from gateway.store.sqlite.opened_state import opened_state
 from gateway.store.sqlite.retention import forget, record_clock, trim
 from gateway.store.sqlite.settlement import DELETED, Cause, end_operations, end_reservations, lose_transactions, settle
-from gateway.store.sqlite.transaction_writes import close_transaction
+from gateway.store.sqlite.transaction_writes import attribute_orphan, close_transaction, settle_energy
 from gateway.store.sqlite.writer import Owner, Writer
 
 AT_ONCE = 5 * 60 * 1_000_000
@@ -342,6 +342,8 @@ _WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
     commits.UpdateChargePoint: update_charge_point,
     commits.DeleteChargePoint: delete_charge_point,
     commits.CloseTransaction: close_transaction,
+    commits.AttributeOrphan: attribute_orphan,
+    commits.SettleEnergy: settle_energy,
     commits.AddCredential: add_credential,
     commits.RemoveCredentials: remove_credentials,
     commits.PutIdTag: put_id_tag,
