@@ -34,7 +34,9 @@ from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, Principal
 from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import ChargerConnections
+from gateway.control.energy import TransactionEnergies
 from gateway.control.server import ControlServer
+from gateway.control.settlement import Settlement
 from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
@@ -129,6 +131,7 @@ class Gateway:
             dialects.register(each.subprotocol, each.samples)
         self.router = Router(reads, utc_now, protocols.values())
         self.lost_ends = LostEnds(journal, reads, self.router, utc_now)
+        self.settlement = Settlement(journal, reads, TransactionEnergies(reads, utc_now), utc_now)
         self.vendors = VendorServiceRegistry(utc_now, sessions.vendor_data_seconds, self.metrics.count)
         authorizer = TableAuthorizer(reads, utc_now, settings.authorization.unknown_tags)
         self.other_lives = Divergence(reads, self.metrics, utc_now)
@@ -271,6 +274,7 @@ class Gateway:
             nursery.start_soon(keep, "mark", mark_store, self._reads)
             nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._reads, trusted)
             nursery.start_soon(keep, "operations", end_abandoned_operations, self.journal, self._reads, trusted)
+            nursery.start_soon(keep, "energy", self.settlement.run)
             await self.endpoints.open(nursery)
             self._serving = True
             self.endpoints.update_readiness()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from google.protobuf.json_format import Parse, ParseError
 
-from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt
+from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt, EnergyState, Provenance
 from gateway.api.v1.energy_pb2 import (
     CompletionState,
     ComputeCostRequest,
@@ -87,13 +87,16 @@ def cost(
         typer.FileBinaryRead,
         typer.Option(metavar="FILE", help="A price schedule in JSON, see docs/energy.md. - reads standard input."),
     ],
+    revision: Annotated[
+        int | None, typer.Option(min=0, help="Only if this is the energy's revision; else the command fails.")
+    ] = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """The cost of a transaction by a price schedule."""
     schedule = _schedule(prices.read(MAX_FILE_BYTES + 1))
     with connect(target) as gateway:
-        request = ComputeCostRequest(transaction_id=transaction, price_schedule=schedule)
+        request = ComputeCostRequest(transaction_id=transaction, price_schedule=schedule, revision=revision)
         found = gateway.energy.ComputeCost(request, timeout=READ_SECONDS)
     if json:
         print_json(as_dict(found))
@@ -178,8 +181,18 @@ def _facts(each: TransactionEnergy) -> tuple[tuple[str, object], ...]:
         ("found by", _word(EnergyBasis.Name(each.basis), "ENERGY_BASIS_")),
         ("doubts", ", ".join(_word(EnergyDoubt.Name(doubt), "ENERGY_DOUBT_") for doubt in each.doubts)),
         ("contradicted", "yes: check it before it is billed" if each.contradicted else ""),
-        ("revision", each.revision),
+        ("energy is", _word(EnergyState.Name(each.state), "ENERGY_STATE_") if each.state else ""),
+        ("revision", f"{each.revision}{', and a later one follows' if each.pending else ''}"),
+        ("recorded", _recorded(each) if each.rules_differ else ""),
+        ("messages", _word(Provenance.Name(each.provenance), "PROVENANCE_") if each.provenance else ""),
+        ("of them replayed", each.replayed_message_count or ""),
     )
+
+
+def _recorded(each: TransactionEnergy) -> str:
+    """The energy of the revision, where the present rules give another one."""
+    energy = kilowatt_hours(each.recorded_energy.milliwatt_hours) if each.HasField("recorded_energy") else "not known"
+    return f"{energy} by rules {each.recorded_rules_version}; these are rules {each.rules_version}"
 
 
 def _line(each: CostLine, where: tzinfo) -> tuple[object, ...]:

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.api.v1.common_pb2 import MeterSample, QualityFlag
+from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt, EnergyState, MeterSample, Provenance, QualityFlag
 from gateway.api.v1.transaction_pb2 import (
+    AttributeOrphanRequest,
     CloseTransactionRequest,
+    EnergySummary,
     GetTransactionRequest,
     ListOrphansRequest,
     ListTransactionReadingsRequest,
@@ -32,6 +34,7 @@ from gateway.cli.connection import (
 from gateway.cli.energy import cost, energy, estimate
 from gateway.cli.option_values import moment_of, one_of, spelled
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
+from gateway.client import new_request_id
 
 app = typer.Typer(invoke_without_command=True)
 for command in (energy, cost, estimate):
@@ -107,6 +110,7 @@ def list_(
         "started",
         "stopped",
         ">energy",
+        "~energy is",
         "~ended by",
         "~flags",
     )
@@ -148,18 +152,64 @@ def show(
 def close(
     transaction: Annotated[str, typer.Argument(metavar="TRANSACTION", help="The transaction, by the gateway's id.")],
     reason: Annotated[str, typer.Option(help="Why, for those who read the history.")],
+    meter_wh: Annotated[
+        int | None, typer.Option(min=0, metavar="WH", help="The register at its end, which ends the bill.")
+    ] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=moment_of, metavar="TIME", help="The time of that register; without it, that of the newest reading."
+        ),
+    ] = None,
+    insist: Annotated[bool, typer.Option("--insist", help="Also with a register below the last one.")] = False,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """End the record of an open transaction whose stop does not come. The charger is sent nothing; a stop that comes
     later still counts."""
+    if at is not None and meter_wh is None:
+        raise typer.BadParameter("is the time of --meter-wh", param_hint="--at")
     with connect(target) as gateway:
-        request = CloseTransactionRequest(transaction_id=transaction, reason=reason)
+        request = CloseTransactionRequest(
+            transaction_id=transaction,
+            reason=reason,
+            meter_stop_watt_hours=meter_wh,
+            end_time=timestamp(at) if at else None,
+            insist=insist,
+        )
         closed = gateway.transactions.CloseTransaction(request, timeout=READ_SECONDS).transaction
     if json:
         print_json(as_dict(closed))
         return
     note(f"{transaction} is closed")
+
+
+@app.command()
+def attribute(
+    orphan: Annotated[str, typer.Argument(metavar="ORPHAN", help="The stop, by its event's id.")],
+    transaction: Annotated[str, typer.Argument(metavar="TRANSACTION", help="The transaction, by the gateway's id.")],
+    reason: Annotated[str, typer.Option(help="Why, for those who read the history.")],
+    insist: Annotated[bool, typer.Option("--insist", help="Also with a register below that of the start.")] = False,
+    request_id: Annotated[
+        str, typer.Option(metavar="ID", help="To repeat a request whose answer was lost: the same id does it once.")
+    ] = "",
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Tie a stop that belongs to no transaction to the one that it ends."""
+    with connect(target) as gateway:
+        request = AttributeOrphanRequest(
+            orphan_event_id=orphan,
+            transaction_id=transaction,
+            reason=reason,
+            request_id=request_id or new_request_id(),
+            insist=insist,
+        )
+        ended = gateway.transactions.AttributeOrphan(request, timeout=READ_SECONDS).transaction
+    if json:
+        print_json(as_dict(ended))
+        return
+    note(f"{transaction} is stopped")
 
 
 @app.command()
@@ -180,6 +230,7 @@ def orphans(
         return
     rows = [
         (
+            each.event_id,
             each.charge_point,
             local(moment(each, "receive_time")),
             each.transaction_orphaned.number,
@@ -188,7 +239,7 @@ def orphans(
         )
         for each in found
     ]
-    out().print(table("charger", "received", ">number", "~why", "~as sent", rows=rows))
+    out().print(table("~event", "charger", "received", ">number", "~why", "~as sent", rows=rows))
 
 
 def flag_names(flags: Any) -> str:
@@ -201,7 +252,34 @@ def _state(transaction: Transaction) -> str:
 
 
 def _energy(transaction: Transaction) -> str:
+    """As it is billed, as far as that is recorded or known so far; else the registers' difference."""
+    if transaction.energy_summary.HasField("energy"):
+        return kilowatt_hours(transaction.energy_summary.energy.milliwatt_hours)
     return kilowatt_hours(transaction.energy.milliwatt_hours) if transaction.HasField("energy") else ""
+
+
+def _energy_state(transaction: Transaction) -> str:
+    state = transaction.energy_summary.state
+    return EnergyState.Name(state).removeprefix("ENERGY_STATE_").lower() if state else ""
+
+
+def _found_by(summary: EnergySummary) -> str:
+    """The way in which the energy was found, and what is doubtful about it."""
+    if not summary.basis:
+        return ""
+    doubts = ", ".join(_words(EnergyDoubt.Name(doubt), "ENERGY_DOUBT_") for doubt in summary.doubts)
+    basis = _words(EnergyBasis.Name(summary.basis), "ENERGY_BASIS_")
+    return f"{basis} ({doubts})" if doubts else basis
+
+
+def _words(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower().replace("_", "-")
+
+
+def _with_provenance(time: str, provenance: Any) -> str:
+    """A time, with how its message came where that was not at once."""
+    word = _words(Provenance.Name(provenance), "PROVENANCE_")
+    return time if word in ("unspecified", "live") else f"{time} ({word})"
 
 
 def _row(each: Transaction) -> tuple[object, ...]:
@@ -214,6 +292,7 @@ def _row(each: Transaction) -> tuple[object, ...]:
         local(moment(each, "start_time")),
         local(moment(each, "stop_time")),
         _energy(each),
+        _energy_state(each),
         each.stop_reason,
         flag_names(each.flags),
     )
@@ -227,14 +306,18 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("connector", connector_name(each.connector)),
         ("tag", f"{each.id_tag} ({each.id_tag_status})"),
         ("state", _state(each)),
-        ("started", local(moment(each, "start_time"))),
+        ("started", _with_provenance(local(moment(each, "start_time")), each.start_provenance)),
         ("meter at start", kilowatt_hours(each.meter_start.milliwatt_hours)),
-        ("stopped", local(moment(each, "stop_time"))),
+        ("stopped", _with_provenance(local(moment(each, "stop_time")), each.stop_provenance)),
         ("meter at stop", kilowatt_hours(each.meter_stop.milliwatt_hours) if each.HasField("meter_stop") else ""),
         ("energy", _energy(each)),
+        ("energy is", _energy_state(each)),
+        ("found by", _found_by(each.energy_summary)),
+        ("revision", each.energy_summary.revision or ""),
         ("ended by", each.stop_reason),
         ("stopping tag", each.stop_id_tag),
         ("stale", f"since {local(moment(each, 'stale_time'))}: {each.stale_reason}" if each.stale_reason else ""),
+        ("meter at closing", kilowatt_hours(each.close_meter.milliwatt_hours) if each.HasField("close_meter") else ""),
         ("closed", f"{local(moment(each, 'close_time'))}: {each.close_reason}" if each.close_reason else ""),
         ("remote start", each.start_command_id),
         ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),

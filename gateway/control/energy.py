@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Final, TypeVar
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.domain.commands import FieldViolation
@@ -18,6 +18,7 @@ from gateway.energy.intervals import Interval, energy_by_interval
 from gateway.energy.power_history import Limit
 from gateway.energy.prices import PriceSchedule, price_changes, uncovered
 from gateway.energy.session import SessionEnergy, session_energy
+from gateway.energy.settlement import EnergyState, Happening, Provenance, differs, state_of, worst_provenance
 from gateway.store.api import Store
 from gateway.store.reads import Reads
 
@@ -46,12 +47,36 @@ MAX_PRICE_CHANGES: Final = 20_000
 
 @frozen
 class MeteredTransaction:
-    """A transaction with all that was metered in it up to ``revision``, and the energy that follows."""
+    """A transaction with all that was metered in it up to ``position``, and the energy that follows.
+
+    ``whole``: that is all there is. ``happened``: what has come since the recorded revision.
+    """
 
     record: TransactionRecord
     metering: Metering
     energy: SessionEnergy
-    revision: int
+    position: int
+    state: EnergyState
+    happened: frozenset[Happening] = frozenset()
+    provenance: Provenance | None = None
+    replayed: int = 0
+    whole: bool = True
+
+    @property
+    def differs(self) -> bool:
+        """True if the energy is another one than that of the recorded revision."""
+        known = self.record.settlement
+        return self.whole and known.revision > 0 and not self.metering.deleted and differs(known, self.energy)
+
+    @property
+    def pending(self) -> bool:
+        """True if it is another one because of what has come since."""
+        return self.record.settlement.due and self.whole and (not self.record.settlement.revision or self.differs)
+
+    @property
+    def rules_differ(self) -> bool:
+        """True if it is another one though nothing has come since."""
+        return self.differs and not self.record.settlement.due
 
 
 class TransactionEnergies:
@@ -62,24 +87,43 @@ class TransactionEnergies:
         self._clock = clock
         self._places = trio.CapacityLimiter(MAX_AT_ONCE)
 
-    async def _metered(self, transaction_id: str, revision: int) -> MeteredTransaction:
-        """A transaction's readings up to a revision (0: all of them), and its energy."""
+    async def worked_out(self, transaction_id: str) -> MeteredTransaction:
+        """A transaction's readings and its energy."""
+        async with self._places:
+            return await self._metered(transaction_id, 0)
+
+    async def _metered(self, transaction_id: str, position: int) -> MeteredTransaction:
+        """A transaction's readings up to a position (0: all of them), and its energy."""
         record = await self._reads.transaction(transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
         parts = await self._parts(transaction_id)
-        newest = max([part.sequence for part in parts], default=record.stop_sequence or record.start_sequence)
-        if revision > newest:
-            raise invalid(FieldViolation("revision", f"lies ahead of the transaction's newest one, {newest}"))
-        if revision:
-            parts = [part for part in parts if part.sequence <= revision]
-            newest = max((part.sequence for part in parts), default=0)
+        own = [part for part in parts if part.boot is None]
+        newest = max([part.sequence for part in own], default=record.stop_sequence or record.start_sequence)
+        if position > newest:
+            raise invalid(FieldViolation("position", f"lies ahead of the transaction's newest one, {newest}"))
+        whole = position in (0, newest)
+        if position:
+            parts = [part for part in parts if part.sequence <= position]
+            own = [part for part in own if part.sequence <= position]
+            newest = max((part.sequence for part in own), default=0)
             if not newest:
-                raise invalid(FieldViolation("revision", "lies before the transaction's first message that is kept"))
-        start, stop = _edges(record)
-        metering = metering_of(parts, start, stop if not revision else None)
+                raise invalid(FieldViolation("position", "lies before the transaction's first message that is kept"))
+        start, stop = edges(record)
+        metering = metering_of(parts, start, stop if not position else None)
         energy = await self._work_out(session_energy, metering)
-        return MeteredTransaction(record, metering, energy, newest)
+        since = record.settlement.position
+        return MeteredTransaction(
+            record,
+            metering,
+            energy,
+            newest,
+            state_of(record, self._clock()),
+            frozenset(HAPPENINGS[part.type] for part in own if part.sequence > since and part.type in HAPPENINGS),
+            worst_provenance(map(_provenance, own)),
+            sum(part.late for part in own),
+            whole,
+        )
 
     async def _parts(self, transaction_id: str) -> list[Metered]:
         """Read what all messages of a transaction say, within the bounds."""
@@ -101,11 +145,11 @@ class TransactionEnergies:
                 return parts
 
     async def intervals(
-        self, transaction_id: str, revision: int, zone: tzinfo, seconds: int
+        self, transaction_id: str, position: int, zone: tzinfo, seconds: int
     ) -> tuple[MeteredTransaction, tuple[Interval, ...]]:
         """The energy of a transaction by interval; ``seconds`` divide a day."""
         async with self._places:
-            found = await self._metered(transaction_id, revision)
+            found = await self._metered(transaction_id, position)
             start, end = _times(found.energy)
             if (end - start).total_seconds() / seconds > MAX_INTERVALS:
                 reason = f"divides the transaction, from {start.isoformat()} to {end.isoformat()}, into more than"
@@ -113,11 +157,13 @@ class TransactionEnergies:
             return found, await self._work_out(energy_by_interval, found.energy, zone, seconds)
 
     async def cost(
-        self, transaction_id: str, revision: int, schedule: PriceSchedule
+        self, transaction_id: str, position: int, revision: int | None, schedule: PriceSchedule
     ) -> tuple[MeteredTransaction, Cost]:
-        """The cost of a transaction, by a schedule without problems."""
+        """The cost of a transaction, by a schedule without problems. ``revision``: the only one that is wanted."""
         async with self._places:
-            found = await self._metered(transaction_id, revision)
+            found = await self._metered(transaction_id, position)
+            if revision is not None:
+                _check_revision(found, revision)
             if found.energy.total_mwh is None:
                 raise Failure(
                     Status.FAILED_PRECONDITION,
@@ -157,16 +203,54 @@ class TransactionEnergies:
 
 def _page(store: Store, transaction_id: str, after: int) -> list[Metered]:
     """Read the next events; in the reading thread."""
-    return [metered(event) for event in store.readings(transaction_id, after, EVENTS_AT_ONCE)]
+    return [metered(event) for event in store.energy_events(transaction_id, after, EVENTS_AT_ONCE)]
 
 
-def _edges(record: TransactionRecord) -> tuple[Edge, Edge | None]:
+HAPPENINGS: Final = {
+    "transaction.stopped": Happening.STOPPED,
+    "transaction.closed": Happening.CLOSED,
+    "transaction.attributed": Happening.ATTRIBUTED,
+    "meter_values.reported": Happening.READINGS,
+}
+"""Types of events that an energy may follow from, to what they are to it."""
+
+
+def _provenance(part: Metered) -> Provenance:
+    if part.suspect:
+        return Provenance.CLOCK_SUSPECT
+    return Provenance.REPLAYED if part.late else Provenance.LIVE
+
+
+def _check_revision(found: MeteredTransaction, wanted: int) -> None:
+    """Raises what says that the energy is not of the revision that is wanted."""
+    known = found.record.settlement
+    if wanted == known.revision and not found.pending:
+        return
+    present = f"a later one than {known.revision}, which follows within seconds" if found.pending else known.revision
+    raise Failure(
+        Status.FAILED_PRECONDITION,
+        "ENERGY_REVISED",
+        f"the energy of transaction {found.record.transaction_id} is not of revision {wanted}: it is of {present}",
+        {
+            "transaction_id": found.record.transaction_id,
+            "wanted_revision": str(wanted),
+            "revision": str(known.revision),
+            "pending": str(found.pending).lower(),
+        },
+    )
+
+
+def edges(record: TransactionRecord) -> tuple[Edge, Edge | None]:
     """Start and stop as the transaction's record has them, which outlives its events."""
     doubted = Flag.METER_IMPLAUSIBLE in record.flags
     start = edge(record.started_at, record.meter_start, timed=True, doubted=doubted)
-    if record.stopped_at is None or record.meter_stop is None:
-        return start, None
-    return start, edge(record.stopped_at, record.meter_stop, timed=True, doubted=doubted)
+    if record.stopped_at is not None and record.meter_stop is not None:
+        stop = edge(record.stopped_at, record.meter_stop, timed=True, doubted=doubted)
+        return start, stop
+    if record.close_meter_at is not None and record.close_meter is not None:
+        stop = edge(record.close_meter_at, record.close_meter, timed=True, doubted=False)
+        return start, evolve(stop, by_operator=True)
+    return start, None
 
 
 def _times(energy: SessionEnergy) -> tuple[datetime, datetime]:

@@ -155,8 +155,11 @@ class ControlServer:
             self._bridge, timeout, ChargePoints(changes, reads, commands, clock), FleetImport(changes, reads, clock)
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(reads, commands, clock))
-        self._transactions = TransactionRpcs(self._bridge, timeout, Transactions(changes, reads, commands, clock))
-        self._energy = EnergyRpcs(self._bridge, timeout, TransactionEnergies(reads, clock))
+        energies = TransactionEnergies(reads, clock)
+        self._transactions = TransactionRpcs(
+            self._bridge, timeout, Transactions(changes, reads, commands, energies, clock)
+        )
+        self._energy = EnergyRpcs(self._bridge, timeout, energies)
         id_tags = IdTags(changes, reads, authorizer, clock)
         self._id_tags = IdTagRpcs(self._bridge, timeout, id_tags)
         self._operations = OperationRpcs(

@@ -1,71 +1,335 @@
 """Transactions, their readings, their end by an operator, and stops that belong to none (Trio's side)."""
 
-import trio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 
+import trio
+from attrs import frozen
+
+from gateway.control.energy import TransactionEnergies, edges
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Commands, Journal
+from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.commands import FieldViolation
-from gateway.domain.events import NewEvent, StoredEvent, TransactionClosed
+from gateway.domain.events import (
+    Body,
+    NewEvent,
+    StoredEvent,
+    TransactionAttributed,
+    TransactionClosed,
+    TransactionOrphaned,
+)
+from gateway.domain.metering import Metering, metered, metering_of
+from gateway.domain.orphans import MAX_WH, OrphanStop, stop_of
 from gateway.domain.records import TransactionRecord, TransactionState
-from gateway.domain.values import Clock
-from gateway.store.api import TransactionFilter
-from gateway.store.commits import Appended, CloseTransaction, Missing
+from gateway.domain.times import MAX_AHEAD
+from gateway.domain.values import Clock, Flag
+from gateway.energy.session import SessionEnergy, session_energy
+from gateway.energy.settlement import EnergyState, state_of
+from gateway.store.api import Store, TransactionFilter, event_id_prefix
+from gateway.store.commits import Appended, AttributeOrphan, CloseTransaction, GuardFailed, Missing
 from gateway.store.reads import Reads
 
 MAX_REASON = 200
 """Characters of an operator's reason: a sentence for those who read the history."""
 
+MAX_REQUEST_ID = 64
+"""Characters, as of a command."""
+
+EDGE_READINGS = 3
+"""Meter values at either end of an open transaction that its energy is worked out of in a list."""
+
+
+@frozen
+class ShownTransaction:
+    """A transaction as it is shown: with the state of its energy and, while it is open, the energy so far."""
+
+    record: TransactionRecord
+    state: EnergyState
+    so_far: SessionEnergy | None = None
+
 
 class Transactions:
     """They raise ``Failure`` and ``StoreUnavailable``; cancelling those that only read is safe."""
 
-    def __init__(self, journal: Journal, reads: Reads, commands: Commands, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, reads: Reads, commands: Commands, energies: TransactionEnergies, clock: Clock
+    ) -> None:
         self._journal = journal
         self._reads = reads
         self._commands = commands
+        self._energies = energies
         self._clock = clock
 
-    async def get(self, transaction_id: str) -> TransactionRecord:
-        """One transaction."""
+    async def get(self, transaction_id: str) -> ShownTransaction:
+        """One transaction; while it is open, with the energy by all of its readings."""
+        record = await self._record(transaction_id)
+        so_far = None
+        if record.state is TransactionState.OPEN:
+            try:
+                so_far = (await self._energies.worked_out(transaction_id)).energy
+            except Failure as failure:
+                if failure.reason != "TOO_MANY_READINGS":
+                    raise
+        return ShownTransaction(record, state_of(record, self._clock()), so_far)
+
+    async def _record(self, transaction_id: str) -> TransactionRecord:
         record = await self._reads.transaction(transaction_id)
         if record is None:
             raise not_found("transaction", transaction_id)
         return record
 
-    async def close(self, transaction_id: str, reason: str) -> TransactionRecord:
-        """End the record of an open transaction; the session, if there is one, follows. One that an operator has closed
-        already is answered as it is."""
-        if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-            raise invalid(FieldViolation("reason", f"must have 1 to {MAX_REASON} printable characters"))
-        record = await self.get(transaction_id)
-        if record.state is TransactionState.CLOSED:
-            return record
-        closed = NewEvent(TransactionClosed(transaction_id, record.connector, reason), self._clock())
+    async def page(self, where: TransactionFilter, after: str | None, limit: int) -> list[ShownTransaction]:
+        """A page, the newest start first; of those that are open with the energy by their first and last readings."""
+        records = await self._reads.transactions(where, after, limit)
+        running = [record for record in records if record.state is TransactionState.OPEN]
+        so_far = await self._reads.run(_so_far, running) if running else {}
+        now = self._clock()
+        return [ShownTransaction(each, state_of(each, now), so_far.get(each.transaction_id)) for each in records]
+
+    async def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events that hold a transaction's readings."""
+        await self._record(transaction_id)
+        return await self._reads.readings(transaction_id, after, limit)
+
+    async def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
+        """Stops without a transaction."""
+        return await self._reads.orphans(charge_point, after, limit)
+
+    # --- the end by an operator -------------------------------------------------------------------------------
+
+    async def close(
+        self, transaction_id: str, reason: str, meter_stop: int | None, ended_at: datetime | None, insist: bool
+    ) -> ShownTransaction:
+        """End the record of an open transaction; the session, if there is one, follows. ``meter_stop``: the register at
+        its end, in Wh, with which one that is lost, or closed without one, can be closed as well. One that is closed
+        like this already is answered as it is."""
+        now = self._clock()
+        wrong = [*_wrong_reason(reason), *_wrong_register(meter_stop, ended_at, now)]
+        if wrong:
+            raise invalid(*wrong)
+        record = await self._record(transaction_id)
+        if _is_closed_so(record, meter_stop, ended_at):
+            return await self.get(transaction_id)
+        _check_closable(record, meter_stop)
+        if meter_stop is not None:
+            ended_at = await self._closing_time(record, meter_stop, ended_at, now, insist)
+        flags = () if meter_stop is None else (Flag.BY_OPERATOR,)
+        body = TransactionClosed(transaction_id, record.connector, reason, meter_stop, ended_at, insist)
+        closed = NewEvent(body, now, flags=flags)
         with trio.CancelScope(shield=True):  # a commit can't be withdrawn, and the session must not stay behind
             result = await self._journal.commit(CloseTransaction(record.charge_point, closed))
             if isinstance(result, Appended):
                 self._commands.transaction_closed(record.charge_point, closed)
         if isinstance(result, Missing):
             raise not_found("transaction", transaction_id)
-        record = await self.get(transaction_id)
-        if record.state is not TransactionState.CLOSED:
+        record = await self._record(transaction_id)
+        if not _is_closed_so(record, meter_stop, ended_at):
+            _check_closable(record, meter_stop)
+        return await self.get(transaction_id)
+
+    async def _closing_time(
+        self, record: TransactionRecord, meter_stop: int, ended_at: datetime | None, now: datetime, insist: bool
+    ) -> datetime:
+        """The time of an operator's register, which is held against what is known."""
+        if ended_at is not None and ended_at < record.started_at:
+            raise invalid(FieldViolation("end_time", f"lies before the start, {record.started_at.isoformat()}"))
+        metering = await self._reads.run(_edge_metering, record)
+        last = max([record.meter_start * 1000, *_registers(metering, record.meter_start * 1000)])
+        if meter_stop * 1000 < last and not insist:
             raise Failure(
                 Status.FAILED_PRECONDITION,
-                "TRANSACTION_NOT_OPEN",
-                f"transaction {transaction_id} is not open: it is {record.state.value}",
-                {"transaction_id": transaction_id, "state": record.state.value},
+                "METER_BELOW_LAST",
+                f"a register of {meter_stop} Wh is below the last one of transaction {record.transaction_id}, "
+                f"{last / 1000:g} Wh; it is taken with insist",
+                {"transaction_id": record.transaction_id, "last_milliwatt_hours": str(last)},
             )
-        return record
+        if ended_at is not None:
+            return ended_at
+        times = [each.at for each in metering.registers if record.started_at <= each.at <= now]
+        return max(times, default=max(now, record.started_at))
 
-    async def page(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
-        """A page, the newest start first."""
-        return await self._reads.transactions(where, after, limit)
+    # --- stops without a transaction --------------------------------------------------------------------------
 
-    async def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
-        """The events that hold a transaction's readings."""
-        await self.get(transaction_id)
-        return await self._reads.readings(transaction_id, after, limit)
+    async def attribute(
+        self, orphan_event_id: str, transaction_id: str, reason: str, request_id: str, insist: bool
+    ) -> ShownTransaction:
+        """End a transaction by a stop that belongs to none, as the stop would have; the session, if there is one,
+        follows. The same request again is answered with the transaction as it is."""
+        wrong = _wrong_reason(reason)
+        if not request_id:
+            wrong.append(FieldViolation("request_id", "must be set: it is what makes repeating the request safe"))
+        elif len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+            wrong.append(FieldViolation("request_id", f"must have at most {MAX_REQUEST_ID} printable characters"))
+        if wrong:
+            raise invalid(*wrong)
+        stored, orphan = await self._orphan(orphan_event_id)
+        record = await self._record(transaction_id)
+        if await self._is_attributed(record, stored, request_id):
+            return await self.get(transaction_id)
+        body = _attribution(record, stored, orphan, reason, request_id, insist)
+        doubts = (Flag.BY_OPERATOR,) if body.energy is not None else (Flag.BY_OPERATOR, Flag.METER_IMPLAUSIBLE)
+        flags = tuple(dict.fromkeys((*stored.flags, *doubts)))
+        event = NewEvent(body, self._clock(), stored.reported_at, stored.reported_raw, flags)
+        with trio.CancelScope(shield=True):  # as in ``close``
+            result = await self._journal.commit(AttributeOrphan(record.charge_point, event))
+            if isinstance(result, Appended):
+                self._commands.transaction_closed(record.charge_point, event)
+        if isinstance(result, GuardFailed):  # something else was done meanwhile, which now shows
+            await self._is_attributed(await self._record(transaction_id), stored, request_id)
+        return await self.get(transaction_id)
 
-    async def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
-        """Stops without a transaction."""
-        return await self._reads.orphans(charge_point, after, limit)
+    async def _orphan(self, event_id: str) -> tuple[StoredEvent, TransactionOrphaned]:
+        prefix = event_id_prefix(self._reads.store_id)
+        sequence = event_id.removeprefix(prefix)
+        known = event_id.startswith(prefix) and sequence.isascii() and sequence.isdigit() and len(sequence) < 19
+        stored = await self._reads.event(int(sequence)) if known else None
+        body = None if stored is None else _body(stored)
+        if stored is None or not isinstance(body, TransactionOrphaned):
+            raise not_found("orphan", event_id[:100])
+        return stored, body
+
+    async def _is_attributed(self, record: TransactionRecord, stored: StoredEvent, request_id: str) -> bool:
+        """Return whether this very request has been carried out. Raises what forbids it."""
+        if stored.charge_point != record.charge_point:
+            reason = f"is a stop of {stored.charge_point}, and the transaction is one of {record.charge_point}"
+            raise invalid(FieldViolation("orphan_event_id", reason))
+        wanted = (stored.sequence, record.transaction_id)
+        earlier = await self._reads.attribution_by_request(record.charge_point, request_id)
+        if earlier is not None and (earlier.orphan, earlier.transaction_id) == wanted:
+            return True
+        if earlier is not None:
+            reason = "was used for another attribution; a new request needs a new one"
+            raise invalid(FieldViolation("request_id", reason), reason="REQUEST_ID_REUSED")
+        used = await self._reads.attribution(stored.sequence)
+        if used is not None:
+            raise Failure(
+                Status.FAILED_PRECONDITION,
+                "ORPHAN_ATTRIBUTED",
+                f"the stop {stored.event_id} is tied to transaction {used.transaction_id} already",
+                {"orphan_event_id": stored.event_id, "transaction_id": used.transaction_id},
+            )
+        if record.state is TransactionState.STOPPED:
+            raise Failure(
+                Status.FAILED_PRECONDITION,
+                "TRANSACTION_STOPPED",
+                f"transaction {record.transaction_id} has a stop",
+                {"transaction_id": record.transaction_id},
+            )
+        return False
+
+
+def _attribution(
+    record: TransactionRecord,
+    stored: StoredEvent,
+    orphan: TransactionOrphaned,
+    reason: str,
+    request_id: str,
+    insist: bool,
+) -> TransactionAttributed:
+    stop: OrphanStop | None = stop_of(orphan)
+    if stop is None:
+        reason = "has no register (meterStop) that can be read; close the transaction with one instead"
+        raise invalid(FieldViolation("orphan_event_id", reason))
+    energy = stop.meter_stop - record.meter_start
+    if energy < 0 and not insist:
+        raise Failure(
+            Status.FAILED_PRECONDITION,
+            "METER_BELOW_START",
+            f"the stop's register, {stop.meter_stop} Wh, is below that of the start of transaction "
+            f"{record.transaction_id}, {record.meter_start} Wh; it is taken with insist",
+            {"transaction_id": record.transaction_id, "meter_stop": str(stop.meter_stop)},
+        )
+    return TransactionAttributed(
+        transaction_id=record.transaction_id,
+        connector=record.connector,
+        orphan=stored.sequence,
+        orphan_event_id=stored.event_id,
+        number=orphan.number,
+        meter_stop=stop.meter_stop,
+        stop_reason=stop.reason,
+        energy=energy if energy >= 0 else None,
+        stop_received_at=stored.received_at,
+        reason=reason,
+        request_id=request_id,
+        insisted=insist,
+        id_tag=stop.id_tag,
+        meter_value=stop.meter_value,
+        dialect=orphan.dialect,
+    )
+
+
+def _body(stored: StoredEvent) -> Body | None:
+    try:
+        return body_of(stored)
+    except UnreadableBody:  # of a later version
+        return None
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+def _wrong_reason(reason: str) -> list[FieldViolation]:
+    if reason.strip() and len(reason) <= MAX_REASON and reason.isprintable():
+        return []
+    return [FieldViolation("reason", f"must have 1 to {MAX_REASON} printable characters")]
+
+
+def _wrong_register(meter_stop: int | None, ended_at: datetime | None, now: datetime) -> list[FieldViolation]:
+    wrong = []
+    if meter_stop is not None and not 0 <= meter_stop <= MAX_WH:
+        wrong.append(FieldViolation("meter_stop_watt_hours", f"must be 0 to {MAX_WH}"))
+    if ended_at is not None and meter_stop is None:
+        wrong.append(FieldViolation("end_time", "is the time of meter_stop_watt_hours, which is not set"))
+    if ended_at is not None and ended_at > now + MAX_AHEAD:
+        wrong.append(FieldViolation("end_time", "lies ahead of now"))
+    return wrong
+
+
+def _is_closed_so(record: TransactionRecord, meter_stop: int | None, ended_at: datetime | None) -> bool:
+    """Return whether an operator has closed it with this register, where one is asked for."""
+    if record.state is not TransactionState.CLOSED or meter_stop is None:
+        return record.state is TransactionState.CLOSED
+    return record.close_meter == meter_stop and ended_at in (None, record.close_meter_at)
+
+
+def _check_closable(record: TransactionRecord, meter_stop: int | None) -> None:
+    """Raises what forbids closing it."""
+    if record.state is TransactionState.OPEN:
+        return
+    if meter_stop is not None and record.state is not TransactionState.STOPPED and record.close_meter is None:
+        return
+    closed = "" if record.close_meter is None else f" with a register of {record.close_meter} Wh"
+    raise Failure(
+        Status.FAILED_PRECONDITION,
+        "TRANSACTION_NOT_OPEN",
+        f"transaction {record.transaction_id} is not open: it is {record.state.value}{closed}",
+        {"transaction_id": record.transaction_id, "state": record.state.value},
+    )
+
+
+# --- readings, in a thread that reads -------------------------------------------------------------------------
+
+
+def _edge_metering(store: Store, record: TransactionRecord) -> Metering:
+    """The first and last meter values of a transaction."""
+    parts = [metered(event) for event in store.edge_readings(record.transaction_id, EDGE_READINGS)]
+    start, stop = edges(record)
+    return metering_of(parts, start, stop)
+
+
+def _so_far(store: Store, records: Sequence[TransactionRecord]) -> dict[str, SessionEnergy]:
+    """The energy of open transactions by their first and last readings."""
+    return {record.transaction_id: session_energy(_edge_metering(store, record)) for record in records}
+
+
+def _registers(metering: Metering, start_mwh: int) -> list[int]:
+    """The registers that an end's is held against: of the place with the most (E21), and none that are of the session
+    alone (E15)."""
+    places = Counter(each.place for each in metering.registers)
+    return [
+        each.mwh
+        for each in metering.registers
+        if each.mwh >= start_mwh and each.place == min(places, key=lambda place: (-places[place], place))
+    ]

@@ -105,8 +105,8 @@ class DeleteChargePoint:
 @frozen
 class CloseTransaction:
     """Ends an open transaction in the books with ``closed``, an event of type ``transaction.closed`` that names it;
-    with a register also one that is lost, or closed without one. Answers ``Appended``; ``GuardFailed`` where it is not open
-    (any more); ``Missing`` where the charge point has none of that id."""
+    with a register also one that is lost, or closed without one. Answers ``Appended``; ``GuardFailed`` where it is not
+    open (any more); ``Missing`` where the charge point has none of that id."""
 
     charge_point: str
     closed: NewEvent

@@ -98,8 +98,8 @@ async def test_intervals_follow_the_zone_and_the_length_that_are_asked_for(gatew
     assert found.intervals[1].start_time.ToDatetime(UTC) == NOW + timedelta(hours=6, minutes=15)
 
 
-async def test_pages_are_of_one_revision(gateway):
-    """Also where a reading comes in between two of them; all together sum to the total of that revision."""
+async def test_pages_are_of_one_position(gateway):
+    """Also where a reading comes in between two of them; all together sum to the total of that position."""
     epoch = await gateway.charge_point()
     await charged(gateway, epoch, samples=[(NOW + HOUR, 5001)])
     stub, request = gateway.client.energy.ListTransactionEnergy, energy_request(interval={"seconds": 900}, page_size=3)
@@ -114,8 +114,8 @@ async def test_pages_are_of_one_revision(gateway):
     assert sum(mwh) == first.energy.energy.milliwatt_hours == 4_001_000
     request.page_token = ""
     newest = await gateway.call(stub, request)
-    assert (newest.energy.energy.watt_hours, newest.energy.revision > first.energy.revision) == ("8000", True)
-    again = await gateway.call(stub, energy_request(revision=first.energy.revision))
+    assert (newest.energy.energy.watt_hours, newest.energy.position > first.energy.position) == ("8000", True)
+    again = await gateway.call(stub, energy_request(position=first.energy.position))
     assert again.energy == first.energy
 
 
@@ -215,9 +215,9 @@ DAY = {"start_of_day": "00:00", "end_of_day": "24:00", "price_per_kwh": "1"}
         (energy_request(interval={"seconds": 1800, "nanos": 1}), "interval"),
         (energy_request(interval={"seconds": 2 * 86_400}), "interval"),
         (energy_request(interval={"seconds": -1800}), "interval"),
-        (energy_request(revision=-1), "revision"),
-        (energy_request(revision=10**6), "revision"),
-        (energy_request(revision=1), "revision"),
+        (energy_request(position=-1), "position"),
+        (energy_request(position=10**6), "position"),
+        (energy_request(position=1), "position"),
         (energy_request(page_size=-1), "page_size"),
         (energy_request(page_token="aGVsbG8="), "page_token"),
         (pb.ComputeCostRequest(price_schedule=schedule()), "transaction_id"),

@@ -11,6 +11,7 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
+from gateway.control.energy import TransactionEnergies
 from gateway.control.errors import Failure
 from gateway.control.transactions import Transactions
 from gateway.domain import events as e
@@ -183,7 +184,8 @@ async def test_a_transaction_that_an_operator_closed_is_over_for_the_session_too
     """A connected one follows, the next one begins without it; a start loses nothing, and a late stop counts."""
     harness.add_charge_point()
     harness.add_tag("TAG", allow_concurrent=False)
-    transactions = Transactions(harness.journal, harness.reads, harness.router, virtual_clock)
+    energies = TransactionEnergies(harness.reads, virtual_clock)
+    transactions = Transactions(harness.journal, harness.reads, harness.router, energies, virtual_clock)
     async with AsyncExitStack() as stack:
         charger = await stack.enter_async_context(harness.connected())
         await boot(charger)
@@ -193,8 +195,8 @@ async def test_a_transaction_that_an_operator_closed_is_over_for_the_session_too
         if not live:
             await charger.lose_link()
             await trio.sleep(1)
-        closed = await transactions.close(record.transaction_id, "does not answer")
-        assert closed.state is TransactionState.CLOSED
+        closed = await transactions.close(record.transaction_id, "does not answer", None, None, False)
+        assert closed.record.state is TransactionState.CLOSED
         if not live:
             charger = await stack.enter_async_context(harness.connected())
         await charger.call("StartTransaction", LATER)
@@ -205,5 +207,5 @@ async def test_a_transaction_that_an_operator_closed_is_over_for_the_session_too
         assert stopped is not None
         assert (stopped.state, stopped.energy) == (TransactionState.STOPPED, 150)
     with pytest.raises(Failure) as refused:
-        await transactions.close(record.transaction_id, "again")
+        await transactions.close(record.transaction_id, "again", None, None, False)
     assert refused.value.reason == "TRANSACTION_NOT_OPEN"

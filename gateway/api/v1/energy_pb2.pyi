@@ -188,8 +188,16 @@ class TransactionEnergy(_message.Message):
     STOP_MINUS_START_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
-    REVISION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     RULES_VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    RECORDED_ENERGY_FIELD_NUMBER: _builtins.int
+    RECORDED_RULES_VERSION_FIELD_NUMBER: _builtins.int
+    RULES_DIFFER_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The transaction, by the gateway's id."""
     charge_point: _builtins.str
@@ -202,10 +210,30 @@ class TransactionEnergy(_message.Message):
     """True if its meter contradicts itself: the energy is then the best estimate, to be checked before
     it is billed.
     """
-    revision: _builtins.int
+    position: _builtins.int
     """Names what it was worked out from: all messages of the transaction up to one. It rises with each that comes in."""
     rules_version: _builtins.int
-    """The version of the rules by which it was worked out. Another version may give another energy for the same revision."""
+    """The version of the rules by which it was worked out. Another version may give another energy for the same position."""
+    revision: _builtins.int
+    """The revision that is recorded; 0: none is, for it is running, has ended some seconds ago, or ended before there were
+    revisions, or an earlier position was asked for.
+    """
+    state: _common_pb2.EnergyState.ValueType
+    """How settled the energy is."""
+    pending: _builtins.bool
+    """True if something has come that makes this another energy than that of the revision; the next revision, with its
+    event, follows within seconds.
+    """
+    recorded_rules_version: _builtins.int
+    """The version of the rules by which the revision was worked out; 0: there is none."""
+    rules_differ: _builtins.bool
+    """True if nothing has come since the revision, and these rules give another energy for it, or divide it otherwise over
+    time. What was billed by the revision stands.
+    """
+    provenance: _common_pb2.Provenance.ValueType
+    """How the messages came that it was worked out from: the worst of them."""
+    replayed_message_count: _builtins.int
+    """How many of them the charger had queued."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector it ran on."""
@@ -232,6 +260,10 @@ class TransactionEnergy(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which it ended or, where there is no stop, the time of its newest reading."""
 
+    @_builtins.property
+    def recorded_energy(self) -> _common_pb2.Energy:
+        """The energy of the revision, as it was recorded; unset if there is none, or it is not known."""
+
     def __init__(
         self,
         *,
@@ -246,12 +278,20 @@ class TransactionEnergy(_message.Message):
         stop_minus_start: _common_pb2.Energy | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
-        revision: _builtins.int = ...,
+        position: _builtins.int = ...,
         rules_version: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        state: _common_pb2.EnergyState.ValueType = ...,
+        pending: _builtins.bool = ...,
+        recorded_energy: _common_pb2.Energy | None = ...,
+        recorded_rules_version: _builtins.int = ...,
+        rules_differ: _builtins.bool = ...,
+        provenance: _common_pb2.Provenance.ValueType = ...,
+        replayed_message_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "energy", b"energy", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "energy", b"energy", "recorded_energy", b"recorded_energy", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charge_point", b"charge_point", "connector", b"connector", "contradicted", b"contradicted", "doubts", b"doubts", "end_time", b"end_time", "energy", b"energy", "revision", b"revision", "rules_version", b"rules_version", "start_time", b"start_time", "stop_minus_start", b"stop_minus_start", "transaction_id", b"transaction_id", "transaction_state", b"transaction_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charge_point", b"charge_point", "connector", b"connector", "contradicted", b"contradicted", "doubts", b"doubts", "end_time", b"end_time", "energy", b"energy", "pending", b"pending", "position", b"position", "provenance", b"provenance", "recorded_energy", b"recorded_energy", "recorded_rules_version", b"recorded_rules_version", "replayed_message_count", b"replayed_message_count", "revision", b"revision", "rules_differ", b"rules_differ", "rules_version", b"rules_version", "start_time", b"start_time", "state", b"state", "stop_minus_start", b"stop_minus_start", "transaction_id", b"transaction_id", "transaction_state", b"transaction_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,20 +346,20 @@ class ListTransactionEnergyRequest(_message.Message):
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
-    REVISION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for the transaction. Required."""
     time_zone: _builtins.str
     """The zone to whose midnight intervals are aligned, by its name in the IANA database, e.g. "Europe/London". Empty: UTC."""
-    revision: _builtins.int
-    """Work it out from the messages up to this revision; 0: from all."""
+    position: _builtins.int
+    """Work it out from the messages up to this position; 0: from all."""
     page_size: _builtins.int
     """The maximum number of intervals to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
     """The page to continue with: next_page_token of the page before, with the same other fields. All pages are of one
-    revision.
+    position.
     """
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
@@ -331,13 +371,13 @@ class ListTransactionEnergyRequest(_message.Message):
         transaction_id: _builtins.str = ...,
         interval: _duration_pb2.Duration | None = ...,
         time_zone: _builtins.str = ...,
-        revision: _builtins.int = ...,
+        position: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "revision", b"revision", "time_zone", b"time_zone", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "position", b"position", "time_zone", b"time_zone", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -562,11 +602,14 @@ class ComputeCostRequest(_message.Message):
 
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     PRICE_SCHEDULE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for the transaction. Required."""
+    position: _builtins.int
+    """Work it out from the messages up to this position; 0: from all."""
     revision: _builtins.int
-    """Work it out from the messages up to this revision; 0: from all."""
+    """Only if this is the energy's revision; not with a position."""
     @_builtins.property
     def price_schedule(self) -> Global___PriceSchedule:
         """The price. Required."""
@@ -576,13 +619,16 @@ class ComputeCostRequest(_message.Message):
         *,
         transaction_id: _builtins.str = ...,
         price_schedule: Global___PriceSchedule | None = ...,
-        revision: _builtins.int = ...,
+        position: _builtins.int = ...,
+        revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["price_schedule", b"price_schedule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "price_schedule", b"price_schedule", "revision", b"revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["price_schedule", b"price_schedule", "revision", b"revision", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "position", b"position", "price_schedule", b"price_schedule", "revision", b"revision", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
+    _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revision) -> _WhichOneofReturnType__revision | None: ...
 
 Global___ComputeCostRequest: _TypeAlias = ComputeCostRequest  # noqa: Y015
 

@@ -29,7 +29,9 @@ class EnergyServiceStub:
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     def __init__(self, channel):
@@ -59,7 +61,9 @@ class EnergyServiceServicer:
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     def ListTransactionEnergy(self, request, context):
@@ -73,8 +77,8 @@ class EnergyServiceServicer:
 
     def ComputeCost(self, request, context):
         """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
-        readings than are worked out.
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, TOO_MANY_READINGS, if it has more readings
+        than are worked out, or ENERGY_REVISED, if its energy is of another revision than the one that is asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +123,9 @@ class EnergyService:
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     @staticmethod

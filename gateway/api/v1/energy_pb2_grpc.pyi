@@ -30,7 +30,9 @@ class EnergyServiceStub:
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     @_typing.overload
@@ -44,8 +46,8 @@ class EnergyServiceStub:
     """
     ComputeCost: _grpc.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]
     """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
-    readings than are worked out.
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, TOO_MANY_READINGS, if it has more readings
+    than are worked out, or ENERGY_REVISED, if its energy is of another revision than the one that is asked for.
     """
     EstimateCompletion: _grpc.UnaryUnaryMultiCallable[_energy_pb2.EstimateCompletionRequest, _energy_pb2.EstimateCompletionResponse]
     """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
@@ -58,7 +60,9 @@ class EnergyServiceAsyncStub(EnergyServiceStub):
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -69,8 +73,8 @@ class EnergyServiceAsyncStub(EnergyServiceStub):
     """
     ComputeCost: _aio.UnaryUnaryMultiCallable[_energy_pb2.ComputeCostRequest, _energy_pb2.ComputeCostResponse]  # type: ignore[assignment]
     """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
-    readings than are worked out.
+    FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, TOO_MANY_READINGS, if it has more readings
+    than are worked out, or ENERGY_REVISED, if its energy is of another revision than the one that is asked for.
     """
     EstimateCompletion: _aio.UnaryUnaryMultiCallable[_energy_pb2.EstimateCompletionRequest, _energy_pb2.EstimateCompletionResponse]  # type: ignore[assignment]
     """An estimate of when the charging of a transaction will be done. Where there is none, the state of the response says
@@ -82,7 +86,9 @@ class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
     """The energy of transactions as it is billed: by interval of local time, and what it costs. docs/energy.md has the rules.
 
     Everything here is worked out from the recorded events when it is asked for, and changes nothing. What is worked out
-    names its revision; the same revision gives the same numbers for as long as the readings are kept.
+    names its revision: a number that rises by one with each result that is another one than before, and has an event
+    (transaction.energy_changed). It names its position, too: the same position gives the same numbers for as long as the
+    readings are kept.
     """
 
     @_abc_1.abstractmethod
@@ -103,8 +109,8 @@ class EnergyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_energy_pb2.ComputeCostResponse, _abc.Awaitable[_energy_pb2.ComputeCostResponse]]:
         """Computes the cost of a transaction by a price schedule. NOT_FOUND if there is no such transaction;
-        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, or TOO_MANY_READINGS, if it has more
-        readings than are worked out.
+        FAILED_PRECONDITION, reason ENERGY_NOT_KNOWN, if its energy is not known, TOO_MANY_READINGS, if it has more readings
+        than are worked out, or ENERGY_REVISED, if its energy is of another revision than the one that is asked for.
         """
 
     @_abc_1.abstractmethod

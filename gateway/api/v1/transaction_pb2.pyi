@@ -83,6 +83,60 @@ READING_SOURCE_STOP: ReadingSource.ValueType  # 3
 Global___ReadingSource: _TypeAlias = ReadingSource  # noqa: Y015
 
 @_typing.final
+class EnergySummary(_message.Message):
+    """The energy of a transaction, in short; ListTransactionEnergy has more of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ENERGY_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    DOUBTS_FIELD_NUMBER: _builtins.int
+    CONTRADICTED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    state: _common_pb2.EnergyState.ValueType
+    """How settled it is."""
+    basis: _common_pb2.EnergyBasis.ValueType
+    """The method by which it was found."""
+    contradicted: _builtins.bool
+    """True if its meter contradicts itself: to be checked before it is billed."""
+    revision: _builtins.int
+    """Its revision, once it has ended; 0: none is recorded (yet)."""
+    rules_version: _builtins.int
+    """The version of the rules by which it was found; 0: none is recorded."""
+    pending: _builtins.bool
+    """True if something has come since the revision was recorded; what that changes follows within seconds."""
+    @_builtins.property
+    def energy(self) -> _common_pb2.Energy:
+        """The energy; while the transaction is open, that until its newest reading; unset if it is not known."""
+
+    @_builtins.property
+    def doubts(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.EnergyDoubt.ValueType]:
+        """Reasons to doubt it."""
+
+    def __init__(
+        self,
+        *,
+        state: _common_pb2.EnergyState.ValueType = ...,
+        energy: _common_pb2.Energy | None = ...,
+        basis: _common_pb2.EnergyBasis.ValueType = ...,
+        doubts: _abc.Iterable[_common_pb2.EnergyDoubt.ValueType] | None = ...,
+        contradicted: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        rules_version: _builtins.int = ...,
+        pending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["energy", b"energy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "contradicted", b"contradicted", "doubts", b"doubts", "energy", b"energy", "pending", b"pending", "revision", b"revision", "rules_version", b"rules_version", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnergySummary: _TypeAlias = EnergySummary  # noqa: Y015
+
+@_typing.final
 class Transaction(_message.Message):
     """A charging transaction."""
 
@@ -113,6 +167,12 @@ class Transaction(_message.Message):
     CLOSE_TIME_FIELD_NUMBER: _builtins.int
     CLOSE_REASON_FIELD_NUMBER: _builtins.int
     START_COMMAND_ID_FIELD_NUMBER: _builtins.int
+    ENERGY_SO_FAR_FIELD_NUMBER: _builtins.int
+    ENERGY_SUMMARY_FIELD_NUMBER: _builtins.int
+    START_PROVENANCE_FIELD_NUMBER: _builtins.int
+    STOP_PROVENANCE_FIELD_NUMBER: _builtins.int
+    CLOSE_METER_FIELD_NUMBER: _builtins.int
+    CLOSE_METER_TIME_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -146,6 +206,10 @@ class Transaction(_message.Message):
     """The operator's words for that."""
     start_command_id: _builtins.str
     """The remote start that it came of, by the command's id; empty where it came of none, as far as is known."""
+    start_provenance: _common_pb2.Provenance.ValueType
+    """How its start came."""
+    stop_provenance: _common_pb2.Provenance.ValueType
+    """How its stop came; unset without one."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector it ran on."""
@@ -194,6 +258,24 @@ class Transaction(_message.Message):
     def close_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which an operator closed it; unset: none did. It stays when a stop comes later."""
 
+    @_builtins.property
+    def energy_so_far(self) -> _common_pb2.Energy:
+        """Of an open transaction the energy until its newest reading: by all readings in GetTransaction, in lists by the first
+        and the last ones. Unset if it is not known, and once it has ended.
+        """
+
+    @_builtins.property
+    def energy_summary(self) -> Global___EnergySummary:
+        """Its energy as it is billed, and how that was found."""
+
+    @_builtins.property
+    def close_meter(self) -> _common_pb2.Energy:
+        """The register at its end, as the operator gave it who closed it; unset: none was given."""
+
+    @_builtins.property
+    def close_meter_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of that register."""
+
     def __init__(
         self,
         *,
@@ -222,10 +304,16 @@ class Transaction(_message.Message):
         close_time: _timestamp_pb2.Timestamp | None = ...,
         close_reason: _builtins.str = ...,
         start_command_id: _builtins.str = ...,
+        energy_so_far: _common_pb2.Energy | None = ...,
+        energy_summary: Global___EnergySummary | None = ...,
+        start_provenance: _common_pb2.Provenance.ValueType = ...,
+        stop_provenance: _common_pb2.Provenance.ValueType = ...,
+        close_meter: _common_pb2.Energy | None = ...,
+        close_meter_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_provenance", b"start_provenance", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_provenance", b"stop_provenance", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
@@ -325,21 +413,39 @@ class CloseTransactionRequest(_message.Message):
 
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    METER_STOP_WATT_HOURS_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it. Required."""
     reason: _builtins.str
     """Why, for those who read the history. Required; at most 200 characters."""
+    meter_stop_watt_hours: _builtins.int
+    """The register at its end, in watt-hours, where it is known; it ends the bill, unless a stop comes."""
+    insist: _builtins.bool
+    """Close it also with a register below the last one that is known: the meter was wrong, or replaced."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of that register: not before the start, and not ahead of now. Unset: that of the newest reading or, where
+        there is none, now.
+        """
+
     def __init__(
         self,
         *,
         transaction_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        meter_stop_watt_hours: _builtins.int | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        insist: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_meter_stop_watt_hours", b"_meter_stop_watt_hours", "end_time", b"end_time", "meter_stop_watt_hours", b"meter_stop_watt_hours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_meter_stop_watt_hours", b"_meter_stop_watt_hours", "end_time", b"end_time", "insist", b"insist", "meter_stop_watt_hours", b"meter_stop_watt_hours", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__meter_stop_watt_hours: _TypeAlias = _typing.Literal["meter_stop_watt_hours"]  # noqa: Y015
+    _WhichOneofArgType__meter_stop_watt_hours: _TypeAlias = _typing.Literal["_meter_stop_watt_hours", b"_meter_stop_watt_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__meter_stop_watt_hours) -> _WhichOneofReturnType__meter_stop_watt_hours | None: ...
 
 Global___CloseTransactionRequest: _TypeAlias = CloseTransactionRequest  # noqa: Y015
 
@@ -366,6 +472,68 @@ class CloseTransactionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseTransactionResponse: _TypeAlias = CloseTransactionResponse  # noqa: Y015
+
+@_typing.final
+class AttributeOrphanRequest(_message.Message):
+    """Request of AttributeOrphan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHAN_EVENT_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    orphan_event_id: _builtins.str
+    """The event of type transaction.orphaned that holds the stop. Required."""
+    transaction_id: _builtins.str
+    """The gateway's id for the transaction. Required."""
+    reason: _builtins.str
+    """Why, for those who read the history. Required; at most 200 characters."""
+    request_id: _builtins.str
+    """An id of the caller's for this request, unique for the charge point. Required; at most 64 characters."""
+    insist: _builtins.bool
+    """Tie it also where its register is below that of the start."""
+    def __init__(
+        self,
+        *,
+        orphan_event_id: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["insist", b"insist", "orphan_event_id", b"orphan_event_id", "reason", b"reason", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeOrphanRequest: _TypeAlias = AttributeOrphanRequest  # noqa: Y015
+
+@_typing.final
+class AttributeOrphanResponse(_message.Message):
+    """Response of AttributeOrphan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transaction(self) -> Global___Transaction:
+        """The transaction as the stop has ended it."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Global___Transaction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeOrphanResponse: _TypeAlias = AttributeOrphanResponse  # noqa: Y015
 
 @_typing.final
 class ListTransactionsRequest(_message.Message):

@@ -55,6 +55,11 @@ class TransactionServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.FromString,
                 _registered_method=True)
+        self.AttributeOrphan = channel.unary_unary(
+                '/gateway.api.v1.TransactionService/AttributeOrphan',
+                request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanResponse.FromString,
+                _registered_method=True)
         self.ListOrphans = channel.unary_unary(
                 '/gateway.api.v1.TransactionService/ListOrphans',
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListOrphansRequest.SerializeToString,
@@ -89,8 +94,21 @@ class TransactionServiceServicer:
 
     def CloseTransaction(self, request, context):
         """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
-        later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
-        none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+        later still counts. With a register, which then ends its bill, also that of one that is lost, or was closed without
+        one. Closing one again as it is closed changes nothing and returns it. NOT_FOUND if there is none;
+        FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise, or METER_BELOW_LAST, if the register is
+        below the last one that is known and the operator does not insist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttributeOrphan(self, request, context):
+        """Ties a stop that belongs to no transaction to one of the same charge point that has no stop, and ends it as the stop
+        would have. Repeating it with the same request_id changes nothing and returns the transaction. NOT_FOUND if there is
+        no such transaction, or no such stop; FAILED_PRECONDITION, reason TRANSACTION_STOPPED, if the transaction has a stop,
+        ORPHAN_ATTRIBUTED, if the stop is tied to a transaction already, or METER_BELOW_START, if its register is below that
+        of the start and the operator does not insist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +143,11 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     servicer.CloseTransaction,
                     request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.SerializeToString,
+            ),
+            'AttributeOrphan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttributeOrphan,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanResponse.SerializeToString,
             ),
             'ListOrphans': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrphans,
@@ -241,6 +264,33 @@ class TransactionService:
             '/gateway.api.v1.TransactionService/CloseTransaction',
             gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_transaction__pb2.CloseTransactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttributeOrphan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.TransactionService/AttributeOrphan',
+            gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_transaction__pb2.AttributeOrphanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,8 +41,17 @@ class TransactionServiceStub:
     """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]
     """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
-    later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
-    none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+    later still counts. With a register, which then ends its bill, also that of one that is lost, or was closed without
+    one. Closing one again as it is closed changes nothing and returns it. NOT_FOUND if there is none;
+    FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise, or METER_BELOW_LAST, if the register is
+    below the last one that is known and the operator does not insist.
+    """
+    AttributeOrphan: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.AttributeOrphanRequest, _transaction_pb2.AttributeOrphanResponse]
+    """Ties a stop that belongs to no transaction to one of the same charge point that has no stop, and ends it as the stop
+    would have. Repeating it with the same request_id changes nothing and returns the transaction. NOT_FOUND if there is
+    no such transaction, or no such stop; FAILED_PRECONDITION, reason TRANSACTION_STOPPED, if the transaction has a stop,
+    ORPHAN_ATTRIBUTED, if the stop is tied to a transaction already, or METER_BELOW_START, if its register is below that
+    of the start and the operator does not insist.
     """
     ListOrphans: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]
     """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
@@ -60,8 +69,17 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]  # type: ignore[assignment]
     """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
-    later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
-    none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+    later still counts. With a register, which then ends its bill, also that of one that is lost, or was closed without
+    one. Closing one again as it is closed changes nothing and returns it. NOT_FOUND if there is none;
+    FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise, or METER_BELOW_LAST, if the register is
+    below the last one that is known and the operator does not insist.
+    """
+    AttributeOrphan: _aio.UnaryUnaryMultiCallable[_transaction_pb2.AttributeOrphanRequest, _transaction_pb2.AttributeOrphanResponse]  # type: ignore[assignment]
+    """Ties a stop that belongs to no transaction to one of the same charge point that has no stop, and ends it as the stop
+    would have. Repeating it with the same request_id changes nothing and returns the transaction. NOT_FOUND if there is
+    no such transaction, or no such stop; FAILED_PRECONDITION, reason TRANSACTION_STOPPED, if the transaction has a stop,
+    ORPHAN_ATTRIBUTED, if the stop is tied to a transaction already, or METER_BELOW_START, if its register is below that
+    of the start and the operator does not insist.
     """
     ListOrphans: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]  # type: ignore[assignment]
     """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
@@ -100,8 +118,23 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.CloseTransactionResponse, _abc.Awaitable[_transaction_pb2.CloseTransactionResponse]]:
         """Ends the record of an open transaction whose stop does not come; nothing is sent to the charger, and a stop that comes
-        later still counts. Closing one that an operator has closed changes nothing and returns it. NOT_FOUND if there is
-        none; FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise.
+        later still counts. With a register, which then ends its bill, also that of one that is lost, or was closed without
+        one. Closing one again as it is closed changes nothing and returns it. NOT_FOUND if there is none;
+        FAILED_PRECONDITION, reason TRANSACTION_NOT_OPEN, if it has ended otherwise, or METER_BELOW_LAST, if the register is
+        below the last one that is known and the operator does not insist.
+        """
+
+    @_abc_1.abstractmethod
+    def AttributeOrphan(
+        self,
+        request: _transaction_pb2.AttributeOrphanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_pb2.AttributeOrphanResponse, _abc.Awaitable[_transaction_pb2.AttributeOrphanResponse]]:
+        """Ties a stop that belongs to no transaction to one of the same charge point that has no stop, and ends it as the stop
+        would have. Repeating it with the same request_id changes nothing and returns the transaction. NOT_FOUND if there is
+        no such transaction, or no such stop; FAILED_PRECONDITION, reason TRANSACTION_STOPPED, if the transaction has a stop,
+        ORPHAN_ATTRIBUTED, if the stop is tied to a transaction already, or METER_BELOW_START, if its register is below that
+        of the start and the operator does not insist.
         """
 
     @_abc_1.abstractmethod

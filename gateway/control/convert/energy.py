@@ -14,12 +14,15 @@ from gateway.control.convert.enums import (
     ENERGY_BASIS,
     ENERGY_DOUBT,
     ENERGY_QUALITY,
+    ENERGY_STATE,
+    PROVENANCE,
     ROUNDING,
     TRANSACTION_STATE,
     WEEKDAY,
 )
 from gateway.control.convert.requests import EPOCH, Fields
 from gateway.control.energy import MeteredTransaction
+from gateway.domain.records import EnergyRecord
 from gateway.energy.completion import Completion, EnergyTarget, FullTarget, SocTarget, Target
 from gateway.energy.cost import Cost, CostLine
 from gateway.energy.intervals import HALF_HOUR, Interval, divides_a_day
@@ -85,11 +88,22 @@ def interval_seconds(fields: Fields, request: energy_pb2.ListTransactionEnergyRe
     return seconds
 
 
-def revision(fields: Fields, value: int) -> int:
-    """A revision; 0 for the newest one."""
+def position(fields: Fields, value: int) -> int:
+    """A position; 0 for the newest one."""
     if value < 0:
-        fields.wrong("revision", "must not be negative")
+        fields.wrong("position", "must not be negative")
     return value
+
+
+def revision(fields: Fields, request: energy_pb2.ComputeCostRequest) -> int | None:
+    """The only revision that is wanted; None: any is."""
+    if not request.HasField("revision"):
+        return None
+    if request.revision < 0:
+        fields.wrong("revision", "must not be negative")
+    elif request.position:
+        fields.wrong("revision", "must not be set together with position")
+    return request.revision
 
 
 def price_schedule(fields: Fields, name: str, value: energy_pb2.PriceSchedule) -> PriceSchedule:
@@ -233,6 +247,7 @@ def battery_capacity(fields: Fields, request: energy_pb2.EstimateCompletionReque
 def transaction_energy(found: MeteredTransaction) -> energy_pb2.TransactionEnergy:
     """The energy of a transaction, and how far it can be relied on."""
     worked_out, record = found.energy, found.record
+    known = record.settlement if found.whole else EnergyRecord()
     return energy_pb2.TransactionEnergy(
         transaction_id=record.transaction_id,
         charge_point=record.charge_point,
@@ -245,8 +260,16 @@ def transaction_energy(found: MeteredTransaction) -> energy_pb2.TransactionEnerg
         stop_minus_start=energy(worked_out.stop_minus_start_mwh),
         start_time=timestamp(worked_out.points[0].at),
         end_time=timestamp(worked_out.points[-1].at),
-        revision=int64(found.revision),
+        position=int64(found.position),
         rules_version=RULES_VERSION,
+        revision=known.revision,
+        state=ENERGY_STATE.number(found.state),
+        pending=found.pending,
+        recorded_energy=energy(known.mwh),
+        recorded_rules_version=known.rules_version,
+        rules_differ=found.rules_differ,
+        provenance=PROVENANCE.number(found.provenance),
+        replayed_message_count=found.replayed,
     )
 
 

@@ -1,12 +1,12 @@
-"""Charge points, transactions and idTags as messages."""
+"""Charge points and idTags as messages."""
 
-from gateway.api.v1 import charge_point_pb2, id_tag_pb2, transaction_pb2
-from gateway.control.convert.common import connector, energy_of_watt_hours, flags, int32, int64, timestamp
-from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION, TRANSACTION_STATE
+from gateway.api.v1 import charge_point_pb2, id_tag_pb2
+from gateway.control.convert.common import connector, int32, int64, timestamp
+from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION
 from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
-from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord, TransactionRecord
-from gateway.domain.values import Flag, Switch
+from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord
+from gateway.domain.values import Switch
 
 
 def switch(value: Switch) -> bool | None:
@@ -94,37 +94,6 @@ def _connection(connection: ConnectionRecord) -> charge_point_pb2.Connection | N
         remote_address=connection.remote_address,
         security_profile=int32(connection.security_profile),
         last_heard_time=timestamp(connection.last_heard),
-    )
-
-
-def transaction(record: TransactionRecord) -> transaction_pb2.Transaction:
-    """A charging transaction."""
-    return transaction_pb2.Transaction(
-        transaction_id=record.transaction_id,
-        charge_point=record.charge_point,
-        connector=connector(record.connector),
-        id_tag=record.id_tag,
-        id_tag_status=record.status,
-        state=TRANSACTION_STATE.number(record.state),
-        meter_start=energy_of_watt_hours(record.meter_start),
-        start_time=timestamp(record.started_at),
-        start_time_raw=record.start_raw or "",
-        start_receive_time=timestamp(record.start_received_at),
-        reservation_id=None if record.reservation_id is None else int64(record.reservation_id),
-        meter_stop=energy_of_watt_hours(record.meter_stop),
-        stop_time=timestamp(record.stopped_at),
-        stop_time_raw=record.stop_raw or "",
-        stop_receive_time=timestamp(record.stop_received_at),
-        stop_reason=record.stop_reason or "",
-        stop_id_tag=record.stop_id_tag or "",
-        energy=energy_of_watt_hours(record.energy),
-        flags=flags(record.flags if record.stale_at is None else (*record.flags, Flag.STALE)),
-        number=int64(record.number),
-        stale_time=timestamp(record.stale_at),
-        stale_reason=record.stale_why,
-        close_time=timestamp(record.closed_at),
-        close_reason=record.close_reason,
-        start_command_id=record.start_command_id,
     )
 
 

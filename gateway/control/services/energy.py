@@ -27,15 +27,15 @@ class EnergyRpcs(Service, EnergyServiceServicer):
         transaction_id = fields.text("transaction_id", request.transaction_id)
         zone = convert.time_zone(fields, "time_zone", request.time_zone)
         seconds = convert.interval_seconds(fields, request)
-        revision = convert.revision(fields, request.revision)
+        position = convert.position(fields, request.position)
         fields.check()
-        filters = (transaction_id, request.time_zone, seconds, revision)
+        filters = (transaction_id, request.time_zone, seconds, position)
         wanted = page(request.page_size, request.page_token, "energy", filters)
-        revision, first = _place(wanted.after, revision)
-        found, intervals = await self.call(context, self._energies.intervals, transaction_id, revision, zone, seconds)
+        position, first = _place(wanted.after, position)
+        found, intervals = await self.call(context, self._energies.intervals, transaction_id, position, zone, seconds)
         numbered = list(enumerate(intervals, 1))[first : first + wanted.size]
         messages, token = wanted.cut(
-            numbered, lambda each: f"{found.revision} {each[0]}", lambda each: convert.energy_interval(each[1])
+            numbered, lambda each: f"{found.position} {each[0]}", lambda each: convert.energy_interval(each[1])
         )
         if first + len(messages) == len(intervals):
             token = ""
@@ -47,12 +47,13 @@ class EnergyRpcs(Service, EnergyServiceServicer):
     async def ComputeCost(self, request: pb.ComputeCostRequest, context: Context) -> pb.ComputeCostResponse:
         fields = Fields()
         transaction_id = fields.text("transaction_id", request.transaction_id)
-        revision = convert.revision(fields, request.revision)
+        position = convert.position(fields, request.position)
+        revision = convert.revision(fields, request)
         fields.present("price_schedule", request, "price_schedule")
         fields.check()
         schedule = convert.price_schedule(fields, "price_schedule", request.price_schedule)
         fields.check()
-        found, cost = await self.call(context, self._energies.cost, transaction_id, revision, schedule)
+        found, cost = await self.call(context, self._energies.cost, transaction_id, position, revision, schedule)
         return pb.ComputeCostResponse(energy=convert.transaction_energy(found), cost=convert.cost_message(cost))
 
     @unary
@@ -72,10 +73,10 @@ class EnergyRpcs(Service, EnergyServiceServicer):
         return convert.completion_response(found, completion, now)
 
 
-def _place(after: str, revision: int) -> tuple[int, int]:
-    """Revision and number of intervals before the page, from the last key of the page before."""
+def _place(after: str, position: int) -> tuple[int, int]:
+    """Position and number of intervals before the page, from the last key of the page before."""
     if not after:
-        return revision, 0
+        return position, 0
     parts = after.split(" ")
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
         raise invalid(FieldViolation("page_token", "is not a token of this list"))

@@ -6,8 +6,8 @@ from gateway.bridge import Bridge
 from gateway.control.convert.enums import TRANSACTION_STATE
 from gateway.control.convert.events import event
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.resources import transaction
 from gateway.control.convert.samples import reading
+from gateway.control.convert.transactions import transaction
 from gateway.control.errors import invalid
 from gateway.control.services.paging import Page, page
 from gateway.control.services.rpc import Context, Service, changing, unary
@@ -28,8 +28,8 @@ class TransactionRpcs(Service, TransactionServiceServicer):
 
     @unary
     async def GetTransaction(self, request: pb.GetTransactionRequest, context: Context) -> pb.GetTransactionResponse:
-        record = await self.call(context, self._transactions.get, _id(request.transaction_id))
-        return pb.GetTransactionResponse(transaction=transaction(record))
+        found = await self.call(context, self._transactions.get, _id(request.transaction_id))
+        return pb.GetTransactionResponse(transaction=transaction(found))
 
     @unary
     async def ListTransactions(
@@ -37,8 +37,8 @@ class TransactionRpcs(Service, TransactionServiceServicer):
     ) -> pb.ListTransactionsResponse:
         where = _filter(request)
         wanted = page(request.page_size, request.page_token, "transactions", where)
-        records = await self.call(context, self._transactions.page, where, wanted.after or None, wanted.size)
-        messages, token = wanted.cut(records, lambda record: record.transaction_id, transaction)
+        found = await self.call(context, self._transactions.page, where, wanted.after or None, wanted.size)
+        messages, token = wanted.cut(found, lambda each: each.record.transaction_id, transaction)
         return pb.ListTransactionsResponse(transactions=messages, next_page_token=token)
 
     @unary
@@ -55,10 +55,27 @@ class TransactionRpcs(Service, TransactionServiceServicer):
     async def CloseTransaction(
         self, request: pb.CloseTransactionRequest, context: Context
     ) -> pb.CloseTransactionResponse:
-        transaction_id = _id(request.transaction_id)
+        fields = Fields()
+        transaction_id = fields.text("transaction_id", request.transaction_id)
+        ended_at = fields.optional_time("end_time", request, "end_time")
+        fields.check()
         about = {"transaction_id": transaction_id}
-        record = await self.change(context, about, self._transactions.close, transaction_id, request.reason)
-        return pb.CloseTransactionResponse(transaction=transaction(record))
+        register = request.meter_stop_watt_hours if request.HasField("meter_stop_watt_hours") else None
+        given = (transaction_id, request.reason, register, ended_at, request.insist)
+        closed = await self.change(context, about, self._transactions.close, *given)
+        return pb.CloseTransactionResponse(transaction=transaction(closed))
+
+    @changing
+    async def AttributeOrphan(self, request: pb.AttributeOrphanRequest, context: Context) -> pb.AttributeOrphanResponse:
+        fields = Fields()
+        orphan = fields.text("orphan_event_id", request.orphan_event_id)
+        transaction_id = fields.text("transaction_id", request.transaction_id)
+        fields.text("request_id", request.request_id)
+        fields.check()
+        about = {"transaction_id": transaction_id, "request_id": request.request_id}
+        given = (orphan, transaction_id, request.reason, request.request_id, request.insist)
+        attributed = await self.change(context, about, self._transactions.attribute, *given)
+        return pb.AttributeOrphanResponse(transaction=transaction(attributed))
 
     @unary
     async def ListOrphans(self, request: pb.ListOrphansRequest, context: Context) -> pb.ListOrphansResponse:

@@ -13,14 +13,13 @@ import structlog
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
-from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Clock, Registration
 from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
 from gateway.store.api import (
     AdmissionRecord,
     Bounds,
-    DueEnergy,
     EventFilter,
     EventPage,
     Generation,
@@ -36,6 +35,7 @@ from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
 from gateway.store.sqlite.encoding import utc_now
+from gateway.store.sqlite.energy_reads import EnergyReads
 from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
 from gateway.store.sqlite.integrity import check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
@@ -75,7 +75,7 @@ _FOUND_DAMAGED = (
 log = structlog.get_logger()
 
 
-class SqliteStore:
+class SqliteStore(EnergyReads):
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
@@ -346,21 +346,6 @@ class SqliteStore:
 
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
         return self._read(event_queries.edge_readings, transaction_id, count, self._event_ids)
-
-    def energy_events(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
-        return self._read(event_queries.energy_events, transaction_id, after, limit, self._codes, self._event_ids)
-
-    def due_energies(self, before: datetime, limit: int) -> list[DueEnergy]:
-        return self._read(queries.due_energies, before, limit)
-
-    def event(self, sequence: int) -> StoredEvent | None:
-        return self._read(event_queries.event, sequence, self._event_ids)
-
-    def attribution(self, orphan: int) -> AttributionRecord | None:
-        return self._read(queries.attribution, orphan)
-
-    def attribution_by_request(self, charge_point: str, request_id: str) -> AttributionRecord | None:
-        return self._read(queries.attribution_by_request, charge_point, request_id)
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
         return self._read(event_queries.orphans, charge_point, after, limit, self._event_ids)
