@@ -197,6 +197,7 @@ class LostEnds:
             for command in reversed(latest)
             if (state := settled(command.state, command.state, happened)) not in (None, command.state)
         ]
-        events.append(NewEvent(ChargePointDisconnected(reason, "local"), now))
+        heard = charge_point.connection.last_heard
+        events.append(NewEvent(ChargePointDisconnected(reason, "local", last_heard=heard), now))
         await self._journal.commit(Append(identity, charge_point.connection.epoch, tuple(events)))
         self._router.is_recorded(identity, left)

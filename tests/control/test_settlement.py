@@ -218,7 +218,7 @@ async def test_a_timely_stop_is_final_after_ten_minutes(gateway):
 
 
 async def test_a_crash_between_a_stop_and_its_record_records_it_once(gateway, tmp_path):
-    """What is due is on disk with what made it so; a restart ends the connection where it was last heard of."""
+    """That it is due is on disk with what made it so; a restart ends the connection where it was last heard of."""
     epoch = await gateway.charge_point()
     await charged(gateway, epoch, stop=9000)
     settled = Settled(gateway)
@@ -236,7 +236,7 @@ async def test_a_crash_between_a_stop_and_its_record_records_it_once(gateway, tm
 
 
 async def test_a_result_that_is_out_of_date_is_not_recorded(gateway):
-    """What came between the reading and the commit is worked out in the next round."""
+    """An event between the reading and the commit is counted in the next round."""
     epoch = await gateway.charge_point()
     await charged(gateway, epoch, stop=9000)
     settled = Settled(gateway)

@@ -61,7 +61,9 @@ def reported(*values):
 )
 def test_a_start_and_a_stop_have_a_register_and_a_time(watt_hours, flags, edge):
     """A register that is none is left out; a time that can't be right is that of receipt."""
-    assert metered(stored(started(watt_hours), flags=flags)) == Metered(1, start=edge)
+    assert metered(stored(started(watt_hours), flags=flags)) == Metered(
+        1, start=edge, type="transaction.started", suspect=Flag.CLOCK_SUSPECT in flags
+    )
     assert metered(stored(stopped(watt_hours), flags=flags)).stop == edge
 
 
@@ -140,8 +142,8 @@ def test_what_came_with_a_stop_counts():
 
 def test_an_event_of_another_kind_or_one_that_can_not_be_read_has_none():
     """It raises nothing."""
-    assert metered(stored(e.ChargePointDeleted(), 5)) == Metered(5)
-    assert metered(stored(started(), 5, body_json=b"{")) == Metered(5)
+    assert metered(stored(e.ChargePointDeleted(), 5)) == Metered(5, type="charge_point.deleted")
+    assert metered(stored(started(), 5, body_json=b"{")) == Metered(5, type="transaction.started")
 
 
 @given(st.lists(SENT, max_size=4))

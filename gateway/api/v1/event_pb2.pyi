@@ -626,8 +626,8 @@ class ChargePointDisconnected(_message.Message):
     """With "message-too-large": the bytes of the message that was beyond the limit, as far as it was announced."""
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the last frame came from it; unset where no gateway was running to know (replaced,
-        gateway-restarted).
+        """The time at which the last frame came from it; as of the last five minutes where no session was there to say
+        ("replaced", "gateway-restarted"); unset in older events.
         """
 
     def __init__(

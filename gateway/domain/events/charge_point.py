@@ -57,7 +57,8 @@ class ChargePointDisconnected:
     initiator: str
     code: int = 1006
     last_heard: datetime | None = None
-    """When the last frame came; None where no session was there to know (replaced, gateway-restarted)."""
+    """When the last frame came; as of the last write of it where no session was there to know (replaced,
+    gateway-restarted); None in older events."""
     message_bytes: int = 0
     """Of the message that was beyond the limit (message-too-large), as far as it was announced."""
 
