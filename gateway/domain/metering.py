@@ -162,8 +162,8 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
 
 
 def meter_changes(boots: Iterable[Boot]) -> Iterator[datetime]:
-    """When boots, in their order, show that another meter, or another charge point, has taken the place (E17). What a
-    boot leaves out is as it was."""
+    """The times of the boots, in their order, that show another meter, or another charge point, in its place (E17).
+    What a boot leaves out is as it was."""
     known: tuple[str | None, ...] = (None, None, None)
     for boot in boots:
         pairs = zip(known, boot.serials, strict=True)
