@@ -130,9 +130,10 @@ def _by_rowid(source: apsw.Connection, table: Table) -> Iterator[Sequence[Row]]:
 def _chunk(source: apsw.Connection, table: Table, after: int) -> tuple[list[Row], int, bool]:
     """The next rows, the last one's rowid, and whether they ended in damage."""
     rows: list[Row] = []
-    sql = f"SELECT rowid, {table.columns} FROM {table.name} NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    sql = f"SELECT rowid, {table.columns} FROM {table.name} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT ?"
     try:
-        for rowid, *row in source.execute(sql, (after, CHUNK)):
+        # Not what is greater than ``after``: SQLite would look for that on the page of ``after``, which may be damaged.
+        for rowid, *row in source.execute(sql, (after + 1, CHUNK)):
             rows.append(tuple(row))
             after = rowid
     except apsw.CorruptError:

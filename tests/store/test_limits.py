@@ -1,0 +1,231 @@
+"""Bounds of the store, each at the limit and one beyond it, and what all reads have in common."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.errors import StoreUnavailable
+from gateway.store.api import EventFilter, TransactionFilter
+from gateway.store.commits import AllocateNumbers, Forget, RecordLastHeard, Trim
+from gateway.store.sqlite import SqliteStore, connections, generations, recovery
+from gateway.store.sqlite.checkpoints import CHECKPOINT_PAGES, Checkpoints
+from gateway.store.sqlite.connections import MAX_READERS, ReaderPool
+from gateway.store.sqlite.queries import MAX_LIMIT
+from tests.store.builders import ALL, append, at, connect, meter, one, started, status
+from tests.store.test_damage import overwrite
+
+HOUR = 3600
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        connect(store)
+        append(store, started(1), meter(1), meter(99))
+        yield store
+
+
+PAGES: dict[str, Callable[[SqliteStore, int], Any]] = {
+    "events": lambda store, limit: store.events(0, limit, ALL),
+    "events of a charge point": lambda store, n: store.events(0, n, EventFilter(charge_points=frozenset({"CP1"}))),
+    "readings": lambda store, limit: store.readings("tx_1", 0, limit),
+    "orphans": lambda store, limit: store.orphans(None, 0, limit),
+    "charge points": lambda store, limit: store.charge_points("", limit),
+    "taken identities": lambda store, limit: store.taken([f"CP{n}" for n in range(limit)]),
+    "transactions": lambda store, limit: store.transactions(TransactionFilter(), None, limit),
+    "transactions of a tag": lambda store, limit: store.occupying_transactions_of_tag("TAG", limit),
+    "tags": lambda store, limit: store.id_tags("", limit),
+    "commands": lambda store, limit: store.commands("CP1", None, limit),
+    "overdue reservations": lambda store, limit: store.overdue_reservations(at(0), limit),
+    "trimming": lambda store, limit: one(store, Trim(None, limit)),
+    "forgetting": lambda store, n: one(store, Forget(None, timedelta(7), timedelta(30), n, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("read", PAGES)
+def test_a_page_may_be_as_long_as_the_limit_and_no_longer(store: SqliteStore, read: str) -> None:
+    """At the limit it is given, one beyond it is a bug of the caller."""
+    PAGES[read](store, MAX_LIMIT)
+    with pytest.raises(ValueError, match=r"limit|at most"):
+        PAGES[read](store, MAX_LIMIT + 1)
+
+
+def test_an_event_has_one_id_by_whichever_read(store: SqliteStore) -> None:
+    """The history, a transaction's readings, those at its edges, and orphans: clients know events by it."""
+    of = {each.sequence: each.event_id for each in store.events(0, 100, ALL).events}
+    assert all(event_id.endswith(f"{sequence}") and len(event_id) > 10 for sequence, event_id in of.items())
+    found = [*store.readings("tx_1", 0, 10), *store.edge_readings("tx_1", 3), *store.orphans(None, 0, 10)]
+    assert len(found) == 3
+    assert all(of[each.sequence] == each.event_id for each in found)
+
+
+def test_every_way_to_a_new_store_gives_it_an_id_of_the_same_form(tmp_path: Path) -> None:
+    """Made, recovered from damage, and recovered from a backup."""
+    path, made, ids = tmp_path / "gateway.db", tmp_path / "recovered.db", []
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        ids.append(store.store_id)
+    recovery.recover(path, made)
+    assert generations.recover(path, snapshot=True) is not None
+    for each in (made, path):
+        with closing(SqliteStore(each)) as store:
+            ids.append(store.store_id)
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch("store_[0-9a-f]{32}", each) for each in ids)
+
+
+def test_a_recovered_database_is_one_file(tmp_path: Path) -> None:
+    """No log stays beside it that would have to be copied with it: by either way of recovering."""
+    path, made = tmp_path / "gateway.db", tmp_path / "recovered.db"
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+    recovery.recover(path, made)
+    assert generations.recover(path, snapshot=True) is not None
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith(("-wal", "-shm"))) == []
+
+
+def leaves(path: Path) -> dict[int, int]:
+    """Pages at the end of the history's tree, with the number of rows on each."""
+    with closing(apsw.Connection(str(path))) as cx:
+        sql = "SELECT pageno, ncell FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY path"
+        return dict(cx.execute(sql).fetchall())
+
+
+@pytest.mark.parametrize("which", [1, 4, 9])
+def test_a_damaged_page_costs_its_own_rows_and_no_others(tmp_path: Path, which: int) -> None:
+    """To the row: what can be read again begins right behind the damage, wherever that is."""
+    path = tmp_path / "gateway.db"
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        for _ in range(40):
+            append(store, *[status()] * 20)
+        before = store.bounds().head
+    page, rows = list(leaves(path).items())[which]
+    overwrite(path, page)
+    counts = recovery.recover(path, tmp_path / "recovered.db")
+    assert counts["event"] == before - rows
+
+
+def test_the_last_free_connection_is_lent_and_no_further_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that finds all of them taken waits, and then the store counts as unavailable."""
+    monkeypatch.setattr(connections, "READER_WAIT", 0.01)
+    with closing(SqliteStore(tmp_path / "gateway.db")):
+        pool = ReaderPool(tmp_path / "gateway.db")
+        with ExitStack() as lent:
+            taken = {id(lent.enter_context(pool.connection())) for _ in range(MAX_READERS)}
+            assert len(taken) == MAX_READERS
+            with pytest.raises(StoreUnavailable, match="became free within"), pool.connection():
+                pass
+        with pool.connection() as cx:
+            assert id(cx) in taken
+        pool.close()
+
+
+@pytest.mark.parametrize(("ahead", "stays"), [(300, True), (301, False)])
+def test_a_note_of_retention_that_is_ahead_by_no_more_than_clocks_are_stays(
+    tmp_path: Path, ahead: int, stays: bool
+) -> None:
+    """Five minutes; what a clock that ran further ahead has left goes, and is noted anew."""
+    path = tmp_path / "gateway.db"
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        append(store, status())
+        for seconds in (HOUR + ahead, HOUR):
+            one(store, Trim(None, 1))
+            one(store, Forget(at(seconds), timedelta(7), timedelta(30), 100, 0, 0))
+    with closing(apsw.Connection(str(path))) as cx:
+        found = [number for (number,) in cx.execute("SELECT at FROM floor_mark")]
+    noted = at(HOUR + (ahead if stays else 0))
+    assert found == [round(noted.timestamp() * 1_000_000)]
+
+
+@pytest.mark.parametrize(("later", "kept"), [(300, True), (301, False), (-1, False)])
+def test_a_later_time_at_which_one_was_heard_stays_by_minutes_at_most(
+    store: SqliteStore, later: int, kept: bool
+) -> None:
+    """What is written in bulk is older than what a connection's end wrote; a clock that ran ahead is not believed."""
+    one(store, RecordLastHeard((("CP1", at(1000 + later)),)))
+    one(store, RecordLastHeard((("CP1", at(1000)),)))
+    record = store.charge_point("CP1")
+    assert record is not None
+    assert record.connection.last_heard == at(1000 + (later if kept else 0))
+
+
+def test_numbers_are_given_out_up_to_the_largest_there_is(store: SqliteStore) -> None:
+    """OCPP's transaction ids have 31 bits: the last of them is given, and then no other, nor none at all."""
+    most = generations.MAX_NUMBER
+    first = one(store, AllocateNumbers(1)).first
+    assert one(store, AllocateNumbers(most - first)).first == first + 1
+    for count in (0, 1):
+        with pytest.raises(Exception, match="can't be given out"):
+            one(store, AllocateNumbers(count))
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------
+
+
+class Log:
+    """A connection whose log is as long as it is said to be."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.error: Exception | None = None
+        self.committed: Callable[..., int]
+
+    def set_wal_hook(self, committed: Callable[..., int]) -> None:
+        self.committed = committed
+
+    def wal_checkpoint(self, *, mode: int) -> None:
+        assert mode == apsw.SQLITE_CHECKPOINT_PASSIVE
+        self.done += 1
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize(("failed", "works_at"), [(False, 1), (True, 2)], ids=["worked", "failed"])
+def test_a_log_is_written_back_at_its_length_and_after_a_failure_at_twice_that(failed: bool, works_at: int) -> None:
+    """Not a page earlier; and once it has worked again, at its length as before."""
+    cx: Any = Log()
+    checkpoints = Checkpoints(Path("gateway.db"))
+    checkpoints.watch(cx)
+
+    def after(pages: int) -> bool:
+        assert cx.committed(cx, "main", pages) == apsw.SQLITE_OK
+        due = checkpoints.due
+        if due:
+            checkpoints.run(cx)
+            assert not checkpoints.due
+        return due
+
+    with capture_logs() as logs:
+        assert not after(CHECKPOINT_PAGES - 1)
+        cx.error = apsw.IOError("disk") if failed else None
+        assert after(CHECKPOINT_PAGES)
+        cx.error = None
+        assert not after(works_at * CHECKPOINT_PAGES - 1)
+        assert after(works_at * CHECKPOINT_PAGES)
+        assert not after(CHECKPOINT_PAGES - 1)
+        assert after(CHECKPOINT_PAGES)
+    words = [(each["event"], each.get("log_pages")) for each in logs]
+    assert words == ([("checkpoint failed", CHECKPOINT_PAGES), ("checkpoints work again", None)] if failed else [])
+
+
+def test_a_backup_that_holds_the_log_is_no_failure() -> None:
+    """It is tried again with the next commit."""
+    cx: Any = Log()
+    checkpoints = Checkpoints(Path("gateway.db"))
+    checkpoints.watch(cx)
+    cx.error = apsw.BusyError("locked")
+    with capture_logs() as logs:
+        for _ in range(2):
+            cx.committed(cx, "main", CHECKPOINT_PAGES)
+            assert checkpoints.due
+            checkpoints.run(cx)
+    assert (cx.done, logs) == (2, [])
