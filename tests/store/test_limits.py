@@ -150,7 +150,7 @@ def test_a_note_of_retention_that_is_ahead_by_no_more_than_clocks_are_stays(
 def test_a_later_time_at_which_one_was_heard_stays_by_minutes_at_most(
     store: SqliteStore, later: int, kept: bool
 ) -> None:
-    """What is written in bulk is older than what a connection's end wrote; a clock that ran ahead is not believed."""
+    """Times written in bulk are older than that of a connection's end; a clock that ran ahead is not believed."""
     one(store, RecordLastHeard((("CP1", at(1000 + later)),)))
     one(store, RecordLastHeard((("CP1", at(1000)),)))
     record = store.charge_point("CP1")
