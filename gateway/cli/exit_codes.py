@@ -26,10 +26,24 @@ class ExitCode(IntEnum):
 
 
 NOT_SENT_REASONS: Final = frozenset(
-    {"NOT_SENT", "CHARGE_POINT_OFFLINE", "CHARGE_POINT_PENDING", "CHARGE_POINT_REJECTED", "QUEUE_FULL"}
+    {
+        "NOT_SENT",
+        "CHARGE_POINT_OFFLINE",
+        "CHARGE_POINT_PENDING",
+        "CHARGE_POINT_REJECTED",
+        "QUEUE_FULL",
+        "ID_TAG_NOT_ACCEPTED",
+        "UNKNOWN_CONNECTOR",
+        "CONNECTOR_UNAVAILABLE",
+        "CONNECTOR_RESERVED",
+        "NOT_PLUGGED_IN",
+        "TRANSACTION_OPEN",
+        "OPERATION_OPEN",
+        "TOO_MANY_OPERATIONS",
+    }
 )
-"""Reasons by which the gateway says that a command never went out, and that it is the charger's side that must change
-before it can."""
+"""Reasons by which the gateway says that a command never went out, or an operation did not come into being, and that
+something on the charger's side, or the tag, must change before it can."""
 
 _BY_STATUS: Final = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,

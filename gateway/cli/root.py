@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import (
     certs,
+    charge,
     chargers,
     commands,
     commands_send,
@@ -171,6 +172,7 @@ app.command("example-config", rich_help_panel=SERVER)(serve.example_config)
 chargers.app.command("import")(fleet_import.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)
 app.add_typer(tags.app, name="tags", rich_help_panel=CHARGERS)
+app.add_typer(charge.app, name="charge", rich_help_panel=CHARGERS)
 app.command("start", rich_help_panel=CHARGERS)(commands_send.start)
 app.command("stop", rich_help_panel=CHARGERS)(commands_send.stop)
 app.command("limit", rich_help_panel=CHARGERS)(limit.limit)

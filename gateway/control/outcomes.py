@@ -15,6 +15,8 @@ class Kind(StrEnum):
     """The operations of CommandService."""
     CHANGE = "change"
     """Creating, changing and deleting charge points and tags, importing fleets, closing connections, transactions."""
+    OPERATION = "operation"
+    """Beginning an operation on charging: StartCharging, StopCharging."""
     READ = "read"
     """Getting and listing."""
 
@@ -38,6 +40,8 @@ class Then(StrEnum):
     READ_AND_CHANGE = "read it again, and change what is there now"
     MEND = "do not repeat it as it is"
     WAIT = "wait until the reason is gone, then repeat it as it is"
+    WATCH = "watch it to its end"
+    INSIST = "wait until the reason is gone, or insist (a start)"
     CHARGER = "as the charger's word demands"
 
 
@@ -194,6 +198,67 @@ CHANGES: tuple[RpcOutcome, ...] = (
 )  # fmt: skip
 
 
+def _begun(
+    name: str, when: str, status: str, reason: str, then: Then, effect: Effect = Effect.NOTHING, cause: str = ""
+) -> RpcOutcome:
+    metadata = _ID if reason else ()
+    return RpcOutcome(name, Kind.OPERATION, when, status, reason, effect, then, metadata, cause)
+
+
+OPERATIONS: tuple[RpcOutcome, ...] = (
+    _begun("begun", "the operation is on disk, or was begun by an earlier request with the request_id", "OK", "",
+           Then.WATCH, Effect.DONE),
+    RpcOutcome("malformed-operation", Kind.OPERATION, "a field can't be as it is", "INVALID_ARGUMENT",
+               "INVALID_REQUEST", Effect.NOTHING, Then.MEND),
+    _begun("operation-that-can-not-be-sent", "the version of OCPP does not take it as it is", "INVALID_ARGUMENT",
+           "INVALID_COMMAND", Then.MEND),
+    _begun("operation-id-reused", "another operation of this charge point has the request_id", "INVALID_ARGUMENT",
+           "REQUEST_ID_REUSED", Then.NEW_ID),
+    RpcOutcome("operation-of-no-charge-point", Kind.OPERATION, "there is no such charge point", "NOT_FOUND",
+               "UNKNOWN_CHARGE_POINT", Effect.NOTHING, Then.MEND),
+    _begun("operation-of-an-absent-charge-point", "the charge point is not connected", "FAILED_PRECONDITION",
+           "CHARGE_POINT_OFFLINE", Then.WAIT),
+    _begun("operation-of-a-pending-charge-point", "its registration is Pending", "FAILED_PRECONDITION",
+           "CHARGE_POINT_PENDING", Then.WAIT),
+    _begun("operation-of-a-rejected-charge-point", "its registration is Rejected", "FAILED_PRECONDITION",
+           "CHARGE_POINT_REJECTED", Then.WAIT),
+    _begun("tag-not-accepted", "a start with the tag would be refused: unknown, blocked, expired, or in use",
+           "FAILED_PRECONDITION", "ID_TAG_NOT_ACCEPTED", Then.INSIST),
+    _begun("no-such-connector", "the charge point has fewer connectors", "FAILED_PRECONDITION", "UNKNOWN_CONNECTOR",
+           Then.INSIST),
+    _begun("connector-out-of-order", "the connector is Faulted or Unavailable", "FAILED_PRECONDITION",
+           "CONNECTOR_UNAVAILABLE", Then.INSIST),
+    _begun("connector-reserved", "the connector is reserved for another tag", "FAILED_PRECONDITION",
+           "CONNECTOR_RESERVED", Then.INSIST),
+    _begun("not-plugged-in", "no cable is in, and chargers of its make need that", "FAILED_PRECONDITION",
+           "NOT_PLUGGED_IN", Then.INSIST),
+    _begun("occupied", "a transaction is open on the connector", "FAILED_PRECONDITION", "TRANSACTION_OPEN",
+           Then.INSIST),
+    _begun("asked-for-already", "another start with the tag is open there", "FAILED_PRECONDITION", "OPERATION_OPEN",
+           Then.INSIST),
+    _begun("nothing-to-stop", "the transaction is not open, or none is", "NOT_FOUND", "NO_TRANSACTION", Then.MEND),
+    _begun("too-much-to-stop", "several transactions are open and none is named", "FAILED_PRECONDITION",
+           "SEVERAL_TRANSACTIONS", Then.MEND),
+    _begun("too-many-operations", "too many operations of the charge point are open", "RESOURCE_EXHAUSTED",
+           "TOO_MANY_OPERATIONS", Then.WAIT),
+    _begun("operation-and-a-full-queue", "too many commands wait for the charge point", "RESOURCE_EXHAUSTED",
+           "QUEUE_FULL", Then.WAIT),
+    _begun("no-room-for-an-operation", "too many calls are under way; an earlier call was not looked for",
+           "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", Then.SAME_ID, Effect.MAYBE),
+    _begun("no-time-to-begin", "the caller's deadline is nearer than the margin", "DEADLINE_EXCEEDED", "NOT_SENT",
+           Then.SAME_ID),
+    _begun("no-operation-while-draining", "the gateway is stopping", "UNAVAILABLE", "DRAINING", Then.SAME_ID),
+    _begun("store-takes-no-operation", "the store can't keep it, and took nothing", "UNAVAILABLE",
+           "STORE_UNAVAILABLE", Then.SAME_ID),
+    _begun("operation-in-doubt", "the store failed while it was recording the operation", "UNKNOWN",
+           "OUTCOME_UNKNOWN", Then.SAME_ID, Effect.MAYBE, "store-unavailable"),
+    _begun("deadline-while-beginning", "the disk had not answered by the caller's deadline", "UNKNOWN",
+           "OUTCOME_UNKNOWN", Then.SAME_ID, Effect.MAYBE, "deadline"),
+    _begun("bug-while-beginning", "a bug in the gateway; its log has more", "UNKNOWN", "OUTCOME_UNKNOWN",
+           Then.SAME_ID, Effect.MAYBE, "internal-error"),
+)  # fmt: skip
+
+
 def _read(name: str, when: str, status: str, reason: str, then: Then) -> RpcOutcome:
     return RpcOutcome(name, Kind.READ, when, status, reason, Effect.NOTHING, then)
 
@@ -235,4 +300,4 @@ BARE: tuple[Bare, ...] = (
     Bare("unreadable", "the request's bytes are no such message", "UNKNOWN", True),
 )
 
-ALL: tuple[RpcOutcome, ...] = COMMANDS + CHANGES + READS
+ALL: tuple[RpcOutcome, ...] = COMMANDS + OPERATIONS + CHANGES + READS

@@ -20,6 +20,7 @@ from gateway.api.v1 import (
     energy_pb2,
     event_pb2,
     id_tag_pb2,
+    operation_pb2,
     retention_pb2,
     transaction_pb2,
 )
@@ -31,6 +32,7 @@ SERVICES = {
     "EnergyService": energy_pb2,
     "EventService": event_pb2,
     "IdTagService": id_tag_pb2,
+    "OperationService": operation_pb2,
     "RetentionService": retention_pb2,
     "TransactionService": transaction_pb2,
 }

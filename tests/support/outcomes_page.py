@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, RpcOutcome
+from gateway.control.outcomes import BARE, CHANGES, COMMANDS, OPERATIONS, READS, RpcOutcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
@@ -34,6 +34,14 @@ A request id is looked up before any refusal: "nothing" in the column *done* hol
 same `request_id` too. Where it can't be looked up, the outcome is unknown. Repeating a command with the same
 `request_id` is always safe: it is never sent twice. It returns the first outcome or, where that was unknown and the
 charger has answered since, the later one.
+
+"""
+
+OPERATIONS_HEAD = """## Operations on charging
+
+StartCharging and StopCharging end when the operation is on disk, or refused; what becomes of it then is its own end
+([operations](operations-of-charging.md)). Repeating a request with the same `request_id` is always safe: it returns the
+operation as it is. `tests/control/test_operations.py` brings each row about.
 
 """
 
@@ -69,6 +77,9 @@ def page() -> str:
         HEAD
         + COMMANDS_HEAD
         + _table(COMMANDS)
+        + "\n"
+        + OPERATIONS_HEAD
+        + _table(OPERATIONS)
         + "\n"
         + CHANGES_HEAD
         + _table(CHANGES)

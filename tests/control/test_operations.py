@@ -1,0 +1,285 @@
+"""OperationService: every way in which a request can end, and operations that are shown, listed and watched."""
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+import trio
+
+from gateway.api.v1 import operation_pb2 as pb
+from gateway.bridge import Overloaded
+from gateway.client import problem_of
+from gateway.control.outcomes import OPERATIONS, Effect, RpcOutcome
+from gateway.domain.commands import RefusalReason, Refused, Unknown
+from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
+from gateway.domain.operations import (
+    End,
+    OperationKind,
+    OperationRefusal,
+    OperationRefused,
+    OperationRequest,
+    Stage,
+)
+from gateway.domain.records import IdTagRecord
+from gateway.domain.values import ConnectorAddress
+from gateway.store.commits import PutIdTag
+from tests.control.fakes import NOW, control
+
+ONE = ConnectorAddress(1, 1)
+REQUEST = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
+
+
+def start(request_id: str = "r1", **more: Any) -> pb.StartChargingRequest:
+    fields = {
+        "charge_point": "CP1",
+        "request_id": request_id,
+        "id_tag": "TAG",
+        "connector": {"evse": 1, "connector": 1},
+    }
+    return pb.StartChargingRequest(**{**fields, **more})
+
+
+@asynccontextmanager
+async def gateway(path):
+    """The control interface with the charge point CP1, its epoch, and the tags TAG and BLOCKED."""
+    async with control(path) as running:
+        epoch = await running.charge_point()
+        for tag, status in (("TAG", "Accepted"), ("BLOCKED", "Blocked")):
+            await running.journal.commit(PutIdTag(IdTagRecord(tag, status, NOW, NOW), create=True))
+        yield running, epoch
+
+
+async def recorded(running, epoch, operation_id="op_1", request_id="r1", request=REQUEST):
+    """An operation on disk, as a session commits it; its record."""
+    body = OperationAccepted(operation_id, request_id, request, NOW + timedelta(minutes=1))
+    await running.append("CP1", epoch, body, cause="")
+    return running.store.operation(operation_id)
+
+
+async def ends(running, request, timeout=10.0):
+    """The problem in which a call ends; None: it returned."""
+    stub = running.client.operations
+    rpc = stub.StartCharging if isinstance(request, pb.StartChargingRequest) else stub.StopCharging
+    try:
+        await running.call(rpc, request, timeout)
+    except grpc.RpcError as error:
+        return problem_of(error)
+    return None
+
+
+# --- the table ----------------------------------------------------------------------------------------------------
+
+
+def answers(outcome: object) -> Callable[..., None]:
+    """The session says that."""
+
+    def arrange(running, monkeypatch):
+        running.commands.operation = outcome
+        return start()
+
+    return arrange
+
+
+def refuses(reason: OperationRefusal) -> Callable[..., None]:
+    return answers(OperationRefused(reason, "because", {"detail": "x"}))
+
+
+def declines(reason: RefusalReason) -> Callable[..., None]:
+    return answers(Refused(reason, "because"))
+
+
+def sends(request: Any) -> Callable[..., None]:
+    return lambda running, monkeypatch: request
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def arrange(running, monkeypatch):
+        async def operate(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(type(running.commands), "operate", operate)
+        return start()
+
+    return arrange
+
+
+def overloaded(running, monkeypatch):
+    async def call(*_: object) -> None:
+        raise Overloaded("too many calls are under way")
+
+    monkeypatch.setattr(running.bridge, "call", call)
+    return start()
+
+
+def stalls(running, monkeypatch):
+    running.commands.wait = 30.0
+    return start()
+
+
+WALKED: dict[str, Callable[..., Any]] = {
+    "malformed-operation": sends(start(id_tag="")),
+    "operation-that-can-not-be-sent": declines(RefusalReason.INVALID_COMMAND),
+    "operation-id-reused": sends(start("used")),
+    "operation-of-no-charge-point": sends(start(charge_point="CP9")),
+    "operation-of-an-absent-charge-point": declines(RefusalReason.CHARGE_POINT_OFFLINE),
+    "operation-of-a-pending-charge-point": declines(RefusalReason.CHARGE_POINT_PENDING),
+    "operation-of-a-rejected-charge-point": declines(RefusalReason.CHARGE_POINT_REJECTED),
+    "tag-not-accepted": sends(start(id_tag="BLOCKED")),
+    "no-such-connector": refuses(OperationRefusal.UNKNOWN_CONNECTOR),
+    "connector-out-of-order": refuses(OperationRefusal.CONNECTOR_UNAVAILABLE),
+    "connector-reserved": refuses(OperationRefusal.CONNECTOR_RESERVED),
+    "not-plugged-in": refuses(OperationRefusal.NOT_PLUGGED_IN),
+    "occupied": refuses(OperationRefusal.TRANSACTION_OPEN),
+    "asked-for-already": refuses(OperationRefusal.OPERATION_OPEN),
+    "nothing-to-stop": refuses(OperationRefusal.NO_TRANSACTION),
+    "too-much-to-stop": refuses(OperationRefusal.SEVERAL_TRANSACTIONS),
+    "too-many-operations": refuses(OperationRefusal.TOO_MANY_OPERATIONS),
+    "operation-and-a-full-queue": declines(RefusalReason.QUEUE_FULL),
+    "no-room-for-an-operation": overloaded,
+    "no-time-to-begin": sends(start()),
+    "no-operation-while-draining": declines(RefusalReason.DRAINING),
+    "store-takes-no-operation": declines(RefusalReason.STORE_UNAVAILABLE),
+    "operation-in-doubt": answers(Unknown("r1", "store-unavailable", "the store failed")),
+    "deadline-while-beginning": stalls,
+    "bug-while-beginning": raises(KeyError("the secret of the house")),
+}
+
+SECONDS = {"no-time-to-begin": 0.24, "deadline-while-beginning": 1.0}
+
+
+@pytest.mark.parametrize("row", [each for each in OPERATIONS if each.status != "OK"], ids=lambda row: row.name)
+async def test_a_request_ends_as_the_table_says(tmp_path, monkeypatch, row: RpcOutcome):
+    """With the reason, its metadata and no operation on disk."""
+    async with gateway(tmp_path) as (running, epoch):
+        await recorded(running, epoch, "op_used", "used", OperationRequest(OperationKind.STOP_CHARGING))
+        request = WALKED[row.name](running, monkeypatch)
+        found = await ends(running, request, SECONDS.get(row.name, 10.0))
+        assert found is not None
+        assert (found.code.name, found.reason) == (row.status, row.reason)
+        assert set(row.metadata) <= set(found.metadata)
+        assert found.metadata.get("cause", "") == row.cause
+        assert "secret" not in str(found)
+        asked = [each for each in running.commands.calls if isinstance(each[1], OperationRequest)]
+        if row.name in ("tag-not-accepted", "operation-id-reused", "malformed-operation", "no-time-to-begin"):
+            assert asked == []
+
+
+def test_every_row_is_brought_about():
+    """And no row invites to repeat blindly what may have been begun."""
+    assert WALKED.keys() | {"begun"} == {row.name for row in OPERATIONS}
+    for row in OPERATIONS:
+        if row.status in ("UNAVAILABLE", "ABORTED"):
+            assert row.effect is Effect.NOTHING
+        if row.reason == "OUTCOME_UNKNOWN" or row.status == "UNKNOWN":
+            assert (row.status, row.reason, row.effect) == ("UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE)
+
+
+# --- operations ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_operation_is_begun_and_answered_at_once(tmp_path):
+    """With all that it was asked for, in the caller's time, two minutes at most."""
+    async with gateway(tmp_path) as (running, epoch):
+        running.commands.operation = await recorded(running, epoch, request_id="other")
+        response = await running.call(running.client.operations.StartCharging, start(), 600.0)
+        identity, request, request_id, seconds = running.commands.calls[-1]
+        assert (identity, request, request_id, seconds) == ("CP1", REQUEST, "r1", 120.0)
+        operation = response.operation
+        assert (operation.operation_id, operation.kind, operation.id_tag) == ("op_1", 1, "TAG")
+        assert [each.stage for each in operation.stages] == [pb.OperationStage.OPERATION_STAGE_ACCEPTED]
+        assert operation.end == pb.OperationEnd.OPERATION_END_UNSPECIFIED
+
+
+async def test_a_repeated_request_returns_the_operation_as_it_is(tmp_path):
+    """Whatever would be refused by now, and without a word to the session."""
+    async with gateway(tmp_path) as (running, epoch):
+        blocked = OperationRequest(OperationKind.START_CHARGING, ONE, "BLOCKED")
+        await recorded(running, epoch, request=blocked)
+        await running.append("CP1", epoch, OperationEnded("op_1", End.REFUSED, "Rejected"), cause="")
+        response = await running.call(running.client.operations.StartCharging, start(id_tag="BLOCKED"))
+        assert (response.operation.operation_id, response.operation.reason) == ("op_1", "Rejected")
+        assert running.commands.calls == []
+
+
+async def test_a_caller_that_insists_is_not_held_up_by_the_tag(tmp_path):
+    """The session is asked, with the word."""
+    async with gateway(tmp_path) as (running, epoch):
+        running.commands.operation = await recorded(running, epoch, request_id="other")
+        await running.call(running.client.operations.StartCharging, start(id_tag="BLOCKED", insist=True))
+        assert running.commands.calls[-1][1].insist
+
+
+async def test_a_stop_names_a_transaction_or_a_connector(tmp_path):
+    """Or neither."""
+    async with gateway(tmp_path) as (running, epoch):
+        running.commands.operation = await recorded(running, epoch, request_id="other")
+        request = pb.StopChargingRequest(charge_point="CP1", request_id="r2", transaction_id="tx_1")
+        await running.call(running.client.operations.StopCharging, request)
+        assert running.commands.calls[-1][1] == OperationRequest(OperationKind.STOP_CHARGING, None, "", "tx_1")
+
+
+async def test_operations_are_shown_and_listed(tmp_path):
+    """The newest first, a page at a time; one that is not there is NOT_FOUND."""
+    async with gateway(tmp_path) as (running, epoch):
+        for number in range(5):
+            await recorded(running, epoch, f"op_{number}", f"r{number}")
+        stub, found = running.client.operations, []
+        request = pb.ListOperationsRequest(charge_point="CP1", page_size=2)
+        while True:
+            page = await running.call(stub.ListOperations, request)
+            found += [each.operation_id for each in page.operations]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+        assert found == ["op_4", "op_3", "op_2", "op_1", "op_0"]
+        shown = await running.call(stub.GetOperation, pb.GetOperationRequest(operation_id="op_3"))
+        assert shown.operation.request_id == "r3"
+        with pytest.raises(grpc.RpcError) as error:
+            await running.call(stub.GetOperation, pb.GetOperationRequest(operation_id="op_9"))
+        assert problem_of(error.value).reason == "UNKNOWN_OPERATION"
+
+
+async def test_a_watch_tells_each_stage_until_the_end(tmp_path):
+    """And one that resumes misses none, also of an operation that has ended."""
+    async with gateway(tmp_path) as (running, epoch):
+        await recorded(running, epoch)
+        seen: list[pb.Operation] = []
+        began, second = trio.Event(), trio.Event()
+
+        def watch(after: int, into: list[pb.Operation]) -> None:
+            request = pb.WatchOperationRequest(operation_id="op_1", after_sequence=after)
+            for response in running.client.operations.WatchOperation(request, timeout=20):
+                into.append(response.operation)
+                trio.from_thread.run_sync(began.set if len(into) == 1 else second.set)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, watch, 0, seen)
+            await began.wait()
+            await recorded(running, epoch, "op_2", "r2")  # those of others are left out
+            await running.append("CP1", epoch, OperationAdvanced("op_1", Stage.SENT, "cmd_1"), cause="")
+            await second.wait()
+            await running.append("CP1", epoch, OperationEnded("op_1", End.REFUSED, "Rejected"), cause="")
+        assert [len(each.stages) for each in seen] == [1, 2, 2]
+        assert (seen[-1].end, seen[-1].reason, seen[-1].command_id) == (3, "Rejected", "cmd_1")
+        assert sorted({each.sequence for each in seen}) == [each.sequence for each in seen]
+        again: list[pb.Operation] = []
+        await trio.to_thread.run_sync(watch, seen[1].sequence, again)
+        assert again == seen[2:]
+        none: list[pb.Operation] = []
+        await trio.to_thread.run_sync(watch, seen[2].sequence, none)
+        assert none == []
+
+
+async def test_a_watch_of_nothing_is_not_found(tmp_path):
+    """A mistyped id is not waited for."""
+    async with gateway(tmp_path) as (running, _):
+
+        def watch() -> None:
+            list(running.client.operations.WatchOperation(pb.WatchOperationRequest(operation_id="op_9"), timeout=5))
+
+        with pytest.raises(grpc.RpcError) as error:
+            await trio.to_thread.run_sync(watch)
+        assert problem_of(error.value).reason == "UNKNOWN_OPERATION"
