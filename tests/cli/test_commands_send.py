@@ -492,6 +492,30 @@ def test_a_transaction_is_closed_with_a_reason(fake, run):
     assert run("transactions", "close", "tx_1").exit_code == 2
 
 
+def test_a_transaction_is_closed_with_a_register(fake, run):
+    """And its time, and insistence; a time alone is refused before anything is sent."""
+    fake.answers["CloseTransaction"] = tx.CloseTransactionResponse(transaction=tx.Transaction(transaction_id="tx_1"))
+    given = ("transactions", "close", "tx_1", "--reason", "read", "--at", "2026-07-01T12:00:00Z")
+    assert run(*given).exit_code == 2
+    assert run(*given, "--meter-wh", 7000, "--insist").exit_code == 0
+    (request,) = fake.asked("CloseTransaction")
+    assert (request.meter_stop_watt_hours, request.insist) == (7000, True)
+    assert request.end_time.ToJsonString() == "2026-07-01T12:00:00Z"
+
+
+def test_an_orphan_is_tied_to_its_transaction(fake, run):
+    """With a request id, given or made up."""
+    fake.answers["AttributeOrphan"] = tx.AttributeOrphanResponse(transaction=tx.Transaction(transaction_id="tx_1"))
+    given = ("transactions", "attribute", "ev_7", "tx_1", "--reason", "found")
+    result = run(*given)
+    assert (result.exit_code, "tx_1 is stopped" in result.stderr) == (0, True)
+    assert '"tx_1"' in run(*given, "--request-id", "r-1", "--insist", "--json").stdout
+    first, second = fake.asked("AttributeOrphan")
+    assert (first.orphan_event_id, first.transaction_id, first.reason) == ("ev_7", "tx_1", "found")
+    assert first.request_id
+    assert (second.request_id, second.insist) == ("r-1", True)
+
+
 def test_a_stale_and_a_closed_transaction_say_so(fake, run):
     """Since when, and why."""
     stale = tx.Transaction(

@@ -23,6 +23,14 @@ ENERGY = pb.TransactionEnergy(
     start_time=at("2026-07-01T10:10:00Z"),
     end_time=at("2026-07-01T10:50:00Z"),
     revision=17,
+    state=common_pb2.ENERGY_STATE_PROVISIONAL,
+    pending=True,
+    rules_differ=True,
+    rules_version=2,
+    recorded_rules_version=1,
+    recorded_energy=common_pb2.Energy(watt_hours="3999", milliwatt_hours=3_999_000),
+    provenance=common_pb2.PROVENANCE_REPLAYED,
+    replayed_message_count=12,
 )
 
 INTERVALS = [
@@ -51,6 +59,10 @@ def test_intervals_are_shown_in_the_zone_that_was_asked_for(fake: FakeGateway, r
     assert "register-deltas" in text
     assert "stop-left-out, reset" in text
     assert "check it before it is billed" in text
+    assert "17, and a later one follows" in text
+    assert "provisional" in text
+    assert "3.999 kWh by rules 1; these are rules 2" in text
+    assert "replayed" in text
 
 
 def test_intervals_come_from_all_pages_as_json(fake: FakeGateway, run: Run) -> None:

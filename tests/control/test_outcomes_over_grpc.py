@@ -15,7 +15,13 @@ from gateway.api.v1 import id_tag_pb2 as tags
 from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.client import problem_of
 from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, Effect
-from gateway.domain.events import NewEvent, TransactionStarted, TransactionStopped
+from gateway.domain.events import (
+    NewEvent,
+    TransactionAttributed,
+    TransactionOrphaned,
+    TransactionStarted,
+    TransactionStopped,
+)
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
@@ -115,7 +121,16 @@ async def gateway(path, **options):
     async with control(path, journal_seen=seen, **options) as running:
         await running.journal.commit(CreateChargePoint("CP1", "Accepted", (), NOW))
         await running.journal.commit(PutIdTag(IdTagRecord("TAG", "Accepted", NOW, NOW), create=True))
-        there = (started("tx_1", 1), started("tx_2", 2), TransactionStopped("tx_2", CONNECTOR, 9, "Local", 9))
+        stops = [TransactionOrphaned(number, "unknown-number", {"meterStop": 9}) for number in (7, 8)]
+        there = (
+            started("tx_1", 1),
+            started("tx_2", 2),
+            TransactionStopped("tx_2", CONNECTOR, 9, "Local", 9),
+            *stops,
+            started("tx_3", 3),
+            started("tx_4", 4, 100),
+            TransactionAttributed("tx_3", CONNECTOR, 5, "", 7, 9, "Local", 9, NOW, "found", "used"),
+        )
         await running.journal.commit(Append("CP1", None, tuple(NewEvent(body, NOW) for body in there)))
         yield Gateway(running, gates[0])
 
@@ -123,8 +138,8 @@ async def gateway(path, **options):
 CONNECTOR = ConnectorAddress(1, 1)
 
 
-def started(transaction_id, number):
-    return TransactionStarted(transaction_id, number, CONNECTOR, "TAG", "Accepted", 0, f"key{number}")
+def started(transaction_id, number, register=0):
+    return TransactionStarted(transaction_id, number, CONNECTOR, "TAG", "Accepted", register, f"key{number}")
 
 
 # --- what changes something ---------------------------------------------------------------------------------------
@@ -171,9 +186,20 @@ def delete_tag(client, seconds, tag="TAG"):
     client.call(client.id_tags.DeleteIdTag, tags.DeleteIdTagRequest(id_tag=tag), seconds)
 
 
-def close(client, seconds, transaction_id="tx_1"):
-    request = transactions.CloseTransactionRequest(transaction_id=transaction_id, reason="gone")
+def close(client, seconds, transaction_id="tx_1", register=None):
+    request = transactions.CloseTransactionRequest(
+        transaction_id=transaction_id, reason="gone", meter_stop_watt_hours=register
+    )
     client.call(client.transactions.CloseTransaction, request, seconds)
+
+
+def attribute(client, seconds, number, transaction_id, request_id="new"):
+    listed = client.call(client.transactions.ListOrphans, transactions.ListOrphansRequest(), seconds).orphans
+    (orphan,) = [each.event_id for each in listed if each.transaction_orphaned.number == number]
+    request = transactions.AttributeOrphanRequest(
+        orphan_event_id=orphan, transaction_id=transaction_id, reason="found", request_id=request_id
+    )
+    client.call(client.transactions.AttributeOrphan, request, seconds)
 
 
 DONE = {
@@ -259,10 +285,17 @@ REFUSALS = [
     ("not-connected", disconnect, "CHARGE_POINT_OFFLINE"),
     ("no-such-thing", lambda client, s: close(client, s, "tx_9"), "UNKNOWN_TRANSACTION"),
     ("not-open", lambda client, s: close(client, s, "tx_2"), "TRANSACTION_NOT_OPEN"),
+    ("below-the-last-register", lambda client, s: close(client, s, "tx_4", 99), "METER_BELOW_LAST"),
+    ("below-the-start", lambda client, s: attribute(client, s, 8, "tx_4"), "METER_BELOW_START"),
+    ("has-a-stop", lambda client, s: attribute(client, s, 8, "tx_2"), "TRANSACTION_STOPPED"),
+    ("attributed", lambda client, s: attribute(client, s, 7, "tx_1"), "ORPHAN_ATTRIBUTED"),
+    ("attributed-by-that-id", lambda client, s: attribute(client, s, 8, "tx_1", "used"), "REQUEST_ID_REUSED"),
+    ("malformed", lambda client, s: attribute(client, s, 8, ""), "INVALID_REQUEST"),
 ]  # fmt: skip
 
 
 @brings_about("malformed", "no-such-thing", "taken", "changed-by-another", "not-connected", "not-open")
+@brings_about("below-the-last-register", "below-the-start", "has-a-stop", "attributed", "attributed-by-that-id")
 @pytest.mark.parametrize(("name", "send", "reason"), REFUSALS)
 async def test_a_change_that_is_refused_changes_nothing(tmp_path, name, send, reason):
     """The store's events are those of before."""
@@ -468,17 +501,20 @@ async def test_a_read_that_fails_says_why(tmp_path, name, read, identity):
         check(row_of(READS, name), problem)
 
 
-@brings_about("malformed-read", "nothing-to-bill", "too-much-to-read")
+@brings_about("malformed-read", "nothing-to-bill", "too-much-to-read", "another-revision")
 @pytest.mark.parametrize(
-    ("name", "transaction_id", "most"),
-    [("malformed-read", "", 10), ("nothing-to-bill", "tx_1", 10), ("too-much-to-read", "tx_1", 0)],
-)
-async def test_a_read_of_what_can_not_be_worked_out_says_why(tmp_path, monkeypatch, name, transaction_id, most):
+    ("name", "transaction_id", "most", "revision"),
+    [("malformed-read", "", 10, 0), ("nothing-to-bill", "tx_1", 10, 0), ("too-much-to-read", "tx_1", 0, 0),
+     ("another-revision", "tx_2", 10, 7)],
+)  # fmt: skip
+async def test_a_read_of_what_can_not_be_worked_out_says_why(
+    tmp_path, monkeypatch, name, transaction_id, most, revision
+):
     """A transaction that has only begun, and one with more messages than are taken."""
     monkeypatch.setattr("gateway.control.energy.MAX_EVENTS", most)
     daily = energy.DailyPrice(start_of_day="00:00", end_of_day="24:00", price_per_kwh="1")
     prices = energy.PriceSchedule(currency="EUR", daily_prices=[daily])
-    request = energy.ComputeCostRequest(transaction_id=transaction_id, price_schedule=prices)
+    request = energy.ComputeCostRequest(transaction_id=transaction_id, price_schedule=prices, revision=revision or None)
     async with gateway(tmp_path) as running:
         problem, _ = await running.ends(lambda client, s: client.call(client.energy.ComputeCost, request, s), SECONDS)
         check(row_of(READS, name), problem)
