@@ -50,6 +50,36 @@ def virtual_clock() -> datetime:
     return EPOCH + timedelta(seconds=trio.current_time())
 
 
+COUNTS = {
+    "call_timeouts": False,
+    "calls_before_acceptance": False,
+    "calls_refused": True,
+    "handler_failures": True,
+    "ignored_messages": False,
+    "late_answers": False,
+    "malformed_messages": False,
+    "messages": True,
+    "session_failures": False,
+    "silent_sessions": False,
+    "unmatched_answers": False,
+    "unread_messages": True,
+}
+"""All that sessions count, for dashboards that know it by these names, and whether each has a label."""
+
+
+class CheckedObserver(NoObserver):
+    """Notes what is counted by another name, or without its label; the harness looks for it at the end."""
+
+    def __init__(self) -> None:
+        self.unknown: list[tuple[str, object]] = []
+
+    def count(self, what: str, label: str = "") -> None:
+        """Note it unless it is known."""
+        labelled = isinstance(label, str) and label != ""
+        if COUNTS.get(what) is not labelled:
+            self.unknown.append((what, label))
+
+
 class DirectJournal:
     """A journal without a thread, so that virtual time works; `tests/journal/test_contract.py` holds it to what the
     journal promises its callers. Writes at once and answers in order, after a stall if there is one.
@@ -152,7 +182,7 @@ class Harness:
         self.limits = limits or SessionLimits()
         self.protocol = protocol()
         self.router = Router(self.reads, virtual_clock, (self.protocol,))
-        self.observer: Observer = NoObserver()
+        self.observer: Observer = CheckedObserver()
         self.teardown_turns = TeardownTurns()
         self.frames: Frames = NO_FRAMES
         self.read_turns = ReadTurns()
@@ -191,6 +221,8 @@ class Harness:
             if not charger.gone:
                 await charger.lose_link()
         assert self.journal.bugs == []
+        if isinstance(self.observer, CheckedObserver):
+            assert self.observer.unknown == []
 
     async def _serve(self, identity: str, transport: FakeTransport, task_status: Any) -> None:
         connected = ChargePointConnected("127.0.0.1:50000", "ocpp1.6", 2, "TLSv1.3")
