@@ -22,6 +22,7 @@ from gateway.session.lookups import Lookups
 from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
+from gateway.session.steering_pace import SteeringPace
 from gateway.session.turns import ReadTurns, TeardownTurns
 from gateway.store.commits import Opened, RemoveCredentials
 from gateway.store.reads import Reads
@@ -77,6 +78,7 @@ class ChargerConnections:
         self._fault_log = FaultLog()
         self._boot_configuration = boot_configuration
         self._triggers = Triggers()
+        self._steering_pace = SteeringPace()
         self._quirks = quirks
         self.draining = False
 
@@ -162,6 +164,7 @@ class ChargerConnections:
             fault_log=self._fault_log,
             boot_configuration=self._boot_configuration,
             triggers=self._triggers,
+            steering_pace=self._steering_pace,
             quirks=self._quirks,
         )
 

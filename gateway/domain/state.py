@@ -313,7 +313,9 @@ def _wanted_changed(state: ChargePointState, event: NewEvent, body: e.WantedChan
 
 
 def _steering_changed(state: ChargePointState, _: NewEvent, body: e.SteeringChanged, __: int) -> None:
-    state.steering[body.connector] = body.steering
+    known = state.steering.get(body.connector)
+    if known is not None and known.revision == body.steering.revision:  # else the wish has changed meanwhile
+        state.steering[body.connector] = body.steering
 
 
 def _profile_installed(state: ChargePointState, event: NewEvent, body: e.ChargingProfileInstalled, _: int) -> None:

@@ -110,14 +110,32 @@ class Steering:
     """Ways that this revision was tried by in vain."""
     command_id: str = ""
     """Of the command that was sent last for it."""
+    refresh_at: datetime | None = None
+    """When the next profile is to be sent, while this one still holds; None: never."""
+    retry_at: datetime | None = None
+    """Before that it is not tried again, because the last try has failed; None: it has not."""
+    failures: int = 0
+    """Tries that failed one after the other."""
+    doubtful: bool = False
+    """Whether the outcome of the last sending is not known: the charger may have the profile."""
 
 
 def pending(wanted: Wanted, at: datetime, before: Steering | None) -> Steering:
     """The progress of a wanted state that was changed at ``at``: none yet. What the state before it has put on the
-    charger, and how often it was tried lately, goes on."""
+    charger goes on."""
     if before is None:
         return Steering(wanted.revision, SteeringState.PENDING, at)
-    return evolve(before, revision=wanted.revision, state=SteeringState.PENDING, since=at, reason="", failed=())
+    return evolve(
+        before,
+        revision=wanted.revision,
+        state=SteeringState.PENDING,
+        since=at,
+        reason="",
+        tries=(),
+        failed=(),
+        retry_at=None,
+        failures=0,
+    )
 
 
 @frozen

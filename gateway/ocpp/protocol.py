@@ -11,6 +11,7 @@ from gateway.domain.commands import Answer, ChargerError, Command, FieldViolatio
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
+from gateway.domain.steering import ChargingAbilities
 from gateway.domain.values import JSON, ConnectorAddress
 
 
@@ -72,6 +73,10 @@ class OwnRequests(Protocol):
         """Set a configuration key."""
         ...
 
+    def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[Command, ...]:
+        """Ask for what tells the ways in which the charge point can be limited. Empty: nothing does."""
+        ...
+
     def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
         """The connectors that the charger's reported configuration says it has, the first ``most`` of them."""
         ...
@@ -127,6 +132,11 @@ class ProtocolVersion(Protocol):
 
     def samples(self, meter_value: Iterable[JSON], received_at: datetime) -> list[Sample]:
         """The samples of meter values as its events hold them, normalised."""
+        ...
+
+    def charging_abilities(self, configuration: Mapping[str, str | None]) -> ChargingAbilities:
+        """The ways in which a charge point can be limited, by the configuration that it has reported; what it has not
+        is assumed to be the least."""
         ...
 
     def check(self, command: Command) -> tuple[FieldViolation, ...]:

@@ -90,6 +90,10 @@ class SessionContext:
         self.limits = limits
         self.observer = observer
         self.frames = frames
+        self.on_events: Callable[[tuple[NewEvent, ...]], None] | None = None
+        """Called with what was committed, once the state has it; must be cheap, must not raise."""
+        self.on_boot: Callable[[], None] | None = None
+        """Called when a Boot was answered, also one that repeats another; as ``on_events``."""
         self._end_is_kept = False
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
@@ -179,6 +183,8 @@ class SessionContext:
                     evolve(state, event, sequence)
                 if state.operations and self.progress is not None:
                     self.progress.set()
+                if self.on_events is not None:
+                    self.on_events(write.events)
             case Fenced():
                 self._over("replaced", CLOSE_POLICY)
             case StoreUnavailable():
@@ -198,6 +204,8 @@ class SessionContext:
                 evolve(self.state, event, sequence)
             if self.state.operations and self.progress is not None:
                 self.progress.set()
+            if self.on_events is not None:
+                self.on_events(write.events)
 
     async def write(self, write: Write) -> WriteResult:
         """Commit something that is not fenced. A store that can't keep it ends the session, as in ``commit``."""

@@ -186,6 +186,8 @@ class RequestHandler:
     def _boot_answered(self) -> None:
         # The answer that this connection got, not what holds by now: the operator may have decided anew meanwhile.
         answer = self._context.state.boot_answer
+        if self._context.on_boot is not None:
+            self._context.on_boot()
         self._readiness.boot_answered(answer)
         if answer is Registration.ACCEPTED:
             self._provisioning.start()

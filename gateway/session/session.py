@@ -33,6 +33,7 @@ from gateway.session.readiness import Readiness
 from gateway.session.requests import RequestHandler
 from gateway.session.start_expiry import StartExpiry
 from gateway.session.steering import SessionSteering
+from gateway.session.steering_pace import SteeringPace
 from gateway.session.task_group import TaskGroup
 from gateway.session.teardown import Teardown
 from gateway.session.turns import LargeMessage, ReadTurns, TeardownTurns
@@ -68,6 +69,7 @@ class Session:
         fault_log: FaultLog | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),
         triggers: Triggers | None = None,
+        steering_pace: SteeringPace | None = None,
         quirks: tuple[Quirk, ...] = (),
     ) -> None:
         self._context = context = SessionContext(
@@ -95,7 +97,7 @@ class Session:
         self._provisioning = Provisioning(
             context, self._tasks, self.commands, readiness, triggers or Triggers(), boot_configuration
         )
-        self.steering = SessionSteering(context)
+        self.steering = SessionSteering(context, self._tasks, self.commands, readiness, steering_pace or SteeringPace())
         self._large = LargeMessage(ReadTurns() if read_turns is None else read_turns)
         fault_log = FaultLog() if fault_log is None else fault_log
         answers = Answers(context, self._tasks, self._large)
@@ -162,6 +164,7 @@ class Session:
                         self._starts.wake()
                     if context.state.accepted:
                         self._provisioning.start()
+                    self.steering.start()
                     try:
                         await self._reader.run()
                     except ConnectionClosed as closed:
@@ -181,6 +184,7 @@ class Session:
             self._large.release()
             self._timers.remove(timer)
             self._tasks.cease()
+            self.steering.cease()
             try:
                 with trio.CancelScope(shield=True):
                     await self._teardown.run(context.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
@@ -204,3 +208,4 @@ class Session:
         evolve(self._context.state, closed, 0)  # a closed transaction has no use for its sequence
         if self._context.state.operations:
             self.operations.wake()
+        self.steering.notice((closed,))

@@ -12,7 +12,12 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted, Wanted
 from gateway.domain.values import ConnectorAddress
 from gateway.ocpp.protocol import ProtocolVersion
+from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
+from gateway.session.readiness import Readiness
+from gateway.session.reconciler import Reconciler
+from gateway.session.steering_pace import SteeringPace
+from gateway.session.task_group import TaskGroup
 from gateway.store.commits import Appended, GuardFailed
 
 MAX_TRIES: Final = 4
@@ -24,10 +29,39 @@ CONTESTED = Refused(RefusalReason.STORE_UNAVAILABLE, "others change the same at 
 class SessionSteering:
     """The wanted states of one session's charge point."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_commands", "_context", "_pace", "_readiness", "_reconciler", "_tasks")
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(
+        self,
+        context: SessionContext,
+        tasks: TaskGroup,
+        commands: CommandQueue,
+        readiness: Readiness,
+        pace: SteeringPace,
+    ) -> None:
         self._context = context
+        self._tasks = tasks
+        self._commands = commands
+        self._readiness = readiness
+        self._pace = pace
+        self._reconciler: Reconciler | None = None
+
+    def start(self) -> None:
+        """Bring what is wanted onto the charger from now on, if something is wanted. Repeating it does nothing."""
+        context = self._context
+        if self._reconciler is None and context.state.wanted and self._tasks.open:
+            self._reconciler = Reconciler(context, self._commands, self._readiness, self._pace)
+            context.on_events, context.on_boot = self._reconciler.notice, self._reconciler.booted
+            self._tasks.start(self._reconciler.run)
+
+    def notice(self, events: tuple[NewEvent, ...]) -> None:
+        """Take note of what was committed, and applied to the state, past the session."""
+        if self._reconciler is not None:
+            self._reconciler.notice(events)
+
+    def cease(self) -> None:
+        """The session is over."""
+        self._context.on_events = self._context.on_boot = self._reconciler = None
 
     @property
     def wanted(self) -> Mapping[ConnectorAddress, Wanted]:
@@ -44,6 +78,7 @@ class SessionSteering:
                 return change
             result = await context.commit((change.event, *also), change.guards)
             if isinstance(result, Appended):
+                self.start()
                 return made(change)
             refused = answered(result, request)
             if refused is not None:
@@ -55,7 +90,8 @@ def decide(
     state: ChargePointState, request: WantedRequest, protocol: ProtocolVersion, now: datetime
 ) -> DecidedChange | Refused:
     """Return the change that a request makes of a charge point's state, or why it makes none."""
-    change = decided(state, request, now)
+    connectors = protocol.charging_abilities(state.configuration).connectors
+    change = decided(state, request, now, connectors=connectors)
     if isinstance(change, DecidedChange):
         return change
     return Refused(RefusalReason.INVALID_COMMAND, "the wanted state can't be as it is", change)

@@ -23,6 +23,7 @@ from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query
 from gateway.domain.events import Body, BootInformation, ChargePointBooted, MeterValuesReported, NewEvent
 from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample
 from gateway.domain.state import ChargePointState
+from gateway.domain.steering import ChargingAbilities
 from gateway.domain.times import read_time
 from gateway.domain.values import JSON, ConnectorAddress, Flag, Registration
 from gateway.ocpp.protocol import Access, ErrorCodes, OwnRequests, ReadAnswer
@@ -48,6 +49,9 @@ class AsksNothing:
 
     def setting(self, key: str, value: str) -> Command | None:
         return None
+
+    def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[Command, ...]:
+        return ()
 
     def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
         return frozenset()
@@ -128,6 +132,9 @@ class ToyProtocol:
                     time = read_time(at, received_at).trusted
                     found.append(Sample(at, time, received_at, ENERGY_IMPORT_REGISTER, str(joules), wh, "Wh"))
         return found
+
+    def charging_abilities(self, configuration: Mapping[str, str | None]) -> ChargingAbilities:
+        return ChargingAbilities(purposes=frozenset(), known=True)
 
     # Commands.
 

@@ -30,7 +30,8 @@ class WantedChanged:
 
 @frozen
 class SteeringChanged:
-    """A connector's wanted state has got further, or back: sent, accepted, verified, refused, without effect."""
+    """A connector's wanted state has got further, or back: sent, accepted, verified, refused, without effect. One of an
+    earlier revision than the present one changes nothing."""
 
     TYPE: ClassVar[str] = "steering.changed"
     VERSION: ClassVar[int] = 1

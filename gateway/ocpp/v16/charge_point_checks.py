@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from gateway.domain import commands as c
-from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
+from gateway.domain.charging import ChargingProfile, ProfilePurpose
 from gateway.domain.commands import Command, FieldViolation
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, Registration
+from gateway.ocpp.v16.charging_abilities import units_in
 from gateway.ocpp.v16.configuration_keys import number_in
 
 Findings: TypeAlias = Iterator[FieldViolation]
@@ -23,14 +24,6 @@ UNSUPPORTED: Final = -1
 MAX_RESERVATIONS: Final = 64
 """That one charge point holds at once, as far as the gateway knows: several times the connectors of the largest post. A
 charger that accepts ever new ones fills no memory."""
-
-UNITS: Final = {
-    "current": ChargingRateUnit.AMPERE,
-    "a": ChargingRateUnit.AMPERE,
-    "power": ChargingRateUnit.WATT,
-    "w": ChargingRateUnit.WATT,
-}
-"""ChargingScheduleAllowedChargingRateUnit's words (S §9.4.2), and what some chargers put instead (B10.7, quirk 31)."""
 
 
 def check_against(command: Command, state: ChargePointState, now: datetime) -> tuple[FieldViolation, ...]:
@@ -69,7 +62,7 @@ def _profile_of(profile: ChargingProfile, state: ChargePointState) -> Findings:
     yield from _at_most("charging_profile.stack_level", profile.stack_level, state, "ChargeProfileMaxStackLevel")
     yield from _at_most("charging_profile.schedule.periods", len(schedule.periods), state, "ChargingScheduleMaxPeriods")
     allowed = state.configuration.get("ChargingScheduleAllowedChargingRateUnit") or ""
-    units = {UNITS.get(word.strip().lower()) for word in allowed.split(",")} - {None}
+    units = units_in(allowed)
     if units and schedule.rate_unit not in units:
         yield FieldViolation(
             "charging_profile.schedule.rate_unit",

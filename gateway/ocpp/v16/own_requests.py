@@ -1,10 +1,11 @@
-"""The gateway's own requests to a 1.6 charger: TriggerMessage and ChangeConfiguration."""
+"""The gateway's own requests to a 1.6 charger: TriggerMessage, ChangeConfiguration and GetConfiguration."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.domain.commands import ChangeConfiguration, TriggeredMessage, TriggerMessage
+from gateway.domain.commands import ChangeConfiguration, GetConfiguration, TriggeredMessage, TriggerMessage
 from gateway.domain.values import ConnectorAddress
+from gateway.ocpp.v16.charging_abilities import abilities_requests
 from gateway.ocpp.v16.configuration_keys import number_of_connectors
 
 MOST_CONNECTORS: Final = 999
@@ -25,6 +26,9 @@ class OwnRequests16:
 
     def setting(self, key: str, value: str) -> ChangeConfiguration:
         return ChangeConfiguration(key, value)
+
+    def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[GetConfiguration, ...]:
+        return abilities_requests(configuration)
 
     def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
         count = number_of_connectors(configuration) or 0

@@ -17,6 +17,7 @@ from gateway.ocpp.protocol import Access, ErrorCodes
 from gateway.ocpp.v16 import SUBPROTOCOL, charge_point_checks, checks, decode, decode_calls, encode
 from gateway.ocpp.v16.actions import TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
+from gateway.ocpp.v16.charging_abilities import charging_abilities
 from gateway.ocpp.v16.configuration_keys import connection_timeout, is_authorization_key
 from gateway.ocpp.v16.own_requests import OwnRequests16
 
@@ -90,6 +91,7 @@ class Protocol16:
         return self.handlers[request.action].decide(state, request, facts, context)
 
     samples = staticmethod(readings.samples)
+    charging_abilities = staticmethod(charging_abilities)
     check = staticmethod(checks.check)
     check_against = staticmethod(charge_point_checks.check_against)
 

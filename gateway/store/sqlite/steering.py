@@ -46,8 +46,9 @@ def steering_changed(
     cx: Connection, key: int, event: NewEvent, at: int, body: e.SteeringChanged, sequence: int
 ) -> None:
     cx.execute(
-        "UPDATE steering SET state = ?, steering = ? WHERE charge_point = ? AND evse = ? AND connector = ?",
-        (body.steering.state, encode_value(body.steering), *_place(key, body.connector)),
+        """UPDATE steering SET state = ?, steering = ? WHERE charge_point = ? AND evse = ? AND connector = ?
+        AND revision = ?""",
+        (body.steering.state, encode_value(body.steering), *_place(key, body.connector), body.steering.revision),
     )
 
 

@@ -1,0 +1,85 @@
+"""Verification of a wanted limit: by the power that a meter shows, or by the schedule that a charger reports."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from attrs import frozen
+
+from gateway.charging import plans, rates
+from gateway.domain.charging import ChargingRateUnit, ChargingSchedule
+from gateway.domain.steering import RateLimit, Steering, SteeringState, Wanted
+
+SETTLING: Final = timedelta(seconds=60)
+"""After the charger's acceptance: what the meter shows before that is of before. Vehicles take some seconds to follow
+(IEC 61851-1: 5 s), chargers' meters average, and many apply a profile at their next look only."""
+
+PATIENCE: Final = timedelta(minutes=3)
+"""After it, or after a change of the limit: more power than that, measured then, shows that it does not hold. Some
+vehicles ramp down for a minute or two."""
+
+TOLERANCE: Final = Decimal("1.10")
+"""Times the limit: voltage above its nominal value, and what meters of class B and vehicles are off by."""
+
+MARGIN_WATTS: Final = 100
+"""Beside the tolerance; and for a pause all that may be drawn: a charger's and a vehicle's electronics take some."""
+
+RECENT: Final = timedelta(hours=1)
+"""As far back as a change of the limit is looked for; what was before that has settled."""
+
+
+LOOK_AHEAD: Final = timedelta(hours=1)
+"""Of a look at the charger's composite schedule."""
+
+
+@frozen
+class Measured:
+    """The power (W) that was measured last, and when that was received."""
+
+    watts: float
+    at: datetime
+
+
+def shown(wanted: Wanted, steering: Steering, power: Measured | None, now: datetime) -> SteeringState | None:
+    """The state that the meter shows, VERIFIED or INEFFECTIVE; None: it shows nothing yet."""
+    limit = plans.in_force(wanted, now)
+    if limit is None or power is None:
+        return None
+    changed_at = _last_change(wanted, now) or steering.since
+    held_since = changed_at if steering.state is SteeringState.VERIFIED else max(changed_at, steering.since)
+    if power.at < held_since + SETTLING:
+        return None
+    if power.watts <= most_watts(limit):
+        return SteeringState.VERIFIED
+    return SteeringState.INEFFECTIVE if power.at >= held_since + PATIENCE else None
+
+
+def most_watts(limit: RateLimit) -> float:
+    """The most that a meter may show under a limit. A per phase without a number of phases are taken for three."""
+    if limit.pause:
+        return MARGIN_WATTS
+    value = limit.value
+    if limit.unit is ChargingRateUnit.AMPERE:
+        value = value * rates.VOLTAGE * (limit.phases or rates.PHASES[-1])
+    return float(value * TOLERANCE) + MARGIN_WATTS
+
+
+def _last_change(wanted: Wanted, now: datetime) -> datetime | None:
+    """The last moment up to ``now`` at which the wanted limit changed; None: not lately."""
+    found = plans.changes(wanted, now - RECENT, now + timedelta(microseconds=1))
+    return found[-1][0] if len(found) > 1 else None
+
+
+def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule) -> bool:
+    """Return whether a composite schedule that begins at ``start`` allows no more than is wanted, wherever something
+    is wanted: the least of all profiles holds (B10.4)."""
+    compared = False
+    for period in schedule.periods:
+        at = start + timedelta(seconds=period.start_period)
+        limit = plans.in_force(wanted, at)
+        if limit is None:
+            continue
+        if period.limit > rates.converted(limit, schedule.rate_unit, period.number_phases or 3):
+            return False
+        compared = True
+    return compared

@@ -1,0 +1,397 @@
+"""The reconciler of one connected charge point: brings what is wanted of its connectors onto the charger.
+
+One task of the session. It asks ``charging.reconciliation`` for the next thing to do, does it, records what came of it,
+and sleeps until the next thing is due or something happens that bears on it (``notice``). Nothing runs for a charge
+point of which nothing is wanted.
+
+What is sent goes through the command queue and has a record as any command has; its request id names the connector, the
+revision and the connection. Before a profile is sent it is on disk that the charger may have it: after a crash the
+charger is looked at, or sent the same profile again, under the same number.
+"""
+
+import math
+from datetime import datetime, timedelta
+from typing import Final
+
+import trio
+
+from gateway.charging import outcomes, plans
+from gateway.charging.outcomes import Send
+from gateway.charging.reconciliation import (
+    AskAbilities,
+    Clear,
+    Found,
+    Look,
+    Record,
+    Situation,
+    Step,
+    Wait,
+    next_step,
+)
+from gateway.charging.verification import LOOK_AHEAD, Measured, agrees
+from gateway.domain import events as e
+from gateway.domain.codec import fingerprint
+from gateway.domain.commands import (
+    CallOutcome,
+    ChargerError,
+    ClearChargingProfile,
+    Command,
+    CommandRecord,
+    CommandState,
+    CompositeScheduleAnswer,
+    ConfigurationAnswer,
+    GetCompositeSchedule,
+    RefusalReason,
+    Refused,
+    SetChargingProfile,
+    StatusAnswer,
+)
+from gateway.domain.events import NewEvent
+from gateway.domain.records import TransactionRecord
+from gateway.domain.steering import Steering, SteeringState
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
+from gateway.ocpp.protocol import Access
+from gateway.session.commands.queue import CommandQueue
+from gateway.session.context import SessionContext
+from gateway.session.readiness import Readiness
+from gateway.session.steering_pace import SteeringPace
+
+MAX_SLEEP: Final = 60.0
+"""Seconds between two looks at the wall clock while something is due later: a clock that is set forward makes no step
+late by more."""
+
+SEND_SECONDS: Final = 120.0
+"""For a command to have its turn and its answer: several call time-outs of others, and its own."""
+
+HOLD: Final = timedelta(seconds=30)
+"""Until the next try, where nothing could be sent."""
+
+MAX_STEPS: Final = 16
+"""For one connector before the others have their turn."""
+
+ACCEPTED: Final = StatusAnswer("Accepted")
+UNKNOWN: Final = StatusAnswer("Unknown")
+
+_ALIVE: Final = (SteeringState.APPLIED, SteeringState.VERIFIED)
+
+_WAKING: Final = frozenset(
+    {
+        e.TransactionStarted,
+        e.TransactionStopped,
+        e.TransactionLost,
+        e.TransactionClosed,
+        e.WantedChanged,
+        e.ChargingProfileInstalled,
+        e.ChargingProfileRemoved,
+        e.ConfigurationReported,
+    }
+)
+"""Events that bear on what is to be done."""
+
+
+class Reconciler:
+    """The reconciler of one session. ``run`` is called once."""
+
+    __slots__ = (
+        "_agrees",
+        "_asked",
+        "_commands",
+        "_confirmed",
+        "_context",
+        "_held",
+        "_may_ask",
+        "_pace",
+        "_powers",
+        "_readiness",
+        "_sent",
+        "_touched",
+        "_woken",
+    )
+
+    def __init__(
+        self,
+        context: SessionContext,
+        commands: CommandQueue,
+        readiness: Readiness,
+        pace: SteeringPace,
+    ) -> None:
+        self._context = context
+        self._commands = commands
+        self._readiness = readiness
+        self._pace = pace
+        self._may_ask = context.state.own_requests.resolve(context.limits.own_requests)
+        self._woken = trio.Event()
+        self._sent = 0
+        self._confirmed: set[ConnectorAddress] = set()
+        """Connectors whose profile the charger has accepted on this connection, since its last boot."""
+        self._touched: set[ConnectorAddress] = set()
+        """Connectors for which something was sent in that time."""
+        self._agrees: dict[ConnectorAddress, bool] = {}
+        """Looks at composite schedules, since the last sending."""
+        self._held: dict[ConnectorAddress, datetime] = {}
+        """Connectors for which nothing could be sent, and until when nothing is tried."""
+        self._powers: dict[ConnectorAddress, Measured] = {}
+        self._asked = False
+
+    def notice(self, events: tuple[NewEvent, ...]) -> None:
+        """Take note of what was committed. Cheap: the session's messages wait for it."""
+        for event in events:
+            kind = event.body.__class__
+            if kind is e.MeterValuesReported:
+                self._measured(event)
+            elif kind in _WAKING:
+                if kind is e.ChargingProfileInstalled:
+                    self._installed(event)
+                self._woken.set()
+
+    def _measured(self, event: NewEvent) -> None:
+        power = event.power
+        if power is None or Flag.LATE in event.flags:
+            return
+        assert isinstance(event.body, e.MeterValuesReported)
+        connector = event.body.connector
+        self._powers[connector] = Measured(power[0], event.received_at)
+        state = self._context.state
+        if any(
+            steering.state in _ALIVE and steering.profile_id is not None and place in (connector, WHOLE_CHARGE_POINT)
+            for place, steering in state.steering.items()
+        ):
+            self._woken.set()
+
+    def _installed(self, event: NewEvent) -> None:
+        """The charger has accepted a profile, maybe late."""
+        assert isinstance(event.body, e.ChargingProfileInstalled)
+        number = event.body.profile.profile_id
+        self._confirmed.update(
+            connector for connector, steering in self._context.state.steering.items() if steering.profile_id == number
+        )
+
+    def booted(self) -> None:
+        """The charger has booted: it may have lost its profiles, and may run other firmware."""
+        self._confirmed.clear()
+        self._touched.clear()
+        self._agrees.clear()
+        self._held.clear()
+        self._powers.clear()
+        self._asked = False
+        self._woken.set()
+
+    # --- the task ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Reconcile until the session ends. Raises ConnectionClosed and SessionOver; cancelled at the session's end."""
+        while True:
+            await self._readiness.wait(Access.FULL)
+            self._woken = trio.Event()
+            due = [await self._reconcile(connector) for connector in tuple(self._context.state.wanted)]
+            await self._sleep(min((at for at in due if at is not None), default=None))
+
+    async def _sleep(self, until: datetime | None) -> None:
+        """Until then by the wall clock, or until something happens."""
+        while not self._woken.is_set():
+            seconds = math.inf if until is None else (until - self._context.clock()).total_seconds()
+            if seconds <= 0:
+                return
+            with trio.move_on_after(min(seconds, MAX_SLEEP) if until is not None else math.inf):
+                await self._woken.wait()
+
+    async def _reconcile(self, connector: ConnectorAddress) -> datetime | None:
+        """Do for a connector what is to be done now; when there is more, None: not before something happens."""
+        for _ in range(MAX_STEPS):
+            context = self._context
+            now = context.clock()
+            held = self._held.get(connector)
+            if held is not None and now < held <= now + HOLD:
+                return held
+            wanted = context.state.wanted[connector]
+            step = next_step(self._situation(connector, now))
+            if isinstance(step, Wait):
+                change = plans.next_change(wanted, now)
+                return min((at for at in (step.until, change) if at is not None), default=None)
+            await self._do(connector, step)
+        self._woken.set()
+        return None
+
+    def _situation(self, connector: ConnectorAddress, now: datetime) -> Situation:
+        state = self._context.state
+        transaction = state.open_on(connector)
+        return Situation(
+            wanted=state.wanted[connector],
+            steering=state.steering[connector],
+            abilities=self._context.protocol.charging_abilities(state.configuration),
+            now=now,
+            transaction_id=transaction.transaction_id if transaction is not None and _runs(transaction) else None,
+            installed=state.profiles,
+            confirmed=connector in self._confirmed,
+            fresh=connector not in self._touched,
+            asked=self._asked,
+            may_look=self._may_ask,
+            agrees=self._agrees.get(connector),
+            power=self._power(connector),
+        )
+
+    def _power(self, connector: ConnectorAddress) -> Measured | None:
+        """The power of a connector; of the whole charge point its own meter's, else the sum over its connectors."""
+        found = self._powers.get(connector)
+        if found is not None or connector != WHOLE_CHARGE_POINT or not self._powers:
+            return found
+        running = {each.connector for each in self._context.state.open_transactions.values()}
+        if not running <= self._powers.keys():
+            return None
+        return (
+            Measured(sum(each.watts for each in self._powers.values()), min(self._powers[each].at for each in running))
+            if running
+            else None
+        )
+
+    # --- the steps --------------------------------------------------------------------------------------------
+
+    async def _do(self, connector: ConnectorAddress, step: Step) -> None:
+        match step:
+            case AskAbilities():
+                await self._ask_abilities()
+            case Look():
+                self._agrees[connector] = await self._look(connector)
+            case Found(send):
+                assert send.installation.profile is not None
+                installed = e.ChargingProfileInstalled(send.installation.connector, send.installation.profile)
+                now = self._context.clock()
+                steering = outcomes.found(self._context.state.steering[connector], send, now)
+                await self._context.commit((NewEvent(installed, now), self._changed(connector, steering)))
+            case Record(steering):
+                await self._record(connector, steering)
+            case Send():
+                await self._send(connector, step)
+            case Clear(number):
+                await self._clear(connector, number)
+            case Wait():
+                raise AssertionError("there is nothing to be done")
+
+    async def _ask_abilities(self) -> None:
+        self._asked = True
+        if not self._may_ask:
+            return
+        context = self._context
+        for command in context.protocol.own_requests.charging_abilities(context.state.configuration):
+            answer = await self._commands.ask(command)
+            if isinstance(answer, ConfigurationAnswer) and (answer.keys or answer.unknown_keys):
+                reported = e.ConfigurationReported(answer.keys, answer.unknown_keys)
+                await context.commit((NewEvent(reported, context.clock()),))
+
+    async def _look(self, connector: ConnectorAddress) -> bool:
+        """Return whether the charger's composite schedule agrees; also False where that is not to be had."""
+        wanted = self._context.state.wanted[connector]
+        answer = await self._commands.ask(GetCompositeSchedule(connector, int(LOOK_AHEAD.total_seconds())))
+        if not isinstance(answer, CompositeScheduleAnswer) or answer.schedule is None:
+            return False
+        return answer.status == ACCEPTED.status and agrees(
+            wanted, answer.schedule_start or self._context.clock(), answer.schedule
+        )
+
+    async def _send(self, connector: ConnectorAddress, step: Send) -> None:
+        context, installation = self._context, step.installation
+        assert installation.profile is not None
+        if connector not in self._touched and connector not in self._confirmed:
+            await self._pace.turn()
+        steering = context.state.steering[connector]
+        revision = steering.revision
+        await self._record(connector, outcomes.sending(steering, step))
+        if context.state.steering[connector].revision != revision:
+            return
+        self._touched.add(connector)
+        self._agrees.pop(connector, None)
+        outcome = await self._submit(
+            connector, revision, SetChargingProfile(installation.connector, installation.profile)
+        )
+        now = context.clock()
+        present = context.state.steering[connector]
+        command_id = outcome.command_id if isinstance(outcome, CommandRecord) else ""
+        match outcome:
+            case CommandRecord(state=CommandState.ANSWERED, answer=answer) if answer == ACCEPTED:
+                after = outcomes.accepted(present, step, command_id, now)
+            case CommandRecord(state=CommandState.ANSWERED):
+                after = outcomes.refused(present, step, f"{step.purpose}: {_word(outcome)}", command_id, now)
+            case Refused(reason=RefusalReason.INVALID_COMMAND):
+                after = outcomes.refused(present, step, f"{step.purpose}: {_words(outcome)}", command_id, now)
+            case Refused() | CommandRecord(state=CommandState.NOT_SENT):
+                self._held[connector] = now + HOLD
+                after = _not_sent(present, steering)
+            case _:
+                after = outcomes.unanswered(present, step, command_id, now)
+        if present.revision == revision:
+            await self._record(connector, after)
+
+    async def _clear(self, connector: ConnectorAddress, number: int) -> None:
+        context = self._context
+        if connector not in self._touched and connector not in self._confirmed:
+            await self._pace.turn()
+        revision = context.state.steering[connector].revision
+        if number not in context.state.profiles and not context.state.steering[connector].doubtful:
+            return  # it is gone meanwhile
+        self._touched.add(connector)
+        outcome = await self._submit(connector, revision, ClearChargingProfile(number))
+        now = context.clock()
+        present = context.state.steering[connector]
+        if present.revision != revision:
+            return
+        command_id = outcome.command_id if isinstance(outcome, CommandRecord) else ""
+        match outcome:
+            case CommandRecord(state=CommandState.ANSWERED, answer=answer) if answer in (ACCEPTED, UNKNOWN):
+                after = outcomes.cleared(present, number, command_id)
+            case Refused() | CommandRecord(state=CommandState.NOT_SENT):
+                self._held[connector] = now + HOLD
+                return
+            case CommandRecord(state=CommandState.ANSWERED):
+                after = outcomes.not_cleared(
+                    present, f"a profile could not be cleared: {_word(outcome)}", command_id, now
+                )
+            case _:
+                after = outcomes.not_cleared(present, outcomes.Reason.NOT_CLEARED, command_id, now)
+        await self._record(connector, after)
+
+    async def _submit(self, connector: ConnectorAddress, revision: int, command: Command) -> CallOutcome:
+        context = self._context
+        self._sent += 1
+        place = f"{connector.evse}.{connector.connector}"
+        deadline = trio.current_time() + SEND_SECONDS
+        return await self._commands.submit(
+            command,
+            request_id=f"steering-{place}-r{revision}-e{context.state.epoch}-{self._sent}",
+            fingerprint=fingerprint(context.reads.store_id, command),
+            deadline=deadline,
+            answer_by=deadline + context.limits.call_timeout,
+        )
+
+    async def _record(self, connector: ConnectorAddress, steering: Steering) -> None:
+        if steering != self._context.state.steering[connector]:
+            await self._context.commit((self._changed(connector, steering),))
+
+    def _changed(self, connector: ConnectorAddress, steering: Steering) -> NewEvent:
+        cause = f"command:{steering.command_id}" if steering.command_id else ""
+        return NewEvent(e.SteeringChanged(connector, steering), self._context.clock(), cause=cause)
+
+
+def _not_sent(present: Steering, before: Steering) -> Steering:
+    """The steering as it was before a sending that did not come about."""
+    return before if present.revision == before.revision else present
+
+
+def _runs(transaction: TransactionRecord) -> bool:
+    """Return whether a transaction is known to run: one whose start came late is probably over (B10.2, S §5.16.4)."""
+    return transaction.stale_at is None and Flag.LATE not in transaction.flags
+
+
+def _word(outcome: CommandRecord) -> str:
+    """The charger's refusal, in words."""
+    match outcome:
+        case CommandRecord(error=ChargerError(code, description)):
+            return f"the charger answered {code}: {description}".rstrip(": ")
+        case CommandRecord(answer=StatusAnswer(status)):
+            return f"the charger answered {status}"
+        case _:
+            return "the charger refused it"
+
+
+def _words(refused: Refused) -> str:
+    """A refusal by the gateway, in words."""
+    return "; ".join(f"{each.field} {each.description}" for each in refused.violations) or refused.message

@@ -1,0 +1,683 @@
+"""Wanted states on chargers that obey, refuse, ignore, lag, answer late, reconnect, reboot and forget."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import trio
+
+from gateway.charging.outcomes import MAX_TRIES, Reason
+from gateway.charging.schedules import LEASE
+from gateway.charging.wishes import Change, ClearPlan, LiftLimit, SetLimit, SetPlan, WantedRequest
+from gateway.domain.charging import ChargingRateUnit, ProfilePurpose
+from gateway.domain.commands import ClearChargingProfile
+from gateway.domain.events import CommandQueued, SteeringChanged
+from gateway.domain.steering import ChangedWanted, Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
+from gateway.session.wishes import WantedStates
+from tests.support.harness import Harness, virtual_clock
+from tests.support.steered import VEHICLE_WATTS, SteeredCharger
+
+ONE = ConnectorAddress(1, 1)
+MINUTE, HOUR = 60.0, 3600.0
+APPLIED, VERIFIED, PENDING = SteeringState.APPLIED, SteeringState.VERIFIED, SteeringState.PENDING
+REFUSED, INEFFECTIVE = SteeringState.REFUSED, SteeringState.INEFFECTIVE
+TX, DEFAULT, MAX = "TxProfile", "TxDefaultProfile", "ChargePointMaxProfile"
+
+
+def amperes(value: int, minutes: float | None = None) -> SetLimit:
+    """A limit by hand, without an end or for so long."""
+    until = None if minutes is None else virtual_clock() + timedelta(minutes=minutes)
+    return SetLimit(StandingLimit(RateLimit(Decimal(value), ChargingRateUnit.AMPERE), until))
+
+
+def plan(*limits: int | None, minutes: float = 30, after: int | None = None, begin: float = 0) -> SetPlan:
+    """Steps of so many minutes from now on; None: no limit."""
+    start = virtual_clock() + timedelta(minutes=begin)
+
+    def limit(value: int | None) -> RateLimit | None:
+        return None if value is None else RateLimit(Decimal(value), ChargingRateUnit.AMPERE)
+
+    steps = [PlanStep(start + timedelta(minutes=minutes * n), limit(value)) for n, value in enumerate(limits)]
+    return SetPlan(Plan(tuple(steps), start + timedelta(minutes=minutes * len(limits)), limit(after)))
+
+
+class Operator:
+    """Changes what is wanted, and looks at how far it has got."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self._states = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
+        self._requests = 0
+
+    async def wants(self, change: Change, connector: ConnectorAddress = ONE) -> None:
+        self._requests += 1
+        made = await self._states.change("CP1", WantedRequest(f"r{self._requests}", connector, change))
+        assert isinstance(made, ChangedWanted), made
+
+    def steering(self, connector: ConnectorAddress = ONE) -> Steering:
+        """As it is stored."""
+        stored = self.harness.store.state("CP1", virtual_clock())
+        assert stored is not None
+        return stored.state.steering[connector]
+
+    def states(self) -> list[SteeringState]:
+        """The states that were recorded, each once in a row."""
+        found: list[SteeringState] = []
+        for body in self.harness.bodies_of(SteeringChanged):
+            if found[-1:] != [body.steering.state]:
+                found.append(body.steering.state)
+        return found
+
+
+@pytest.fixture
+async def harness(harness: Harness) -> Harness:
+    harness.add_charge_point()
+    harness.add_tag("TAG")
+    return harness
+
+
+@pytest.fixture
+async def operator(harness: Harness) -> Operator:
+    return Operator(harness)
+
+
+@pytest.fixture
+async def charger(harness: Harness) -> SteeredCharger:
+    return SteeredCharger(harness)
+
+
+# --- obeying --------------------------------------------------------------------------------------------------
+
+
+async def test_a_limit_reaches_a_running_transaction_and_the_meter_shows_it(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """By a TxProfile; verified within minutes, with one sending."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(6 * 230 * 3)
+        assert operator.steering().state is VERIFIED
+        assert operator.steering().purpose is ProfilePurpose.TX
+        assert charger.sent_purposes() == [TX]
+        assert operator.states() == [PENDING, APPLIED, VERIFIED]
+
+
+async def test_a_pause_is_verified_by_power_that_is_gone(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """And lifted, it is cleared by its number; the vehicle charges again."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(0))
+        await trio.sleep(5 * MINUTE)
+        assert (charger.watts, operator.steering().state) == (0.0, VERIFIED)
+        await operator.wants(LiftLimit())
+        await trio.sleep(MINUTE)
+        assert charger.watts == VEHICLE_WATTS
+        assert charger.profiles == {}
+        assert operator.steering().state is APPLIED
+        assert operator.steering().profile_id is None
+        [clear] = charger.sent("ClearChargingProfile")
+        assert clear == {"id": 900_000_013}
+
+
+async def test_a_wish_of_a_charge_point_that_is_away_is_applied_when_it_comes(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Before a transaction runs by a TxDefaultProfile, which holds for the next one."""
+    await operator.wants(amperes(10))
+    assert operator.steering().state is PENDING
+    async with charger.connected():
+        await charger.boot()
+        await trio.sleep(MINUTE)
+        assert operator.steering().state is APPLIED
+        assert charger.sent_purposes() == [DEFAULT]
+        await charger.start()
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(10 * 230 * 3)
+        assert operator.steering().state is VERIFIED
+        assert charger.sent_purposes() == [DEFAULT]
+
+
+async def test_a_limit_without_an_end_is_renewed_and_ends_without_the_gateway(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """There is no gap while it is renewed, and none of the profiles outlives its lease."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(0))
+        await trio.sleep(MINUTE)
+        for _ in range(24 * 6):
+            await trio.sleep(10 * MINUTE)
+            assert charger.watts == 0.0
+        assert len(charger.sent()) == pytest.approx(24, abs=2)
+        assert operator.steering().state is VERIFIED
+    await trio.sleep(LEASE.total_seconds() + 1)
+    assert charger.watts == VEHICLE_WATTS
+
+
+async def test_a_plan_is_followed_step_by_step(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """One profile holds all of it where the charger takes so many periods; what holds after it is on the charger."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(plan(0, 16, None, 6, after=10))
+        await trio.sleep(15 * MINUTE)
+        drawn = []
+        for _ in range(5):
+            drawn.append(charger.watts)
+            await trio.sleep(30 * MINUTE)
+        assert drawn == pytest.approx([0.0, VEHICLE_WATTS, VEHICLE_WATTS, 6 * 690.0, 10 * 690.0])
+        assert len(charger.sent()) <= 4
+
+
+async def test_a_charger_that_takes_one_period_is_stepped_at_the_right_time(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """By the gateway, within seconds, with no gap at the seams."""
+    charger.configuration["ChargingScheduleMaxPeriods"] = "1"
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await trio.sleep(10)
+        begun = trio.current_time()
+        await operator.wants(plan(0, 6, 10, 8))
+        await trio.sleep(5)
+        for limit in (0, 6, 10, 8):
+            for _ in range(29):
+                assert charger.watts == pytest.approx(limit * 690.0)
+                await trio.sleep(MINUTE)
+            assert charger.watts == pytest.approx(limit * 690.0)
+            await trio.sleep(MINUTE)
+        assert trio.current_time() - begun == pytest.approx(2 * HOUR, abs=6)
+        await trio.sleep(15 * MINUTE)
+        assert charger.watts == VEHICLE_WATTS
+
+
+async def test_a_limit_by_hand_comes_before_a_plan_until_it_is_over(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Then the plan holds again, at the step that is due."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(plan(0, 0, 6, 6))
+        await operator.wants(amperes(16, minutes=45))
+        await trio.sleep(10 * MINUTE)
+        assert charger.watts == VEHICLE_WATTS
+        await trio.sleep(40 * MINUTE)
+        assert charger.watts == 0.0
+        await trio.sleep(30 * MINUTE)
+        assert charger.watts == pytest.approx(6 * 690.0)
+        await operator.wants(ClearPlan())
+        await trio.sleep(MINUTE)
+        assert charger.watts == VEHICLE_WATTS
+        assert charger.profiles == {}
+
+
+async def test_the_whole_charge_point_is_limited_by_its_maximum(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """On connector 0; a connector's wish beside it is another profile."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(10), WHOLE_CHARGE_POINT)
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        assert sorted(charger.sent_purposes()) == [MAX, TX]
+        assert [payload["connectorId"] for payload in charger.sent()] == [0, 1]
+        assert operator.steering(WHOLE_CHARGE_POINT).state is VERIFIED
+        assert charger.watts == pytest.approx(6 * 690.0)
+
+
+async def test_the_profile_of_a_transaction_is_followed_by_one_for_the_next(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """A TxProfile goes with its transaction; what is wanted goes on."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        await charger.stop()
+        await trio.sleep(MINUTE)
+        assert charger.sent_purposes() == [TX, DEFAULT]
+        await charger.start()
+        await trio.sleep(MINUTE)
+        assert charger.watts == pytest.approx(6 * 690.0)
+
+
+# --- refusing, ignoring ---------------------------------------------------------------------------------------
+
+
+async def test_a_purpose_that_is_refused_gives_way_to_the_next(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """At once."""
+    charger.refuses = {TX, DEFAULT}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(10)
+        assert charger.sent_purposes() == [TX, DEFAULT, MAX]
+        await trio.sleep(5 * MINUTE)
+        assert operator.steering().state is VERIFIED
+
+
+@pytest.mark.parametrize("word", ["Rejected", "NotSupported"])
+async def test_a_charger_that_refuses_all_is_shown_so_and_tried_again_later(
+    operator: Operator, charger: SteeredCharger, word: str, autojump_clock: object
+) -> None:
+    """With the charger's word as the reason; within the bound of tries, and at once when it has changed its mind."""
+    charger.refuses, charger.refuses_with = {TX, DEFAULT, MAX}, word
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(10)
+        refused = operator.steering()
+        assert (refused.state, word in refused.reason) == (REFUSED, True)
+        assert charger.sent_purposes() == [DEFAULT, MAX]
+        await trio.sleep(5 * HOUR)
+        assert len(charger.sent()) <= 2 * 6
+        charger.refuses = set()
+        await trio.sleep(HOUR + MINUTE)
+        assert operator.steering().state is APPLIED
+
+
+async def test_a_charger_that_takes_profiles_in_transactions_only_gets_one_at_the_start(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """REFUSED until then."""
+    charger.refuses = {DEFAULT, MAX}
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        assert operator.steering().state is REFUSED
+        await charger.start()
+        await trio.sleep(5 * MINUTE)
+        assert operator.steering().state is VERIFIED
+        assert charger.watts == pytest.approx(6 * 690.0)
+
+
+async def test_a_charger_that_takes_no_profiles_is_sent_none(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """It says so in its configuration."""
+    charger.configuration = {"SupportedFeatureProfiles": "Core,RemoteTrigger", "NumberOfConnectors": "1"}
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * HOUR)
+        assert charger.sent() == []
+        assert (operator.steering().state, operator.steering().reason) == (REFUSED, Reason.NO_ABILITY)
+
+
+async def test_a_purpose_without_effect_gives_way_to_the_next(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """``Accepted`` without effect is common (B10.12): the meter tells, and what was tried in vain is cleared."""
+    charger.ignores = {TX}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(0))
+        await trio.sleep(10 * MINUTE)
+        assert charger.sent_purposes() == [TX, DEFAULT]
+        assert charger.watts == 0.0
+        assert operator.states() == [PENDING, APPLIED, INEFFECTIVE, APPLIED, VERIFIED]
+        assert list(charger.profiles) == [900_000_012]
+
+
+async def test_a_charger_that_ignores_all_is_shown_so(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """It lies about each; then it is left alone for an hour."""
+    charger.ignores = {TX, DEFAULT, MAX}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(0))
+        await trio.sleep(30 * MINUTE)
+        shown = operator.steering()
+        assert (shown.state, shown.reason) == (INEFFECTIVE, Reason.TOO_MUCH)
+        assert charger.sent_purposes() == [TX, DEFAULT, MAX]
+        await trio.sleep(15 * MINUTE)
+        assert len(charger.sent()) == 3
+
+
+async def test_a_charger_that_stops_to_obey_is_noticed(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Also after it was verified."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(10 * MINUTE)
+        assert operator.steering().state is VERIFIED
+        charger.ignores = {TX, DEFAULT, MAX}
+        await trio.sleep(20 * MINUTE)
+        assert operator.steering().state is INEFFECTIVE
+
+
+async def test_a_charger_that_lags_is_given_time(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Two minutes until it obeys are no disobedience."""
+    charger.lag = 2 * MINUTE
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(6 * MINUTE)
+        assert operator.steering().state is VERIFIED
+        assert charger.sent_purposes() == [TX]
+
+
+async def test_without_a_meter_it_stays_applied(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Nothing is claimed that is not known."""
+    charger.meters = False
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(30 * MINUTE)
+        assert operator.steering().state is APPLIED
+
+
+# --- unknown outcomes -----------------------------------------------------------------------------------------
+
+
+async def test_a_late_answer_is_taken(operator: Operator, charger: SteeredCharger, autojump_clock: object) -> None:
+    """Nothing is sent a second time."""
+    charger.late = 50.0
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        charger.configuration.clear()
+        await operator.wants(amperes(6))
+        await trio.sleep(10 * MINUTE)
+        assert operator.steering().state is VERIFIED
+        assert charger.sent_purposes() == [TX]
+
+
+async def test_a_charger_that_does_not_answer_is_looked_at(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Its composite schedule shows that it has the profile."""
+    charger.silent = {"SetChargingProfile"}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        assert len(charger.sent("GetCompositeSchedule")) == 1
+        assert len(charger.sent()) == 1
+        assert operator.steering().state is VERIFIED
+        stored = operator.harness.store.state("CP1", virtual_clock())
+        assert stored is not None
+        assert list(stored.state.profiles) == [900_000_013]
+
+
+async def test_a_charger_that_has_not_got_it_is_sent_the_same_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Under the same number, after a look; with growing pauses."""
+    charger.deaf = {"SetChargingProfile"}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(2 * HOUR)
+        numbers = {payload["csChargingProfiles"]["chargingProfileId"] for payload in charger.sent()}
+        assert numbers == {900_000_013}
+        assert 4 <= len(charger.sent()) <= 2 * MAX_TRIES
+        assert operator.steering().state is PENDING
+        assert operator.steering().reason == Reason.NO_ANSWER
+        charger.deaf = set()
+        await trio.sleep(HOUR)
+        assert operator.steering().state is VERIFIED
+
+
+async def test_a_charger_that_can_not_be_looked_at_is_sent_the_same_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Within the bound."""
+    charger.deaf, charger.unsupported = {"SetChargingProfile"}, {"GetCompositeSchedule"}
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(10 * MINUTE)
+        assert len(charger.sent()) > 1
+        charger.deaf = set()
+        await trio.sleep(HOUR)
+        assert operator.steering().state is APPLIED
+
+
+async def test_what_may_have_been_installed_is_cleared_when_it_is_lifted(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Although the charger never said that it has it; a link was lost in between."""
+    charger.silent = {"SetChargingProfile"}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(0))
+        await trio.sleep(10)
+    assert list(charger.profiles) == [900_000_013]
+    await operator.wants(LiftLimit())
+    charger.silent, charger.forgets = set(), False
+    async with charger.connected():
+        await trio.sleep(MINUTE)
+        assert charger.profiles == {}
+        assert operator.steering().state is APPLIED
+
+
+async def test_no_profile_of_others_is_cleared(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Only numbers of the gateway's own range."""
+    async with charger.connected():
+        await charger.boot()
+        charger.profiles[7] = (1, {"chargingProfilePurpose": TX, "stackLevel": 0, "chargingProfileId": 7})
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        await operator.wants(LiftLimit())
+        await trio.sleep(MINUTE)
+        assert list(charger.profiles) == [7]
+
+
+# --- links, boots, restarts -----------------------------------------------------------------------------------
+
+
+async def test_a_charger_that_boots_and_forgets_is_sent_it_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """At once when it is ready."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        await charger.boot()
+        assert charger.profiles == {}
+        await trio.sleep(MINUTE)
+        assert list(charger.profiles) == [900_000_012]
+        assert operator.steering().state is APPLIED
+
+
+async def test_a_charger_that_reconnects_is_sent_it_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """It may have been switched off meanwhile."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+    charger.profiles.clear()
+    async with charger.connected():
+        await trio.sleep(MINUTE)
+        assert list(charger.profiles) == [900_000_012]
+
+
+async def test_a_charger_that_boots_again_and_again_is_not_written_to_each_time(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """The bound of tries in an hour holds across connections and boots."""
+    await operator.wants(amperes(6))
+    for _ in range(30):
+        async with charger.connected():
+            await charger.boot()
+            await trio.sleep(MINUTE)
+    assert len(charger.sent()) == MAX_TRIES
+    async with charger.connected():
+        await charger.boot()
+        await trio.sleep(HOUR)
+        assert operator.steering().state is APPLIED
+        assert list(charger.profiles) == [900_000_012]
+
+
+async def test_a_profile_that_a_caller_clears_is_sent_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """By the record of what the charger has: it was cleared by hand."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        await operator.harness.router.call(
+            "CP1", ClearChargingProfile(900_000_012), request_id="by-hand", deadline=trio.current_time() + 10
+        )
+        await trio.sleep(MINUTE)
+        assert list(charger.profiles) == [900_000_012]
+        assert operator.states() == [PENDING, APPLIED, PENDING, APPLIED]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.1, 5.0, 45.0, 200.0])
+async def test_the_gateway_that_is_killed_at_any_stage_goes_on(
+    harness: Harness, operator: Operator, charger: SteeredCharger, seconds: float, autojump_clock: object
+) -> None:
+    """The charger has its profile in the end, and it is shown; whatever was on its way."""
+    charger.late, charger.forgets = 1.0, False
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(seconds)
+        harness.journal.failing = True  # as after a kill: what comes from here on is not kept
+    harness.journal.failing = False
+    harness.store.settle(virtual_clock())
+    async with charger.connected():
+        await trio.sleep(10 * MINUTE)
+        assert operator.steering().state is VERIFIED
+        assert list(charger.profiles) == [900_000_013]
+
+
+async def test_a_change_while_something_is_on_its_way_is_not_lost(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """The answer to the old profile is not taken for one to the new."""
+    charger.late = 20.0
+    async with charger.connected():
+        await charger.boot()
+        charger.late = 20.0
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(45)
+        await operator.wants(amperes(10))
+        await trio.sleep(10 * MINUTE)
+        assert charger.watts == pytest.approx(10 * 690.0)
+        assert (operator.steering().revision, operator.steering().state) == (2, VERIFIED)
+
+
+async def test_a_charger_whose_own_requests_are_off_is_sent_wishes_and_asked_nothing(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """A person asked for them; with the least that any charger takes."""
+    harness.asks_nothing()
+    charger.silent = {"SetChargingProfile"}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(plan(6, 10))
+        await trio.sleep(10 * MINUTE)
+        assert {action for _, action, _ in charger.calls} == {"SetChargingProfile"}
+        [first, *_] = charger.sent()
+        assert len(first["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]) == 1
+        assert first["csChargingProfiles"]["stackLevel"] == 0
+
+
+async def test_abilities_are_asked_for_once_a_boot(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Also where the charger knows none of the keys; then the least is sent."""
+    charger.configuration.clear()
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(3 * HOUR)
+        assert len(charger.sent("GetConfiguration")) == 1
+        assert operator.steering().state is APPLIED
+
+
+async def test_what_is_sent_has_a_record_that_names_its_wish(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """By its request id."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+    [queued] = harness.bodies_of(CommandQueued)
+    assert queued.request_id == "steering-1.1-r1-e1-1"
+    assert operator.steering().command_id == queued.command_id
+
+
+# --- the clock ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-3), timedelta(minutes=47), timedelta(hours=30)])
+async def test_a_jump_of_the_clock_neither_skips_nor_repeats_a_step(
+    harness: Harness,
+    operator: Operator,
+    charger: SteeredCharger,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: timedelta,
+    autojump_clock: object,
+) -> None:
+    """Within a minute the charger has what the plan names for the time that it is now."""
+    offset = timedelta(0)
+
+    def clock() -> datetime:
+        return virtual_clock() + offset
+
+    monkeypatch.setattr("tests.support.harness.virtual_clock", clock)
+    monkeypatch.setattr("tests.support.steered.virtual_clock", clock)
+    charger.configuration["ChargingScheduleMaxPeriods"] = "1"
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(plan(0, 6, 10, 8, 0, 6, 10, 8))
+        wanted = harness.router.session("CP1").steering.wanted[ONE].plan  # type: ignore[union-attr]
+        assert wanted is not None
+        await trio.sleep(40 * MINUTE)
+        offset = jump
+        await trio.sleep(2 * MINUTE + 7)
+        for _ in range(6 * 8):
+            holds = [step for step in wanted.steps if step.at <= clock() < wanted.ends_at]
+            limit = holds[-1].limit if holds else None
+            expected = VEHICLE_WATTS if limit is None else float(limit.value) * 690
+            assert charger.watts == pytest.approx(expected), clock()
+            await trio.sleep(10 * MINUTE - 30)
