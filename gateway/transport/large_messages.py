@@ -1,7 +1,7 @@
 """The place of the one large message that is taken in at a time, over all connections of a gateway."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -82,3 +82,45 @@ class LargeMessagePlace:
         claim.since = trio.current_time()
         self._holder = claim
         claim.decided.set()
+
+
+class LargeMessageArrival:
+    """One connection's large message: it waits for the place, arrives in it, and is given out."""
+
+    __slots__ = ("_arriving", "_place", "given_out", "waits")
+
+    def __init__(self, place: LargeMessagePlace) -> None:
+        self._place = place
+        self._arriving: trio.CancelScope | None = None
+        self.waits = False
+        """True while the connection waits for the place."""
+        self.given_out = False
+        """True while the session has the message: the place is left when it asks for the next one, or at its end."""
+
+    @property
+    def held(self) -> bool:
+        """True if the place is this connection's."""
+        return self._place.held_by(self)
+
+    async def take(self) -> bool:
+        """As ``LargeMessagePlace.take``."""
+        self.waits = True
+        try:
+            return await self._place.take(self, self._too_slow)
+        finally:
+            self.waits = False
+
+    async def cut_short(self, read: Callable[[], Awaitable[None]]) -> bool:
+        """Read some of the message. True: that took too long while others wait for the place."""
+        with trio.CancelScope() as self._arriving:
+            await read()
+        arriving, self._arriving = self._arriving, None
+        return arriving.cancelled_caught
+
+    def leave(self) -> None:
+        """As ``LargeMessagePlace.leave``."""
+        self._place.leave(self)
+
+    def _too_slow(self) -> None:
+        if self._arriving is not None:
+            self._arriving.cancel()

@@ -245,7 +245,7 @@ class Listener:
         """Serve an open connection to its end. Nothing escapes but cancellation, which closes it with 1001.
 
         This is the root of the task that each frame wakes. From here to the socket there are only coroutines with a
-        part in the work: the handler, ``Session.run``, its reader, ``Connection.receive``.
+        part in the work: the handler, ``Session.run``, its reader, ``Receiver.receive``.
         """
         address, code = connection.peer.address, 1001
         identity = self._identity_of(accept.principal)

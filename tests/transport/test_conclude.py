@@ -10,10 +10,11 @@ import pytest
 import trio
 
 from gateway.transport.api import Concluded, ConnectionClosed
-from gateway.transport.connection import ARRIVED_BYTES, Connection
+from gateway.transport.connection import Connection
 from gateway.transport.epoll import Epoll
 from gateway.transport.large_messages import LARGE_BYTES, LargeMessagePlace
 from gateway.transport.limits import Limits
+from gateway.transport.receiver import ARRIVED_BYTES
 from gateway.transport.socket_stream import SocketStream
 from tests.support.frames import CLOSE, PING, TEXT, close, frame, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end

@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed as ClientClosed
 
 from gateway.transport.api import ConnectionClosed, Transport
-from gateway.transport.connection import MAX_UNSENT_BYTES, Connection, HandshakeFailed
+from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.limits import Limits
+from gateway.transport.sender import MAX_UNSENT_BYTES
 from gateway.transport.tls_records import READ_BYTES
 from tests.support.frames import BINARY, CONT, PING, PONG, TEXT, close, frame, head
 from tests.transport.ends import RawClient, client_context, open_pair, open_raw, serve_upgrade, server_end

@@ -90,7 +90,7 @@ async def test_an_update_that_asks_for_none_is_followed_by_none(autojump_clock: 
     assert charger.updates == 0
 
 
-@pytest.mark.parametrize("first", [Connection.ping, lambda connection: connection.send(b"x"), Connection.aclose])
+@pytest.mark.parametrize("first", [lambda each: each.ping(), lambda each: each.send(b"x"), lambda each: each.aclose()])
 async def test_our_next_record_of_any_kind_comes_after_our_own_update(
     first: Callable[[Connection], Awaitable[None]], autojump_clock: MockClock
 ) -> None:

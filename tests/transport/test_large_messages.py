@@ -55,7 +55,7 @@ async def test_a_second_large_message_is_not_read_until_the_first_is_done_with(
             nursery.start_soon(receive, connection, got[n])
             await trio.testing.wait_all_tasks_blocked()
         assert got == {1: [BIG], 2: [], 3: []}
-        assert place.held_by(first[0])
+        assert place.held_by(first[0]._large)
         assert place.waiting == 2
         await trio.sleep(30)
         assert got == {1: [BIG], 2: [], 3: []}
@@ -74,7 +74,7 @@ async def test_messages_up_to_a_megabyte_need_no_place(autojump_clock: MockClock
         nursery.start_soon(first[1].send, frame(TEXT, b"x" * BIG)[:100_000])
         nursery.start_soon(receive, first[0], [])
         await trio.testing.wait_all_tasks_blocked()
-        assert place.held_by(first[0])
+        assert place.held_by(first[0]._large)
         nursery.start_soon(second[1].send, frame(TEXT, b"x" * LARGE_BYTES))
         assert len(await second[0].receive()) == LARGE_BYTES
         nursery.cancel_scope.cancel()
@@ -151,9 +151,9 @@ async def test_who_waits_for_the_place_is_not_silent_and_can_be_closed(autojump_
             await third[0].receive()
         assert scope.cancelled_caught
         assert place.waiting == 0
-        assert place.held_by(first[0])
+        assert place.held_by(first[0]._large)
         await first[0].aclose()
-        assert not place.held_by(first[0])
+        assert not place.held_by(first[0]._large)
         nursery.cancel_scope.cancel()
 
 

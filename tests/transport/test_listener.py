@@ -532,7 +532,7 @@ async def test_sockets_are_tuned() -> None:
     options: list[int] = []
 
     async def look(transport: Transport, principal: object) -> None:
-        stream = transport._stream._sock  # type: ignore[attr-defined]
+        stream = transport._sender._stream._sock  # type: ignore[attr-defined]
         options.append(stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         options.append(stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         options.append(stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))

@@ -99,7 +99,7 @@ async def test_frames_that_are_no_messages_are_read_at_their_rate(autojump_clock
     limits = Limits(frames_per_second=20, frame_burst=40, message_burst=100_000)
     async with open_raw(limits) as (connection, client):
         slowed: list[str] = []
-        connection._intake._slowed = slowed.append
+        connection._rate_limit._slowed = slowed.append
         start, times = trio.current_time(), 40_000 // len(data)  # three reads
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.send, data * times + frame(TEXT, b"end"))
