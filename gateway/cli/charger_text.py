@@ -100,8 +100,18 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     yield "ICCID", boot.iccid
     yield "IMSI", boot.imsi
     yield "booted", local(moment(each, "boot_time"))
+    yield "clock", _clock(each)
     yield "created", local(moment(each, "create_time"))
     yield "changed", local(moment(each, "update_time"))
+
+
+def _clock(each: ChargePoint) -> str:
+    """The clock's offset in words; empty where it has not been measured."""
+    if not each.HasField("clock_offset"):
+        return ""
+    seconds = each.clock_offset.ToTimedelta().total_seconds()
+    word = "behind" if seconds < 0 else "ahead"
+    return f"{abs(seconds):.1f} s {word}, as of {local(moment(each, 'clock_offset_time'))}"
 
 
 def _decided(each: ChargePoint, name: Any, on: str, off: str) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.events import BootInformation
 from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
@@ -133,6 +134,8 @@ class ChargePointRecord:
     boot_configuration: tuple[AppliedConfiguration, ...] = ()
     reservations: tuple[ReservationRecord, ...] = ()
     """Those that hold, by id."""
+    clock: ClockOffset = UNMEASURED
+    """What its messages have shown of its clock."""
     charging_profiles: tuple[InstalledProfile, ...] = ()
     """Those that it has accepted, as far as is known, by id."""
     steering: tuple[tuple[ConnectorAddress, Steering], ...] = ()

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from gateway.domain import events as e
 from gateway.domain import operations, profiles, remote_starts
+from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.event_records import (
     connector_record,
@@ -101,6 +102,8 @@ class ChargePointState:
     """How far each of ``wanted`` has got."""
     profiles: dict[int, InstalledProfile] = field(factory=dict)
     """The charging profiles that it has accepted, by id: at most ``profiles.MAX_PROFILES``."""
+    clock: ClockOffset = UNMEASURED
+    """What its messages have shown of its clock, also on earlier connections."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
     powers: dict[tuple[int, int], LivePower] = field(factory=dict)
@@ -187,6 +190,7 @@ def evolve(state: ChargePointState, event: NewEvent, sequence: int) -> None:
 def _booted(state: ChargePointState, event: NewEvent, body: e.ChargePointBooted, _: int) -> None:
     state.boot = body.boot
     state.booted = True
+    state.clock = state.clock.after(event)
     state.profiles = profiles.booted(state.profiles)
     state.last_stops.clear()  # another unit, or another meter, begins anew
     state.booted_at = event.received_at
@@ -227,6 +231,7 @@ def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesR
 
 def _status_changed(state: ChargePointState, event: NewEvent, body: e.ConnectorStatusChanged, _: int) -> None:
     state.connectors[body.connector] = connector_record(event, body)
+    state.clock = state.clock.after(event)
     _show_reservations(state, event, body)
 
 
@@ -236,6 +241,7 @@ def _started(state: ChargePointState, event: NewEvent, body: e.TransactionStarte
         state.pending_starts.pop(body.start_command_id, None)
     if state.profiles:
         state.profiles = profiles.started(state.profiles, body.connector, body.transaction_id, event.received_at)
+    state.clock = state.clock.after(event)
     _remember_start(state, event.cause, body.transaction_id)
     _forget_registers(state, body.connector)
     if Flag.METER_IMPLAUSIBLE in event.flags and body.meter_start > 0:
@@ -252,10 +258,16 @@ def _stale_changed(state: ChargePointState, event: NewEvent, body: e.Transaction
 
 def _stopped(state: ChargePointState, event: NewEvent, body: e.TransactionStopped, _: int) -> None:
     _close(state, body.transaction_id)
+    state.clock = state.clock.after(event)
     _remember_stop(state, event, body)
 
 
-def _not_open(state: ChargePointState, _: NewEvent, body: e.TransactionLost | e.TransactionClosed, __: int) -> None:
+def _not_open(
+    state: ChargePointState,
+    _: NewEvent,
+    body: e.TransactionLost | e.TransactionClosed | e.TransactionAttributed,
+    __: int,
+) -> None:
     _close(state, body.transaction_id)
 
 
@@ -348,6 +360,7 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.TransactionStopped, _stopped),
         _row(e.TransactionLost, _not_open),
         _row(e.TransactionClosed, _not_open),
+        _row(e.TransactionAttributed, _not_open),
         _row(e.ReservationMade, _reservation_made),
         _row(e.ReservationEnded, _reservation_ended),
         _row(e.BootConfigurationApplied, _configuration_applied),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -86,6 +87,15 @@ def test_a_charger_is_shown_with_all_that_is_known(fake, run):
     text = run("chargers", "show", "HOME-1").stdout
     for part in ("192.0.2.7:5000", "Hearth", "Charging", "MeterValueSampleInterval"):
         assert part in text
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-90, "90.0 s behind"), (1.25, "1.2 s ahead")])
+def test_a_charger_is_shown_with_its_clock(fake, run, seconds, words):
+    """Its offset and when it was measured."""
+    measured = api.ChargePoint(identity="HOME-1", clock_offset_time=at("2024-05-01T11:00:00Z"))
+    measured.clock_offset.FromTimedelta(timedelta(seconds=seconds))
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=measured)
+    assert f"{words}, as of 2024-05-01 11:00:00" in run("chargers", "show", "HOME-1").stdout
 
 
 def test_a_charger_is_shown_with_its_reservations(fake, run):

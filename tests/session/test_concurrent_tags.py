@@ -18,6 +18,7 @@ from gateway.domain import events as e
 from gateway.domain.decision import IdTagFree
 from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress
+from gateway.store.api import EventFilter
 from gateway.store.commits import Append, Appended, GuardFailed, PutIdTag
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 
@@ -175,6 +176,37 @@ async def test_of_three_starts_only_the_accepted_one_keeps_the_tag(harness: Harn
                 stop = {"transactionId": 1, "meterStop": 200, "timestamp": LATER["timestamp"]}
                 await charger.call("StopTransaction", stop)
     assert told == ["Accepted", "ConcurrentTx", "Accepted"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_transaction_that_an_orphan_is_tied_to_is_over_for_the_session_too(
+    harness: Harness, autojump_clock: MockClock, live: bool
+) -> None:
+    """A connected one follows, the next one begins without it: its tag is free."""
+    harness.add_charge_point()
+    harness.add_tag("TAG", allow_concurrent=False)
+    energies = TransactionEnergies(harness.reads, virtual_clock)
+    transactions = Transactions(harness.journal, harness.reads, harness.router, energies, virtual_clock)
+    async with AsyncExitStack() as stack:
+        charger = await stack.enter_async_context(harness.connected())
+        await boot(charger)
+        number = (await charger.call("StartTransaction", START))["transactionId"]
+        stop = {"transactionId": number + 10_000, "meterStop": 9_000_000, "timestamp": START["timestamp"]}
+        await charger.call("StopTransaction", stop)
+        (orphan,) = harness.store.orphans("CP1", 0, 10)
+        record = harness.store.transaction_by_number(number)
+        assert record is not None
+        if not live:
+            await charger.lose_link()
+            await trio.sleep(1)
+        ended = await transactions.attribute(orphan.event_id, record.transaction_id, "found", "r-1", False)
+        assert ended.record.state is TransactionState.STOPPED
+        if not live:
+            charger = await stack.enter_async_context(harness.connected())
+        started = await charger.call("StartTransaction", LATER)
+        assert started["idTagInfo"]["status"] == "Accepted"
+        lost = EventFilter(types=frozenset({"transaction.lost"}))
+        assert harness.store.events(0, 100, lost).events == ()
 
 
 @pytest.mark.parametrize("live", [True, False])

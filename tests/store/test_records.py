@@ -1,6 +1,6 @@
 """Charge points, credentials, idTags, transactions and commands as they are read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
@@ -11,6 +11,7 @@ from gateway.domain.decision import IdTagFree
 from gateway.domain.events import (
     BootInformation,
     ChargePointBooted,
+    ChargePointDisconnected,
     CommandAnswered,
     CommandNotSent,
     CommandOutcomeUnknown,
@@ -36,6 +37,7 @@ from gateway.store.commits import (
     GuardFailed,
     Missing,
     PutIdTag,
+    RecordLastHeard,
     RemoveCredentials,
     Trim,
     UpdateChargePoint,
@@ -608,3 +610,39 @@ def test_a_key_that_a_clock_behind_has_dated_is_the_newest_all_the_same(store):
     assert one(store, AddCredential("CP1", evolve(credential("new"), not_before=at(-100)))) == Done()
     found = {each.credential_id: each.not_before for each in store.credentials("CP1")}
     assert found["new"] > found["old"] == at(0)
+
+
+def test_a_clocks_offset_is_loaded_as_it_was_evolved(store):
+    """By statuses, starts, stops and boots: the session, the store and the record have the same."""
+    state = connect(store).state
+    events = (
+        event(status("Charging"), 10, reported_at=at(8)),
+        event(started(), 20, reported_at=at(19)),
+        event(meter(), 25, reported_at=at(-500), flags=(Flag.LATE,)),
+        event(stopped(), 30, reported_at=at(27)),
+    )
+    result = one(store, Append("CP1", 1, events))
+    for new, sequence in zip(events, result.sequences, strict=True):
+        evolve_state(state, new, sequence)
+    assert (state.clock.offset, state.clock.measured_at) == (timedelta(seconds=-1), at(30))
+    record = store.charge_point("CP1")
+    assert record is not None
+    assert record.clock == state.clock == connect(store).state.clock
+
+
+def test_a_connections_time_is_counted_until_its_charger_was_last_heard(store):
+    """Also where no session was there to say; what its transactions were quiet for follows."""
+    connect(store)
+    append(store, started(), stopped(), seconds=0)
+    one(store, Append("CP1", 1, (event(ChargePointDisconnected("closed", "peer", last_heard=at(100)), 500),)))
+    known = store.transaction("tx_1").settlement
+    assert (known.quiet, known.connected_since) == (timedelta(seconds=100), None)
+    connect(store, seconds=1000)
+    one(store, RecordLastHeard((("CP1", at(1200)),)))
+    store.settle(at(9000))
+    assert store.transaction("tx_1").settlement.quiet == timedelta(seconds=300)
+    connect(store, seconds=10_000)
+    known = store.transaction("tx_1").settlement
+    assert (known.quiet, known.connected_since) == (timedelta(seconds=300), at(10_000))
+    connect(store, seconds=10_050)  # a takeover: the connection before was heard of as it began
+    assert store.transaction("tx_1").settlement.quiet == timedelta(seconds=300)

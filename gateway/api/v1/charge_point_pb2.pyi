@@ -7,6 +7,7 @@ from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -75,6 +76,8 @@ class ChargePoint(_message.Message):
     ACCEPT_HEX_PASSWORD_FIELD_NUMBER: _builtins.int
     CHARGING_PROFILES_FIELD_NUMBER: _builtins.int
     STEERING_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_TIME_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -142,6 +145,16 @@ class ChargePoint(_message.Message):
     def steering(self) -> _containers.RepeatedCompositeFieldContainer[_steering_pb2.ConnectorSteering]:
         """How far the wanted states of its connectors have got. SteeringService has what is wanted."""
 
+    @_builtins.property
+    def clock_offset(self) -> _duration_pb2.Duration:
+        """The charger's clock less the gateway's, by the timestamps of its last statuses, starts and stops that it sent at once;
+        the way that the least delayed of them took is in it. Unset: not measured yet.
+        """
+
+    @_builtins.property
+    def clock_offset_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the last of these messages was received."""
+
     def __init__(
         self,
         *,
@@ -163,10 +176,12 @@ class ChargePoint(_message.Message):
         accept_hex_password: _builtins.bool | None = ...,
         charging_profiles: _abc.Iterable[_steering_pb2.InstalledChargingProfile] | None = ...,
         steering: _abc.Iterable[_steering_pb2.ConnectorSteering] | None = ...,
+        clock_offset: _duration_pb2.Duration | None = ...,
+        clock_offset_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "connection", b"connection", "create_time", b"create_time", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015

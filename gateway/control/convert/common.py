@@ -47,6 +47,15 @@ def seconds(value: int | None) -> Duration | None:
     return made
 
 
+def offset(value: timedelta | None) -> Duration | None:
+    """A length of time that may be negative; None leaves the field unset."""
+    if value is None:
+        return None
+    made = Duration()
+    made.FromTimedelta(value)
+    return made
+
+
 def connector(value: ConnectorAddress | None) -> pb.ConnectorAddress | None:
     """Return a connector as a message."""
     return None if value is None else pb.ConnectorAddress(evse=int64(value.evse), connector=int64(value.connector))

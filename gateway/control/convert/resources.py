@@ -1,7 +1,7 @@
 """Charge points and idTags as messages."""
 
 from gateway.api.v1 import charge_point_pb2, id_tag_pb2
-from gateway.control.convert.common import connector, int32, int64, timestamp
+from gateway.control.convert.common import connector, int32, int64, offset, timestamp
 from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION
 from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
@@ -53,6 +53,8 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         create_time=timestamp(record.created_at),
         update_time=timestamp(record.updated_at),
         etag=str(record.revision),
+        clock_offset=offset(record.clock.offset),
+        clock_offset_time=timestamp(record.clock.measured_at),
         reservations=[
             charge_point_pb2.Reservation(
                 reservation_id=int64(each.reservation_id),

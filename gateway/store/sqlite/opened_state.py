@@ -10,11 +10,12 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration
 from gateway.store.api import StoredState
 from gateway.store.sqlite import queries, rows, steering
+from gateway.store.sqlite.clock_offsets import clock_offset
 from gateway.store.sqlite.encoding import maybe_time
 from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.writer import Owner, Writer
 
-_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests,
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests, clock_offset,
     EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
@@ -46,7 +47,7 @@ def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | N
 
 
 def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime) -> ChargePointState:
-    registration, ever_accepted, boot, booted, own_requests, *there = rows.one(cx, _OVERVIEW, (key,))
+    registration, ever_accepted, boot, booted, own_requests, clock, *there = rows.one(cx, _OVERVIEW, (key,))
     connectors, open_, applied, reserved, configured, started, steered, profiled, asked = there
     return ChargePointState(
         identity=identity,
@@ -72,5 +73,6 @@ def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, 
         wanted=steering.wanted(cx, key) if steered else {},
         steering=steering.steerings(cx, key) if steered else {},
         profiles=steering.charging_profiles(cx, key) if profiled else {},
+        clock=clock_offset(clock),
         booted_at=maybe_time(booted),
     )

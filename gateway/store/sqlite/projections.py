@@ -20,6 +20,7 @@ from gateway.domain.values import Registration
 from gateway.store.sqlite import command_projections as commands
 from gateway.store.sqlite import operation_projections as operations
 from gateway.store.sqlite import steering
+from gateway.store.sqlite.clock_offsets import measured
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_micros, to_micros
 from gateway.store.sqlite.rows import boot_bytes, one
 from gateway.store.sqlite.transaction_projections import (
@@ -78,6 +79,7 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
 
 
 def booted(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePointBooted, sequence: int) -> None:
+    measured(cx, key, event)
     accepted = int(body.registration is Registration.ACCEPTED)
     cx.execute(
         "UPDATE charge_point SET boot = ?, booted_at = ?, ever_accepted = max(ever_accepted, ?) WHERE key = ?",
@@ -89,6 +91,7 @@ def booted(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePoi
 def status_changed(
     cx: Connection, key: int, event: NewEvent, at: int, body: e.ConnectorStatusChanged, sequence: int
 ) -> None:
+    measured(cx, key, event)
     record = connector_record(event, body)
     address = (key, clamped(record.connector.evse), clamped(record.connector.connector))
     known = cx.execute(

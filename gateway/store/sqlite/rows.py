@@ -27,6 +27,7 @@ from gateway.domain.records import (
 from gateway.domain.repeats import Memory
 from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Registration, Switch
+from gateway.store.sqlite.clock_offsets import clock_offset
 from gateway.store.sqlite.encoding import maybe_time, to_flags, to_micros, to_time
 
 Row = tuple[Any, ...]
@@ -86,7 +87,7 @@ def switch_column(value: Switch) -> int | None:
 
 CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
     assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
-    last_heard, own_requests, accept_hex_password"""
+    last_heard, own_requests, accept_hex_password, clock_offset"""
 
 
 def charge_point(
@@ -98,7 +99,7 @@ def charge_point(
     steering: tuple[tuple[ConnectorAddress, Steering], ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
-    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:]
+    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex, clock = row[11:]
     return ChargePointRecord(
         identity=identity,
         registration=Registration(registration),
@@ -125,6 +126,7 @@ def charge_point(
         reservations=reservations,
         charging_profiles=charging_profiles,
         steering=steering,
+        clock=clock_offset(clock),
     )
 
 

@@ -10,6 +10,7 @@ from gateway.domain.transactions import folded
 from gateway.domain.values import Flag
 from gateway.store.sqlite import command_projections as commands
 from gateway.store.sqlite import steering
+from gateway.store.sqlite.clock_offsets import measured
 from gateway.store.sqlite.encoding import clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 
 
@@ -26,6 +27,7 @@ def heard(cx: Connection, transaction: int, sequence: int, at: int) -> None:
 
 
 def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStarted, sequence: int) -> None:
+    measured(cx, key, event)
     record = started_record("", event, body, sequence)  # the row has the charge point's key
     cx.execute(
         """INSERT INTO txn (transaction_id, number, charge_point, evse, connector, id_tag, folded_tag, status, state,
@@ -63,6 +65,7 @@ def started(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transact
 def stopped(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionStopped, sequence: int) -> None:
     """Ends an open or lost transaction of this charge point; one that is stopped stays as it was (B5.6,
     B5.7)."""
+    measured(cx, key, event)
     steering.forget_profiles_of(cx, key, body.transaction_id)
     found = _not_stopped(cx, key, body.transaction_id)
     if found is None:
