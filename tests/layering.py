@@ -39,7 +39,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "chargers": "observability session transport ocpp store domain errors",
         "bridge": "errors",
         "api": "",
-        "control": "api bridge feed store energy domain errors",
+        "control": "api bridge feed store energy charging domain errors",
         "app": "signals control chargers observability session transport ocpp journal feed store domain errors",
         "simulator": "",
         "client": "api",

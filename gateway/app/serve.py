@@ -54,6 +54,7 @@ from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.keepalive import TimerQueue
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
+from gateway.session.wishes import WantedStates
 from gateway.store.reads import Reads
 from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
@@ -184,6 +185,7 @@ class Gateway:
             journal=journal,
             reads=reads,
             commands=self.router,
+            wanted=WantedStates(self.router, journal, reads, utc_now, next(iter(protocols.values()))),
             feed=self.feed,
             diagnostics=self.diagnostics,
             vendors=self.vendors,

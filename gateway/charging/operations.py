@@ -11,17 +11,22 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.domain.charging_state import FALLS_AT, RISES_AT
 from gateway.domain.commands import Command, CommandState, RemoteStartTransaction, RemoteStopTransaction
 from gateway.domain.events import Body, OperationAdvanced, OperationEnded
-from gateway.domain.operations import End, OpenOperation, OperationKind, Stage
+from gateway.domain.operations import STEERING, End, OpenOperation, OperationKind, Stage
 from gateway.domain.power import Power
+from gateway.domain.steering import Steering, SteeringState
 
 POWER_WAIT: Final = timedelta(minutes=5)
 """From a transaction's start until its power has to show: some vehicles take minutes to begin, and a meter reports once
 a minute."""
+
+STEERING_WAIT: Final = timedelta(minutes=10)
+"""For a pause or a limit to be put to the charger, in several tries if need be, and to show in its meter. It stays
+wanted after that, and is only followed no longer."""
 
 STOP_WAIT: Final = timedelta(minutes=2)
 """From a stop's sending, or its acceptance, until the transaction has to be over: a charger winds down in seconds, and
@@ -51,6 +56,14 @@ class Happening(StrEnum):
     """The time that the stage has is over."""
     WAITED_BLIND = "waited-blind"
     """The same, and no power was reported since."""
+    SUPERSEDED = "superseded"
+    """A later change of what is wanted of the connector has come."""
+    APPLIED = "applied"
+    """The charger has accepted what is wanted."""
+    SETTLED = "settled"
+    """The meter shows that it holds, or the charger has accepted it and no transaction is open."""
+    INEFFECTIVE = "ineffective"
+    """The charger has accepted it, and its meter shows that it does not hold."""
     NOTHING = "nothing"
     """Nothing more has to happen."""
 
@@ -64,6 +77,17 @@ _UNSENT: Final[Mapping[Happening, Next]] = {
     _H.NOT_SENT: _E.NOT_SENT,
     _H.SENT: _S.SENT,
     _H.TOO_LATE: _E.NOT_SENT,
+}
+
+_STEERED: Final[Mapping[Happening, Next]] = {
+    _H.SUPERSEDED: _E.NO_EFFECT,
+    _H.NO: _E.REFUSED,
+    _H.INEFFECTIVE: _E.NO_EFFECT,
+}
+_STEERING: Final[Mapping[Stage, Mapping[Happening, Next]]] = {
+    _S.ACCEPTED: {**_STEERED, _H.SENT: _S.SENT, _H.WAITED_BLIND: _E.TIMED_OUT},
+    _S.SENT: {**_STEERED, _H.APPLIED: _S.CHARGER_ACCEPTED, _H.WAITED_BLIND: _E.TIMED_OUT},
+    _S.CHARGER_ACCEPTED: {**_STEERED, _H.SETTLED: _E.DONE, _H.WAITED_BLIND: _E.UNKNOWN},
 }
 
 TABLE: Mapping[OperationKind, Mapping[Stage, Mapping[Happening, Next]]] = MappingProxyType(
@@ -103,6 +127,9 @@ TABLE: Mapping[OperationKind, Mapping[Stage, Mapping[Happening, Next]]] = Mappin
             _S.POWER_FALLEN: {_H.OVER: _S.TRANSACTION_STOPPED, _H.WAITED: _E.DONE, _H.WAITED_BLIND: _E.DONE},
             _S.TRANSACTION_STOPPED: {_H.NOTHING: _E.DONE},
         },
+        OperationKind.PAUSE_CHARGING: _STEERING,
+        OperationKind.RESUME_CHARGING: _STEERING,
+        OperationKind.LIMIT_CHARGING: _STEERING,
     }
 )
 """The next stage, or the end, for each stage and happening; of several that have happened the first in its row counts.
@@ -115,6 +142,8 @@ REASONS: Final[Mapping[Happening, str]] = MappingProxyType(
         _H.NEVER_STARTED: "never-started",
         _H.WAITED: "no-power",
         _H.WAITED_BLIND: "no-readings",
+        _H.SUPERSEDED: "superseded",
+        _H.INEFFECTIVE: "ineffective",
     }
 )
 """Why an operation ended, where neither the charger nor the command has a word for it."""
@@ -130,13 +159,32 @@ class Step:
     due: datetime | None = None
 
 
-def step(operation: OpenOperation, power: Power | None, now: datetime, *, pending: bool) -> Step:
+@frozen
+class Steered:
+    """A connector's wanted state, as far as an operation of ``STEERING`` needs it."""
+
+    revision: int
+    """Of what is wanted now; 0: nothing ever was."""
+    steering: Steering | None
+    transaction_open: bool
+
+
+def step(
+    operation: OpenOperation,
+    power: Power | None,
+    now: datetime,
+    *,
+    pending: bool = False,
+    steered: Steered | None = None,
+) -> Step:
     """The next step. ``power``: the newest of the operation's connector; ``pending``: whether a transaction may still
-    come of its start."""
+    come of its start; ``steered``: for ``STEERING``."""
+    if steered is not None:
+        operation = _with(operation, steered)
     record, events = operation.record, list[Body]()
     row, stage, since = TABLE[record.request.kind], record.stage, record.stages[-1].at
     while True:
-        found = _first(operation, row[stage], stage, since, power, now, pending)
+        found = _first(operation, row[stage], stage, since, power, now, pending, steered)
         if found is None:
             break
         then = row[stage][found]
@@ -148,8 +196,17 @@ def step(operation: OpenOperation, power: Power | None, now: datetime, *, pendin
         events.append(OperationAdvanced(record.operation_id, stage, record.command_id, record.transaction_id or None))
     if events:
         return Step(tuple(events))
-    unsent = stage is Stage.ACCEPTED and operation.command is None
+    unsent = stage is Stage.ACCEPTED and operation.command is None and record.request.kind not in STEERING
     return Step((), command(operation) if unsent else None, _due(operation, stage, since))
+
+
+def _with(operation: OpenOperation, steered: Steered) -> OpenOperation:
+    """The operation with the command that the steering of its connector sent last."""
+    steering = steered.steering
+    if steering is None or steering.revision != operation.revision:
+        return operation
+    record = evolve(operation.record, command_id=steering.command_id or operation.record.command_id)
+    return evolve(operation, record=record, said=steering.reason)
 
 
 def command(operation: OpenOperation) -> Command:
@@ -168,8 +225,12 @@ def _first(
     power: Power | None,
     now: datetime,
     pending: bool,
+    steered: Steered | None,
 ) -> Happening | None:
-    happened = _happened(operation, stage, since, power, now, pending)
+    if steered is None:
+        happened = _happened(operation, stage, since, power, now, pending)
+    else:
+        happened = _happened_to_limit(operation, steered, now)
     return next((each for each in row if each in happened), None)
 
 
@@ -205,12 +266,39 @@ def _happened(
     return found
 
 
+def _happened_to_limit(operation: OpenOperation, steered: Steered, now: datetime) -> set[Happening]:
+    if steered.revision != operation.revision:
+        return {Happening.SUPERSEDED}
+    found, steering, record = {Happening.NOTHING}, steered.steering, operation.record
+    due = _due(operation, record.stage, record.created_at)
+    if due is not None and now >= due:
+        found.add(Happening.WAITED_BLIND)
+    if steering is None or steering.revision != operation.revision:
+        return found
+    if any(each >= record.created_at for each in steering.tries):
+        found.add(Happening.SENT)
+    match steering.state:
+        case SteeringState.APPLIED:
+            found |= {Happening.SENT, Happening.APPLIED}
+            if not steered.transaction_open:
+                found.add(Happening.SETTLED)
+        case SteeringState.VERIFIED:
+            found |= {Happening.SENT, Happening.APPLIED, Happening.SETTLED}
+        case SteeringState.REFUSED:
+            found.add(Happening.NO)
+        case SteeringState.INEFFECTIVE:
+            found.add(Happening.INEFFECTIVE)
+    return found
+
+
 def _due(operation: OpenOperation, stage: Stage, since: datetime) -> datetime | None:
     """The time at which the stage is left at the latest; None: at none, or the command's own deadline comes first."""
     kind = operation.record.request.kind
-    if stage is Stage.ACCEPTED:
+    if kind in STEERING:
+        due = operation.record.expires_at
+    elif stage is Stage.ACCEPTED:
         return operation.record.expires_at if operation.command is None else None
-    if stage is Stage.TRANSACTION_STARTED:
+    elif stage is Stage.TRANSACTION_STARTED:
         due = since + POWER_WAIT
     elif kind is OperationKind.STOP_CHARGING:
         due = since + STOP_WAIT
@@ -229,7 +317,9 @@ def _reason(operation: OpenOperation, happening: Happening) -> str:
             return f"transaction-{operation.over}"
         case Happening.WAITED | Happening.WAITED_BLIND if operation.record.request.kind is OperationKind.STOP_CHARGING:
             return "no-stop"
-        case Happening.NOTHING:
+        case Happening.WAITED_BLIND if operation.record.request.kind in STEERING:
+            return "not-verified"
+        case Happening.NOTHING | Happening.SETTLED:
             return ""
         case _:
             return REASONS[happening]

@@ -1,22 +1,28 @@
-"""`gateway charge`: charging on and off, followed until a meter has shown it."""
+"""`gateway charge`: charging on and off, paused and limited, followed until a meter has shown it."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated, Any
 
 import grpc
 import typer
 
+from gateway.api.v1.common_pb2 import ChargingRateUnit
 from gateway.api.v1.operation_pb2 import (
     GetOperationRequest,
+    LimitChargingRequest,
     ListOperationsRequest,
     Operation,
     OperationEnd,
     OperationKind,
     OperationStage,
+    PauseChargingRequest,
+    ResumeChargingRequest,
     StartChargingRequest,
     StopChargingRequest,
     WatchOperationRequest,
 )
+from gateway.api.v1.steering_pb2 import RateLimit
 from gateway.cli.commands_send import ChargePointArgument, RequestIdOption, TransactionOption, ask
 from gateway.cli.connection import (
     DEFAULT_TARGET,
@@ -32,6 +38,7 @@ from gateway.cli.connection import (
     request_id,
 )
 from gateway.cli.exit_codes import ExitCode
+from gateway.cli.limit import rate
 from gateway.cli.output import Interrupted, JsonOption, facts, fail, local, note, out, print_json, say, table
 from gateway.cli.transactions import ChargerOption, LimitOption
 from gateway.client import GatewayClient
@@ -106,6 +113,81 @@ def stop(
         _carry(gateway, gateway.operations.StopCharging, message, not no_wait, json)
 
 
+ConnectorOption = Annotated[
+    int | None, typer.Option("--connector", min=1, help="Which connector; without it the whole charger.")
+]
+
+
+@app.command()
+def pause(
+    charge_point: ChargePointArgument,
+    connector_id: ConnectorOption = None,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Pause charging until it is resumed, whatever a plan says; kept for a charger that is offline."""
+    message = PauseChargingRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        connector=None if connector_id is None else connector(connector_id),
+    )
+    with connect(target) as gateway:
+        _carry(gateway, gateway.operations.PauseCharging, message, not no_wait, json)
+
+
+@app.command()
+def resume(
+    charge_point: ChargePointArgument,
+    connector_id: ConnectorOption = None,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Lift a pause or a limit; a plan holds again."""
+    message = ResumeChargingRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        connector=None if connector_id is None else connector(connector_id),
+    )
+    with connect(target) as gateway:
+        _carry(gateway, gateway.operations.ResumeCharging, message, not no_wait, json)
+
+
+@app.command("limit")
+def limit_(
+    charge_point: ChargePointArgument,
+    amps: Annotated[
+        Decimal | None, typer.Option(parser=rate, metavar="NUMBER", help="The most in amperes, for each phase.")
+    ] = None,
+    watts: Annotated[
+        Decimal | None, typer.Option(parser=rate, metavar="NUMBER", help="The most in watts, over all phases.")
+    ] = None,
+    connector_id: ConnectorOption = None,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Limit charging until it is resumed, whatever a plan says; kept for a charger that is offline."""
+    if (amps is None) == (watts is None):
+        raise typer.BadParameter("give --amps or --watts, one of them")
+    if amps is not None:
+        most = RateLimit(value=float(amps), unit=ChargingRateUnit.CHARGING_RATE_UNIT_AMPERES)
+    else:
+        most = RateLimit(value=float(watts or 0), unit=ChargingRateUnit.CHARGING_RATE_UNIT_WATTS)
+    message = LimitChargingRequest(
+        charge_point=charge_point,
+        request_id=request_id(request),
+        connector=None if connector_id is None else connector(connector_id),
+        limit=most,
+    )
+    with connect(target) as gateway:
+        _carry(gateway, gateway.operations.LimitCharging, message, not no_wait, json)
+
+
 @app.command("list")
 def list_(
     charge_point: ChargerOption = "",
@@ -151,6 +233,7 @@ def show(
         ("kind", _kind(found)),
         ("connector", connector_name(found.connector) if found.HasField("connector") else ""),
         ("tag", found.id_tag),
+        ("limit", _limit(found.limit) if found.HasField("limit") else ""),
         ("state", _state(found)),
         ("transaction", found.transaction_id),
         ("command", found.command_id),
@@ -205,6 +288,11 @@ def _follow(gateway: GatewayClient, operation: Operation, json: bool) -> Operati
             f"interrupted: the operation goes on; gateway charge show {operation.operation_id} shows how it ended"
         ) from None
     return operation
+
+
+def _limit(limit: RateLimit) -> str:
+    unit = "W" if limit.unit == ChargingRateUnit.CHARGING_RATE_UNIT_WATTS else "A"
+    return f"{limit.value:g} {unit}"
 
 
 def _kind(operation: Operation) -> str:

@@ -2,26 +2,38 @@
 (Trio's side)."""
 
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 
+from gateway.charging.operations import STEERING_WAIT
+from gateway.charging.wishes import LiftLimit, SetLimit, WantedRequest
 from gateway.control.commands import REFUSALS, violations
 from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
 from gateway.control.event_streams import BATCH_BYTES, BATCH_EVENTS, IDLE_SECONDS
 from gateway.control.id_tags import ACCEPTED, IdTags
-from gateway.control.ports import Commands, Feed
+from gateway.control.ports import Commands, Feed, WantedStates
+from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
-from gateway.domain.events import OperationAdvanced, OperationEnded
+from gateway.domain.events import NewEvent, OperationAccepted, OperationAdvanced, OperationEnded
 from gateway.domain.operations import (
+    STEERING,
+    End,
     OperationKind,
     OperationRecord,
     OperationRefusal,
     OperationRefused,
     OperationRequest,
+    steering_request_id,
 )
+from gateway.domain.steering import RateLimit, StandingLimit
+from gateway.domain.values import WHOLE_CHARGE_POINT, Clock, new_id
 from gateway.store.api import EventFilter
 from gateway.store.reads import Reads
 
 LONGEST_SECONDS = 120.0
 """Until an operation's expiry: a start or a stop that comes later surprises the person beside the charger."""
+
+KEPT = "kept"
+"""Why a pause or a limit of an absent charge point ends: it stays wanted, and is put to the charger when it is back."""
 
 WATCHED = frozenset({OperationAdvanced.TYPE, OperationEnded.TYPE})
 
@@ -36,9 +48,18 @@ class OperationCalls:
     """All raise ``Failure`` and ``StoreUnavailable``."""
 
     def __init__(
-        self, reads: Reads, commands: Commands, id_tags: IdTags, feed: Feed, idle: float = IDLE_SECONDS
+        self,
+        reads: Reads,
+        commands: Commands,
+        wanted: WantedStates,
+        id_tags: IdTags,
+        feed: Feed,
+        clock: Clock,
+        idle: float = IDLE_SECONDS,
     ) -> None:
         self._reads = reads
+        self._wanted = wanted
+        self._clock = clock
         self._commands = commands
         self._id_tags = id_tags
         self._feed = feed
@@ -61,6 +82,8 @@ class OperationCalls:
             raise Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", "the deadline leaves no time to begin anything", about)
         if await self._reads.charge_point(identity) is None:
             raise not_found("charge point", identity)
+        if request.kind in STEERING:
+            return await self._steer(identity, request, request_id, about)
         if request.kind is OperationKind.START_CHARGING and not request.insist:
             await self._check_tag(identity, request, about)
         outcome = await self._commands.operate(identity, request, request_id, min(seconds, LONGEST_SECONDS))
@@ -79,6 +102,25 @@ class OperationCalls:
                 raise _unknown(outcome.reason, outcome.message, about)
             case Refused():
                 raise await self._refused(outcome, identity, about)
+
+    async def _steer(
+        self, identity: str, request: OperationRequest, request_id: str, about: dict[str, str]
+    ) -> OperationRecord:
+        """Change what is wanted of the connector, together with the operation that follows it. Of a charge point that
+        is not connected the operation ends at once, and what is wanted is kept for it."""
+        now, operation_id = self._clock(), new_id("op")
+        accepted = OperationAccepted(operation_id, request_id, request, now + STEERING_WAIT)
+        also: tuple[NewEvent, ...] = (NewEvent(accepted, now),)
+        if self._commands.live(identity) is None:
+            also += (NewEvent(OperationEnded(operation_id, End.OFFLINE, KEPT), now),)
+        outcome = await self._wanted.change(identity, _wanted(request, request_id), also)
+        if isinstance(outcome, Refused):
+            raise await self._refused(outcome, identity, about)
+        self._commands.operation_begun(identity)
+        found = await self._earlier(identity, request, request_id)
+        if found is None:
+            raise _unknown("store-unavailable", "the store has lost it", about)
+        return found
 
     async def _earlier(self, identity: str, request: OperationRequest, request_id: str) -> OperationRecord | None:
         """The operation that this request began before. Raises Failure where another one has its id."""
@@ -142,6 +184,23 @@ class OperationCalls:
                 while not (await subscription.next()).events:
                     pass
                 record = await self.get(operation_id)
+
+
+def _wanted(request: OperationRequest, request_id: str) -> WantedRequest:
+    """The change of what is wanted that the operation makes."""
+    if request.kind is OperationKind.RESUME_CHARGING:
+        change: SetLimit | LiftLimit = LiftLimit()
+    elif request.kind is OperationKind.PAUSE_CHARGING:
+        change = SetLimit(StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE), request.until))
+    else:
+        change = SetLimit(StandingLimit(request.limit, request.until))
+    return WantedRequest(
+        steering_request_id(request_id),
+        request.connector or WHOLE_CHARGE_POINT,
+        change,
+        pause_below_minimum=request.pause_below_minimum,
+        insist=request.insist,
+    )
 
 
 def _unknown(cause: str, message: str, about: dict[str, str]) -> Failure:

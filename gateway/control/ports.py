@@ -4,12 +4,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from gateway.charging.wishes import WantedRequest
 from gateway.domain.commands import CallOutcome, Command, Refused, Unknown
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
 from gateway.domain.events import NewEvent
 from gateway.domain.operations import OperationRecord, OperationRefused, OperationRequest
 from gateway.domain.records import LiveSession
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration
 from gateway.feed import Batch
 from gateway.store.api import EventFilter
@@ -51,6 +53,10 @@ class Commands(Protocol):
         id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
         ...
 
+    def operation_begun(self, identity: str) -> None:
+        """An operation that changes what is wanted is committed; a live session follows it."""
+        ...
+
     def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:
         """End a session. False: there is none."""
         ...
@@ -69,6 +75,17 @@ class Commands(Protocol):
 
     def transaction_closed(self, identity: str, closed: NewEvent) -> None:
         """A transaction is closed by the operator, and that is committed; a live session follows."""
+        ...
+
+
+class WantedStates(Protocol):
+    """Changes of what is wanted of connectors, connected or not."""
+
+    async def change(
+        self, identity: str, request: WantedRequest, also: tuple[NewEvent, ...] = ()
+    ) -> ChangedWanted | Refused:
+        """Commit a change, or why there is none. The same request again, by its id, changes nothing and is answered as
+        it was. ``also``: events that are recorded with it. Raises ``StoreUnavailable``."""
         ...
 
 

@@ -36,7 +36,7 @@ from gateway.control.fleet_import import FleetImport
 from gateway.control.id_tags import IdTags
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.operations import OperationCalls
-from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal
+from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal, WantedStates
 from gateway.control.retention import RetentionControl
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
@@ -134,6 +134,7 @@ class ControlServer:
         journal: Journal,
         reads: Reads,
         commands: Commands,
+        wanted: WantedStates,
         feed: Feed,
         diagnostics: Diagnostics,
         vendors: VendorServiceRegistry,
@@ -163,7 +164,7 @@ class ControlServer:
         id_tags = IdTags(changes, reads, authorizer, clock)
         self._id_tags = IdTagRpcs(self._bridge, timeout, id_tags)
         self._operations = OperationRpcs(
-            self._bridge, timeout, OperationCalls(reads, commands, id_tags, feed, settings.idle)
+            self._bridge, timeout, OperationCalls(reads, commands, wanted, id_tags, feed, clock, settings.idle)
         )
         self._events = EventRpcs(
             self._bridge,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import evolve, field, frozen
 
 from gateway.domain.commands import INVALID_CONFIRMATION, CommandState, StatusAnswer
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.steering import MAX_STEERED, RateLimit, Wanted
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 
 if TYPE_CHECKING:
     from gateway.domain import events as e
@@ -21,12 +22,27 @@ if TYPE_CHECKING:
 MAX_OPEN: Final = 16
 """Open operations of one charge point: the connectors of a large post; more are a caller that repeats itself."""
 
+MAX_FOLLOWED: Final = MAX_OPEN + MAX_STEERED
+"""The same with pauses and limits, of which a newer one of the same connector ends the one before."""
+
 
 class OperationKind(StrEnum):
     """Purpose of an operation."""
 
     START_CHARGING = "START_CHARGING"
     STOP_CHARGING = "STOP_CHARGING"
+    PAUSE_CHARGING = "PAUSE_CHARGING"
+    RESUME_CHARGING = "RESUME_CHARGING"
+    LIMIT_CHARGING = "LIMIT_CHARGING"
+
+
+STEERING: Final = frozenset({OperationKind.PAUSE_CHARGING, OperationKind.RESUME_CHARGING, OperationKind.LIMIT_CHARGING})
+"""Kinds that change what is wanted of a connector (``gateway.domain.steering``), and send no command of their own."""
+
+
+def steering_request_id(request_id: str) -> str:
+    """The request id of the change of what is wanted that an operation of ``STEERING`` makes."""
+    return f"operation:{request_id}"
 
 
 class Stage(StrEnum):
@@ -78,6 +94,12 @@ class OperationRequest:
     id_tag: str = ""
     transaction_id: str = ""
     insist: bool = False
+    limit: RateLimit | None = None
+    """Of LIMIT_CHARGING."""
+    until: datetime | None = None
+    """Of a pause and a limit: None: until it is lifted."""
+    pause_below_minimum: bool = False
+    """Whether a limit that is too low for any vehicle becomes a pause; otherwise it is refused."""
 
 
 @frozen
@@ -100,7 +122,7 @@ class OperationRecord:
     request: OperationRequest
     created_at: datetime
     expires_at: datetime
-    """Not sent by then it never will be."""
+    """Not sent by then it never will be; those of ``STEERING`` are followed no longer."""
     stages: tuple[StageReached, ...]
     """At least one, in the order in which they were reached."""
     command_id: str = ""
@@ -161,6 +183,8 @@ class OpenOperation:
     """When the transaction that came of a start began, by the charger's clock if that can be trusted."""
     over: str = ""
     """How the transaction ended: ``stopped``, ``lost`` or ``closed``; empty: it has not."""
+    revision: int = 0
+    """The revision of the connector's wanted state that it has made; of ``STEERING``."""
     held_until: datetime | None = None
     """Nothing has been waited for in vain before this: the charger has come back meanwhile."""
 
@@ -170,12 +194,16 @@ class HasOperations(Protocol):
 
     identity: str
     operations: dict[str, OpenOperation]
+    wanted: dict[ConnectorAddress, Wanted]
 
 
 def accepted(state: HasOperations, event: "NewEvent", body: "e.OperationAccepted", sequence: int) -> None:
     """Note an operation that has come into being."""
-    if len(state.operations) < MAX_OPEN:
-        state.operations[body.operation_id] = OpenOperation(accepted_record(state.identity, event, body, sequence))
+    if len(state.operations) < MAX_FOLLOWED:
+        request = body.request
+        wanted = state.wanted.get(request.connector or WHOLE_CHARGE_POINT) if request.kind in STEERING else None
+        record = accepted_record(state.identity, event, body, sequence)
+        state.operations[body.operation_id] = OpenOperation(record, revision=0 if wanted is None else wanted.revision)
 
 
 def accepted_record(

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 import trio
 
 from gateway.charging.operation_checks import refusal, transaction_to_stop
-from gateway.charging.operations import Step, command, step
+from gateway.charging.operations import Steered, Step, command, step
 from gateway.domain.codec import fingerprint
 from gateway.domain.command_states import ending_of
 from gateway.domain.commands import Command, RefusalReason, Refused, Unknown
 from gateway.domain.decision import OperationUnused
 from gateway.domain.events import CommandNotSent, NewEvent, OperationAccepted, OperationEnded
 from gateway.domain.operations import (
+    STEERING,
     End,
     OpenOperation,
     OperationKind,
@@ -29,7 +30,7 @@ from gateway.domain.operations import (
     accepted_record,
 )
 from gateway.domain.power import Power
-from gateway.domain.values import ConnectorAddress, new_id
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, new_id
 from gateway.session.commands.queue import NOTHING_SENT, OFFLINE, CommandQueue, Unfinished
 from gateway.session.context import SessionContext, SessionOver
 from gateway.session.task_group import TaskGroup
@@ -137,7 +138,7 @@ class Operations:
         for key, each in tuple(context.state.operations.items()):
             now = context.clock()
             pending = each.record.command_id in context.state.pending_starts
-            found = step(each, self._power(each), now, pending=pending)
+            found = step(each, self._power(each), now, pending=pending, steered=self._steered(each))
             refused = self._refused.pop(key, None)
             if refused is not None and not found.events:
                 found = Step((OperationEnded(key, End.NOT_SENT, refused, each.record.transaction_id or None),))
@@ -149,6 +150,16 @@ class Operations:
             if found.due is not None:
                 due.append(found.due)
         return min(due, default=None)
+
+    def _steered(self, operation: OpenOperation) -> Steered | None:
+        request, state = operation.record.request, self._context.state
+        if request.kind not in STEERING:
+            return None
+        connector = request.connector or WHOLE_CHARGE_POINT
+        wanted = state.wanted.get(connector)
+        whole = connector == WHOLE_CHARGE_POINT
+        is_open = bool(state.open_transactions) if whole else state.open_on(connector) is not None
+        return Steered(0 if wanted is None else wanted.revision, state.steering.get(connector), is_open)
 
     def _power(self, operation: OpenOperation) -> Power | None:
         state = self._context.state
@@ -176,12 +187,15 @@ class Operations:
 
     def ends(self, unfinished: Unfinished) -> list[NewEvent]:
         """The ends of operations of which nothing was sent, for the end of the session: a start must not wait for a
-        charger that comes back some time. The others are looked at again when it does."""
+        charger that comes back some time. The others are looked at again when it does; so are pauses and limits, which
+        stay wanted."""
         now = self._context.clock()
         unsent = {event.body.command_id for event in unfinished.events if isinstance(event.body, CommandNotSent)}
         found = []
         for each in self._context.state.operations.values():
             record, reason = each.record, unfinished.happened.value
+            if record.request.kind in STEERING:
+                continue
             nothing_sent = each.command is None or record.command_id in unsent
             if record.stage is Stage.ACCEPTED and nothing_sent and record.operation_id not in unfinished.doubtful:
                 end = End.OFFLINE if reason == DISCONNECTED else End.NOT_SENT

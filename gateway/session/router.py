@@ -251,6 +251,12 @@ class Router:
         session = self._sessions.get(identity)
         return NOT_CONNECTED if session is None else await session.operations.begin(request, request_id, seconds)
 
+    def operation_begun(self, identity: str) -> None:
+        """An operation that changes what is wanted is committed; a live session follows it."""
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.operations.wake()
+
     # --- the operator's hand ----------------------------------------------------------------------------------
 
     def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:

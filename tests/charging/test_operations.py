@@ -7,10 +7,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.charging.operations import POWER_WAIT, STOP_WAIT, TABLE, Happening, Step, step
+from gateway.charging.operations import POWER_WAIT, STOP_WAIT, TABLE, Happening, Steered, Step, step
 from gateway.domain.commands import Command, CommandState, RemoteStartTransaction, RemoteStopTransaction
 from gateway.domain.events import OperationAdvanced, OperationEnded
 from gateway.domain.operations import (
+    STEERING,
     End,
     OpenOperation,
     OperationKind,
@@ -20,11 +21,13 @@ from gateway.domain.operations import (
     StageReached,
 )
 from gateway.domain.power import Power
+from gateway.domain.steering import Steering, SteeringState
 from gateway.domain.values import ConnectorAddress
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ONE = ConnectorAddress(1, 1)
-KINDS = tuple(OperationKind)
+KINDS = (OperationKind.START_CHARGING, OperationKind.STOP_CHARGING)
+STEERED = tuple(sorted(STEERING))
 
 
 def operation(kind: OperationKind, stage: Stage, **more: object) -> OpenOperation:
@@ -43,13 +46,13 @@ def ends(found: Step) -> tuple[list[Stage], End | None, str]:
     return stages, over[0].end if over else None, over[0].reason if over else ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *STEERED])
 def test_each_stage_that_a_row_names_has_a_row(kind: OperationKind) -> None:
     """And every row but the last of a kind can be left without an event of the charger's."""
     rows = TABLE[kind]
     named = {then for row in rows.values() for then in row.values() if isinstance(then, Stage)}
     assert named | {Stage.ACCEPTED} == set(rows)
-    by_time = {Happening.TOO_LATE, Happening.NEVER_STARTED, Happening.WAITED, Happening.NOTHING}
+    by_time = {Happening.WAITED_BLIND, Happening.TOO_LATE, Happening.NEVER_STARTED, Happening.WAITED, Happening.NOTHING}
     assert all(by_time & set(row) for row in rows.values())
 
 
@@ -179,3 +182,63 @@ def test_a_step_ends_once_and_a_second_look_finds_nothing_new(
     again = step(seen, power, now, pending=pending)
     assert again.events == ()
     assert (again.send is None) == (seen.record.stage is not Stage.ACCEPTED or seen.command is not None)
+
+
+# --- pauses and limits --------------------------------------------------------------------------------------------
+
+
+def limiting(stage: Stage = Stage.ACCEPTED, kind: OperationKind = OperationKind.PAUSE_CHARGING) -> OpenOperation:
+    """A pause that has made revision 3 of what is wanted."""
+    return operation(kind, stage, revision=3)
+
+
+def steered(state: SteeringState, *, open_: bool = True, revision: int = 3, tries: int = 1) -> Steered:
+    """The progress of revision 3."""
+    steering = Steering(revision, state, NOW, "word", tries=(NOW,) * tries, command_id="cmd_9")
+    return Steered(3, steering, open_)
+
+
+@pytest.mark.parametrize("kind", STEERED)
+@pytest.mark.parametrize(
+    ("state", "open_", "stages", "end", "reason"),
+    [
+        (SteeringState.VERIFIED, True, [Stage.SENT, Stage.CHARGER_ACCEPTED], End.DONE, ""),
+        (SteeringState.APPLIED, False, [Stage.SENT, Stage.CHARGER_ACCEPTED], End.DONE, ""),
+        (SteeringState.APPLIED, True, [Stage.SENT, Stage.CHARGER_ACCEPTED], None, ""),
+        (SteeringState.PENDING, True, [Stage.SENT], None, ""),
+        (SteeringState.REFUSED, True, [], End.REFUSED, "word"),
+        (SteeringState.INEFFECTIVE, True, [], End.NO_EFFECT, "ineffective"),
+    ],
+)
+def test_a_limit_ends_as_its_steering_says(
+    kind: OperationKind, state: SteeringState, open_: bool, stages: list[Stage], end: End | None, reason: str
+) -> None:
+    """Done when the meter shows it, or the charger has accepted it and nothing charges."""
+    found = step(limiting(kind=kind), None, NOW, steered=steered(state, open_=open_))
+    assert ends(found) == (stages, end, reason)
+    assert all(each.command_id == "cmd_9" for each in found.events if isinstance(each, OperationAdvanced))
+    assert found.send is None
+
+
+def test_a_limit_says_nothing_of_another_revision() -> None:
+    """Progress of an earlier one is not its own, and a later one ends it."""
+    earlier = steered(SteeringState.VERIFIED, revision=2)
+    assert step(limiting(), None, NOW, steered=earlier).events == ()
+    later = Steered(4, earlier.steering, True)
+    assert ends(step(limiting(), None, NOW, steered=later)) == ([], End.NO_EFFECT, "superseded")
+
+
+@pytest.mark.parametrize(
+    ("stage", "end"),
+    [(Stage.ACCEPTED, End.TIMED_OUT), (Stage.SENT, End.TIMED_OUT), (Stage.CHARGER_ACCEPTED, End.UNKNOWN)],
+)
+def test_a_limit_is_not_followed_for_ever(stage: Stage, end: End) -> None:
+    """Until its expiry, or until the charger has been back for a while."""
+    seen = limiting(stage)
+    state = SteeringState.APPLIED if stage is Stage.CHARGER_ACCEPTED else SteeringState.PENDING
+    progress = steered(state, tries=0)
+    over = seen.record.expires_at
+    assert step(seen, None, NOW, steered=progress).due == over
+    assert ends(step(seen, None, over, steered=progress)) == ([], end, "not-verified")
+    held = evolve(seen, held_until=over + timedelta(minutes=1))
+    assert step(held, None, over, steered=progress).events == ()

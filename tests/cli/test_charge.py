@@ -138,3 +138,36 @@ def test_operations_are_listed_and_shown(fake, run):
     assert "start charging" in result.stdout
     assert "refused (Rejected)" in result.stdout
     assert json.loads(run("charge", "show", "op_1", "--json").stdout)["operation_id"] == "op_1"
+
+
+def test_charging_is_paused_limited_and_resumed(fake, run):
+    """By connector, or the whole charger; a limit has one unit."""
+    done = operation("SENT", "CHARGER_ACCEPTED", end="DONE", kind=5)
+    for method, response in (
+        ("PauseCharging", pb.PauseChargingResponse),
+        ("ResumeCharging", pb.ResumeChargingResponse),
+        ("LimitCharging", pb.LimitChargingResponse),
+    ):
+        fake.answers[method] = response(operation=operation(kind=5))
+    fake.answers["WatchOperation"] = [pb.WatchOperationResponse(operation=done)]
+    assert run("charge", "pause", "HOME-1").exit_code == 0
+    assert run("charge", "resume", "HOME-1", "--connector", 1).exit_code == 0
+    assert run("charge", "limit", "HOME-1", "--amps", 10.5).exit_code == 0
+    assert run("charge", "limit", "HOME-1", "--watts", 0, "--no-wait").exit_code == 0
+    assert not fake.asked("PauseCharging")[0].HasField("connector")
+    assert fake.asked("ResumeCharging")[0].connector == ONE
+    amperes, watts = fake.asked("LimitCharging")
+    assert (amperes.limit.value, amperes.limit.unit) == (10.5, 1)
+    assert (watts.limit.value, watts.limit.unit) == (0.0, 2)
+    for wrong in ((), ("--amps", 1, "--watts", 1)):
+        assert run("charge", "limit", "HOME-1", *wrong).exit_code == 2
+
+
+def test_a_limit_that_is_kept_is_not_sent(fake, run):
+    """Of a charger that is offline: exit code 5, and the reason says that it is kept."""
+    kept = operation(end="OFFLINE", reason="kept", kind=3)
+    fake.answers["PauseCharging"] = pb.PauseChargingResponse(operation=kept)
+    fake.answers["WatchOperation"] = [pb.WatchOperationResponse(operation=kept)]
+    result = run("charge", "pause", "HOME-1")
+    assert result.exit_code == 5
+    assert "pause charging: offline (kept)" in result.stderr

@@ -12,8 +12,9 @@ from gateway.bridge import Bridge
 from gateway.client import GatewayClient
 from gateway.control.server import ControlServer, ControlSettings
 from gateway.control.vendor_data import VendorServiceRegistry
-from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, StatusAnswer
+from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, Refused, StatusAnswer
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
@@ -71,6 +72,9 @@ class FakeCommands:
             raise
         return self.outcome(command) if callable(self.outcome) else self.outcome
 
+    def operation_begun(self, identity):
+        self.told.append(("begun", identity))
+
     async def operate(self, identity, request, request_id, seconds):
         self.calls.append((identity, request, request_id, seconds))
         await trio.sleep(self.wait)
@@ -91,6 +95,22 @@ class FakeCommands:
 
     def expel(self, identity):
         self.told.append(("expel", identity))
+
+
+@define
+class FakeWanted:
+    """Changes of what is wanted: commits what is recorded with them, or refuses."""
+
+    journal: object
+    refused: Refused | None = None
+    changes: list = field(factory=list)
+
+    async def change(self, identity, request, also=()):
+        self.changes.append((identity, request))
+        if self.refused is not None:
+            return self.refused
+        await self.journal.commit(Append(identity, None, also))
+        return ChangedWanted(request.request_id, "", request.connector, 1, also[0].received_at)
 
 
 @define
@@ -120,6 +140,7 @@ class Control:
     journal: Journal
     feed: Feed
     commands: FakeCommands
+    wanted: FakeWanted
     diagnostics: FakeDiagnostics
     vendors: VendorServiceRegistry
     server: ControlServer
@@ -159,6 +180,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     feed = Feed(store, journal.read)
     journal.on_commit.append(feed.notify)
     commands = FakeCommands()
+    wanted = FakeWanted(journal)
     diagnostics = FakeDiagnostics()
     vendors = VendorServiceRegistry(lambda: datetime.now(UTC), answer_seconds=1.0)
     clock_watch = ClockWatch(journal, Reads(store, journal), lambda: datetime.now(UTC))
@@ -169,6 +191,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
         journal=seen,
         reads=Reads(store, seen),
         commands=commands,
+        wanted=wanted,
         feed=feed,
         diagnostics=diagnostics,
         vendors=vendors,
@@ -185,7 +208,9 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
                 port = await nursery.start(lambda task_status: server.run(task_status=task_status))
                 target = "localhost" if client_tls else "127.0.0.1"
                 with GatewayClient(f"{target}:{port}", client_tls) as client:
-                    yield Control(store, journal, feed, commands, diagnostics, vendors, server, bridge, client, port)
+                    yield Control(
+                        store, journal, feed, commands, wanted, diagnostics, vendors, server, bridge, client, port
+                    )
                 nursery.cancel_scope.cancel()
     finally:
         store.close()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import grpc
@@ -11,9 +12,11 @@ import trio
 
 from gateway.api.v1 import operation_pb2 as pb
 from gateway.bridge import Overloaded
+from gateway.charging.wishes import LiftLimit, SetLimit
 from gateway.client import problem_of
 from gateway.control.outcomes import OPERATIONS, Effect, RpcOutcome
-from gateway.domain.commands import RefusalReason, Refused, Unknown
+from gateway.domain.charging import ChargingRateUnit
+from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
 from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
 from gateway.domain.operations import (
     End,
@@ -24,9 +27,10 @@ from gateway.domain.operations import (
     Stage,
 )
 from gateway.domain.records import IdTagRecord
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.steering import RateLimit, StandingLimit
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.store.commits import PutIdTag
-from tests.control.fakes import NOW, control
+from tests.control.fakes import NOW, Live, control
 
 ONE = ConnectorAddress(1, 1)
 REQUEST = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
@@ -175,6 +179,65 @@ def test_every_row_is_brought_about():
             assert row.effect is Effect.NOTHING
         if row.reason == "OUTCOME_UNKNOWN" or row.status == "UNKNOWN":
             assert (row.status, row.reason, row.effect) == ("UNKNOWN", "OUTCOME_UNKNOWN", Effect.MAYBE)
+
+
+# --- pauses and limits --------------------------------------------------------------------------------------------
+
+
+def limit(**more: Any) -> pb.LimitChargingRequest:
+    fields = {
+        "charge_point": "CP1",
+        "request_id": "r1",
+        "connector": {"evse": 1, "connector": 1},
+        "limit": {"value": 16.1, "unit": 1},
+    }
+    return pb.LimitChargingRequest(**{**fields, **more})
+
+
+async def test_a_limit_of_a_connected_charger_is_wanted_and_followed(tmp_path):
+    """The wanted state and the operation are recorded together, and the session looks after it."""
+    async with gateway(tmp_path) as (running, _):
+        running.commands.connections["CP1"] = Live(1, NOW)
+        stub = running.client.operations
+        operation = (await running.call(stub.LimitCharging, limit(pause_below_minimum=True))).operation
+        assert (operation.kind, operation.limit.value, operation.end) == (5, 16.1, 0)
+        ((identity, request),) = running.wanted.changes
+        assert (identity, request.connector, request.pause_below_minimum) == ("CP1", ONE, True)
+        assert request.change == SetLimit(StandingLimit(RateLimit(Decimal("16.1"), ChargingRateUnit.AMPERE)))
+        assert ("begun", "CP1") in running.commands.told
+        again = (await running.call(stub.LimitCharging, limit(pause_below_minimum=True))).operation
+        assert again == operation
+        assert len(running.wanted.changes) == 1
+
+
+async def test_a_pause_of_an_absent_charger_is_kept_and_ends(tmp_path):
+    """The operation says so at once; a resume lifts what was set."""
+    async with gateway(tmp_path) as (running, _):
+        stub = running.client.operations
+        request = pb.PauseChargingRequest(charge_point="CP1", request_id="r1")
+        operation = (await running.call(stub.PauseCharging, request)).operation
+        assert (operation.end, operation.reason) == (pb.OperationEnd.OPERATION_END_OFFLINE, "kept")
+        await running.call(stub.ResumeCharging, pb.ResumeChargingRequest(charge_point="CP1", request_id="r2"))
+        pause, resume = (each for _, each in running.wanted.changes)
+        assert pause.connector == resume.connector == WHOLE_CHARGE_POINT
+        assert pause.change == SetLimit(StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE)))
+        assert resume.change == LiftLimit()
+
+
+async def test_a_limit_that_can_not_be_is_refused(tmp_path):
+    """By the interface where it is malformed, and by the rules of what is wanted."""
+    async with gateway(tmp_path) as (running, _):
+        stub = running.client.operations
+        with pytest.raises(grpc.RpcError) as error:
+            await running.call(stub.LimitCharging, limit(limit={"value": 16.1}))
+        assert problem_of(error.value).violations == (("limit.unit", "must be set"),)
+        violation = FieldViolation("limit", "is too low")
+        running.wanted.refused = Refused(RefusalReason.INVALID_COMMAND, "it can't be", (violation,))
+        with pytest.raises(grpc.RpcError) as error:
+            await running.call(stub.LimitCharging, limit())
+        problem = problem_of(error.value)
+        assert (problem.reason, problem.violations) == ("INVALID_COMMAND", (("limit", "is too low"),))
+        assert running.store.operations(None, None, 10) == []
 
 
 # --- operations ---------------------------------------------------------------------------------------------------

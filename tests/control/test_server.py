@@ -22,7 +22,7 @@ from gateway.control.server import ControlServer, ControlSettings
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError
 from gateway.store.reads import Reads
-from tests.control.fakes import control
+from tests.control.fakes import FakeWanted, control
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -53,6 +53,7 @@ def test_a_server_for_a_refused_address_can_not_be_made():
             journal=None,
             reads=None,
             commands=None,
+            wanted=FakeWanted(None),
             feed=None,
             diagnostics=None,
             vendors=None,
@@ -75,6 +76,7 @@ def beside(first, settings):
         journal=first.journal,
         reads=Reads(first.store, first.journal),
         commands=first.commands,
+        wanted=FakeWanted(None),
         feed=first.feed,
         diagnostics=first.diagnostics,
         vendors=first.vendors,

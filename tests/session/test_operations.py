@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.charging.operations import POWER_WAIT, STOP_WAIT
+from gateway.charging.operations import POWER_WAIT, STEERING_WAIT, STOP_WAIT
+from gateway.charging.wishes import SetLimit, WantedRequest
+from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import Refused
-from gateway.domain.events import CommandSent
+from gateway.domain.events import CommandSent, NewEvent, OperationAccepted, OperationEnded, SteeringChanged
 from gateway.domain.operations import (
     MAX_OPEN,
     End,
@@ -19,10 +22,13 @@ from gateway.domain.operations import (
     OperationRefusal,
     OperationRefused,
     OperationRequest,
+    steering_request_id,
 )
 from gateway.domain.remote_starts import DEFAULT_WINDOW, RECONNECTED, SLACK
+from gateway.domain.steering import ChangedWanted, RateLimit, StandingLimit, Steering, SteeringState
 from gateway.domain.times import format_time
 from gateway.domain.values import ConnectorAddress
+from gateway.session.wishes import WantedStates
 from gateway.store.commits import DeleteChargePoint
 from gateway.store.sqlite.store import SqliteStore
 from tests.session.test_remote_starts import starts
@@ -544,3 +550,94 @@ async def test_the_loaded_operation_is_the_one_that_the_events_make(
         assert before.end is None or before.end is End.NO_EFFECT
     finally:
         store.close()
+
+
+# --- pauses and limits ----------------------------------------------------------------------------------------
+
+
+PAUSE = OperationRequest(OperationKind.PAUSE_CHARGING, ONE)
+
+
+async def pausing(harness: Harness, request_id: str = "p", connected: bool = True) -> OperationRecord:
+    """A pause that was begun, as the control interface does it; its record."""
+    change = SetLimit(StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE)))
+    at, operation_id = virtual_clock(), f"op_{request_id}"
+    accepted = OperationAccepted(operation_id, request_id, PAUSE, at + STEERING_WAIT)
+    also = [NewEvent(accepted, at)]
+    if not connected:
+        also.append(NewEvent(OperationEnded(operation_id, End.OFFLINE, "kept"), at))
+    wanted = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
+    request = WantedRequest(steering_request_id(request_id), ONE, change)
+    assert isinstance(await wanted.change("CP1", request, tuple(also)), ChangedWanted)
+    harness.router.operation_begun("CP1")
+    await settled()
+    found = harness.store.operation(operation_id)
+    assert found is not None
+    return found
+
+
+async def steers(harness: Harness, state: SteeringState, revision: int = 1) -> None:
+    """The steering of connector 1 has come so far."""
+    progress = Steering(revision, state, virtual_clock(), "word", tries=(virtual_clock(),), command_id="cmd_9")
+    session = harness.router.session("CP1")
+    assert session is not None
+    await session._context.commit((NewEvent(SteeringChanged(ONE, progress), virtual_clock()),))
+    await settled()
+
+
+async def test_a_pause_is_followed_to_its_verification(harness: Harness, autojump_clock: MockClock) -> None:
+    """Its stages name the command that the steering has sent."""
+    harness.asks_nothing()
+    async with charging(harness):
+        operation = await pausing(harness)
+        assert course(harness, operation) == (["ACCEPTED"], "", "")
+        await steers(harness, SteeringState.APPLIED)
+        assert course(harness, operation)[0] == ["ACCEPTED", "SENT", "CHARGER_ACCEPTED"]
+        await steers(harness, SteeringState.VERIFIED)
+        assert course(harness, operation)[1:] == ("DONE", "")
+        assert now(harness, operation).command_id == "cmd_9"
+
+
+async def test_a_later_change_ends_a_pause(harness: Harness, autojump_clock: MockClock) -> None:
+    """Also one that comes before the charger has answered."""
+    harness.asks_nothing()
+    async with charging(harness):
+        operation = await pausing(harness)
+        later = await pausing(harness, "q")
+        assert course(harness, operation)[1:] == ("NO_EFFECT", "superseded")
+        assert course(harness, later)[1] == ""
+
+
+async def test_a_pause_goes_on_after_a_reconnect(harness: Harness, autojump_clock: MockClock) -> None:
+    """With the revision that it has made, which is found on disk."""
+    harness.asks_nothing()
+    async with charging(harness):
+        operation = await pausing(harness)
+    assert course(harness, operation)[1] == ""
+    async with harness.connected():
+        await steers(harness, SteeringState.VERIFIED)
+        assert course(harness, operation)[1:] == ("DONE", "")
+
+
+async def test_a_pause_that_is_never_put_to_the_charger_ends(harness: Harness, autojump_clock: MockClock) -> None:
+    """The limit stays wanted."""
+    harness.asks_nothing()
+    async with charging(harness):
+        operation = await pausing(harness)
+        session = harness.router.session("CP1")
+        assert session is not None
+        await steers(harness, SteeringState.PENDING)
+        await trio.sleep(STEERING_WAIT.total_seconds() + 5)
+        assert now(harness, operation).end is not None
+        assert session.steering.wanted[ONE].standing is not None
+
+
+async def test_a_pause_of_an_absent_charger_is_kept(harness: Harness, autojump_clock: MockClock) -> None:
+    """The operation ends at once; what is wanted is there when it connects."""
+    harness.add_charge_point()
+    operation = await pausing(harness, connected=False)
+    assert course(harness, operation) == (["ACCEPTED"], "OFFLINE", "kept")
+    async with harness.connected():
+        session = harness.router.session("CP1")
+        assert session is not None
+        assert session.steering.wanted[ONE].revision == 1

@@ -875,6 +875,8 @@ class OperationAccepted(_message.Message):
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     INSIST_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The gateway's id for it."""
     request_id: _builtins.str
@@ -895,6 +897,14 @@ class OperationAccepted(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Not sent by then it never will be."""
 
+    @_builtins.property
+    def limit(self) -> _steering_pb2.RateLimit:
+        """The limit that it asks for; unset if none."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when a pause or a limit holds; unset: until it is lifted."""
+
     def __init__(
         self,
         *,
@@ -906,10 +916,12 @@ class OperationAccepted(_message.Message):
         transaction_id: _builtins.str = ...,
         insist: _builtins.bool = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        limit: _steering_pb2.RateLimit | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "limit", b"limit", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "operation_id", b"operation_id", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "request_id", b"request_id", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,46 +23,59 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
+from gateway.api.v1 import steering_pb2 as gateway_dot_api_dot_v1_dot_steering__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/operation.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x15OperationStageReached\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12.\n\nreach_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"\x8d\x04\n\tOperation\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.gateway.api.v1.OperationKind\x12\x33\n\tconnector\x18\x05 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x06 \x01(\t\x12\x16\n\x0etransaction_id\x18\x07 \x01(\t\x12\x12\n\ncommand_id\x18\x08 \x01(\t\x12\x0e\n\x06insist\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06stages\x18\x0c \x03(\x0b\x32%.gateway.api.v1.OperationStageReached\x12)\n\x03\x65nd\x18\r \x01(\x0e\x32\x1c.gateway.api.v1.OperationEnd\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x10 \x01(\x03\"\x95\x01\n\x14StartChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15StartChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x8c\x01\n\x13StopChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"D\n\x14StopChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"D\n\x14GetOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"T\n\x15ListOperationsRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListOperationsResponse\x12-\n\noperations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x15WatchOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"F\n\x16WatchOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation*t\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dOPERATION_KIND_START_CHARGING\x10\x01\x12 \n\x1cOPERATION_KIND_STOP_CHARGING\x10\x02*\xa4\x02\n\x0eOperationStage\x12\x1f\n\x1bOPERATION_STAGE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPERATION_STAGE_ACCEPTED\x10\x01\x12\x18\n\x14OPERATION_STAGE_SENT\x10\x02\x12$\n OPERATION_STAGE_CHARGER_ACCEPTED\x10\x03\x12\'\n#OPERATION_STAGE_TRANSACTION_STARTED\x10\x04\x12\'\n#OPERATION_STAGE_TRANSACTION_STOPPED\x10\x05\x12\x1f\n\x1bOPERATION_STAGE_POWER_RISEN\x10\x06\x12 \n\x1cOPERATION_STAGE_POWER_FALLEN\x10\x07*\xec\x01\n\x0cOperationEnd\x12\x1d\n\x19OPERATION_END_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_END_DONE\x10\x01\x12\x1b\n\x17OPERATION_END_NO_EFFECT\x10\x02\x12\x19\n\x15OPERATION_END_REFUSED\x10\x03\x12\x1b\n\x17OPERATION_END_TIMED_OUT\x10\x04\x12\x19\n\x15OPERATION_END_OFFLINE\x10\x05\x12\x1a\n\x16OPERATION_END_NOT_SENT\x10\x06\x12\x19\n\x15OPERATION_END_UNKNOWN\x10\x07\x32\xea\x03\n\x10OperationService\x12\\\n\rStartCharging\x12$.gateway.api.v1.StartChargingRequest\x1a%.gateway.api.v1.StartChargingResponse\x12Y\n\x0cStopCharging\x12#.gateway.api.v1.StopChargingRequest\x1a$.gateway.api.v1.StopChargingResponse\x12Y\n\x0cGetOperation\x12#.gateway.api.v1.GetOperationRequest\x1a$.gateway.api.v1.GetOperationResponse\x12_\n\x0eListOperations\x12%.gateway.api.v1.ListOperationsRequest\x1a&.gateway.api.v1.ListOperationsResponse\x12\x61\n\x0eWatchOperation\x12%.gateway.api.v1.WatchOperationRequest\x1a&.gateway.api.v1.WatchOperationResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/operation.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1dgateway/api/v1/steering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x15OperationStageReached\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12.\n\nreach_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"\xe7\x04\n\tOperation\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.gateway.api.v1.OperationKind\x12\x33\n\tconnector\x18\x05 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x06 \x01(\t\x12\x16\n\x0etransaction_id\x18\x07 \x01(\t\x12\x12\n\ncommand_id\x18\x08 \x01(\t\x12\x0e\n\x06insist\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06stages\x18\x0c \x03(\x0b\x32%.gateway.api.v1.OperationStageReached\x12)\n\x03\x65nd\x18\r \x01(\x0e\x32\x1c.gateway.api.v1.OperationEnd\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x10 \x01(\x03\x12(\n\x05limit\x18\x11 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x14StartChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15StartChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x8c\x01\n\x13StopChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"D\n\x14StopChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xb5\x01\n\x14PauseChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15PauseChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x86\x01\n\x15ResumeChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x04 \x01(\x08\"F\n\x16ResumeChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xfc\x01\n\x14LimitChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12(\n\x05limit\x18\x04 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13pause_below_minimum\x18\x06 \x01(\x08\x12\x0e\n\x06insist\x18\x07 \x01(\x08\"E\n\x15LimitChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"D\n\x14GetOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"T\n\x15ListOperationsRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListOperationsResponse\x12-\n\noperations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x15WatchOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"F\n\x16WatchOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation*\xde\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dOPERATION_KIND_START_CHARGING\x10\x01\x12 \n\x1cOPERATION_KIND_STOP_CHARGING\x10\x02\x12!\n\x1dOPERATION_KIND_PAUSE_CHARGING\x10\x03\x12\"\n\x1eOPERATION_KIND_RESUME_CHARGING\x10\x04\x12!\n\x1dOPERATION_KIND_LIMIT_CHARGING\x10\x05*\xa4\x02\n\x0eOperationStage\x12\x1f\n\x1bOPERATION_STAGE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPERATION_STAGE_ACCEPTED\x10\x01\x12\x18\n\x14OPERATION_STAGE_SENT\x10\x02\x12$\n OPERATION_STAGE_CHARGER_ACCEPTED\x10\x03\x12\'\n#OPERATION_STAGE_TRANSACTION_STARTED\x10\x04\x12\'\n#OPERATION_STAGE_TRANSACTION_STOPPED\x10\x05\x12\x1f\n\x1bOPERATION_STAGE_POWER_RISEN\x10\x06\x12 \n\x1cOPERATION_STAGE_POWER_FALLEN\x10\x07*\xec\x01\n\x0cOperationEnd\x12\x1d\n\x19OPERATION_END_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_END_DONE\x10\x01\x12\x1b\n\x17OPERATION_END_NO_EFFECT\x10\x02\x12\x19\n\x15OPERATION_END_REFUSED\x10\x03\x12\x1b\n\x17OPERATION_END_TIMED_OUT\x10\x04\x12\x19\n\x15OPERATION_END_OFFLINE\x10\x05\x12\x1a\n\x16OPERATION_END_NOT_SENT\x10\x06\x12\x19\n\x15OPERATION_END_UNKNOWN\x10\x07\x32\x87\x06\n\x10OperationService\x12\\\n\rStartCharging\x12$.gateway.api.v1.StartChargingRequest\x1a%.gateway.api.v1.StartChargingResponse\x12Y\n\x0cStopCharging\x12#.gateway.api.v1.StopChargingRequest\x1a$.gateway.api.v1.StopChargingResponse\x12\\\n\rPauseCharging\x12$.gateway.api.v1.PauseChargingRequest\x1a%.gateway.api.v1.PauseChargingResponse\x12_\n\x0eResumeCharging\x12%.gateway.api.v1.ResumeChargingRequest\x1a&.gateway.api.v1.ResumeChargingResponse\x12\\\n\rLimitCharging\x12$.gateway.api.v1.LimitChargingRequest\x1a%.gateway.api.v1.LimitChargingResponse\x12Y\n\x0cGetOperation\x12#.gateway.api.v1.GetOperationRequest\x1a$.gateway.api.v1.GetOperationResponse\x12_\n\x0eListOperations\x12%.gateway.api.v1.ListOperationsRequest\x1a&.gateway.api.v1.ListOperationsResponse\x12\x61\n\x0eWatchOperation\x12%.gateway.api.v1.WatchOperationRequest\x1a&.gateway.api.v1.WatchOperationResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONKIND']._serialized_start=1657
-  _globals['_OPERATIONKIND']._serialized_end=1773
-  _globals['_OPERATIONSTAGE']._serialized_start=1776
-  _globals['_OPERATIONSTAGE']._serialized_end=2068
-  _globals['_OPERATIONEND']._serialized_start=2071
-  _globals['_OPERATIONEND']._serialized_end=2307
-  _globals['_OPERATIONSTAGEREACHED']._serialized_start=113
-  _globals['_OPERATIONSTAGEREACHED']._serialized_end=249
-  _globals['_OPERATION']._serialized_start=252
-  _globals['_OPERATION']._serialized_end=777
-  _globals['_STARTCHARGINGREQUEST']._serialized_start=780
-  _globals['_STARTCHARGINGREQUEST']._serialized_end=929
-  _globals['_STARTCHARGINGRESPONSE']._serialized_start=931
-  _globals['_STARTCHARGINGRESPONSE']._serialized_end=1000
-  _globals['_STOPCHARGINGREQUEST']._serialized_start=1003
-  _globals['_STOPCHARGINGREQUEST']._serialized_end=1143
-  _globals['_STOPCHARGINGRESPONSE']._serialized_start=1145
-  _globals['_STOPCHARGINGRESPONSE']._serialized_end=1213
-  _globals['_GETOPERATIONREQUEST']._serialized_start=1215
-  _globals['_GETOPERATIONREQUEST']._serialized_end=1258
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=1260
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=1328
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1330
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=1414
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=1416
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=1512
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1514
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1583
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=1585
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=1655
-  _globals['_OPERATIONSERVICE']._serialized_start=2310
-  _globals['_OPERATIONSERVICE']._serialized_end=2800
+  _globals['_OPERATIONKIND']._serialized_start=2569
+  _globals['_OPERATIONKIND']._serialized_end=2791
+  _globals['_OPERATIONSTAGE']._serialized_start=2794
+  _globals['_OPERATIONSTAGE']._serialized_end=3086
+  _globals['_OPERATIONEND']._serialized_start=3089
+  _globals['_OPERATIONEND']._serialized_end=3325
+  _globals['_OPERATIONSTAGEREACHED']._serialized_start=144
+  _globals['_OPERATIONSTAGEREACHED']._serialized_end=280
+  _globals['_OPERATION']._serialized_start=283
+  _globals['_OPERATION']._serialized_end=898
+  _globals['_STARTCHARGINGREQUEST']._serialized_start=901
+  _globals['_STARTCHARGINGREQUEST']._serialized_end=1050
+  _globals['_STARTCHARGINGRESPONSE']._serialized_start=1052
+  _globals['_STARTCHARGINGRESPONSE']._serialized_end=1121
+  _globals['_STOPCHARGINGREQUEST']._serialized_start=1124
+  _globals['_STOPCHARGINGREQUEST']._serialized_end=1264
+  _globals['_STOPCHARGINGRESPONSE']._serialized_start=1266
+  _globals['_STOPCHARGINGRESPONSE']._serialized_end=1334
+  _globals['_PAUSECHARGINGREQUEST']._serialized_start=1337
+  _globals['_PAUSECHARGINGREQUEST']._serialized_end=1518
+  _globals['_PAUSECHARGINGRESPONSE']._serialized_start=1520
+  _globals['_PAUSECHARGINGRESPONSE']._serialized_end=1589
+  _globals['_RESUMECHARGINGREQUEST']._serialized_start=1592
+  _globals['_RESUMECHARGINGREQUEST']._serialized_end=1726
+  _globals['_RESUMECHARGINGRESPONSE']._serialized_start=1728
+  _globals['_RESUMECHARGINGRESPONSE']._serialized_end=1798
+  _globals['_LIMITCHARGINGREQUEST']._serialized_start=1801
+  _globals['_LIMITCHARGINGREQUEST']._serialized_end=2053
+  _globals['_LIMITCHARGINGRESPONSE']._serialized_start=2055
+  _globals['_LIMITCHARGINGRESPONSE']._serialized_end=2124
+  _globals['_GETOPERATIONREQUEST']._serialized_start=2126
+  _globals['_GETOPERATIONREQUEST']._serialized_end=2169
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=2171
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=2239
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=2241
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2325
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2327
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2423
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2425
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2494
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=2496
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=2566
+  _globals['_OPERATIONSERVICE']._serialized_start=3328
+  _globals['_OPERATIONSERVICE']._serialized_end=4103
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -33,6 +34,12 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """A remote start."""
     OPERATION_KIND_STOP_CHARGING: _OperationKind.ValueType  # 2
     """A remote stop."""
+    OPERATION_KIND_PAUSE_CHARGING: _OperationKind.ValueType  # 3
+    """A limit of 0 by hand."""
+    OPERATION_KIND_RESUME_CHARGING: _OperationKind.ValueType  # 4
+    """The limit by hand is lifted."""
+    OPERATION_KIND_LIMIT_CHARGING: _OperationKind.ValueType  # 5
+    """A limit by hand."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """Purpose of an operation."""
@@ -43,6 +50,12 @@ OPERATION_KIND_START_CHARGING: OperationKind.ValueType  # 1
 """A remote start."""
 OPERATION_KIND_STOP_CHARGING: OperationKind.ValueType  # 2
 """A remote stop."""
+OPERATION_KIND_PAUSE_CHARGING: OperationKind.ValueType  # 3
+"""A limit of 0 by hand."""
+OPERATION_KIND_RESUME_CHARGING: OperationKind.ValueType  # 4
+"""The limit by hand is lifted."""
+OPERATION_KIND_LIMIT_CHARGING: OperationKind.ValueType  # 5
+"""A limit by hand."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationStage:
@@ -187,6 +200,8 @@ class Operation(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -207,7 +222,8 @@ class Operation(_message.Message):
     """Its end; unspecified while it is open."""
     reason: _builtins.str
     """Why it ended as it did: the charger's word of REFUSED; a command's reason of OFFLINE and NOT_SENT; "never-started",
-    "no-power", "no-readings", "no-stop", "transaction-stopped", "transaction-lost", "transaction-closed", "deleted";
+    "no-power", "no-readings", "no-stop", "transaction-stopped", "transaction-lost", "transaction-closed", "kept",
+    "superseded", "ineffective", "not-verified", "away", "deleted";
     more may come. Empty while it is open, and nearly always of DONE.
     """
     sequence: _builtins.int
@@ -222,7 +238,7 @@ class Operation(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Not sent by then it never will be."""
+        """Not sent by then it never will be; a pause or a limit is followed no longer, and stays wanted."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationStageReached]:
@@ -231,6 +247,14 @@ class Operation(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
+
+    @_builtins.property
+    def limit(self) -> _steering_pb2.RateLimit:
+        """The limit that LimitCharging asked for."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when a pause or a limit holds; unset: until it is lifted."""
 
     def __init__(
         self,
@@ -251,10 +275,12 @@ class Operation(_message.Message):
         reason: _builtins.str = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         sequence: _builtins.int = ...,
+        limit: _steering_pb2.RateLimit | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "limit", b"limit", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "command_id", b"command_id", "connector", b"connector", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "stages", b"stages", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "command_id", b"command_id", "connector", b"connector", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "stages", b"stages", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -383,6 +409,208 @@ class StopChargingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StopChargingResponse: _TypeAlias = StopChargingResponse  # noqa: Y015
+
+@_typing.final
+class PauseChargingRequest(_message.Message):
+    """Request of PauseCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    insist: _builtins.bool
+    """Also for a connector that the charger does not seem to have."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector; unset: the charge point as a whole."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when; unset: until it is lifted."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseChargingRequest: _TypeAlias = PauseChargingRequest  # noqa: Y015
+
+@_typing.final
+class PauseChargingResponse(_message.Message):
+    """Response of PauseCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseChargingResponse: _TypeAlias = PauseChargingResponse  # noqa: Y015
+
+@_typing.final
+class ResumeChargingRequest(_message.Message):
+    """Request of ResumeCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    insist: _builtins.bool
+    """Also for a connector that the charger does not seem to have."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector; unset: the charge point as a whole."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeChargingRequest: _TypeAlias = ResumeChargingRequest  # noqa: Y015
+
+@_typing.final
+class ResumeChargingResponse(_message.Message):
+    """Response of ResumeCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeChargingResponse: _TypeAlias = ResumeChargingResponse  # noqa: Y015
+
+@_typing.final
+class LimitChargingRequest(_message.Message):
+    """Request of LimitCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    PAUSE_BELOW_MINIMUM_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    pause_below_minimum: _builtins.bool
+    """A limit above 0 that is too low for any vehicle becomes a pause; otherwise it is refused."""
+    insist: _builtins.bool
+    """Also for a connector that the charger does not seem to have."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector; unset: the charge point as a whole."""
+
+    @_builtins.property
+    def limit(self) -> _steering_pb2.RateLimit:
+        """The limit. Required."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when; unset: until it is lifted."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        limit: _steering_pb2.RateLimit | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        pause_below_minimum: _builtins.bool = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "limit", b"limit", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "limit", b"limit", "pause_below_minimum", b"pause_below_minimum", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitChargingRequest: _TypeAlias = LimitChargingRequest  # noqa: Y015
+
+@_typing.final
+class LimitChargingResponse(_message.Message):
+    """Response of LimitCharging."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitChargingResponse: _TypeAlias = LimitChargingResponse  # noqa: Y015
 
 @_typing.final
 class GetOperationRequest(_message.Message):

@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
     CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -58,6 +59,21 @@ class OperationServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingResponse.FromString,
                 _registered_method=True)
+        self.PauseCharging = channel.unary_unary(
+                '/gateway.api.v1.OperationService/PauseCharging',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingResponse.FromString,
+                _registered_method=True)
+        self.ResumeCharging = channel.unary_unary(
+                '/gateway.api.v1.OperationService/ResumeCharging',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingResponse.FromString,
+                _registered_method=True)
+        self.LimitCharging = channel.unary_unary(
+                '/gateway.api.v1.OperationService/LimitCharging',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/gateway.api.v1.OperationService/GetOperation',
                 request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.GetOperationRequest.SerializeToString,
@@ -76,12 +92,13 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
     CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -101,6 +118,28 @@ class OperationServiceServicer:
 
     def StopCharging(self, request, context):
         """Stops charging: DONE when the transaction has stopped, or, where no stop comes, the meter shows no power any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseCharging(self, request, context):
+        """Pauses charging: a limit of 0 is set by hand (as SetWantedLimit does), which comes before a plan until it is lifted
+        or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeCharging(self, request, context):
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LimitCharging(self, request, context):
+        """Limits charging by hand, never upwards: DONE as PauseCharging is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +180,21 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingResponse.SerializeToString,
             ),
+            'PauseCharging': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseCharging,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingResponse.SerializeToString,
+            ),
+            'ResumeCharging': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeCharging,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingResponse.SerializeToString,
+            ),
+            'LimitCharging': grpc.unary_unary_rpc_method_handler(
+                    servicer.LimitCharging,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.SerializeToString,
+            ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
                     request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.GetOperationRequest.FromString,
@@ -165,12 +219,13 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
     CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -225,6 +280,87 @@ class OperationService:
             '/gateway.api.v1.OperationService/StopCharging',
             gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_operation__pb2.StopChargingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseCharging(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/PauseCharging',
+            gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.PauseChargingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeCharging(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/ResumeCharging',
+            gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.ResumeChargingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LimitCharging(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/LimitCharging',
+            gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.FromString,
             options,
             channel_credentials,
             insecure,

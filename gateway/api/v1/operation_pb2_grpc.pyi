@@ -27,12 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -51,6 +52,14 @@ class OperationServiceStub:
     """Starts charging: DONE when a transaction has come of it and the meter shows power."""
     StopCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.StopChargingRequest, _operation_pb2.StopChargingResponse]
     """Stops charging: DONE when the transaction has stopped, or, where no stop comes, the meter shows no power any more."""
+    PauseCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.PauseChargingRequest, _operation_pb2.PauseChargingResponse]
+    """Pauses charging: a limit of 0 is set by hand (as SetWantedLimit does), which comes before a plan until it is lifted
+    or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
+    """
+    ResumeCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+    LimitCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]
+    """Limits charging by hand, never upwards: DONE as PauseCharging is."""
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]
     """One operation. NOT_FOUND, reason UNKNOWN_OPERATION, if there is none."""
     ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_pb2.ListOperationsRequest, _operation_pb2.ListOperationsResponse]
@@ -62,12 +71,13 @@ class OperationServiceStub:
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -83,6 +93,14 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """Starts charging: DONE when a transaction has come of it and the meter shows power."""
     StopCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.StopChargingRequest, _operation_pb2.StopChargingResponse]  # type: ignore[assignment]
     """Stops charging: DONE when the transaction has stopped, or, where no stop comes, the meter shows no power any more."""
+    PauseCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.PauseChargingRequest, _operation_pb2.PauseChargingResponse]  # type: ignore[assignment]
+    """Pauses charging: a limit of 0 is set by hand (as SetWantedLimit does), which comes before a plan until it is lifted
+    or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
+    """
+    ResumeCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]  # type: ignore[assignment]
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+    LimitCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]  # type: ignore[assignment]
+    """Limits charging by hand, never upwards: DONE as PauseCharging is."""
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]  # type: ignore[assignment]
     """One operation. NOT_FOUND, reason UNKNOWN_OPERATION, if there is none."""
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_pb2.ListOperationsRequest, _operation_pb2.ListOperationsResponse]  # type: ignore[assignment]
@@ -93,12 +111,13 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Charging switched on and off, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
-    (WatchOperation) or asked for (GetOperation). It sends one command, never twice, and never after its expiry: the
-    caller's deadline, two minutes at most. A request_id is known for as long as the operation is kept: as commands are.
+    (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
+    after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -124,6 +143,32 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.StopChargingResponse, _abc.Awaitable[_operation_pb2.StopChargingResponse]]:
         """Stops charging: DONE when the transaction has stopped, or, where no stop comes, the meter shows no power any more."""
+
+    @_abc_1.abstractmethod
+    def PauseCharging(
+        self,
+        request: _operation_pb2.PauseChargingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.PauseChargingResponse, _abc.Awaitable[_operation_pb2.PauseChargingResponse]]:
+        """Pauses charging: a limit of 0 is set by hand (as SetWantedLimit does), which comes before a plan until it is lifted
+        or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeCharging(
+        self,
+        request: _operation_pb2.ResumeChargingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.ResumeChargingResponse, _abc.Awaitable[_operation_pb2.ResumeChargingResponse]]:
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+
+    @_abc_1.abstractmethod
+    def LimitCharging(
+        self,
+        request: _operation_pb2.LimitChargingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.LimitChargingResponse, _abc.Awaitable[_operation_pb2.LimitChargingResponse]]:
+        """Limits charging by hand, never upwards: DONE as PauseCharging is."""
 
     @_abc_1.abstractmethod
     def GetOperation(

@@ -3,6 +3,7 @@
 from gateway.api.v1 import event_pb2, operation_pb2
 from gateway.control.convert.common import connector, timestamp
 from gateway.control.convert.enums import OPERATION_END, OPERATION_KIND, OPERATION_STAGE
+from gateway.control.convert.steering import rate_limit
 from gateway.domain import events as e
 from gateway.domain.operations import OperationRecord, StageReached
 
@@ -27,6 +28,8 @@ def operation(record: OperationRecord) -> operation_pb2.Operation:
         reason=record.reason,
         end_time=timestamp(record.ended_at),
         sequence=record.sequence,
+        limit=rate_limit(request.limit),
+        until_time=timestamp(request.until),
     )
 
 
@@ -48,6 +51,8 @@ def accepted(body: e.OperationAccepted) -> event_pb2.OperationAccepted:
         transaction_id=body.transaction_id or "",
         insist=request.insist,
         expire_time=timestamp(body.expires_at),
+        limit=rate_limit(request.limit),
+        until_time=timestamp(request.until),
     )
 
 

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import structlog
 
 from gateway.api.v1 import operation_pb2 as pb
 from gateway.api.v1.operation_pb2_grpc import OperationServiceServicer
 from gateway.bridge import Bridge, Overloaded
+from gateway.control.convert.enums import RATE_UNIT
 from gateway.control.convert.operations import operation
 from gateway.control.convert.requests import Fields
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.control.operations import OperationCalls
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import Context, Service, cause_of, changing, streaming, unary
+from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.operations import OperationKind, OperationRequest
+from gateway.domain.steering import RateLimit
 
 log = structlog.get_logger()
 
@@ -46,9 +50,47 @@ class OperationRpcs(Service, OperationServiceServicer):
         fields.check()
         return pb.StopChargingResponse(operation=await self._begin(request, wanted, context))
 
-    async def _begin(
-        self, request: pb.StartChargingRequest | pb.StopChargingRequest, wanted: OperationRequest, context: Context
-    ) -> pb.Operation:
+    @changing
+    async def PauseCharging(self, request: pb.PauseChargingRequest, context: Context) -> pb.PauseChargingResponse:
+        fields = _fields(request)
+        wanted = OperationRequest(
+            OperationKind.PAUSE_CHARGING,
+            fields.optional_connector(request),
+            insist=request.insist,
+            until=fields.optional_time("until_time", request, "until_time"),
+        )
+        fields.check()
+        return pb.PauseChargingResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def ResumeCharging(self, request: pb.ResumeChargingRequest, context: Context) -> pb.ResumeChargingResponse:
+        fields = _fields(request)
+        connector = fields.optional_connector(request)
+        wanted = OperationRequest(OperationKind.RESUME_CHARGING, connector, insist=request.insist)
+        fields.check()
+        return pb.ResumeChargingResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def LimitCharging(self, request: pb.LimitChargingRequest, context: Context) -> pb.LimitChargingResponse:
+        fields = _fields(request)
+        given = request.limit
+        limit = RateLimit(
+            fields.number("limit.value", given.value),
+            fields.word("limit.unit", RATE_UNIT, given.unit, ChargingRateUnit.AMPERE),
+            given.number_phases if given.HasField("number_phases") else None,
+        )
+        wanted = OperationRequest(
+            OperationKind.LIMIT_CHARGING,
+            fields.optional_connector(request),
+            insist=request.insist,
+            limit=limit,
+            until=fields.optional_time("until_time", request, "until_time"),
+            pause_below_minimum=request.pause_below_minimum,
+        )
+        fields.check()
+        return pb.LimitChargingResponse(operation=await self._begin(request, wanted, context))
+
+    async def _begin(self, request: Any, wanted: OperationRequest, context: Context) -> pb.Operation:
         """Begin it. Where it can't be asked whether it was, no other word is true than that this is unknown."""
         identity, request_id = request.charge_point, request.request_id
         about, times = {"charge_point": identity, "request_id": request_id}, self.times(context)
@@ -95,7 +137,7 @@ class OperationRpcs(Service, OperationServiceServicer):
                 yield pb.WatchOperationResponse(operation=operation(record))
 
 
-def _fields(request: pb.StartChargingRequest | pb.StopChargingRequest) -> Fields:
+def _fields(request: Any) -> Fields:
     fields = Fields()
     fields.text("charge_point", request.charge_point)
     fields.text("request_id", request.request_id)

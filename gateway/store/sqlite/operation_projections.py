@@ -6,16 +6,18 @@ from apsw import Connection
 from gateway.domain import events as e
 from gateway.domain.events import NewEvent
 from gateway.domain.operations import Stage
-from gateway.store.sqlite.encoding import to_micros
+from gateway.store.sqlite.encoding import maybe_micros, to_micros
 
 
 def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAccepted, sequence: int) -> None:
-    request = body.request
+    request, limit = body.request, body.request.limit
+    # A request id is unique by guards; two of different kinds that came at the same moment are one on disk.
     address = (None, None) if request.connector is None else (request.connector.evse, request.connector.connector)
     cx.execute(
-        """INSERT INTO operation (operation_id, charge_point, request_id, kind, evse, connector, id_tag, named, insist,
-        created_at, expires_at, stages, transaction_id, last_sequence)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT OR IGNORE INTO operation (operation_id, charge_point, request_id, kind, evse, connector, id_tag,
+        named, insist, created_at, expires_at, stages, transaction_id, last_sequence,
+        limit_value, limit_unit, limit_phases, until, pause_below_minimum)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             body.operation_id,
             key,
@@ -30,6 +32,11 @@ def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.Operati
             orjson.dumps([[Stage.ACCEPTED, at, sequence]]).decode(),
             body.transaction_id or "",
             sequence,
+            None if limit is None else str(limit.value),
+            None if limit is None else limit.unit,
+            None if limit is None else limit.phases,
+            maybe_micros(request.until),
+            int(request.pause_below_minimum),
         ),
     )
 

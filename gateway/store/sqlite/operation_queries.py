@@ -3,10 +3,12 @@
 # ruff: noqa: S608 - statements are put together from constants of this module; what is given is bound
 
 from datetime import datetime
+from decimal import Decimal
 
 import orjson
 from apsw import Connection
 
+from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import CommandState
 from gateway.domain.operations import (
     End,
@@ -16,29 +18,36 @@ from gateway.domain.operations import (
     OperationRequest,
     Stage,
     StageReached,
+    steering_request_id,
     verdict,
 )
+from gateway.domain.steering import RateLimit
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import OverdueOperation
 from gateway.store.sqlite.encoding import maybe_time, to_micros, to_time
 from gateway.store.sqlite.queries import bounded, command_by_request
 from gateway.store.sqlite.rows import Row, fetch
+from gateway.store.sqlite.steering import changed_by_request
 
 _COLUMNS = """o.operation_id, c.identity, o.request_id, o.kind, o.evse, o.connector, o.id_tag, o.named, o.insist,
     o.created_at, o.expires_at, o.stages, o.command_id, o.transaction_id, o.ended, o.reason, o.ended_at,
-    o.last_sequence"""
+    o.last_sequence, o.limit_value, o.limit_unit, o.limit_phases, o.until, o.pause_below_minimum"""
 _SELECT = f"SELECT {_COLUMNS} FROM operation o JOIN charge_point c ON c.key = o.charge_point"
 
 
 def _record(row: Row) -> OperationRecord:
     operation_id, identity, request_id, kind, evse, number, id_tag, named, insist = row[:9]
-    created, expires, stages, command_id, transaction_id, ended, reason, ended_at, sequence = row[9:]
+    created, expires, stages, command_id, transaction_id, ended, reason, ended_at, sequence = row[9:18]
+    value, unit, phases, until, pause = row[18:]
+    limit = None if value is None else RateLimit(Decimal(value), ChargingRateUnit(unit), phases)
     connector = None if evse is None else ConnectorAddress(evse, number)
     return OperationRecord(
         operation_id,
         identity,
         request_id,
-        OperationRequest(OperationKind(kind), connector, id_tag, named, bool(insist)),
+        OperationRequest(
+            OperationKind(kind), connector, id_tag, named, bool(insist), limit, maybe_time(until), bool(pause)
+        ),
         to_time(created),
         to_time(expires),
         tuple(StageReached(Stage(stage), to_time(at), by) for stage, at, by in orjson.loads(stages)),
@@ -121,4 +130,6 @@ def _open(cx: Connection, key: int, record: OperationRecord, held_until: datetim
         sequence=record.sequence,
     )
     started = began if record.request.kind is OperationKind.START_CHARGING else None
-    return OpenOperation(present, state, accepted, said, reason, started, over, held_until)
+    changed = changed_by_request(cx, key, steering_request_id(record.request_id))
+    revision = 0 if changed is None else changed.revision
+    return OpenOperation(present, state, accepted, said, reason, started, over, revision, held_until)
