@@ -41,6 +41,7 @@ from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
 from gateway.domain.quirks import BUILT_IN
+from gateway.domain.values import Clock
 from gateway.feed.feed import Feed
 from gateway.journal.clock_watch import ClockWatch
 from gateway.journal.journal import Journal
@@ -107,8 +108,16 @@ VERSIONS: Final[tuple[ProtocolVersion, ...]] = (protocol_16(),)
 class Gateway:
     """One run of the gateway on an open store."""
 
-    def __init__(self, settings: Settings, store: SqliteStore, versions: Sequence[ProtocolVersion] = VERSIONS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: SqliteStore,
+        versions: Sequence[ProtocolVersion] = VERSIONS,
+        now: Clock = utc_now,
+    ) -> None:
+        """``now``: the wall clock. It and Trio's clock go at one pace."""
         self._settings = settings
+        self._now = now
         self._store = store
         self.clock = StallClock()
         """For the run: what the process sleeps through counts for no deadline."""
@@ -121,7 +130,7 @@ class Gateway:
         self.collector = GcPolicy(lambda: not self.endpoints.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
-        self.diagnostics = GatewayObserver(self.metrics, utc_now, sessions.kept_frames)
+        self.diagnostics = GatewayObserver(self.metrics, now, sessions.kept_frames)
         journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
         reads = self._reads = Reads(store, journal)
         self.feed = Feed(store, journal.read)
@@ -130,12 +139,12 @@ class Gateway:
         protocols = {each.subprotocol: each for each in versions}
         for each in versions:
             dialects.register(each.subprotocol, each.samples)
-        self.router = Router(reads, utc_now, protocols.values())
-        self.lost_ends = LostEnds(journal, reads, self.router, utc_now)
-        self.settlement = Settlement(journal, reads, TransactionEnergies(reads, utc_now), utc_now)
-        self.vendors = VendorServiceRegistry(utc_now, sessions.vendor_data_seconds, self.metrics.count)
-        authorizer = TableAuthorizer(reads, utc_now, settings.authorization.unknown_tags)
-        self.other_lives = Divergence(reads, self.metrics, utc_now)
+        self.router = Router(reads, now, protocols.values())
+        self.lost_ends = LostEnds(journal, reads, self.router, now)
+        self.settlement = Settlement(journal, reads, TransactionEnergies(reads, now), now)
+        self.vendors = VendorServiceRegistry(now, sessions.vendor_data_seconds, self.metrics.count)
+        authorizer = TableAuthorizer(reads, now, settings.authorization.unknown_tags)
+        self.other_lives = Divergence(reads, self.metrics, now)
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
@@ -151,7 +160,7 @@ class Gateway:
             reads=reads,
             lookups=Lookups(reads, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number),
             protocols=protocols,
-            clock=utc_now,
+            clock=now,
             limits=session_limits(sessions),
             observer=self.diagnostics,
             recorder=self.diagnostics.recorder,
@@ -162,7 +171,7 @@ class Gateway:
         self.admission = Admission(
             reads=reads,
             verifier=Verifier(settings.authorization.accept_hex_passwords),
-            clock=utc_now,
+            clock=now,
             observer=self.metrics,
             prefixes={each.name: each.path_prefix for each in settings.listeners},
             subprotocols=tuple(protocols),
@@ -170,11 +179,11 @@ class Gateway:
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
             addresses=self.addresses,
         )
-        self.clock_watch = ClockWatch(journal, reads, utc_now, lambda: self.metrics.count("clock_jumps"))
+        self.clock_watch = ClockWatch(journal, reads, now, lambda: self.metrics.count("clock_jumps"))
         self.retention = Retention(
             journal,
             reads,
-            utc_now,
+            now,
             max_age_days=settings.store.retention.max_age_days,
             max_bytes=settings.store.retention.max_bytes,
             watch=self.clock_watch,
@@ -190,7 +199,7 @@ class Gateway:
             diagnostics=self.diagnostics,
             vendors=self.vendors,
             authorizer=authorizer,
-            clock=utc_now,
+            clock=now,
             clock_watch=self.clock_watch,
             from_another_life=self.other_lives.seen,
         )
@@ -200,7 +209,7 @@ class Gateway:
             new_listener=self._listener,
             metrics=self.metrics,
             is_ready=lambda: self._store_is_well and not self._draining,
-            clock=utc_now,
+            clock=now,
         )
         self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
         self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
@@ -265,7 +274,7 @@ class Gateway:
         room = self.capacity.room
         log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
         with scope:
-            await open_store(self._store, utc_now, self.clock_watch.trusted, partial(self.endpoints.open, nursery))
+            await open_store(self._store, self._now, self.clock_watch.trusted, partial(self.endpoints.open, nursery))
             nursery.start_soon(keep, "feed", self.feed.run)
             nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
