@@ -62,6 +62,8 @@ class SimulatedCharger:
             measurands=config.measurands,
             speed=config.speed,
             register_wh=config.register_wh,
+            schedule_periods=config.schedule_periods,
+            obeys_limits=config.obeys_limits,
         )
         self._operations = Operations(self._box, fixed_cable=config.fixed_cable)
         self._outbox = Outbox(self._message_dropped)
@@ -221,6 +223,11 @@ class SimulatedCharger:
     def go_offline(self, seconds: float) -> None:
         """The internet is away for so many seconds of the charger's life; charging goes on."""
         self._connection.hang_up(graceful=False, dark_for=self.config.pace(seconds))
+
+    def forget_profiles(self) -> None:
+        """All charging profiles are lost, as where a box keeps them badly."""
+        self._box.profiles.clear()
+        self._settle()
 
     def power_cycle(self) -> None:
         """The mains fails and returns: transactions end with PowerLoss, the box boots."""

@@ -10,6 +10,7 @@ from attrs import Attribute, field, frozen, validators
 
 from gateway.simulator.configuration import MEASURANDS
 from gateway.simulator.link import Target
+from gateway.simulator.profiles import MAX_PERIODS
 from gateway.simulator.vehicle import VehicleConfig
 
 #: The wall clock: aware UTC.
@@ -36,7 +37,9 @@ class ChargerConfig:
     bytes of the AuthorizationKey. `speed` is how much faster than real time life passes: every interval, time-out
     and wait is divided by it, and the vehicle's battery fills that much faster. What is on the wire stays true:
     timestamps are real, and the metered energy is the power times the real time. `measurands` are those the meter
-    knows; others are refused as MeterValuesSampledData. `seed` makes the jitter and the daily life repeatable.
+    knows; others are refused as MeterValuesSampledData. `schedule_periods` is the number of periods of a charging
+    schedule that it takes; where `obeys_limits` is false it accepts charging profiles and gives what the hardware
+    gives. `seed` makes the jitter and the daily life repeatable.
     Raises ValueError for a URL that is not wss, or a number out of range.
     """
 
@@ -56,6 +59,8 @@ class ChargerConfig:
     id_tag: str = field(default="HOME-TAG", validator=[validators.min_len(1), validators.max_len(20)])
     measurands: tuple[str, ...] = MEASURANDS
     fixed_cable: bool = False
+    schedule_periods: int = field(default=MAX_PERIODS, validator=[validators.ge(1), validators.le(MAX_PERIODS)])
+    obeys_limits: bool = True
     register_wh: float = field(default=1_250_000.0, validator=validators.ge(0))
     #: The shortest and longest wait between attempts to connect, in seconds.
     reconnect_least: float = field(default=1.0, validator=validators.gt(0))

@@ -66,7 +66,9 @@ class Key:
 class Configuration:
     """The table of keys. `measurands` are those that this particular box can sample."""
 
-    def __init__(self, connectors: int, measurands: Iterable[str] = MEASURANDS) -> None:
+    def __init__(
+        self, connectors: int, measurands: Iterable[str] = MEASURANDS, schedule_periods: int = profiles.MAX_PERIODS
+    ) -> None:
         known = frozenset(measurands)
 
         def measurand_list(value: str) -> bool:
@@ -81,7 +83,7 @@ class Configuration:
             "AuthorizeRemoteTxRequests": Key("true", _is_boolean),
             "ChargeProfileMaxStackLevel": Key(str(profiles.MAX_STACK_LEVEL)),
             "ChargingScheduleAllowedChargingRateUnit": Key("Current,Power"),
-            "ChargingScheduleMaxPeriods": Key(str(profiles.MAX_PERIODS)),
+            "ChargingScheduleMaxPeriods": Key(str(schedule_periods)),
             "ClockAlignedDataInterval": Key("0"),
             "ConnectionTimeOut": Key("120", Range(1, 86_400)),
             "ConnectorPhaseRotation": Key(",".join(f"{n}.RST" for n in range(connectors + 1))),

@@ -68,6 +68,12 @@ class Connector:
             return 0.0
         return self.vehicle.power(offer.amps, offer.phases)
 
+    def status_of_whole(self) -> str:
+        """The status of connector 0, the box: Available, Unavailable or Faulted, whatever the others are (S §4.9)."""
+        if self.fault != NO_ERROR:
+            return "Faulted"
+        return "Available" if self.operative else "Unavailable"
+
     def status(self, offer: Limit) -> str:
         """The status that follows from the facts (S §4.9); the first row that applies wins.
 

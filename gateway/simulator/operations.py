@@ -318,6 +318,8 @@ class Operations:
             profile = parse_profile(request.payload.get("csChargingProfiles"), number, now)
         except ProfileError as error:
             raise OperationFault("PropertyConstraintViolation", str(error)) from None
+        if len(profile.periods) > self._box.schedule_periods:
+            return Answer({"status": "Rejected"})
         transaction = self._box.connectors[number].transaction if number else None
         installed = self._box.profiles.install(profile, transaction)
         return Answer({"status": "Accepted" if installed else "Rejected"})

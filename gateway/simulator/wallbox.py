@@ -17,7 +17,7 @@ from gateway.simulator.configuration import MEASURANDS, Configuration
 from gateway.simulator.connector import NO_ERROR, Authorization, Connector, Reservation
 from gateway.simulator.idtags import KnownTags, TagInfo
 from gateway.simulator.messages import Message, Transaction, wire_time
-from gateway.simulator.profiles import Limit, Profile, Session, bound_to, composite, composite_schedule
+from gateway.simulator.profiles import MAX_PERIODS, Limit, Profile, Session, bound_to, composite, composite_schedule
 from gateway.simulator.profilestore import ProfileStore
 from gateway.simulator.vehicle import Vehicle
 
@@ -45,8 +45,12 @@ class Wallbox:
         measurands: Iterable[str] = MEASURANDS,
         speed: float = 1.0,
         register_wh: float = 0.0,
+        schedule_periods: int = MAX_PERIODS,
+        obeys_limits: bool = True,
     ) -> None:
-        self.configuration = Configuration(connectors, measurands)
+        self.configuration = Configuration(connectors, measurands, schedule_periods)
+        self.schedule_periods = schedule_periods
+        self._obeys_limits = obeys_limits
         self.tags = KnownTags()
         self.profiles = ProfileStore()
         self.connectors = {n: Connector(n, register_wh) for n in range(1, connectors + 1)}
@@ -69,7 +73,7 @@ class Wallbox:
     def offer(self, connector: Connector, at: datetime | None = None) -> Limit:
         """Return the limit of the connector at a moment (default: now), by hardware and charging profiles."""
         hardware, session = self._session(connector)
-        return composite(self.profiles, hardware, session, at or self._now)
+        return composite(self.profiles if self._obeys_limits else (), hardware, session, at or self._now)
 
     def schedule(self, number: int, duration: timedelta) -> tuple[tuple[int, Limit], ...]:
         """The limit of a connector over the time to come (GetCompositeSchedule)."""
@@ -80,7 +84,7 @@ class Wallbox:
         """The status of a connector as StatusNotification would report it now."""
         connector = self.connector(number)
         if number == 0:
-            return _status_of_whole(connector)
+            return connector.status_of_whole()
         return connector.status(self.offer(connector))
 
     def power(self, number: int) -> float:
@@ -391,10 +395,3 @@ class Wallbox:
 
     def _pace(self, seconds: float) -> timedelta:
         return timedelta(seconds=seconds / self._speed)
-
-
-def _status_of_whole(connector: Connector) -> str:
-    """Connector 0 is Available, Unavailable or Faulted, whatever the others are (S §4.9)."""
-    if connector.fault != NO_ERROR:
-        return "Faulted"
-    return "Available" if connector.operative else "Unavailable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -257,6 +258,24 @@ async def test_profiles_that_may_not_be_installed_are_rejected(autojump_clock: M
     assert frame[0] == 4
     assert frame[2] == "PropertyConstraintViolation"
     assert "stackLevel" in frame[3]
+
+
+async def test_chargers_of_less_ability_take_one_limit_obey_none_or_lose_theirs(
+    autojump_clock: MockClock, home: Home
+) -> None:
+    """Each as its configuration says; what it accepted it gives back as accepted."""
+    charger = await home.charger(schedule_periods=1, obeys_limits=False)
+    answer = await home.central.call("GetConfiguration", {"key": ["ChargingScheduleMaxPeriods"]})
+    assert answer["configurationKey"][0]["value"] == "1"
+    body = profile("TxDefaultProfile", 6)
+    two = profile("TxDefaultProfile", 6)
+    two["chargingSchedule"]["chargingSchedulePeriod"].append({"startPeriod": 600, "limit": 10})
+    install = partial(home.central.call, "SetChargingProfile")
+    assert await install({"connectorId": 1, "csChargingProfiles": two}) == {"status": "Rejected"}
+    assert await install({"connectorId": 1, "csChargingProfiles": body}) == {"status": "Accepted"}
+    assert charger.limit().amps == 32
+    charger.forget_profiles()
+    assert await home.central.call("ClearChargingProfile", {"id": 1}) == {"status": "Unknown"}
 
 
 async def test_the_composite_schedule_comes_from_the_same_rules(autojump_clock: MockClock, home: Home) -> None:
