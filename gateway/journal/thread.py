@@ -123,7 +123,7 @@ class ReaderThreads:
                 return result
             late = job.result
         finally:
-            job.result = None
+            job.wanted, job.result = False, None
         if late is None:
             raise trio.TooSlowError
         in_time: R = late.unwrap()
@@ -155,15 +155,19 @@ class _Read(_Job):
     """A job that is dropped when its waiter has gone, and that is counted."""
 
     over: Callable[[], None]
+    wanted: bool = field(default=True, init=False)
+    """Whether the result may still be asked for."""
     result: outcome.Outcome[Any] | None = field(default=None, init=False)
-    """The waiting task drops it afterwards: an exception holds its frame, and that frame this."""
+    """Dropped when it is not wanted any more: an exception holds its frame, and that frame this."""
 
     def run(self) -> None:
         """In the thread."""
         if self.task is None:
             self.function, self.args = _nothing, ()
-        result = self.result = outcome.capture(self.function, *self.args)
-        self.answer(result)
+        self.result = outcome.capture(self.function, *self.args)
+        self.answer(self.result)  # no name of this frame's, which an exception's frames lead to
+        if not self.wanted:
+            self.result = None
 
     def _answer(self, result: outcome.Outcome[Any]) -> None:
         self.over()
