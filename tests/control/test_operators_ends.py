@@ -1,12 +1,14 @@
 """Transactions that an operator ends: by a stop that belonged to none, and by a register."""
 
-from datetime import UTC, timedelta
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api.v1 import common_pb2
+from gateway.api.v1 import common_pb2, energy_pb2
 from gateway.api.v1 import transaction_pb2 as pb
 from gateway.domain import events as e
 from gateway.domain.codec import body_of
@@ -14,7 +16,8 @@ from gateway.domain.values import ConnectorAddress, Flag
 from gateway.store.api import EventFilter
 from gateway.store.commits import Append
 from tests.control.fakes import NOW
-from tests.control.test_energy import charged, energy_request, record, values
+from tests.control.independent_bill import bill, recorded
+from tests.control.test_energy import charged, energy_request, exported, record, values
 from tests.control.test_settlement import Settled, revisions
 
 ONE = ConnectorAddress(1, 1)
@@ -235,3 +238,66 @@ async def test_registers_and_times_that_can_not_be_are_refused_by_field(gateway,
         assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
         assert [name for name, _ in problem.violations] == [field]
     assert gateway.store.transaction("tx_1").state == "OPEN"
+
+
+# --- the same bill from the events ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_revisions_from_exported_events_equal_a_separate_arithmetic(gateway, seed):
+    """Each transaction ends in a way of its own, some of them twice, and is settled in between; the last revision is
+    the bill that a script makes of the exported events, to the last digit, and costs the same."""
+    rng = random.Random(seed)
+    epoch = await gateway.charge_point()
+    settled = Settled(gateway)
+    ways = ("stop", "attribution", "close", "close and stop", "lost and attribution", "stop and late samples")
+    stub = gateway.client.transactions
+    for number, way in enumerate(ways, 1):
+        name, register, at = f"tx_{number}", rng.randrange(10**6), NOW
+        start, late = register, []
+        await charged(gateway, epoch, number, start=start)
+        for _ in range(rng.randrange(2, 6)):
+            at += timedelta(microseconds=rng.randrange(1, 10**9))
+            register += rng.randrange(0, 2000)
+            body = e.MeterValuesReported(ONE, values((at, register)), name)
+            if way == "stop and late samples" and rng.random() < 0.7:
+                late.append((body, at))
+            else:
+                await record(gateway, epoch, body, at, NOW + 2 * HOUR)
+        end, stop = at + timedelta(microseconds=rng.randrange(1, 10**9)), register + rng.randrange(1, 2000)
+        stopped = e.TransactionStopped(name, ONE, stop, "Local", stop - start)
+        if way.startswith("stop"):
+            await record(gateway, epoch, stopped, end, NOW + 2 * HOUR)
+        if way.startswith("close"):
+            given = stop if way == "close" else register
+            await gateway.call(stub.CloseTransaction, closing(given, end, transaction_id=name))
+        if way.startswith("lost"):
+            await record(gateway, epoch, e.TransactionLost(name, ONE), None, NOW + 2 * HOUR)
+        settled.now = datetime.now(UTC) + HOUR
+        await settled.settle()
+        if way.endswith("and stop"):
+            await record(gateway, epoch, stopped, end, NOW + 3 * HOUR)
+        if way.endswith("attribution"):
+            payload = {"meterStop": stop, "transactionData": values((end, stop))}
+            orphan = await orphaned(gateway, epoch, payload, at=end)
+            await gateway.call(stub.AttributeOrphan, request(orphan, name, request_id=f"r-{number}"))
+        for body, reported in late:
+            await record(gateway, epoch, body, reported, NOW + 3 * HOUR)
+        await settled.settle()
+    events = await exported(gateway)
+    begin, beyond = NOW - HOUR, NOW + 24 * HOUR
+    cuts = [begin, *sorted(NOW + timedelta(microseconds=rng.randrange(10**10)) for _ in range(5)), beyond]
+    periods = [(a, b, f"{rng.randrange(1, 9000) / 10_000:.4f}") for a, b in pairwise(cuts)]
+    for number, way in enumerate(ways, 1):
+        name = f"tx_{number}"
+        expected, total = bill(events, name, periods, "0.1")
+        revisions = recorded(events, name)
+        assert revisions[-1] == sum(expected), way
+        assert len(revisions) == (2 if " and " in way and "late" not in way else len(revisions))
+        prices = [energy_pb2.PricePeriod(start_time=a, end_time=b, price_per_kwh=price) for a, b, price in periods]
+        schedule = energy_pb2.PriceSchedule(currency="EUR", periods=prices, standing_charge="0.1")
+        asked = energy_pb2.ComputeCostRequest(transaction_id=name, price_schedule=schedule, revision=len(revisions))
+        cost = await gateway.call(gateway.client.energy.ComputeCost, asked)
+        assert [each.energy.milliwatt_hours for each in cost.cost.lines if each.energy.milliwatt_hours] == [
+            each for each in expected if each]  # fmt: skip
+        assert cost.cost.total == total
