@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from gateway.domain import events as e
 from gateway.domain.codec import encode
 from gateway.domain.metering import (
+    Boot,
     Edge,
     IntervalSample,
     Metered,
     PowerSample,
     RegisterSample,
     SocSample,
+    meter_changes,
     metered,
     metering_of,
 )
@@ -22,6 +24,7 @@ from gateway.domain.values import ConnectorAddress, Flag
 from tests.domain.values import SENT
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=9)
 ONE = ConnectorAddress(1, 1)
 
 
@@ -167,3 +170,32 @@ def test_a_session_is_put_together_from_events_in_any_order():
     assert len(found.powers) == 1
     kept = metering_of([], Edge(NOW, 77), Edge(NOW, 88))
     assert (kept.start.mwh, kept.stop.mwh, kept.deleted) == (77, 88, True)
+
+
+@pytest.mark.parametrize(
+    ("boots", "changes"),
+    [
+        ([], []),
+        ([Boot(NOW, ("A", None, "M"))], []),
+        ([Boot(NOW, ("A", None, "M"), True)], [NOW]),
+        ([Boot(NOW, ("A", None, "M")), Boot(LATER, ("A", "X", "N"))], [LATER]),
+        ([Boot(NOW, ("A", None, "M")), Boot(LATER, ("B", None, "M"))], [LATER]),
+        ([Boot(NOW, ("A", None, "M")), Boot(LATER, ("A", None, None)), Boot(LATER, ("A", None, "M"))], []),
+        ([Boot(NOW, (None, None, "M")), Boot(LATER, (None, None, None)), Boot(LATER, (None, None, "N"))], [LATER]),
+    ],
+)
+def test_boots_show_another_meter_by_their_serial_numbers(boots: list[Boot], changes: list[datetime]) -> None:
+    """As they follow on one another, or as was seen when they were recorded; what one leaves out is as it was."""
+    assert list(meter_changes(boots)) == changes
+
+
+def test_an_operators_register_is_the_end_of_a_session():
+    """Given at its closing, or in a stop that was tied to it; a stop of the charger's that comes later replaces it."""
+    closed = metered(stored(e.TransactionClosed("tx_1", ONE, "x", 4000, NOW), 7))
+    assert closed.stop == Edge(NOW, 4_000_000, by_operator=True)
+    assert metered(stored(e.TransactionClosed("tx_1", ONE, "x"), 7)).stop is None
+    body = e.TransactionAttributed("tx_1", ONE, 3, "e3", 9, 5000, "Local", 4000, LATER, "x", "r")
+    assert metered(stored(body, 8)).stop == Edge(NOW, 5_000_000, by_operator=True)
+    assert metered(stored(body, 8, reported=None)).stop == Edge(LATER, 5_000_000, timed=False, by_operator=True)
+    late = metered(stored(stopped(6000), 9))
+    assert metering_of([late, closed], Edge(NOW, 1), None).stop == late.stop

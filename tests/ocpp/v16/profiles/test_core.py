@@ -90,6 +90,19 @@ def test_another_serial_number_is_flagged_and_not_fatal(field):
     assert has(event, Flag.SERIAL_CHANGED)
 
 
+def test_another_meter_is_flagged_apart_from_another_unit():
+    """E17: its number counts, where both boots name one; the unit is the same, and nothing of it is stale."""
+    one = charger()
+    assert has(one.new_event("BootNotification", **BOOT, meterSerialNumber="A"))
+    assert has(one.new_event("BootNotification", **BOOT))
+    one.new_event("BootNotification", **BOOT, meterSerialNumber="A")
+    assert has(one.new_event("BootNotification", **BOOT, meterSerialNumber="B"), Flag.METER_CHANGED)
+    both = one.new_event("BootNotification", **BOOT, meterSerialNumber="C", chargePointSerialNumber="X")
+    assert has(both, Flag.METER_CHANGED)
+    both = one.new_event("BootNotification", **BOOT, meterSerialNumber="D", chargePointSerialNumber="Y")
+    assert has(both, Flag.SERIAL_CHANGED, Flag.METER_CHANGED)
+
+
 LONG_AND_ANOTHER = (Flag.DEVIATES, Flag.SERIAL_CHANGED)
 
 
