@@ -6,7 +6,13 @@ import attrs
 
 from gateway.domain import events as e
 from gateway.domain.events import NewEvent
-from gateway.domain.records import ConnectorRecord, ReservationRecord, TransactionRecord, TransactionState
+from gateway.domain.records import (
+    AppliedConfiguration,
+    ConnectorRecord,
+    ReservationRecord,
+    TransactionRecord,
+    TransactionState,
+)
 from gateway.domain.values import Flag
 
 
@@ -66,4 +72,17 @@ def stale_record(event: NewEvent, body: e.TransactionStaleChanged, transaction: 
     """The open transaction as the event leaves it."""
     return attrs.evolve(
         transaction, stale_at=event.received_at if body.stale else None, stale_why=body.why if body.stale else ""
+    )
+
+
+def applied_record(event: NewEvent, body: e.BootConfigurationApplied) -> AppliedConfiguration:
+    """The outcome of a key of the platform's configuration as the event leaves it."""
+    return AppliedConfiguration(
+        body.key,
+        body.value,
+        body.status,
+        body.firmware_version,
+        event.received_at,
+        body.attempts,
+        body.fingerprint,
     )

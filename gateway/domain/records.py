@@ -111,6 +111,22 @@ class PendingStart:
 
 
 @frozen
+class Progress:
+    """The progress of a kind of work that goes on after the charger's answer (``gateway.domain.progress``)."""
+
+    command_id: str = ""
+    """The newest command that was sent for it; empty: none was."""
+    succeeded: bool = False
+    """Whether that has succeeded."""
+    status: str = ""
+    """The last status, in the charger's words; empty: none was reported."""
+    status_command_id: str = ""
+    """The command to which that belongs; empty: to none, as far as is known."""
+    reported_at: datetime | None = None
+    """When it was received."""
+
+
+@frozen
 class ChargePointRecord:
     identity: str
     registration: Registration
@@ -140,6 +156,8 @@ class ChargePointRecord:
     """Those that it has accepted, as far as is known, by id."""
     steering: tuple[tuple[ConnectorAddress, Steering], ...] = ()
     """How far the wanted states of its connectors have got, by connector."""
+    progress: tuple[tuple[str, Progress], ...] = ()
+    """Of firmware updates and uploads of diagnostics, by the kind of work."""
 
 
 class TransactionState(StrEnum):

@@ -64,13 +64,6 @@ def pending_start(event: NewEvent, body: e.CommandQueued) -> PendingStart:
     return PendingStart(body.command_id, body.arguments["id_tag"], connector, event.received_at)
 
 
-def sent(state: HasPendingStarts, event: NewEvent, body: e.CommandSent, _: int) -> None:
-    """From now on a transaction may come of it: some chargers start before they answer."""
-    pending = state.pending_starts.get(body.command_id)
-    if pending is not None:
-        state.pending_starts[body.command_id] = evolve(pending, sent_at=event.received_at)
-
-
 def not_sent(state: HasPendingStarts, _: NewEvent, body: e.CommandNotSent, __: int) -> None:
     """Nothing can come of it."""
     state.pending_starts.pop(body.command_id, None)

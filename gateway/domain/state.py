@@ -11,10 +11,11 @@ import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
-from gateway.domain import operations, profiles, remote_starts
+from gateway.domain import operations, profiles, progress, remote_starts, sent_commands
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.event_records import (
+    applied_record,
     connector_record,
     queued_since,
     reservation_record,
@@ -28,6 +29,7 @@ from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
     PendingStart,
+    Progress,
     ReservationRecord,
     TransactionRecord,
 )
@@ -67,6 +69,8 @@ class ChargePointState:
     """Those that hold, by the caller's id. Bounded by ``checks.MAX_RESERVATIONS``."""
     pending_starts: dict[str, PendingStart] = field(factory=dict)
     """Remote starts of which a transaction may still come, by command id: at most ``remote_starts.MAX_PENDING``."""
+    progress: dict[str, Progress] = field(factory=dict)
+    """Of firmware updates and uploads of diagnostics, by the kind of work."""
     operations: dict[str, OpenOperation] = field(factory=dict)
     """Operations that have not ended, by id: at most ``operations.MAX_OPEN``."""
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
@@ -288,15 +292,7 @@ def _reservation_ended(state: ChargePointState, _: NewEvent, body: e.Reservation
 
 
 def _configuration_applied(state: ChargePointState, event: NewEvent, body: e.BootConfigurationApplied, _: int) -> None:
-    state.boot_configuration[body.key] = AppliedConfiguration(
-        body.key,
-        body.value,
-        body.status,
-        body.firmware_version,
-        event.received_at,
-        body.attempts,
-        body.fingerprint,
-    )
+    state.boot_configuration[body.key] = applied_record(event, body)
 
 
 def _command_answered(state: ChargePointState, event: NewEvent, body: e.CommandAnswered, _: int) -> None:
@@ -366,7 +362,9 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.BootConfigurationApplied, _configuration_applied),
         _row(e.SecurityEventReported, _security_event),
         _row(e.CommandQueued, remote_starts.queued),
-        _row(e.CommandSent, remote_starts.sent),
+        _row(e.CommandSent, sent_commands.sent),
+        _row(e.FirmwareStatusReported, progress.firmware_reported),
+        _row(e.DiagnosticsStatusReported, progress.diagnostics_reported),
         _row(e.CommandNotSent, remote_starts.not_sent),
         _row(e.CommandOutcomeUnknown, remote_starts.outcome_unknown),
         _row(e.CommandAnswered, _command_answered),

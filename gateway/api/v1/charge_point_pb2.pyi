@@ -78,6 +78,8 @@ class ChargePoint(_message.Message):
     STEERING_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_TIME_FIELD_NUMBER: _builtins.int
+    FIRMWARE_UPDATE_FIELD_NUMBER: _builtins.int
+    DIAGNOSTICS_UPLOAD_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -155,6 +157,14 @@ class ChargePoint(_message.Message):
     def clock_offset_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which the last of these messages was received."""
 
+    @_builtins.property
+    def firmware_update(self) -> Global___WorkProgress:
+        """The newest firmware update; unset: there was none, and no status of one."""
+
+    @_builtins.property
+    def diagnostics_upload(self) -> Global___WorkProgress:
+        """The newest upload of diagnostics; unset: there was none, and no status of one."""
+
     def __init__(
         self,
         *,
@@ -178,10 +188,12 @@ class ChargePoint(_message.Message):
         steering: _abc.Iterable[_steering_pb2.ConnectorSteering] | None = ...,
         clock_offset: _duration_pb2.Duration | None = ...,
         clock_offset_time: _timestamp_pb2.Timestamp | None = ...,
+        firmware_update: Global___WorkProgress | None = ...,
+        diagnostics_upload: Global___WorkProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "firmware_update", b"firmware_update", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "etag", b"etag", "ever_accepted", b"ever_accepted", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
@@ -193,6 +205,42 @@ class ChargePoint(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__own_requests) -> _WhichOneofReturnType__own_requests | None: ...
 
 Global___ChargePoint: _TypeAlias = ChargePoint  # noqa: Y015
+
+@_typing.final
+class WorkProgress(_message.Message):
+    """The progress of work that goes on after the charger's answer to its command."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    STATUS_COMMAND_ID_FIELD_NUMBER: _builtins.int
+    RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """The newest command that was sent for it, by the gateway's id; empty: none was."""
+    status: _builtins.str
+    """The last status, in the charger's words; empty: none was reported."""
+    status_command_id: _builtins.str
+    """The command to which the status belongs; empty: to none, as far as is known."""
+    @_builtins.property
+    def receive_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the status was received."""
+
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        status: _builtins.str = ...,
+        status_command_id: _builtins.str = ...,
+        receive_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receive_time", b"receive_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "receive_time", b"receive_time", "status", b"status", "status_command_id", b"status_command_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkProgress: _TypeAlias = WorkProgress  # noqa: Y015
 
 @_typing.final
 class BootInformation(_message.Message):

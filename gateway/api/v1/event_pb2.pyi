@@ -1510,22 +1510,28 @@ class FirmwareStatusReported(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SIGNED_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """In OCPP's words, e.g. "Downloaded", "Installed"."""
     request_id: _builtins.int
     """Which request of the security extension it is about."""
     signed: _builtins.bool
     """True if it came by the security extension's message."""
+    command_id: _builtins.str
+    """The command that it belongs to, by the gateway's id: the newest UpdateFirmware that was sent, until that is
+    "Installed". Empty: to none, as far as is known.
+    """
     def __init__(
         self,
         *,
         status: _builtins.str = ...,
         request_id: _builtins.int | None = ...,
         signed: _builtins.bool = ...,
+        command_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id", "signed", b"signed", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "command_id", b"command_id", "request_id", b"request_id", "signed", b"signed", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
@@ -1540,16 +1546,22 @@ class DiagnosticsStatusReported(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """In OCPP's words, e.g. "Uploading", "Uploaded"."""
+    command_id: _builtins.str
+    """The command that it belongs to, by the gateway's id: the newest GetDiagnostics that was sent, until that is
+    "Uploaded". Empty: to none, as far as is known.
+    """
     def __init__(
         self,
         *,
         status: _builtins.str = ...,
+        command_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

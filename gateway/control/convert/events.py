@@ -285,12 +285,12 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.FirmwareStatusReported: (
         "firmware_status_reported",
         lambda body: pb.FirmwareStatusReported(
-            status=body.status, request_id=_optional(body.request_id), signed=body.signed
+            status=body.status, request_id=_optional(body.request_id), signed=body.signed, command_id=body.command_id
         ),
     ),
     e.DiagnosticsStatusReported: (
         "diagnostics_status_reported",
-        lambda body: pb.DiagnosticsStatusReported(status=body.status),
+        lambda body: pb.DiagnosticsStatusReported(status=body.status, command_id=body.command_id),
     ),
     e.LogStatusReported: (
         "log_status_reported",

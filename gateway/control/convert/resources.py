@@ -5,6 +5,7 @@ from gateway.control.convert.common import connector, int32, int64, offset, time
 from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION
 from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
+from gateway.domain.progress import Work
 from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord
 from gateway.domain.values import Switch
 
@@ -68,6 +69,20 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         ],
         charging_profiles=list(map(installed_profile, record.charging_profiles)),
         steering=[steering(address, each) for address, each in record.steering],
+        firmware_update=_progress(record, Work.FIRMWARE),
+        diagnostics_upload=_progress(record, Work.DIAGNOSTICS),
+    )
+
+
+def _progress(record: ChargePointRecord, work: Work) -> charge_point_pb2.WorkProgress | None:
+    found = dict(record.progress).get(work)
+    if found is None:
+        return None
+    return charge_point_pb2.WorkProgress(
+        command_id=found.command_id,
+        status=found.status,
+        status_command_id=found.status_command_id,
+        receive_time=timestamp(found.reported_at),
     )
 
 

@@ -16,6 +16,8 @@ class FirmwareStatusReported:
     status: str
     request_id: int | None = None
     signed: bool = False
+    command_id: str = ""
+    """The command that it belongs to; empty: to none, as far as is known."""
 
 
 @frozen
@@ -23,6 +25,8 @@ class DiagnosticsStatusReported:
     TYPE: ClassVar[str] = "diagnostics.status_reported"
     VERSION: ClassVar[int] = 1
     status: str
+    command_id: str = ""
+    """The command that it belongs to; empty: to none, as far as is known."""
 
 
 @frozen

@@ -12,6 +12,8 @@ from gateway.domain.command_states import TRANSITIONS
 from gateway.domain.commands import CommandState
 from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
+from gateway.domain.progress import WORK
+from gateway.store.sqlite import progress
 
 
 def _listed(states: Iterable[CommandState]) -> str:
@@ -70,6 +72,8 @@ def sent(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandSent
             "UPDATE pending_start SET sent_at = ? WHERE charge_point = ? AND command_id = ?",
             (at, key, body.command_id),
         )
+    elif body.operation in WORK:
+        progress.sent(cx, key, WORK[body.operation], body.command_id)
 
 
 def answered(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandAnswered, sequence: int) -> None:

@@ -13,6 +13,7 @@ from gateway.store.sqlite import queries, rows, steering
 from gateway.store.sqlite.clock_offsets import clock_offset
 from gateway.store.sqlite.encoding import maybe_time
 from gateway.store.sqlite.operation_queries import open_operations
+from gateway.store.sqlite.progress import progress
 from gateway.store.sqlite.writer import Owner, Writer
 
 _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests, clock_offset,
@@ -24,7 +25,8 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
     EXISTS (SELECT 1 FROM pending_start WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM steering WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM operation WHERE charge_point = c.key AND ended IS NULL)
+    EXISTS (SELECT 1 FROM operation WHERE charge_point = c.key AND ended IS NULL),
+    EXISTS (SELECT 1 FROM progress WHERE charge_point = c.key)
     FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
@@ -48,7 +50,7 @@ def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | N
 
 def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime) -> ChargePointState:
     registration, ever_accepted, boot, booted, own_requests, clock, *there = rows.one(cx, _OVERVIEW, (key,))
-    connectors, open_, applied, reserved, configured, started, steered, profiled, asked = there
+    connectors, open_, applied, reserved, configured, started, steered, profiled, asked, worked = there
     return ChargePointState(
         identity=identity,
         epoch=epoch,
@@ -67,6 +69,7 @@ def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, 
         operations={each.record.operation_id: each for each in open_operations(cx, key, at + RECONNECTED)}
         if asked
         else {},
+        progress=progress(cx, key) if worked else {},
         configuration=queries.configuration(cx, key) if configured else {},
         memory=memory,
         own_requests=rows.switch(own_requests),

@@ -26,6 +26,7 @@ from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation, Tr
 from gateway.store.commits import ClockRecord
 from gateway.store.sqlite import rows, steering
 from gateway.store.sqlite.encoding import fits, to_micros, to_time
+from gateway.store.sqlite.progress import progress
 
 MAX_LIMIT = 1_000
 """The contract's longest page."""
@@ -70,6 +71,7 @@ def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
         reservations(cx, key),
         tuple(steering.charging_profiles(cx, key).values()),
         tuple(steering.steerings(cx, key).items()),
+        tuple(progress(cx, key).items()),
     )
 
 

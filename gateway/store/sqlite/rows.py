@@ -20,6 +20,7 @@ from gateway.domain.records import (
     EnergyRecord,
     IdTagRecord,
     PendingStart,
+    Progress,
     ReservationRecord,
     TransactionRecord,
     TransactionState,
@@ -97,6 +98,7 @@ def charge_point(
     reservations: tuple[ReservationRecord, ...],
     charging_profiles: tuple[InstalledProfile, ...],
     steering: tuple[tuple[ConnectorAddress, Steering], ...],
+    progress: tuple[tuple[str, Progress], ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
     connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex, clock = row[11:]
@@ -126,6 +128,7 @@ def charge_point(
         reservations=reservations,
         charging_profiles=charging_profiles,
         steering=steering,
+        progress=progress,
         clock=clock_offset(clock),
     )
 

@@ -186,6 +186,7 @@ _OF_ITS_IDENTITY = (
     "boot_configuration",
     "configuration",
     "pending_start",
+    "progress",
     "steering",
     "steering_request",
     "charging_profile",

@@ -1,0 +1,85 @@
+"""Commands whose work goes on after the charger's answer, and the statuses by which it reports that work: firmware
+updates and uploads of diagnostics (S §4.4, §4.5).
+
+A status names no command in OCPP 1.6. It belongs to the newest command of its kind that was sent, also on an earlier
+connection and before a boot in the middle of the work (B8.2, B8.3), until that has succeeded; what is reported after
+that, and Idle, belongs to none.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Protocol
+
+from attrs import evolve
+
+from gateway.domain import events as e
+from gateway.domain.commands import GetDiagnostics, UpdateFirmware
+from gateway.domain.events import NewEvent
+from gateway.domain.records import Progress
+
+
+class Work(StrEnum):
+    """Kind of work."""
+
+    FIRMWARE = "firmware"
+    DIAGNOSTICS = "diagnostics"
+
+
+WORK: Final[Mapping[str, Work]] = {
+    UpdateFirmware.__name__: Work.FIRMWARE,
+    GetDiagnostics.__name__: Work.DIAGNOSTICS,
+}
+"""The kinds by the operation that begins one."""
+
+SUCCESS: Final[Mapping[Work, str]] = {Work.FIRMWARE: "Installed", Work.DIAGNOSTICS: "Uploaded"}
+"""The status that ends it. A failure does not: the charger may try again, as the command allows (B9.16)."""
+
+IDLE: Final = "Idle"
+
+
+class HasProgress(Protocol):
+    """A charge point's state, as far as it is changed here."""
+
+    progress: dict[str, Progress]
+
+
+def command_of(progress: Mapping[str, Progress], work: Work, status: str) -> str:
+    """The command to which a status belongs; empty: to none, as far as is known."""
+    known = progress.get(work)
+    if known is None or status == IDLE:
+        return ""
+    repeated = known.status == status and known.status_command_id == known.command_id
+    return "" if known.succeeded and not repeated else known.command_id
+
+
+def begun(before: Progress | None, command_id: str) -> Progress:
+    """The progress once a command was sent. The last status stays until there is another."""
+    return evolve(before or Progress(), command_id=command_id, succeeded=False)
+
+
+def firmware_reported(state: HasProgress, event: NewEvent, body: e.FirmwareStatusReported, _: int) -> None:
+    """Take over a status."""
+    state.progress[Work.FIRMWARE] = reported(state.progress.get(Work.FIRMWARE), Work.FIRMWARE, event, body)
+
+
+def diagnostics_reported(state: HasProgress, event: NewEvent, body: e.DiagnosticsStatusReported, _: int) -> None:
+    """Take over a status."""
+    state.progress[Work.DIAGNOSTICS] = reported(state.progress.get(Work.DIAGNOSTICS), Work.DIAGNOSTICS, event, body)
+
+
+def reported(
+    before: Progress | None,
+    work: Work,
+    event: NewEvent,
+    body: e.FirmwareStatusReported | e.DiagnosticsStatusReported,
+) -> Progress:
+    """The progress as a status leaves it."""
+    known = before or Progress()
+    own = bool(body.command_id) and body.command_id == known.command_id
+    return evolve(
+        known,
+        status=body.status,
+        status_command_id=body.command_id,
+        reported_at=event.received_at,
+        succeeded=known.succeeded or (own and body.status == SUCCESS[work]),
+    )
