@@ -37,6 +37,8 @@ def test_verifiers_of_one_key_differ_and_do_not_show_it():
     first, second = (make_credential(KEY, CredentialKind.GENERATED, NOW) for _ in range(2))
     assert first.verifier != second.verifier
     assert KEY not in first.verifier + first.salt
+    assert len({first.salt, second.salt}) == 2
+    assert len(first.salt) == len(second.salt) == 16
     assert repr(first.verifier) not in repr(first)
 
 

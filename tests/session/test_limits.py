@@ -1,6 +1,7 @@
 """Bounds of a session, each at the limit and one beyond it, and orders and reports that no other test looks at."""
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.commands import ChangeConfiguration, ClearCache, CommandRecord, RefusalReason, Refused
-from gateway.domain.decision import StartQuery, TransactionQuery
+from gateway.domain.decision import AuthorizeQuery, StartQuery, TransactionQuery
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.observability.frame_log import FrameLog
@@ -18,11 +19,13 @@ from gateway.session.fault_log import LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, F
 from gateway.session.keepalive import MAX_LEFT
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
+from gateway.store.commits import Append, GuardFailed
 from gateway.transport.api import Peer
 from tests.session.commands.test_commands import ready
 from tests.session.test_router import call
 from tests.session.test_timer_queue import Seen, watching
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
+from tests.support.wire import FakeTransport
 
 SECRET = "correct horse battery"
 
@@ -327,3 +330,59 @@ async def test_a_tag_is_in_use_elsewhere_unless_it_may_be(
         await charger.call("StartTransaction", start)
         facts = await harness.lookups.fetch("CP2", StartQuery("TAG", "another key", ConnectorAddress(1, 1)))
     assert facts.tag_in_use is not several
+
+
+@pytest.mark.parametrize(("left", "status"), [(1.0, "Accepted"), (0.0, "Expired"), (-1.0, "Expired")])
+async def test_a_tag_expires_at_its_time(harness: Harness, autojump_clock: MockClock, left: float, status: str) -> None:
+    """Not a moment later."""
+    harness.add_tag("TAG", expiry_date=virtual_clock() + timedelta(seconds=10 + left))
+    await trio.sleep(10)
+    facts = await harness.lookups.fetch("CP1", AuthorizeQuery("TAG"))
+    assert facts.authorization is not None
+    assert facts.authorization.status == status
+
+
+async def test_a_message_is_decided_four_times_and_then_without_what_others_change(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A charger always gets its answer, however busy its tag is elsewhere."""
+    harness.add_charge_point()
+    harness.add_tag("TAG")
+    guarded: list[bool] = []
+    journal: Any = harness.journal
+    submit = journal.submit
+
+    def contested(write: Append, heard: Any) -> None:
+        starts = any(isinstance(each.body, e.TransactionStarted) for each in write.events)
+        if starts:
+            guarded.append(bool(write.guards))
+        if starts and write.guards:
+            trio.lowlevel.current_trio_token().run_sync_soon(heard, write, GuardFailed(write.guards[0]))
+        else:
+            submit(write, heard)
+
+    async with harness.connected() as charger:
+        await boot(charger)
+        journal.submit = contested
+        start = {"connectorId": 1, "idTag": "TAG", "meterStart": 1, "timestamp": "2026-03-01T12:00:00Z"}
+        answer = await charger.call("StartTransaction", start)
+        journal.submit = submit
+    assert guarded == [True, True, True, False]
+    assert answer["transactionId"] > 0
+
+
+async def test_a_charger_that_answers_its_pings_is_asked_once_in_each_silence(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """An answer at the very moment of the ping counts; without one the session ends after the grace."""
+    harness.limits = SessionLimits(own_requests=False, silence=100, ping_grace=10, ping_interval=0)
+    harness.add_charge_point()
+    transport = FakeTransport()
+    async with harness.connected(transport=transport) as charger:
+        await boot(charger)
+        began = trio.current_time()
+        await trio.sleep(1001)
+        assert transport.pings == 10
+        transport.answers_pings = False
+        assert await charger.sees_the_end() == (1001, "silent")
+        assert trio.current_time() == began + 1110

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 from attrs import define, field
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.domain import events as e
 from gateway.domain.values import Registration
@@ -243,3 +243,19 @@ async def test_data_that_is_an_object_reaches_the_service_as_it_is(
         sent = {"vendorId": "com.example", "data": {"a": [1, None]}}
         assert (await charger.call("DataTransfer", sent))["status"] == "Accepted"
     assert services.asked == [VendorData("CP1", "com.example", None, {"a": [1, None]})]
+
+
+async def test_a_hand_over_waits_for_each_of_several_services(
+    harness: Harness, services: FakeServices, autojump_clock: MockClock
+) -> None:
+    """Of two that think for different times, also the slower one's answer goes out on the link that was asked by."""
+    async with harness.connected() as older:
+        await boot(older)
+        for message_id, seconds in (("quick", 0.2), ("slow", 0.5)):
+            services.seconds = seconds
+            await transfer(older, message_id)
+            await wait_all_tasks_blocked()
+        async with harness.connected():
+            assert trio.current_time() == 0.5
+            for message_id in ("quick", "slow"):
+                assert (await answer_to(older, message_id))[2]["status"] == "Accepted"

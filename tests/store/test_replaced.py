@@ -254,6 +254,24 @@ def test_another_database_that_the_log_would_make_look_like_the_right_one_is_ref
     assert (there / "gateway.db").read_bytes() == kept
 
 
+def test_a_log_of_an_earlier_run_beside_the_database_of_a_later_one_is_refused(path, tmp_path):
+    """They are of one store, and the log would take it back to what its companion of then says."""
+    reader = apsw.Connection(str(path))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM event").fetchall()  # holds all of the log back, the generation's page too
+    there = tmp_path / "there"
+    there.mkdir()
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+        for end in ("-wal", "-id"):
+            shutil.copyfile(f"{path}{end}", there / f"gateway.db{end}")
+    reader.close()
+    with closing(SqliteStore(path)) as store:
+        append(store, status())
+    shutil.copyfile(path, there / "gateway.db")
+    refused(there / "gateway.db", "gateway.db-wal beside it belongs to the one before")
+
+
 @pytest.mark.parametrize(("before", "between", "after"), [(200, 3000, 1500), (1000, 1500, 300)])
 def test_a_database_that_does_not_go_with_the_log_beside_it_is_left_as_it_is(tmp_path, before, between, after):
     """So many charge points that the log holds pages of tables which the backup has elsewhere: damage, to SQLite. The

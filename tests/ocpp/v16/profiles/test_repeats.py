@@ -13,6 +13,7 @@ from tests.ocpp.v16.profiles.charger import NOW, Books, at, charger
 BUILD_DATE = "2018-01-01T00:00:12Z"
 READINGS = {"connectorId": 1, "meterValue": [{"timestamp": at(10), "sampledValue": [{"value": "1200"}]}]}
 STOP = {"transactionId": 4711, "meterStop": 100, "timestamp": at(60)}
+SECURITY_EVENT = {"type": "A", "timestamp": at(10), "techInfo": "B"}
 
 
 def readings(connector=1, time=None, value="1200", **more):
@@ -134,6 +135,35 @@ def test_the_ids_of_one_connections_messages_are_bounded():
     for number in range(MAX_HEARD + 5):
         one.call("SecurityEventNotification", type="A", timestamp=at(number))
     assert len(one.state.heard) == MAX_HEARD
+
+
+@pytest.mark.parametrize("timestamp", ["", "   "])
+def test_two_security_events_without_a_time_are_two(timestamp):
+    """Nothing distinguishes a repeat from another one, on whichever connection they come."""
+    one = charger()
+    for _ in range(2):
+        assert len(one.new_events("SecurityEventNotification", type="A", timestamp=timestamp)) == 1
+        one.reconnect()
+
+
+@pytest.mark.parametrize(
+    ("action", "message", "key"),
+    [
+        ("MeterValues", READINGS, "017f157a723af9d08a6df37ac9a31e70"),
+        ("MeterValues", readings(time="1970-01-01T00:00:12Z", transactionId=7), "003bbf9085cbd98c2886cd99200f50a7"),
+        ("StopTransaction", STOP | {"idTag": "TAG"}, "01c2b5cd91118ec05397ce4729352287"),
+        (
+            "SecurityEventNotification",
+            {"type": "A", "timestamp": at(10), "techInfo": "B"},
+            "01ec7472fab9193d1f5642784725f2d7",
+        ),
+    ],
+    ids=["values", "values of a clock that was never set", "stop", "security event"],
+)
+def test_the_key_of_a_message_is_the_same_for_ever(action, message, key):
+    """It is stored: a gateway of a later version still knows what one of today has recorded."""
+    events = charger().new_events(action, **message)
+    assert key in [each.repeat_key.hex() for each in events]
 
 
 # --- clocks that begin anew -----------------------------------------------------------------------------------
