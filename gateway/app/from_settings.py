@@ -91,4 +91,5 @@ def control_settings(section: ControlSection) -> ControlSettings:
         tls=tls,
         allow_insecure=section.allow_insecure,
         default_timeout=section.default_timeout_seconds,
+        offline_grace=section.offline_grace_seconds,
     )

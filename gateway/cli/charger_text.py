@@ -1,12 +1,13 @@
 """Chargers in words: a row of a list, all that is known of one, and a key that is shown once."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from gateway.api.v1.charge_point_pb2 import ChargePoint
+from gateway.api.v1.charge_point_pb2 import ChargePoint, Connector
 from gateway.api.v1.common_pb2 import Registration as ApiRegistration
-from gateway.cli.connection import as_dict, connector_name, moment
-from gateway.cli.output import age, facts, local, note, out, print_json, say, status, table
+from gateway.api.v1.reading_pb2 import ChargingState, LatestReadings, Reading, ValueSource
+from gateway.cli.connection import as_dict, charging_state, connector_name, moment
+from gateway.cli.output import age, facts, kilowatt_hours, kilowatts, local, note, out, print_json, say, status, table
 
 
 def _registration_word(value: ApiRegistration.ValueType) -> str:
@@ -23,9 +24,17 @@ def row(each: ChargePoint) -> tuple[Any, ...]:
         each.boot.vendor,
         each.boot.model,
         each.boot.firmware_version,
-        ", ".join(f"{connector_name(one.connector)} {one.status}" for one in each.connectors if one.connector.evse),
+        ", ".join(_connector(one) for one in each.connectors if one.connector.evse),
         age(moment(each.connection, "last_heard_time")),
     )
+
+
+def _connector(one: Connector) -> str:
+    """A connector in a list: its status, and in brackets its charging state and the power while it charges."""
+    shown = charging_state(one.charging_state) if one.charging_state else ""
+    if one.charging_state == ChargingState.CHARGING_STATE_CHARGING and one.latest.HasField("power"):
+        shown = f"{shown} {kilowatts(one.latest.power.value)}"
+    return f"{connector_name(one.connector)} {one.status}{f' ({shown})' if shown else ''}"
 
 
 def show_charger(each: ChargePoint) -> None:
@@ -33,19 +42,26 @@ def show_charger(each: ChargePoint) -> None:
     console = out()
     console.print(facts(_facts(each)))
     if each.connectors:
-        columns = ("connector", "status", "~error", "since", "~said")
+        columns: tuple[str, ...] = ("connector", "status", "~error", "since", "charging state", "since", "~said")
         rows = [
             (
                 connector_name(one.connector),
                 status(one.status),
                 _error(one),
                 local(moment(one, "status_time")),
+                charging_state(one.charging_state) if one.charging_state else "",
+                local(moment(one, "charging_state_since_time")),
                 one.info,
             )
             for one in each.connectors
         ]
         console.print()
         console.print(table(*columns, rows=rows, title="Connectors"))
+    readings = [(connector_name(one.connector), *shown) for one in each.connectors for shown in _readings(one.latest)]
+    if readings:
+        columns = ("connector", "reading", ">value", "measured", "~source")
+        console.print()
+        console.print(table(*columns, rows=readings, title="Latest readings"))
     if each.reservations:
         columns = ("id", "connector", "tag", "group", "until")
         reserved = [
@@ -67,6 +83,29 @@ def show_charger(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table("key", "~value", "answer", "when", rows=settings, title="Boot configuration"))
+
+
+def _readings(latest: LatestReadings) -> Iterator[tuple[str, str, str, str]]:
+    """Each newest reading in total: its name, its value with its unit, its time, and its source."""
+    for name, field, unit, digits in _SHOWN:
+        if not latest.HasField(field):
+            continue
+        found: Reading = getattr(latest, field)
+        value = kilowatt_hours(found.energy.milliwatt_hours) if not unit else f"{found.value:.{digits}f} {unit}"
+        source = ValueSource.Name(found.source).removeprefix("VALUE_SOURCE_").lower().replace("_", " ")
+        yield name, value, local(moment(found, "time")), f"{source}, estimated" if found.estimated else source
+
+
+_SHOWN: Final[tuple[tuple[str, Any, str, int], ...]] = (
+    ("power", "power", "W", 0),
+    ("energy register", "energy_register", "", 0),
+    ("current", "current", "A", 1),
+    ("voltage", "voltage", "V", 1),
+    ("state of charge", "state_of_charge", "%", 0),
+    ("temperature", "temperature", "°C", 1),
+    ("frequency", "frequency", "Hz", 2),
+)
+"""Names, fields, units and decimals of readings; energy has no unit here, but a form of its own."""
 
 
 def _error(connector: Any) -> str:

@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
+from gateway.api.v1.reading_pb2 import ChargingState
 from gateway.cli.output import age
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
@@ -120,6 +121,11 @@ def request_id(given: str | None = None) -> str:
 def connector(number: int) -> ConnectorAddress:
     """OCPP 1.6's connector number as an address."""
     return ConnectorAddress(evse=number, connector=1 if number else 0)
+
+
+def charging_state(value: ChargingState.ValueType) -> str:
+    """A connector's state in words: "out of service"."""
+    return ChargingState.Name(value).removeprefix("CHARGING_STATE_").lower().replace("_", " ")
 
 
 def connector_name(address: ConnectorAddress) -> str:

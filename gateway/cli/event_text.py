@@ -12,7 +12,7 @@ from gateway.api.v1.charge_point_pb2 import BootInformation
 from gateway.api.v1.command_pb2 import CommandAnswer, CommandError
 from gateway.api.v1.common_pb2 import ConnectorAddress, Energy
 from gateway.api.v1.event_pb2 import Event
-from gateway.cli.connection import connector_name, moment
+from gateway.cli.connection import charging_state, connector_name, moment
 from gateway.cli.output import kilowatt_hours, local
 from gateway.cli.transactions import flag_names
 
@@ -42,6 +42,10 @@ def summary(event: Event) -> str:
             before = f" (was {body.previous_status})" if body.previous_status else ""
             error = f" {body.error_code}" if body.error_code not in ("", "NoError") else ""
             return f"{_connector(body.connector)} {body.status}{error}{before} {body.info}".rstrip()
+        case "connector_charging_state_changed":
+            state, before = charging_state(body.state), charging_state(body.previous_state)
+            power = f" at {body.power_watts:.0f} W" if body.HasField("power_watts") else ""
+            return f"{_connector(body.connector)} {state}{power} (was {before})"
         case "meter_values_reported":
             return f"{_connector(body.connector)} {meter_values(body.meter_value_json)}"
         case _:

@@ -1,12 +1,17 @@
 """Charge points, as the operator deals with them (Trio's side)."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 import trio
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from gateway.control.commit_tracker import changing, nothing_changed
+from gateway.control.connectors import Connectors
 from gateway.control.errors import Failure, Status, already_exists, invalid, not_found, stale
 from gateway.control.ports import Commands, Journal
 from gateway.domain import identity as identity_rule
+from gateway.domain.charging_state import OFFLINE_GRACE
 from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
@@ -69,11 +74,19 @@ class ChargePoints:
     """All methods raise ``Failure`` and ``StoreUnavailable``. Cancelling one that changes something leaves open
     whether it happened; if it did, the live session has heard of it."""
 
-    def __init__(self, journal: Journal, reads: Reads, commands: Commands, clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        reads: Reads,
+        commands: Commands,
+        clock: Clock,
+        offline_grace: timedelta = OFFLINE_GRACE,
+    ) -> None:
         self._journal = journal
         self._reads = reads
         self._commands = commands
         self._clock = clock
+        self._connectors = Connectors(reads, commands, clock, offline_grace)
         self._hashes = trio.CapacityLimiter(SLOW_HASHES)
         self._ordered = trio.Lock()
 
@@ -102,14 +115,19 @@ class ChargePoints:
         record = await self._reads.charge_point(identity)
         if record is None:
             raise not_found("charge point", identity)
-        return self._with_live(record)
+        [shown] = await self._connectors.shown([record])
+        return shown
+
+    async def named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
+        """Those of the identities that there are, in the order in which they are asked for."""
+        found = {each.identity: each for each in await self._reads.charge_points_named(identities)}
+        return await self._connectors.shown([found[each] for each in identities if each in found])
 
     async def page(
         self, after: str, limit: int, connected: bool | None, registration: Registration | None
     ) -> list[ChargePointRecord]:
         """A page by identity."""
-        records = await self._reads.charge_points(after, limit, connected, registration)
-        return [self._with_live(record) for record in records]
+        return await self._connectors.shown(await self._reads.charge_points(after, limit, connected, registration))
 
     async def update(self, change: Change) -> Provisioned:
         """Change it; a live session learns of another registration at once."""
@@ -183,12 +201,6 @@ class ChargePoints:
             make_credential, key, CredentialKind.IMPORTED, self._clock(), limiter=self._hashes
         )
         return credential, b""
-
-    def _with_live(self, record: ChargePointRecord) -> ChargePointRecord:
-        live = self._commands.live(record.identity)
-        if live is None or live.epoch != record.connection.epoch:
-            return record
-        return evolve(record, connection=evolve(record.connection, last_heard=live.last_heard))
 
 
 def identity_violations(identity: str, name: str = "charge_point.identity") -> list[FieldViolation]:

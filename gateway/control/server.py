@@ -5,6 +5,7 @@ This module is asyncio's, and knows no Trio: what Trio sees of it is awaited thr
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -51,6 +52,7 @@ from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServiceRegistry
+from gateway.domain.charging_state import OFFLINE_GRACE
 from gateway.domain.values import Clock
 from gateway.errors import SettingsError
 from gateway.store.reads import Reads
@@ -122,6 +124,8 @@ class ControlSettings:
     """The deadline of a call whose caller set none."""
     idle: float = IDLE_SECONDS
     """Without events for so long, watchers get a sign of life."""
+    offline_grace: float = OFFLINE_GRACE.total_seconds()
+    """A charge point may be offline for so long before the charging states of its connectors are unknown."""
 
 
 class ControlServer:
@@ -152,8 +156,12 @@ class ControlServer:
         self._changed: asyncio.Event | None = None
         timeout = settings.default_timeout
         changes = ChangingJournal(journal)
+        grace = timedelta(seconds=settings.offline_grace)
         self._charge_points = ChargePointRpcs(
-            self._bridge, timeout, ChargePoints(changes, reads, commands, clock), FleetImport(changes, reads, clock)
+            self._bridge,
+            timeout,
+            ChargePoints(changes, reads, commands, clock, grace),
+            FleetImport(changes, reads, clock),
         )
         self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(reads, commands, clock))
         energies = TransactionEnergies(reads, clock)

@@ -182,9 +182,10 @@ class Followed:
     verdict: Verdict
     since: datetime
     status: str = ""
+    status_since: datetime | None = None
     level: PowerLevel = PowerLevel.UNKNOWN
     coming: Verdict | None = None
-    """What power alone shows, and is not shown yet."""
+    """The verdict that power alone gives, and that is not shown yet."""
     coming_since: datetime | None = None
 
 
@@ -194,7 +195,7 @@ def followed(before: Followed | None, now: Observed) -> Followed:
     To be asked at each status, each value of power, and, so that what settles is shown, again after ``SETTLES_AFTER``.
     """
     if now.offline_since is not None:
-        return _offline(before, now, now.offline_since)
+        return when_offline(before, now.at, now.offline_since)
     level = power_level(
         now.power,
         now.at,
@@ -203,24 +204,25 @@ def followed(before: Followed | None, now: Observed) -> Followed:
     )
     verdict = charging_state(now.status, level)
     if before is None:
-        return Followed(verdict, now.at, now.status, level)
+        return Followed(verdict, now.at, now.status, now.status_since, level)
     if verdict.state is before.verdict.state:
-        return evolve(before, verdict=verdict, status=now.status, level=level, coming=None, coming_since=None)
+        return Followed(verdict, before.since, now.status, now.status_since, level)
     if now.status != before.status or before.verdict.basis in (StateBasis.NOTHING, StateBasis.OFFLINE):
-        return Followed(verdict, now.at, now.status, level)
+        return Followed(verdict, now.at, now.status, now.status_since, level)
     began = before.coming_since
     if began is None or before.coming is None or before.coming.state is not verdict.state:
         began = now.at
     if now.at - began >= SETTLES_AFTER:
-        return Followed(verdict, now.at, now.status, level)
+        return Followed(verdict, now.at, now.status, now.status_since, level)
     return evolve(before, level=level, coming=verdict, coming_since=began)
 
 
-def _offline(before: Followed | None, now: Observed, since: datetime) -> Followed:
-    """The state as it was until the grace is over; then it is unknown since the connection was lost and the grace."""
+def when_offline(before: Followed | None, now: datetime, since: datetime, grace: timedelta = OFFLINE_GRACE) -> Followed:
+    """The state of a connector whose charge point is away since a time: as it was until the grace is over; then it is
+    unknown, since the grace ended."""
     unknown = Verdict(ChargingState.UNKNOWN, StateBasis.OFFLINE)
     if before is None:
-        return Followed(unknown, now.at)
-    if now.at - since < OFFLINE_GRACE or before.verdict == unknown:
+        return Followed(unknown, since)
+    if now - since < grace or before.verdict == unknown:
         return before
-    return Followed(unknown, since + OFFLINE_GRACE)
+    return Followed(unknown, since + grace)

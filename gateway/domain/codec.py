@@ -51,8 +51,8 @@ V = TypeVar("V")
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """(event type, stored version) to the function that lifts a stored body by one version. Called on a fresh dict."""
 
-NOT_STORED = frozenset({"meter_value_json"})
-"""Fields that follow from others."""
+NOT_STORED = frozenset({"meter_value_json", "latest"})
+"""Fields that follow from others, or are kept elsewhere."""
 
 _WITH_SECRETS = (ChangeConfiguration, GetDiagnostics, UpdateFirmware, DataTransfer)
 """Commands that may hold a secret."""

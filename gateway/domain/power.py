@@ -129,12 +129,12 @@ def _worked_out_power(group: list[Sample]) -> Power | None:
     sent_voltages = _by_phase(group, VOLTAGE)
     if not currents or not sent_voltages:
         return None
-    direct = _direct(currents, sent_voltages)
+    direct = direct_current(currents, sent_voltages)
     if direct is not None:
         amperes, volts = direct
         watts = 0.0 if abs(amperes) < NOISE else amperes * volts
         return _power(watts, group, True, PowerSource.CURRENT_VOLTAGE)
-    voltages = _voltages(sent_voltages)
+    voltages = line_to_neutral(sent_voltages)
     if not voltages:
         return None
     average = sum(voltages.values()) / len(voltages)
@@ -166,7 +166,9 @@ def _power(watts: float, group: list[Sample], estimated: bool, source: PowerSour
     return Power(watts, first.at, estimated, source, first.context, first.location)
 
 
-def _direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, float]) -> tuple[float, float] | None:
+def direct_current(
+    currents: Mapping[str | None, float], voltages: Mapping[str | None, float]
+) -> tuple[float, float] | None:
     """Amperes and volts of a direct current (E5): a pair of one current and one voltage, above what a phase can have.
 
     Either neither is of a phase, whatever mains voltages are reported beside them; or both are of L1 and there is no
@@ -177,7 +179,9 @@ def _direct(currents: Mapping[str | None, float], voltages: Mapping[str | None, 
     volts = {conductor(name): value for name, value in voltages.items() if name != NEUTRAL and abs(value) >= NOISE}
     live = {name: value for name, value in amperes.items() if abs(value) >= NOISE} or amperes
     if live.keys() == {None} and volts.get(None, 0.0) > LINE_TO_LINE:
-        mains = _voltages({name: value for name, value in voltages.items() if name is not None and abs(value) >= NOISE})
+        mains = line_to_neutral(
+            {name: value for name, value in voltages.items() if name is not None and abs(value) >= NOISE}
+        )
         average = sum(mains.values()) / len(mains) if mains else 0.0
         own = abs(volts[None] / sqrt(3) - average) <= LINE_TO_LINE_SHARE * average
         return None if own else (live[None], volts[None])
@@ -196,7 +200,7 @@ def _factor(sent: float) -> float:
     return factor if factor <= 1 else 0.0
 
 
-def _voltages(sent: Mapping[str | None, float]) -> dict[str, float]:
+def line_to_neutral(sent: Mapping[str | None, float]) -> dict[str, float]:
     """Line-to-neutral voltages by L1, L2, L3 (E4); those of no known phase under names of their own."""
     found: dict[str, float] = {}
     for phase, volts in sent.items():

@@ -133,7 +133,7 @@ def register_wh(found: Iterable[Sample]) -> Decimal | None:
     registers = [s for s in found if s.measurand == ENERGY_IMPORT_REGISTER and s.context != "Transaction.Begin"]
     usable = [s for s in registers if (energy := energy_mwh(s)) is not None and energy >= 0]
     for group in groups_of(usable, by_context_first=True):
-        total = _total_of_phases({s.phase: scaled_value(s) for s in group})
+        total = total_of_phases({s.phase: scaled_value(s) for s in group})
         if total is not None:
             return total
     return None
@@ -253,7 +253,7 @@ def conductor(phase: str | None) -> str | None:
     return phase[:2] if phase in PHASES_TO_NEUTRAL else phase
 
 
-def _total_of_phases(by_phase: Mapping[str | None, Decimal | None]) -> Decimal | None:
+def total_of_phases(by_phase: Mapping[str | None, Decimal | None]) -> Decimal | None:
     """E19: the total, or the sum of all three phases, or a lone L1, which is the total of a 1-phase unit."""
     if by_phase.get(None) is not None:
         return by_phase[None]

@@ -4,13 +4,16 @@ These are projections: each is changed only in the same database transaction as 
 and idTags, which are the operator's tables, change with the operator's call).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from attrs import field, frozen
 
+from gateway.domain.charging_state import Followed, Verdict
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.events import BootInformation
+from gateway.domain.latest import Latest, LatestView, Place
 from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
 
@@ -59,6 +62,19 @@ class ConnectorRecord:
     info: str | None = None
     vendor_id: str | None = None
     vendor_error_code: str | None = None
+    charging: Followed | None = None
+    """Its charging state now; only where it has been asked for."""
+    latest: Latest | None = None
+    """Its newest readings; only where they have been asked for."""
+
+
+@frozen
+class ChargingStateRecord:
+    """A connector's charging state as its last event has it."""
+
+    connector: ConnectorAddress
+    verdict: Verdict
+    since: datetime
 
 
 @frozen
@@ -158,6 +174,13 @@ class ChargePointRecord:
     """How far the wanted states of its connectors have got, by connector."""
     progress: tuple[tuple[str, Progress], ...] = ()
     """Of firmware updates and uploads of diagnostics, by the kind of work."""
+    charging_states: tuple[ChargingStateRecord, ...] = ()
+    """Those of which there is an event."""
+    latest: bytes = field(default=b"", repr=False)
+    """The newest readings of its connectors as the last session that recorded its end left them; see
+    ``gateway.domain.latest``."""
+    latest_epoch: int = 0
+    """That session's. Of a later one they are to be read from its events."""
 
 
 class TransactionState(StrEnum):
@@ -277,3 +300,5 @@ class LiveSession:
 
     epoch: int
     last_heard: datetime
+    charging: Mapping[Place, Followed] = field(factory=dict)
+    latest: LatestView = field(factory=LatestView)

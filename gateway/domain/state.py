@@ -14,6 +14,7 @@ from gateway.domain import events as e
 from gateway.domain import operations, profiles, progress, remote_starts, sent_commands
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import LocalListVersionAnswer
+from gateway.domain.connector_charging import ConnectorCharging
 from gateway.domain.event_records import (
     applied_record,
     connector_record,
@@ -23,8 +24,9 @@ from gateway.domain.event_records import (
     started_record,
 )
 from gateway.domain.events import BootInformation, NewEvent
+from gateway.domain.latest import LatestMessages
 from gateway.domain.operations import OpenOperation
-from gateway.domain.power import LivePower, Power
+from gateway.domain.power import Power
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -110,14 +112,15 @@ class ChargePointState:
     """What its messages have shown of its clock, also on earlier connections."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
-    powers: dict[tuple[int, int], LivePower] = field(factory=dict)
-    """The newest import power that came on this connection, by EVSE and connector: at most MAX_POWERS."""
+    charging: ConnectorCharging = field(factory=ConnectorCharging)
+    """The charging states of its connectors, and the powers that they follow from."""
+    latest: LatestMessages = field(factory=LatestMessages)
+    """What the newest readings of its connectors are worked out from."""
 
     def latest_power(self, connector: ConnectorAddress) -> Power | None:
         """The newest import power (W) of a connector that came on this connection, with its time (``at``) and source;
         None: there is none. It may be old: look at its time before acting on it."""
-        found = self.powers.get((connector.evse, connector.connector))
-        return None if found is None else Power(*found)
+        return self.charging.power(connector)
 
     def open_on(self, connector: ConnectorAddress) -> TransactionRecord | None:
         """The newest open transaction on a connector, or None."""
@@ -148,9 +151,6 @@ MAX_FOREIGN = 64
 
 MAX_REGISTERS = 512
 """Connectors and locations whose register is remembered: twice the connectors of which a status is kept."""
-
-MAX_POWERS = 256
-"""Connectors whose power is remembered: as many as those of which a status is kept."""
 
 MAX_LAST_STOPS = 64
 """Connectors whose last stop is remembered: as many as have open transactions at once."""
@@ -214,14 +214,9 @@ def _foreign(state: ChargePointState, _: NewEvent, body: e.TransactionForeign, _
 
 def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported, _: int) -> None:
     at, known, connector = event.reported_at, state.registers, body.connector
-    power = event.power
-    if power is not None:
-        powers, place = state.powers, (connector.evse, connector.connector)
-        if place in powers:
-            if power[1] >= powers[place][1]:
-                powers[place] = power
-        elif len(powers) < MAX_POWERS:
-            powers[place] = power
+    state.latest.add(body, event, event.power is not None)
+    if event.power is not None:
+        state.charging.apply(event)
     for location, wh in event.registers:
         key = (connector.evse, connector.connector, location)
         if key not in known:
@@ -237,6 +232,11 @@ def _status_changed(state: ChargePointState, event: NewEvent, body: e.ConnectorS
     state.connectors[body.connector] = connector_record(event, body)
     state.clock = state.clock.after(event)
     _show_reservations(state, event, body)
+    state.charging.apply(event)
+
+
+def _charging_changed(state: ChargePointState, event: NewEvent, _: e.ConnectorChargingStateChanged, __: int) -> None:
+    state.charging.apply(event)
 
 
 def _started(state: ChargePointState, event: NewEvent, body: e.TransactionStarted, sequence: int) -> None:
@@ -264,6 +264,7 @@ def _stopped(state: ChargePointState, event: NewEvent, body: e.TransactionStoppe
     _close(state, body.transaction_id)
     state.clock = state.clock.after(event)
     _remember_stop(state, event, body)
+    state.latest.add(body, event, False)
 
 
 def _not_open(
@@ -351,6 +352,7 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.TransactionForeign, _foreign),
         _row(e.MeterValuesReported, _meter_values),
         _row(e.ConnectorStatusChanged, _status_changed),
+        _row(e.ConnectorChargingStateChanged, _charging_changed),
         _row(e.TransactionStarted, _started),
         _row(e.TransactionStaleChanged, _stale_changed),
         _row(e.TransactionStopped, _stopped),

@@ -113,6 +113,18 @@ class Answers:
                 self._answered = trio.Event()
             await self._answered.wait()
 
+    def hold(self) -> bool:
+        """Have what the charger says next wait until ``resume``, for a change that no message brings about: it is
+        decided on the state as it is. False: an answer is under way; try again."""
+        if self.under_way is not None:
+            return False
+        self.under_way = Pending(b"", nothing)
+        return True
+
+    def resume(self) -> None:
+        """The change is made."""
+        self._is_over()
+
     def leave_unflushed(self) -> None:
         """Count an answer as sent that the connection has not taken yet: what came behind it waits no longer."""
         if self._flushing is not None:

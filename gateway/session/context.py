@@ -96,6 +96,8 @@ class SessionContext:
         """Called when a Boot was answered, also one that repeats another; as ``on_events``."""
         self._end_is_kept = False
         self.scope = trio.CancelScope()
+        self.charging_moved: Callable[[], None] | None = None
+        """Called when charging states begin to wait for something: their timer's, while the session runs."""
         self.ending: Ending | None = None
         self.progress: trio.Event | None = None
         """Set by the next commit while an operation is open; an event and no callback, which would be a reference
@@ -185,6 +187,8 @@ class SessionContext:
                     self.progress.set()
                 if self.on_events is not None:
                     self.on_events(write.events)
+                if state.charging.moved and self.charging_moved is not None:
+                    self.charging_moved()
             case Fenced():
                 self._over("replaced", CLOSE_POLICY)
             case StoreUnavailable():

@@ -150,11 +150,14 @@ class RequestHandler:
             limits, now = context.limits, context.clock()
             transaction_id = new_id("tx") if isinstance(query, StartQuery) else ""
             decision_context = Context(now, limits.heartbeat_interval, limits.retry_interval, transaction_id)
+            if answers.under_way is not None:
+                await answers.wait()  # a change that time brought about is being committed
             decision = context.protocol.decide(context.state, request, facts, decision_context)
             # No timer ends a reservation: the reader does, with what the charger says next, and no other task.
             events = decision.events
             if context.state.reservations:
                 events = (*events, *overdue(context.state, now, events))
+            events = (*events, *context.state.charging.changes(events))
             pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then)
             if not events:
                 return pending

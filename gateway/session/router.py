@@ -169,7 +169,9 @@ class Router:
     def live(self, identity: str) -> LiveSession | None:
         """The live connection, or None."""
         session = self._sessions.get(identity)
-        return None if session is None else LiveSession(session.epoch, self._wall(session.last_heard))
+        if session is None:
+            return None
+        return LiveSession(session.epoch, self._wall(session.last_heard), session.charging, session.latest)
 
     def heard(self) -> Iterator[tuple[str, datetime]]:
         """Yield when each live session was last heard, as of when it is asked for; a caller may wait in between."""

@@ -12,12 +12,15 @@ write in turns.
 import structlog
 import trio
 
+from gateway.domain.charging_state import Followed
 from gateway.domain.events import NewEvent
+from gateway.domain.latest import LatestView, Place
 from gateway.domain.quirks import Quirk, plugs_in_first, ready_after_silence
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.answers import Answers
+from gateway.session.charging_timer import ChargingTimer
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
 from gateway.session.commands.queue import CommandQueue
@@ -124,6 +127,7 @@ class Session:
         plug_in_first = plugs_in_first(state.boot, quirks)
         self.operations = Operations(context, self._tasks, self.commands, plug_in_first=plug_in_first)
         self._teardown = Teardown(context, self.commands, self.operations)
+        self._charging = ChargingTimer(context, answers, timers)
         self._teardown_turns = teardown_turns
 
     @property
@@ -134,6 +138,16 @@ class Session:
     def last_heard(self) -> float:
         """In Trio's time."""
         return self._context.transport.last_heard
+
+    @property
+    def charging(self) -> dict[Place, Followed]:
+        """The charging states of its connectors, now."""
+        return dict(self._context.state.charging.states)
+
+    @property
+    def latest(self) -> LatestView:
+        """The messages from which the newest readings of its connectors are worked out, now."""
+        return self._context.state.latest.view()
 
     @property
     def unrecorded(self) -> UnrecordedEnd | None:
@@ -153,6 +167,7 @@ class Session:
         context = self._context
         keepalive = Keepalive(context, self._tasks)
         timer = self._timers.add(keepalive.look, keepalive.due())
+        self._charging.begin()
         has_turn = False
         try:
             with context.scope:
@@ -183,6 +198,7 @@ class Session:
             self._reader.finish()
             self._large.release()
             self._timers.remove(timer)
+            self._charging.stop()
             self._tasks.cease()
             self.steering.cease()
             try:

@@ -85,8 +85,10 @@ class Teardown:
         context = self._context
         now = context.clock()
         heard = now - timedelta(seconds=trio.current_time() - context.transport.last_heard)
+        latest = context.state.latest.view().encoded()
         disconnected = NewEvent(
-            ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes), now
+            ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes, latest),
+            now,
         )
         with trio.move_on_after(context.limits.end_deadline):
             try:

@@ -233,6 +233,10 @@ class Store(Protocol):
         registration: Registration | None = None,
     ) -> list[ChargePointRecord]: ...
 
+    def charge_points_named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
+        """Those of the identities that there are, in any order; as many as a page may have."""
+        ...
+
     def taken(self, identities: Sequence[str]) -> frozenset[str]:
         """Those of at most 1,000 identities that a charge point has now."""
         ...
@@ -267,6 +271,12 @@ class Store(Protocol):
 
     def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         """The events that hold a transaction's readings (started, meter values, stopped), by sequence."""
+        ...
+
+    def newest_values(self, identities: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """The newest meter values and stops of charge points, a few of each, by sequence: those of sessions after the
+        last one that recorded its end. At most as many charge points as a page may have; those that are unknown, or
+        have none among their newest events, are left out."""
         ...
 
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:

@@ -85,6 +85,9 @@ class Reads:
     ) -> Awaitable[list[ChargePointRecord]]:
         return self._runner.read(self._store.charge_points, after, limit, connected, registration)
 
+    def charge_points_named(self, identities: Sequence[str]) -> Awaitable[list[ChargePointRecord]]:
+        return self._runner.read(self._store.charge_points_named, identities)
+
     def taken(self, identities: Sequence[str]) -> Awaitable[frozenset[str]]:
         return self._runner.read(self._store.taken, identities)
 
@@ -129,6 +132,9 @@ class Reads:
 
     def attribution_by_request(self, charge_point: str, request_id: str) -> Awaitable[AttributionRecord | None]:
         return self._runner.read(self._store.attribution_by_request, charge_point, request_id)
+
+    def newest_values(self, identities: Sequence[str]) -> Awaitable[dict[str, list[StoredEvent]]]:
+        return self._runner.read(self._store.newest_values, identities)
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
         return self._runner.read(self._store.orphans, charge_point, after, limit)

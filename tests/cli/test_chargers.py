@@ -9,7 +9,8 @@ import pytest
 
 from gateway.api.v1 import charge_point_pb2 as api
 from gateway.api.v1 import id_tag_pb2 as tags_api
-from gateway.api.v1.common_pb2 import ConnectorAddress
+from gateway.api.v1 import reading_pb2 as rd
+from gateway.api.v1.common_pb2 import ConnectorAddress, Energy
 from tests.cli.fakes import Failure, at
 
 HOME = api.ChargePoint(
@@ -96,6 +97,45 @@ def test_a_charger_is_shown_with_its_clock(fake, run, seconds, words):
     measured.clock_offset.FromTimedelta(timedelta(seconds=seconds))
     fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=measured)
     assert f"{words}, as of 2024-05-01 11:00:00" in run("chargers", "show", "HOME-1").stdout
+
+
+def charging():
+    """A charger whose connector charges, with readings."""
+    measured = at("2024-05-01T10:00:10Z")
+    latest = rd.LatestReadings(
+        power=rd.Reading(value=7360, time=measured, source=rd.VALUE_SOURCE_PHASES, estimated=True),
+        energy_register=rd.Reading(value=1235, energy=Energy(milliwatt_hours=1_235_000), source=1, time=measured),
+        state_of_charge=rd.Reading(value=55, time=measured, source=rd.VALUE_SOURCE_MEASURED),
+    )
+    connector = api.Connector(
+        connector=ConnectorAddress(evse=1, connector=1),
+        status="Charging",
+        charging_state=rd.CHARGING_STATE_CHARGING,
+        charging_state_since_time=at("2024-05-01T09:00:00Z"),
+        latest=latest,
+    )
+    return api.ChargePoint(identity="HOME-1", connectors=[connector])
+
+
+def test_a_charger_is_shown_with_its_charging_state_and_its_readings(fake, run):
+    """Each with its time and its source."""
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=charging())
+    lines = [line.split() for line in run("chargers", "show", "HOME-1").stdout.splitlines()]
+    assert ["1", "Charging", "charging", "2024-05-01", "09:00:00"] in lines
+    assert ["1", "power", "7360", "W", "2024-05-01", "10:00:10", "phases,", "estimated"] in lines
+    assert ["1", "energy", "register", "1.235", "kWh", "2024-05-01", "10:00:10", "measured"] in lines
+    assert ["1", "state", "of", "charge", "55", "%", "2024-05-01", "10:00:10", "measured"] in lines
+    shown = json.loads(run("chargers", "show", "HOME-1", "--json").stdout)
+    assert shown["connectors"][0]["charging_state"] == "CHARGING_STATE_CHARGING"
+    assert shown["connectors"][0]["latest"]["power"]["value"] == 7360
+
+
+def test_a_list_says_whether_a_vehicle_charges(fake, run):
+    """And with which power."""
+    fake.answers["ListChargePoints"] = api.ListChargePointsResponse(charge_points=[charging(), HOME])
+    rows = run("chargers", "list").stdout.splitlines()[1:]
+    assert "1 Charging (charging 7.36 kW)" in rows[0]
+    assert "(" not in rows[1]
 
 
 def test_a_charger_is_shown_with_its_reservations(fake, run):

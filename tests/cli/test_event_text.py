@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1 import event_pb2 as events
+from gateway.api.v1 import reading_pb2 as reading
 from gateway.cli.event_text import event_line, summary
 
 CONNECTOR = common.ConnectorAddress(evse=1, connector=1)
@@ -22,6 +23,17 @@ ERROR = commands.CommandError(code="GenericError", description="busy")
 @pytest.mark.parametrize(
     ("body", "said"),
     [
+        (
+            {
+                "connector_charging_state_changed": events.ConnectorChargingStateChanged(
+                    connector=CONNECTOR,
+                    state=reading.CHARGING_STATE_OUT_OF_SERVICE,
+                    previous_state=reading.CHARGING_STATE_CHARGING,
+                    power_watts=12.4,
+                )
+            },
+            "out of service at 12 W (was charging)",
+        ),
         ({"connector_status_changed": FAULT}, "Faulted GroundFailure (was Charging) relay"),
         (
             {"connector_status_changed": events.ConnectorStatusChanged(connector=CONNECTOR, status="Available")},

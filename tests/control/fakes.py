@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient
@@ -40,12 +40,6 @@ def answered(answer=None, **changes) -> CommandRecord:
         answer=StatusAnswer("Accepted") if answer is None else answer,
     )
     return evolve(record, **changes)
-
-
-@frozen
-class Live:
-    epoch: int
-    last_heard: datetime
 
 
 @define

@@ -16,8 +16,9 @@ from gateway.domain.events import (
     ReservationMade,
 )
 from gateway.domain.records import CredentialKind
+from gateway.domain.records import LiveSession as Live
 from gateway.domain.values import ConnectorAddress, Registration, Switch
-from tests.control.fakes import NOW, Live
+from tests.control.fakes import NOW
 
 
 def new(identity="CP1", **fields):

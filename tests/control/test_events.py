@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.api.v1 import common_pb2
 from gateway.api.v1 import event_pb2 as pb
+from gateway.api.v1 import reading_pb2 as rd
 from gateway.client import problem_of
 from gateway.control.convert.events import _BODIES, event
 from gateway.domain import events as e
@@ -23,15 +24,17 @@ from gateway.domain.charging import (
     ProfilePurpose,
     SchedulePeriod,
 )
+from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
 from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
+from gateway.domain.records import LiveSession as Live
 from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState, Wanted
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
 from gateway.store.api import generation_at
 from gateway.store.commits import Trim
-from tests.control.fakes import NOW, Live, control
+from tests.control.fakes import NOW, control
 
 BEGINNING = {"start_at": pb.WATCH_START_BEGINNING}
 FROM_NOW = {"start_at": pb.WATCH_START_NOW}
@@ -150,6 +153,30 @@ async def test_a_resumed_watch_misses_nothing_and_repeats_nothing_dealt_with(gat
     await gateway.append("CP1", epoch, *(status(f"s{n}") for n in range(3, 250)))
     events, _ = await watch(resume_token=token).read(247)
     assert [each.connector_status_changed.status for each in events] == [f"s{n}" for n in range(3, 250)]
+
+
+async def test_meter_values_come_with_normalised_readings_for_those_who_ask(gateway, watch):
+    """Beside the values as sent; of the same event others get it without."""
+    epoch = await gateway.charge_point()
+    sampled = [
+        {"value": "10", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
+        {"value": "230", "measurand": "Voltage", "unit": "V", "phase": "L1"},
+    ]
+    values = ({"timestamp": NOW.isoformat(), "sampledValue": sampled},)
+    await gateway.append("CP1", epoch, e.MeterValuesReported(ONE, values), status("Charging"), flags=(Flag.LATE,))
+    asked, _ = await watch(normalised_readings=True, **BEGINNING).read(4)
+    plain, _ = await watch(**BEGINNING).read(4)
+    assert [each.event_id for each in asked] == [each.event_id for each in plain]
+    assert not plain[2].meter_values_reported.HasField("readings")
+    readings = asked[2].meter_values_reported.readings
+    assert readings.rules_version == 1
+    shown = [(each.kind, each.phase, each.value, each.source, each.estimated) for each in readings.readings]
+    assert shown[0] == (rd.READING_KIND_POWER, "", 2300.0, rd.VALUE_SOURCE_CURRENT_VOLTAGE, False)
+    assert (rd.READING_KIND_CURRENT, "L1", 10.0, rd.VALUE_SOURCE_MEASURED, False) in shown
+    assert readings.readings[0].flags[0] == common_pb2.QUALITY_FLAG_LATE
+    assert asked[3] == plain[3]
+    asked[2].meter_values_reported.ClearField("readings")
+    assert asked[2] == plain[2]
 
 
 async def test_filters_by_charge_point_and_type_hold_and_progress_is_reported(gateway, watch):
@@ -490,6 +517,9 @@ BODIES = [
         "r",
         "me",
         "cheap",
+    ),
+    e.ConnectorChargingStateChanged(
+        ONE, ChargingState.CHARGING, ChargingState.CONNECTED, StateBasis.POWER, "Preparing", 7000.0
     ),
     e.SteeringChanged(
         ONE, Steering(3, SteeringState.APPLIED, NOW, "", ProfilePurpose.TX, 900_000_013, NOW, (NOW,), (), "cmd_1")

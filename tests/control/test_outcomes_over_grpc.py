@@ -23,10 +23,11 @@ from gateway.domain.events import (
     TransactionStopped,
 )
 from gateway.domain.records import IdTagRecord
+from gateway.domain.records import LiveSession as Live
 from gateway.domain.values import ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.store.commits import Append, CreateChargePoint, PutIdTag
-from tests.control.fakes import NOW, Live, control
+from tests.control.fakes import NOW, control
 from tests.control.test_fleet_import import asking, one
 from tests.control.test_outcomes import OVER_GRPC
 from tests.support.outcomes_page import PAGE, page

@@ -44,6 +44,7 @@ def strategy_of(hint: Any, fields: Mapping[str, st.SearchStrategy[Any]] | None =
         str: TEXT,
         bool: st.booleans(),
         int: NUMBERS,
+        float: st.floats(allow_nan=False, allow_infinity=False),
         datetime: TIMES,
         Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=2),
     }

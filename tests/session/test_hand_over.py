@@ -93,7 +93,8 @@ async def test_a_session_that_ends_meanwhile_acknowledges_nothing(harness: Harne
         await trio.sleep(0.5)
         await charger.lose_link()
     kinds = [event.type for event in harness.events()]
-    assert kinds[-2:] == [e.ConnectorStatusChanged.TYPE, e.ChargePointDisconnected.TYPE]
+    changed = [e.ConnectorStatusChanged.TYPE, e.ConnectorChargingStateChanged.TYPE]
+    assert kinds[-3:] == [*changed, e.ChargePointDisconnected.TYPE]
 
 
 async def test_a_bug_of_the_journal_ends_its_session_and_acknowledges_nothing(

@@ -117,6 +117,7 @@ EVENTS = (
     "charge_point.disconnected",
     "charge_point.booted",
     "connector.status_changed",
+    "connector.charging_state_changed",
     "id_tag.presented",
     "transaction.started",
     "transaction.stopped",

@@ -23,77 +23,84 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
+from gateway.api.v1 import reading_pb2 as gateway_dot_api_dot_v1_dot_reading__pb2
 from gateway.api.v1 import steering_pb2 as gateway_dot_api_dot_v1_dot_steering__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/api/v1/charge_point.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1dgateway/api/v1/steering.proto\x1a google/protobuf/field_mask.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x07\n\x0b\x43hargePoint\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x32\n\x0cregistration\x18\x02 \x01(\x0e\x32\x1c.gateway.api.v1.Registration\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssume_subprotocol\x18\x04 \x01(\x08\x12\x15\n\rever_accepted\x18\x05 \x01(\x08\x12-\n\x04\x62oot\x18\x06 \x01(\x0b\x32\x1f.gateway.api.v1.BootInformation\x12-\n\tboot_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nconnection\x18\x08 \x01(\x0b\x32\x1a.gateway.api.v1.Connection\x12-\n\nconnectors\x18\t \x03(\x0b\x32\x19.gateway.api.v1.Connector\x12@\n\x12\x62oot_configuration\x18\n \x03(\x0b\x32$.gateway.api.v1.AppliedConfiguration\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x31\n\x0creservations\x18\x0e \x03(\x0b\x32\x1b.gateway.api.v1.Reservation\x12\x19\n\x0cown_requests\x18\x0f \x01(\x08H\x00\x88\x01\x01\x12 \n\x13\x61\x63\x63\x65pt_hex_password\x18\x10 \x01(\x08H\x01\x88\x01\x01\x12\x43\n\x11\x63harging_profiles\x18\x11 \x03(\x0b\x32(.gateway.api.v1.InstalledChargingProfile\x12\x33\n\x08steering\x18\x12 \x03(\x0b\x32!.gateway.api.v1.ConnectorSteering\x12/\n\x0c\x63lock_offset\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11\x63lock_offset_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0f\x66irmware_update\x18\x15 \x01(\x0b\x32\x1c.gateway.api.v1.WorkProgress\x12\x38\n\x12\x64iagnostics_upload\x18\x16 \x01(\x0b\x32\x1c.gateway.api.v1.WorkProgressB\x0f\n\r_own_requestsB\x16\n\x14_accept_hex_password\"\x7f\n\x0cWorkProgress\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x19\n\x11status_command_id\x18\x03 \x01(\t\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x0f\x42ootInformation\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1a\x63harge_point_serial_number\x18\x03 \x01(\t\x12 \n\x18\x63harge_box_serial_number\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\r\n\x05iccid\x18\x06 \x01(\t\x12\x0c\n\x04imsi\x18\x07 \x01(\t\x12\x12\n\nmeter_type\x18\x08 \x01(\t\x12\x1b\n\x13meter_serial_number\x18\t \x01(\t\"\xc5\x01\n\nConnection\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremote_address\x18\x04 \x01(\t\x12\x18\n\x10security_profile\x18\x05 \x01(\x05\x12\x33\n\x0flast_heard_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\tConnector\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04info\x18\x05 \x01(\t\x12\x11\n\tvendor_id\x18\x06 \x01(\t\x12\x19\n\x11vendor_error_code\x18\x07 \x01(\t\"\xe3\x01\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\x03\x12\x33\n\tconnector\x18\x02 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x15\n\rparent_id_tag\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x14\x41ppliedConfiguration\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12.\n\napply_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x06 \x01(\x05\"\x83\x01\n\x18\x43reateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x1e\n\x11\x61uthorization_key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x14\n\x12_authorization_key\"s\n\x19\x43reateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\"\x81\x01\n\x19ImportChargePointsRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.gateway.api.v1.ImportHeaderH\x00\x12,\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1b.gateway.api.v1.ImportBatchH\x00\x42\x06\n\x04part\"A\n\x0cImportHeader\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"I\n\x0bImportBatch\x12:\n\rcharge_points\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ImportedChargePoint\"c\n\x13ImportedChargePoint\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x19\n\x11\x61uthorization_key\x18\x02 \x01(\x0c\"\xbb\x01\n\x1aImportChargePointsResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.gateway.api.v1.ImportProgressH\x00\x12.\n\x06\x66\x61ults\x18\x02 \x01(\x0b\x32\x1c.gateway.api.v1.ImportFaultsH\x00\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.gateway.api.v1.ImportResultH\x00\x42\t\n\x07outcome\"e\n\x0eImportProgress\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.ImportStage\x12\x12\n\ndone_count\x18\x02 \x01(\x05\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\";\n\x0cImportFaults\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ImportFault\"\x88\x01\n\x0bImportFault\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1f\n\x12\x64uplicate_of_index\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06\x65xists\x18\x05 \x01(\x08\x42\x15\n\x13_duplicate_of_index\"*\n\x0cImportResult\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\")\n\x15GetChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"K\n\x16GetChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\"\x9a\x01\n\x17ListChargePointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\tconnected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x32\n\x0cregistration\x18\x04 \x01(\x0e\x32\x1c.gateway.api.v1.RegistrationB\x0c\n\n_connected\"g\n\x18ListChargePointsResponse\x12\x32\n\rcharge_points\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdd\x01\n\x18UpdateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1b\n\x11\x61uthorization_key\x18\x03 \x01(\x0cH\x00\x12$\n\x1agenerate_authorization_key\x18\x04 \x01(\x08H\x00\x42\x1a\n\x18\x61uthorization_key_change\"s\n\x19UpdateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\",\n\x18\x44\x65leteChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteChargePointResponse\"0\n\x1c\x44isconnectChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1f\n\x1d\x44isconnectChargePointResponse*}\n\x0bImportStage\x12\x1c\n\x18IMPORT_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15IMPORT_STAGE_CHECKING\x10\x01\x12\x18\n\x14IMPORT_STAGE_HASHING\x10\x02\x12\x1b\n\x17IMPORT_STAGE_COMMITTING\x10\x03\x32\x81\x06\n\x12\x43hargePointService\x12h\n\x11\x43reateChargePoint\x12(.gateway.api.v1.CreateChargePointRequest\x1a).gateway.api.v1.CreateChargePointResponse\x12o\n\x12ImportChargePoints\x12).gateway.api.v1.ImportChargePointsRequest\x1a*.gateway.api.v1.ImportChargePointsResponse(\x01\x30\x01\x12_\n\x0eGetChargePoint\x12%.gateway.api.v1.GetChargePointRequest\x1a&.gateway.api.v1.GetChargePointResponse\x12\x65\n\x10ListChargePoints\x12\'.gateway.api.v1.ListChargePointsRequest\x1a(.gateway.api.v1.ListChargePointsResponse\x12h\n\x11UpdateChargePoint\x12(.gateway.api.v1.UpdateChargePointRequest\x1a).gateway.api.v1.UpdateChargePointResponse\x12h\n\x11\x44\x65leteChargePoint\x12(.gateway.api.v1.DeleteChargePointRequest\x1a).gateway.api.v1.DeleteChargePointResponse\x12t\n\x15\x44isconnectChargePoint\x12,.gateway.api.v1.DisconnectChargePointRequest\x1a-.gateway.api.v1.DisconnectChargePointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/api/v1/charge_point.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1cgateway/api/v1/reading.proto\x1a\x1dgateway/api/v1/steering.proto\x1a google/protobuf/field_mask.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x07\n\x0b\x43hargePoint\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x32\n\x0cregistration\x18\x02 \x01(\x0e\x32\x1c.gateway.api.v1.Registration\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssume_subprotocol\x18\x04 \x01(\x08\x12\x15\n\rever_accepted\x18\x05 \x01(\x08\x12-\n\x04\x62oot\x18\x06 \x01(\x0b\x32\x1f.gateway.api.v1.BootInformation\x12-\n\tboot_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nconnection\x18\x08 \x01(\x0b\x32\x1a.gateway.api.v1.Connection\x12-\n\nconnectors\x18\t \x03(\x0b\x32\x19.gateway.api.v1.Connector\x12@\n\x12\x62oot_configuration\x18\n \x03(\x0b\x32$.gateway.api.v1.AppliedConfiguration\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x31\n\x0creservations\x18\x0e \x03(\x0b\x32\x1b.gateway.api.v1.Reservation\x12\x19\n\x0cown_requests\x18\x0f \x01(\x08H\x00\x88\x01\x01\x12 \n\x13\x61\x63\x63\x65pt_hex_password\x18\x10 \x01(\x08H\x01\x88\x01\x01\x12\x43\n\x11\x63harging_profiles\x18\x11 \x03(\x0b\x32(.gateway.api.v1.InstalledChargingProfile\x12\x33\n\x08steering\x18\x12 \x03(\x0b\x32!.gateway.api.v1.ConnectorSteering\x12/\n\x0c\x63lock_offset\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11\x63lock_offset_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0f\x66irmware_update\x18\x15 \x01(\x0b\x32\x1c.gateway.api.v1.WorkProgress\x12\x38\n\x12\x64iagnostics_upload\x18\x16 \x01(\x0b\x32\x1c.gateway.api.v1.WorkProgressB\x0f\n\r_own_requestsB\x16\n\x14_accept_hex_password\"\x7f\n\x0cWorkProgress\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x19\n\x11status_command_id\x18\x03 \x01(\t\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x0f\x42ootInformation\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1a\x63harge_point_serial_number\x18\x03 \x01(\t\x12 \n\x18\x63harge_box_serial_number\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\r\n\x05iccid\x18\x06 \x01(\t\x12\x0c\n\x04imsi\x18\x07 \x01(\t\x12\x12\n\nmeter_type\x18\x08 \x01(\t\x12\x1b\n\x13meter_serial_number\x18\t \x01(\t\"\xc5\x01\n\nConnection\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremote_address\x18\x04 \x01(\t\x12\x18\n\x10security_profile\x18\x05 \x01(\x05\x12\x33\n\x0flast_heard_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb9\x03\n\tConnector\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04info\x18\x05 \x01(\t\x12\x11\n\tvendor_id\x18\x06 \x01(\t\x12\x19\n\x11vendor_error_code\x18\x07 \x01(\t\x12\x35\n\x0e\x63harging_state\x18\x08 \x01(\x0e\x32\x1d.gateway.api.v1.ChargingState\x12@\n\x14\x63harging_state_basis\x18\t \x01(\x0e\x32\".gateway.api.v1.ChargingStateBasis\x12=\n\x19\x63harging_state_since_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06latest\x18\x0b \x01(\x0b\x32\x1e.gateway.api.v1.LatestReadings\"\xe3\x01\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\x03\x12\x33\n\tconnector\x18\x02 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x15\n\rparent_id_tag\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x14\x41ppliedConfiguration\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12.\n\napply_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x06 \x01(\x05\"\x83\x01\n\x18\x43reateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x1e\n\x11\x61uthorization_key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x14\n\x12_authorization_key\"s\n\x19\x43reateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\"\x81\x01\n\x19ImportChargePointsRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.gateway.api.v1.ImportHeaderH\x00\x12,\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1b.gateway.api.v1.ImportBatchH\x00\x42\x06\n\x04part\"A\n\x0cImportHeader\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"I\n\x0bImportBatch\x12:\n\rcharge_points\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ImportedChargePoint\"c\n\x13ImportedChargePoint\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x19\n\x11\x61uthorization_key\x18\x02 \x01(\x0c\"\xbb\x01\n\x1aImportChargePointsResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.gateway.api.v1.ImportProgressH\x00\x12.\n\x06\x66\x61ults\x18\x02 \x01(\x0b\x32\x1c.gateway.api.v1.ImportFaultsH\x00\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.gateway.api.v1.ImportResultH\x00\x42\t\n\x07outcome\"e\n\x0eImportProgress\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.ImportStage\x12\x12\n\ndone_count\x18\x02 \x01(\x05\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\";\n\x0cImportFaults\x12+\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ImportFault\"\x88\x01\n\x0bImportFault\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x1f\n\x12\x64uplicate_of_index\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06\x65xists\x18\x05 \x01(\x08\x42\x15\n\x13_duplicate_of_index\"*\n\x0cImportResult\x12\x1a\n\x12\x63harge_point_count\x18\x01 \x01(\x05\")\n\x15GetChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"K\n\x16GetChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\"\x9a\x01\n\x17ListChargePointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\tconnected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x32\n\x0cregistration\x18\x04 \x01(\x0e\x32\x1c.gateway.api.v1.RegistrationB\x0c\n\n_connected\"g\n\x18ListChargePointsResponse\x12\x32\n\rcharge_points\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x18GetLatestReadingsRequest\x12\x15\n\rcharge_points\x18\x01 \x03(\t\"W\n\x19GetLatestReadingsResponse\x12:\n\rcharge_points\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ChargePointReadings\"|\n\x13\x43hargePointReadings\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\r\n\x05known\x18\x02 \x01(\x08\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12-\n\nconnectors\x18\x04 \x03(\x0b\x32\x19.gateway.api.v1.Connector\"\xdd\x01\n\x18UpdateChargePointRequest\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1b\n\x11\x61uthorization_key\x18\x03 \x01(\x0cH\x00\x12$\n\x1agenerate_authorization_key\x18\x04 \x01(\x08H\x00\x42\x1a\n\x18\x61uthorization_key_change\"s\n\x19UpdateChargePointResponse\x12\x31\n\x0c\x63harge_point\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.ChargePoint\x12#\n\x1bgenerated_authorization_key\x18\x02 \x01(\x0c\",\n\x18\x44\x65leteChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteChargePointResponse\"0\n\x1c\x44isconnectChargePointRequest\x12\x10\n\x08identity\x18\x01 \x01(\t\"\x1f\n\x1d\x44isconnectChargePointResponse*}\n\x0bImportStage\x12\x1c\n\x18IMPORT_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15IMPORT_STAGE_CHECKING\x10\x01\x12\x18\n\x14IMPORT_STAGE_HASHING\x10\x02\x12\x1b\n\x17IMPORT_STAGE_COMMITTING\x10\x03\x32\xeb\x06\n\x12\x43hargePointService\x12h\n\x11\x43reateChargePoint\x12(.gateway.api.v1.CreateChargePointRequest\x1a).gateway.api.v1.CreateChargePointResponse\x12o\n\x12ImportChargePoints\x12).gateway.api.v1.ImportChargePointsRequest\x1a*.gateway.api.v1.ImportChargePointsResponse(\x01\x30\x01\x12_\n\x0eGetChargePoint\x12%.gateway.api.v1.GetChargePointRequest\x1a&.gateway.api.v1.GetChargePointResponse\x12\x65\n\x10ListChargePoints\x12\'.gateway.api.v1.ListChargePointsRequest\x1a(.gateway.api.v1.ListChargePointsResponse\x12h\n\x11GetLatestReadings\x12(.gateway.api.v1.GetLatestReadingsRequest\x1a).gateway.api.v1.GetLatestReadingsResponse\x12h\n\x11UpdateChargePoint\x12(.gateway.api.v1.UpdateChargePointRequest\x1a).gateway.api.v1.UpdateChargePointResponse\x12h\n\x11\x44\x65leteChargePoint\x12(.gateway.api.v1.DeleteChargePointRequest\x1a).gateway.api.v1.DeleteChargePointResponse\x12t\n\x15\x44isconnectChargePoint\x12,.gateway.api.v1.DisconnectChargePointRequest\x1a-.gateway.api.v1.DisconnectChargePointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.charge_point_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTSTAGE']._serialized_start=4435
-  _globals['_IMPORTSTAGE']._serialized_end=4560
-  _globals['_CHARGEPOINT']._serialized_start=213
-  _globals['_CHARGEPOINT']._serialized_end=1227
-  _globals['_WORKPROGRESS']._serialized_start=1229
-  _globals['_WORKPROGRESS']._serialized_end=1356
-  _globals['_BOOTINFORMATION']._serialized_start=1359
-  _globals['_BOOTINFORMATION']._serialized_end=1581
-  _globals['_CONNECTION']._serialized_start=1584
-  _globals['_CONNECTION']._serialized_end=1781
-  _globals['_CONNECTOR']._serialized_start=1784
-  _globals['_CONNECTOR']._serialized_end=1993
-  _globals['_RESERVATION']._serialized_start=1996
-  _globals['_RESERVATION']._serialized_end=2223
-  _globals['_APPLIEDCONFIGURATION']._serialized_start=2226
-  _globals['_APPLIEDCONFIGURATION']._serialized_end=2389
-  _globals['_CREATECHARGEPOINTREQUEST']._serialized_start=2392
-  _globals['_CREATECHARGEPOINTREQUEST']._serialized_end=2523
-  _globals['_CREATECHARGEPOINTRESPONSE']._serialized_start=2525
-  _globals['_CREATECHARGEPOINTRESPONSE']._serialized_end=2640
-  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_start=2643
-  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_end=2772
-  _globals['_IMPORTHEADER']._serialized_start=2774
-  _globals['_IMPORTHEADER']._serialized_end=2839
-  _globals['_IMPORTBATCH']._serialized_start=2841
-  _globals['_IMPORTBATCH']._serialized_end=2914
-  _globals['_IMPORTEDCHARGEPOINT']._serialized_start=2916
-  _globals['_IMPORTEDCHARGEPOINT']._serialized_end=3015
-  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_start=3018
-  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_end=3205
-  _globals['_IMPORTPROGRESS']._serialized_start=3207
-  _globals['_IMPORTPROGRESS']._serialized_end=3308
-  _globals['_IMPORTFAULTS']._serialized_start=3310
-  _globals['_IMPORTFAULTS']._serialized_end=3369
-  _globals['_IMPORTFAULT']._serialized_start=3372
-  _globals['_IMPORTFAULT']._serialized_end=3508
-  _globals['_IMPORTRESULT']._serialized_start=3510
-  _globals['_IMPORTRESULT']._serialized_end=3552
-  _globals['_GETCHARGEPOINTREQUEST']._serialized_start=3554
-  _globals['_GETCHARGEPOINTREQUEST']._serialized_end=3595
-  _globals['_GETCHARGEPOINTRESPONSE']._serialized_start=3597
-  _globals['_GETCHARGEPOINTRESPONSE']._serialized_end=3672
-  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_start=3675
-  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_end=3829
-  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_start=3831
-  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_end=3934
-  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_start=3937
-  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_end=4158
-  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_start=4160
-  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_end=4275
-  _globals['_DELETECHARGEPOINTREQUEST']._serialized_start=4277
-  _globals['_DELETECHARGEPOINTREQUEST']._serialized_end=4321
-  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_start=4323
-  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_end=4350
-  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_start=4352
-  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_end=4400
-  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_start=4402
-  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_end=4433
-  _globals['_CHARGEPOINTSERVICE']._serialized_start=4563
-  _globals['_CHARGEPOINTSERVICE']._serialized_end=5332
+  _globals['_IMPORTSTAGE']._serialized_start=4963
+  _globals['_IMPORTSTAGE']._serialized_end=5088
+  _globals['_CHARGEPOINT']._serialized_start=243
+  _globals['_CHARGEPOINT']._serialized_end=1257
+  _globals['_WORKPROGRESS']._serialized_start=1259
+  _globals['_WORKPROGRESS']._serialized_end=1386
+  _globals['_BOOTINFORMATION']._serialized_start=1389
+  _globals['_BOOTINFORMATION']._serialized_end=1611
+  _globals['_CONNECTION']._serialized_start=1614
+  _globals['_CONNECTION']._serialized_end=1811
+  _globals['_CONNECTOR']._serialized_start=1814
+  _globals['_CONNECTOR']._serialized_end=2255
+  _globals['_RESERVATION']._serialized_start=2258
+  _globals['_RESERVATION']._serialized_end=2485
+  _globals['_APPLIEDCONFIGURATION']._serialized_start=2488
+  _globals['_APPLIEDCONFIGURATION']._serialized_end=2651
+  _globals['_CREATECHARGEPOINTREQUEST']._serialized_start=2654
+  _globals['_CREATECHARGEPOINTREQUEST']._serialized_end=2785
+  _globals['_CREATECHARGEPOINTRESPONSE']._serialized_start=2787
+  _globals['_CREATECHARGEPOINTRESPONSE']._serialized_end=2902
+  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_start=2905
+  _globals['_IMPORTCHARGEPOINTSREQUEST']._serialized_end=3034
+  _globals['_IMPORTHEADER']._serialized_start=3036
+  _globals['_IMPORTHEADER']._serialized_end=3101
+  _globals['_IMPORTBATCH']._serialized_start=3103
+  _globals['_IMPORTBATCH']._serialized_end=3176
+  _globals['_IMPORTEDCHARGEPOINT']._serialized_start=3178
+  _globals['_IMPORTEDCHARGEPOINT']._serialized_end=3277
+  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_start=3280
+  _globals['_IMPORTCHARGEPOINTSRESPONSE']._serialized_end=3467
+  _globals['_IMPORTPROGRESS']._serialized_start=3469
+  _globals['_IMPORTPROGRESS']._serialized_end=3570
+  _globals['_IMPORTFAULTS']._serialized_start=3572
+  _globals['_IMPORTFAULTS']._serialized_end=3631
+  _globals['_IMPORTFAULT']._serialized_start=3634
+  _globals['_IMPORTFAULT']._serialized_end=3770
+  _globals['_IMPORTRESULT']._serialized_start=3772
+  _globals['_IMPORTRESULT']._serialized_end=3814
+  _globals['_GETCHARGEPOINTREQUEST']._serialized_start=3816
+  _globals['_GETCHARGEPOINTREQUEST']._serialized_end=3857
+  _globals['_GETCHARGEPOINTRESPONSE']._serialized_start=3859
+  _globals['_GETCHARGEPOINTRESPONSE']._serialized_end=3934
+  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_start=3937
+  _globals['_LISTCHARGEPOINTSREQUEST']._serialized_end=4091
+  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_start=4093
+  _globals['_LISTCHARGEPOINTSRESPONSE']._serialized_end=4196
+  _globals['_GETLATESTREADINGSREQUEST']._serialized_start=4198
+  _globals['_GETLATESTREADINGSREQUEST']._serialized_end=4247
+  _globals['_GETLATESTREADINGSRESPONSE']._serialized_start=4249
+  _globals['_GETLATESTREADINGSRESPONSE']._serialized_end=4336
+  _globals['_CHARGEPOINTREADINGS']._serialized_start=4338
+  _globals['_CHARGEPOINTREADINGS']._serialized_end=4462
+  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_start=4465
+  _globals['_UPDATECHARGEPOINTREQUEST']._serialized_end=4686
+  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_start=4688
+  _globals['_UPDATECHARGEPOINTRESPONSE']._serialized_end=4803
+  _globals['_DELETECHARGEPOINTREQUEST']._serialized_start=4805
+  _globals['_DELETECHARGEPOINTREQUEST']._serialized_end=4849
+  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_start=4851
+  _globals['_DELETECHARGEPOINTRESPONSE']._serialized_end=4878
+  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_start=4880
+  _globals['_DISCONNECTCHARGEPOINTREQUEST']._serialized_end=4928
+  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_start=4930
+  _globals['_DISCONNECTCHARGEPOINTRESPONSE']._serialized_end=4961
+  _globals['_CHARGEPOINTSERVICE']._serialized_start=5091
+  _globals['_CHARGEPOINTSERVICE']._serialized_end=5966
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import reading_pb2 as _reading_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -355,6 +356,10 @@ class Connector(_message.Message):
     INFO_FIELD_NUMBER: _builtins.int
     VENDOR_ID_FIELD_NUMBER: _builtins.int
     VENDOR_ERROR_CODE_FIELD_NUMBER: _builtins.int
+    CHARGING_STATE_FIELD_NUMBER: _builtins.int
+    CHARGING_STATE_BASIS_FIELD_NUMBER: _builtins.int
+    CHARGING_STATE_SINCE_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """Its status in OCPP's words, e.g. "Available", "Charging", "Faulted"."""
     error_code: _builtins.str
@@ -365,6 +370,12 @@ class Connector(_message.Message):
     """The vendor that defines the vendor error code."""
     vendor_error_code: _builtins.str
     """The vendor's own error code."""
+    charging_state: _reading_pb2.ChargingState.ValueType
+    """Its state, as an app shows it; unset for the charge point as a whole. Where the charge point has been offline for
+    longer than the grace (control.offline_grace_seconds in the settings) it is unknown.
+    """
+    charging_state_basis: _reading_pb2.ChargingStateBasis.ValueType
+    """The evidence behind that."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Which connector; (0, 0) is the charge point as a whole."""
@@ -372,6 +383,14 @@ class Connector(_message.Message):
     @_builtins.property
     def status_time(self) -> _timestamp_pb2.Timestamp:
         """Since when: the charger's time or, where it gave none, the time of receipt."""
+
+    @_builtins.property
+    def charging_state_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is in that state, by the gateway's clock."""
+
+    @_builtins.property
+    def latest(self) -> _reading_pb2.LatestReadings:
+        """The newest readings of it; unset if there are none."""
 
     def __init__(
         self,
@@ -383,10 +402,14 @@ class Connector(_message.Message):
         info: _builtins.str = ...,
         vendor_id: _builtins.str = ...,
         vendor_error_code: _builtins.str = ...,
+        charging_state: _reading_pb2.ChargingState.ValueType = ...,
+        charging_state_basis: _reading_pb2.ChargingStateBasis.ValueType = ...,
+        charging_state_since_time: _timestamp_pb2.Timestamp | None = ...,
+        latest: _reading_pb2.LatestReadings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "status_time", b"status_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charging_state_since_time", b"charging_state_since_time", "connector", b"connector", "latest", b"latest", "status_time", b"status_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "error_code", b"error_code", "info", b"info", "status", b"status", "status_time", b"status_time", "vendor_error_code", b"vendor_error_code", "vendor_id", b"vendor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charging_state", b"charging_state", "charging_state_basis", b"charging_state_basis", "charging_state_since_time", b"charging_state_since_time", "connector", b"connector", "error_code", b"error_code", "info", b"info", "latest", b"latest", "status", b"status", "status_time", b"status_time", "vendor_error_code", b"vendor_error_code", "vendor_id", b"vendor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -925,6 +948,90 @@ class ListChargePointsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListChargePointsResponse: _TypeAlias = ListChargePointsResponse  # noqa: Y015
+
+@_typing.final
+class GetLatestReadingsRequest(_message.Message):
+    """Request of GetLatestReadings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charge_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identities of charge points, each once: 1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        charge_points: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLatestReadingsRequest: _TypeAlias = GetLatestReadingsRequest  # noqa: Y015
+
+@_typing.final
+class GetLatestReadingsResponse(_message.Message):
+    """Response of GetLatestReadings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charge_points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargePointReadings]:
+        """One for each charge point that was asked for, in that order."""
+
+    def __init__(
+        self,
+        *,
+        charge_points: _abc.Iterable[Global___ChargePointReadings] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLatestReadingsResponse: _TypeAlias = GetLatestReadingsResponse  # noqa: Y015
+
+@_typing.final
+class ChargePointReadings(_message.Message):
+    """The newest readings of one charge point."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    CONNECTORS_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Its identity."""
+    known: _builtins.bool
+    """True if the gateway knows it. If not, nothing else is set."""
+    connected: _builtins.bool
+    """True if it is connected now."""
+    @_builtins.property
+    def connectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connector]:
+        """Its connectors, as in ChargePoint."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        known: _builtins.bool = ...,
+        connected: _builtins.bool = ...,
+        connectors: _abc.Iterable[Global___Connector] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connected", b"connected", "connectors", b"connectors", "known", b"known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargePointReadings: _TypeAlias = ChargePointReadings  # noqa: Y015
 
 @_typing.final
 class UpdateChargePointRequest(_message.Message):

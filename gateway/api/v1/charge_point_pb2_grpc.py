@@ -58,6 +58,11 @@ class ChargePointServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsResponse.FromString,
                 _registered_method=True)
+        self.GetLatestReadings = channel.unary_unary(
+                '/gateway.api.v1.ChargePointService/GetLatestReadings',
+                request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.FromString,
+                _registered_method=True)
         self.UpdateChargePoint = channel.unary_unary(
                 '/gateway.api.v1.ChargePointService/UpdateChargePoint',
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.UpdateChargePointRequest.SerializeToString,
@@ -116,6 +121,14 @@ class ChargePointServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLatestReadings(self, request, context):
+        """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
+        that starts needs no scan. One that is not known is said to be so, and fails nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateChargePoint(self, request, context):
         """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
         a change of the key counts from the next connection on. ABORTED with reason ETAG_MISMATCH if an etag was given
@@ -162,6 +175,11 @@ def add_ChargePointServiceServicer_to_server(servicer, server):
                     servicer.ListChargePoints,
                     request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsResponse.SerializeToString,
+            ),
+            'GetLatestReadings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLatestReadings,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.SerializeToString,
             ),
             'UpdateChargePoint': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateChargePoint,
@@ -291,6 +309,33 @@ class ChargePointService:
             '/gateway.api.v1.ChargePointService/ListChargePoints',
             gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLatestReadings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.ChargePointService/GetLatestReadings',
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

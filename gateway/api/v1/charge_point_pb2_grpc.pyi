@@ -52,6 +52,10 @@ class ChargePointServiceStub:
     """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]
     """Lists charge points by identity, a page at a time."""
+    GetLatestReadings: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetLatestReadingsRequest, _charge_point_pb2.GetLatestReadingsResponse]
+    """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
+    that starts needs no scan. One that is not known is said to be so, and fails nothing.
+    """
     UpdateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
     a change of the key counts from the next connection on. ABORTED with reason ETAG_MISMATCH if an etag was given
@@ -88,6 +92,10 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
     """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]  # type: ignore[assignment]
     """Lists charge points by identity, a page at a time."""
+    GetLatestReadings: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetLatestReadingsRequest, _charge_point_pb2.GetLatestReadingsResponse]  # type: ignore[assignment]
+    """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
+    that starts needs no scan. One that is not known is said to be so, and fails nothing.
+    """
     UpdateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]  # type: ignore[assignment]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
     a change of the key counts from the next connection on. ABORTED with reason ETAG_MISMATCH if an etag was given
@@ -145,6 +153,16 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.ListChargePointsResponse, _abc.Awaitable[_charge_point_pb2.ListChargePointsResponse]]:
         """Lists charge points by identity, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def GetLatestReadings(
+        self,
+        request: _charge_point_pb2.GetLatestReadingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_point_pb2.GetLatestReadingsResponse, _abc.Awaitable[_charge_point_pb2.GetLatestReadingsResponse]]:
+        """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
+        that starts needs no scan. One that is not known is said to be so, and fails nothing.
+        """
 
     @_abc_1.abstractmethod
     def UpdateChargePoint(

@@ -8,6 +8,7 @@ from gateway.api.v1 import charge_point_pb2 as _charge_point_pb2
 from gateway.api.v1 import command_pb2 as _command_pb2
 from gateway.api.v1 import common_pb2 as _common_pb2
 from gateway.api.v1 import operation_pb2 as _operation_pb2
+from gateway.api.v1 import reading_pb2 as _reading_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -59,10 +60,16 @@ class WatchEventsRequest(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     START_AT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    NORMALISED_READINGS_FIELD_NUMBER: _builtins.int
     start_at: Global___WatchStart.ValueType
     """At one of the ends."""
     resume_token: _builtins.bytes
     """After the batch that came with this token. It stays good for a watch with another filter."""
+    normalised_readings: _builtins.bool
+    """True: meter values and stops come with their normalised readings, worked out for those who ask for them: of a
+    message with more than 128 moments, 128 of them, the last one included. Off by default, since it takes the gateway
+    several times as long as the values as sent.
+    """
     @_builtins.property
     def charge_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only those of these charge points, at most 1,000; none: of all."""
@@ -78,10 +85,11 @@ class WatchEventsRequest(_message.Message):
         types: _abc.Iterable[_builtins.str] | None = ...,
         start_at: Global___WatchStart.ValueType = ...,
         resume_token: _builtins.bytes = ...,
+        normalised_readings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "normalised_readings", b"normalised_readings", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["start_at", "resume_token"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -209,6 +217,7 @@ class Event(_message.Message):
     CHARGE_POINT_DISCONNECTED_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_BOOTED_FIELD_NUMBER: _builtins.int
     CONNECTOR_STATUS_CHANGED_FIELD_NUMBER: _builtins.int
+    CONNECTOR_CHARGING_STATE_CHANGED_FIELD_NUMBER: _builtins.int
     ID_TAG_PRESENTED_FIELD_NUMBER: _builtins.int
     TRANSACTION_STARTED_FIELD_NUMBER: _builtins.int
     TRANSACTION_STOPPED_FIELD_NUMBER: _builtins.int
@@ -299,6 +308,10 @@ class Event(_message.Message):
     @_builtins.property
     def connector_status_changed(self) -> Global___ConnectorStatusChanged:
         """connector.status_changed"""
+
+    @_builtins.property
+    def connector_charging_state_changed(self) -> Global___ConnectorChargingStateChanged:
+        """connector.charging_state_changed"""
 
     @_builtins.property
     def id_tag_presented(self) -> Global___IdTagPresented:
@@ -453,6 +466,7 @@ class Event(_message.Message):
         charge_point_disconnected: Global___ChargePointDisconnected | None = ...,
         charge_point_booted: Global___ChargePointBooted | None = ...,
         connector_status_changed: Global___ConnectorStatusChanged | None = ...,
+        connector_charging_state_changed: Global___ConnectorChargingStateChanged | None = ...,
         id_tag_presented: Global___IdTagPresented | None = ...,
         transaction_started: Global___TransactionStarted | None = ...,
         transaction_stopped: Global___TransactionStopped | None = ...,
@@ -487,11 +501,11 @@ class Event(_message.Message):
         operation_advanced: Global___OperationAdvanced | None = ...,
         operation_ended: Global___OperationEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "connector_charging_state_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -726,6 +740,52 @@ class ConnectorStatusChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectorStatusChanged: _TypeAlias = ConnectorStatusChanged  # noqa: Y015
+
+@_typing.final
+class ConnectorChargingStateChanged(_message.Message):
+    """A connector's charging state became another one: by a status, by power, or by time. Being offline makes none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_STATE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    POWER_WATTS_FIELD_NUMBER: _builtins.int
+    state: _reading_pb2.ChargingState.ValueType
+    """Its state."""
+    previous_state: _reading_pb2.ChargingState.ValueType
+    """Its state before; unknown if there was none."""
+    basis: _reading_pb2.ChargingStateBasis.ValueType
+    """The evidence behind it."""
+    status: _builtins.str
+    """The status that it was worked out from, in OCPP's words; empty if none was known."""
+    power_watts: _builtins.float
+    """The power that it was worked out from, in watts; unset if none counted."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """Which connector."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        state: _reading_pb2.ChargingState.ValueType = ...,
+        previous_state: _reading_pb2.ChargingState.ValueType = ...,
+        basis: _reading_pb2.ChargingStateBasis.ValueType = ...,
+        status: _builtins.str = ...,
+        power_watts: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "connector", b"connector", "power_watts", b"power_watts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts", "basis", b"basis", "connector", b"connector", "power_watts", b"power_watts", "previous_state", b"previous_state", "state", b"state", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
+    _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__power_watts) -> _WhichOneofReturnType__power_watts | None: ...
+
+Global___ConnectorChargingStateChanged: _TypeAlias = ConnectorChargingStateChanged  # noqa: Y015
 
 @_typing.final
 class IdTagPresented(_message.Message):
@@ -1011,6 +1071,7 @@ class TransactionStopped(_message.Message):
     TRANSACTION_DATA_JSON_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
+    READINGS_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     reason: _builtins.str
@@ -1039,6 +1100,10 @@ class TransactionStopped(_message.Message):
     def energy(self) -> _common_pb2.Energy:
         """The energy charged: the registers' difference. Unset where implausible."""
 
+    @_builtins.property
+    def readings(self) -> _reading_pb2.NormalisedReadings:
+        """The normalised readings of transaction_data_json; only where the watch asks for them."""
+
     def __init__(
         self,
         *,
@@ -1052,10 +1117,11 @@ class TransactionStopped(_message.Message):
         transaction_data_json: _builtins.str = ...,
         payload_text: _builtins.str = ...,
         dialect: _builtins.str = ...,
+        readings: _reading_pb2.NormalisedReadings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop", "readings", b"readings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "payload_text", b"payload_text", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_stop", b"meter_stop", "payload_text", b"payload_text", "readings", b"readings", "reason", b"reason", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1385,6 +1451,7 @@ class MeterValuesReported(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     PAYLOAD_TEXT_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
+    READINGS_FIELD_NUMBER: _builtins.int
     meter_value_json: _builtins.str
     """The values as sent: a JSON array in the shape of OCPP's meterValue."""
     transaction_id: _builtins.str
@@ -1401,6 +1468,10 @@ class MeterValuesReported(_message.Message):
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
 
+    @_builtins.property
+    def readings(self) -> _reading_pb2.NormalisedReadings:
+        """The normalised readings of these values; only where the watch asks for them."""
+
     def __init__(
         self,
         *,
@@ -1410,10 +1481,11 @@ class MeterValuesReported(_message.Message):
         number: _builtins.int | None = ...,
         payload_text: _builtins.str = ...,
         dialect: _builtins.str = ...,
+        readings: _reading_pb2.NormalisedReadings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "number", b"number"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "number", b"number", "readings", b"readings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "dialect", b"dialect", "meter_value_json", b"meter_value_json", "number", b"number", "payload_text", b"payload_text", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "connector", b"connector", "dialect", b"dialect", "meter_value_json", b"meter_value_json", "number", b"number", "payload_text", b"payload_text", "readings", b"readings", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
     _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015

@@ -71,6 +71,15 @@ class ControlSettings:
         ),
     )
 
+    offline_grace_seconds: float = field(
+        default=300.0,
+        metadata=about(
+            "A charge point may be offline for so long before the charging states of its connectors are shown as "
+            "unknown: links drop and come back.",
+            number(0, 86_400, "seconds"),
+        ),
+    )
+
     @property
     def host_and_port(self) -> tuple[str, int]:
         """The address's parts."""

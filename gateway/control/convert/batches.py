@@ -5,10 +5,10 @@ A message of protobuf's is the concatenation of its parts: those of a repeated f
 serialised. So an event is kept as a response that holds nothing else, and a batch is those, joined.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from gateway.api.v1 import event_pb2 as pb
-from gateway.control.convert.events import event
+from gateway.control.convert.events import event, normalised_event
 from gateway.control.convert.samples import meter_samples
 from gateway.domain.events import StoredEvent
 from gateway.feed import Batch, encode
@@ -19,13 +19,21 @@ KEPT_EVENTS, KEPT_BYTES = 2_000, 4 * 1024 * 1024
 at most a few batches apart there; who lags further behind has its events serialised anew."""
 
 _WHOLE: Hashable = "events"
-"""Among a batch's ``forms`` the message of WatchEvents. Those of WatchMeterValues go by their measurands."""
+_NORMALISED: Hashable = "events, normalised"
+"""Among a batch's ``forms`` the messages of WatchEvents, without and with normalised readings. Those of
+WatchMeterValues go by their measurands."""
 
 
 class SerialisedEvents:
     """The last events that were asked for, as responses of one event each. Belongs to one thread."""
 
-    def __init__(self, max_events: int = KEPT_EVENTS, max_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        max_events: int = KEPT_EVENTS,
+        max_bytes: int = KEPT_BYTES,
+        convert: Callable[[StoredEvent], pb.Event] = event,
+    ) -> None:
+        self._convert = convert
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._kept: dict[int, bytes] = {}
@@ -36,7 +44,9 @@ class SerialisedEvents:
         """One event."""
         kept = self._kept.get(stored.sequence)
         if kept is None:
-            kept = self._kept[stored.sequence] = pb.WatchEventsResponse(events=[event(stored)]).SerializeToString()
+            kept = self._kept[stored.sequence] = pb.WatchEventsResponse(
+                events=[self._convert(stored)]
+            ).SerializeToString()
             self._bytes += len(kept)
             while len(self._kept) > self._max_events or self._bytes > self._max_bytes:
                 self._bytes -= len(self._kept.pop(next(iter(self._kept))))
@@ -50,6 +60,15 @@ class BatchMessages:
         self._store_id = store_id
         self._generations = generations
         self._events = SerialisedEvents()
+        self._normalised = SerialisedEvents(convert=normalised_event)
+
+    def normalised_events(self, batch: Batch) -> bytes:
+        """A ``WatchEventsResponse`` whose meter values have their normalised readings."""
+        made = batch.forms.get(_NORMALISED)
+        if made is None:
+            token = pb.WatchEventsResponse(resume_token=self._token(batch)).SerializeToString()
+            made = batch.forms[_NORMALISED] = b"".join([*map(self._normalised.of, batch.events), token])
+        return made
 
     def events(self, batch: Batch) -> bytes:
         """A ``WatchEventsResponse``."""

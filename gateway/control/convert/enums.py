@@ -17,12 +17,15 @@ from gateway.api.v1 import (
     energy_pb2,
     id_tag_pb2,
     operation_pb2,
+    reading_pb2,
     steering_pb2,
     transaction_pb2,
 )
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
+from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
 from gateway.domain.diagnostics import FrameKind
+from gateway.domain.measurements import Kind, ValueSource
 from gateway.domain.operations import End, OperationKind, Stage
 from gateway.domain.records import TransactionState
 from gateway.domain.steering import SteeringState
@@ -89,6 +92,10 @@ AVAILABILITY = _all(command_pb2.AvailabilityType, AvailabilityType)
 RESET = _all(command_pb2.ResetType, ResetType)
 UPDATE = _all(command_pb2.LocalListUpdateType, UpdateType)
 TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
+CHARGING_STATE = _all(reading_pb2.ChargingState, ChargingState)
+CHARGING_STATE_BASIS = _all(reading_pb2.ChargingStateBasis, StateBasis)
+READING_KIND = _all(reading_pb2.ReadingKind, Kind)
+VALUE_SOURCE = _all(reading_pb2.ValueSource, ValueSource)
 FRAME_KIND = _all(diagnostics_pb2.FrameKind, FrameKind)
 CONNECTION_STAGE = _of(diagnostics_pb2.ConnectionStage, "accept", "tls", "http", "admission")
 VENDOR_DATA_STATUS = _all(command_pb2.DataTransferStatus, VendorDataStatus)

@@ -18,7 +18,15 @@ from gateway.control.convert.common import (
     json_text,
     timestamp,
 )
-from gateway.control.convert.enums import ENERGY_BASIS, ENERGY_DOUBT, ENERGY_STATE, REGISTRATION
+from gateway.control.convert.enums import (
+    CHARGING_STATE,
+    CHARGING_STATE_BASIS,
+    ENERGY_BASIS,
+    ENERGY_DOUBT,
+    ENERGY_STATE,
+    REGISTRATION,
+)
+from gateway.control.convert.readings import normalised
 from gateway.control.convert.resources import boot_information
 from gateway.control.convert.steering import (
     profile_installed,
@@ -28,6 +36,7 @@ from gateway.control.convert.steering import (
 )
 from gateway.domain import events as e
 from gateway.domain.codec import UnreadableBody, decode
+from gateway.domain.latest import readings_of_event
 
 log = structlog.get_logger()
 
@@ -57,6 +66,15 @@ def event(stored: e.StoredEvent) -> pb.Event:
         return message
     field, convert = _BODIES[type(body)]
     getattr(message, field).CopyFrom(convert(body))
+    return message
+
+
+def normalised_event(stored: e.StoredEvent) -> pb.Event:
+    """As ``event``, with the normalised readings of meter values and stops."""
+    message = event(stored)
+    name = message.WhichOneof("body")
+    if name in ("meter_values_reported", "transaction_stopped"):
+        getattr(message, name).readings.CopyFrom(normalised(readings_of_event(stored)))
     return message
 
 
@@ -90,6 +108,17 @@ def _status_changed(body: e.ConnectorStatusChanged) -> pb.ConnectorStatusChanged
         info=body.info or "",
         vendor_id=body.vendor_id or "",
         vendor_error_code=body.vendor_error_code or "",
+    )
+
+
+def _charging_state_changed(body: e.ConnectorChargingStateChanged) -> pb.ConnectorChargingStateChanged:
+    return pb.ConnectorChargingStateChanged(
+        connector=connector(body.connector),
+        state=CHARGING_STATE.number(body.state),
+        previous_state=CHARGING_STATE.number(body.previous_state),
+        basis=CHARGING_STATE_BASIS.number(body.basis),
+        status=body.status,
+        power_watts=body.watts,
     )
 
 
@@ -232,6 +261,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     ),
     e.ChargePointBooted: ("charge_point_booted", _booted),
     e.ConnectorStatusChanged: ("connector_status_changed", _status_changed),
+    e.ConnectorChargingStateChanged: ("connector_charging_state_changed", _charging_state_changed),
     e.IdTagPresented: (
         "id_tag_presented",
         lambda body: pb.IdTagPresented(id_tag=body.id_tag, status=body.status),

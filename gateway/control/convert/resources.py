@@ -2,11 +2,12 @@
 
 from gateway.api.v1 import charge_point_pb2, id_tag_pb2
 from gateway.control.convert.common import connector, int32, int64, offset, timestamp
-from gateway.control.convert.enums import ID_TAG_STATUS, REGISTRATION
+from gateway.control.convert.enums import CHARGING_STATE, CHARGING_STATE_BASIS, ID_TAG_STATUS, REGISTRATION
+from gateway.control.convert.readings import latest
 from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
 from gateway.domain.progress import Work
-from gateway.domain.records import ChargePointRecord, ConnectionRecord, IdTagRecord
+from gateway.domain.records import ChargePointRecord, ConnectionRecord, ConnectorRecord, IdTagRecord
 from gateway.domain.values import Switch
 
 
@@ -28,18 +29,7 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         boot=None if record.boot is None else boot_information(record.boot),
         boot_time=timestamp(record.booted_at),
         connection=_connection(record.connection),
-        connectors=[
-            charge_point_pb2.Connector(
-                connector=connector(each.connector),
-                status=each.status,
-                error_code=each.error_code,
-                status_time=timestamp(each.reported_at),
-                info=each.info or "",
-                vendor_id=each.vendor_id or "",
-                vendor_error_code=each.vendor_error_code or "",
-            )
-            for each in record.connectors
-        ],
+        connectors=list(map(connector_status, record.connectors)),
         boot_configuration=[
             charge_point_pb2.AppliedConfiguration(
                 key=each.key,
@@ -83,6 +73,24 @@ def _progress(record: ChargePointRecord, work: Work) -> charge_point_pb2.WorkPro
         status=found.status,
         status_command_id=found.status_command_id,
         receive_time=timestamp(found.reported_at),
+    )
+
+
+def connector_status(record: ConnectorRecord) -> charge_point_pb2.Connector:
+    """A connector as it was reported, and as it is."""
+    charging = record.charging
+    return charge_point_pb2.Connector(
+        connector=connector(record.connector),
+        status=record.status,
+        error_code=record.error_code,
+        status_time=timestamp(record.reported_at) if record.status else None,
+        info=record.info or "",
+        vendor_id=record.vendor_id or "",
+        vendor_error_code=record.vendor_error_code or "",
+        charging_state=CHARGING_STATE.number(None if charging is None else charging.verdict.state),
+        charging_state_basis=CHARGING_STATE_BASIS.number(None if charging is None else charging.verdict.basis),
+        charging_state_since_time=timestamp(None if charging is None else charging.since),
+        latest=latest(record.latest),
     )
 
 

@@ -1,7 +1,7 @@
 """ChargePointService."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
@@ -10,12 +10,13 @@ from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
 from gateway.control.convert.enums import REGISTRATION
 from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new, read_switch
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.resources import charge_point
+from gateway.control.convert.resources import charge_point, connector_status
 from gateway.control.fleet_import import FleetImport
 from gateway.control.services.fleet_import import receive, running
-from gateway.control.services.paging import page
+from gateway.control.services.paging import MAX_SIZE, page
 from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import Context, Service, changing, streaming, unary
+from gateway.domain.records import ChargePointRecord
 from gateway.domain.values import Registration
 
 
@@ -75,6 +76,16 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         messages, token = wanted.cut(records, lambda record: record.identity, charge_point)
         return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token)
 
+    @unary
+    async def GetLatestReadings(
+        self, request: pb.GetLatestReadingsRequest, context: Context
+    ) -> pb.GetLatestReadingsResponse:
+        identities = _identities(request.charge_points)
+        found = {each.identity: each for each in await self.call(context, self._charge_points.named, identities)}
+        return pb.GetLatestReadingsResponse(
+            charge_points=[_readings(identity, found.get(identity)) for identity in identities]
+        )
+
     @changing
     async def UpdateChargePoint(
         self, request: pb.UpdateChargePointRequest, context: Context
@@ -107,6 +118,34 @@ def _identity(identity: str) -> str:
     fields.text("identity", identity)
     fields.check()
     return identity
+
+
+def _identities(given: Sequence[str]) -> list[str]:
+    """The identities of a batch: some, not too many, each once."""
+    fields = Fields()
+    if not given:
+        fields.wrong("charge_points", "must name at least one")
+    if len(given) > MAX_SIZE:
+        fields.wrong("charge_points", f"must name at most {MAX_SIZE:,}; there are {len(given):,}")
+        fields.check()
+    first: dict[str, int] = {}
+    for index, identity in enumerate(given):
+        name = f"charge_points[{index}]"
+        if fields.text(name, identity) and first.setdefault(identity, index) != index:
+            fields.wrong(name, f"repeats charge_points[{first[identity]}]")
+    fields.check()
+    return list(given)
+
+
+def _readings(identity: str, record: ChargePointRecord | None) -> pb.ChargePointReadings:
+    if record is None:
+        return pb.ChargePointReadings(charge_point=identity)
+    return pb.ChargePointReadings(
+        charge_point=identity,
+        known=True,
+        connected=record.connection.connected,
+        connectors=list(map(connector_status, record.connectors)),
+    )
 
 
 def _new(request: pb.CreateChargePointRequest) -> NewChargePoint:

@@ -80,9 +80,11 @@ class EventRpcs(Service):
         where = EventFilter(_names(request.charge_points, "charge_points", fields), frozenset(request.types))
         start = _start(request, fields)
         fields.check()
+        messages = self._messages
+        as_message = messages.normalised_events if request.normalised_readings else messages.events
         async with self.stream(self._watching.watch, where, start) as batches:
             async for batch in batches:
-                yield self._messages.events(batch)
+                yield as_message(batch)
 
     @streaming
     async def WatchMeterValues(self, request: pb.WatchMeterValuesRequest, context: Context) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from gateway.domain.events.charge_point import (
     ChargePointDeleted,
     ChargePointDisconnected,
     ChargePointUpdated,
+    ConnectorChargingStateChanged,
     ConnectorStatusChanged,
 )
 from gateway.domain.events.command import (
@@ -93,6 +94,7 @@ __all__ = [
     "CommandQueued",
     "CommandSent",
     "ConfigurationReported",
+    "ConnectorChargingStateChanged",
     "ConnectorStatusChanged",
     "DiagnosticsStatusReported",
     "FirmwareStatusReported",

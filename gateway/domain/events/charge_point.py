@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import ClassVar, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
+from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.values import ConnectorAddress, Registration
 
 
@@ -61,6 +62,9 @@ class ChargePointDisconnected:
     gateway-restarted); None in older events."""
     message_bytes: int = 0
     """Of the message that was beyond the limit (message-too-large), as far as it was announced."""
+    latest: bytes | None = field(default=None, eq=False, repr=False)
+    """The newest readings of its connectors (``gateway.domain.latest``), where its session recorded its end; empty: as
+    they were before. Not a field of the stored body: kept with the charge point."""
 
 
 @frozen
@@ -104,6 +108,23 @@ class ConnectorStatusChanged:
     vendor_error_code: str | None = None
 
 
+@frozen
+class ConnectorChargingStateChanged:
+    """A connector's charging state became another one, from its status and its import power together. Being offline
+    changes none: that is worked out when it is read."""
+
+    TYPE: ClassVar[str] = "connector.charging_state_changed"
+    VERSION: ClassVar[int] = 1
+    connector: ConnectorAddress
+    state: ChargingState
+    previous_state: ChargingState
+    basis: StateBasis
+    status: str = ""
+    """The status that it was worked out from; empty: none was known."""
+    watts: float | None = None
+    """The power that it was worked out from; None: none counted."""
+
+
 Body: TypeAlias = (
     ChargePointCreated
     | ChargePointUpdated
@@ -112,4 +133,5 @@ Body: TypeAlias = (
     | ChargePointDisconnected
     | ChargePointBooted
     | ConnectorStatusChanged
+    | ConnectorChargingStateChanged
 )

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -12,7 +12,7 @@ from gateway.domain.events import StoredEvent
 from gateway.store.api import Bounds, EventFilter, EventPage
 from gateway.store.sqlite import rows
 from gateway.store.sqlite.encoding import INT64_MAX, to_time
-from gateway.store.sqlite.queries import bounded
+from gateway.store.sqlite.queries import MAX_LIMIT, bounded
 
 STRETCH = 20_000
 """Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""
@@ -157,6 +157,36 @@ def energy_events(
 def event(cx: Connection, sequence: int, id_prefix: str) -> StoredEvent | None:
     row = cx.execute(f"{_EVENT} WHERE e.sequence = ?", (sequence,)).fetchone()
     return None if row is None else rows.event(row, id_prefix)
+
+
+NEWEST = 64
+"""Newest events of a charge point among which its newest meter values are looked for."""
+
+NEWEST_VALUES = 16
+"""Of these, the messages that are read: some of each connector."""
+
+NEWEST_BYTES = 65_536
+"""Longer bodies are passed over: a page of a thousand charge points is read at once."""
+
+
+def newest_values(cx: Connection, key: int, id_prefix: str) -> list[StoredEvent]:
+    """The newest meter values and stops of a charge point, in order, by its index: those of the sessions after the
+    last one that recorded its end."""
+    sql = f"""{_EVENT} WHERE e.sequence IN
+        (SELECT sequence FROM event WHERE charge_point = ? ORDER BY sequence DESC LIMIT {NEWEST})
+        AND e.epoch > c.latest_epoch AND e.type IN (2, 3) AND length(e.body) <= {NEWEST_BYTES}
+        ORDER BY e.sequence DESC LIMIT {NEWEST_VALUES}"""
+    found = [rows.event(row, id_prefix) for row in cx.execute(sql, (key,))]
+    return found[::-1]
+
+
+def newest_values_of(cx: Connection, identities: Sequence[str], id_prefix: str) -> dict[str, list[StoredEvent]]:
+    if len(identities) > MAX_LIMIT:
+        raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
+    sql = """SELECT identity, key FROM charge_point WHERE deleted_at IS NULL
+        AND identity IN (SELECT value FROM json_each(?))"""
+    keys: dict[str, int] = dict(rows.fetch(cx, sql, (orjson.dumps(list(identities)).decode(),)))
+    return {identity: found for identity, key in keys.items() if (found := newest_values(cx, key, id_prefix))}
 
 
 def orphans(cx: Connection, charge_point: str | None, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:

@@ -12,11 +12,12 @@ from gateway.store.api import StoredState
 from gateway.store.sqlite import queries, rows, steering
 from gateway.store.sqlite.clock_offsets import clock_offset
 from gateway.store.sqlite.encoding import maybe_time
+from gateway.store.sqlite.event_queries import newest_values
 from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.progress import progress
 from gateway.store.sqlite.writer import Owner, Writer
 
-_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests, clock_offset,
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests, clock_offset, latest, latest_epoch,
     EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
@@ -26,7 +27,8 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
     EXISTS (SELECT 1 FROM steering WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM operation WHERE charge_point = c.key AND ended IS NULL),
-    EXISTS (SELECT 1 FROM progress WHERE charge_point = c.key)
+    EXISTS (SELECT 1 FROM progress WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM charging_state WHERE charge_point = c.key)
     FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
@@ -34,7 +36,7 @@ lock, for which it then has to wait."""
 
 def opened_state(books: Writer, owner: Owner, at: datetime) -> ChargePointState:
     """The state of a charge point that has connected at this time."""
-    return _state(books.cx, owner.key, owner.identity, owner.epoch, books.memory(owner), at)
+    return _state(books.cx, owner.key, owner.identity, owner.epoch, books.memory(owner), at, owner.epoch - 1)
 
 
 def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | None:
@@ -45,13 +47,18 @@ def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | N
     if row is None:
         return None
     key, epoch, connected = row
-    return StoredState(_state(cx, key, identity, epoch, Memory(), at), bool(connected))
+    return StoredState(_state(cx, key, identity, epoch, Memory(), at, epoch), bool(connected))
 
 
-def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime) -> ChargePointState:
-    registration, ever_accepted, boot, booted, own_requests, clock, *there = rows.one(cx, _OVERVIEW, (key,))
-    connectors, open_, applied, reserved, configured, started, steered, profiled, asked, worked = there
-    return ChargePointState(
+def _state(
+    cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime, last_epoch: int
+) -> ChargePointState:
+    """``last_epoch``: that of the newest session before."""
+    registration, ever_accepted, boot, booted, own_requests, clock, latest, latest_epoch, *there = rows.one(
+        cx, _OVERVIEW, (key,)
+    )
+    connectors, open_, applied, reserved, configured, started, steered, profiled, asked, worked, charging = there
+    state = ChargePointState(
         identity=identity,
         epoch=epoch,
         registration=Registration(registration),
@@ -79,3 +86,9 @@ def _state(cx: Connection, key: int, identity: str, epoch: int, memory: Memory, 
         clock=clock_offset(clock),
         booted_at=maybe_time(booted),
     )
+    kept = queries.charging_states(cx, [key]).get(key, ()) if charging else ()
+    state.charging.begin(state.connectors.values(), kept, at)
+    state.latest.base = latest.encode()
+    if latest_epoch != last_epoch:  # a session that did not record its end
+        state.latest.add_stored(newest_values(cx, key, ""))
+    return state

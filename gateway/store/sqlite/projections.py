@@ -58,10 +58,12 @@ class End(NamedTuple):
     key: int
     at: int
     heard: int | None
+    latest: str | None
+    """The newest readings, where its session recorded its end; empty: as they were before."""
 
     @classmethod
     def of(cls, key: int, at: int, body: e.ChargePointDisconnected) -> "End":
-        return cls(key, at, maybe_micros(body.last_heard))
+        return cls(key, at, maybe_micros(body.last_heard), None if body.latest is None else body.latest.decode())
 
 
 def disconnected(cx: Connection, ends: Iterable[End]) -> None:
@@ -71,8 +73,11 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
         """UPDATE charge_point SET connected = 0, connection_since = ended.at,
         connected_for = connected_for + max(coalesce(ended.heard, connection_since) - connection_since, 0),
         last_heard = CASE WHEN last_heard BETWEEN ended.heard AND ended.heard + 300000000 THEN last_heard
-        ELSE coalesce(ended.heard, last_heard) END  -- a later one by more than minutes is of a clock that ran ahead
-        FROM (SELECT value ->> 0 AS key, value ->> 1 AS at, value ->> 2 AS heard FROM json_each(?)) AS ended
+        ELSE coalesce(ended.heard, last_heard) END,  -- a later one by more than minutes is of a clock that ran ahead
+        latest = CASE WHEN ended.latest <> '' THEN ended.latest ELSE charge_point.latest END,
+        latest_epoch = CASE WHEN ended.latest IS NULL THEN latest_epoch ELSE epoch END
+        FROM (SELECT value ->> 0 AS key, value ->> 1 AS at, value ->> 2 AS heard, value ->> 3 AS latest
+            FROM json_each(?)) AS ended
         WHERE charge_point.key = ended.key""",
         (orjson.dumps([tuple(end) for end in ends]).decode(),),
     )
@@ -113,6 +118,17 @@ def status_changed(
     )
     if body.status in SHOWING:
         _show_reservations(cx, address, event, body)
+
+
+def charging_state_changed(
+    cx: Connection, key: int, event: NewEvent, at: int, body: e.ConnectorChargingStateChanged, sequence: int
+) -> None:
+    """The state follows no more connectors than a status is kept of, so this table stays small, too."""
+    address = (key, clamped(body.connector.evse), clamped(body.connector.connector))
+    cx.execute(
+        "INSERT OR REPLACE INTO charging_state VALUES (?, ?, ?, ?, ?, ?)",
+        (*address, body.state, body.basis, at),
+    )
 
 
 def _show_reservations(
@@ -205,6 +221,7 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.ChargePointConnected, connected),
         _row(e.ChargePointBooted, booted),
         _row(e.ConnectorStatusChanged, status_changed),
+        _row(e.ConnectorChargingStateChanged, charging_state_changed),
         _row(e.TransactionStarted, started),
         _row(e.TransactionStopped, stopped),
         _row(e.TransactionLost, lost),

@@ -3,8 +3,9 @@
 # ruff: noqa: S608 - statements are put together from constants of these modules; what is given is bound
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from apsw import Connection
 
@@ -13,6 +14,7 @@ from gateway.domain.records import (
     AppliedConfiguration,
     AttributionRecord,
     ChargePointRecord,
+    ChargingStateRecord,
     ConnectorRecord,
     Credential,
     IdTagRecord,
@@ -45,7 +47,7 @@ def bounded(limit: int) -> int:
 def charge_point(cx: Connection, identity: str) -> ChargePointRecord | None:
     sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE identity = ? AND deleted_at IS NULL"
     row = cx.execute(sql, (identity,)).fetchone()
-    return None if row is None else _charge_point(cx, row)
+    return None if row is None else _charge_point(cx, row, charging_states(cx, [row[0]]))
 
 
 def charge_points(
@@ -59,10 +61,25 @@ def charge_points(
         where.append("registration = ?")
         given.append(registration)
     sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
-    return [_charge_point(cx, row) for row in cx.execute(sql, (*given, bounded(limit))).fetchall()]
+    found = cx.execute(sql, (*given, bounded(limit))).fetchall()
+    states = charging_states(cx, [row[0] for row in found])
+    return [_charge_point(cx, row, states) for row in found]
 
 
-def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
+def charge_points_named(cx: Connection, identities: Sequence[str]) -> list[ChargePointRecord]:
+    """Those of the identities that there are."""
+    if len(identities) > MAX_LIMIT:
+        raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
+    sql = f"""SELECT {rows.CHARGE_POINT} FROM charge_point WHERE deleted_at IS NULL
+        AND identity IN (SELECT value FROM json_each(?))"""
+    found = cx.execute(sql, (json.dumps(list(identities)),)).fetchall()
+    states = charging_states(cx, [row[0] for row in found])
+    return [_charge_point(cx, row, states) for row in found]
+
+
+def _charge_point(
+    cx: Connection, row: rows.Row, states: Mapping[int, tuple[ChargingStateRecord, ...]]
+) -> ChargePointRecord:
     key = row[0]
     return rows.charge_point(
         row,
@@ -72,7 +89,18 @@ def _charge_point(cx: Connection, row: rows.Row) -> ChargePointRecord:
         tuple(steering.charging_profiles(cx, key).values()),
         tuple(steering.steerings(cx, key).items()),
         tuple(progress(cx, key).items()),
+        states.get(key, ()),
     )
+
+
+def charging_states(cx: Connection, keys: Sequence[Any]) -> dict[int, tuple[ChargingStateRecord, ...]]:
+    """Of many charge points, by their keys."""
+    sql = f"""SELECT {rows.CHARGING_STATE} FROM charging_state
+        WHERE charge_point IN (SELECT value FROM json_each(?)) ORDER BY charge_point, evse, connector"""
+    found: dict[int, tuple[ChargingStateRecord, ...]] = {}
+    for key, record in map(rows.charging_state, cx.execute(sql, (json.dumps(keys),))):
+        found[key] = (*found.get(key, ()), record)
+    return found
 
 
 def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:

@@ -7,12 +7,14 @@ import apsw
 import attrs
 import orjson
 
+from gateway.domain.charging_state import ChargingState, StateBasis, Verdict
 from gateway.domain.codec import decode_answer, decode_error
 from gateway.domain.commands import CommandRecord, CommandState
 from gateway.domain.events import BootInformation, StoredEvent
 from gateway.domain.records import (
     AppliedConfiguration,
     ChargePointRecord,
+    ChargingStateRecord,
     ConnectionRecord,
     ConnectorRecord,
     Credential,
@@ -88,7 +90,7 @@ def switch_column(value: Switch) -> int | None:
 
 CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
     assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
-    last_heard, own_requests, accept_hex_password, clock_offset"""
+    last_heard, own_requests, accept_hex_password, clock_offset, latest, latest_epoch"""
 
 
 def charge_point(
@@ -99,9 +101,11 @@ def charge_point(
     charging_profiles: tuple[InstalledProfile, ...],
     steering: tuple[tuple[ConnectorAddress, Steering], ...],
     progress: tuple[tuple[str, Progress], ...],
+    charging_states: tuple[ChargingStateRecord, ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
-    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex, clock = row[11:]
+    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:19]
+    clock, latest, latest_epoch = row[19:]
     return ChargePointRecord(
         identity=identity,
         registration=Registration(registration),
@@ -130,6 +134,9 @@ def charge_point(
         steering=steering,
         progress=progress,
         clock=clock_offset(clock),
+        charging_states=charging_states,
+        latest=latest.encode(),
+        latest_epoch=latest_epoch,
     )
 
 
@@ -154,6 +161,16 @@ def connector(row: Row) -> ConnectorRecord:
     evse, number, status, error_code, at, info, vendor_id, vendor_error_code = row
     address = ConnectorAddress(evse, number)
     return ConnectorRecord(address, status, error_code, to_time(at), info, vendor_id, vendor_error_code)
+
+
+CHARGING_STATE = "charge_point, evse, connector, state, basis, since"
+
+
+def charging_state(row: Row) -> tuple[int, ChargingStateRecord]:
+    """The charge point's key, and the record."""
+    key, evse, number, state, basis, since = row
+    verdict = Verdict(ChargingState(state), StateBasis(basis))
+    return key, ChargingStateRecord(ConnectorAddress(evse, number), verdict, to_time(since))
 
 
 APPLIED = "name, value, status, firmware_version, at, attempts, fingerprint"

@@ -303,13 +303,12 @@ class SqliteStore(EnergyReads):
         return self._read(steering.changed_by_identity, identity, request_id)
 
     def charge_points(
-        self,
-        after: str,
-        limit: int,
-        connected: bool | None = None,
-        registration: Registration | None = None,
+        self, after: str, limit: int, connected: bool | None = None, registration: Registration | None = None
     ) -> list[ChargePointRecord]:
         return self._read(queries.charge_points, after, limit, connected, registration)
+
+    def charge_points_named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
+        return self._read(queries.charge_points_named, identities)
 
     def taken(self, identities: Sequence[str]) -> frozenset[str]:
         return self._read(queries.taken, identities)
@@ -343,6 +342,9 @@ class SqliteStore(EnergyReads):
 
     def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         return self._read(event_queries.readings, transaction_id, after, limit, self._event_ids)
+
+    def newest_values(self, identities: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        return self._read(event_queries.newest_values_of, identities, self._event_ids)
 
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
         return self._read(event_queries.edge_readings, transaction_id, count, self._event_ids)

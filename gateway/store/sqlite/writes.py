@@ -190,6 +190,7 @@ _OF_ITS_IDENTITY = (
     "steering",
     "steering_request",
     "charging_profile",
+    "charging_state",
 )
 """Tables whose rows go with a charge point's identity."""
 
@@ -207,7 +208,8 @@ def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appe
     books.cx.execute(
         """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
         own_requests = NULL, accept_hex_password = NULL, boot = NULL, booted_at = NULL, connection_since = NULL,
-        remote_address = '', security_profile = 0, last_heard = NULL WHERE key = ?""",
+        remote_address = '', security_profile = 0, last_heard = NULL, latest = '', latest_epoch = epoch + 1
+        WHERE key = ?""",
         (to_micros(write.at), owner.key),
     )
     books.raise_epoch(owner)  # A session that is still there owns nothing, also after the identity is created anew.
