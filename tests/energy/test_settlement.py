@@ -162,7 +162,7 @@ def test_another_result_is_the_next_revision(changes: dict[str, object], happene
 
 
 def test_other_rules_are_named_as_the_cause() -> None:
-    """Where nothing has come that explains it."""
+    """Of a revision that no message explains."""
     after = revised(recorded(mwh=1, rules_version=RULES_VERSION - 1), ENERGY, frozenset())
     assert after is not None
     assert (after.why, after.rules_version) == ("rules", RULES_VERSION)
