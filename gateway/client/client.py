@@ -16,6 +16,7 @@ from gateway.api.v1.event_pb2_grpc import EventServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
 from gateway.api.v1.operation_pb2_grpc import OperationServiceStub
 from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
+from gateway.api.v1.steering_pb2_grpc import SteeringServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 
@@ -75,6 +76,7 @@ class GatewayClient:
         self.operations = OperationServiceStub(unary)
         self.transactions = TransactionServiceStub(unary)
         self.energy = EnergyServiceStub(unary)
+        self.steering = SteeringServiceStub(unary)
         self.id_tags = IdTagServiceStub(unary)
         self.events = EventServiceStub(self.channel)
         self.vendor_data = VendorDataServiceStub(self.channel)

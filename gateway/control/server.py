@@ -22,6 +22,7 @@ from gateway.api.v1 import (
     id_tag_pb2_grpc,
     operation_pb2_grpc,
     retention_pb2_grpc,
+    steering_pb2_grpc,
     transaction_pb2_grpc,
     vendor_data_pb2_grpc,
 )
@@ -48,8 +49,10 @@ from gateway.control.services.id_tag import IdTagRpcs
 from gateway.control.services.operation import OperationRpcs
 from gateway.control.services.retention import RetentionRpcs
 from gateway.control.services.rpc import Service
+from gateway.control.services.steering import SteeringRpcs
 from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
+from gateway.control.steering import SteeringCalls
 from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.charging_state import OFFLINE_GRACE
@@ -85,6 +88,7 @@ SERVICES = (
     "VendorData",
     "Retention",
     "Energy",
+    "Steering",
 )
 """What there is, as health and reflection name it."""
 
@@ -171,6 +175,7 @@ class ControlServer:
         self._energy = EnergyRpcs(self._bridge, timeout, energies)
         id_tags = IdTags(changes, reads, authorizer, clock)
         self._id_tags = IdTagRpcs(self._bridge, timeout, id_tags)
+        self._steering = SteeringRpcs(self._bridge, timeout, SteeringCalls(reads, wanted, clock))
         self._operations = OperationRpcs(
             self._bridge, timeout, OperationCalls(reads, commands, wanted, id_tags, feed, clock, settings.idle)
         )
@@ -269,6 +274,7 @@ class ControlServer:
             self._diagnostics,
             self._vendor_data,
             self._retention,
+            self._steering,
         )
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
@@ -283,6 +289,7 @@ class ControlServer:
         diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
         vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(self._retention, server)
+        steering_pb2_grpc.add_SteeringServiceServicer_to_server(self._steering, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)

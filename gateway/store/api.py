@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
@@ -32,8 +32,8 @@ from gateway.domain.records import (
     TransactionState,
 )
 from gateway.domain.state import ChargePointState
-from gateway.domain.steering import ChangedWanted
-from gateway.domain.values import Registration, Switch
+from gateway.domain.steering import ChangedWanted, Steering, SteeringState
+from gateway.domain.values import ConnectorAddress, Registration, Switch
 from gateway.store.commits import (
     ClockRecord,
     Committed,
@@ -136,6 +136,10 @@ class OverdueReservation:
     reservation: ReservationRecord
 
 
+SteeringRow: TypeAlias = tuple[str, ConnectorAddress, Steering]
+"""A charge point's identity, a connector of it, and how far the wanted state of that has got."""
+
+
 @frozen
 class StoredState:
     """A charge point's state, and whether it is connected: then its session owns the state, and has a later one."""
@@ -219,6 +223,11 @@ class Store(Protocol):
     def state(self, identity: str, at: datetime) -> StoredState | None:
         """Return the state that a session would begin with at that time, without ``memory``; None: there is no such
         charge point."""
+        ...
+
+    def steering(self, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
+        """Return how far wanted states have got, by identity and connector; only those in ``state``, if it is given.
+        ``after``: the identity, EVSE and connector of the last one, separated by spaces."""
         ...
 
     def changed_wanted(self, identity: str, request_id: str) -> ChangedWanted | None:

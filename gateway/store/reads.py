@@ -9,7 +9,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
-from gateway.domain.steering import ChangedWanted
+from gateway.domain.steering import ChangedWanted, SteeringState
 from gateway.domain.values import Registration
 from gateway.store.api import (
     AdmissionRecord,
@@ -18,6 +18,7 @@ from gateway.store.api import (
     Generation,
     OverdueOperation,
     OverdueReservation,
+    SteeringRow,
     Store,
     StoredState,
     TransactionFilter,
@@ -76,6 +77,9 @@ class Reads:
 
     def state(self, identity: str, at: datetime) -> Awaitable[StoredState | None]:
         return self._runner.read(self._store.state, identity, at)
+
+    def steering(self, state: SteeringState | None, after: str, limit: int) -> Awaitable[list[SteeringRow]]:
+        return self._runner.read(self._store.steering, state, after, limit)
 
     def changed_wanted(self, identity: str, request_id: str) -> Awaitable[ChangedWanted | None]:
         return self._runner.read(self._store.changed_wanted, identity, request_id)

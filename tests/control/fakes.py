@@ -19,7 +19,10 @@ from gateway.domain.values import Registration
 from gateway.feed import Feed
 from gateway.journal import Journal
 from gateway.journal.clock_watch import ClockWatch
+from gateway.ocpp.v16.profiles.routing import protocol
 from gateway.session.lookups import TableAuthorizer
+from gateway.session.router import Router
+from gateway.session.wishes import WantedStates
 from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
 from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
@@ -93,13 +96,17 @@ class FakeCommands:
 
 @define
 class FakeWanted:
-    """Changes of what is wanted: commits what is recorded with them, or refuses."""
+    """Changes of what is wanted: of operations it commits what is recorded with them, or refuses; others are the real
+    ones'."""
 
     journal: object
+    real: object = None
     refused: Refused | None = None
     changes: list = field(factory=list)
 
     async def change(self, identity, request, also=()):
+        if not also:
+            return await self.real.change(identity, request)
         self.changes.append((identity, request))
         if self.refused is not None:
             return self.refused
@@ -175,11 +182,14 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     journal.on_commit.append(feed.notify)
     commands = FakeCommands()
     wanted = FakeWanted(journal)
+    version = protocol()
+    router = Router(Reads(store, journal), lambda: datetime.now(UTC), (version,))
     diagnostics = FakeDiagnostics()
     vendors = VendorServiceRegistry(lambda: datetime.now(UTC), answer_seconds=1.0)
     clock_watch = ClockWatch(journal, Reads(store, journal), lambda: datetime.now(UTC))
     bridge = Bridge(**bridge_options)
     seen = journal_seen(journal)
+    wanted.real = WantedStates(router, seen, Reads(store, seen), lambda: datetime.now(UTC), version)
     server = ControlServer(
         settings or ControlSettings(port=0, idle=0.2),
         journal=seen,

@@ -57,6 +57,30 @@ STEERING_STATE_INEFFECTIVE: SteeringState.ValueType  # 5
 """The charger has accepted it, and its meter shows that it does not hold. It is tried again later."""
 Global___SteeringState: _TypeAlias = SteeringState  # noqa: Y015
 
+class _BelowMinimum:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BelowMinimumEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BelowMinimum.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BELOW_MINIMUM_UNSPECIFIED: _BelowMinimum.ValueType  # 0
+    """Not set: it is refused."""
+    BELOW_MINIMUM_REFUSE: _BelowMinimum.ValueType  # 1
+    """It is refused."""
+    BELOW_MINIMUM_PAUSE: _BelowMinimum.ValueType  # 2
+    """It becomes a pause."""
+
+class BelowMinimum(_BelowMinimum, metaclass=_BelowMinimumEnumTypeWrapper):
+    """What becomes of a limit above 0 and below the charger's minimum: chargers differ in what they make of one."""
+
+BELOW_MINIMUM_UNSPECIFIED: BelowMinimum.ValueType  # 0
+"""Not set: it is refused."""
+BELOW_MINIMUM_REFUSE: BelowMinimum.ValueType  # 1
+"""It is refused."""
+BELOW_MINIMUM_PAUSE: BelowMinimum.ValueType  # 2
+"""It becomes a pause."""
+Global___BelowMinimum: _TypeAlias = BelowMinimum  # noqa: Y015
+
 @_typing.final
 class RateLimit(_message.Message):
     """A limit of charging. A is per phase, W is over all phases."""
@@ -330,3 +354,525 @@ class InstalledChargingProfile(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InstalledChargingProfile: _TypeAlias = InstalledChargingProfile  # noqa: Y015
+
+@_typing.final
+class SetWantedLimitRequest(_message.Message):
+    """Request of SetWantedLimit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    BELOW_MINIMUM_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    NO_LIMIT_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the change, unique for the charge point, at most 64 characters. Required."""
+    by: _builtins.str
+    """Who changes it, in words for those who read the history, at most 200 characters."""
+    why: _builtins.str
+    """Why, likewise."""
+    below_minimum: Global___BelowMinimum.ValueType
+    """What becomes of limits above 0 and below the charger's minimum, 6 A per phase. Default: they are refused."""
+    insist: _builtins.bool
+    """Also for a connector that the charger does not say it has."""
+    no_limit: _builtins.bool
+    """True: no limit, whatever the plan says."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector, (n, 1); (0, 0) is the charge point as a whole. Required."""
+
+    @_builtins.property
+    def limit(self) -> Global___RateLimit:
+        """A limit; 0 is a pause."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when. Unset: until it is lifted."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+        below_minimum: Global___BelowMinimum.ValueType = ...,
+        insist: _builtins.bool = ...,
+        limit: Global___RateLimit | None = ...,
+        no_limit: _builtins.bool = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "limit", b"limit", "no_limit", b"no_limit", "until_time", b"until_time", "wanted", b"wanted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_minimum", b"below_minimum", "by", b"by", "charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "limit", b"limit", "no_limit", b"no_limit", "request_id", b"request_id", "until_time", b"until_time", "wanted", b"wanted", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_wanted: _TypeAlias = _typing.Literal["limit", "no_limit"]  # noqa: Y015
+    _WhichOneofArgType_wanted: _TypeAlias = _typing.Literal["wanted", b"wanted"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_wanted) -> _WhichOneofReturnType_wanted | None: ...
+
+Global___SetWantedLimitRequest: _TypeAlias = SetWantedLimitRequest  # noqa: Y015
+
+@_typing.final
+class SetWantedLimitResponse(_message.Message):
+    """Response of SetWantedLimit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of what is wanted of it that the change has made."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it was changed."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        revision: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetWantedLimitResponse: _TypeAlias = SetWantedLimitResponse  # noqa: Y015
+
+@_typing.final
+class LiftWantedLimitRequest(_message.Message):
+    """Request of LiftWantedLimit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the change, unique for the charge point, at most 64 characters. Required."""
+    by: _builtins.str
+    """Who changes it, in words for those who read the history, at most 200 characters."""
+    why: _builtins.str
+    """Why, likewise."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector, (n, 1); (0, 0) is the charge point as a whole. Required."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "charge_point", b"charge_point", "connector", b"connector", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftWantedLimitRequest: _TypeAlias = LiftWantedLimitRequest  # noqa: Y015
+
+@_typing.final
+class LiftWantedLimitResponse(_message.Message):
+    """Response of LiftWantedLimit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of what is wanted of it that the change has made."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it was changed."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        revision: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftWantedLimitResponse: _TypeAlias = LiftWantedLimitResponse  # noqa: Y015
+
+@_typing.final
+class SetPlanRequest(_message.Message):
+    """Request of SetPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    BELOW_MINIMUM_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the change, unique for the charge point, at most 64 characters. Required."""
+    by: _builtins.str
+    """Who changes it, in words for those who read the history, at most 200 characters."""
+    why: _builtins.str
+    """Why, likewise."""
+    below_minimum: Global___BelowMinimum.ValueType
+    """What becomes of limits above 0 and below the charger's minimum, 6 A per phase. Default: they are refused."""
+    insist: _builtins.bool
+    """Also for a connector that the charger does not say it has."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector, (n, 1); (0, 0) is the charge point as a whole. Required."""
+
+    @_builtins.property
+    def plan(self) -> Global___Plan:
+        """The plan. Required."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+        below_minimum: Global___BelowMinimum.ValueType = ...,
+        insist: _builtins.bool = ...,
+        plan: Global___Plan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_minimum", b"below_minimum", "by", b"by", "charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "plan", b"plan", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPlanRequest: _TypeAlias = SetPlanRequest  # noqa: Y015
+
+@_typing.final
+class SetPlanResponse(_message.Message):
+    """Response of SetPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of what is wanted of it that the change has made."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it was changed."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        revision: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPlanResponse: _TypeAlias = SetPlanResponse  # noqa: Y015
+
+@_typing.final
+class ClearPlanRequest(_message.Message):
+    """Request of ClearPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the change, unique for the charge point, at most 64 characters. Required."""
+    by: _builtins.str
+    """Who changes it, in words for those who read the history, at most 200 characters."""
+    why: _builtins.str
+    """Why, likewise."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector, (n, 1); (0, 0) is the charge point as a whole. Required."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "charge_point", b"charge_point", "connector", b"connector", "request_id", b"request_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearPlanRequest: _TypeAlias = ClearPlanRequest  # noqa: Y015
+
+@_typing.final
+class ClearPlanResponse(_message.Message):
+    """Response of ClearPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of what is wanted of it that the change has made."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """The connector."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it was changed."""
+
+    def __init__(
+        self,
+        *,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        revision: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connector", b"connector", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearPlanResponse: _TypeAlias = ClearPlanResponse  # noqa: Y015
+
+@_typing.final
+class GetSteeringRequest(_message.Message):
+    """Request of GetSteering."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """Only this connector. Unset: all."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSteeringRequest: _TypeAlias = GetSteeringRequest  # noqa: Y015
+
+@_typing.final
+class SteeredConnector(_message.Message):
+    """What is wanted of a connector, and how far that has got."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WANTED_FIELD_NUMBER: _builtins.int
+    STEERING_FIELD_NUMBER: _builtins.int
+    PRESENT_LIMIT_FIELD_NUMBER: _builtins.int
+    NEXT_CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wanted(self) -> Global___Wanted:
+        """What is wanted."""
+
+    @_builtins.property
+    def steering(self) -> Global___ConnectorSteering:
+        """How far that has got."""
+
+    @_builtins.property
+    def present_limit(self) -> Global___RateLimit:
+        """The limit that is wanted now. Unset: none."""
+
+    @_builtins.property
+    def next_change_time(self) -> _timestamp_pb2.Timestamp:
+        """The next time at which another limit is wanted. Unset: there is none."""
+
+    def __init__(
+        self,
+        *,
+        wanted: Global___Wanted | None = ...,
+        steering: Global___ConnectorSteering | None = ...,
+        present_limit: Global___RateLimit | None = ...,
+        next_change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_change_time", b"next_change_time", "present_limit", b"present_limit", "steering", b"steering", "wanted", b"wanted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_change_time", b"next_change_time", "present_limit", b"present_limit", "steering", b"steering", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SteeredConnector: _TypeAlias = SteeredConnector  # noqa: Y015
+
+@_typing.final
+class GetSteeringResponse(_message.Message):
+    """Response of GetSteering."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTORS_FIELD_NUMBER: _builtins.int
+    CHARGING_PROFILES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___SteeredConnector]:
+        """The connectors of which something is or was wanted."""
+
+    @_builtins.property
+    def charging_profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstalledChargingProfile]:
+        """The charging profiles that the charge point has accepted, as far as is known."""
+
+    def __init__(
+        self,
+        *,
+        connectors: _abc.Iterable[Global___SteeredConnector] | None = ...,
+        charging_profiles: _abc.Iterable[Global___InstalledChargingProfile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charging_profiles", b"charging_profiles", "connectors", b"connectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSteeringResponse: _TypeAlias = GetSteeringResponse  # noqa: Y015
+
+@_typing.final
+class ListSteeringRequest(_message.Message):
+    """Request of ListSteering."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
+    page_token: _builtins.str
+    """The page to continue with: next_page_token of the page before, with the same filter."""
+    state: Global___SteeringState.ValueType
+    """Only those in this state. Unset: all."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        state: Global___SteeringState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSteeringRequest: _TypeAlias = ListSteeringRequest  # noqa: Y015
+
+@_typing.final
+class ChargePointSteering(_message.Message):
+    """How far the wanted state of one connector of a charge point has got."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    STEERING_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point."""
+    @_builtins.property
+    def steering(self) -> Global___ConnectorSteering:
+        """How far it has got."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        steering: Global___ConnectorSteering | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["steering", b"steering"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "steering", b"steering"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargePointSteering: _TypeAlias = ChargePointSteering  # noqa: Y015
+
+@_typing.final
+class ListSteeringResponse(_message.Message):
+    """Response of ListSteering."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEERING_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last."""
+    @_builtins.property
+    def steering(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargePointSteering]:
+        """The connectors."""
+
+    def __init__(
+        self,
+        *,
+        steering: _abc.Iterable[Global___ChargePointSteering] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "steering", b"steering"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSteeringResponse: _TypeAlias = ListSteeringResponse  # noqa: Y015

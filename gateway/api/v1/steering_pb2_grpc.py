@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from gateway.api.v1 import steering_pb2 as gateway_dot_api_dot_v1_dot_steering__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,323 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class SteeringServiceStub:
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.SetWantedLimit = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/SetWantedLimit',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitResponse.FromString,
+                _registered_method=True)
+        self.LiftWantedLimit = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/LiftWantedLimit',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitResponse.FromString,
+                _registered_method=True)
+        self.SetPlan = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/SetPlan',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanResponse.FromString,
+                _registered_method=True)
+        self.ClearPlan = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/ClearPlan',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanResponse.FromString,
+                _registered_method=True)
+        self.GetSteering = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/GetSteering',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringResponse.FromString,
+                _registered_method=True)
+        self.ListSteering = channel.unary_unary(
+                '/gateway.api.v1.SteeringService/ListSteering',
+                request_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringResponse.FromString,
+                _registered_method=True)
+
+
+class SteeringServiceServicer:
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    def SetWantedLimit(self, request, context):
+        """Sets a limit by hand: it comes before a plan, until it is lifted or its time is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftWantedLimit(self, request, context):
+        """Lifts the limit that was set by hand; the plan, if there is one, holds again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPlan(self, request, context):
+        """Sets a plan, in place of the one before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearPlan(self, request, context):
+        """Takes the plan back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSteering(self, request, context):
+        """Returns what is wanted of a charge point's connectors, how far that has got, and the profiles that it has accepted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSteering(self, request, context):
+        """Lists how far the wanted states of all charge points have got, by identity and connector, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SteeringServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'SetWantedLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetWantedLimit,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitResponse.SerializeToString,
+            ),
+            'LiftWantedLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftWantedLimit,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitResponse.SerializeToString,
+            ),
+            'SetPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPlan,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanResponse.SerializeToString,
+            ),
+            'ClearPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearPlan,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanResponse.SerializeToString,
+            ),
+            'GetSteering': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSteering,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringResponse.SerializeToString,
+            ),
+            'ListSteering': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSteering,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'gateway.api.v1.SteeringService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('gateway.api.v1.SteeringService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SteeringService:
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    @staticmethod
+    def SetWantedLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/SetWantedLimit',
+            gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.SetWantedLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftWantedLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/LiftWantedLimit',
+            gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.LiftWantedLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/SetPlan',
+            gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.SetPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/ClearPlan',
+            gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.ClearPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSteering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/GetSteering',
+            gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.GetSteeringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSteering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.SteeringService/ListSteering',
+            gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_steering__pb2.ListSteeringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

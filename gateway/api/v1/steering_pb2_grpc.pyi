@@ -4,10 +4,17 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gateway.api.v1 import steering_pb2 as _steering_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
+import sys
 import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -18,3 +25,121 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
+
+class SteeringServiceStub:
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> SteeringServiceAsyncStub: ...
+    SetWantedLimit: _grpc.UnaryUnaryMultiCallable[_steering_pb2.SetWantedLimitRequest, _steering_pb2.SetWantedLimitResponse]
+    """Sets a limit by hand: it comes before a plan, until it is lifted or its time is over."""
+    LiftWantedLimit: _grpc.UnaryUnaryMultiCallable[_steering_pb2.LiftWantedLimitRequest, _steering_pb2.LiftWantedLimitResponse]
+    """Lifts the limit that was set by hand; the plan, if there is one, holds again."""
+    SetPlan: _grpc.UnaryUnaryMultiCallable[_steering_pb2.SetPlanRequest, _steering_pb2.SetPlanResponse]
+    """Sets a plan, in place of the one before."""
+    ClearPlan: _grpc.UnaryUnaryMultiCallable[_steering_pb2.ClearPlanRequest, _steering_pb2.ClearPlanResponse]
+    """Takes the plan back."""
+    GetSteering: _grpc.UnaryUnaryMultiCallable[_steering_pb2.GetSteeringRequest, _steering_pb2.GetSteeringResponse]
+    """Returns what is wanted of a charge point's connectors, how far that has got, and the profiles that it has accepted."""
+    ListSteering: _grpc.UnaryUnaryMultiCallable[_steering_pb2.ListSteeringRequest, _steering_pb2.ListSteeringResponse]
+    """Lists how far the wanted states of all charge points have got, by identity and connector, a page at a time."""
+
+@_typing.type_check_only
+class SteeringServiceAsyncStub(SteeringServiceStub):
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    SetWantedLimit: _aio.UnaryUnaryMultiCallable[_steering_pb2.SetWantedLimitRequest, _steering_pb2.SetWantedLimitResponse]  # type: ignore[assignment]
+    """Sets a limit by hand: it comes before a plan, until it is lifted or its time is over."""
+    LiftWantedLimit: _aio.UnaryUnaryMultiCallable[_steering_pb2.LiftWantedLimitRequest, _steering_pb2.LiftWantedLimitResponse]  # type: ignore[assignment]
+    """Lifts the limit that was set by hand; the plan, if there is one, holds again."""
+    SetPlan: _aio.UnaryUnaryMultiCallable[_steering_pb2.SetPlanRequest, _steering_pb2.SetPlanResponse]  # type: ignore[assignment]
+    """Sets a plan, in place of the one before."""
+    ClearPlan: _aio.UnaryUnaryMultiCallable[_steering_pb2.ClearPlanRequest, _steering_pb2.ClearPlanResponse]  # type: ignore[assignment]
+    """Takes the plan back."""
+    GetSteering: _aio.UnaryUnaryMultiCallable[_steering_pb2.GetSteeringRequest, _steering_pb2.GetSteeringResponse]  # type: ignore[assignment]
+    """Returns what is wanted of a charge point's connectors, how far that has got, and the profiles that it has accepted."""
+    ListSteering: _aio.UnaryUnaryMultiCallable[_steering_pb2.ListSteeringRequest, _steering_pb2.ListSteeringResponse]  # type: ignore[assignment]
+    """Lists how far the wanted states of all charge points have got, by identity and connector, a page at a time."""
+
+class SteeringServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Limits and plans that are wanted of connectors, and how far they have got. The gateway keeps what is wanted, also for a
+    charger that is offline, and brings it onto the charger: after it connects or boots, when a transaction starts, after
+    a restart of the gateway, and where the charger has lost or refused its profile. docs/steering.md has the states, the
+    times and the bounds.
+
+    A change is identified by its request_id: the same request again changes nothing and is answered as it was; another
+    one under the same id is refused with reason REQUEST_ID_REUSED (INVALID_ARGUMENT). The last 256 requests of a charge
+    point are known. What is answered is on disk. A change that ends in OUTCOME_UNKNOWN (UNKNOWN) may have been done:
+    repeat it with the same request_id. After every other reason it was not. docs/outcomes.md lists every way to end.
+    """
+
+    @_abc_1.abstractmethod
+    def SetWantedLimit(
+        self,
+        request: _steering_pb2.SetWantedLimitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.SetWantedLimitResponse, _abc.Awaitable[_steering_pb2.SetWantedLimitResponse]]:
+        """Sets a limit by hand: it comes before a plan, until it is lifted or its time is over."""
+
+    @_abc_1.abstractmethod
+    def LiftWantedLimit(
+        self,
+        request: _steering_pb2.LiftWantedLimitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.LiftWantedLimitResponse, _abc.Awaitable[_steering_pb2.LiftWantedLimitResponse]]:
+        """Lifts the limit that was set by hand; the plan, if there is one, holds again."""
+
+    @_abc_1.abstractmethod
+    def SetPlan(
+        self,
+        request: _steering_pb2.SetPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.SetPlanResponse, _abc.Awaitable[_steering_pb2.SetPlanResponse]]:
+        """Sets a plan, in place of the one before."""
+
+    @_abc_1.abstractmethod
+    def ClearPlan(
+        self,
+        request: _steering_pb2.ClearPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.ClearPlanResponse, _abc.Awaitable[_steering_pb2.ClearPlanResponse]]:
+        """Takes the plan back."""
+
+    @_abc_1.abstractmethod
+    def GetSteering(
+        self,
+        request: _steering_pb2.GetSteeringRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.GetSteeringResponse, _abc.Awaitable[_steering_pb2.GetSteeringResponse]]:
+        """Returns what is wanted of a charge point's connectors, how far that has got, and the profiles that it has accepted."""
+
+    @_abc_1.abstractmethod
+    def ListSteering(
+        self,
+        request: _steering_pb2.ListSteeringRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steering_pb2.ListSteeringResponse, _abc.Awaitable[_steering_pb2.ListSteeringResponse]]:
+        """Lists how far the wanted states of all charge points have got, by identity and connector, a page at a time."""
+
+def add_SteeringServiceServicer_to_server(servicer: SteeringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,9 +4,10 @@ from gateway.api.v1 import common_pb2, event_pb2
 from gateway.api.v1 import steering_pb2 as pb
 from gateway.control.convert.common import connector, int32, schedule, timestamp
 from gateway.control.convert.enums import KIND, PURPOSE, RATE_UNIT, RECURRENCY, STEERING_STATE
+from gateway.control.convert.requests import Fields
 from gateway.domain import events as e
-from gateway.domain.charging import ChargingProfile
-from gateway.domain.steering import InstalledProfile, Plan, RateLimit, StandingLimit, Steering, Wanted
+from gateway.domain.charging import ChargingProfile, ChargingRateUnit
+from gateway.domain.steering import InstalledProfile, Plan, PlanStep, RateLimit, StandingLimit, Steering, Wanted
 from gateway.domain.values import ConnectorAddress
 
 
@@ -107,4 +108,30 @@ def profile_removed(body: e.ChargingProfileRemoved) -> event_pb2.ChargingProfile
         charging_profile_id=int32(body.profile_id),
         purpose=PURPOSE.number(body.purpose),
         why=body.why,
+    )
+
+
+# --- requests -------------------------------------------------------------------------------------------------
+
+
+def read_limit(fields: Fields, name: str, value: pb.RateLimit) -> RateLimit:
+    """A limit of a request."""
+    return RateLimit(
+        fields.number(f"{name}.value", value.value),
+        fields.word(f"{name}.unit", RATE_UNIT, value.unit, ChargingRateUnit.AMPERE),
+        value.number_phases if value.HasField("number_phases") else None,
+    )
+
+
+def read_plan(fields: Fields, name: str, value: pb.Plan) -> Plan:
+    """A plan of a request."""
+    steps = []
+    for number, step in enumerate(value.steps):
+        at = f"{name}.steps[{number}]"
+        limit = read_limit(fields, f"{at}.limit", step.limit) if step.HasField("limit") else None
+        steps.append(PlanStep(fields.time(f"{at}.start_time", step, "start_time"), limit))
+    return Plan(
+        tuple(steps),
+        fields.time(f"{name}.end_time", value, "end_time"),
+        read_limit(fields, f"{name}.after", value.after) if value.HasField("after") else None,
     )

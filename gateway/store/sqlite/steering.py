@@ -12,8 +12,9 @@ from gateway.domain import profiles as p
 from gateway.domain.codec import decode_value, encode_value
 from gateway.domain.events import NewEvent
 from gateway.domain.profiles import Profiles
-from gateway.domain.steering import ChangedWanted, InstalledProfile, Steering, Wanted, pending
+from gateway.domain.steering import ChangedWanted, InstalledProfile, Steering, SteeringState, Wanted, pending
 from gateway.domain.values import ConnectorAddress
+from gateway.store.api import SteeringRow
 from gateway.store.sqlite.encoding import clamped, to_time
 from gateway.store.sqlite.rows import Row, fetch
 
@@ -98,6 +99,24 @@ def steerings(cx: Connection, key: int) -> dict[ConnectorAddress, Steering]:
         ConnectorAddress(evse, number): decode_value(body, Steering)
         for evse, number, body in _rows(cx, "evse, connector, steering", key)
     }
+
+
+def page(cx: Connection, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
+    """The progress of wanted states, by identity and connector."""
+    identity, evse, number = (*after.split(" "), "", "")[:3] if after else ("", "-1", "-1")
+    sql = """SELECT c.identity, s.evse, s.connector, s.steering FROM charge_point c
+        JOIN steering s ON s.charge_point = c.key
+        WHERE (c.identity, s.evse, s.connector) > (?1, ?2, ?3) AND c.deleted_at IS NULL
+        AND (?4 IS NULL OR s.state = ?4) ORDER BY c.identity, s.evse, s.connector LIMIT ?5"""
+    found = fetch(cx, sql, (identity, _number(evse), _number(number), state, limit))
+    return [
+        (name, ConnectorAddress(place, connector), decode_value(body, Steering))
+        for name, place, connector, body in found
+    ]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 18 else -1
 
 
 def charging_profiles(cx: Connection, key: int) -> dict[int, InstalledProfile]:

@@ -14,7 +14,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
-from gateway.domain.steering import ChangedWanted
+from gateway.domain.steering import ChangedWanted, SteeringState
 from gateway.domain.values import Clock, Registration
 from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
 from gateway.store.api import (
@@ -25,6 +25,7 @@ from gateway.store.api import (
     Generation,
     OverdueOperation,
     OverdueReservation,
+    SteeringRow,
     StoredState,
     TransactionFilter,
     event_id_prefix,
@@ -298,6 +299,9 @@ class SqliteStore(EnergyReads):
 
     def state(self, identity: str, at: datetime) -> StoredState | None:
         return self._read(stored_state, identity, at)
+
+    def steering(self, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
+        return self._read(steering.page, state, after, queries.bounded(limit))
 
     def changed_wanted(self, identity: str, request_id: str) -> ChangedWanted | None:
         return self._read(steering.changed_by_identity, identity, request_id)
