@@ -61,7 +61,8 @@ class Happening(StrEnum):
     APPLIED = "applied"
     """The charger has accepted what is wanted."""
     SETTLED = "settled"
-    """The meter shows that it holds, or the charger has accepted it and no transaction is open."""
+    """The meter shows that it holds; or the charger has accepted it, and no transaction is open, or a limit was
+    lifted."""
     INEFFECTIVE = "ineffective"
     """The charger has accepted it, and its meter shows that it does not hold."""
     NOTHING = "nothing"
@@ -280,7 +281,8 @@ def _happened_to_limit(operation: OpenOperation, steered: Steered, now: datetime
     match steering.state:
         case SteeringState.APPLIED:
             found |= {Happening.SENT, Happening.APPLIED}
-            if not steered.transaction_open:
+            # A limit that is lifted leaves nothing for a meter to show.
+            if not steered.transaction_open or record.request.kind is OperationKind.RESUME_CHARGING:
                 found.add(Happening.SETTLED)
         case SteeringState.VERIFIED:
             found |= {Happening.SENT, Happening.APPLIED, Happening.SETTLED}

@@ -12,7 +12,15 @@ from trio.testing import MockClock
 from gateway.charging.operations import POWER_WAIT, STEERING_WAIT, STOP_WAIT
 from gateway.charging.wishes import SetLimit, WantedRequest
 from gateway.domain.charging import ChargingRateUnit
-from gateway.domain.commands import Refused
+from gateway.domain.commands import (
+    Command,
+    Refused,
+    RemoteStartTransaction,
+    Reset,
+    ResetType,
+    UnlockConnector,
+    UpdateFirmware,
+)
 from gateway.domain.events import CommandSent, NewEvent, OperationAccepted, OperationEnded, SteeringChanged
 from gateway.domain.operations import (
     MAX_OPEN,
@@ -31,8 +39,9 @@ from gateway.domain.values import ConnectorAddress
 from gateway.session.wishes import WantedStates
 from gateway.store.commits import DeleteChargePoint
 from gateway.store.sqlite.store import SqliteStore
+from tests.session.commands.test_commands import Asked
 from tests.session.test_remote_starts import starts
-from tests.support.harness import Harness, boot, virtual_clock
+from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
 
 ONE, TWO = ConnectorAddress(1, 1), ConnectorAddress(2, 1)
@@ -439,6 +448,54 @@ async def test_a_stop_goes_on_after_a_reconnect(harness: Harness, autojump_clock
         await stops(charger, number)
         await settled()
     assert course(harness, operation)[1:] == ("DONE", "")
+
+
+@pytest.mark.parametrize("killed_at", ["sent", "accepted"])
+async def test_a_gateway_killed_in_a_stop_sends_nothing_twice(
+    harness: Harness, killed_at: str, autojump_clock: MockClock
+) -> None:
+    """The stop that the charger then reports ends it."""
+    async with charging(harness) as (charger, number):
+        operation = await begun(harness, STOP)
+        message_id, _, _ = await charger.next_call("RemoteStopTransaction")
+        if killed_at == "accepted":
+            await charger.answer(message_id, {"status": "Accepted"})
+        await settled()
+        harness.journal.failing = harness.journal.readable = True
+    before = sendings(harness)
+    harness.journal.failing = False
+    harness.store.settle(virtual_clock())
+    async with harness.connected() as charger:
+        await stops(charger, number)
+        await settled()
+    assert course(harness, operation)[1:] == ("DONE", "")
+    assert sendings(harness) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        RemoteStartTransaction("TAG", ONE),
+        Reset(ResetType.SOFT),
+        UnlockConnector(ONE),
+        UpdateFirmware("https://example.com/f", EPOCH),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+async def test_what_must_not_be_repeated_is_not_after_an_unknown_outcome(
+    harness: Harness, command: Command, autojump_clock: MockClock
+) -> None:
+    """Not on the same connection, nor on the next one, nor after a restart."""
+    harness.asks_nothing()
+    async with ready(harness) as charger, trio.open_nursery() as nursery:
+        Asked(harness, nursery).ask(command)
+        await charger.next_call(type(command).__name__)
+        await charger.hears_nothing(harness.limits.call_timeout + 60)
+    harness.store.settle(virtual_clock())
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(NEVER)
+    assert sendings(harness) == 1
 
 
 # --- what is refused beforehand -------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeCharging(self, request, context):
-        """Lifts what PauseCharging or LimitCharging has set; a plan holds again.
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,7 @@ class OperationServiceStub:
     or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
     """
     ResumeCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]
-    """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
     LimitCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]
     """Limits charging by hand, never upwards: DONE as PauseCharging is."""
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]
@@ -98,7 +98,7 @@ class OperationServiceAsyncStub(OperationServiceStub):
     or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
     """
     ResumeCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]  # type: ignore[assignment]
-    """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
     LimitCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]  # type: ignore[assignment]
     """Limits charging by hand, never upwards: DONE as PauseCharging is."""
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]  # type: ignore[assignment]
@@ -160,7 +160,7 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_pb2.ResumeChargingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.ResumeChargingResponse, _abc.Awaitable[_operation_pb2.ResumeChargingResponse]]:
-        """Lifts what PauseCharging or LimitCharging has set; a plan holds again."""
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
 
     @_abc_1.abstractmethod
     def LimitCharging(
