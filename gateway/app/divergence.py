@@ -33,14 +33,14 @@ class Divergence:
         self._reads = reads
         self._observer = observer
         self._clock = clock
-        self._told: dict[str, datetime] = {}
+        self._logged_at: dict[str, datetime] = {}
 
     def seen(self, what: str, which: str) -> None:
         """``what``: ``resume_token`` or ``transaction_number``; ``which``: words for the log. Never waits."""
         self._observer.count("from_another_life", what)
         now = self._clock()
-        if what not in self._told or not timedelta(0) <= now - self._told[what] < LINE_EVERY:
-            self._told[what] = now
+        if what not in self._logged_at or not timedelta(0) <= now - self._logged_at[what] < LINE_EVERY:
+            self._logged_at[what] = now
             log.error(
                 "another life of this store gave this out",
                 what=what,

@@ -149,13 +149,13 @@ class GcPolicy:
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG, YOUNG_PER_MIDDLE, NEVER)
-        gc.callbacks.append(self._told)
+        gc.callbacks.append(self._collected)
         self._in_force = True
         try:
             yield
         finally:
             self._in_force = False
-            gc.callbacks.remove(self._told)
+            gc.callbacks.remove(self._collected)
             gc.set_threshold(*thresholds)
             gc.unfreeze()
 
@@ -193,7 +193,7 @@ class GcPolicy:
             pauses.freezes += 1
             pauses.held = pauses.came = 0.0
 
-    def _told(self, phase: str, info: dict[str, Any]) -> None:
+    def _collected(self, phase: str, info: dict[str, Any]) -> None:
         """By the interpreter, in any thread, at any time."""
         if phase == "start":
             self.pauses.began()

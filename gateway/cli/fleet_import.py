@@ -53,8 +53,8 @@ def import_fleet(
     fleet = read_fleet(file.read(MAX_FILE_BYTES + 1))
     if not fleet.rows and not fleet.wrong:
         fail("there are no chargers in the file")
-    told, trouble = _ask(fleet, dry_run or bool(fleet.wrong), target)
-    wrong = sorted({*fleet.wrong, *told}, key=lambda each: (each.line, each.column))
+    found, trouble = _ask(fleet, dry_run or bool(fleet.wrong), target)
+    wrong = sorted({*fleet.wrong, *found}, key=lambda each: (each.line, each.column))
     if wrong:
         lines = len({each.line for each in wrong})
         headline = f"nothing was imported: {lines} {'lines are' if lines > 1 else 'line is'} wrong"
@@ -85,9 +85,9 @@ def _ask(fleet: FleetFile, validate_only: bool, target: str) -> tuple[list[Wrong
     try:
         with connect(target) as gateway:
             for fault in _faults(gateway, fleet.rows, validate_only):
-                told = _in_the_file(fault, fleet.rows)
-                if (told.line, told.column) not in known:
-                    wrong.append(told)
+                found = _in_the_file(fault, fleet.rows)
+                if (found.line, found.column) not in known:
+                    wrong.append(found)
     except grpc.RpcError as error:
         if problem_of(error).metadata.get("wrong_count"):
             return wrong, ""

@@ -64,18 +64,18 @@ def vendor_data(
     """
     interests = [VendorInterest(vendor_id=each, message_ids=message or ()) for each in vendor]
     count = 0
-    with connect(target) as gateway, VendorDataHandling(gateway.vendor_data.HandleVendorData, interests) as told:
-        for each in told:
+    with connect(target) as gateway, VendorDataHandling(gateway.vendor_data.HandleVendorData, interests) as handling:
+        for each in handling:
             if each.HasField("registered"):
                 note(f"registered; every charger is answered {answer.word}; Ctrl-C ends it")
             elif each.HasField("refused"):
                 note(f"{each.refused.data_id}: the answer did not reach its charger: {_REASONS[each.refused.reason]}")
             elif each.HasField("data"):
-                told.answer(VendorDataAnswer(data_id=each.data.data_id, status=answer.value_in_api, data=data))
+                handling.answer(VendorDataAnswer(data_id=each.data.data_id, status=answer.value_in_api, data=data))
                 _show(each.data, answer, json)
                 count += 1
                 if count == limit:
-                    told.leave()
+                    handling.leave()
 
 
 def _show(received: VendorDataRequest, answer: Answer, json: bool) -> None:

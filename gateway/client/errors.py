@@ -22,10 +22,10 @@ class Problem:
     def __str__(self) -> str:
         head = f"{self.code.name} {self.reason}".rstrip()
         # A bad request's message repeats its violations: those are not repeated here.
-        told = [f"{name}={value}" for name, value in sorted(self.metadata.items()) if value and value != self.message]
+        shown = [f"{name}={value}" for name, value in sorted(self.metadata.items()) if value and value != self.message]
         wrong = [f"{name}: {what}" for name, what in self.violations if what not in self.message]
         parts = [f"{head}: {_line(self.message)}" if self.message else head, *map(_line, wrong)]
-        return "; ".join(parts) + (f" ({_line(', '.join(told))})" if told else "")
+        return "; ".join(parts) + (f" ({_line(', '.join(shown))})" if shown else "")
 
 
 def problem_of(error: grpc.RpcError) -> Problem:
@@ -36,14 +36,14 @@ def problem_of(error: grpc.RpcError) -> Problem:
         status = rpc_status.from_call(call)
     except ValueError:
         status = None  # details that contradict the status: not the gateway's
-    for detail in status.details if status is not None else ():
+    for detail in status.shown if status is not None else ():
         if detail.Is(ErrorInfo.DESCRIPTOR):
             detail.Unpack(info)
         elif detail.Is(BadRequest.DESCRIPTOR):
             request = BadRequest()
             detail.Unpack(request)
             violations = [(each.field, each.description) for each in request.field_violations]
-    return Problem(call.code(), call.details() or "", info.reason, dict(info.metadata), tuple(violations))
+    return Problem(call.code(), call.shown() or "", info.reason, dict(info.metadata), tuple(violations))
 
 
 def describe(error: grpc.RpcError) -> str:

@@ -144,8 +144,8 @@ def _confirmed(record: CommandRecord, *, repeated: bool, unsupported: bool) -> C
 def _charger_error(error: ChargerError, metadata: dict[str, str], *, unsupported: bool) -> Failure:
     status = Status.UNIMPLEMENTED if unsupported else Status.FAILED_PRECONDITION
     reason = error.code if len(error.code) <= 63 and OCPP_CODE.fullmatch(error.code) else "UnknownErrorCode"
-    told = {**metadata, "code": error.code, "description": error.description, "details": error.details}
-    return Failure(status, reason, f"the charger answered {error.code}: {error.description}".rstrip(": "), told)
+    details = {**metadata, "code": error.code, "description": error.description, "details": error.details}
+    return Failure(status, reason, f"the charger answered {error.code}: {error.description}".rstrip(": "), details)
 
 
 def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -> Failure:

@@ -140,9 +140,9 @@ class OperationCalls:
         check = await self._id_tags.check(identity, request.id_tag, request.connector)
         if check.status != ACCEPTED:
             where = ", ".join(each.transaction_id for each in check.transactions)
-            told = {"status": check.status, **({"transaction_ids": where} if where else {})}
+            checked = {"status": check.status, **({"transaction_ids": where} if where else {})}
             message = f"a start with this tag would be answered {check.status}"
-            raise Failure(Status.FAILED_PRECONDITION, "ID_TAG_NOT_ACCEPTED", message, {**about, **told})
+            raise Failure(Status.FAILED_PRECONDITION, "ID_TAG_NOT_ACCEPTED", message, {**about, **checked})
 
     async def _refused(self, refusal: Refused, identity: str, about: dict[str, str]) -> Failure:
         metadata = {**about, **refusal.metadata}

@@ -240,8 +240,8 @@ class VendorServiceRegistry:
         log.info("service for vendors' data registered", vendors=vendors, services=len(self._links))
         try:
             yield link
-            while (told := await link.next()) is not None:
-                yield told
+            while (item := await link.next()) is not None:
+                yield item
         finally:
             self._links.remove(link)
             link.close()

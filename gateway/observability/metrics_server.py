@@ -108,9 +108,9 @@ class MetricsServer:
         return await trio.to_thread.run_sync(self._run, environment, limiter=self._writing)
 
     def _run(self, environment: dict[str, str]) -> bytes:
-        told: list[tuple[str, list[tuple[str, str]]]] = []
-        parts = self._application(environment, lambda status, headers: told.append((status, headers)))
-        [(status, headers)] = told
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        parts = self._application(environment, lambda status, headers: started.append((status, headers)))
+        [(status, headers)] = started
         return _response(status, headers, b"".join(parts))
 
 

@@ -43,7 +43,7 @@ there may be tens of thousands."""
 
 CLOSING_SHARE = 0.5
 """Of the time until a drain's deadline, for ending sessions; the rest is for peers that don't answer a Close, and for
-the books."""
+what is recorded then."""
 
 ANSWER_SECONDS = 0.125
 """After its deadline a command is settled by commits; a caller waits so much longer for them. Half of the margin that

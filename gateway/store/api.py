@@ -204,7 +204,7 @@ class Store(Protocol):
     def close(self) -> None: ...
 
     def settle(self, at: datetime) -> int:
-        """Once at start: end in the books what a crash left open (connections become disconnected with reason
+        """Once at start: end in the store what a crash left open (connections become disconnected with reason
         ``gateway-restarted``, QUEUED commands NOT_SENT, SENT ones OUTCOME_UNKNOWN, each with its event). Answers the
         number of charge points touched. Done in bounded steps."""
         ...

@@ -104,7 +104,7 @@ class DeleteChargePoint:
 
 @frozen
 class CloseTransaction:
-    """Ends an open transaction in the books with ``closed``, an event of type ``transaction.closed`` that names it;
+    """Ends an open transaction in the store with ``closed``, an event of type ``transaction.closed`` that names it;
     with a register also one that is lost, or closed without one. Answers ``Appended``; ``GuardFailed`` where it is not
     open (any more); ``Missing`` where the charge point has none of that id."""
 
@@ -114,7 +114,7 @@ class CloseTransaction:
 
 @frozen
 class AttributeOrphan:
-    """Ends a transaction in the books with ``attributed``, an event of type ``transaction.attributed`` that names it.
+    """Ends a transaction in the store with ``attributed``, an event of type ``transaction.attributed`` that names it.
     Answers ``Appended``; ``GuardFailed`` where it is stopped, or the orphan or the request id has been used;
     ``Missing`` where the charge point has no such transaction."""
 

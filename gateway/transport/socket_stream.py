@@ -28,7 +28,7 @@ class SocketStream(trio.abc.Stream):
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
 
-    __slots__ = ("_fd", "_interrupted", "_over", "_poller", "_reader", "_sending", "_sock", "_told")
+    __slots__ = ("_fd", "_interrupted", "_over", "_poller", "_reader", "_ready", "_sending", "_sock")
 
     def __init__(self, sock: socket.socket, poller: Epoll | None = None) -> None:
         self._sock = sock
@@ -37,7 +37,7 @@ class SocketStream(trio.abc.Stream):
         self._poller = poller
         self._reader: trio.lowlevel.Task | None = None  # the task that waits for the poller
         self._interrupted = False  # since the read that is under way began
-        self._told = False  # the poller has said that there is something to read
+        self._ready = False  # the poller has said that there is something to read
         self._over = False  # the poller has said that the end comes after it: it will say nothing more
         if poller is not None:
             poller.add(self._fd, self)
@@ -95,12 +95,12 @@ class SocketStream(trio.abc.Stream):
         try:
             data = self._sock.recv(max_bytes)
         except (BlockingIOError, InterruptedError):
-            self._told = False
+            self._ready = False
             raise trio.WouldBlock from None
         except OSError as error:
             raise _translated(error) from error
         if data and len(data) < max_bytes and not self._over:
-            self._told = False  # all of it has been read, and the poller tells of more (epoll(7))
+            self._ready = False  # all of it has been read, and the poller tells of more (epoll(7))
         return data
 
     def interrupt(self) -> None:
@@ -126,7 +126,7 @@ class SocketStream(trio.abc.Stream):
         """
         if self._poller is None:
             return self._until(trio.lowlevel.wait_readable)
-        if self._told:
+        if self._ready:
             return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - the caller awaits it
         if self._fd < 0:
             raise trio.ClosedResourceError("the socket was closed")
@@ -141,7 +141,7 @@ class SocketStream(trio.abc.Stream):
 
     def readable(self, over: bool) -> None:
         """As ``Reader``: the poller's to call."""
-        self._told = True
+        self._ready = True
         self._over = self._over or over
         reader, self._reader = self._reader, None
         if reader is not None:

@@ -43,7 +43,7 @@ async def test_a_full_disk_is_got_over(tmp_path):
     """Unhealthy while it lasts, healthy after it, on the same open store."""
     store = SqliteStore(tmp_path / "gateway.db")
     create(store)
-    cx = store._books.cx
+    cx = store._writer.cx
     limit = cx.pragma("max_page_count")
     big = Append("CP1", None, tuple(event(meter(None, "9" * 10_000)) for _ in range(20)))
     async with running(Journal(store)) as journal:

@@ -81,7 +81,7 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/recovery.py::recover::keyword::source = apsw.Connection(str(damaged), flags=apsw.SQLITE_OPEN_READWRITE)::Connection(- flags=apsw.SQLITE_OPEN_READWRITE)": "a database that is there is opened for reading and writing where nothing is said",
     "gateway/store/sqlite/retention.py::_reach::constant::at_last = next(_probes(cx, rows[-1][0], times), None)::1 -> 0": "it is looked from a few events earlier: what is found there is at least as old as what was asked for",
     "gateway/store/sqlite/retention.py::_reach::constant::at_last = next(_probes(cx, rows[-1][0], times), None)::1 -> 2": "it is looked from one event earlier: what is found there is at least as old as what was asked for",
-    "gateway/store/sqlite/retention.py::forget::drop::books.flush()::- books.flush()": "what is gathered are events and ends of connections, and forgetting reads neither",
+    "gateway/store/sqlite/retention.py::forget::drop::writer.flush()::- writer.flush()": "what is gathered are events and ends of connections, and forgetting reads neither",
     "gateway/store/sqlite/rows.py::event::and-or::if transaction_id is None and key is not None:::transaction_id is None and key is not None -> transaction_id is None or key is not None": "the body is read for it though it names none, or the one that is known: the same answer",
     "gateway/store/sqlite/store.py::SqliteStore.__init__::drop::self._codes: dict[str, int] = {}::- self._codes: dict[str, int] = {}": "opening sets it before anything reads it",
     "gateway/store/sqlite/store.py::SqliteStore.__init__::nothing::self._checkpoints = Checkpoints(self._path)::Checkpoints(self._path) -> Checkpoints(None)": "only the log shows it",

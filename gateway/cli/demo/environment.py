@@ -228,13 +228,13 @@ class Household:
     async def _live(self, configs: Sequence[ChargerConfig], context: ssl.SSLContext) -> None:
         self._token = trio.lowlevel.current_trio_token()
         with self._scope:
-            crowd = partial(simulate_many, configs, context, spread=0, lively=False, on_event=self._told)
+            crowd = partial(simulate_many, configs, context, spread=0, lively=False, on_event=self._note)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self.chargers = await nursery.start(crowd)
                 self._ready.set()
 
-    def _told(self, identity: str, name: str, details: Mapping[str, Any]) -> None:
+    def _note(self, identity: str, name: str, details: Mapping[str, Any]) -> None:
         if name == "transaction_stopped":
             self.stopped[identity] = float(details["energy_wh"])
 

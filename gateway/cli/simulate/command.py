@@ -138,23 +138,23 @@ def run(
     from gateway.simulator import SimulatedCharger, simulate_many
 
     configs = configured(keys, url, traits)
-    crowd = SimulationProgress(len(configs))
+    progress = SimulationProgress(len(configs))
 
-    def told(identity: str, name: str, details: Mapping[str, Any]) -> None:
+    def report(identity: str, name: str, details: Mapping[str, Any]) -> None:
         if json:
             print_json_line({"identity": identity, "event": name, **details})
             return
-        for what, facts in crowd.told(identity, name, details):
+        for what, facts in progress.lines(identity, name, details):
             say(f"{identity:<12} {what:<22} {_words(facts)}".rstrip())
-        if crowd.complete() and crowd.size > 1:
-            say(f"all {crowd.size} are connected")
+        if progress.complete() and progress.size > 1:
+            say(f"all {progress.size} are connected")
 
     async def plug_in(charger: SimulatedCharger) -> None:
         await charger.wait_for(lambda each: each.registration == "Accepted")
         charger.plug_in()
 
     async def live() -> None:
-        running = partial(simulate_many, configs, context, spread=spread, lively=not plugged, on_event=told)
+        running = partial(simulate_many, configs, context, spread=spread, lively=not plugged, on_event=report)
         async with trio.open_nursery() as nursery:
             chargers = await nursery.start(running)
             if not json:

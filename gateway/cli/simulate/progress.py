@@ -25,7 +25,7 @@ class SimulationProgress:
     """Chargers whose trouble was printed."""
     _complete: bool = False
 
-    def told(self, identity: str, name: str, details: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def lines(self, identity: str, name: str, details: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield lines for an event of one charger: names with details; and for all when they are complete."""
         if name in TROUBLE or self.size == 1:
             yield name, with_hint(details)

@@ -74,7 +74,7 @@ def read_answer(request: pb.HandleVendorDataRequest) -> tuple[str, VendorAnswer 
     return data_id, VendorAnswer(status, given.data if given.HasField("data") else None)
 
 
-def told(item: ServiceStream | Asked | AnswerRefused) -> pb.HandleVendorDataResponse:
+def response(item: ServiceStream | Asked | AnswerRefused) -> pb.HandleVendorDataResponse:
     """Return a message to a service."""
     match item:
         case Asked():

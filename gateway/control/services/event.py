@@ -94,13 +94,13 @@ class EventRpcs(Service):
         start = _start(request, fields)
         fields.check()
         now = asyncio.get_running_loop().time
-        told = 0.0
+        sent_at = 0.0
         async with self.stream(self._watching.watch, where, start) as batches:
             async for batch in batches:
                 samples = self._messages.samples(batch, measurands)
                 # A batch of which nothing is left is worth a message only as a sign of life.
-                if samples or not batch.events or now() - told >= IDLE_SECONDS:
-                    told = now()
+                if samples or not batch.events or now() - sent_at >= IDLE_SECONDS:
+                    sent_at = now()
                     yield samples + self._messages.samples_token(batch)
 
 

@@ -7,7 +7,7 @@ from typing import TypeVarTuple
 from gateway.api.v1 import vendor_data_pb2 as pb
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceServicer
 from gateway.bridge import Bridge, Overloaded
-from gateway.control.convert.vendor_data import read_answer, read_registration, told
+from gateway.control.convert.vendor_data import read_answer, read_registration, response
 from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import Context, Service, streaming
 from gateway.control.vendor_data import ServiceStream, VendorServiceRegistry
@@ -37,7 +37,7 @@ class VendorDataRpcs(Service, VendorDataServiceServicer):
                 async for item in items:
                     if isinstance(item, ServiceStream):
                         answers = asyncio.create_task(self._take_answers(incoming, item))
-                    yield told(item)
+                    yield response(item)
             if answers is not None:
                 await answers  # it made the service leave, and raises what was wrong, if anything was
         finally:

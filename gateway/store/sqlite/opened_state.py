@@ -34,9 +34,9 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
 lock, for which it then has to wait."""
 
 
-def opened_state(books: Writer, owner: Owner, at: datetime) -> ChargePointState:
+def opened_state(writer: Writer, owner: Owner, at: datetime) -> ChargePointState:
     """The state of a charge point that has connected at this time."""
-    return _state(books.cx, owner.key, owner.identity, owner.epoch, books.memory(owner), at, owner.epoch - 1)
+    return _state(writer.cx, owner.key, owner.identity, owner.epoch, writer.memory(owner), at, owner.epoch - 1)
 
 
 def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | None:

@@ -32,11 +32,11 @@ MARK_EVERY = timedelta(hours=1)
 FINISHED = "state NOT IN ('QUEUED', 'SENT')"
 
 
-def trim(books: Writer, before: datetime | None, limit: int, now: datetime | None) -> Trimmed:
+def trim(writer: Writer, before: datetime | None, limit: int, now: datetime | None) -> Trimmed:
     """Look at the next ``limit`` events above the floor, at most; those of open transactions stay, the floor passes
     them all the same, and they go when the transaction has ended and its newest event is below the floor."""
-    books.flush()
-    cx = books.cx
+    writer.flush()
+    cx = writer.cx
     floor, passed = _floor(cx)
     new_floor, newest = _reach(cx, floor, passed, before, limit, now)
     cx.execute(
@@ -49,7 +49,7 @@ def trim(books: Writer, before: datetime | None, limit: int, now: datetime | Non
         cx.execute("UPDATE meta SET value = ? WHERE name = 'floor'", (new_floor,))
     if newest != passed:
         cx.execute("UPDATE meta SET value = ? WHERE name = 'floor_time'", (newest,))
-    deleted += _clear_transactions(books, new_floor, limit - deleted)
+    deleted += _clear_transactions(writer, new_floor, limit - deleted)
     return Trimmed(deleted, new_floor)
 
 
@@ -150,9 +150,9 @@ def oldest_time(cx: apsw.Connection, now: datetime) -> datetime | None:
     return None if found is None else to_time(found)
 
 
-def _clear_transactions(books: Writer, floor: int, room: int) -> int:
+def _clear_transactions(writer: Writer, floor: int, room: int) -> int:
     """Delete events that stayed while their transaction was open, at most ``room``."""
-    cx, deleted = books.cx, 0
+    cx, deleted = writer.cx, 0
     ended = fetch(
         cx,
         """SELECT key, charge_point, start_sequence, last_sequence FROM txn
@@ -176,11 +176,11 @@ def _clear_transactions(books: Writer, floor: int, room: int) -> int:
 # --- what outlives its events ---------------------------------------------------------------------------------
 
 
-def forget(books: Writer, write: Forget) -> Trimmed:
+def forget(writer: Writer, write: Forget) -> Trimmed:
     """Drop finished commands, operations as commands, and transactions whose events have been gone for long enough, at
     most ``limit`` each."""
-    books.flush()
-    cx = books.cx
+    writer.flush()
+    cx = writer.cx
     floor, _ = _floor(cx)
     commands, transactions = write.commands_up_to, write.transactions_up_to
     if write.now is not None:
@@ -246,9 +246,9 @@ def crowded_out(cx: apsw.Connection, count: int) -> tuple[int, int]:
     return behind("command", FINISHED), behind("txn", "state <> 'OPEN'")
 
 
-def record_clock(books: Writer, write: RecordClock) -> None:
+def record_clock(writer: Writer, write: RecordClock) -> None:
     """Remember what is known of the clock. Where it begins anew, so do the times since which events have been gone."""
-    record, cx = write.record, books.cx
+    record, cx = write.record, writer.cx
     cx.execute(
         "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)",
         (to_micros(record.seen_at), int(record.doubted), record.reason, record.steady_seconds, record.head),

@@ -28,17 +28,17 @@ RESTARTED = Cause("gateway-restarted", CommandEvent.RESTARTED)
 DELETED = Cause("deleted", CommandEvent.DELETED)
 
 
-def settle(books: Writer, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
+def settle(writer: Writer, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
     """End the owner's unfinished commands by the table of their states, and its connection if it is recorded as
     connected; both under the epoch that it had. Returns the sequences."""
-    books.flush_end_of(owner)  # it may be in this very batch
-    ends = [*_commands(books, owner, cause, at), *_connection(books, owner, cause, at)]
-    return books.append(owner, owner.epoch, ends)
+    writer.flush_end_of(owner)  # it may be in this very batch
+    ends = [*_commands(writer, owner, cause, at), *_connection(writer, owner, cause, at)]
+    return writer.append(owner, owner.epoch, ends)
 
 
-def _commands(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
+def _commands(writer: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
     left = fetch(
-        books.cx,
+        writer.cx,
         """SELECT command_id, operation, state FROM command
         WHERE charge_point = ? AND state IN ('QUEUED', 'SENT') ORDER BY key""",
         (owner.key,),
@@ -50,42 +50,42 @@ def _commands(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[N
     ]
 
 
-def _connection(books: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
+def _connection(writer: Writer, owner: Owner, cause: Cause, at: datetime) -> list[NewEvent]:
     sql = "SELECT connected, last_heard FROM charge_point WHERE key = ?"
-    connected, heard = one(books.cx, sql, (owner.key,))
+    connected, heard = one(writer.cx, sql, (owner.key,))
     end = ChargePointDisconnected(cause.disconnected, "local", last_heard=maybe_time(heard))
     return [NewEvent(end, at)] if connected else []
 
 
-def lose_transactions(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
+def lose_transactions(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
     """No stop of a deleted charge point's transactions can come: closed, they hold neither their tag nor retention.
     (If the charge point is created anew and sends one after all, it still ends its transaction properly.)"""
-    left = open_transactions(books.cx, owner.key)
-    return books.append(
+    left = open_transactions(writer.cx, owner.key)
+    return writer.append(
         owner, owner.epoch, [NewEvent(TransactionLost(t.transaction_id, t.connector), at) for t in left]
     )
 
 
-def end_reservations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
+def end_reservations(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
     """Those of a deleted charge point: no session is left to keep them."""
-    left = reservations(books.cx, owner.key)
-    return books.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
+    left = reservations(writer.cx, owner.key)
+    return writer.append(owner, owner.epoch, [NewEvent(r.ended(each, r.DELETED), at) for each in left])
 
 
-def end_operations(books: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
+def end_operations(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
     """Those of a deleted charge point. Its commands are settled by now."""
     ends = []
-    for each in open_operations(books.cx, owner.key, at):
+    for each in open_operations(writer.cx, owner.key, at):
         record = each.record
         end = End.NOT_SENT if record.stage is Stage.ACCEPTED else End.UNKNOWN
         ends.append(OperationEnded(record.operation_id, end, DELETED.disconnected, record.transaction_id or None))
-    return books.append(owner, owner.epoch, [NewEvent(end, at) for end in ends])
+    return writer.append(owner, owner.epoch, [NewEvent(end, at) for end in ends])
 
 
-def _unsettled(books: Writer, limit: int) -> list[str]:
+def _unsettled(writer: Writer, limit: int) -> list[str]:
     """Charge points with something left open, at most ``limit``; each one settled is not found again."""
     found = fetch(
-        books.cx,
+        writer.cx,
         """SELECT identity FROM charge_point WHERE connected = 1
         UNION
         SELECT c.identity FROM command m JOIN charge_point c ON c.key = m.charge_point
@@ -96,11 +96,11 @@ def _unsettled(books: Writer, limit: int) -> list[str]:
     return [identity for (identity,) in found]
 
 
-def settle_some(books: Writer, cause: Cause, at: datetime, limit: int) -> int:
+def settle_some(writer: Writer, cause: Cause, at: datetime, limit: int) -> int:
     """Settle the next ``limit`` charge points that need it; answers how many did."""
-    identities = _unsettled(books, limit)
+    identities = _unsettled(writer, limit)
     for identity in identities:
-        owner = books.owner(identity)
+        owner = writer.owner(identity)
         assert owner is not None, "its row was just read"
-        settle(books, owner, cause, at)
+        settle(writer, owner, cause, at)
     return len(identities)

@@ -96,7 +96,7 @@ class SqliteStore(EnergyReads):
         self._vfs = vfs
         self._checkpoints = Checkpoints(self._path)
         self._lock = threading.Lock()
-        self._books: Writer | None = None
+        self._writer: Writer | None = None
         self._closed = False
         self._damage: str | None = None
         self._marking = threading.Lock()
@@ -186,13 +186,13 @@ class SqliteStore(EnergyReads):
 
     def settle(self, at: datetime) -> int:
         touched = 0
-        while some := self._write(lambda books: settle_some(books, RESTARTED, at, SETTLE_STEP)):
+        while some := self._write(lambda writer: settle_some(writer, RESTARTED, at, SETTLE_STEP)):
             touched += some
         return touched
 
     def probe(self) -> None:
         sql = f"UPDATE meta SET value = randomblob({PROBE_BYTES}) WHERE name = 'probe'"  # noqa: S608
-        self._write(lambda books: books.cx.execute(sql))
+        self._write(lambda writer: writer.cx.execute(sql))
 
     def mark(self) -> None:
         with self._marking:
@@ -213,14 +213,14 @@ class SqliteStore(EnergyReads):
         sealing = False
         with self._lock:
             try:
-                books = self._books
-                if books is None or self._damage is not None:
-                    books = self._writer()
-                books.begin()
-                result = work(books)
-                books.flush()
+                writer = self._writer
+                if writer is None or self._damage is not None:
+                    writer = self._fresh_writer()
+                writer.begin()
+                result = work(writer)
+                writer.flush()
                 sealing = True
-                books.commit()
+                writer.commit()
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 # Writing on would spread the damage, and could promise nothing.
                 self._damage = _FOUND_DAMAGED.format(path=self._path, error=error)
@@ -237,10 +237,10 @@ class SqliteStore(EnergyReads):
                 self._undo()
                 raise
             if self._checkpoints.due:
-                self._checkpoints.run(books.cx)
+                self._checkpoints.run(writer.cx)
             return result
 
-    def _writer(self) -> Writer:
+    def _fresh_writer(self) -> Writer:
         """Return a new writer. Raises ``StoreUnavailable`` if nothing may be written."""
         if self._closed:
             raise StoreUnavailable(f"the database {self._path} is closed")
@@ -253,26 +253,26 @@ class SqliteStore(EnergyReads):
 
     def _use(self, cx: apsw.Connection) -> Writer:
         self._checkpoints.watch(cx)
-        self._books = Writer(cx)
-        return self._books
+        self._writer = Writer(cx)
+        return self._writer
 
     def _undo(self) -> None:
         """Roll back. A connection that can't is given up, and the next write opens another: SQLite then reads again
         what is on disk."""
-        if self._books is not None:
+        if self._writer is not None:
             try:
-                self._books.roll_back()
+                self._writer.roll_back()
             except apsw.Error as error:
                 log.warning("store connection given up", path=str(self._path), error=str(error))
                 self._abandon_writer()
 
     def _abandon_writer(self) -> None:
-        if self._books is not None:
+        if self._writer is not None:
             try:
-                self._books.cx.close(True)
+                self._writer.cx.close(True)
             except apsw.Error as error:
                 log.warning("store connection not closed cleanly", path=str(self._path), error=str(error))
-            self._books = None
+            self._writer = None
 
     # --- reading ---
 

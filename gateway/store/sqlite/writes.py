@@ -44,106 +44,106 @@ AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
 
-def apply(batch: Sequence[Write], books: Writer) -> list[WriteResult]:
+def apply(batch: Sequence[Write], writer: Writer) -> list[WriteResult]:
     """Do the writes of a batch inside the open transaction, in their order."""
     results: list[WriteResult] = []
     for write in batch:
-        books.committed = []
-        result = _WRITES[type(write)](books, write)
-        if isinstance(result, Appended | Opened) and len(result.events) < len(books.committed):
-            result = attrs.evolve(result, events=tuple(books.committed))
+        writer.committed = []
+        result = _WRITES[type(write)](writer, write)
+        if isinstance(result, Appended | Opened) and len(result.events) < len(writer.committed):
+            result = attrs.evolve(result, events=tuple(writer.committed))
         results.append(result)
     return results
 
 
-def _present(books: Writer, identity: str) -> Owner | None:
-    owner = books.owner(identity)
+def _present(writer: Writer, identity: str) -> Owner | None:
+    owner = writer.owner(identity)
     return owner if owner is not None and owner.present else None
 
 
 # --- events ---------------------------------------------------------------------------------------------------
 
 
-def append(books: Writer, write: commits.Append) -> Appended | Fenced | GuardFailed | Missing:
-    owner = books.owner(write.charge_point)
+def append(writer: Writer, write: commits.Append) -> Appended | Fenced | GuardFailed | Missing:
+    owner = writer.owner(write.charge_point)
     if owner is None or not owner.present:
         return Missing()
     if write.epoch is not None and write.epoch != owner.epoch:
         return Fenced(owner.epoch)
     for guard in write.guards:
-        failed = failed_guard(books, owner, guard)
+        failed = failed_guard(writer, owner, guard)
         if failed is not None:
             return failed
-    return Appended(books.append(owner, owner.epoch, write.events), tuple(books.committed))
+    return Appended(writer.append(owner, owner.epoch, write.events), tuple(writer.committed))
 
 
-def open_session(books: Writer, write: commits.OpenSession) -> Opened | Missing:
-    owner = _present(books, write.charge_point)
+def open_session(writer: Writer, write: commits.OpenSession) -> Opened | Missing:
+    owner = _present(writer, write.charge_point)
     if owner is None:
         return Missing()
-    settled = settle(books, owner, Cause(write.left, write.commands_left), write.at)
-    books.raise_epoch(owner)
-    books.flush()  # what the previous owner said last may be in this very batch
-    connected = books.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
-    return Opened(owner.epoch, opened_state(books, owner, write.at), settled + connected)
+    settled = settle(writer, owner, Cause(write.left, write.commands_left), write.at)
+    writer.raise_epoch(owner)
+    writer.flush()  # what the previous owner said last may be in this very batch
+    connected = writer.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
+    return Opened(owner.epoch, opened_state(writer, owner, write.at), settled + connected)
 
 
 # --- charge points --------------------------------------------------------------------------------------------
 
 
-def create_charge_point(books: Writer, write: commits.CreateChargePoint) -> Appended | Exists:
-    if _present(books, write.identity) is not None:
+def create_charge_point(writer: Writer, write: commits.CreateChargePoint) -> Appended | Exists:
+    if _present(writer, write.identity) is not None:
         return Exists()
-    return Appended(_create(books, write))
+    return Appended(_create(writer, write))
 
 
-def create_charge_points(books: Writer, write: commits.CreateChargePoints) -> Appended | Exists:
+def create_charge_points(writer: Writer, write: commits.CreateChargePoints) -> Appended | Exists:
     seen: set[str] = set()
     there: list[str] = []
     for each in write.charge_points:
-        if each.identity in seen or _present(books, each.identity) is not None:
+        if each.identity in seen or _present(writer, each.identity) is not None:
             there.append(each.identity)
         seen.add(each.identity)
     if there:
         return Exists(tuple(there))
-    return Appended(tuple(sequence for each in write.charge_points for sequence in _create(books, each)))
+    return Appended(tuple(sequence for each in write.charge_points for sequence in _create(writer, each)))
 
 
-def _create(books: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]:
+def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]:
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
     switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
     given = (write.registration, at, at, write.description, int(write.assume_subprotocol), *switches, write.identity)
-    owner = books.owner(write.identity)
+    owner = writer.owner(write.identity)
     if owner is None:
-        books.cx.execute(
+        writer.cx.execute(
             """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
             own_requests, accept_hex_password, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
             given,
         )
-        owner = books.owner(write.identity)
+        owner = writer.owner(write.identity)
         assert owner is not None
     else:
         # The revision goes on too: an etag of the one that was deleted must not fit this one.
-        books.cx.execute(
+        writer.cx.execute(
             """UPDATE charge_point SET deleted_at = NULL, registration = ?, created_at = ?, updated_at = ?,
             description = ?, assume_subprotocol = ?, own_requests = ?, accept_hex_password = ?,
             revision = revision + 1 WHERE identity = ?""",
             given,
         )
         owner.present = True
-    _insert_credentials(books, owner, write.credentials)
-    return books.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
+    _insert_credentials(writer, owner, write.credentials)
+    return writer.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
 
 
-def update_charge_point(books: Writer, write: commits.UpdateChargePoint) -> Appended | GuardFailed | Missing:
-    owner = _present(books, write.identity)
+def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> Appended | GuardFailed | Missing:
+    owner = _present(writer, write.identity)
     if owner is None:
         return Missing()
     sql = """SELECT registration, description, assume_subprotocol, own_requests, accept_hex_password, revision
         FROM charge_point WHERE key = ?"""
     registration, description, assume_subprotocol, own_requests, accept_hex, revision = rows.one(
-        books.cx, sql, (owner.key,)
+        writer.cx, sql, (owner.key,)
     )
     if write.revision is not None and write.revision != revision:
         return GuardFailed()
@@ -158,12 +158,12 @@ def update_charge_point(books: Writer, write: commits.UpdateChargePoint) -> Appe
     changed = tuple(name for name, value in wanted.items() if value != present[name])
     if write.credentials is not None:
         changed += ("credentials",)
-        books.cx.execute("DELETE FROM credential WHERE charge_point = ?", (owner.key,))
-        _insert_credentials(books, owner, write.credentials)
+        writer.cx.execute("DELETE FROM credential WHERE charge_point = ?", (owner.key,))
+        _insert_credentials(writer, owner, write.credentials)
     if not changed:
         return Appended(())
     after = present | wanted
-    books.cx.execute(
+    writer.cx.execute(
         """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, own_requests = ?,
         accept_hex_password = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
         (
@@ -177,7 +177,7 @@ def update_charge_point(books: Writer, write: commits.UpdateChargePoint) -> Appe
         ),
     )
     updated = ChargePointUpdated(after["registration"], changed)
-    return Appended(books.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
+    return Appended(writer.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
 _OF_ITS_IDENTITY = (
@@ -195,30 +195,30 @@ _OF_ITS_IDENTITY = (
 """Tables whose rows go with a charge point's identity."""
 
 
-def delete_charge_point(books: Writer, write: commits.DeleteChargePoint) -> Appended | Missing:
-    owner = _present(books, write.identity)
+def delete_charge_point(writer: Writer, write: commits.DeleteChargePoint) -> Appended | Missing:
+    owner = _present(writer, write.identity)
     if owner is None:
         return Missing()
-    sequences = settle(books, owner, DELETED, write.at) + lose_transactions(books, owner, write.at)
-    sequences += end_reservations(books, owner, write.at) + end_operations(books, owner, write.at)
-    sequences += books.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
+    sequences = settle(writer, owner, DELETED, write.at) + lose_transactions(writer, owner, write.at)
+    sequences += end_reservations(writer, owner, write.at) + end_operations(writer, owner, write.at)
+    sequences += writer.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
     for table in _OF_ITS_IDENTITY:
-        books.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
-    books.forget_memory(owner)
-    books.cx.execute(
+        writer.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
+    writer.forget_memory(owner)
+    writer.cx.execute(
         """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
         own_requests = NULL, accept_hex_password = NULL, boot = NULL, booted_at = NULL, connection_since = NULL,
         remote_address = '', security_profile = 0, last_heard = NULL, latest = '', latest_epoch = epoch + 1
         WHERE key = ?""",
         (to_micros(write.at), owner.key),
     )
-    books.raise_epoch(owner)  # A session that is still there owns nothing, also after the identity is created anew.
+    writer.raise_epoch(owner)  # A session that is still there owns nothing, also after the identity is created anew.
     owner.present = False
     return Appended(sequences)
 
 
-def record_last_heard(books: Writer, write: commits.RecordLastHeard) -> Done:
-    books.cx.executemany(
+def record_last_heard(writer: Writer, write: commits.RecordLastHeard) -> Done:
+    writer.cx.executemany(
         # A later one is kept, but for what a clock that ran ahead has left: it would stand for ever.
         """UPDATE charge_point SET last_heard = CASE WHEN last_heard BETWEEN ?1 AND ?1 + ?3 THEN last_heard ELSE ?1 END
         WHERE identity = ?2 AND deleted_at IS NULL""",
@@ -230,32 +230,32 @@ def record_last_heard(books: Writer, write: commits.RecordLastHeard) -> Done:
 # --- credentials ----------------------------------------------------------------------------------------------
 
 
-def add_credential(books: Writer, write: commits.AddCredential) -> Done | Missing:
-    owner = _present(books, write.identity)
+def add_credential(writer: Writer, write: commits.AddCredential) -> Done | Missing:
+    owner = _present(writer, write.identity)
     if owner is None:
         return Missing()
     # Which one a charger goes on with is decided by their order: the newest is the newest, whatever the clock says.
     sql = "SELECT max(not_before) FROM credential WHERE charge_point = ?"
-    (latest,) = rows.one(books.cx, sql, (owner.key,))
+    (latest,) = rows.one(writer.cx, sql, (owner.key,))
     credential = write.credential
     if latest is not None and to_micros(credential.not_before) < latest:
         credential = attrs.evolve(credential, not_before=to_time(latest + 1))
-    _insert_credentials(books, owner, (credential,))
+    _insert_credentials(writer, owner, (credential,))
     return Done()
 
 
-def remove_credentials(books: Writer, write: commits.RemoveCredentials) -> Done:
-    owner = books.owner(write.identity)
+def remove_credentials(writer: Writer, write: commits.RemoveCredentials) -> Done:
+    owner = writer.owner(write.identity)
     if owner is not None:
-        books.cx.executemany(
+        writer.cx.executemany(
             "DELETE FROM credential WHERE charge_point = ? AND credential_id = ?",
             [(owner.key, credential_id) for credential_id in write.credential_ids],
         )
     return Done()
 
 
-def _insert_credentials(books: Writer, owner: Owner, credentials: Iterable[Credential]) -> None:
-    books.cx.executemany(
+def _insert_credentials(writer: Writer, owner: Owner, credentials: Iterable[Credential]) -> None:
+    writer.cx.executemany(
         "INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
@@ -275,10 +275,10 @@ def _insert_credentials(books: Writer, owner: Owner, credentials: Iterable[Crede
 # --- idTags ---------------------------------------------------------------------------------------------------
 
 
-def put_id_tag(books: Writer, write: commits.PutIdTag) -> Done | Exists | Missing | GuardFailed:
+def put_id_tag(writer: Writer, write: commits.PutIdTag) -> Done | Exists | Missing | GuardFailed:
     record = write.record
     key = folded(record.id_tag)
-    row = books.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
+    row = writer.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
     if write.create:
         if row is not None:
             return Exists()
@@ -289,7 +289,7 @@ def put_id_tag(books: Writer, write: commits.PutIdTag) -> Done | Exists | Missin
         if write.expected_revision is not None and write.expected_revision != row[0]:
             return GuardFailed()
         revision, created_at = row[0] + 1, row[1]
-    books.cx.execute(
+    writer.cx.execute(
         "INSERT OR REPLACE INTO id_tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
@@ -307,33 +307,33 @@ def put_id_tag(books: Writer, write: commits.PutIdTag) -> Done | Exists | Missin
     return Done()
 
 
-def delete_id_tag(books: Writer, write: commits.DeleteIdTag) -> Done | Missing:
-    books.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
-    return Done() if books.cx.changes() else Missing()
+def delete_id_tag(writer: Writer, write: commits.DeleteIdTag) -> Done | Missing:
+    writer.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
+    return Done() if writer.cx.changes() else Missing()
 
 
 # --- numbers, retention ---------------------------------------------------------------------------------------
 
 
-def allocate_numbers(books: Writer, write: commits.AllocateNumbers) -> AllocatedNumbers:
-    first = int(rows.one(books.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
+def allocate_numbers(writer: Writer, write: commits.AllocateNumbers) -> AllocatedNumbers:
+    first = int(rows.one(writer.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
     if write.count < 1 or first + write.count - 1 > MAX_NUMBER:
         raise StoreError(f"{write.count} transaction numbers from {first} on can't be given out")
-    books.cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (first + write.count,))
+    writer.cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (first + write.count,))
     return AllocatedNumbers(first, write.count)
 
 
-def trim_events(books: Writer, write: commits.Trim) -> Trimmed:
-    return trim(books, write.before, queries.bounded(write.limit), write.now)
+def trim_events(writer: Writer, write: commits.Trim) -> Trimmed:
+    return trim(writer, write.before, queries.bounded(write.limit), write.now)
 
 
-def forget_outlived(books: Writer, write: commits.Forget) -> Trimmed:
+def forget_outlived(writer: Writer, write: commits.Forget) -> Trimmed:
     queries.bounded(write.limit)
-    return forget(books, write)
+    return forget(writer, write)
 
 
-def remember_clock(books: Writer, write: commits.RecordClock) -> Done:
-    record_clock(books, write)
+def remember_clock(writer: Writer, write: commits.RecordClock) -> Done:
+    record_clock(writer, write)
     return Done()
 
 
