@@ -36,14 +36,14 @@ def problem_of(error: grpc.RpcError) -> Problem:
         status = rpc_status.from_call(call)
     except ValueError:
         status = None  # details that contradict the status: not the gateway's
-    for detail in status.shown if status is not None else ():
+    for detail in status.details if status is not None else ():
         if detail.Is(ErrorInfo.DESCRIPTOR):
             detail.Unpack(info)
         elif detail.Is(BadRequest.DESCRIPTOR):
             request = BadRequest()
             detail.Unpack(request)
             violations = [(each.field, each.description) for each in request.field_violations]
-    return Problem(call.code(), call.shown() or "", info.reason, dict(info.metadata), tuple(violations))
+    return Problem(call.code(), call.details() or "", info.reason, dict(info.metadata), tuple(violations))
 
 
 def describe(error: grpc.RpcError) -> str:

@@ -90,6 +90,7 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/store.py::SqliteStore.admission::keyword::with self._readers.connection(transaction=False) as cx:::connection(- transaction=False)": "one statement is one moment's state, with a transaction around it and without",
     "gateway/store/sqlite/store.py::SqliteStore.close::condition::if self._closed:::self._closed -> False": "every step of closing does nothing the second time",
     "gateway/store/sqlite/store.py::SqliteStore.mark::drop::self._marked = state::- self._marked = state": "the same mark is written once more; what is on disk is the same",
+    "gateway/store/sqlite/transaction_writes.py::_found::operand::return None if owner is None or row is None else (owner, row)::owner is None or row is None -> row is None": "where there is no owner there is no row",
     "gateway/store/sqlite/writer.py::Writer._transaction::constant::if row[1] == 'OPEN':::'OPEN' -> 'OPENx'": "the newest event is noted of an open transaction too; it is read of ended ones only, and an end notes it anew",
     "gateway/store/sqlite/writer.py::Writer._transaction::constant::if row[1] == 'OPEN':::1 -> 0": "the newest event is noted of an open transaction too; it is read of ended ones only, and an end notes it anew",
     "gateway/store/sqlite/writer.py::Writer._transaction::constant::if row[1] == 'OPEN':::1 -> 2": "the newest event is noted of an open transaction too; it is read of ended ones only, and an end notes it anew",

@@ -276,7 +276,7 @@ def test_connections_are_set_up_as_is_written_down(tmp_path):
     """Durable, careful with what is on disk, and with room enough. (Pragmas answer with what is in force.)"""
     store = SqliteStore(tmp_path / "gateway.db")
     connect(store)
-    writer = store._books.cx
+    writer = store._writer.cx
     reader = connections.open_reader(tmp_path / "gateway.db")
     wanted = {"temp_store": 2, "trusted_schema": 0, "cell_size_check": 1, "busy_timeout": 5000}
     for cx, more in (
@@ -369,7 +369,7 @@ def test_a_connection_that_can_not_be_closed_is_given_up_all_the_same(tmp_path, 
         def close(self, *_):
             raise apsw.IOError("disk I/O error")
 
-    books = store._books
+    books = store._writer
     real, books.cx = books.cx, Unwilling()
     store.close()
     real.close()
@@ -697,6 +697,6 @@ def test_what_a_writer_remembers_of_one_charge_point_is_bounded(store):
     for number in range(1, 151):
         append(store, started(number, connector=ConnectorAddress(number, 1)))
         append(store, meter(number))
-    assert len(store._books.owner("CP1").open) <= 64
+    assert len(store._writer.owner("CP1").open) <= 64
     append(store, meter(3))
     assert len(store.readings("tx_3", 0, 10)) == 3

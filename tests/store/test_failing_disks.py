@@ -188,7 +188,7 @@ def test_a_writer_that_broke_after_a_failed_sync_is_replaced(disk, tmp_path):
     store = opened(disk)
     connect(store)
     fail_a_sync(disk, store)
-    store._books.cx.close(True)
+    store._writer.cx.close(True)
     with pytest.raises(GatewayError):
         append(store, status())
     disk.sync_trouble = broken

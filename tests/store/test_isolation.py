@@ -194,7 +194,7 @@ def test_what_fails_before_the_commit_is_known_not_to_be_kept(tmp_path, monkeypa
     """Events are gathered and written at the end of a batch: a disk that fails there has kept nothing for certain."""
     store = SqliteStore(tmp_path / "gateway.db")
     connect(store)
-    books = store._books
+    books = store._writer
 
     def fails():
         raise apsw.IOError("disk I/O error")

@@ -156,8 +156,8 @@ def test_commits_that_are_not_synced_are_found_out(disks, tmp_path, monkeypatch)
 
 def _start_carelessly(life: Life, start=Life.start) -> None:
     start(life)
-    assert life.store._books is not None
-    life.store._books.cx.execute("PRAGMA synchronous = NORMAL")
+    assert life.store._writer is not None
+    life.store._writer.cx.execute("PRAGMA synchronous = NORMAL")
 
 
 @pytest.mark.skipif(not SECONDS, reason="POWER_LOSS_SECONDS says for how long")

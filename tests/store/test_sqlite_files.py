@@ -161,7 +161,7 @@ def test_a_file_is_marked_as_the_gateways(path):
 def test_commits_are_synced(path):
     """FULL: a commit that answered survives a power loss, not only a crash."""
     store = opened(path)
-    assert store._books.cx.pragma("synchronous") == 2
+    assert store._writer.cx.pragma("synchronous") == 2
     store.close()
 
 

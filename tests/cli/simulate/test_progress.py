@@ -5,12 +5,12 @@ import pytest
 from gateway.cli.simulate.progress import SimulationProgress, with_hint
 
 
-def said(crowd: SimulationProgress, *events: tuple[str, str]) -> list[str]:
+def said(progress: SimulationProgress, *events: tuple[str, str]) -> list[str]:
     """Everything that is said of events."""
     words = []
     for identity, name in events:
-        words += [f"{identity} {what}" for what, _ in crowd.told(identity, name, {})]
-        if crowd.complete():
+        words += [f"{identity} {what}" for what, _ in progress.lines(identity, name, {})]
+        if progress.complete():
             words.append("all")
     return words
 
@@ -24,10 +24,10 @@ def test_one_line_when_all_are_connected():
 
 def test_one_that_is_back_is_reported():
     """With the others it is complete again."""
-    crowd = SimulationProgress(2)
-    said(crowd, ("A", "link_up"), ("B", "link_up"))
+    progress = SimulationProgress(2)
+    said(progress, ("A", "link_up"), ("B", "link_up"))
     lost = ("A", "link_lost"), ("A", "link_failed"), ("A", "link_up"), ("A", "boot_failed")
-    assert said(crowd, *lost) == ["A link_lost", "A link_failed", "A link_back", "all", "A boot_failed"]
+    assert said(progress, *lost) == ["A link_lost", "A link_failed", "A link_back", "all", "A boot_failed"]
 
 
 def test_one_alone_reports_everything():
