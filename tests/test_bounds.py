@@ -4,8 +4,10 @@ Each has its reason where it is defined, and what exceeds it has a test of its o
 together with its line here.
 """
 
+import ast
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,20 +24,31 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "READERS": 8,
         "FIRST_PAUSE": 0.1,
         "LONGEST_PAUSE": 5.0,
+        "COMMIT_DEADLINE": 10.0,
+        "HEAR": 0.05,
     },
     "journal.numbers": {"BLOCK": 100},
-    "session.router": {"HAND_OVER_SECONDS": 1.0},
+    "session.router": {"HAND_OVER_SECONDS": 1.0, "AT_ONCE": 200, "CLOSING_SHARE": 0.5, "ANSWER_SECONDS": 0.125},
     "session.commands.calls": {"MAX_LATE": 16, "MAX_OVERTAKEN": 4},
     "session.context": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
     "session.start_expiry": {"LEAST_SLEEP": 1.0},
-    "session.turns": {"ENDS_AT_ONCE": 128},
-    "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20},
+    "session.turns": {"ENDS_AT_ONCE": 128, "PAID_NODES": 500, "PAID_FAULTS": 8},
+    "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20, "EDGE_READINGS": 3},
     "session.commands.provisioning": {
         "NO_ANSWER": "Error:NoAnswer",
+        "MAX_ATTEMPTS": 4,
+        "MAX_CONNECTORS_ASKED": 32,
+        "MAX_COUNTED": 100_000,
     },
     "session.requests": {"MAX_DECISIONS": 4, "MAX_ASIDE": 4},
-    "session.fault_log": {"LINES_AT_ONCE": 20},
-    "session.keepalive": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000},
+    "session.fault_log": {
+        "LINES_AT_ONCE": 20,
+        "SECONDS_A_LINE": 60.0,
+        "ALL_AT_ONCE": 200,
+        "ALL_SECONDS_A_LINE": 0.2,
+        "MAX_KEPT": 4096,
+    },
+    "session.keepalive": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000, "AFTER_FAILURE": 60.0},
     "store.sqlite.writer": {"MAX_REMEMBERED": 100_000, "MAX_REMEMBERED_TRANSACTIONS": 64},
     "store.sqlite.integrity": {"CHECK_SECONDS": 2.0, "STEPS": 10_000, "LARGE": ("command", "txn", "event")},
     "store.sqlite.checkpoints": {"CHECKPOINT_PAGES": 4_000},
@@ -46,8 +59,16 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "WAL_LIMIT": 67_108_864,
         "MAX_READERS": 8,
         "READER_WAIT": 10.0,
+        "REWRITE_BYTES": 65_536,
     },
-    "store.sqlite.event_queries": {"STRETCH": 20_000, "MAX_INDEXED": 16},
+    "store.sqlite.event_queries": {
+        "STRETCH": 20_000,
+        "MAX_INDEXED": 16,
+        "PAGE_BYTES": 4_194_304,
+        "NEWEST": 64,
+        "NEWEST_VALUES": 16,
+        "NEWEST_BYTES": 65_536,
+    },
     "store.sqlite.migrate": {"APPLICATION_ID": 0x4F43_5047},
     "store.sqlite.projections": {"MAX_CONNECTORS": 256, "MAX_CONFIGURATION_KEYS": 1_000},
     "store.sqlite.queries": {"MAX_LIMIT": 1_000},
@@ -65,8 +86,9 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "MAX_OPEN_TRANSACTIONS": 64,
         "NO_TRANSACTION": -1,
         "MAX_POWER": 500_000,
+        "AT_ONCE": timedelta(seconds=10),
     },
-    "transport.authentication": {"REALM": "ocpp"},
+    "transport.authentication": {"REALM": "ocpp", "MAX_SHOWN_PATH": 100},
     "chargers.admission": {
         "RETRY_AFTER_SECONDS": 30,
         "RETRY_AFTER_FULL_SECONDS": (60, 180),
@@ -101,14 +123,80 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "_MAX_R": 8,
         "_MAX_P": 4,
         "_DIGEST_BYTES": 32,
+        "_COUNTED": 1,
     },
+    "journal.clock_watch": {
+        "TOLERANCE": timedelta(seconds=300),
+        "AWAY": timedelta(days=1),
+        "STEADY": timedelta(days=1),
+        "SAVE_EVERY": timedelta(seconds=600),
+        "INTERVAL": 60.0,
+        "UNKNOWN": -1,
+        "NEVER": float("-inf"),
+    },
+    "journal.retention": {
+        "STEP": 500,
+        "PAUSE": 0.05,
+        "INTERVAL": 60.0,
+        "SWEEP_SPAN": timedelta(seconds=600),
+        "SWEEP_STEPS": 200,
+        "REQUEST_IDS": timedelta(days=7),
+        "START_KEYS": timedelta(days=30),
+        "MAX_OUTLIVED": 2_000_000,
+    },
+    "session.charging_timer": {"LONGEST": 300.0, "BUSY": 1.0},
+    "session.reconciler": {"MAX_SLEEP": 60.0, "SEND_SECONDS": 120.0, "HOLD": timedelta(seconds=30), "MAX_STEPS": 16},
+    "session.steering": {"MAX_TRIES": 4},
+    "session.steering_pace": {"PER_SECOND": 400},
+    "session.wishes": {"MAX_ROUNDS": 40, "PAUSE": 0.05},
+    "store.api": {"KEPT_BODY_BYTES": 1024},
+    "store.sqlite.clock_offsets": {"_MICROSECOND": timedelta(microseconds=1)},
+    "store.sqlite.companion": {"SLOT": 512},
+    "store.sqlite.generations": {"CLEAR": 1_000_000, "MAX_NUMBER": 2_147_483_647},
+    "store.sqlite.process_lock": {"_NOTE_BYTES": 128},
+    "store.sqlite.retention": {
+        "TOLERANCE": 300_000_000,
+        "EARLIEST": 1_577_836_800_000_000,
+        "STRETCH": 10_000,
+        "MARK_EVERY": timedelta(seconds=3600),
+    },
+    "store.sqlite.rows": {"UNKNOWN_TRANSACTION": 0},
+    "store.sqlite.steering": {"MAX_REQUESTS": 256},
+    "store.sqlite.writes": {"AT_ONCE": 300_000_000},
+    "ocpp.v16.profiles.metering": {"MAX_TIMES": 500},
 }
+
+
+WHOLE = frozenset({"chargers.admission", "domain.credentials", "journal.clock_watch", "journal.journal"}) | {
+    "journal.retention",
+    "session.fault_log",
+    "session.keepalive",
+    "store.sqlite.connections",
+    "store.sqlite.generations",
+    "store.sqlite.retention",
+    "transport.authentication",
+}
+"""Modules of which every number is here."""
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NUMBERS.items() for name in names])
 def test_a_number_is_what_it_was_written_down_as(module: str, name: str) -> None:
     """Here and there."""
     assert getattr(import_module(f"gateway.{module}"), name) == NUMBERS[module][name]
+
+
+@pytest.mark.parametrize("module", sorted(WHOLE))
+def test_every_number_of_these_modules_is_written_down(module: str) -> None:
+    """A new one gets its line, so that a slip in it is noticed."""
+    values = vars(import_module(f"gateway.{module}"))
+    tree = ast.parse(Path(str(values["__file__"])).read_text(encoding="utf-8"))
+    assigned = [each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign)]
+    targets = [
+        each for part in assigned for each in ([part.target] if isinstance(part, ast.AnnAssign) else part.targets)
+    ]
+    names = {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+    numbers = {name for name in names if type(values.get(name)) in (int, float, timedelta)}
+    assert numbers <= NUMBERS[module].keys()
 
 
 def test_what_a_session_or_a_connection_is_limited_by_unless_set_is_the_settings_default() -> None:

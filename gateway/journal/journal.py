@@ -35,7 +35,7 @@ import trio
 from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
 from gateway.journal.batch import WRITE_OF, Applied, Handed, OnAnswer, Waiting, commit_batch
 from gateway.journal.thread import ReaderThreads, WriterThread
-from gateway.store.api import Store
+from gateway.store.api import READS_AT_ONCE, Store
 from gateway.store.commits import Appended, Committed, Opened, Write, WriteResult
 
 R = TypeVar("R")
@@ -50,7 +50,7 @@ COMMIT_DEADLINE = 10.0
 """Seconds, for one transaction. A sync takes 0.2 to 10 ms, a bad cloud volume some seconds; chargers wait 30 s for an
 answer."""
 
-READERS = 8
+READERS = READS_AT_ONCE
 """Threads that read for sessions and watchers, as many as the store lends connections."""
 
 HEAR = 0.05

@@ -41,6 +41,10 @@ from gateway.store.commits import (
     WriteResult,
 )
 
+READS_AT_ONCE = 8
+"""As many as are begun, and as there are connections for: one more would only wait. Each costs a thread, a cache of
+some megabytes and three file handles (docs/adr/0010-readers.md)."""
+
 # --- reads ----------------------------------------------------------------------------------------------------
 
 

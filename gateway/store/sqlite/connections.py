@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from gateway.errors import StoreError, StoreUnavailable
+from gateway.store.api import READS_AT_ONCE
 
 BUSY_TIMEOUT = 5_000
 """Milliseconds. Only this process writes; a checkpoint or a backup holds a lock for far less."""
@@ -25,8 +26,8 @@ WAL_LIMIT = 64 * 1024 * 1024
 REWRITE_BYTES = 64 * 1024
 """Read and written at once; SQLite's own VFS takes less than 128 KiB."""
 
-MAX_READERS = 8
-"""Each costs READER_CACHE and three file handles; more threads than this would wait for each other anyway."""
+MAX_READERS = READS_AT_ONCE
+"""Each costs READER_CACHE and three file handles."""
 
 READER_WAIT = 10.0
 """Seconds a read waits for a connection before the store counts as unavailable."""
