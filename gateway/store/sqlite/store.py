@@ -80,12 +80,11 @@ class SqliteStore(EnergyReads):
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
-    program's or of a newer version, ``StoreReplaced`` when it is not the one
-    that was last served here, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
-    from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
+    program's or of a newer version, ``StoreReplaced`` when it is not the one that was last served here,
+    ``StoreUnavailable`` when it can't be opened or written. Methods may be called from any thread; writes take turns.
+    ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
 
-    With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise
-    ``StoreUnavailable``.
+    With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise ``StoreUnavailable``.
     """
 
     def __init__(
