@@ -69,9 +69,7 @@ _OTHER_LOG = (
     ". If you put a backup beside the -wal of the database before, nothing was changed, and they don't fit: "
     "remove {name}-wal and {name}-shm, then run `gateway recover`"
 )
-_FOUND_DAMAGED = (
-    "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
-)
+_DAMAGE = "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
 
 log = structlog.get_logger()
 
@@ -84,7 +82,7 @@ class SqliteStore(EnergyReads):
     ``StoreUnavailable`` when it can't be opened or written. Methods may be called from any thread; writes take turns.
     ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
 
-    With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise ``StoreUnavailable``.
+    With ``opened`` False nothing of that happens before ``open``; until then the others raise ``StoreUnavailable``.
     """
 
     def __init__(
@@ -222,7 +220,7 @@ class SqliteStore(EnergyReads):
                 writer.commit()
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 # Writing on would spread the damage, and could promise nothing.
-                self._damage = _FOUND_DAMAGED.format(path=self._path, error=error)
+                self._damage = _DAMAGE.format(path=self._path, error=error)
                 log.critical("database damaged", path=str(self._path), error=str(error))
                 self._undo()
                 raise StoreUnavailable(self._damage) from error
