@@ -105,6 +105,18 @@ async def test_without_a_transaction_an_accepted_pause_is_done(
         assert operator.end(operation) == (End.DONE, "")
 
 
+async def test_a_resume_where_nothing_was_limited_is_done(
+    operator: Operator, charger: SteeredCharger, autojump_clock: MockClock
+) -> None:
+    """There is nothing to be taken back."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        operation = await operator.begins(OperationKind.RESUME_CHARGING)
+        await trio.sleep(2 * MINUTE)
+        assert operator.end(operation) == (End.DONE, "")
+
+
 async def test_a_charger_that_refuses_every_way_refuses_the_pause(
     operator: Operator, charger: SteeredCharger, autojump_clock: MockClock
 ) -> None:
@@ -183,7 +195,7 @@ async def test_a_pause_is_done_after_the_link_was_lost_and_the_charger_forgot(
 async def test_the_gateway_may_be_killed_in_a_pause(
     harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: MockClock
 ) -> None:
-    """What is on disk goes on with the next connection."""
+    """The operation on disk goes on with the next connection."""
     async with charger.connected():
         await charger.boot()
         await charger.start()
