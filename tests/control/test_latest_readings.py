@@ -149,7 +149,7 @@ async def test_a_connector_without_a_status_is_shown_with_its_readings(gateway, 
 
 
 async def test_a_deleted_charge_points_readings_are_not_its_successors(gateway, shown):
-    """What comes under its identity later may be another unit."""
+    """Another unit may come under its identity later."""
     epoch = await gateway.charge_point()
     await append(gateway, epoch, status(), values(), state(), gone(values()))
     delete = pb.DeleteChargePointRequest(identity="CP1")
