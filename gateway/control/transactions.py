@@ -41,6 +41,11 @@ EDGE_READINGS = 3
 """Meter values at either end of an open transaction that its energy is worked out of in a list."""
 
 
+MAX_EDGE_BYTES = 16_384
+"""Of one of these messages: several times a usual one. A page has up to a thousand transactions, and a message of a
+megabyte takes a tenth of a second to read; larger ones are left out in lists."""
+
+
 @frozen
 class ShownTransaction:
     """A transaction as it is shown: with the state of its energy and, while it is open, the energy so far."""
@@ -314,7 +319,8 @@ def _check_closable(record: TransactionRecord, meter_stop: int | None) -> None:
 
 def _edge_metering(store: Store, record: TransactionRecord) -> Metering:
     """The first and last meter values of a transaction."""
-    parts = [metered(event) for event in store.edge_readings(record.transaction_id, EDGE_READINGS)]
+    found = store.edge_readings(record.transaction_id, EDGE_READINGS)
+    parts = [metered(event) for event in found if len(event.body_json) <= MAX_EDGE_BYTES]
     start, stop = edges(record)
     return metering_of(parts, start, stop)
 

@@ -338,3 +338,27 @@ async def test_a_revision_and_a_position_are_not_asked_for_together(gateway, fai
         False,
         False,
     )
+
+
+async def test_a_list_works_out_no_large_messages(gateway):
+    """Of an open transaction's first and last readings those that are large are left out; its own answer has all."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, samples=[(NOW + MINUTE, 2000)])
+    large = [{"timestamp": (NOW + HOUR).isoformat(), "sampledValue": [{"value": "3000", "context": "x" * 20_000}]}]
+    await record(gateway, epoch, e.MeterValuesReported(ONE, large, "tx_1"), NOW + HOUR)
+    stub = gateway.client.transactions
+    one = await gateway.call(stub.GetTransaction, transaction_pb2.GetTransactionRequest(transaction_id="tx_1"))
+    (listed,) = (await gateway.call(stub.ListTransactions, transaction_pb2.ListTransactionsRequest())).transactions
+    assert one.transaction.energy_so_far.watt_hours == "2000"
+    assert listed.energy_so_far.watt_hours == "1000"
+
+
+async def test_an_open_transaction_with_too_many_readings_is_shown_all_the_same(gateway, monkeypatch):
+    """Without the energy so far."""
+    monkeypatch.setattr("gateway.control.energy.MAX_EVENTS", 2)
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, samples=[(NOW + n * MINUTE, 2000) for n in range(1, 5)])
+    stub = gateway.client.transactions.GetTransaction
+    one = await gateway.call(stub, transaction_pb2.GetTransactionRequest(transaction_id="tx_1"))
+    assert not one.transaction.HasField("energy_so_far")
+    assert one.transaction.energy_summary.state == common_pb2.ENERGY_STATE_RUNNING
