@@ -22,6 +22,18 @@ STEPS = 10_000
 LARGE = ("command", "txn", "event")
 """Read last."""
 
+_WAY_OUT = (
+    "Keep a copy of it with its -wal file, then restore a backup, or recover what can be read; docs/store.md says how"
+)
+DAMAGED = "the database {path} is damaged or not a database ({error}). " + _WAY_OUT
+"""Of a database that can't be opened; where there is a log of another one, with ``OTHER_LOG``."""
+OTHER_LOG = (
+    ". If you put a backup beside the -wal of the database before, nothing was changed, and they don't fit: "
+    "remove {name}-wal and {name}-shm, then run `gateway recover`"
+)
+FOUND_DAMAGED = "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
+"""Of a database in use."""
+
 log = structlog.get_logger()
 
 

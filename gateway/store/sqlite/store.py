@@ -38,7 +38,7 @@ from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, tr
 from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.energy_reads import EnergyReads
 from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
-from gateway.store.sqlite.integrity import check_files, check_pages
+from gateway.store.sqlite.integrity import DAMAGED, FOUND_DAMAGED, OTHER_LOG, check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.opened_state import stored_state
 from gateway.store.sqlite.process_lock import ProcessLock, check_place
@@ -61,16 +61,6 @@ NOTHING_WRITTEN = (apsw.FullError, apsw.ReadOnlyError, apsw.BusyError)
 """Errors of COMMIT after which nothing of the transaction is found again. After others it may be: the log may hold all
 of a commit whose sync failed, and be read so after a crash."""
 
-_WAY_OUT = (
-    "Keep a copy of it with its -wal file, then restore a backup, or recover what can be read; docs/store.md says how"
-)
-_DAMAGED = "the database {path} is damaged or not a database ({error}). " + _WAY_OUT
-_OTHER_LOG = (
-    ". If you put a backup beside the -wal of the database before, nothing was changed, and they don't fit: "
-    "remove {name}-wal and {name}-shm, then run `gateway recover`"
-)
-_DAMAGE = "the database {path} is damaged ({error}): nothing more is written to it. Stop the gateway. " + _WAY_OUT
-
 log = structlog.get_logger()
 
 
@@ -78,11 +68,12 @@ class SqliteStore(EnergyReads):
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
-    program's or of a newer version, ``StoreReplaced`` when it is not the one that was last served here,
-    ``StoreUnavailable`` when it can't be opened or written. Methods may be called from any thread; writes take turns.
-    ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
+    program's or of a newer version, ``StoreReplaced`` when it is not the one
+    that was last served here, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
+    from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
 
-    With ``opened`` False nothing of that happens before ``open``; until then the others raise ``StoreUnavailable``.
+    With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise
+    ``StoreUnavailable``.
     """
 
     def __init__(
@@ -147,8 +138,8 @@ class SqliteStore(EnergyReads):
                 cx.close(True)
                 raise
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            other = _OTHER_LOG.format(name=self._path.name) if has_log(self._path) else ""
-            raise StoreCorrupt(_DAMAGED.format(path=self._path, error=error) + other) from error
+            other = OTHER_LOG.format(name=self._path.name) if has_log(self._path) else ""
+            raise StoreCorrupt(DAMAGED.format(path=self._path, error=error) + other) from error
         except apsw.Error as error:
             raise mapped(error, self._path) from error
         self._event_ids = event_id_prefix(self._store_id)
@@ -220,7 +211,7 @@ class SqliteStore(EnergyReads):
                 writer.commit()
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 # Writing on would spread the damage, and could promise nothing.
-                self._damage = _DAMAGE.format(path=self._path, error=error)
+                self._damage = FOUND_DAMAGED.format(path=self._path, error=error)
                 log.critical("database damaged", path=str(self._path), error=str(error))
                 self._undo()
                 raise StoreUnavailable(self._damage) from error
