@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import StoreUnavailable
 from gateway.store.api import EventFilter, TransactionFilter
-from gateway.store.commits import AllocateNumbers, Forget, RecordLastHeard, Trim
+from gateway.store.commits import AllocateNumbers, CreateChargePoint, Forget, RecordLastHeard, Trim
 from gateway.store.sqlite import SqliteStore, connections, generations, recovery
 from gateway.store.sqlite.checkpoints import CHECKPOINT_PAGES, Checkpoints
 from gateway.store.sqlite.connections import MAX_READERS, ReaderPool
@@ -166,6 +167,45 @@ def test_numbers_are_given_out_up_to_the_largest_there_is(store: SqliteStore) ->
     for count in (0, 1):
         with pytest.raises(Exception, match="can't be given out"):
             one(store, AllocateNumbers(count))
+
+
+MINUTES_AHEAD = timedelta(minutes=5)
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+LEAST = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("when", "believed"),
+    [
+        (at(0) + MINUTES_AHEAD, True),
+        (at(0) + MINUTES_AHEAD + LEAST, False),
+        (EARLIEST, True),
+        (EARLIEST - LEAST, False),
+    ],
+    ids=["ahead as clocks are", "ahead", "the first there can be", "before this software"],
+)
+def test_a_time_is_believed_up_to_both_its_bounds(tmp_path: Path, when: datetime, believed: bool) -> None:
+    """To the microsecond: what is kept by age rests on it."""
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        one(store, CreateChargePoint("CP1", Registration.ACCEPTED, (), when))
+        assert store.oldest_time(at(0)) == (when if believed else None)
+
+
+def test_an_empty_file_with_an_empty_log_is_a_new_database(tmp_path: Path) -> None:
+    """As a start leaves them that was killed before it wrote anything; with a log that holds something it is not."""
+    path = tmp_path / "gateway.db"
+    for each in (path, tmp_path / "gateway.db-wal"):
+        each.touch()
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+        assert store.bounds().head > 0
+
+
+def test_tags_of_many_transactions_are_looked_at_up_to_the_limit(store: SqliteStore) -> None:
+    """The newest state of each, no more than were asked for."""
+    append(store, *[started(number, connector=ConnectorAddress(number, 1)) for number in range(2, 6)])
+    found = [len(store.occupying_transactions_of_tag("TAG", limit)) for limit in (1, 4, 5, 6)]
+    assert found == [1, 4, 5, 5]
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------
