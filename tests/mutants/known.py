@@ -13,6 +13,7 @@ KNOWN: dict[str, str] = {
     "gateway/journal/journal.py::Journal._recover::condition::while not self._closing.is_set():::not self._closing.is_set() -> True": "where it is closing the wait in the loop is over at once, and the loop with it",
     "gateway/journal/journal.py::Journal._recover::condition::why = str(error) if isinstance(error, StoreError | RuntimeError) else repr(error)::not (isinstance(error, StoreError | RuntimeError))": "only the log shows it",
     "gateway/journal/journal.py::Journal.commit::condition::if self._arrived:::self._arrived -> True": "where nobody is parked nobody is woken",
+    "gateway/journal/journal.py::Journal.run::drop::self._queue.clear()::- self._queue.clear()": "all in it are answered, and a journal that has ended takes and commits no more",
     "gateway/journal/journal.py::Journal.submit::condition::if self._arrived:::self._arrived -> True": "where nobody is parked nobody is woken",
     "gateway/journal/thread.py::ReaderThreads.end::condition::if not self._ended:::not self._ended -> True": "more signs to end than threads, which none of them reads",
     "gateway/ocpp/v16/profiles/metering.py::query_meter_values::constant::if number is None or number <= 0 or state.by_number(number) is not None:::0 -> -1": "number 0 is looked up, and is nobody's: none is given out below 1",

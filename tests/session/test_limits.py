@@ -9,9 +9,11 @@ import trio
 from trio.testing import MockClock
 
 from gateway.domain import events as e
-from gateway.domain.commands import ChangeConfiguration, ClearCache, CommandRecord, RefusalReason, Refused
+from gateway.domain.codec import fingerprint
+from gateway.domain.commands import ChangeConfiguration, ClearCache, CommandRecord, RefusalReason, Refused, Unknown
 from gateway.domain.decision import AuthorizeQuery, StartQuery, TransactionQuery
 from gateway.domain.diagnostics import FrameKind
+from gateway.domain.events import NewEvent
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.observability.frame_log import FrameLog
 from gateway.session.commands.calls import MAX_LATE
@@ -287,6 +289,19 @@ async def test_a_drain_without_any_time_ends_what_there_is(harness: Harness, aut
             await harness.router.drain(1000.0, trio.current_time())
         assert not scope.cancelled_caught
         assert trio.current_time() < 1
+
+
+async def test_a_command_of_a_session_that_is_gone_and_not_settled_has_an_unknown_outcome(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The store has it as sent, no session carries it, and no end of one is to be recorded: it may have arrived."""
+    harness.add_charge_point()
+    mark = fingerprint(harness.store.store_id, ClearCache())
+    bodies = (e.CommandQueued("cmd_1", "ClearCache", "r", {}, mark), e.CommandSent("cmd_1", "ClearCache"))
+    harness.store.commit([Append("CP1", None, tuple(NewEvent(body, virtual_clock()) for body in bodies))])
+    outcome = await call(harness, ClearCache(), request_id="r")
+    assert isinstance(outcome, Unknown)
+    assert (outcome.request_id, outcome.reason) == ("r", "disconnected")
 
 
 # --- facts that decisions rest on ----------------------------------------------------------------------------------
