@@ -51,8 +51,9 @@ def sending(steering: Steering, step: Send) -> Steering:
     """The profile is about to be sent: whatever happens from now on, the charger may have it."""
     installation = step.installation
     assert installation.profile is not None
+    number = installation.profile.profile_id
     return evolve(
-        steering, purpose=step.purpose, profile_id=installation.profile.profile_id, command_id="", doubtful=True
+        steering, purpose=step.purpose, profile_id=number, command_id="", doubts=(*without(steering, number), number)
     )
 
 
@@ -65,7 +66,7 @@ def accepted(steering: Steering, step: Send, command_id: str, now: datetime) -> 
         tries=_tried(steering, step, now),
         retry_at=None,
         failures=0,
-        doubtful=False,
+        doubts=without(steering, _number(step)),
         reason="",
     )
     return after if verified else evolve(after, state=SteeringState.APPLIED, since=now)
@@ -80,19 +81,22 @@ def found(steering: Steering, step: Send, now: datetime) -> Steering:
         reason=Reason.LOOKED,
         retry_at=None,
         failures=0,
-        doubtful=False,
+        doubts=without(steering, _number(step)),
     )
 
 
-def refused(steering: Steering, step: Send, why: str, command_id: str, now: datetime) -> Steering:
-    """The charger has refused the profile: its purpose is not tried again for this revision, until all are."""
+def refused(
+    steering: Steering, step: Send, why: str, command_id: str, now: datetime, doubts: tuple[int, ...] = ()
+) -> Steering:
+    """The charger has refused the profile: its purpose is not tried again for this revision, until all are.
+    ``doubts``: those of before the sending; an earlier one of the same profile may have been taken."""
     return evolve(
         _pending(steering, now),
         reason=why,
         command_id=command_id,
         tries=_tried(steering, step, now),
         failed=(*steering.failed, step.purpose),
-        doubtful=False,
+        doubts=doubts,
     )
 
 
@@ -106,14 +110,13 @@ def unanswered(steering: Steering, step: Send, command_id: str, now: datetime) -
         tries=_tried(steering, step, now),
         retry_at=now + backoff(failures),
         failures=failures,
-        doubtful=True,
+        doubts=(*without(steering, _number(step)), _number(step)),
     )
 
 
 def cleared(steering: Steering, number: int, command_id: str) -> Steering:
     """The charger has one of the gateway's profiles no more."""
-    doubtful = steering.doubtful and steering.profile_id != number
-    return evolve(steering, command_id=command_id, retry_at=None, failures=0, doubtful=doubtful)
+    return evolve(steering, command_id=command_id, retry_at=None, failures=0, doubts=without(steering, number))
 
 
 def not_cleared(steering: Steering, why: str, command_id: str, now: datetime) -> Steering:
@@ -142,14 +145,14 @@ def empty(steering: Steering, until: datetime | None, now: datetime) -> Steering
         retry_at=None,
         failures=0,
         failed=(),
-        doubtful=False,
+        doubts=(),
     )
     return after if after == steering else evolve(after, since=now)
 
 
 def given_up(steering: Steering, why: str, now: datetime) -> Steering:
     """Each purpose was refused, or there is none."""
-    return evolve(steering, state=SteeringState.REFUSED, since=now, reason=why, retry_at=now + PAUSE, doubtful=False)
+    return evolve(steering, state=SteeringState.REFUSED, since=now, reason=why, retry_at=now + PAUSE)
 
 
 def ineffective(steering: Steering, now: datetime) -> Steering:
@@ -198,6 +201,16 @@ def holding(steering: Steering, step: Send) -> Steering:
         covered_until=installation.covered_until,
         refresh_at=installation.refresh_at,
     )
+
+
+def without(steering: Steering, number: int) -> tuple[int, ...]:
+    """The doubts of a steering without one profile."""
+    return tuple(each for each in steering.doubts if each != number)
+
+
+def _number(step: Send) -> int:
+    assert step.installation.profile is not None
+    return step.installation.profile.profile_id
 
 
 def recent(tries: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:

@@ -23,6 +23,8 @@ from gateway.charging.verification import Measured, shown
 from gateway.domain.charging import ProfilePurpose
 from gateway.domain.steering import ChargingAbilities, InstalledProfile, Steering, SteeringState, Wanted
 
+GIVEN_UP: Final = (SteeringState.REFUSED, SteeringState.INEFFECTIVE)
+
 NONE_INSTALLED: Final[Mapping[int, InstalledProfile]] = {}
 
 
@@ -99,7 +101,7 @@ def next_step(s: Situation) -> Step:
         return _without(s, None)
     if not s.abilities.known and not s.asked:
         return AskAbilities()
-    if s.steering.doubtful and not _is_accepted_late(s):
+    if s.steering.doubtful and s.steering.state not in GIVEN_UP and not _is_accepted_late(s):
         return _doubtful(s)
     match s.steering.state:
         case SteeringState.APPLIED | SteeringState.VERIFIED:
@@ -115,7 +117,13 @@ def _pending(s: Situation) -> Step:
     if steering.doubtful:  # a late answer has settled that
         return Record(
             evolve(
-                steering, state=SteeringState.APPLIED, since=s.now, reason="", doubtful=False, retry_at=None, failures=0
+                steering,
+                state=SteeringState.APPLIED,
+                since=s.now,
+                reason="",
+                doubts=outcomes.without(steering, steering.profile_id or 0),
+                retry_at=None,
+                failures=0,
             )
         )
     if not candidates:
@@ -197,7 +205,7 @@ def _send(s: Situation, purpose: ProfilePurpose | None, *, due: bool = False) ->
 def _without(s: Situation, until: datetime | None) -> Step:
     """See to it that none of the gateway's profiles is on the charger until then."""
     steering = s.steering
-    number = next(iter(_own(s)), steering.profile_id if steering.doubtful else None)
+    number = next(iter(_own(s)), None)
     if number is not None:
         due = _due(s)
         return Clear(number) if due <= s.now else Wait(due)
@@ -215,9 +223,9 @@ def _purposes(s: Situation) -> tuple[ProfilePurpose, ...]:
 
 
 def _own(s: Situation) -> list[int]:
-    """The gateway's profiles for this connector that the charger has."""
+    """The gateway's profiles for this connector that the charger has, or may have."""
     numbers = (profile_id(s.wanted.connector, purpose) for purpose in ProfilePurpose)
-    return [number for number in numbers if number in s.installed]
+    return [number for number in numbers if number in s.installed or number in s.steering.doubts]
 
 
 def _is_accepted_late(s: Situation) -> bool:

@@ -116,8 +116,13 @@ class Steering:
     """Before that it is not tried again, because the last try has failed; None: it has not."""
     failures: int = 0
     """Tries that failed one after the other."""
-    doubtful: bool = False
-    """Whether the outcome of the last sending is not known: the charger may have the profile."""
+    doubts: tuple[int, ...] = ()
+    """Profiles, by id, that were sent and never heard to be accepted, refused or cleared: the charger may have them."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Return whether the outcome of the last sending is not known."""
+        return self.profile_id is not None and self.profile_id in self.doubts
 
 
 def pending(wanted: Wanted, at: datetime, before: Steering | None) -> Steering:

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from gateway.charging import outcomes, plans
+from gateway.charging.facts import runs, trusted_offset
 from gateway.charging.outcomes import Send
 from gateway.charging.reconciliation import (
     AskAbilities,
@@ -47,7 +48,6 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.events import NewEvent
-from gateway.domain.records import TransactionRecord
 from gateway.domain.steering import Steering, SteeringState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.ocpp.protocol import Access
@@ -220,7 +220,7 @@ class Reconciler:
             steering=state.steering[connector],
             abilities=self._context.protocol.charging_abilities(state.configuration),
             now=now,
-            transaction_id=transaction.transaction_id if transaction is not None and _runs(transaction) else None,
+            transaction_id=transaction.transaction_id if transaction is not None and runs(transaction) else None,
             installed=state.profiles,
             confirmed=connector in self._confirmed,
             fresh=connector not in self._touched,
@@ -228,6 +228,7 @@ class Reconciler:
             may_look=self._may_ask,
             agrees=self._agrees.get(connector),
             power=self._power(connector),
+            offset=trusted_offset(state.clock),
         )
 
     def _power(self, connector: ConnectorAddress) -> Measured | None:
@@ -310,9 +311,13 @@ class Reconciler:
             case CommandRecord(state=CommandState.ANSWERED, answer=answer) if answer == ACCEPTED:
                 after = outcomes.accepted(present, step, command_id, now)
             case CommandRecord(state=CommandState.ANSWERED):
-                after = outcomes.refused(present, step, f"{step.purpose}: {_word(outcome)}", command_id, now)
+                after = outcomes.refused(
+                    present, step, f"{step.purpose}: {_word(outcome)}", command_id, now, steering.doubts
+                )
             case Refused(reason=RefusalReason.INVALID_COMMAND):
-                after = outcomes.refused(present, step, f"{step.purpose}: {_words(outcome)}", command_id, now)
+                after = outcomes.refused(
+                    present, step, f"{step.purpose}: {_words(outcome)}", command_id, now, steering.doubts
+                )
             case Refused() | CommandRecord(state=CommandState.NOT_SENT):
                 self._held[connector] = now + HOLD
                 after = _not_sent(present, steering)
@@ -326,7 +331,7 @@ class Reconciler:
         if connector not in self._touched and connector not in self._confirmed:
             await self._pace.turn()
         revision = context.state.steering[connector].revision
-        if number not in context.state.profiles and not context.state.steering[connector].doubtful:
+        if number not in context.state.profiles and number not in context.state.steering[connector].doubts:
             return  # it is gone meanwhile
         self._touched.add(connector)
         outcome = await self._submit(connector, revision, ClearChargingProfile(number))
@@ -374,11 +379,6 @@ class Reconciler:
 def _not_sent(present: Steering, before: Steering) -> Steering:
     """The steering as it was before a sending that did not come about."""
     return before if present.revision == before.revision else present
-
-
-def _runs(transaction: TransactionRecord) -> bool:
-    """Return whether a transaction is known to run: one whose start came late is probably over (B10.2, S §5.16.4)."""
-    return transaction.stale_at is None and Flag.LATE not in transaction.flags
 
 
 def _word(outcome: CommandRecord) -> str:
