@@ -194,7 +194,7 @@ def test_the_meter_shows_whether_a_limit_holds(
 
 
 def test_each_step_of_a_plan_has_time_to_settle() -> None:
-    """What was drawn before it says nothing of it."""
+    """Power that was drawn before it says nothing of it."""
     plan = Plan((PlanStep(NOW, None), PlanStep(NOW + minutes(30), SIX)), NOW + minutes(60))
     verified = Steering(1, SteeringState.VERIFIED, NOW)
     wanted = Wanted(ONE, 1, plan=plan)
@@ -222,7 +222,7 @@ def test_a_composite_schedule_agrees_where_it_allows_no_more(
 
 
 def test_a_schedule_of_times_in_which_nothing_is_wanted_shows_nothing() -> None:
-    """It can't be told from one without the profile."""
+    """It looks like one without the profile."""
     schedule = ChargingSchedule(ChargingRateUnit.AMPERE, (SchedulePeriod(0, Decimal(6)),))
     assert not agrees(wish(None), NOW, schedule)
 
