@@ -30,6 +30,7 @@ from gateway.domain.commands import (
     ConfigurationAnswer,
     RemoteStartTransaction,
     ReserveNow,
+    SendLocalList,
     SetChargingProfile,
     StatusAnswer,
 )
@@ -40,6 +41,7 @@ from gateway.domain.events import (
     CommandNotSent,
     CommandOutcomeUnknown,
     ConfigurationReported,
+    LocalListChanged,
     NewEvent,
 )
 from gateway.domain.state import ChargePointState
@@ -155,6 +157,8 @@ def consequences(
             return (ConfigurationReported(keys, unknown_keys),)
         case ReserveNow(), StatusAnswer() if answer == ACCEPTED:
             return reservations.accepted(command, state, now)
+        case SendLocalList(version, update_type, entries), StatusAnswer() if answer == ACCEPTED:
+            return (LocalListChanged(version, update_type, len(entries)),)
         case CancelReservation(reservation_id), StatusAnswer() if answer == ACCEPTED:
             return reservations.cancelled(reservation_id, state)
         case CancelReservation(reservation_id), StatusAnswer() if answer == REJECTED:

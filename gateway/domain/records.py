@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from gateway.domain.charging_state import Followed, Verdict
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
+from gateway.domain.commands import UpdateType
 from gateway.domain.events import BootInformation
 from gateway.domain.latest import Latest, LatestView, Place
 from gateway.domain.steering import InstalledProfile, Steering
@@ -143,6 +144,16 @@ class Progress:
 
 
 @frozen
+class LocalList:
+    """The last local authorization list that a charger has accepted. A differential one goes on from the one before."""
+
+    version: int
+    update_type: UpdateType
+    command_id: str
+    changed_at: datetime
+
+
+@frozen
 class ChargePointRecord:
     identity: str
     registration: Registration
@@ -174,6 +185,8 @@ class ChargePointRecord:
     """How far the wanted states of its connectors have got, by connector."""
     progress: tuple[tuple[str, Progress], ...] = ()
     """Of firmware updates and uploads of diagnostics, by the kind of work."""
+    local_list: LocalList | None = None
+    """None: it has accepted none, as far as is known."""
     charging_states: tuple[ChargingStateRecord, ...] = ()
     """Those of which there is an event."""
     latest: bytes = field(default=b"", repr=False)

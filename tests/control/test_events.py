@@ -26,7 +26,7 @@ from gateway.domain.charging import (
 )
 from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.codec import encode
-from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer
+from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer, UpdateType
 from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
 from gateway.domain.records import LiveSession as Live
 from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState, Wanted
@@ -526,6 +526,7 @@ BODIES = [
     ),
     e.ChargingProfileInstalled(ONE, PROFILE),
     e.ChargingProfileRemoved(ONE, 2**40, ProfilePurpose.TX, "cleared"),
+    e.LocalListChanged(7, UpdateType.FULL, 2),
     e.OperationAccepted("o", "r", OperationRequest(OperationKind.START_CHARGING, ONE, "T", insist=True), NOW),
     e.OperationAdvanced("o", Stage.SENT, "c", "tx"),
     e.OperationEnded("o", End.NO_EFFECT, "never-started", "tx"),

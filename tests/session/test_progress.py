@@ -1,4 +1,4 @@
-"""Statuses of firmware updates and of uploads of diagnostics find their command, and the last one is kept."""
+"""Statuses of firmware updates and uploads find their command; the last one is kept, and so is the local list."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.domain.commands import Command, GetDiagnostics, UpdateFirmware
-from gateway.domain.events import DiagnosticsStatusReported, FirmwareStatusReported
+from gateway.domain.commands import (
+    Command,
+    GetDiagnostics,
+    LocalListEntry,
+    SendLocalList,
+    UpdateFirmware,
+    UpdateType,
+)
+from gateway.domain.events import DiagnosticsStatusReported, FirmwareStatusReported, LocalListChanged
 from gateway.domain.progress import Work
 from gateway.domain.records import Progress
 from gateway.store.commits import DeleteChargePoint
@@ -124,3 +131,36 @@ async def test_a_status_without_a_command_is_recorded(harness: Harness, autojump
     async with harness.connected() as charger:
         await charger.call(UPDATE, {"status": "Downloading"})
     assert commands(harness) == ["", ""]
+
+
+def local_list(version: int, update_type: UpdateType = UpdateType.FULL) -> Command:
+    return SendLocalList(version, update_type, (LocalListEntry("TAG", "Accepted"),))
+
+
+async def test_the_last_list_that_was_accepted_is_shown_with_its_command(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """One that failed changes nothing; a deleted charge point has none."""
+    async with ready(harness) as (charger, asked):
+        ids = []
+        for version, kind, status in (
+            (7, UpdateType.FULL, "Accepted"),
+            (8, UpdateType.DIFFERENTIAL, "Accepted"),
+            (9, UpdateType.DIFFERENTIAL, "VersionMismatch"),
+        ):
+            outcome = asked.ask(local_list(version, kind))
+            message_id, _, _ = await charger.next_call("SendLocalList")
+            await charger.answer(message_id, {"status": status})
+            ids.append((await outcome()).command_id)
+            await trio.sleep(1)
+    assert harness.bodies_of(LocalListChanged) == [
+        LocalListChanged(7, UpdateType.FULL, 1),
+        LocalListChanged(8, UpdateType.DIFFERENTIAL, 1),
+    ]
+    shown = harness.charge_point().local_list
+    assert shown is not None
+    assert (shown.version, shown.update_type, shown.command_id) == (8, UpdateType.DIFFERENTIAL, ids[1])
+    assert harness.events("local_list.changed")[-1].cause == f"command:{ids[1]}"
+    harness.store.commit([DeleteChargePoint("CP1", virtual_clock())])
+    harness.add_charge_point()
+    assert harness.charge_point().local_list is None

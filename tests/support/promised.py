@@ -136,6 +136,7 @@ EVENTS = (
     "steering.changed",
     "charging_profile.installed",
     "charging_profile.removed",
+    "local_list.changed",
     "operation.accepted",
     "operation.advanced",
     "operation.ended",

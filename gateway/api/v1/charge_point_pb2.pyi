@@ -81,6 +81,7 @@ class ChargePoint(_message.Message):
     CLOCK_OFFSET_TIME_FIELD_NUMBER: _builtins.int
     FIRMWARE_UPDATE_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_UPLOAD_FIELD_NUMBER: _builtins.int
+    LOCAL_LIST_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -166,6 +167,10 @@ class ChargePoint(_message.Message):
     def diagnostics_upload(self) -> Global___WorkProgress:
         """The newest upload of diagnostics; unset: there was none, and no status of one."""
 
+    @_builtins.property
+    def local_list(self) -> Global___LocalList:
+        """The last local authorization list that the charger has accepted; unset: none, as far as is known."""
+
     def __init__(
         self,
         *,
@@ -191,10 +196,11 @@ class ChargePoint(_message.Message):
         clock_offset_time: _timestamp_pb2.Timestamp | None = ...,
         firmware_update: Global___WorkProgress | None = ...,
         diagnostics_upload: Global___WorkProgress | None = ...,
+        local_list: Global___LocalList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "firmware_update", b"firmware_update", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "firmware_update", b"firmware_update", "local_list", b"local_list", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "local_list", b"local_list", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
@@ -206,6 +212,42 @@ class ChargePoint(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__own_requests) -> _WhichOneofReturnType__own_requests | None: ...
 
 Global___ChargePoint: _TypeAlias = ChargePoint  # noqa: Y015
+
+@_typing.final
+class LocalList(_message.Message):
+    """A local authorization list that a charger has accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_VERSION_FIELD_NUMBER: _builtins.int
+    UPDATE_TYPE_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    list_version: _builtins.int
+    """Its version."""
+    update_type: _builtins.str
+    """"Full" or "Differential", in OCPP's words; a differential update goes on from the list before."""
+    command_id: _builtins.str
+    """The command by which it was sent, by the gateway's id."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the charger accepted it."""
+
+    def __init__(
+        self,
+        *,
+        list_version: _builtins.int = ...,
+        update_type: _builtins.str = ...,
+        command_id: _builtins.str = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "command_id", b"command_id", "list_version", b"list_version", "update_type", b"update_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalList: _TypeAlias = LocalList  # noqa: Y015
 
 @_typing.final
 class WorkProgress(_message.Message):

@@ -248,6 +248,7 @@ class Event(_message.Message):
     STEERING_CHANGED_FIELD_NUMBER: _builtins.int
     CHARGING_PROFILE_INSTALLED_FIELD_NUMBER: _builtins.int
     CHARGING_PROFILE_REMOVED_FIELD_NUMBER: _builtins.int
+    LOCAL_LIST_CHANGED_FIELD_NUMBER: _builtins.int
     OPERATION_ACCEPTED_FIELD_NUMBER: _builtins.int
     OPERATION_ADVANCED_FIELD_NUMBER: _builtins.int
     OPERATION_ENDED_FIELD_NUMBER: _builtins.int
@@ -434,6 +435,10 @@ class Event(_message.Message):
         """charging_profile.removed"""
 
     @_builtins.property
+    def local_list_changed(self) -> Global___LocalListChanged:
+        """local_list.changed"""
+
+    @_builtins.property
     def operation_accepted(self) -> Global___OperationAccepted:
         """operation.accepted"""
 
@@ -497,15 +502,16 @@ class Event(_message.Message):
         steering_changed: Global___SteeringChanged | None = ...,
         charging_profile_installed: Global___ChargingProfileInstalled | None = ...,
         charging_profile_removed: Global___ChargingProfileRemoved | None = ...,
+        local_list_changed: Global___LocalListChanged | None = ...,
         operation_accepted: Global___OperationAccepted | None = ...,
         operation_advanced: Global___OperationAdvanced | None = ...,
         operation_ended: Global___OperationEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "connector_charging_state_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "connector_charging_state_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "local_list_changed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -920,6 +926,36 @@ class RemoteStartExpired(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoteStartExpired: _TypeAlias = RemoteStartExpired  # noqa: Y015
+
+@_typing.final
+class LocalListChanged(_message.Message):
+    """The charger accepted a local authorization list; the command is the cause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_VERSION_FIELD_NUMBER: _builtins.int
+    UPDATE_TYPE_FIELD_NUMBER: _builtins.int
+    ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    list_version: _builtins.int
+    """Its version."""
+    update_type: _builtins.str
+    """"Full" or "Differential", in OCPP's words."""
+    entry_count: _builtins.int
+    """How many entries were sent."""
+    def __init__(
+        self,
+        *,
+        list_version: _builtins.int = ...,
+        update_type: _builtins.str = ...,
+        entry_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count", "list_version", b"list_version", "update_type", b"update_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalListChanged: _TypeAlias = LocalListChanged  # noqa: Y015
 
 @_typing.final
 class OperationAccepted(_message.Message):

@@ -308,6 +308,12 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             accepted=body.accepted,
         ),
     ),
+    e.LocalListChanged: (
+        "local_list_changed",
+        lambda body: pb.LocalListChanged(
+            list_version=int64(body.list_version), update_type=body.update_type, entry_count=body.entries
+        ),
+    ),
     e.OperationAccepted: ("operation_accepted", operations.accepted),
     e.OperationAdvanced: ("operation_advanced", operations.advanced),
     e.OperationEnded: ("operation_ended", operations.ended),

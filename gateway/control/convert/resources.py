@@ -7,7 +7,7 @@ from gateway.control.convert.readings import latest
 from gateway.control.convert.steering import installed_profile, steering
 from gateway.domain.events import BootInformation
 from gateway.domain.progress import Work
-from gateway.domain.records import ChargePointRecord, ConnectionRecord, ConnectorRecord, IdTagRecord
+from gateway.domain.records import ChargePointRecord, ConnectionRecord, ConnectorRecord, IdTagRecord, LocalList
 from gateway.domain.values import Switch
 
 
@@ -61,6 +61,16 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         steering=[steering(address, each) for address, each in record.steering],
         firmware_update=_progress(record, Work.FIRMWARE),
         diagnostics_upload=_progress(record, Work.DIAGNOSTICS),
+        local_list=None if record.local_list is None else _local_list(record.local_list),
+    )
+
+
+def _local_list(record: LocalList) -> charge_point_pb2.LocalList:
+    return charge_point_pb2.LocalList(
+        list_version=int64(record.version),
+        update_type=record.update_type,
+        command_id=record.command_id,
+        change_time=timestamp(record.changed_at),
     )
 
 

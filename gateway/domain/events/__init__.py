@@ -37,6 +37,9 @@ from gateway.domain.events.envelope import (
     NewEvent,
     StoredEvent,
 )
+from gateway.domain.events.local_list import (
+    LocalListChanged,
+)
 from gateway.domain.events.operation import (
     OperationAccepted,
     OperationAdvanced,
@@ -99,6 +102,7 @@ __all__ = [
     "DiagnosticsStatusReported",
     "FirmwareStatusReported",
     "IdTagPresented",
+    "LocalListChanged",
     "LogStatusReported",
     "MeterValuesReported",
     "NewEvent",

@@ -9,6 +9,7 @@ from gateway.domain.events import (
     charge_point,
     command,
     configuration,
+    local_list,
     operation,
     report,
     reservation,
@@ -27,6 +28,7 @@ Body: TypeAlias = (
     | command.Body
     | steering.Body
     | operation.Body
+    | local_list.Body
 )
 
 BODIES: dict[str, type[Body]] = {cls.TYPE: cls for cls in Body.__args__}

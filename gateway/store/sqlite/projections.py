@@ -18,8 +18,8 @@ from gateway.domain.events import NewEvent
 from gateway.domain.state import SHOWING, SHOWS_ALL
 from gateway.domain.values import Registration
 from gateway.store.sqlite import command_projections as commands
+from gateway.store.sqlite import local_list, progress, steering
 from gateway.store.sqlite import operation_projections as operations
-from gateway.store.sqlite import progress, steering
 from gateway.store.sqlite.clock_offsets import measured
 from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_micros, to_micros
 from gateway.store.sqlite.rows import boot_bytes, one
@@ -240,6 +240,7 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.CommandOutcomeUnknown, commands.outcome_unknown),
         _row(e.RemoteStartExpired, commands.start_expired),
         _row(e.OperationAccepted, operations.accepted),
+        _row(e.LocalListChanged, local_list.changed),
         _row(e.FirmwareStatusReported, progress.firmware_reported),
         _row(e.DiagnosticsStatusReported, progress.diagnostics_reported),
         _row(e.OperationAdvanced, operations.advanced),

@@ -28,6 +28,7 @@ from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation, Tr
 from gateway.store.commits import ClockRecord
 from gateway.store.sqlite import rows, steering
 from gateway.store.sqlite.encoding import fits, to_micros, to_time
+from gateway.store.sqlite.local_list import local_list
 from gateway.store.sqlite.progress import progress
 
 MAX_LIMIT = 1_000
@@ -89,6 +90,7 @@ def _charge_point(
         tuple(steering.charging_profiles(cx, key).values()),
         tuple(steering.steerings(cx, key).items()),
         tuple(progress(cx, key).items()),
+        local_list(cx, key),
         states.get(key, ()),
     )
 

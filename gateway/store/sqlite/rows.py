@@ -21,6 +21,7 @@ from gateway.domain.records import (
     CredentialKind,
     EnergyRecord,
     IdTagRecord,
+    LocalList,
     PendingStart,
     Progress,
     ReservationRecord,
@@ -101,6 +102,7 @@ def charge_point(
     charging_profiles: tuple[InstalledProfile, ...],
     steering: tuple[tuple[ConnectorAddress, Steering], ...],
     progress: tuple[tuple[str, Progress], ...],
+    local_list: LocalList | None,
     charging_states: tuple[ChargingStateRecord, ...],
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
@@ -133,6 +135,7 @@ def charge_point(
         charging_profiles=charging_profiles,
         steering=steering,
         progress=progress,
+        local_list=local_list,
         clock=clock_offset(clock),
         charging_states=charging_states,
         latest=latest.encode(),

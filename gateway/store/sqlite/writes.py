@@ -187,6 +187,7 @@ _OF_ITS_IDENTITY = (
     "configuration",
     "pending_start",
     "progress",
+    "local_list",
     "steering",
     "steering_request",
     "charging_profile",
