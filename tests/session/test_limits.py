@@ -10,7 +10,15 @@ from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.codec import fingerprint
-from gateway.domain.commands import ChangeConfiguration, ClearCache, CommandRecord, RefusalReason, Refused, Unknown
+from gateway.domain.commands import (
+    ChangeConfiguration,
+    ClearCache,
+    CommandRecord,
+    CommandState,
+    RefusalReason,
+    Refused,
+    Unknown,
+)
 from gateway.domain.decision import AuthorizeQuery, StartQuery, TransactionQuery
 from gateway.domain.diagnostics import FrameKind
 from gateway.domain.events import NewEvent
@@ -152,6 +160,26 @@ async def test_the_next_message_waits_until_a_charger_s_answer_is_recorded(
         assert trio.current_time() == began + 2.0
         assert [each.late for each in harness.bodies_of(e.CommandAnswered)] == [late]
         harness.journal.stall_seconds = 0.0
+
+
+@pytest.mark.parametrize("ending", ["disconnect", "drain"])
+async def test_an_answer_that_is_being_recorded_when_the_session_is_ended_is_the_outcome(
+    harness: Harness, autojump_clock: MockClock, ending: str
+) -> None:
+    """For its caller and on disk, by whichever way the session is ended."""
+    harness.limits = SessionLimits(settle_delay=0, own_requests=False)
+    async with ready(harness) as (charger, asked):
+        outcome = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        harness.journal.stall_seconds = 2.0
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        harness.router._sessions["CP1"].end(ending, code=1001)
+        record = await outcome()
+        harness.journal.stall_seconds = 0.0
+    assert isinstance(record, CommandRecord)
+    assert (record.state, record.finished_at is not None) == (CommandState.ANSWERED, True)
+    assert harness.command(record.command_id) == record
 
 
 async def test_a_charger_that_answers_with_rubbish_until_it_is_let_go_has_answered(
