@@ -26,11 +26,11 @@ from gateway.domain.operations import (
     OperationRequest,
     Stage,
 )
-from gateway.domain.records import IdTagRecord
+from gateway.domain.records import IdTagRecord, LiveSession
 from gateway.domain.steering import RateLimit, StandingLimit
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.store.commits import PutIdTag
-from tests.control.fakes import NOW, Live, control
+from tests.control.fakes import NOW, control
 
 ONE = ConnectorAddress(1, 1)
 REQUEST = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
@@ -197,7 +197,7 @@ def limit(**more: Any) -> pb.LimitChargingRequest:
 async def test_a_limit_of_a_connected_charger_is_wanted_and_followed(tmp_path):
     """The wanted state and the operation are recorded together, and the session looks after it."""
     async with gateway(tmp_path) as (running, _):
-        running.commands.connections["CP1"] = Live(1, NOW)
+        running.commands.connections["CP1"] = LiveSession(1, NOW)
         stub = running.client.operations
         operation = (await running.call(stub.LimitCharging, limit(pause_below_minimum=True))).operation
         assert (operation.kind, operation.limit.value, operation.end) == (5, 16.1, 0)
