@@ -23,6 +23,7 @@ from gateway.cli import (
     diagnostics,
     fleet_import,
     limit,
+    plan,
     recover,
     retention,
     serve,
@@ -173,6 +174,7 @@ chargers.app.command("import")(fleet_import.import_fleet)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)
 app.add_typer(tags.app, name="tags", rich_help_panel=CHARGERS)
 app.add_typer(charge.app, name="charge", rich_help_panel=CHARGERS)
+app.add_typer(plan.app, name="plan", rich_help_panel=CHARGERS)
 app.command("start", rich_help_panel=CHARGERS)(commands_send.start)
 app.command("stop", rich_help_panel=CHARGERS)(commands_send.stop)
 app.command("limit", rich_help_panel=CHARGERS)(limit.limit)

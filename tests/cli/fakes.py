@@ -22,6 +22,7 @@ from gateway.api.v1 import (
     id_tag_pb2,
     operation_pb2,
     retention_pb2,
+    steering_pb2,
     transaction_pb2,
 )
 
@@ -34,6 +35,7 @@ SERVICES = {
     "IdTagService": id_tag_pb2,
     "OperationService": operation_pb2,
     "RetentionService": retention_pb2,
+    "SteeringService": steering_pb2,
     "TransactionService": transaction_pb2,
 }
 
