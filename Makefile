@@ -61,6 +61,10 @@ $(NPM_INSTALLED): package.json package-lock.json .npmrc
 demo: setup ## Show the main job: a gateway, simulated chargers, a start, a limit, a stop, the energy
 	@$(BIN)/gateway demo
 
+.PHONY: night
+night: setup ## Play a night of charging by price, in a minute (examples/night); draws night.svg
+	@$(BIN)/python -m examples.night
+
 .PHONY: run
 run: setup $(CONFIG) ## Run the gateway with gateway.toml, made for trying it out if it isn't there (make run CONFIG=...)
 	@$(BIN)/gateway serve --config $(CONFIG)
@@ -92,7 +96,7 @@ test: setup peers valgrind ## Run the tests on all cores (make test ARGS="tests/
 
 # Left out is what a tracer would change: calls, instructions, memory, what an attack costs others, signals within
 # milliseconds of a start; the tests of a tracer; and those of bench/, which is not measured. The gate is in pyproject.toml.
-UNMEASURED = performance soak mutants bench fuzz hostile endtoend/test_signals.py
+UNMEASURED = examples performance soak mutants bench fuzz hostile endtoend/test_signals.py
 
 .PHONY: coverage
 coverage: setup peers ## Run the tests with branch coverage of gateway/, and hold it to the gate

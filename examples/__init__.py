@@ -1,0 +1,1 @@
+"""Examples for integrators; each is run as a test."""
