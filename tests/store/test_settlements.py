@@ -1,4 +1,4 @@
-"""What the store keeps of settled energy, attributions and closing registers."""
+"""Settled energy, attributions and closing registers, as the store keeps them."""
 
 from datetime import timedelta
 
