@@ -35,7 +35,7 @@ async def test_tc_010_remote_start_cable_first(harness: Harness, autojump_clock:
     async with booted(harness) as station:
         await station.status(1, "Preparing")
         assert await station.obeys(START, STARTED, ACCEPTED) == StatusAnswer("Accepted")
-        assert not station.told("transaction.started")  # B9.3: accepted is not started
+        assert not station.recorded("transaction.started")  # B9.3: accepted is not started
         assert await station.authorize() == ACCEPTED
         assert (await station.starts())["idTagInfo"] == ACCEPTED
         await station.status(1, "Charging")
@@ -60,7 +60,7 @@ async def test_tc_011_2_remote_start_timeout(harness: Harness, autojump_clock: M
         await station.status(1, "Preparing")
         await trio.sleep(60)
         await station.status(1, "Available")
-        assert not station.told("transaction.started")
+        assert not station.recorded("transaction.started")
 
 
 async def test_tc_012_remote_stop(harness: Harness, autojump_clock: MockClock) -> None:
@@ -178,7 +178,7 @@ async def test_tc_026_remote_start_rejected(harness: Harness, autojump_clock: Mo
     """The charge point's refusal is returned, and the session goes on."""
     async with booted(harness) as station:
         assert await station.obeys(START, STARTED, REJECTED) == StatusAnswer("Rejected")
-        assert not station.told("transaction.started")
+        assert not station.recorded("transaction.started")
         assert await station.authorize() == ACCEPTED
 
 

@@ -73,7 +73,7 @@ async def test_tc_048_reservation_refused(harness: Harness, autojump_clock: Mock
             word = "Faulted" if status == "Faulted" else "Preparing"
             await station.status(1, word, "OtherError" if status == "Faulted" else "NoError")
         await reserve(station, status)
-        assert not station.told("transaction.started", "reservation.made"), case
+        assert not station.recorded("transaction.started", "reservation.made"), case
 
 
 async def test_tc_048_3_reservation_of_an_unavailable_connector(harness: Harness, autojump_clock: MockClock) -> None:
@@ -149,7 +149,7 @@ async def test_a_reservation_with_the_same_id_replaces(harness: Harness, autojum
         await reserve(station)
         assert await station.obeys(reservation(ConnectorAddress(2, 1)), sent(2), ACCEPTED) == StatusAnswer("Accepted")
         assert (station.reserved(), station.reservations_ended()) == ([7], [(7, "replaced")])
-        assert station.told("reservation.made", "reservation.ended") == [
+        assert station.recorded("reservation.made", "reservation.ended") == [
             "reservation.made",
             "reservation.ended",
             "reservation.made",

@@ -56,7 +56,7 @@ class FakeCommands:
     begun: trio.Event = field(factory=trio.Event)
     cancelled: trio.Event = field(factory=trio.Event)
     connections: dict = field(factory=dict)
-    told: list = field(factory=list)
+    notified: list = field(factory=list)
     unsupported_codes = frozenset({"NotImplemented", "NotSupported"})
 
     async def call(self, identity, command, *, request_id, deadline, answer_by=None):
@@ -70,7 +70,7 @@ class FakeCommands:
         return self.outcome(command) if callable(self.outcome) else self.outcome
 
     def operation_begun(self, identity):
-        self.told.append(("begun", identity))
+        self.notified.append(("begun", identity))
 
     async def operate(self, identity, request, request_id, seconds):
         self.calls.append((identity, request, request_id, seconds))
@@ -78,20 +78,20 @@ class FakeCommands:
         return self.operation
 
     def disconnect(self, identity, reason="disconnected-by-operator"):
-        self.told.append(("disconnect", identity))
+        self.notified.append(("disconnect", identity))
         return identity in self.connections
 
     def live(self, identity):
         return self.connections.get(identity)
 
     def registration_changed(self, identity, registration):
-        self.told.append(("registration", identity, registration))
+        self.notified.append(("registration", identity, registration))
 
     def transaction_closed(self, identity, closed):
-        self.told.append(("closed", identity, closed.body))
+        self.notified.append(("closed", identity, closed.body))
 
     def expel(self, identity):
-        self.told.append(("expel", identity))
+        self.notified.append(("expel", identity))
 
 
 @define

@@ -199,7 +199,7 @@ async def test_an_update_changes_what_its_mask_names_and_reaches_the_live_sessio
     assert changed.charge_point.description == "old"
     assert changed.charge_point.etag == "2"
     assert changed.generated_authorization_key == b""
-    assert gateway.commands.told == [("registration", "CP1", Registration.REJECTED)]
+    assert gateway.commands.notified == [("registration", "CP1", Registration.REJECTED)]
 
 
 @pytest.mark.parametrize("switch", ["own_requests", "accept_hex_password"])
@@ -224,7 +224,7 @@ async def test_an_update_with_a_stale_etag_changes_nothing(gateway, failing):
     problem = await failing(gateway.client.charge_points.UpdateChargePoint, request)
     assert (problem.code, problem.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
     assert gateway.store.charge_point("CP1").registration is Registration.ACCEPTED
-    assert gateway.commands.told == []
+    assert gateway.commands.notified == []
 
 
 async def test_rotating_the_key_replaces_all_present_ones(gateway):
@@ -264,7 +264,7 @@ async def test_deleting_ends_the_session_and_frees_the_identity(gateway):
     stub = gateway.client.charge_points
     await gateway.call(stub.CreateChargePoint, new())
     await gateway.call(stub.DeleteChargePoint, pb.DeleteChargePointRequest(identity="CP1"))
-    assert gateway.commands.told == [("expel", "CP1")]
+    assert gateway.commands.notified == [("expel", "CP1")]
     assert gateway.store.credentials("CP1") == ()
     await gateway.call(stub.CreateChargePoint, new())
 

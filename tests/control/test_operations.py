@@ -204,7 +204,7 @@ async def test_a_limit_of_a_connected_charger_is_wanted_and_followed(tmp_path):
         ((identity, request),) = running.wanted.changes
         assert (identity, request.connector, request.pause_below_minimum) == ("CP1", ONE, True)
         assert request.change == SetLimit(StandingLimit(RateLimit(Decimal("16.1"), ChargingRateUnit.AMPERE)))
-        assert ("begun", "CP1") in running.commands.told
+        assert ("begun", "CP1") in running.commands.notified
         again = (await running.call(stub.LimitCharging, limit(pause_below_minimum=True))).operation
         assert again == operation
         assert len(running.wanted.changes) == 1

@@ -61,7 +61,7 @@ async def test_a_stop_that_belonged_to_none_ends_the_transaction_it_is_tied_to(g
     assert ended.stop_provenance == common_pb2.PROVENANCE_REPLAYED
     assert list(ended.flags) == [common_pb2.QUALITY_FLAG_LATE, common_pb2.QUALITY_FLAG_BY_OPERATOR]
     (event,) = gateway.store.events(0, 100, EventFilter(types=frozenset({"transaction.attributed"}))).events
-    assert gateway.commands.told == [("closed", "CP1", body_of(event))]
+    assert gateway.commands.notified == [("closed", "CP1", body_of(event))]
     assert (body_of(event).reason, body_of(event).orphan_event_id) == ("found in the charger's log", orphan)
     settled = Settled(gateway)
     settled.now = event.received_at + HOUR

@@ -473,7 +473,7 @@ async def test_a_connection_that_was_closed_is_not_said_to_be_there(tmp_path):
         assert problem is None
         problem, _ = await running.ends(disconnect, 0.2)
         check(row_of(CHANGES, "no-time-to-change"), problem)
-        assert running.control.commands.told == [("disconnect", "CP1")]
+        assert running.control.commands.notified == [("disconnect", "CP1")]
 
 
 # --- what changes nothing -----------------------------------------------------------------------------------------

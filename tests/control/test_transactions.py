@@ -150,7 +150,7 @@ async def test_an_operator_closes_a_transaction_whose_stop_does_not_come(gateway
         assert closed.HasField("close_time")
         assert (closed.stale_reason, list(closed.flags)) == ("", [])
     body = e.TransactionClosed("tx_1", ONE, "the charger was replaced")
-    assert gateway.commands.told == [("closed", "CP1", body)]
+    assert gateway.commands.notified == [("closed", "CP1", body)]
     await gateway.append("CP1", epoch, e.TransactionStopped("tx_1", ONE, 2000, "Local", 1000))
     problem = await failing(close, request)
     assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRANSACTION_NOT_OPEN")

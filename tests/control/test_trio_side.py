@@ -95,7 +95,7 @@ async def test_a_committed_change_of_registration_reaches_the_session_though_its
     with trio.move_on_after(1.0):
         await charge_points(journal, commands).update(Change("CP1", registration=Registration.REJECTED))
     assert len(journal.committed) == 1
-    assert commands.told == [("registration", "CP1", Registration.REJECTED)]
+    assert commands.notified == [("registration", "CP1", Registration.REJECTED)]
 
 
 async def test_sessions_hear_of_changes_in_the_order_of_their_commits(autojump_clock):
@@ -108,8 +108,8 @@ async def test_sessions_hear_of_changes_in_the_order_of_their_commits(autojump_c
     async with trio.open_nursery() as nursery:
         for registration in Registration:
             nursery.start_soon(points.update, Change("CP1", registration=registration))
-    assert [write.registration for write in journal.committed] == [told for _, _, told in commands.told]
-    assert len(commands.told) == 3
+    assert [write.registration for write in journal.committed] == [told for _, _, told in commands.notified]
+    assert len(commands.notified) == 3
 
 
 async def test_a_deleted_charge_point_s_session_ends_though_the_caller_is_gone(autojump_clock):
@@ -117,7 +117,7 @@ async def test_a_deleted_charge_point_s_session_ends_though_the_caller_is_gone(a
     journal, commands = FakeJournal(seconds=2.0), FakeCommands()
     with trio.move_on_after(1.0):
         await charge_points(journal, commands).delete("CP1")
-    assert commands.told == [("expel", "CP1")]
+    assert commands.notified == [("expel", "CP1")]
 
 
 async def test_a_change_that_was_not_committed_reaches_no_reader(autojump_clock):
@@ -129,7 +129,7 @@ async def test_a_change_that_was_not_committed_reaches_no_reader(autojump_clock)
     with pytest.raises(Failure) as caught:
         await charge_points(FakeJournal(result=GuardFailed()), commands).update(change)
     assert caught.value.reason == "ETAG_MISMATCH"
-    assert commands.told == []
+    assert commands.notified == []
 
 
 async def test_keys_are_in_no_representation(autojump_clock):

@@ -134,7 +134,7 @@ async def test_quirk_57_a_heartbeat_a_minute_and_no_pings_keep_a_session(
         for _ in range(30):
             await trio.sleep(60)
             assert await station.says("Heartbeat") == {"currentTime": time()}
-        assert not station.told(e.ChargePointDisconnected.TYPE)
+        assert not station.recorded(e.ChargePointDisconnected.TYPE)
 
 
 async def test_quirk_59_pings_that_are_never_answered_end_no_session_that_talks(

@@ -114,7 +114,7 @@ async def test_quirk_39_a_start_is_the_same_however_often_and_under_whichever_id
         assert {answer[1] for answer in answers} == {"same", "other"}
         assert all(answer[2] == answers[0][2] for answer in answers)
         assert answers[0][2]["idTagInfo"] == ACCEPTED
-        assert station.told(e.TransactionStarted.TYPE) == [e.TransactionStarted.TYPE]
+        assert station.recorded(e.TransactionStarted.TYPE) == [e.TransactionStarted.TYPE]
 
 
 async def test_quirk_69_a_start_that_comes_with_its_stop_is_flagged(

@@ -104,7 +104,7 @@ async def test_a_bug_of_the_journal_ends_its_session_and_acknowledges_nothing(
     harness.add_charge_point()
     async with harness.connected() as charger:
         await booted(harness, charger)
-        harness.journal.submit = lambda write, told: told(write, LookupError("a bug"))  # type: ignore[method-assign]
+        harness.journal.submit = lambda write, on_answer: on_answer(write, LookupError("a bug"))  # type: ignore[method-assign]
         await charger.send(2, "a", "StatusNotification", status("Available"))
         assert await charger.sees_the_end() == (1011, "internal-error")
 

@@ -50,7 +50,7 @@ async def test_a_start_and_its_retry_at_once_over_two_connections_are_one_transa
             assert answer["idTagInfo"] == {"status": "Accepted"}
             assert await successor.call("StartTransaction", start) == answer
             assert [t.number for t in (station.transaction(answer["transactionId"]),)] == [answer["transactionId"]]
-        assert station.told(e.TransactionStarted.TYPE) == [e.TransactionStarted.TYPE]
+        assert station.recorded(e.TransactionStarted.TYPE) == [e.TransactionStarted.TYPE]
         await station.connects()
 
 
@@ -65,7 +65,7 @@ async def test_a_start_is_itself_for_days(harness: Harness, autojump_clock: Mock
         await reconnects(station)
         assert await station.starts(**start) == first
         assert station.transaction(first["transactionId"]).state is STOPPED
-        assert len(station.told(e.TransactionStarted.TYPE)) == 1
+        assert len(station.recorded(e.TransactionStarted.TYPE)) == 1
         await station.is_asked_for_its_status()
 
 
@@ -131,7 +131,7 @@ async def test_a_stop_is_recorded_once_however_often_it_comes(harness: Harness, 
         await trio.sleep(86_400)
         await reconnects(station)
         assert await station.says("StopTransaction", **stop) == {"idTagInfo": {"status": "Accepted"}}
-        assert station.told(e.TransactionStopped.TYPE) == [e.TransactionStopped.TYPE]
+        assert station.recorded(e.TransactionStopped.TYPE) == [e.TransactionStopped.TYPE]
         assert station.transaction(number).energy == 600
         assert orphans(harness) == []
         await station.is_asked_for_its_status()

@@ -134,11 +134,11 @@ class DirectJournal:
         events = write.events if isinstance(write, Append) else ()
         return not self.doubt_of or any(self.doubt_of == event.body.TYPE for event in events)
 
-    def submit(self, write: Write, told: Callable[[Write, WriteResult | Exception], None]) -> None:
+    def submit(self, write: Write, on_answer: Callable[[Write, WriteResult | Exception], None]) -> None:
         if self.failing:
             raise StoreUnavailable("the disk is full")
         self.commits.append(write)
-        self._hand_over(write, told)
+        self._hand_over(write, on_answer)
 
     def _hand_over(self, write: Write, heard: Callable[[Write, WriteResult | Exception], None]) -> trio.Event:
         """Write at once, answer after the stall and after every write before it. The event is set when it has."""

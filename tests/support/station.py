@@ -78,8 +78,8 @@ class Station:
         await trio.sleep(self.harness.limits.settle_delay)
 
     async def status(self, connector: int, status: str, error_code: str = "NoError", **more: Any) -> None:
-        told = {"connectorId": connector, "status": status, "errorCode": error_code, "timestamp": time(), **more}
-        assert await self.says("StatusNotification", **told) == {}
+        report = {"connectorId": connector, "status": status, "errorCode": error_code, "timestamp": time(), **more}
+        assert await self.says("StatusNotification", **report) == {}
 
     async def authorize(self, id_tag: str = "TAG") -> Any:
         """The idTagInfo."""
@@ -123,7 +123,7 @@ class Station:
         """Give a command to the router in a task of its own; the result waits for its outcome."""
         self._requests += 1
         request_id = f"{self.identity}-{self._requests}"
-        told = trio.Event()
+        answered = trio.Event()
         outcomes: list[CallOutcome] = []
 
         async def carry() -> None:
@@ -131,10 +131,10 @@ class Station:
             outcomes.append(
                 await self.harness.router.call(self.identity, command, request_id=request_id, deadline=deadline)
             )
-            told.set()
+            answered.set()
 
         async def outcome() -> CallOutcome:
-            await told.wait()
+            await answered.wait()
             return outcomes[0]
 
         self._nursery.start_soon(carry)
@@ -176,7 +176,7 @@ class Station:
         bodies = self.harness.bodies("reservation.ended")
         return [(each.reservation_id, each.why) for each in bodies if isinstance(each, ReservationEnded)]
 
-    def told(self, *types: str) -> list[str]:
+    def recorded(self, *types: str) -> list[str]:
         """The types of the events so far, those of this charge point, of the given types or of all."""
         return [each.type for each in self.harness.events(*types) if each.charge_point == self.identity]
 

@@ -65,7 +65,7 @@ class Charger:
         """The ciphertext so far."""
         self.heard = bytearray()
         """The plaintext that has come."""
-        self.told = False
+        self.close_notified = False
         """The server ended TLS as it should."""
         self.failure = ""
         """Why TLS can't go on."""
@@ -80,14 +80,14 @@ class Charger:
                 self.tls.do_handshake()
                 self._shaken = True
                 self._begin()
-            while not self.told:
+            while not self.close_notified:
                 part = self.tls.read(65536)
                 self.heard += part
-                self.told = not part
+                self.close_notified = not part
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:  # how a close_notify after our own is reported
-            self.told = True
+            self.close_notified = True
         except ssl.SSLError as error:
             self.failure, self.gone = str(error.reason), True
         self.said += self._outgoing.read()

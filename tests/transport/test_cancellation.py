@@ -251,7 +251,7 @@ async def test_an_opening_cancelled_at_any_moment_leaves_a_close_that_ends_it(
             case "admission":
                 assert heard.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nRetry-After: " in heard
-                assert attempt.charger.told
+                assert attempt.charger.close_notified
             case "answer" if not heard:
                 assert kind is not PromptWire  # the 101 was cut
             case "answer" | "open":
@@ -287,7 +287,7 @@ async def test_a_close_cancelled_at_any_moment_is_done_all_the_same(
         assert ends == ([([], (1001, "restart", "local"))] if reading else [])
         assert attempt.answers() == [(CLOSE, b"\x03\xe9restart")]
         if polite:
-            assert attempt.charger.told
+            assert attempt.charger.close_notified
 
 
 MINE = [b"mine %d" % i for i in range(4)]

@@ -106,5 +106,5 @@ def test_any_chunking_of_a_conversation_gives_the_same_messages_and_answers(
     assert [payload for opcode, payload in answers if opcode == PONG] == pings
     assert answers[-1] == (CLOSE, b"\x03\xe8done")
     assert len(answers) == len(messages) + len(pings) + 1
-    assert charger.told
+    assert charger.close_notified
     assert wire.closed

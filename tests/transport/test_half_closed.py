@@ -74,7 +74,7 @@ async def test_what_came_before_a_half_closed_end_is_answered_and_the_peer_still
     story, charger = await after(kind, version, frame(TEXT, b"1"), frame(TEXT, b"2"), end)
     assert story == Story([b"1", b"2"], NETWORK)
     assert answers(charger) == [(TEXT, b"re:1"), (TEXT, b"re:2")]
-    assert charger.told
+    assert charger.close_notified
 
 
 @KINDS
@@ -88,7 +88,7 @@ async def test_a_close_is_echoed_however_the_peer_goes_on(
     story, charger = await after(kind, version, frame(TEXT, b"1"), close(1001, b"bye"), *ends)
     assert story == Story([b"1"], (1001, "bye", "peer"))
     assert answers(charger) == [(TEXT, b"re:1"), (CLOSE, b"\x03\xe9bye")]
-    assert charger.told
+    assert charger.close_notified
     assert trio.current_time() - start < 0.2
 
 
@@ -118,7 +118,7 @@ async def test_a_message_and_the_end_of_tls_in_one_read(kind: type[Wire], autoju
     with pytest.raises(ConnectionClosed):
         await connection.receive()
     await connection.aclose()
-    assert charger.told
+    assert charger.close_notified
 
 
 AFTER_OUR_CLOSE: dict[str, tuple[tuple[Words, ...], bool]] = {
@@ -159,7 +159,7 @@ async def test_our_close_waits_for_an_answer_and_for_no_longer_than_it_takes(
     assert wire.closed
     assert answers(charger) == [(CLOSE, b"\x03\xe9stop")]
     if at_once:
-        assert charger.told
+        assert charger.close_notified
     await ended(connection, (1001, "stop", "local"))
 
 

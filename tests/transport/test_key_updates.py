@@ -80,7 +80,7 @@ async def test_keys_may_change_anywhere(
     assert story == Story([b"one", b"last"], (1000, "", "peer"))
     assert answers(charger) == [b"re:one", b"re:last"]
     assert 1 <= charger.updates <= 2
-    assert charger.told
+    assert charger.close_notified
 
 
 async def test_an_update_that_asks_for_none_is_followed_by_none(autojump_clock: MockClock) -> None:
@@ -150,4 +150,4 @@ async def test_a_close_under_new_keys_is_echoed_under_the_own(autojump_clock: Mo
     assert story.end == (4000, "x", "peer")
     assert frames_in(bytes(charger.heard).partition(b"\r\n\r\n")[2]) == [(CLOSE, b"\x0f\xa0x")]
     assert charger.updates == 1
-    assert charger.told
+    assert charger.close_notified

@@ -55,6 +55,6 @@ async def test_a_case_means_to_the_session_what_it_means_to_the_peer(name: str, 
             assert payload == struct.pack("!H", case.closed.code) + str(reason).encode()
         else:
             assert payload == case.echo
-    assert charger.told
+    assert charger.close_notified
     assert not charger.failure
     assert wire.closed

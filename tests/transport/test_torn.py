@@ -68,7 +68,7 @@ async def check_whole(wire: Wire) -> None:
     assert [payload for opcode, payload in answers if opcode == PONG] == [b"between", b"after"]
     assert answers[-1] == (CLOSE, b"\x03\xe8bye")
     assert len(answers) == 6
-    assert wire.charger.told
+    assert wire.charger.close_notified
     assert not wire.charger.failure
     assert wire.closed
 

@@ -125,7 +125,7 @@ class HandMade(Charger):
             self.heard += content
         elif kind == ALERT:
             self.alerts.append(content)
-            self.told = self.told or content == CLOSE_NOTIFY
+            self.close_notified = self.close_notified or content == CLOSE_NOTIFY
         elif content[0] == KEY_UPDATE:
             assert content == bytes([KEY_UPDATE, 0, 0, 1, NOT_REQUESTED])
             assert self._reads is not None
