@@ -1,9 +1,10 @@
-"""Facts about a charge point that decide what it is sent: its clock as far as it can be trusted, its transactions."""
+"""Facts about a charge point: its clock as far as it can be trusted, its transactions, its refusals in words."""
 
 from datetime import timedelta
 from typing import Final
 
 from gateway.domain.clock_offset import ClockOffset
+from gateway.domain.commands import ChargerError, CommandRecord, Refused, StatusAnswer
 from gateway.domain.records import TransactionRecord
 from gateway.domain.values import Flag
 
@@ -27,3 +28,19 @@ def trusted_offset(measured: ClockOffset) -> timedelta:
 def runs(transaction: TransactionRecord) -> bool:
     """Return whether a transaction is known to run: one whose start came late is probably over (B10.2, S §5.16.4)."""
     return transaction.stale_at is None and Flag.LATE not in transaction.flags
+
+
+def refusal_of(outcome: CommandRecord) -> str:
+    """The charger's refusal, in words."""
+    match outcome:
+        case CommandRecord(error=ChargerError(code, description)):
+            return f"the charger answered {code}: {description}".rstrip(": ")
+        case CommandRecord(answer=StatusAnswer(status)):
+            return f"the charger answered {status}"
+        case _:
+            return "the charger refused it"
+
+
+def violations_of(refused: Refused) -> str:
+    """A refusal by the gateway, in words."""
+    return "; ".join(f"{each.field} {each.description}" for each in refused.violations) or refused.message

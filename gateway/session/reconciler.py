@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from gateway.charging import outcomes, plans
-from gateway.charging.facts import runs, trusted_offset
+from gateway.charging.facts import refusal_of, runs, trusted_offset, violations_of
 from gateway.charging.outcomes import Send
 from gateway.charging.reconciliation import (
     AskAbilities,
@@ -34,7 +34,6 @@ from gateway.domain import events as e
 from gateway.domain.codec import fingerprint
 from gateway.domain.commands import (
     CallOutcome,
-    ChargerError,
     ClearChargingProfile,
     Command,
     CommandRecord,
@@ -101,6 +100,7 @@ class Reconciler:
         "_held",
         "_may_ask",
         "_pace",
+        "_paced",
         "_powers",
         "_readiness",
         "_sent",
@@ -122,6 +122,8 @@ class Reconciler:
         self._may_ask = context.state.own_requests.resolve(context.limits.own_requests)
         self._woken = trio.Event()
         self._sent = 0
+        self._paced: dict[ConnectorAddress, int] = {}
+        """Revisions of before the connection, or the boot: they take their turn with those of other charge points."""
         self._confirmed: set[ConnectorAddress] = set()
         """Connectors whose profile the charger has accepted on this connection, since its last boot."""
         self._touched: set[ConnectorAddress] = set()
@@ -174,9 +176,18 @@ class Reconciler:
         self._held.clear()
         self._powers.clear()
         self._asked = False
+        self.take_turns()
         self._woken.set()
 
     # --- the task ---------------------------------------------------------------------------------------------
+
+    def take_turns(self) -> None:
+        """What is wanted now is wanted by no caller who waits: it takes its turn with other charge points'."""
+        self._paced = {connector: wanted.revision for connector, wanted in self._context.state.wanted.items()}
+
+    async def _turn(self, connector: ConnectorAddress) -> None:
+        if self._paced.pop(connector, 0) == self._context.state.wanted[connector].revision:
+            await self._pace.turn()
 
     async def run(self) -> None:
         """Reconcile until the session ends. Raises ConnectionClosed and SessionOver; cancelled at the session's end."""
@@ -292,8 +303,7 @@ class Reconciler:
     async def _send(self, connector: ConnectorAddress, step: Send) -> None:
         context, installation = self._context, step.installation
         assert installation.profile is not None
-        if connector not in self._touched and connector not in self._confirmed:
-            await self._pace.turn()
+        await self._turn(connector)
         steering = context.state.steering[connector]
         revision = steering.revision
         await self._record(connector, outcomes.sending(steering, step))
@@ -312,11 +322,11 @@ class Reconciler:
                 after = outcomes.accepted(present, step, command_id, now)
             case CommandRecord(state=CommandState.ANSWERED):
                 after = outcomes.refused(
-                    present, step, f"{step.purpose}: {_word(outcome)}", command_id, now, steering.doubts
+                    present, step, f"{step.purpose}: {refusal_of(outcome)}", command_id, now, steering.doubts
                 )
             case Refused(reason=RefusalReason.INVALID_COMMAND):
                 after = outcomes.refused(
-                    present, step, f"{step.purpose}: {_words(outcome)}", command_id, now, steering.doubts
+                    present, step, f"{step.purpose}: {violations_of(outcome)}", command_id, now, steering.doubts
                 )
             case Refused() | CommandRecord(state=CommandState.NOT_SENT):
                 self._held[connector] = now + HOLD
@@ -328,8 +338,7 @@ class Reconciler:
 
     async def _clear(self, connector: ConnectorAddress, number: int) -> None:
         context = self._context
-        if connector not in self._touched and connector not in self._confirmed:
-            await self._pace.turn()
+        await self._turn(connector)
         revision = context.state.steering[connector].revision
         if number not in context.state.profiles and number not in context.state.steering[connector].doubts:
             return  # it is gone meanwhile
@@ -348,7 +357,7 @@ class Reconciler:
                 return
             case CommandRecord(state=CommandState.ANSWERED):
                 after = outcomes.not_cleared(
-                    present, f"a profile could not be cleared: {_word(outcome)}", command_id, now
+                    present, f"a profile could not be cleared: {refusal_of(outcome)}", command_id, now
                 )
             case _:
                 after = outcomes.not_cleared(present, outcomes.Reason.NOT_CLEARED, command_id, now)
@@ -379,19 +388,3 @@ class Reconciler:
 def _not_sent(present: Steering, before: Steering) -> Steering:
     """The steering as it was before a sending that did not come about."""
     return before if present.revision == before.revision else present
-
-
-def _word(outcome: CommandRecord) -> str:
-    """The charger's refusal, in words."""
-    match outcome:
-        case CommandRecord(error=ChargerError(code, description)):
-            return f"the charger answered {code}: {description}".rstrip(": ")
-        case CommandRecord(answer=StatusAnswer(status)):
-            return f"the charger answered {status}"
-        case _:
-            return "the charger refused it"
-
-
-def _words(refused: Refused) -> str:
-    """A refusal by the gateway, in words."""
-    return "; ".join(f"{each.field} {each.description}" for each in refused.violations) or refused.message

@@ -47,7 +47,12 @@ class SessionSteering:
         self._reconciler: Reconciler | None = None
 
     def start(self) -> None:
-        """Bring what is wanted onto the charger from now on, if something is wanted. Repeating it does nothing."""
+        """The session begins: bring what is wanted onto the charger, in its turn, if something is wanted."""
+        self._begin()
+        if self._reconciler is not None:
+            self._reconciler.take_turns()
+
+    def _begin(self) -> None:
         context = self._context
         if self._reconciler is None and context.state.wanted and self._tasks.open:
             self._reconciler = Reconciler(context, self._commands, self._readiness, self._pace)
@@ -78,7 +83,7 @@ class SessionSteering:
                 return change
             result = await context.commit((change.event, *also), change.guards)
             if isinstance(result, Appended):
-                self.start()
+                self._begin()
                 return made(change)
             refused = answered(result, request)
             if refused is not None:

@@ -24,6 +24,7 @@ from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.ports import NO_FRAMES, Frames, NoObserver, Observer
 from gateway.session.router import Router
 from gateway.session.session import Session
+from gateway.session.steering_pace import SteeringPace
 from gateway.session.turns import ReadTurns, TeardownTurns
 from gateway.store.api import EventFilter
 from gateway.store.commits import (
@@ -189,6 +190,7 @@ class Harness:
         self.fault_log = FaultLog()
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         self.triggers = Triggers()
+        self.steering_pace = SteeringPace()
         authorizer = TableAuthorizer(self.reads, virtual_clock, unknown_tags)
         self.lookups = Lookups(self.reads, authorizer, self._number)
 
@@ -259,6 +261,7 @@ class Harness:
             fault_log=self.fault_log,
             boot_configuration=self.boot_configuration,
             triggers=self.triggers,
+            steering_pace=self.steering_pace,
         )
         assert self.router.install(identity, session)
         return session, timers

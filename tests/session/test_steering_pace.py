@@ -1,0 +1,62 @@
+"""Turns of reconcilers: thousands of chargers that come at once are put in order one after the other."""
+
+from decimal import Decimal
+
+import pytest
+import trio
+
+from gateway.charging.wishes import SetLimit, WantedRequest
+from gateway.domain.charging import ChargingRateUnit
+from gateway.domain.steering import ChangedWanted, RateLimit, StandingLimit
+from gateway.domain.values import ConnectorAddress
+from gateway.session.steering_pace import PER_SECOND, SteeringPace
+from gateway.session.wishes import WantedStates
+from tests.support.harness import Harness, virtual_clock
+from tests.support.steered import SteeredCharger
+
+ONE = ConnectorAddress(1, 1)
+
+
+async def test_ten_thousand_have_their_turn_within_half_a_minute(autojump_clock: object) -> None:
+    """Evenly; one that comes alone waits for nothing."""
+    pace, done = SteeringPace(), []
+
+    async def comes() -> None:
+        await pace.turn()
+        done.append(trio.current_time())
+
+    began = trio.current_time()
+    await pace.turn()
+    assert trio.current_time() == began
+    async with trio.open_nursery() as nursery:
+        for _ in range(10_000):
+            nursery.start_soon(comes)
+    assert done[-1] - began == pytest.approx(10_000 / PER_SECOND)
+    assert 10_000 / PER_SECOND < 30
+    for second in range(25):
+        assert len([at for at in done if second <= at - began < second + 1]) <= PER_SECOND + 1
+
+
+async def test_a_change_by_a_caller_waits_for_no_turn(harness: Harness, autojump_clock: object) -> None:
+    """What was wanted before the connection does."""
+    harness.add_charge_point()
+    states = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
+    harness.steering_pace = SteeringPace(1 / 600)
+    await harness.steering_pace.turn()
+
+    async def wants(request_id: str, value: int) -> None:
+        limit = RateLimit(Decimal(value), ChargingRateUnit.AMPERE)
+        request = WantedRequest(request_id, ONE, SetLimit(StandingLimit(limit)))
+        assert isinstance(await states.change("CP1", request), ChangedWanted)
+
+    charger = SteeredCharger(harness)
+    await wants("r1", 10)
+    async with charger.connected():
+        await charger.boot()
+        await trio.sleep(60)
+        assert charger.sent() == []
+        await trio.sleep(600)
+        assert len(charger.sent()) == 1
+        await wants("r2", 16)
+        await trio.sleep(5)
+        assert len(charger.sent()) == 2
