@@ -182,7 +182,7 @@ class Reconciler:
     # --- the task ---------------------------------------------------------------------------------------------
 
     def take_turns(self) -> None:
-        """What is wanted now is wanted by no caller who waits: it takes its turn with other charge points'."""
+        """Let all that is wanted now take its turn with that of other charge points: no caller waits for it."""
         self._paced = {connector: wanted.revision for connector, wanted in self._context.state.wanted.items()}
 
     async def _turn(self, connector: ConnectorAddress) -> None:

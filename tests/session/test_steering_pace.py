@@ -38,7 +38,7 @@ async def test_ten_thousand_have_their_turn_within_half_a_minute(autojump_clock:
 
 
 async def test_a_change_by_a_caller_waits_for_no_turn(harness: Harness, autojump_clock: object) -> None:
-    """What was wanted before the connection does."""
+    """Wishes of before the connection do."""
     harness.add_charge_point()
     states = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
     harness.steering_pace = SteeringPace(1 / 600)
