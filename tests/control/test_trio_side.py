@@ -43,7 +43,7 @@ class FakeJournal:
 
     async def read(self, fn, *args):
         await trio.lowlevel.checkpoint()
-        return self.record
+        return {"CP1": {}} if callable(fn) else self.record  # the newest readings are worked out by a function
 
 
 class NoStore:
