@@ -84,6 +84,13 @@ async def test_readings_are_all_that_was_metered_in_pages(gateway, failing):
     assert [each.source for each in readings] == [1, 2, 2, 2, 2, 3]
     assert [len(each.samples) for each in readings] == [1, 2, 2, 2, 2, 1]
     assert readings[-1].samples[0].energy.watt_hours == "2000"
+    assert not any(each.HasField("normalised") for each in readings)
+    asking = pb.ListTransactionReadingsRequest(transaction_id="tx_1", normalised_readings=True)
+    asked = (await gateway.call(stub.ListTransactionReadings, asking)).readings
+    assert [len(each.normalised.readings) for each in asked] == [0, 2, 2, 2, 2, 0]
+    assert [each.value for each in asked[3].normalised.readings] == [2.0, 1.0]
+    assert asked[3].normalised.rules_version == 1
+    assert [list(each.samples) for each in asked] == [list(each.samples) for each in readings]
     problem = await failing(stub.ListTransactionReadings, pb.ListTransactionReadingsRequest(transaction_id="tx_7"))
     assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TRANSACTION")
 

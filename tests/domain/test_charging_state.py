@@ -1,5 +1,6 @@
 """The charging state: the table of statuses and power, and the damping that keeps it from flapping."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -25,6 +26,7 @@ from gateway.domain.charging_state import (
 )
 from gateway.domain.power import Power
 from tests.energy.values import at
+from tests.support.named_tests import REPOSITORY
 
 # status: above, below, not known; as docs/energy.md has it
 EXPECTED = {
@@ -40,6 +42,31 @@ EXPECTED = {
     "": "charging/power-only unknown/nothing unknown/nothing",
     "Bogus": "charging/power-only unknown/nothing unknown/nothing",
 }
+
+
+WORDS = re.compile(r"([A-Z_]+)(?: \((?:basis: )?([a-z ]+)\))?")
+"""A cell of the documents: a state and, where it is said, its basis."""
+
+
+def documented():
+    """The rows of docs/energy.md's table: a status, and state and basis by power."""
+    text = (REPOSITORY / "docs" / "energy.md").read_text(encoding="utf-8")
+    rows = text.split("| status | power above | below | not known |\n", 1)[1].split("\n\n", 1)[0].splitlines()[1:]
+    for row in rows:
+        names, *cells = (each.strip() for each in row.strip("|").split("|"))
+        for name in names.split(", "):
+            yield name, [WORDS.fullmatch(cell).groups() for cell in cells]
+
+
+def test_the_documents_have_the_table_of_the_code():
+    """Each status, and none and another one, with the three levels of power; the basis where it is named."""
+    found = dict(documented())
+    assert found.keys() == {*TABLE, "none", "or another"}
+    for status, cells in found.items():
+        for level, (state, basis) in zip((PowerLevel.ABOVE, PowerLevel.BELOW, PowerLevel.UNKNOWN), cells, strict=True):
+            verdict = charging_state("" if status == "none" else status, level)
+            assert verdict.state == state.lower().replace("_", "-"), (status, level)
+            assert basis in (None, verdict.basis.replace("-", " ")), (status, level)
 
 
 @pytest.mark.parametrize("status", EXPECTED)

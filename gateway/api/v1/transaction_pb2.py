@@ -23,51 +23,52 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
+from gateway.api.v1 import reading_pb2 as gateway_dot_api_dot_v1_dot_reading__pb2
 from gateway.api.v1 import event_pb2 as gateway_dot_api_dot_v1_dot_event__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/transaction.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1agateway/api/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\rEnergySummary\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.EnergyState\x12&\n\x06\x65nergy\x18\x02 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12*\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32\x1b.gateway.api.v1.EnergyBasis\x12+\n\x06\x64oubts\x18\x04 \x03(\x0e\x32\x1b.gateway.api.v1.EnergyDoubt\x12\x14\n\x0c\x63ontradicted\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12\x15\n\rrules_version\x18\x07 \x01(\x05\x12\x0f\n\x07pending\x18\x08 \x01(\x08\"\xb6\t\n\x0bTransaction\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x04 \x01(\t\x12\x15\n\rid_tag_status\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .gateway.api.v1.TransactionState\x12+\n\x0bmeter_start\x18\x07 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0estart_time_raw\x18\t \x01(\t\x12\x36\n\x12start_receive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0ereservation_id\x18\x0b \x01(\x03H\x00\x88\x01\x01\x12*\n\nmeter_stop\x18\x0c \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12-\n\tstop_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rstop_time_raw\x18\x0e \x01(\t\x12\x35\n\x11stop_receive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstop_reason\x18\x10 \x01(\t\x12\x13\n\x0bstop_id_tag\x18\x11 \x01(\t\x12&\n\x06\x65nergy\x18\x12 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12*\n\x05\x66lags\x18\x13 \x03(\x0e\x32\x1b.gateway.api.v1.QualityFlag\x12\x0e\n\x06number\x18\x14 \x01(\x03\x12.\n\nstale_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstale_reason\x18\x16 \x01(\t\x12.\n\nclose_time\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63lose_reason\x18\x18 \x01(\t\x12\x18\n\x10start_command_id\x18\x19 \x01(\t\x12-\n\renergy_so_far\x18\x1f \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12\x35\n\x0e\x65nergy_summary\x18\x1a \x01(\x0b\x32\x1d.gateway.api.v1.EnergySummary\x12\x34\n\x10start_provenance\x18\x1b \x01(\x0e\x32\x1a.gateway.api.v1.Provenance\x12\x33\n\x0fstop_provenance\x18\x1c \x01(\x0e\x32\x1a.gateway.api.v1.Provenance\x12+\n\x0b\x63lose_meter\x18\x1d \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12\x34\n\x10\x63lose_meter_time\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_reservation_id\"\xb5\x01\n\x12TransactionReading\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12-\n\x06source\x18\x02 \x01(\x0e\x32\x1d.gateway.api.v1.ReadingSource\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07samples\x18\x04 \x03(\x0b\x32\x1b.gateway.api.v1.MeterSample\"/\n\x15GetTransactionRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\"J\n\x16GetTransactionResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"\xbd\x01\n\x17\x43loseTransactionRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\"\n\x15meter_stop_watt_hours\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06insist\x18\x05 \x01(\x08\x42\x18\n\x16_meter_stop_watt_hours\"L\n\x18\x43loseTransactionResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"}\n\x16\x41ttributeOrphanRequest\x12\x17\n\x0forphan_event_id\x18\x01 \x01(\t\x12\x16\n\x0etransaction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"K\n\x17\x41ttributeOrphanResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"\x87\x02\n\x17ListTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .gateway.api.v1.TransactionState\x12\x35\n\x11started_from_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13started_before_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06id_tag\x18\x07 \x01(\t\"f\n\x18ListTransactionsResponse\x12\x31\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.Transaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"_\n\x1eListTransactionReadingsRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"p\n\x1fListTransactionReadingsResponse\x12\x34\n\x08readings\x18\x01 \x03(\x0b\x32\".gateway.api.v1.TransactionReading\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x12ListOrphansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\"V\n\x13ListOrphansResponse\x12&\n\x07orphans\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xaa\x01\n\x10TransactionState\x12!\n\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSACTION_STATE_OPEN\x10\x01\x12\x1d\n\x19TRANSACTION_STATE_STOPPED\x10\x02\x12\x1a\n\x16TRANSACTION_STATE_LOST\x10\x03\x12\x1c\n\x18TRANSACTION_STATE_CLOSED\x10\x04*\x83\x01\n\rReadingSource\x12\x1e\n\x1aREADING_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14READING_SOURCE_START\x10\x01\x12\x1f\n\x1bREADING_SOURCE_METER_VALUES\x10\x02\x12\x17\n\x13READING_SOURCE_STOP\x10\x03\x32\xfb\x04\n\x12TransactionService\x12_\n\x0eGetTransaction\x12%.gateway.api.v1.GetTransactionRequest\x1a&.gateway.api.v1.GetTransactionResponse\x12\x65\n\x10ListTransactions\x12\'.gateway.api.v1.ListTransactionsRequest\x1a(.gateway.api.v1.ListTransactionsResponse\x12z\n\x17ListTransactionReadings\x12..gateway.api.v1.ListTransactionReadingsRequest\x1a/.gateway.api.v1.ListTransactionReadingsResponse\x12\x65\n\x10\x43loseTransaction\x12\'.gateway.api.v1.CloseTransactionRequest\x1a(.gateway.api.v1.CloseTransactionResponse\x12\x62\n\x0f\x41ttributeOrphan\x12&.gateway.api.v1.AttributeOrphanRequest\x1a\'.gateway.api.v1.AttributeOrphanResponse\x12V\n\x0bListOrphans\x12\".gateway.api.v1.ListOrphansRequest\x1a#.gateway.api.v1.ListOrphansResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/transaction.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1cgateway/api/v1/reading.proto\x1a\x1agateway/api/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\rEnergySummary\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.EnergyState\x12&\n\x06\x65nergy\x18\x02 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12*\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32\x1b.gateway.api.v1.EnergyBasis\x12+\n\x06\x64oubts\x18\x04 \x03(\x0e\x32\x1b.gateway.api.v1.EnergyDoubt\x12\x14\n\x0c\x63ontradicted\x18\x05 \x01(\x08\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12\x15\n\rrules_version\x18\x07 \x01(\x05\x12\x0f\n\x07pending\x18\x08 \x01(\x08\"\xb6\t\n\x0bTransaction\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x04 \x01(\t\x12\x15\n\rid_tag_status\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .gateway.api.v1.TransactionState\x12+\n\x0bmeter_start\x18\x07 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0estart_time_raw\x18\t \x01(\t\x12\x36\n\x12start_receive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0ereservation_id\x18\x0b \x01(\x03H\x00\x88\x01\x01\x12*\n\nmeter_stop\x18\x0c \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12-\n\tstop_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rstop_time_raw\x18\x0e \x01(\t\x12\x35\n\x11stop_receive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstop_reason\x18\x10 \x01(\t\x12\x13\n\x0bstop_id_tag\x18\x11 \x01(\t\x12&\n\x06\x65nergy\x18\x12 \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12*\n\x05\x66lags\x18\x13 \x03(\x0e\x32\x1b.gateway.api.v1.QualityFlag\x12\x0e\n\x06number\x18\x14 \x01(\x03\x12.\n\nstale_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstale_reason\x18\x16 \x01(\t\x12.\n\nclose_time\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63lose_reason\x18\x18 \x01(\t\x12\x18\n\x10start_command_id\x18\x19 \x01(\t\x12-\n\renergy_so_far\x18\x1f \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12\x35\n\x0e\x65nergy_summary\x18\x1a \x01(\x0b\x32\x1d.gateway.api.v1.EnergySummary\x12\x34\n\x10start_provenance\x18\x1b \x01(\x0e\x32\x1a.gateway.api.v1.Provenance\x12\x33\n\x0fstop_provenance\x18\x1c \x01(\x0e\x32\x1a.gateway.api.v1.Provenance\x12+\n\x0b\x63lose_meter\x18\x1d \x01(\x0b\x32\x16.gateway.api.v1.Energy\x12\x34\n\x10\x63lose_meter_time\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_reservation_id\"\xed\x01\n\x12TransactionReading\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12-\n\x06source\x18\x02 \x01(\x0e\x32\x1d.gateway.api.v1.ReadingSource\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07samples\x18\x04 \x03(\x0b\x32\x1b.gateway.api.v1.MeterSample\x12\x36\n\nnormalised\x18\x05 \x01(\x0b\x32\".gateway.api.v1.NormalisedReadings\"/\n\x15GetTransactionRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\"J\n\x16GetTransactionResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"\xbd\x01\n\x17\x43loseTransactionRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\"\n\x15meter_stop_watt_hours\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06insist\x18\x05 \x01(\x08\x42\x18\n\x16_meter_stop_watt_hours\"L\n\x18\x43loseTransactionResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"}\n\x16\x41ttributeOrphanRequest\x12\x17\n\x0forphan_event_id\x18\x01 \x01(\t\x12\x16\n\x0etransaction_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"K\n\x17\x41ttributeOrphanResponse\x12\x30\n\x0btransaction\x18\x01 \x01(\x0b\x32\x1b.gateway.api.v1.Transaction\"\x87\x02\n\x17ListTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .gateway.api.v1.TransactionState\x12\x35\n\x11started_from_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13started_before_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06id_tag\x18\x07 \x01(\t\"f\n\x18ListTransactionsResponse\x12\x31\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1b.gateway.api.v1.Transaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\x1eListTransactionReadingsRequest\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x1b\n\x13normalised_readings\x18\x04 \x01(\x08\"p\n\x1fListTransactionReadingsResponse\x12\x34\n\x08readings\x18\x01 \x03(\x0b\x32\".gateway.api.v1.TransactionReading\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x12ListOrphansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\"V\n\x13ListOrphansResponse\x12&\n\x07orphans\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xaa\x01\n\x10TransactionState\x12!\n\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSACTION_STATE_OPEN\x10\x01\x12\x1d\n\x19TRANSACTION_STATE_STOPPED\x10\x02\x12\x1a\n\x16TRANSACTION_STATE_LOST\x10\x03\x12\x1c\n\x18TRANSACTION_STATE_CLOSED\x10\x04*\x83\x01\n\rReadingSource\x12\x1e\n\x1aREADING_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14READING_SOURCE_START\x10\x01\x12\x1f\n\x1bREADING_SOURCE_METER_VALUES\x10\x02\x12\x17\n\x13READING_SOURCE_STOP\x10\x03\x32\xfb\x04\n\x12TransactionService\x12_\n\x0eGetTransaction\x12%.gateway.api.v1.GetTransactionRequest\x1a&.gateway.api.v1.GetTransactionResponse\x12\x65\n\x10ListTransactions\x12\'.gateway.api.v1.ListTransactionsRequest\x1a(.gateway.api.v1.ListTransactionsResponse\x12z\n\x17ListTransactionReadings\x12..gateway.api.v1.ListTransactionReadingsRequest\x1a/.gateway.api.v1.ListTransactionReadingsResponse\x12\x65\n\x10\x43loseTransaction\x12\'.gateway.api.v1.CloseTransactionRequest\x1a(.gateway.api.v1.CloseTransactionResponse\x12\x62\n\x0f\x41ttributeOrphan\x12&.gateway.api.v1.AttributeOrphanRequest\x1a\'.gateway.api.v1.AttributeOrphanResponse\x12V\n\x0bListOrphans\x12\".gateway.api.v1.ListOrphansRequest\x1a#.gateway.api.v1.ListOrphansResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.transaction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSACTIONSTATE']._serialized_start=3158
-  _globals['_TRANSACTIONSTATE']._serialized_end=3328
-  _globals['_READINGSOURCE']._serialized_start=3331
-  _globals['_READINGSOURCE']._serialized_end=3462
-  _globals['_ENERGYSUMMARY']._serialized_start=143
-  _globals['_ENERGYSUMMARY']._serialized_end=411
-  _globals['_TRANSACTION']._serialized_start=414
-  _globals['_TRANSACTION']._serialized_end=1620
-  _globals['_TRANSACTIONREADING']._serialized_start=1623
-  _globals['_TRANSACTIONREADING']._serialized_end=1804
-  _globals['_GETTRANSACTIONREQUEST']._serialized_start=1806
-  _globals['_GETTRANSACTIONREQUEST']._serialized_end=1853
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=1855
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=1929
-  _globals['_CLOSETRANSACTIONREQUEST']._serialized_start=1932
-  _globals['_CLOSETRANSACTIONREQUEST']._serialized_end=2121
-  _globals['_CLOSETRANSACTIONRESPONSE']._serialized_start=2123
-  _globals['_CLOSETRANSACTIONRESPONSE']._serialized_end=2199
-  _globals['_ATTRIBUTEORPHANREQUEST']._serialized_start=2201
-  _globals['_ATTRIBUTEORPHANREQUEST']._serialized_end=2326
-  _globals['_ATTRIBUTEORPHANRESPONSE']._serialized_start=2328
-  _globals['_ATTRIBUTEORPHANRESPONSE']._serialized_end=2403
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=2406
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=2669
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=2671
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=2773
-  _globals['_LISTTRANSACTIONREADINGSREQUEST']._serialized_start=2775
-  _globals['_LISTTRANSACTIONREADINGSREQUEST']._serialized_end=2870
-  _globals['_LISTTRANSACTIONREADINGSRESPONSE']._serialized_start=2872
-  _globals['_LISTTRANSACTIONREADINGSRESPONSE']._serialized_end=2984
-  _globals['_LISTORPHANSREQUEST']._serialized_start=2986
-  _globals['_LISTORPHANSREQUEST']._serialized_end=3067
-  _globals['_LISTORPHANSRESPONSE']._serialized_start=3069
-  _globals['_LISTORPHANSRESPONSE']._serialized_end=3155
-  _globals['_TRANSACTIONSERVICE']._serialized_start=3465
-  _globals['_TRANSACTIONSERVICE']._serialized_end=4100
+  _globals['_TRANSACTIONSTATE']._serialized_start=3273
+  _globals['_TRANSACTIONSTATE']._serialized_end=3443
+  _globals['_READINGSOURCE']._serialized_start=3446
+  _globals['_READINGSOURCE']._serialized_end=3577
+  _globals['_ENERGYSUMMARY']._serialized_start=173
+  _globals['_ENERGYSUMMARY']._serialized_end=441
+  _globals['_TRANSACTION']._serialized_start=444
+  _globals['_TRANSACTION']._serialized_end=1650
+  _globals['_TRANSACTIONREADING']._serialized_start=1653
+  _globals['_TRANSACTIONREADING']._serialized_end=1890
+  _globals['_GETTRANSACTIONREQUEST']._serialized_start=1892
+  _globals['_GETTRANSACTIONREQUEST']._serialized_end=1939
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=1941
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=2015
+  _globals['_CLOSETRANSACTIONREQUEST']._serialized_start=2018
+  _globals['_CLOSETRANSACTIONREQUEST']._serialized_end=2207
+  _globals['_CLOSETRANSACTIONRESPONSE']._serialized_start=2209
+  _globals['_CLOSETRANSACTIONRESPONSE']._serialized_end=2285
+  _globals['_ATTRIBUTEORPHANREQUEST']._serialized_start=2287
+  _globals['_ATTRIBUTEORPHANREQUEST']._serialized_end=2412
+  _globals['_ATTRIBUTEORPHANRESPONSE']._serialized_start=2414
+  _globals['_ATTRIBUTEORPHANRESPONSE']._serialized_end=2489
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=2492
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=2755
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=2757
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=2859
+  _globals['_LISTTRANSACTIONREADINGSREQUEST']._serialized_start=2861
+  _globals['_LISTTRANSACTIONREADINGSREQUEST']._serialized_end=2985
+  _globals['_LISTTRANSACTIONREADINGSRESPONSE']._serialized_start=2987
+  _globals['_LISTTRANSACTIONREADINGSRESPONSE']._serialized_end=3099
+  _globals['_LISTORPHANSREQUEST']._serialized_start=3101
+  _globals['_LISTORPHANSREQUEST']._serialized_end=3182
+  _globals['_LISTORPHANSRESPONSE']._serialized_start=3184
+  _globals['_LISTORPHANSRESPONSE']._serialized_end=3270
+  _globals['_TRANSACTIONSERVICE']._serialized_start=3580
+  _globals['_TRANSACTIONSERVICE']._serialized_end=4215
 # @@protoc_insertion_point(module_scope)

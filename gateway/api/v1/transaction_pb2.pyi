@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
 from gateway.api.v1 import event_pb2 as _event_pb2
+from gateway.api.v1 import reading_pb2 as _reading_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -331,6 +332,7 @@ class TransactionReading(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
+    NORMALISED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event that holds it."""
     source: Global___ReadingSource.ValueType
@@ -343,6 +345,10 @@ class TransactionReading(_message.Message):
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.MeterSample]:
         """The values, in the order sent."""
 
+    @_builtins.property
+    def normalised(self) -> _reading_pb2.NormalisedReadings:
+        """The normalised readings of reported values; only where the request asks for them."""
+
     def __init__(
         self,
         *,
@@ -350,10 +356,11 @@ class TransactionReading(_message.Message):
         source: Global___ReadingSource.ValueType = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         samples: _abc.Iterable[_common_pb2.MeterSample] | None = ...,
+        normalised: _reading_pb2.NormalisedReadings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["normalised", b"normalised", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "receive_time", b"receive_time", "samples", b"samples", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "normalised", b"normalised", "receive_time", b"receive_time", "samples", b"samples", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,22 +629,28 @@ class ListTransactionReadingsRequest(_message.Message):
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NORMALISED_READINGS_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for the transaction. Required."""
     page_size: _builtins.int
     """The maximum number of readings to return, each with its samples; 0: 100. Larger values than 200 count as 200."""
     page_token: _builtins.str
     """The page to continue with: next_page_token of the page before."""
+    normalised_readings: _builtins.bool
+    """True: each comes with its normalised readings: of a message with more than 128 moments, 128 of them, the last one
+    included.
+    """
     def __init__(
         self,
         *,
         transaction_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        normalised_readings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["normalised_readings", b"normalised_readings", "page_size", b"page_size", "page_token", b"page_token", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from gateway.api.v1 import common_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy, flags, timestamp
+from gateway.control.convert.readings import normalised
 from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import (
@@ -14,6 +15,7 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
+from gateway.domain.latest import readings_of_event
 from gateway.domain.power import Power, PowerSource, powers
 from gateway.domain.readings import ENERGY_IMPORT_REGISTER, POWER_IMPORT, Sample, energy_mwh, samples
 from gateway.domain.values import Flag
@@ -46,6 +48,13 @@ def reading(event: StoredEvent) -> transaction_pb2.TransactionReading:
         receive_time=timestamp(event.received_at),
         samples=meter_samples(event),
     )
+
+
+def normalised_reading(event: StoredEvent) -> transaction_pb2.TransactionReading:
+    """As ``reading``, with the normalised readings of what was reported."""
+    message = reading(event)
+    message.normalised.CopyFrom(normalised(readings_of_event(event)))
+    return message
 
 
 def meter_samples(event: StoredEvent, measurands: frozenset[str] = frozenset()) -> list[common_pb2.MeterSample]:

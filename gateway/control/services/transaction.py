@@ -6,7 +6,7 @@ from gateway.bridge import Bridge
 from gateway.control.convert.enums import TRANSACTION_STATE
 from gateway.control.convert.events import event
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.samples import reading
+from gateway.control.convert.samples import normalised_reading, reading
 from gateway.control.convert.transactions import transaction
 from gateway.control.errors import invalid
 from gateway.control.services.paging import Page, page
@@ -47,8 +47,9 @@ class TransactionRpcs(Service, TransactionServiceServicer):
     ) -> pb.ListTransactionReadingsResponse:
         transaction_id = _id(request.transaction_id)
         wanted = page(request.page_size, request.page_token, "readings", transaction_id, max_size=MAX_EVENTS)
+        convert = normalised_reading if request.normalised_readings else reading
         events = await self.call(context, self._transactions.readings, transaction_id, _sequence(wanted), wanted.size)
-        messages, token = wanted.cut(events, lambda stored: str(stored.sequence), reading)
+        messages, token = wanted.cut(events, lambda stored: str(stored.sequence), convert)
         return pb.ListTransactionReadingsResponse(readings=messages, next_page_token=token)
 
     @changing
