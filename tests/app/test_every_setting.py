@@ -29,7 +29,7 @@ from cryptography import x509
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.api.v1 import command_pb2, command_pb2_grpc
+from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc, command_pb2, command_pb2_grpc, reading_pb2
 from gateway.app.from_settings import connection_limits, session_limits
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import (
@@ -696,6 +696,23 @@ async def _(whole: Whole) -> None:
             Gateway(_with(made, ["control", "allow_insecure"], False), disk)
     finally:
         disk.close()
+
+
+@really("control.offline_grace_seconds", 0.0)
+async def _(whole: Whole) -> None:
+    """A charge point that has just gone: by the default its connector would still be as it was."""
+    address = f"127.0.0.1:{free_port()}"
+    async with running(whole.settings(control__address=address)) as serving:
+        charger = await serving.booted()
+        await charger.call("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"})
+        await charger.lose_link()
+        await until(lambda: not len(serving.gateway.router))
+        with grpc.insecure_channel(address) as channel:
+            stub = charge_point_pb2_grpc.ChargePointServiceStub(channel)
+            request = charge_point_pb2.GetChargePointRequest(identity="CP1")
+            answer = await trio.to_thread.run_sync(lambda: stub.GetChargePoint(request, timeout=30))
+        [connector] = answer.charge_point.connectors
+        assert connector.charging_state == reading_pb2.CHARGING_STATE_UNKNOWN
 
 
 @really("control.default_timeout_seconds", 1.0)
