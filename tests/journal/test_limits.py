@@ -144,6 +144,22 @@ async def test_answers_that_are_not_one_for_each_write_acknowledge_nothing(journ
     store.commit = works
 
 
+async def test_a_way_to_the_disk_that_fails_acknowledges_nothing_by_the_batch_before(journal, store, autojump_clock):
+    """Of the same size, so that its answers would fit."""
+    outcomes, works = [], journal._run_in_thread
+    await outcome_of(journal, write("A"), outcomes)
+
+    async def fails(*_, **__):
+        await trio.lowlevel.checkpoint()
+        raise SystemError("bad argument to internal function")
+
+    journal._run_in_thread = fails
+    with trio.fail_after(60):
+        await outcome_of(journal, write("B"), outcomes)
+    journal._run_in_thread = works
+    assert [type(each) for each in outcomes] == [Appended, CommitUnknown]
+
+
 # --- its threads ----------------------------------------------------------------------------------------------
 
 

@@ -208,3 +208,39 @@ async def test_what_deviates_is_counted_by_its_repairs(
         odd: dict[str, Any] = {**STATUS, "invented": 1}
         await charger.call("StatusNotification", odd)
     assert counting.taken() == {("messages", "StatusNotification"): 1, ("deviated", "extra-property"): 1}
+
+
+async def test_what_is_beyond_reading_is_counted_by_its_action(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """It is recorded and confirmed all the same."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        counting.taken()
+        deep = "[" * 100 + "]" * 100
+        await charger.send_raw(f'[2,"m","MeterValues",{{"connectorId":1,"meterValue":{deep}}}]')
+        assert await charger.next_answer() == [3, "m", {}]
+    counts = counting.taken()
+    assert counts["unread_messages", "MeterValues"] == 1
+
+
+async def test_a_bug_in_a_commit_is_counted_as_a_failure_of_its_session(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """The store can't take what the session wrote: it ends, and the charger says it again."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        counting.taken()
+        journal: Any = harness.journal
+        submit = journal.submit
+
+        def fails(write: Any, heard: Any) -> None:
+            trio.lowlevel.current_trio_token().run_sync_soon(heard, write, LookupError("a bug"))
+
+        journal.submit = fails
+        await charger.send(2, "m", "StatusNotification", STATUS)
+        assert (await charger.sees_the_end())[0] == 1011
+        journal.submit = submit
+    assert counting.taken()["session_failures", ""] == 1

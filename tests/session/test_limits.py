@@ -229,6 +229,7 @@ async def test_the_gateways_calls_are_shown_once_and_without_secrets(
         (Registration.REJECTED, Registration.ACCEPTED, False, False),
         (Registration.REJECTED, Registration.PENDING, False, True),
         (Registration.REJECTED, Registration.REJECTED, False, False),
+        (Registration.ACCEPTED, Registration.ACCEPTED, False, False),
         (Registration.ACCEPTED, Registration.PENDING, False, True),
         (Registration.ACCEPTED, Registration.REJECTED, False, True),
     ],
@@ -240,9 +241,8 @@ async def test_what_an_operator_decides_anew_changes_a_session_so(
     harness.limits = SessionLimits(own_requests=True, ready_after_silence=1e6)
     harness.add_charge_point(registration=before)
     async with harness.connected() as charger:
-        if before is not Registration.ACCEPTED:
-            await charger.call("BootNotification", BOOT)
-            await trio.sleep(harness.limits.settle_delay)
+        await charger.call("BootNotification", BOOT)
+        await trio.sleep(harness.limits.settle_delay)
         harness.router.registration_changed("CP1", after)
         if over:
             assert await charger.sees_the_end() == (1001, "registration-changed")
@@ -250,6 +250,23 @@ async def test_what_an_operator_decides_anew_changes_a_session_so(
             assert (await charger.next_call("TriggerMessage"))[2] == {"requestedMessage": "BootNotification"}
         else:
             await charger.hears_nothing(50)
+
+
+async def test_messages_that_come_together_are_answered_one_after_the_other(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Each when it is on disk, and the next one is decided only then."""
+    harness.asks_nothing()
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        harness.journal.stall_seconds = 1.0
+        for number, status in enumerate(("Preparing", "Charging", "Finishing")):
+            said = {"connectorId": 1, "errorCode": "NoError", "status": status}
+            await charger.send(2, str(number), "StatusNotification", said)
+        answers = [(await charger.next_answer(), trio.current_time()) for _ in range(3)]
+        harness.journal.stall_seconds = 0.0
+    assert answers == [([3, str(number), {}], number + 1.0) for number in range(3)]
 
 
 async def test_the_first_reason_for_an_end_is_the_one_that_is_kept(harness: Harness, autojump_clock: MockClock) -> None:
