@@ -66,7 +66,7 @@ HOLD: Final = timedelta(seconds=30)
 """Until the next try, where nothing could be sent."""
 
 MAX_STEPS: Final = 16
-"""For one connector before the others have their turn."""
+"""For one connector at once; more would be a decision that goes round in circles, and is held up."""
 
 ACCEPTED: Final = StatusAnswer("Accepted")
 UNKNOWN: Final = StatusAnswer("Unknown")
@@ -220,8 +220,8 @@ class Reconciler:
                 change = plans.next_change(wanted, now)
                 return min((at for at in (step.until, change) if at is not None), default=None)
             await self._do(connector, step)
-        self._woken.set()
-        return None
+        held = self._held[connector] = self._context.clock() + HOLD
+        return held
 
     def _situation(self, connector: ConnectorAddress, now: datetime) -> Situation:
         state = self._context.state
