@@ -116,7 +116,8 @@ def check(profile: ChargingProfile, abilities: ChargingAbilities) -> None:
     assert (profile.kind, profile.recurrency_kind) == (ProfileKind.ABSOLUTE, None)
     assert profile.schedule.rate_unit in abilities.units
     assert profile.schedule.duration is None or profile.schedule.duration > starts[-1]
-    assert profile.schedule.duration is not None or periods[-1].limit > 0, "a pause without an end"
+    if periods[-1].limit == 0:
+        assert profile.schedule.duration is not None, "a pause without an end"
 
 
 # --- the whole night, minute by minute ------------------------------------------------------------------------
