@@ -97,7 +97,7 @@ def decode(type_: str, version: int, data: bytes) -> Body:
         stored = orjson.loads(data)
         for present in range(version, cls.VERSION):
             stored = UPCASTERS[type_, present](stored)
-        body: Body = _CONVERTER.structure(stored, cls)
+        body: Body = _STRUCTURE[cls](stored, cls)
     except (orjson.JSONDecodeError, cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
         raise UnreadableBody(f"the stored {type_} of version {version} can't be read: {error!r}") from error
     return body
@@ -206,7 +206,8 @@ def _unstructure_answer(answer: Answer | None) -> dict[str, Any] | None:
 
 
 def _structure_answer(stored: dict[str, Any], _: Any) -> Answer:
-    answer: Answer = _CONVERTER.structure(stored, _ANSWERS[stored["kind"]])
+    cls = _ANSWERS[stored["kind"]]
+    answer: Answer = _STRUCTURE[cls](stored, cls)
     return answer
 
 
@@ -248,5 +249,6 @@ def _converter() -> cattrs.Converter:
 
 
 _CONVERTER = _converter()
+_STRUCTURE = {cls: _CONVERTER.get_structure_hook(cls) for cls in (*BODIES.values(), *_ANSWER_TAGS)}
 _UNSTRUCTURE = {cls: _unstructurer(cls, _CONVERTER) for cls in (*BODIES.values(), *COMMANDS.values(), *_ANSWER_TAGS)}
 """Made at import, for making one takes milliseconds in which no charger is answered."""
