@@ -1,17 +1,18 @@
 """Transactions' energy, cost and completion, worked out from their events (Trio's side)."""
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final, TypeVar
 
 import trio
 from attrs import evolve, frozen
 
+from gateway.charging.power_limits import power_limits
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.domain.commands import FieldViolation
 from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
 from gateway.domain.records import TransactionRecord, TransactionState
-from gateway.domain.values import Clock, Flag
+from gateway.domain.values import WHOLE_CHARGE_POINT, Clock, Flag
 from gateway.energy.completion import Charge, Completion, Target, estimate_completion
 from gateway.energy.cost import Cost, compute_cost
 from gateway.energy.intervals import Interval, energy_by_interval
@@ -40,6 +41,9 @@ minute holds 50 MB meanwhile."""
 
 MAX_INTERVALS: Final = 50_000
 """Intervals of a transaction: of half an hour, three years."""
+
+FORESEEN: Final = timedelta(hours=72)
+"""For so much time a completion is looked for, and limits of a plan count."""
 
 MAX_PRICE_CHANGES: Final = 20_000
 """Times of daily prices that a transaction may run through: half-hourly prices for a year."""
@@ -193,8 +197,20 @@ class TransactionEnergies:
                     {"transaction_id": transaction_id, "state": found.record.state.value},
                 )
             now = self._clock()
+            limits += await self._wanted_limits(found.record, now)
             charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
             return found, await self._work_out(estimate_completion, charge, target), now
+
+    async def _wanted_limits(self, record: TransactionRecord, now: datetime) -> tuple[Limit, ...]:
+        """The limits that the gateway keeps for a transaction's connector, or for all of its charge point."""
+        stored = await self._reads.state(record.charge_point, now)
+        if stored is None:
+            return ()
+        places = (record.connector, WHOLE_CHARGE_POINT)
+        wanted = [each for place, each in stored.state.wanted.items() if place in places]
+        return tuple(
+            Limit(each.start, each.end, each.watts) for each in power_limits(wanted, record.started_at, now + FORESEEN)
+        )
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
         """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""

@@ -13,7 +13,9 @@ from google.protobuf.json_format import MessageToDict
 from gateway.api.v1 import common_pb2, event_pb2, transaction_pb2
 from gateway.api.v1 import energy_pb2 as pb
 from gateway.domain import events as e
-from gateway.domain.values import ConnectorAddress, Flag
+from gateway.domain.charging import ChargingRateUnit
+from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Wanted
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.energy.session import RULES_VERSION
 from gateway.store.commits import Append, Appended
 from tests.control.fakes import NOW
@@ -476,6 +478,23 @@ async def test_planned_limits_and_pauses_count(gateway):
     ]
     request = completion_request(energy_milliwatt_hours=9_000_000, limits=limits)
     found = await gateway.call(gateway.client.energy.EstimateCompletion, request)
+    took = found.finish_time.ToDatetime(UTC) - found.estimate_time.ToDatetime(UTC)
+    assert took == pytest.approx(timedelta(minutes=90), abs=timedelta(minutes=2))
+
+
+async def test_the_plan_that_the_gateway_keeps_counts_too(gateway):
+    """Half an hour of pause for the connector, then 10 A on two phases for the charge point: 4.6 kW."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    now = datetime.now(UTC)
+    soon = now + timedelta(minutes=30)
+    pause = PlanStep(now - timedelta(seconds=1), RateLimit(Decimal(0), ChargingRateUnit.AMPERE))
+    whole = StandingLimit(RateLimit(Decimal(10), ChargingRateUnit.AMPERE, 2))
+    for wanted in (Wanted(ONE, 1, plan=Plan((pause,), soon)), Wanted(WHOLE_CHARGE_POINT, 1, whole)):
+        await record(gateway, epoch, e.WantedChanged(wanted, "plan-set", f"r{wanted.connector.evse}"), now)
+    found = await gateway.call(
+        gateway.client.energy.EstimateCompletion, completion_request(energy_milliwatt_hours=10_600_000)
+    )
     took = found.finish_time.ToDatetime(UTC) - found.estimate_time.ToDatetime(UTC)
     assert took == pytest.approx(timedelta(minutes=90), abs=timedelta(minutes=2))
 

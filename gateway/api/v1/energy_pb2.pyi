@@ -854,8 +854,9 @@ class EstimateCompletionRequest(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___PowerLimit]:
-        """The limits in force and those that are planned, as far as the caller knows them, those of the last hours too: a power
-        that a limit held down says nothing of the vehicle. In any order; at most 400.
+        """Limits besides those that the gateway keeps itself (SteeringService: plans, and limits set by hand), in force or
+        planned, those of the last hours too: a power that a limit held down says nothing of the vehicle. In any order; at
+        most 400.
         """
 
     def __init__(
