@@ -272,9 +272,9 @@ class Gateway:
         """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
         keep, trusted = self._supervisor.keep, self.clock_watch.trusted
         room = self.capacity.room
-        log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
         with scope:
             await open_store(self._store, self._now, self.clock_watch.trusted, partial(self.endpoints.open, nursery))
+            log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
             nursery.start_soon(keep, "feed", self.feed.run)
             nursery.start_soon(keep, "clock", self.clock_watch.run)
             nursery.start_soon(keep, "retention", self.retention.run)
