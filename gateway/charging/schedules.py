@@ -40,8 +40,8 @@ CLOCK_SLACK: Final = timedelta(minutes=10)
 """A schedule starts so long ago: a charger whose clock is behind applies it at once (B10.11)."""
 
 SEAM: Final = timedelta(minutes=10)
-"""A charger that takes one limit at a time holds it for so long beyond its end: the next one replaces it at its time,
-and if it does not come, the limit ends."""
+"""A part of what is wanted is held for at least so long after the time at which the next one is due, if need be beyond
+its end: the next one replaces it in time, and if it does not come, the limit ends."""
 
 OFFSET_MATTERS: Final = timedelta(seconds=5)
 """A charger's clock that is off by less is right."""
@@ -204,9 +204,9 @@ def _cut(limits: list[tuple[datetime, RateLimit]], slots: int, fallback: RateLim
     """The first ``slots`` of more limits."""
     ends_at = limits[slots][0]
     kept = limits[:slots]
-    if slots == 1:
-        return _Part(tuple(kept), ends_at + SEAM, fallback, ends_at, ends_at)
-    return _Part(tuple(kept), ends_at, fallback, ends_at, _half(kept, ends_at))
+    refresh_at = ends_at if slots == 1 else _half(kept, ends_at)
+    held_until = max(ends_at, refresh_at + SEAM)
+    return _Part(tuple(kept), held_until, fallback, ends_at, refresh_at)
 
 
 def _fallback(wanted: Wanted, max_periods: int) -> RateLimit | None:

@@ -234,6 +234,14 @@ def test_a_plan_of_one_period_too_many_is_sent_in_two_parts() -> None:
     assert second.refresh_at is None
 
 
+def test_steps_that_follow_each_other_fast_leave_time_for_the_next_part() -> None:
+    """Two of three steps of a minute: the second one is held until the next part has had ten minutes to come."""
+    found = put(wants(plan(PAUSE, amperes(6), PAUSE, step=MINUTE)), abilities=ChargingAbilities(max_periods=2))
+    assert found.refresh_at == NOW + MINUTE
+    assert found.covered_until == NOW + 2 * MINUTE
+    assert profile_of(found).valid_to == found.refresh_at + SEAM
+
+
 def test_a_limit_without_an_end_is_put_for_a_lease_and_renewed() -> None:
     """Half of the lease is left when it is renewed."""
     found = put(wants(standing=StandingLimit(PAUSE)))
