@@ -59,6 +59,9 @@ MAX_SLEEP: Final = 60.0
 """Seconds between two looks at the wall clock while something is due later: a clock that is set forward makes no step
 late by more."""
 
+LEAST_SLEEP: Final = 0.1
+"""Seconds between two rounds of which the second one is due at once."""
+
 SEND_SECONDS: Final = 120.0
 """For a command to have its turn and its answer: several call time-outs of others, and its own."""
 
@@ -199,6 +202,10 @@ class Reconciler:
 
     async def _sleep(self, until: datetime | None) -> None:
         """Until then by the wall clock, or until something happens."""
+        # A decision that is due at once, again and again, must not keep the loop from all other charge points.
+        await trio.lowlevel.checkpoint()
+        if until is not None and until <= self._context.clock():
+            await trio.sleep(LEAST_SLEEP)
         while not self._woken.is_set():
             seconds = math.inf if until is None else (until - self._context.clock()).total_seconds()
             if seconds <= 0:
