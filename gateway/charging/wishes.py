@@ -82,7 +82,7 @@ class DecidedChange:
 
 
 def fingerprint(request: WantedRequest) -> str:
-    """Return what tells a repeated request from another one under the same id."""
+    """Return the digest by which a repeated request is known from another one under the same id."""
     content = encode_value(request) + type(request.change).__name__.encode()
     return hashlib.sha256(content).hexdigest()[:32]
 

@@ -1,7 +1,7 @@
 """The settlement of transactions' energy: worked out some seconds after its end, and anew after what comes later.
 
 What is due is on disk: a transaction has ended, and its newest event came after those that its energy was worked out
-with. The result is committed only if that is still so, with the event that tells of it, so that each is recorded once,
+with. The result is committed only if that is still so, with its event, so that each is recorded once,
 however often the process is killed between what brought it about and its record.
 """
 

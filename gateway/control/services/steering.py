@@ -65,7 +65,7 @@ class SteeringRpcs(Service, SteeringServiceServicer):
         return pb.ClearPlanResponse(**_changed(await self._change(request, Fields(), ClearPlan(), context)))
 
     async def _change(self, request: Request, fields: Fields, change: Change, context: Context) -> ChangedWanted:
-        """Change it. Where it can't be known whether it was, that is the answer: the same request again tells."""
+        """Change it. Where the outcome is not known the answer says so; the same request again shows it."""
         identity, request_id = request.charge_point, request.request_id
         fields.text("charge_point", identity)
         fields.text("request_id", request_id)

@@ -25,7 +25,7 @@ class WantedChanged:
     by: str = ""
     why: str = ""
     fingerprint: str = field(default="", repr=False)
-    """Digest of what was asked for: tells a repeated request from another one under the same id."""
+    """Digest of the request: distinguishes a repeated request from another one under the same id."""
 
 
 @frozen
