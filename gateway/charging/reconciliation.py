@@ -35,8 +35,8 @@ class Situation:
     ``transaction_id``: of a running transaction that a TxProfile may be sent for. ``installed``: the profiles that the
     charger has accepted. ``confirmed``: whether it accepted the connector's on this connection, since its last boot;
     ``fresh``: whether nothing was sent for the connector in that time. ``asked``: whether it was asked for its
-    abilities. ``may_look``: whether it may be asked for its composite schedule; ``agrees``: what that has shown, None:
-    it was not asked. ``offset``: by how much its clock is ahead.
+    abilities. ``may_look``: whether it may be asked for its composite schedule; ``agrees``: what that has shown since,
+    None: it was not asked. Where it can't be had it does not agree. ``offset``: by how much its clock is ahead.
     """
 
     wanted: Wanted
@@ -156,10 +156,10 @@ def _applied(s: Situation) -> Step:
         return Record(outcomes.lost(steering, Reason.LOST, s.now))
     if refresh_at is not None and s.now >= refresh_at:
         return _send(s, purpose, due=True)
-    if not s.confirmed:
+    if not s.confirmed and not s.agrees:  # a new connection, or a boot: the charger may have lost it
         due = _due(s)
         if due <= s.now:
-            return _send(s, purpose)
+            return Look() if s.may_look and s.agrees is None else _send(s, purpose)
         return Wait(due if refresh_at is None else min(due, refresh_at))
     seen = shown(s.wanted, steering, s.power, s.now)
     if seen is SteeringState.INEFFECTIVE:

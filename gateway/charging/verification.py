@@ -1,5 +1,6 @@
 """Verification of a wanted limit: by the power that a meter shows, or by the schedule that a charger reports."""
 
+from bisect import bisect_right
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -8,6 +9,7 @@ from attrs import frozen
 
 from gateway.charging import plans, rates
 from gateway.domain.charging import ChargingRateUnit, ChargingSchedule
+from gateway.domain.commands import CompositeScheduleAnswer
 from gateway.domain.steering import RateLimit, Steering, SteeringState, Wanted
 
 SETTLING: Final = timedelta(seconds=60)
@@ -29,7 +31,16 @@ RECENT: Final = timedelta(hours=1)
 
 
 LOOK_AHEAD: Final = timedelta(hours=1)
-"""Of a look at the charger's composite schedule."""
+"""Of a look at the charger's composite schedule, at least."""
+
+MAX_LOOK_AHEAD: Final = timedelta(hours=24)
+"""And at most: a part of a plan that is sent at once is no longer."""
+
+BOUNDARY: Final = timedelta(seconds=5)
+"""After a change of a limit in which a charger's schedule may still have the one before it: its periods begin at whole
+seconds, and its clock is right to some seconds."""
+
+ACCEPTED: Final = "Accepted"
 
 
 @frozen
@@ -70,15 +81,39 @@ def _last_change(wanted: Wanted, now: datetime) -> datetime | None:
     return found[-1][0] if len(found) > 1 else None
 
 
+def look_ahead(steering: Steering, now: datetime) -> timedelta:
+    """The time that a look at the composite schedule is to cover: as long as the profile is right without another."""
+    if steering.covered_until is None:
+        return LOOK_AHEAD
+    return min(max(steering.covered_until - now, LOOK_AHEAD), MAX_LOOK_AHEAD)
+
+
+def look_shows(wanted: Wanted, answer: object, now: datetime, offset: timedelta = timedelta(0)) -> bool:
+    """Return whether the answer to a look shows that the charger does what is wanted. An error, a refusal, none in
+    time, or a schedule of another time: it can't say. ``offset``: by how much its clock is ahead."""
+    if not isinstance(answer, CompositeScheduleAnswer) or answer.status != ACCEPTED or answer.schedule is None:
+        return False
+    start = answer.schedule_start
+    if start is not None and abs(start - now) > MAX_LOOK_AHEAD:
+        return False
+    return agrees(wanted, now if start is None else start - offset, answer.schedule)
+
+
 def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule) -> bool:
     """Return whether a composite schedule that begins at ``start`` allows no more than is wanted, wherever something
-    is wanted: the least of all profiles holds (B10.4)."""
+    is wanted: the least of all profiles holds (B10.4). Looked at where either of the two changes."""
+    length = LOOK_AHEAD.total_seconds() if schedule.duration is None else schedule.duration
+    length = min(length, MAX_LOOK_AHEAD.total_seconds())
+    periods = [period for period in schedule.periods if 0 <= period.start_period <= length]
+    begins = [start + timedelta(seconds=period.start_period) for period in periods]
+    end = start + timedelta(seconds=max(length, 0))
     compared = False
-    for period in schedule.periods:
-        at = start + timedelta(seconds=period.start_period)
-        limit = plans.in_force(wanted, at)
-        if limit is None:
+    for moment in {*begins, *(at for at, _ in plans.changes(wanted, start, end))}:
+        at = min(moment + BOUNDARY, end)
+        limit, place = plans.in_force(wanted, at), bisect_right(begins, at)
+        if limit is None or not place:
             continue
+        period = periods[place - 1]
         if period.limit > rates.converted(limit, schedule.rate_unit, period.number_phases or 3):
             return False
         compared = True

@@ -29,7 +29,7 @@ from gateway.charging.reconciliation import (
     Wait,
     next_step,
 )
-from gateway.charging.verification import LOOK_AHEAD, Measured, agrees
+from gateway.charging.verification import Measured, look_ahead, look_shows
 from gateway.domain import events as e
 from gateway.domain.codec import fingerprint
 from gateway.domain.commands import (
@@ -38,7 +38,6 @@ from gateway.domain.commands import (
     Command,
     CommandRecord,
     CommandState,
-    CompositeScheduleAnswer,
     ConfigurationAnswer,
     GetCompositeSchedule,
     RefusalReason,
@@ -131,8 +130,8 @@ class Reconciler:
         """Connectors whose profile the charger has accepted on this connection, since its last boot."""
         self._touched: set[ConnectorAddress] = set()
         """Connectors for which something was sent in that time."""
-        self._agrees: dict[ConnectorAddress, bool] = {}
-        """Looks at composite schedules, since the last sending."""
+        self._agrees: dict[ConnectorAddress, tuple[int, bool]] = {}
+        """Looks at composite schedules since the last sending, each with the revision that it was about."""
         self._held: dict[ConnectorAddress, datetime] = {}
         """Connectors for which nothing could be sent, and until when nothing is tried."""
         self._powers: dict[ConnectorAddress, Measured] = {}
@@ -232,9 +231,10 @@ class Reconciler:
 
     def _situation(self, connector: ConnectorAddress, now: datetime) -> Situation:
         state = self._context.state
-        transaction = state.open_on(connector)
+        transaction, wanted = state.open_on(connector), state.wanted[connector]
+        revision, agrees = self._agrees.get(connector, (0, False))
         return Situation(
-            wanted=state.wanted[connector],
+            wanted=wanted,
             steering=state.steering[connector],
             abilities=self._context.protocol.charging_abilities(state.configuration),
             now=now,
@@ -244,7 +244,7 @@ class Reconciler:
             fresh=connector not in self._touched,
             asked=self._asked,
             may_look=self._may_ask,
-            agrees=self._agrees.get(connector),
+            agrees=agrees if revision == wanted.revision else None,
             power=self._power(connector),
             offset=trusted_offset(state.clock),
         )
@@ -270,7 +270,7 @@ class Reconciler:
             case AskAbilities():
                 await self._ask_abilities()
             case Look():
-                self._agrees[connector] = await self._look(connector)
+                await self._look(connector)
             case Found(send):
                 assert send.installation.profile is not None
                 installed = e.ChargingProfileInstalled(send.installation.connector, send.installation.profile)
@@ -297,15 +297,13 @@ class Reconciler:
                 reported = e.ConfigurationReported(answer.keys, answer.unknown_keys)
                 await context.commit((NewEvent(reported, context.clock()),))
 
-    async def _look(self, connector: ConnectorAddress) -> bool:
-        """Return whether the charger's composite schedule agrees; also False where that is not to be had."""
-        wanted = self._context.state.wanted[connector]
-        answer = await self._commands.ask(GetCompositeSchedule(connector, int(LOOK_AHEAD.total_seconds())))
-        if not isinstance(answer, CompositeScheduleAnswer) or answer.schedule is None:
-            return False
-        return answer.status == ACCEPTED.status and agrees(
-            wanted, answer.schedule_start or self._context.clock(), answer.schedule
-        )
+    async def _look(self, connector: ConnectorAddress) -> None:
+        """Note whether the charger's composite schedule agrees; it does not where that is not to be had."""
+        await self._turn(connector)
+        state, now = self._context.state, self._context.clock()
+        wanted, ahead = state.wanted[connector], look_ahead(state.steering[connector], now)
+        answer = await self._commands.ask(GetCompositeSchedule(connector, int(ahead.total_seconds())))
+        self._agrees[connector] = wanted.revision, look_shows(wanted, answer, now, trusted_offset(state.clock))
 
     async def _send(self, connector: ConnectorAddress, step: Send) -> None:
         context, installation = self._context, step.installation

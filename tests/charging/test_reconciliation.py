@@ -23,9 +23,10 @@ from gateway.charging.reconciliation import (
     next_step,
 )
 from gateway.charging.schedules import is_own, profile_id
-from gateway.charging.verification import Measured, agrees, most_watts, shown
+from gateway.charging.verification import Measured, agrees, look_ahead, look_shows, most_watts, shown
 from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, ProfilePurpose, SchedulePeriod
 from gateway.domain.clock_offset import ClockOffset
+from gateway.domain.commands import CompositeScheduleAnswer
 from gateway.domain.steering import (
     ChargingAbilities,
     InstalledProfile,
@@ -44,6 +45,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ONE = ConnectorAddress(1, 1)
 ABLE = ChargingAbilities(max_periods=24, max_stack_level=8, max_profiles=10, connectors=1, known=True)
 SIX = RateLimit(Decimal(6), ChargingRateUnit.AMPERE)
+ABOVE = RateLimit(Decimal(10), ChargingRateUnit.AMPERE)
 DEFAULT, TX = ProfilePurpose.TX_DEFAULT, ProfilePurpose.TX
 
 
@@ -393,3 +395,68 @@ def test_the_most_that_a_meter_may_show_is_never_below_the_limit() -> None:
         limit = RateLimit(Decimal(16), ChargingRateUnit.AMPERE, phases)
         assert most_watts(limit) > 16 * 230 * (phases or 3)
     assert most_watts(RateLimit(Decimal(0), ChargingRateUnit.WATT)) == verification.MARGIN_WATTS
+
+
+# --- looks ----------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_that_may_be_lost_is_looked_for_before_it_is_sent_again() -> None:
+    """Nothing is sent if the charger agrees; the profile is, if it does not or may not be asked."""
+    found = situation(may_look=True)
+    sent = next_step(found)
+    assert isinstance(sent, Send)
+    assert sent.installation.profile is not None
+    applied = evolve(
+        found,
+        steering=outcomes.accepted(found.steering, sent, "cmd_1", NOW),
+        installed={sent.installation.profile.profile_id: InstalledProfile(ONE, sent.installation.profile, NOW)},
+        confirmed=False,
+        fresh=True,
+    )
+    assert next_step(applied) == Look()
+    assert next_step(evolve(applied, agrees=True)) == Wait(applied.steering.refresh_at)
+    assert isinstance(next_step(evolve(applied, agrees=False)), Send)
+    assert isinstance(next_step(evolve(applied, may_look=False)), Send)
+    tries = tuple(NOW - minutes(MAX_TRIES - n) for n in range(MAX_TRIES))
+    full = evolve(applied, steering=evolve(applied.steering, tries=tries))
+    assert isinstance(next_step(full), Wait)
+
+
+def test_a_schedule_is_held_against_each_change_of_what_is_wanted() -> None:
+    """One period that goes on beyond a step down does not agree; a boundary that is some seconds late does."""
+    steps = Wanted(ONE, 1, plan=Plan((PlanStep(NOW, ABOVE), PlanStep(NOW + minutes(30), SIX)), NOW + minutes(120)))
+    ten, six = Decimal(10), Decimal(6)
+
+    def schedule(*periods: SchedulePeriod, duration: int | None = 7200) -> ChargingSchedule:
+        return ChargingSchedule(ChargingRateUnit.AMPERE, periods, duration)
+
+    assert not agrees(steps, NOW, schedule(SchedulePeriod(0, ten)))
+    assert not agrees(steps, NOW, schedule(SchedulePeriod(0, ten), duration=None))
+    assert agrees(steps, NOW, schedule(SchedulePeriod(0, ten), duration=1200))
+    assert agrees(steps, NOW, schedule(SchedulePeriod(0, ten), SchedulePeriod(1804, six)))
+    assert not agrees(steps, NOW, schedule(SchedulePeriod(0, ten), SchedulePeriod(1900, six)))
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(10**12), 10**12), st.decimals(0, 64, places=1)), max_size=5),
+    st.none() | st.integers(-(10**12), 10**12),
+    st.datetimes(timezones=st.just(UTC)) | st.none(),
+)
+def test_any_composite_schedule_is_read(
+    periods: list[tuple[int, Decimal]], duration: int | None, start: datetime | None
+) -> None:
+    """Of any length and any time: it agrees or it does not."""
+    sent = ChargingSchedule(
+        ChargingRateUnit.AMPERE, tuple(SchedulePeriod(at, limit) for at, limit in sorted(periods)), duration
+    )
+    answer = CompositeScheduleAnswer("Accepted", ONE, start, sent)
+    assert look_shows(wish(), answer, NOW) in (True, False)
+    assert not look_shows(wish(), evolve(answer, status="Rejected"), NOW)
+    assert not look_shows(wish(), None, NOW)
+
+
+def test_a_look_covers_what_the_profile_covers() -> None:
+    """An hour at least, a day at most."""
+    for covered, expected in ((None, 60), (5, 60), (90, 90), (3000, 1440)):
+        until = None if covered is None else NOW + minutes(covered)
+        assert look_ahead(Steering(1, SteeringState.APPLIED, NOW, covered_until=until), NOW) == minutes(expected)

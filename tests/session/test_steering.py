@@ -521,15 +521,96 @@ async def test_a_charger_that_boots_and_forgets_is_sent_it_again(
 async def test_a_charger_that_reconnects_is_sent_it_again(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
-    """It may have been switched off meanwhile."""
+    """It was switched off meanwhile, and a look shows that it has the profile no more: the same one, once."""
     async with charger.connected():
         await charger.boot()
         await operator.wants(amperes(6))
         await trio.sleep(MINUTE)
     charger.profiles.clear()
+    charger.calls.clear()
     async with charger.connected():
         await trio.sleep(MINUTE)
         assert list(charger.profiles) == [900_000_012]
+        asked = [action for _, action, _ in charger.calls if action in ("GetCompositeSchedule", "SetChargingProfile")]
+        assert asked == ["GetCompositeSchedule", "SetChargingProfile"]
+
+
+@pytest.mark.parametrize("boots", [False, True])
+async def test_a_charger_that_still_has_it_is_sent_nothing_after_a_reconnect(
+    operator: Operator, charger: SteeredCharger, boots: bool, autojump_clock: object
+) -> None:
+    """Nor after a boot: one look shows that it does what is wanted; the profile is renewed when that is due."""
+    charger.forgets = False
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(plan(6, 10, 0, 8))
+        await trio.sleep(5 * MINUTE)
+        assert operator.steering().state is VERIFIED
+    charger.calls.clear()
+    async with charger.connected():
+        if boots:
+            await charger.boot()
+        await trio.sleep(20 * MINUTE)
+        assert len(charger.sent("GetCompositeSchedule")) == 1
+        assert charger.sent() == []
+        assert operator.steering().state is VERIFIED
+        await trio.sleep(3 * HOUR)
+        assert charger.watts == VEHICLE_WATTS
+
+
+async def test_a_look_is_held_against_the_steps_that_are_to_come(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """A schedule that agrees now, and not with a pause that comes later, is replaced."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(plan(6, 10, 0, 8))
+        await trio.sleep(MINUTE)
+    _, profile = charger.profiles[900_000_012]
+    profile["chargingSchedule"]["chargingSchedulePeriod"][1:] = []
+    charger.calls.clear()
+    async with charger.connected():
+        await trio.sleep(MINUTE)
+        assert len(charger.sent()) == 1
+
+
+@pytest.mark.parametrize("habit", ["unsupported", "deaf", "refuses"])
+async def test_a_charger_that_can_not_say_what_it_has_is_sent_the_same_after_a_reconnect(
+    operator: Operator, charger: SteeredCharger, monkeypatch: pytest.MonkeyPatch, habit: str, autojump_clock: object
+) -> None:
+    """After one look: an error, no answer and a refusal say nothing."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+    if habit == "refuses":
+        monkeypatch.setattr(charger, "_GetCompositeSchedule", lambda payload: {"status": "Rejected"})
+    else:
+        getattr(charger, habit).add("GetCompositeSchedule")
+    for _ in range(3):
+        charger.calls.clear()
+        async with charger.connected():
+            await trio.sleep(3 * MINUTE)
+            assert len(charger.sent("GetCompositeSchedule")) == 1
+            [again] = charger.sent()
+            assert again["csChargingProfiles"]["chargingProfileId"] == 900_000_012
+            assert operator.steering().state is APPLIED
+
+
+async def test_a_charger_that_is_not_to_be_asked_is_sent_the_same_after_a_reconnect(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Its own requests are off: no look."""
+    harness.asks_nothing()
+    for _ in range(2):
+        async with charger.connected():
+            await charger.boot()
+            if not operator.states():
+                await operator.wants(amperes(6))
+            await trio.sleep(MINUTE)
+    assert len(charger.sent()) == 2
+    assert charger.sent("GetCompositeSchedule") == []
 
 
 async def test_a_charger_that_boots_again_and_again_is_not_written_to_each_time(

@@ -128,9 +128,9 @@ class SteeredCharger:
             return 0.0
         return min([VEHICLE_WATTS, *self.limits()])
 
-    def limits(self) -> list[float]:
-        """The limits (W) of the profiles that hold now, by purpose."""
-        now, found = virtual_clock(), []
+    def limits(self, at: datetime | None = None) -> list[float]:
+        """The limits (W) of the profiles that hold at a moment, now unless it is given, by purpose."""
+        now, found = at or virtual_clock(), []
         followed = [
             (each["stackLevel"], each["chargingProfilePurpose"], each)
             for number, (_, each) in self.profiles.items()
@@ -209,16 +209,21 @@ class SteeredCharger:
         return {"status": "Accepted" if self.profiles.pop(payload["id"], None) else "Unknown"}
 
     def _GetCompositeSchedule(self, payload: dict[str, Any]) -> dict[str, Any]:
-        found = self.limits()
-        amperes = round(min(found, default=32 * VOLTS * PHASES) / VOLTS / PHASES, 1)
+        start = virtual_clock()
+        found: list[dict[str, Any]] = []
+        for minute in range(payload["duration"] // 60):
+            watts = min(self.limits(start + timedelta(minutes=minute)), default=32 * VOLTS * PHASES)
+            amperes = round(watts / VOLTS / PHASES, 1)
+            if not found or found[-1]["limit"] != amperes:
+                found.append({"startPeriod": minute * 60, "limit": amperes})
         return {
             "status": "Accepted",
             "connectorId": payload["connectorId"],
-            "scheduleStart": format_time(virtual_clock()),
+            "scheduleStart": format_time(start),
             "chargingSchedule": {
                 "chargingRateUnit": "A",
                 "duration": payload["duration"],
-                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": amperes}],
+                "chargingSchedulePeriod": found,
             },
         }
 
