@@ -61,7 +61,7 @@ def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
     ``key`` is the listener's."""
     files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
     try:
-        return TlsProvider(files)
+        return TlsProvider(files, policy=settings.tls_policy)
     except TlsConfigurationError as error:
         raise unusable(key, error.faults) from error
 

@@ -50,7 +50,7 @@ def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[F
     files = [CertificateFiles(each.certificate, each.key) for each in listener.certificates]
     faulty: tuple[str, ...] = ()
     try:
-        build_context(files)
+        build_context(files, policy=listener.tls_policy)
     except TlsConfigurationError as error:
         for fault in error.faults:
             yield Finding(f"{key}.{fault.place}", fault.reason)

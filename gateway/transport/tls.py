@@ -18,36 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.errors import GatewayError
 from gateway.openssl import GROUPS
-
-SUITES = (
-    # Forward secrecy first: the order is the server's preference.
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-AES128-SHA256",
-    "ECDHE-RSA-AES128-SHA256",
-    "ECDHE-ECDSA-AES256-SHA384",
-    "ECDHE-RSA-AES256-SHA384",
-    "ECDHE-ECDSA-AES128-SHA",
-    "ECDHE-RSA-AES128-SHA",
-    "ECDHE-ECDSA-AES256-SHA",
-    "ECDHE-RSA-AES256-SHA",
-    "AES128-GCM-SHA256",
-    "AES256-GCM-SHA384",
-    "AES128-SHA256",
-    "AES256-SHA256",
-    "AES128-SHA",
-    "AES256-SHA",
-)
-"""TLS 1.2 suites: exactly those of ``ELBSecurityPolicy-TLS-1-2-Ext-2018-06``, which is what chargers
-expect. They include the static-RSA suites that the OCPP security whitepaper requires (X11, A7.15) and that
-Python's own default list leaves out. TLS 1.3 suites are OpenSSL's defaults."""
-
-# Level 2 (RSA and DH of 2048 bits, EC of 224, no SHA-1 signatures) is what Debian's OpenSSL starts with; naming it
-# makes the policy the same on a build that starts lower. It still grants all suites above (tests/transport/test_tls).
-_CIPHER_STRING = ":".join(SUITES) + ":@SECLEVEL=2"
-
+from gateway.transport import tls_policies
 
 TICKETS: Final = 1
 """Session tickets for a TLS 1.3 client. OpenSSL sends two, for clients that open several connections at once, and each
@@ -89,18 +60,24 @@ class _Unusable(Exception):
     """Says which file can't be used, and why."""
 
 
-def build_context(certificates: Sequence[CertificateFiles], *, client_authority: Path | None = None) -> ssl.SSLContext:
+def build_context(
+    certificates: Sequence[CertificateFiles],
+    *,
+    policy: str = tls_policies.DEFAULT,
+    client_authority: Path | None = None,
+) -> ssl.SSLContext:
     """Build a server context: TLS 1.2 and later, no compression, no renegotiation, certificates of each key type.
 
-    ``client_authority`` is a PEM bundle; with it, every client must present a certificate that it issued (security
-    profile 3). Without SNI, or with an unknown name, the same certificates are served (A7.19).
+    ``policy`` is one of ``tls_policies``. ``client_authority`` is a PEM bundle; with it, every client must present a
+    certificate that it issued (security profile 3). Without SNI, or with an unknown name, the same certificates are
+    served (A7.19).
 
     Raises TlsConfigurationError.
     """
     faults = tuple(_faults(certificates))
     if faults:
         raise TlsConfigurationError(faults)
-    context = _bare_context()
+    context = _bare_context(policy)
     for index, files in enumerate(certificates):
         try:
             _load(context, files)
@@ -121,11 +98,18 @@ class TlsProvider:
     Certificates live for days (A7.22): ``reload`` swaps them without touching a running session.
     """
 
-    def __init__(self, certificates: Sequence[CertificateFiles], *, client_authority: Path | None = None) -> None:
+    def __init__(
+        self,
+        certificates: Sequence[CertificateFiles],
+        *,
+        policy: str = tls_policies.DEFAULT,
+        client_authority: Path | None = None,
+    ) -> None:
         """Raises TlsConfigurationError."""
         self._certificates = tuple(certificates)
+        self._policy = policy
         self._client_authority = client_authority
-        self._context = build_context(self._certificates, client_authority=client_authority)
+        self._context = self._build()
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -136,11 +120,14 @@ class TlsProvider:
 
         What is taken is held against ``now`` too: an expired certificate would turn away every charger that checks it.
         """
-        context = build_context(self._certificates, client_authority=self._client_authority)
+        context = self._build()
         faults = tuple(self.validity(now))
         if faults:
             raise TlsConfigurationError(faults)
         self._context = context
+
+    def _build(self) -> ssl.SSLContext:
+        return build_context(self._certificates, policy=self._policy, client_authority=self._client_authority)
 
     def validity(self, now: datetime) -> Iterator[TlsFault]:
         """Return the reasons why a client would refuse the certificates in the files, as ``validity_faults``."""
@@ -229,11 +216,11 @@ def _kind_faults(certificate: Path, kinds: dict[str, Path]) -> Iterator[TlsFault
         kinds[kind] = certificate
 
 
-def _bare_context() -> ssl.SSLContext:
+def _bare_context(policy: str = tls_policies.DEFAULT) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_ciphers(_CIPHER_STRING)
+    context.set_ciphers(tls_policies.cipher_string(policy))
     context.num_tickets = TICKETS
     if hasattr(context, "set_groups"):  # from Python 3.15 on; before, OpenSSL's configuration does it (gateway.openssl)
         context.set_groups(GROUPS)

@@ -626,6 +626,32 @@ async def _(whole: Whole) -> None:
         assert (await upgrade(whole, port, "/chargers/here/CP2"))[0].startswith(b"HTTP/1.1 101 ")
 
 
+@really("listeners.tls_policy", "strict")
+async def _(whole: Whole) -> None:
+    """With an ECDSA certificate there is one suite of the default policy that strict has not."""
+    assert await granted(whole, "ECDHE-ECDSA-AES128-SHA") is None
+    whole.value = "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"
+    assert await granted(whole, "ECDHE-ECDSA-AES128-SHA") == "ECDHE-ECDSA-AES128-SHA"
+
+
+async def granted(whole: Whole, suite: str) -> str | None:
+    """The suite of a handshake with a client that has no other, None if there was none."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(suite)
+    async with running(whole.settings()) as serving:
+        port = serving.gateway.endpoints.listeners[0].addresses[0][1]
+        stream = trio.SSLStream(await trio.open_tcp_stream("127.0.0.1", port), context)
+        try:
+            await stream.do_handshake()
+        except trio.BrokenResourceError:
+            return None
+        finally:
+            await trio.aclose_forcefully(stream)
+        return str(stream.cipher()[0])
+
+
 # --- the control interface
 
 

@@ -160,6 +160,21 @@ def test_a_profile_says_what_its_make_needs(complaint: Complaint) -> None:
     )
 
 
+@pytest.mark.parametrize("policy", ["strict", "ocpp", "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"])
+def test_a_listener_may_have_any_of_the_policies(read: Read, policy: str) -> None:
+    """By name."""
+    assert read(f'{LISTENER}tls_policy = "{policy}"').listeners[0].tls_policy == policy
+
+
+@pytest.mark.parametrize("policy", ["Strict", "ELBSecurityPolicy-2016-08", ""])
+def test_a_policy_that_there_is_not_is_named_with_its_field(complaint: Complaint, policy: str) -> None:
+    """And all that there are."""
+    assert (
+        'listeners[0].tls_policy: expected "ELBSecurityPolicy-TLS-1-2-Ext-2018-06" or "strict" or "ocpp", found the '
+        f'text "{policy}"'
+    ) in complaint(f'{LISTENER}tls_policy = "{policy}"')
+
+
 # --- bad files ------------------------------------------------------------------------------------------------
 
 

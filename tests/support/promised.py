@@ -12,25 +12,42 @@ MANDATORY_SUITES = (
 )
 """What a central system shall support (OCPP security whitepaper, A00.FR.317; A7.15), in OpenSSL's names."""
 
-OTHER_SUITES = (
+SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-AES128-SHA256",
     "ECDHE-RSA-AES128-SHA256",
-    "ECDHE-ECDSA-AES256-SHA384",
-    "ECDHE-RSA-AES256-SHA384",
     "ECDHE-ECDSA-AES128-SHA",
     "ECDHE-RSA-AES128-SHA",
-    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES256-SHA384",
+    "ECDHE-RSA-AES256-SHA384",
     "ECDHE-RSA-AES256-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "AES128-GCM-SHA256",
     "AES128-SHA256",
-    "AES256-SHA256",
     "AES128-SHA",
+    "AES256-GCM-SHA384",
+    "AES256-SHA256",
     "AES256-SHA",
 )
-"""The rest of ELBSecurityPolicy-TLS-1-2-Ext-2018-06, which chargers of the platform expect by their documentation."""
+"""ELBSecurityPolicy-TLS-1-2-Ext-2018-06 in its order, which chargers of the platform expect by their documentation."""
 
-SUITES = MANDATORY_SUITES + OTHER_SUITES
+STRICT_SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+)
+"""Of those, the ones with forward secrecy and authenticated encryption."""
+
+POLICIES = {
+    "ELBSecurityPolicy-TLS-1-2-Ext-2018-06": SUITES,
+    "strict": STRICT_SUITES,
+    "ocpp": MANDATORY_SUITES,
+}
+"""The policies that a listener can have, and the suites of TLS 1.2 that each grants, in the server's order."""
 
 REFUSED_SUITES = (
     "ECDHE-RSA-CHACHA20-POLY1305",

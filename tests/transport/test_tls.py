@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from gateway.transport.tls import SUITES, CertificateFiles, TlsConfigurationError, TlsProvider, build_context
+from gateway.transport import tls_policies
+from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsProvider, build_context
 from gateway.transport.tls_records import TlsFailure, TlsRecords
 from tests.support import promised
 from tests.transport.ends import authority, certificates, client_context
@@ -65,22 +66,55 @@ def tls12(suite: str) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("suite", promised.SUITES)
-def test_every_suite_that_chargers_were_promised_is_granted(suite: str) -> None:
+BY_POLICY = [(policy, suite) for policy, suites in promised.POLICIES.items() for suite in suites]
+ABSENT = [
+    (policy, suite)
+    for policy, suites in promised.POLICIES.items()
+    for suite in (*promised.REFUSED_SUITES, *(each for each in promised.SUITES if each not in suites))
+]
+
+
+@pytest.mark.parametrize(("policy", "suite"), BY_POLICY)
+def test_every_suite_that_chargers_were_promised_is_granted(policy: str, suite: str) -> None:
     """X11, A7.15 and ELBSecurityPolicy-TLS-1-2-Ext-2018-06, static RSA included, on this OpenSSL."""
-    records, _ = handshake(build_context(certificates()), tls12(suite))
+    records, _ = handshake(build_context(certificates(), policy=policy), tls12(suite))
     assert (records.version, records.cipher) == ("TLSv1.2", suite)
 
 
-def test_the_suites_of_the_policy_are_the_promised_ones() -> None:
-    """None less, and none more."""
-    assert sorted(SUITES) == sorted(promised.SUITES)
-    granted = {each["name"] for each in build_context(certificates()).get_ciphers() if each["protocol"] != "TLSv1.3"}
-    assert granted == set(promised.SUITES)
+@pytest.mark.parametrize("policy", promised.POLICIES)
+def test_the_suites_of_a_policy_are_the_promised_ones(policy: str) -> None:
+    """None less, and none more; and no policy beside the promised ones."""
+    assert set(tls_policies.SUITES) == set(promised.POLICIES)
+    granted = [
+        each["name"]
+        for each in build_context(certificates(), policy=policy).get_ciphers()
+        if each["protocol"] != "TLSv1.3"
+    ]
+    assert granted == list(promised.POLICIES[policy])
 
 
-@pytest.mark.parametrize("suite", promised.REFUSED_SUITES)
-def test_a_suite_that_was_not_promised_is_refused(suite: str) -> None:
+@pytest.mark.parametrize("policy", promised.POLICIES)
+def test_the_order_of_a_policy_is_the_servers(policy: str) -> None:
+    """Of what a client has left, offered the other way round, the server takes the first of its own order each time."""
+    server, chosen = build_context(certificates(), policy=policy), []
+    left = list(promised.POLICIES[policy])
+    while left:
+        records, _ = handshake(server, tls12(":".join(reversed(left))))
+        chosen.append(records.cipher)
+        left.remove(records.cipher)
+    assert chosen == list(promised.POLICIES[policy])
+
+
+def test_the_default_policy_is_the_one_that_chargers_expect() -> None:
+    """Where nothing is set."""
+    assert tls_policies.DEFAULT == "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"
+    assert build_context(certificates()).get_ciphers() == (
+        build_context(certificates(), policy=tls_policies.DEFAULT).get_ciphers()
+    )
+
+
+@pytest.mark.parametrize(("policy", "suite"), ABSENT)
+def test_a_suite_that_was_not_promised_is_refused(policy: str, suite: str) -> None:
     """A client that has nothing else gets no connection."""
     client = client_context()
     client.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -89,15 +123,16 @@ def test_a_suite_that_was_not_promised_is_refused(suite: str) -> None:
     except ssl.SSLError:
         return  # this OpenSSL doesn't have it, so no build has
     with pytest.raises(TlsFailure):
-        handshake(build_context(certificates()), client)
+        handshake(build_context(certificates(), policy=policy), client)
 
 
+@pytest.mark.parametrize("policy", promised.POLICIES)
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_a_promised_version_is_spoken(version: str) -> None:
-    """By a client that knows no other."""
+def test_a_promised_version_is_spoken(policy: str, version: str) -> None:
+    """By a client that knows no other, whatever the policy."""
     client = client_context()
     client.minimum_version = client.maximum_version = ssl.TLSVersion[version]
-    records, _ = handshake(build_context(certificates()), client)
+    records, _ = handshake(build_context(certificates(), policy=policy), client)
     assert records.version == version.replace("_", ".")
     if version == "TLSv1_3":
         assert records.cipher in promised.TLS_1_3_SUITES
@@ -154,14 +189,16 @@ def test_tls_1_3_is_spoken() -> None:
     assert client.tls.compression() is None
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
-def test_tls_1_1_is_refused() -> None:
-    """A7.14."""
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1(_1)? is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("policy", promised.POLICIES)
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
+def test_tls_1_1_is_refused(policy: str, version: str) -> None:
+    """A7.14, and 1.0 with it."""
     client = client_context()
     client.set_ciphers("ALL:@SECLEVEL=0")
-    client.minimum_version = client.maximum_version = ssl.TLSVersion.TLSv1_1
+    client.minimum_version = client.maximum_version = ssl.TLSVersion[version]
     with pytest.raises(TlsFailure, match="unsupported_protocol"):
-        handshake(build_context(certificates()), client)
+        handshake(build_context(certificates(), policy=policy), client)
 
 
 def test_weak_suites_are_refused() -> None:

@@ -25,6 +25,7 @@ from gateway.app.settings.expectations import (
     whole,
 )
 from gateway.ocpp.v16.configuration_keys import is_authorization_key
+from gateway.transport import tls_policies
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
 """Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""
@@ -77,6 +78,15 @@ class ListenerSettings:
         metadata=about(
             "OCPP security profiles that are admitted. 2 is TLS with Basic auth (WP A00); 1, without TLS, never is.",
             subset_of(2),
+        ),
+    )
+    tls_policy: Literal["ELBSecurityPolicy-TLS-1-2-Ext-2018-06", "strict", "ocpp"] = field(
+        default="ELBSecurityPolicy-TLS-1-2-Ext-2018-06",
+        metadata=about(
+            "The suites of TLS 1.2 that are granted, in the server's order; TLS 1.3 comes with each, and nothing older "
+            "than 1.2. The default has the 18 suites that chargers in the field expect. strict: forward secrecy and "
+            "AEAD only, which some chargers don't know; ocpp: the whitepaper's four (WP A00.FR.317).",
+            one_of(*tls_policies.SUITES),
         ),
     )
 
