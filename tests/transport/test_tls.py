@@ -106,7 +106,7 @@ def test_the_order_of_a_policy_is_the_servers(policy: str) -> None:
 
 
 def test_the_default_policy_is_the_one_that_chargers_expect() -> None:
-    """Where nothing is set."""
+    """Without a setting."""
     assert tls_policies.DEFAULT == "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"
     assert build_context(certificates()).get_ciphers() == (
         build_context(certificates(), policy=tls_policies.DEFAULT).get_ciphers()
