@@ -26,7 +26,13 @@ def row(each: ChargePoint) -> tuple[Any, ...]:
         each.boot.firmware_version,
         ", ".join(_connector(one) for one in each.connectors if one.connector.evse),
         age(moment(each.connection, "last_heard_time")),
+        labels(each),
     )
+
+
+def labels(each: ChargePoint) -> str:
+    """The labels of a charger in one line, by key."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(each.labels.items()))
 
 
 def _connector(one: Connector) -> str:
@@ -117,6 +123,8 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     connection, boot = each.connection, each.boot
     yield "identity", each.identity
     yield "description", each.description
+    if each.labels:
+        yield "labels", labels(each)
     yield "registration", status(_registration_word(each.registration))
     if each.assume_subprotocol:
         yield "subprotocol", "assumed where it names none"

@@ -1,6 +1,7 @@
 """`gateway chargers`: which chargers may connect, and how they are."""
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from gateway.cli.connection import (
     pages,
 )
 from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
-from gateway.cli.option_values import one_of, spelled
+from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import (
     JsonOption,
     fail,
@@ -77,6 +78,12 @@ HexPasswordOption = Annotated[
 ]
 
 
+LabelsOption = Annotated[
+    list[Any] | None,
+    typer.Option("--label", parser=pair_of, metavar="KEY=VALUE", help="A label; may be given several times."),
+]
+
+
 class Registration(StrEnum):
     """The decisions on a charger, as typed on the command line."""
 
@@ -113,6 +120,7 @@ def add(
     ] = False,
     own_requests: OwnRequestsOption = None,
     hex_password: HexPasswordOption = None,
+    label: LabelsOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
@@ -129,6 +137,7 @@ def add(
             assume_subprotocol=assume_subprotocol,
             own_requests=(own_requests or Switch.DEFAULT).value_in_api,
             accept_hex_password=(hex_password or Switch.DEFAULT).value_in_api,
+            labels=dict(label or ()),
         ),
         authorization_key=given,
     )
@@ -145,12 +154,21 @@ def list_(
     registration: Annotated[
         Registration | None, typer.Option(**REGISTRATIONS, help="Only those with this registration.")
     ] = None,
+    label: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--label",
+            parser=pair_of,
+            metavar="KEY=VALUE",
+            help="Only those with this label; of several, those with all of them.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 500,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """List chargers by identity."""
-    request = ListChargePointsRequest()
+    request = ListChargePointsRequest(labels=dict(label or ()))
     if connected is not None:
         request.connected = connected
     if registration is not None:
@@ -162,8 +180,19 @@ def list_(
     if json:
         print_json([as_dict(each) for each in found])
         return
-    columns = ("identity", "connection", "registration", "~vendor", "~model", "~firmware", "~connectors", "last heard")
-    out().print(table(*columns, rows=[*map(row, found)]))
+    columns: tuple[str, ...] = (
+        "identity",
+        "connection",
+        "registration",
+        "~vendor",
+        "~model",
+        "~firmware",
+        "~connectors",
+        "last heard",
+    )
+    if any(each.labels for each in found):
+        columns += ("~labels",)
+    out().print(table(*columns, rows=[row(each)[: len(columns)] for each in found]))
     if len(found) == limit:
         note(f"the first {limit}; --limit for more")
 
@@ -194,6 +223,11 @@ def update(
     key_text: KeyTextOption = None,
     own_requests: OwnRequestsOption = None,
     hex_password: HexPasswordOption = None,
+    label: LabelsOption = None,
+    remove_label: Annotated[
+        list[str] | None,
+        typer.Option("--remove-label", metavar="KEY", help="A label to be removed; may be given several times."),
+    ] = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="Generate another AuthorizationKey and show it.")] = False,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -221,14 +255,28 @@ def update(
         request.authorization_key = given
     if new_key:
         request.generate_authorization_key = True
-    if not request.update_mask.paths and given is None and not new_key:
+    labels_change = bool(label or remove_label)
+    if not request.update_mask.paths and given is None and not new_key and not labels_change:
         raise typer.BadParameter(
             "nothing to change: give --registration, --description, --assume-subprotocol, --require-subprotocol, "
-            "--key, --key-text, --new-key, --own-requests or --hex-password"
+            "--key, --key-text, --new-key, --own-requests, --hex-password, --label or --remove-label"
         )
     with connect(target) as gateway:
+        if labels_change:
+            _change_labels(gateway.charge_points, request, dict(label or ()), remove_label or ())
         response = gateway.charge_points.UpdateChargePoint(request, timeout=READ_SECONDS)
     show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} is changed")
+
+
+def _change_labels(stub: Any, request: UpdateChargePointRequest, given: dict[str, str], gone: Iterable[str]) -> None:
+    """Put the present labels, as changed, into a request, with the etag that guards what others change meanwhile."""
+    present = stub.GetChargePoint(
+        GetChargePointRequest(identity=request.charge_point.identity), timeout=READ_SECONDS
+    ).charge_point
+    kept = {key: value for key, value in present.labels.items() if key not in set(gone)}
+    request.charge_point.labels.update(kept | given)
+    request.charge_point.etag = present.etag
+    request.update_mask.paths.append("labels")
 
 
 @app.command()

@@ -22,6 +22,9 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
 KEYS = ("key_hex", "key_text")
 COLUMNS = ("identity", *KEYS, "registration", "description", "assume_subprotocol")
 
+LABEL = "label:"
+"""What a column of labels begins with; the label's key follows. An empty cell: a charger without that label."""
+
 REGISTRATIONS: Mapping[str, Registration.ValueType] = {
     "": Registration.REGISTRATION_UNSPECIFIED,  # the gateway's default: accepted
     "accepted": Registration.REGISTRATION_ACCEPTED,
@@ -136,19 +139,25 @@ class _Lines:
 
 def _columns(header: list[str]) -> list[str]:
     """The columns' names. A header is never shown: where it was forgotten it is a charger with its key."""
-    names = [name.strip().lower() for name in header]
-    known = f"a header names columns among {', '.join(COLUMNS)}"
+    names = [_column(name.strip()) for name in header]
+    known = f"a header names columns among {', '.join(COLUMNS)} and {LABEL}KEY"
     for number, name in enumerate(names, 1):
-        if name not in COLUMNS:
+        if name not in COLUMNS and not name.startswith(LABEL):
             hint = "; columns are separated by commas" if len(names) == 1 else ""
             raise _unusable(f"column {number} has a name that is not known: {known}{hint}")
         if name in names[: number - 1]:
-            raise _unusable(f"column {number} is there twice: {name}")
+            raise _unusable(f"column {number} is there twice{'' if name.startswith(LABEL) else f': {name}'}")
     if "identity" not in names:
         raise _unusable(f"there is no column identity: {known}")
     if not set(KEYS) & set(names):
         raise _unusable("there is no column with keys: key_hex for hexadecimal digits, key_text for text")
     return names
+
+
+def _column(name: str) -> str:
+    """A column's name as it is compared: in any case, but for a label's key."""
+    start, key = name[: len(LABEL)].lower(), name[len(LABEL) :]
+    return f"{start}{key.strip()}" if start == LABEL else name.lower()
 
 
 def _row(line: int, cells: dict[str, str]) -> tuple[Row, list[Wrong]]:
@@ -167,6 +176,11 @@ def _row(line: int, cells: dict[str, str]) -> tuple[Row, list[Wrong]]:
         registration=REGISTRATIONS.get(registration, Registration.REGISTRATION_UNSPECIFIED),
         description=cells.get("description", "").strip(),
         assume_subprotocol=SWITCHES.get(assume, False),
+        labels={
+            name.removeprefix(LABEL): cell.strip()
+            for name, cell in cells.items()
+            if name.startswith(LABEL) and cell.strip()
+        },
     )
     return Row(line, ImportedChargePoint(charge_point=charge_point, authorization_key=key), key_column), wrong
 

@@ -16,7 +16,7 @@ from gateway.api.v1.charge_point_pb2 import (
     ImportStage,
 )
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect, describe
-from gateway.cli.fleet_file import MAX_FILE_BYTES, WRONG_LINES, FleetFile, Row, Wrong, read_fleet
+from gateway.cli.fleet_file import LABEL, MAX_FILE_BYTES, WRONG_LINES, FleetFile, Row, Wrong, read_fleet
 from gateway.cli.output import JsonOption, err, fail, print_json, say
 from gateway.client import GatewayClient, problem_of
 
@@ -133,6 +133,8 @@ def _in_the_file(fault: ImportFault, rows: Sequence[Row]) -> Wrong:
     column = fault.field.removeprefix("charge_point.")
     if column == "authorization_key":
         column = row.key_column
+    if column.startswith("labels["):
+        column = f"{LABEL}{column.removeprefix('labels[').removesuffix(']')}"
     reason = fault.description
     if fault.HasField("duplicate_of_index"):
         reason = f"is that of line {rows[fault.duplicate_of_index].line} too"

@@ -56,3 +56,11 @@ def moment_of(text: str) -> datetime:
             f"expected a date (2026-12-31) or a time (2026-12-31T18:00, or with a zone: 2026-12-31T18:00+01:00) of the "
             f"years 1 to 9999, found {text!r}"
         ) from None
+
+
+def pair_of(text: str) -> tuple[str, str]:
+    """A key and a value, as ``key=value``. Raises BadParameter."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise typer.BadParameter(f"expected key=value, found {text!r}")
+    return key, value

@@ -11,9 +11,11 @@ from gateway.control.connectors import Connectors
 from gateway.control.errors import Failure, Status, already_exists, invalid, not_found, stale
 from gateway.control.ports import Commands, Journal
 from gateway.domain import identity as identity_rule
+from gateway.domain import labels as label_rule
 from gateway.domain.charging_state import OFFLINE_GRACE
 from gateway.domain.commands import FieldViolation
 from gateway.domain.credentials import MAX_KEY_BYTES, MIN_KEY_BYTES, generate_key, make_credential
+from gateway.domain.labels import Labels
 from gateway.domain.records import ChargePointRecord, Credential, CredentialKind
 from gateway.domain.values import Clock, Registration, Switch
 from gateway.store.commits import (
@@ -45,6 +47,7 @@ class NewChargePoint:
     assume_subprotocol: bool = False
     own_requests: Switch = Switch.DEFAULT
     accept_hex_password: Switch = Switch.DEFAULT
+    labels: Labels = field(factory=dict)
     key: bytes | None = field(default=None, repr=False)
 
 
@@ -58,6 +61,7 @@ class Change:
     assume_subprotocol: bool | None = None
     own_requests: Switch | None = None
     accept_hex_password: Switch | None = None
+    labels: Labels | None = None
     key: bytes | None = field(default=None, repr=False)
     revision: int | None = None
 
@@ -92,7 +96,7 @@ class ChargePoints:
 
     async def create(self, new: NewChargePoint) -> Provisioned:
         """Make a charge point known."""
-        violations = [*identity_violations(new.identity), *field_violations(new.description, new.key)]
+        violations = [*identity_violations(new.identity), *field_violations(new.description, new.key, new.labels)]
         if violations:
             raise invalid(*violations)
         credential, generated = await self._credential(new.key)
@@ -105,6 +109,7 @@ class ChargePoints:
             new.assume_subprotocol,
             new.own_requests,
             new.accept_hex_password,
+            new.labels,
         )
         if isinstance(await self._journal.commit(write), Exists):
             raise already_exists("charge point", new.identity)
@@ -124,14 +129,16 @@ class ChargePoints:
         return await self._connectors.shown([found[each] for each in identities if each in found])
 
     async def page(
-        self, after: str, limit: int, connected: bool | None, registration: Registration | None
+        self, after: str, limit: int, connected: bool | None, registration: Registration | None, labels: Labels
     ) -> list[ChargePointRecord]:
         """A page by identity."""
-        return await self._connectors.shown(await self._reads.charge_points(after, limit, connected, registration))
+        return await self._connectors.shown(
+            await self._reads.charge_points(after, limit, connected, registration, labels)
+        )
 
     async def update(self, change: Change) -> Provisioned:
         """Change it; a live session learns of another registration at once."""
-        violations = field_violations(change.description, change.key or None)
+        violations = field_violations(change.description, change.key or None, change.labels)
         if violations:
             raise invalid(*violations)
         credentials, generated = None, b""
@@ -146,6 +153,7 @@ class ChargePoints:
             change.assume_subprotocol,
             change.own_requests,
             change.accept_hex_password,
+            change.labels,
             credentials,
             change.revision,
         )
@@ -209,8 +217,13 @@ def identity_violations(identity: str, name: str = "charge_point.identity") -> l
     return [] if wrong is None else [FieldViolation(name, wrong.description)]
 
 
-def field_violations(description: str | None, key: bytes | None) -> list[FieldViolation]:
-    found = []
+def label_violations(labels: Labels, name: str = "charge_point.labels") -> list[FieldViolation]:
+    """``name`` is the field's."""
+    return [FieldViolation(f"{name}[{key}]" if key else name, fault) for key, fault in label_rule.faults(labels)]
+
+
+def field_violations(description: str | None, key: bytes | None, labels: Labels | None = None) -> list[FieldViolation]:
+    found = [] if labels is None else label_violations(labels)
     if description is not None and len(description) > MAX_DESCRIPTION:
         found.append(FieldViolation("charge_point.description", f"must have at most {MAX_DESCRIPTION} characters"))
     if key is not None and not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:

@@ -163,6 +163,7 @@ class FleetImport:
             new.assume_subprotocol,
             new.own_requests,
             new.accept_hex_password,
+            new.labels,
         )
 
     async def _committed(self, creations: list[CreateChargePoint]) -> list[ImportFault]:
@@ -177,7 +178,11 @@ class FleetImport:
 
 def _violations(candidate: Candidate) -> list[FieldViolation]:
     new = candidate.new
-    found = [*candidate.violations, *identity_violations(new.identity), *field_violations(new.description, new.key)]
+    found = [
+        *candidate.violations,
+        *identity_violations(new.identity),
+        *field_violations(new.description, new.key, new.labels),
+    ]
     if new.key is None:
         found.append(FieldViolation("authorization_key", "must be set: an import is for chargers that have their keys"))
     return found

@@ -14,6 +14,7 @@ from gateway.domain.charging_state import Followed, Verdict
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import UpdateType
 from gateway.domain.events import BootInformation
+from gateway.domain.labels import Labels
 from gateway.domain.latest import Latest, LatestView, Place
 from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
@@ -170,6 +171,8 @@ class ChargePointRecord:
     """Whether the gateway asks it for anything of its own accord (configuration, statuses, a boot)."""
     accept_hex_password: Switch = Switch.DEFAULT
     """Whether it may present its key as hexadecimal text (X3)."""
+    labels: Labels = field(factory=dict)
+    """The operator's."""
     boot: BootInformation | None = None
     booted_at: datetime | None = None
     connection: ConnectionRecord = ConnectionRecord(connected=False, epoch=0)

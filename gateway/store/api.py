@@ -21,6 +21,7 @@ from attrs import frozen
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import (
     AttributionRecord,
@@ -244,7 +245,10 @@ class Store(Protocol):
         limit: int,
         connected: bool | None = None,
         registration: Registration | None = None,
-    ) -> list[ChargePointRecord]: ...
+        labels: Labels = NO_LABELS,
+    ) -> list[ChargePointRecord]:
+        """By identity. Those that have all of the labels, each with this value."""
+        ...
 
     def charge_points_named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
         """Those of the identities that there are, in any order; as many as a page may have."""

@@ -9,6 +9,7 @@ from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.labels import Labels
 from gateway.domain.records import (
     Credential,
     IdTagRecord,
@@ -62,6 +63,7 @@ class CreateChargePoint:
     assume_subprotocol: bool = False
     own_requests: Switch = Switch.DEFAULT
     accept_hex_password: Switch = Switch.DEFAULT
+    labels: Labels = field(factory=dict)
 
 
 @frozen
@@ -87,6 +89,8 @@ class UpdateChargePoint:
     assume_subprotocol: bool | None = None
     own_requests: Switch | None = None
     accept_hex_password: Switch | None = None
+    labels: Labels | None = None
+    """All of them: they replace the present ones."""
     credentials: tuple[Credential, ...] | None = None
     revision: int | None = None
 

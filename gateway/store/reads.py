@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted, SteeringState
@@ -85,9 +86,14 @@ class Reads:
         return self._runner.read(self._store.changed_wanted, identity, request_id)
 
     def charge_points(
-        self, after: str, limit: int, connected: bool | None = None, registration: Registration | None = None
+        self,
+        after: str,
+        limit: int,
+        connected: bool | None = None,
+        registration: Registration | None = None,
+        labels: Labels = NO_LABELS,
     ) -> Awaitable[list[ChargePointRecord]]:
-        return self._runner.read(self._store.charge_points, after, limit, connected, registration)
+        return self._runner.read(self._store.charge_points, after, limit, connected, registration, labels)
 
     def charge_points_named(self, identities: Sequence[str]) -> Awaitable[list[ChargePointRecord]]:
         return self._runner.read(self._store.charge_points_named, identities)

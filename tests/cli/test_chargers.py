@@ -376,3 +376,38 @@ def test_a_tag_is_removed(fake, run):
     """By its name."""
     assert run("tags", "remove", "TAG").exit_code == 0
     assert fake.asked("DeleteIdTag")[0].id_tag == "TAG"
+
+
+def test_labels_are_given_filtered_by_and_shown(fake, run):
+    """As key=value, the first equals sign parts them."""
+    assert run("chargers", "add", "H", "--label", "site=north", "--label", "note=a=b").exit_code == 0
+    assert dict(fake.asked("CreateChargePoint")[-1].charge_point.labels) == {"site": "north", "note": "a=b"}
+    labelled = api.ChargePoint(identity="H", labels={"site": "north", "a": "1"})
+    fake.answers["ListChargePoints"] = api.ListChargePointsResponse(charge_points=[labelled])
+    result = run("chargers", "list", "--label", "site=north")
+    assert dict(fake.asked("ListChargePoints")[-1].labels) == {"site": "north"}
+    header, row = result.stdout.splitlines()
+    assert header.split()[-1] == "labels"
+    assert row.endswith("a=1, site=north")
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=labelled)
+    assert "a=1, site=north" in run("chargers", "show", "H").stdout
+
+
+def test_labels_are_changed_one_by_one(fake, run):
+    """The others stay, and what another has changed meanwhile is not overwritten."""
+    labelled = api.ChargePoint(identity="H", labels={"site": "north", "a": "1"}, etag="7")
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=labelled)
+    result = run("chargers", "update", "H", "--label", "site=south", "--label", "b=2", "--remove-label", "a")
+    assert result.exit_code == 0, result.output
+    request = fake.asked("UpdateChargePoint")[-1]
+    assert dict(request.charge_point.labels) == {"site": "south", "b": "2"}
+    assert (list(request.update_mask.paths), request.charge_point.etag) == (["labels"], "7")
+
+
+@pytest.mark.parametrize("label", ["site", "=north", ""])
+def test_a_label_without_a_key_or_an_equals_sign_is_wrong_usage(fake, run, label):
+    """Nothing is sent."""
+    result = run("chargers", "add", "H", "--label", label)
+    assert result.exit_code == 2
+    assert "expected key=value" in result.stderr
+    assert not fake.requests

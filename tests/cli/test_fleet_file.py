@@ -53,6 +53,13 @@ def test_files_of_spreadsheets_are_read(encoding: str, ending: str) -> None:
     assert not fleet.wrong
 
 
+def test_columns_of_labels_are_named_by_their_key() -> None:
+    """In any case but the key's; an empty cell is no label."""
+    fleet = read("identity,key_text,LABEL:Site,label: a/b", "CP1,password,north,", "CP2,password,,x y ")
+    assert fleet.wrong == ()
+    assert [dict(row.charge_point.charge_point.labels) for row in fleet.rows] == [{"Site": "north"}, {"a/b": "x y"}]
+
+
 def test_every_wrong_line_is_reported_by_number_column_and_reason() -> None:
     """A line is counted as an editor does, also after a text of several lines."""
     fleet = read(

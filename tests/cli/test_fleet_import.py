@@ -184,3 +184,14 @@ def test_a_file_without_chargers_is_refused(fake, run, tmp_path, text):
 def test_a_file_that_is_not_there_is_wrong_usage(fake, run, tmp_path):
     """Exit code 2."""
     assert run("chargers", "import", tmp_path / "none.csv").exit_code == 2
+
+
+def test_a_wrong_label_is_reported_by_its_column(fake, run, tmp_path):
+    """As the file names it."""
+    path = tmp_path / "fleet.csv"
+    path.write_text("identity,key_hex,label:site\nCP1,00ff00ff00ff00ff,north\n")
+    wrong = api.ImportFault(index=0, field="charge_point.labels[site]", description="must be short")
+    fake.answers["ImportChargePoints"] = [faults(wrong), refused(1)]
+    result = run("chargers", "import", path)
+    assert result.exit_code == 1
+    assert "line 2: label:site: must be short" in result.stderr

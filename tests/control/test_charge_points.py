@@ -65,6 +65,10 @@ async def test_a_given_key_is_kept_as_a_slow_verifier_and_not_returned(gateway):
         (new(".."), "charge_point.identity"),
         (new(description="x" * 1001), "charge_point.description"),
         (new(etag="1"), "charge_point.etag"),
+        (new(labels={"": "x"}), "charge_point.labels"),
+        (new(labels={"a b": "x"}), "charge_point.labels"),
+        (new(labels={"site": "x" * 129}), "charge_point.labels[site]"),
+        (new(labels={f"k{number}": "" for number in range(33)}), "charge_point.labels"),
         (pb.CreateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), authorization_key=b"short"),
          "authorization_key"),
         (pb.CreateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"), authorization_key=b""),
@@ -278,3 +282,67 @@ async def test_disconnecting_ends_a_live_session_only(gateway, failing):
     assert problem.metadata["last_seen"].startswith("2026-03-01T12:00")
     gateway.commands.connections["CP1"] = Live(1, NOW)
     await gateway.call(gateway.client.charge_points.DisconnectChargePoint, request)
+
+
+async def test_labels_are_set_and_replaced_and_go_with_the_charge_point(gateway):
+    """By create, and by an update whose mask names them; a charge point made anew has none of the old ones."""
+    stub = gateway.client.charge_points
+    await gateway.call(stub.CreateChargePoint, new(labels={"site": "north", "owner": "Müller & Co"}))
+    asked = pb.GetChargePointRequest(identity="CP1")
+    shown = (await gateway.call(stub.GetChargePoint, asked)).charge_point
+    assert dict(shown.labels) == {"site": "north", "owner": "Müller & Co"}
+    request = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1", labels={"site": "south"}))
+    request.update_mask.paths.append("description")
+    changed = (await gateway.call(stub.UpdateChargePoint, request)).charge_point
+    assert dict(changed.labels) == dict(shown.labels)
+    request.update_mask.paths[:] = ["labels"]
+    changed = (await gateway.call(stub.UpdateChargePoint, request)).charge_point
+    assert (dict(changed.labels), changed.etag) == ({"site": "south"}, "2")
+    assert (await gateway.call(stub.UpdateChargePoint, request)).charge_point.etag == "2"
+    request.charge_point.ClearField("labels")
+    assert not (await gateway.call(stub.UpdateChargePoint, request)).charge_point.labels
+    request.charge_point.labels["site"] = "west"
+    await gateway.call(stub.UpdateChargePoint, request)
+    await gateway.call(stub.DeleteChargePoint, pb.DeleteChargePointRequest(identity="CP1"))
+    await gateway.call(stub.CreateChargePoint, new())
+    assert not (await gateway.call(stub.GetChargePoint, asked)).charge_point.labels
+
+
+async def test_labels_that_can_not_be_set_change_nothing(gateway, failing):
+    """The update is refused by the label's field, and the old ones stay."""
+    stub = gateway.client.charge_points
+    await gateway.call(stub.CreateChargePoint, new(labels={"site": "north"}))
+    request = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1", labels={"site": "a\nb"}))
+    request.update_mask.paths.append("labels")
+    problem = await failing(stub.UpdateChargePoint, request)
+    assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [name for name, _ in problem.violations] == ["charge_point.labels[site]"]
+    assert dict(gateway.store.charge_point("CP1").labels) == {"site": "north"}
+
+
+async def test_lists_are_filtered_by_labels(gateway, failing):
+    """All of them have to be there with their values; pages go on with the same filter."""
+    stub = gateway.client.charge_points
+    for number in range(6):
+        labels = {"site": "north" if number % 2 else "south", "a.b/c": str(number)}
+        await gateway.call(stub.CreateChargePoint, new(f"CP{number}", labels=labels))
+    await gateway.call(stub.CreateChargePoint, new("NONE"))
+    for labels, expected in [
+        ({"site": "north"}, ["CP1", "CP3", "CP5"]),
+        ({"site": "north", "a.b/c": "3"}, ["CP3"]),
+        ({"site": ""}, []),
+        ({"north": "site"}, []),
+        ({"a": "3"}, []),
+    ]:
+        page = await gateway.call(stub.ListChargePoints, pb.ListChargePointsRequest(labels=labels))
+        assert [each.identity for each in page.charge_points] == expected
+    request = pb.ListChargePointsRequest(labels={"site": "south"}, page_size=2)
+    first = await gateway.call(stub.ListChargePoints, request)
+    request.page_token = first.next_page_token
+    rest = await gateway.call(stub.ListChargePoints, request)
+    assert [each.identity for each in (*first.charge_points, *rest.charge_points)] == ["CP0", "CP2", "CP4"]
+    request.labels["site"] = "north"
+    problem = await failing(stub.ListChargePoints, request)
+    assert [name for name, _ in problem.violations] == ["page_token"]
+    problem = await failing(stub.ListChargePoints, pb.ListChargePointsRequest(labels={"a b": "x", "c": " "}))
+    assert [name for name, _ in problem.violations] == ["labels", "labels[c]"]

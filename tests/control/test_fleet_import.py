@@ -81,6 +81,7 @@ async def test_a_fleet_is_made_known_with_its_keys(gateway):
             registration=common_pb2.REGISTRATION_PENDING,
             description="garage",
             assume_subprotocol=True,
+            labels={"site": "north"},
         ),
     )
     responses, problem = await whole(gateway, asking(accepted, pending, one("CP3"), batch_size=2))
@@ -93,6 +94,7 @@ async def test_a_fleet_is_made_known_with_its_keys(gateway):
     assert (second.registration, second.description, second.assume_subprotocol) == (
         Registration.PENDING, "garage", True,
     )  # fmt: skip
+    assert [dict(each.labels) for each in (first, second, third)] == [{}, {"site": "north"}, {}]
     assert third.registration is Registration.ACCEPTED
     for identity, key in (("CP1", KEY), ("CP2", b"\xfe" * 20), ("CP3", KEY)):
         (credential,) = gateway.store.credentials(identity)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 
+from gateway.domain import codec
 from gateway.domain.commands import ChargerError, CommandState, StatusAnswer
 from gateway.domain.credentials import id_for_command
 from gateway.domain.decision import IdTagFree
@@ -89,6 +90,18 @@ def test_an_update_changes_what_is_given_and_names_it(store):
     assert (record.description, record.revision, record.updated_at) == ("new", 2, at(1))
     assert record.registration is Registration.ACCEPTED
     assert one(store, UpdateChargePoint("nobody", T0)) == Missing()
+
+
+def test_labels_are_replaced_as_a_whole_and_named_as_one_field(store):
+    """In the event only their name: what they are now is in the record."""
+    create(store, labels={"b": "2", "a": "ü"})
+    assert store.charge_point("CP1").labels == {"a": "ü", "b": "2"}
+    assert one(store, UpdateChargePoint("CP1", at(1), labels={"a": "ü", "b": "2"})) == Appended(())
+    assert one(store, UpdateChargePoint("CP1", at(1), description="x", labels={"c": ""})) == Appended((2,))
+    assert store.charge_point("CP1").labels == {"c": ""}
+    assert codec.body_of(store.event(2)).changed == ("description", "labels")
+    assert [each.identity for each in store.charge_points("", 10, labels={"c": ""})] == ["CP1"]
+    assert store.charge_points("", 10, labels={"c": "1"}) == []
 
 
 def test_an_update_that_changes_nothing_is_no_event(store):

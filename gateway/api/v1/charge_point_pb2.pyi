@@ -59,6 +59,26 @@ class ChargePoint(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     IDENTITY_FIELD_NUMBER: _builtins.int
     REGISTRATION_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -82,6 +102,7 @@ class ChargePoint(_message.Message):
     FIRMWARE_UPDATE_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_UPLOAD_FIELD_NUMBER: _builtins.int
     LOCAL_LIST_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -171,6 +192,13 @@ class ChargePoint(_message.Message):
     def local_list(self) -> Global___LocalList:
         """The last local authorization list that the charger has accepted; unset: none, as far as is known."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The operator's labels: what it belongs to, in words of the operator's own (a site, an owner, a tariff). At most 32.
+        A key has 1 to 63 of the characters A-Z, a-z, 0-9, dot, underscore, slash and hyphen, and begins and ends with a
+        letter or digit; case matters. A value has at most 128 printable characters, without spaces at its ends.
+        """
+
     def __init__(
         self,
         *,
@@ -197,10 +225,11 @@ class ChargePoint(_message.Message):
         firmware_update: Global___WorkProgress | None = ...,
         diagnostics_upload: Global___WorkProgress | None = ...,
         local_list: Global___LocalList | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "firmware_update", b"firmware_update", "local_list", b"local_list", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "local_list", b"local_list", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "labels", b"labels", "local_list", b"local_list", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
@@ -566,7 +595,7 @@ class CreateChargePointRequest(_message.Message):
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
         """The charge point: identity (required), registration (default: accepted), description, assume_subprotocol,
-        own_requests, accept_hex_password. Other fields are the gateway's to set and must be left out.
+        own_requests, accept_hex_password, labels. Other fields are the gateway's to set and must be left out.
         """
 
     def __init__(
@@ -933,10 +962,31 @@ class ListChargePointsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
     REGISTRATION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
@@ -945,6 +995,10 @@ class ListChargePointsRequest(_message.Message):
     """Only those that are (true) or are not (false) connected."""
     registration: _common_pb2.Registration.ValueType
     """Only those with this registration."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those with all of these labels, each with this value. Keys and values as in ChargePoint."""
+
     def __init__(
         self,
         *,
@@ -952,10 +1006,11 @@ class ListChargePointsRequest(_message.Message):
         page_token: _builtins.str = ...,
         connected: _builtins.bool | None = ...,
         registration: _common_pb2.Registration.ValueType = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected", "page_size", b"page_size", "page_token", b"page_token", "registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "registration", b"registration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__connected: _TypeAlias = _typing.Literal["connected"]  # noqa: Y015
     _WhichOneofArgType__connected: _TypeAlias = _typing.Literal["_connected", b"_connected"]  # noqa: Y015
@@ -1095,9 +1150,9 @@ class UpdateChargePointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change: registration, description, assume_subprotocol, own_requests, accept_hex_password. Required
-        unless the key is changed; then it may be left out. A switch that is named here and unset in charge_point is left
-        to the settings again.
+        """The fields to change: registration, description, assume_subprotocol, own_requests, accept_hex_password, labels.
+        Required unless the key is changed; then it may be left out. A switch that is named here and unset in charge_point
+        is left to the settings again. Labels replace all present ones.
         """
 
     def __init__(

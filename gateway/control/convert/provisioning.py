@@ -7,7 +7,9 @@ from gateway.control.convert.requests import Fields
 from gateway.control.fleet_import import Candidate, Faults, ImportProgress, News, Stage
 from gateway.domain.values import Registration, Switch
 
-CHANGEABLE = frozenset({"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password"})
+CHANGEABLE = frozenset(
+    {"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password", "labels"}
+)
 
 STAGES = {
     Stage.CHECKING: pb.IMPORT_STAGE_CHECKING,
@@ -29,6 +31,7 @@ def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields) -> NewCha
         assume_subprotocol=given.assume_subprotocol,
         own_requests=read_switch(given, "own_requests"),
         accept_hex_password=read_switch(given, "accept_hex_password"),
+        labels=dict(given.labels),
         key=key,
     )
 

@@ -25,6 +25,7 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         assume_subprotocol=record.assume_subprotocol,
         own_requests=switch(record.own_requests),
         accept_hex_password=switch(record.accept_hex_password),
+        labels=record.labels,
         ever_accepted=record.ever_accepted,
         boot=None if record.boot is None else boot_information(record.boot),
         boot_time=timestamp(record.booted_at),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
+from gateway.control.charge_points import Change, ChargePoints, NewChargePoint, label_violations
 from gateway.control.convert.enums import REGISTRATION
 from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new, read_switch
 from gateway.control.convert.requests import Fields
@@ -69,10 +69,13 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
     ) -> pb.ListChargePointsResponse:
         fields = Fields()
         registration = fields.optional_word("registration", REGISTRATION, request.registration)
+        labels = dict(sorted(request.labels.items()))
+        fields.violations += label_violations(labels, "labels")
         fields.check()
         connected = request.connected if request.HasField("connected") else None
-        wanted = page(request.page_size, request.page_token, "charge points", connected, registration)
-        records = await self.call(context, self._charge_points.page, wanted.after, wanted.size, connected, registration)
+        filters = connected, registration, labels
+        wanted = page(request.page_size, request.page_token, "charge points", *filters)
+        records = await self.call(context, self._charge_points.page, wanted.after, wanted.size, *filters)
         messages, token = wanted.cut(records, lambda record: record.identity, charge_point)
         return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token)
 
@@ -183,6 +186,7 @@ def _change(request: pb.UpdateChargePointRequest) -> Change:
         assume_subprotocol=given.assume_subprotocol if "assume_subprotocol" in names else None,
         own_requests=read_switch(given, "own_requests") if "own_requests" in names else None,
         accept_hex_password=read_switch(given, "accept_hex_password") if "accept_hex_password" in names else None,
+        labels=dict(given.labels) if "labels" in names else None,
         key=None if key_change is None else request.authorization_key,
         revision=revision,
     )

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
+from gateway.domain.labels import Labels
 from gateway.domain.values import Flag
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,3 +59,12 @@ def to_words(flags: Iterable[Flag]) -> str:
 def to_flags(words: str) -> tuple[Flag, ...]:
     """Flags that a later version wrote and this one doesn't know are left out."""
     return tuple(Flag(word) for word in words.split() if word in _KNOWN_FLAGS) if words else ()
+
+
+def to_labels(labels: Labels) -> str:
+    return orjson.dumps(dict(labels), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def from_labels(column: str) -> dict[str, str]:
+    found: dict[str, str] = {} if column == "{}" else orjson.loads(column)
+    return found

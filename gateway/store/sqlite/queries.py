@@ -10,6 +10,7 @@ from typing import Any
 from apsw import Connection
 
 from gateway.domain.commands import CommandRecord
+from gateway.domain.labels import Labels
 from gateway.domain.records import (
     AppliedConfiguration,
     AttributionRecord,
@@ -52,7 +53,12 @@ def charge_point(cx: Connection, identity: str) -> ChargePointRecord | None:
 
 
 def charge_points(
-    cx: Connection, after: str, limit: int, connected: bool | None, registration: Registration | None
+    cx: Connection,
+    after: str,
+    limit: int,
+    connected: bool | None,
+    registration: Registration | None,
+    labels: Labels,
 ) -> list[ChargePointRecord]:
     """By identity, in the order of its UTF-8 bytes."""
     where, given = ["identity > ?", "deleted_at IS NULL"], [after]
@@ -61,6 +67,9 @@ def charge_points(
     if registration is not None:
         where.append("registration = ?")
         given.append(registration)
+    for key, value in labels.items():
+        where.append("EXISTS (SELECT 1 FROM json_each(labels) l WHERE l.key = ? AND l.value = ?)")
+        given += (key, value)
     sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
     found = cx.execute(sql, (*given, bounded(limit))).fetchall()
     states = charging_states(cx, [row[0] for row in found])

@@ -32,7 +32,7 @@ from gateway.domain.repeats import Memory
 from gateway.domain.steering import InstalledProfile, Steering
 from gateway.domain.values import ConnectorAddress, Registration, Switch
 from gateway.store.sqlite.clock_offsets import clock_offset
-from gateway.store.sqlite.encoding import maybe_time, to_flags, to_micros, to_time
+from gateway.store.sqlite.encoding import from_labels, maybe_time, to_flags, to_micros, to_time
 
 Row = tuple[Any, ...]
 
@@ -91,7 +91,7 @@ def switch_column(value: Switch) -> int | None:
 
 CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
     assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
-    last_heard, own_requests, accept_hex_password, clock_offset, latest, latest_epoch"""
+    last_heard, own_requests, accept_hex_password, clock_offset, latest, latest_epoch, labels"""
 
 
 def charge_point(
@@ -107,7 +107,7 @@ def charge_point(
 ) -> ChargePointRecord:
     _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
     connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:19]
-    clock, latest, latest_epoch = row[19:]
+    clock, latest, latest_epoch, labels = row[19:]
     return ChargePointRecord(
         identity=identity,
         registration=Registration(registration),
@@ -119,6 +119,7 @@ def charge_point(
         assume_subprotocol=bool(assume),
         own_requests=switch(own_requests),
         accept_hex_password=switch(accept_hex),
+        labels=from_labels(labels),
         boot=boot_information(boot),
         booted_at=maybe_time(booted),
         connection=ConnectionRecord(

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
 from gateway.domain.steering import ChangedWanted, SteeringState
@@ -295,9 +296,14 @@ class SqliteStore(EnergyReads):
         return self._read(steering.changed_by_identity, identity, request_id)
 
     def charge_points(
-        self, after: str, limit: int, connected: bool | None = None, registration: Registration | None = None
+        self,
+        after: str,
+        limit: int,
+        connected: bool | None = None,
+        registration: Registration | None = None,
+        labels: Labels = NO_LABELS,
     ) -> list[ChargePointRecord]:
-        return self._read(queries.charge_points, after, limit, connected, registration)
+        return self._read(queries.charge_points, after, limit, connected, registration, labels)
 
     def charge_points_named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
         return self._read(queries.charge_points_named, identities)

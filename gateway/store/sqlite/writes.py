@@ -31,7 +31,7 @@ from gateway.store.commits import (
     WriteResult,
 )
 from gateway.store.sqlite import queries, rows
-from gateway.store.sqlite.encoding import maybe_micros, to_micros, to_time
+from gateway.store.sqlite.encoding import from_labels, maybe_micros, to_labels, to_micros, to_time
 from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.guards import failed_guard
 from gateway.store.sqlite.opened_state import opened_state
@@ -113,12 +113,13 @@ def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
     switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
-    given = (write.registration, at, at, write.description, int(write.assume_subprotocol), *switches, write.identity)
+    own = (write.description, int(write.assume_subprotocol), *switches, to_labels(write.labels))
+    given = (write.registration, at, at, *own, write.identity)
     owner = writer.owner(write.identity)
     if owner is None:
         writer.cx.execute(
             """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
-            own_requests, accept_hex_password, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            own_requests, accept_hex_password, labels, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             given,
         )
         owner = writer.owner(write.identity)
@@ -128,7 +129,7 @@ def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]
         writer.cx.execute(
             """UPDATE charge_point SET deleted_at = NULL, registration = ?, created_at = ?, updated_at = ?,
             description = ?, assume_subprotocol = ?, own_requests = ?, accept_hex_password = ?,
-            revision = revision + 1 WHERE identity = ?""",
+            labels = ?, revision = revision + 1 WHERE identity = ?""",
             given,
         )
         owner.present = True
@@ -140,9 +141,9 @@ def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> App
     owner = _present(writer, write.identity)
     if owner is None:
         return Missing()
-    sql = """SELECT registration, description, assume_subprotocol, own_requests, accept_hex_password, revision
+    sql = """SELECT registration, description, assume_subprotocol, own_requests, accept_hex_password, labels, revision
         FROM charge_point WHERE key = ?"""
-    registration, description, assume_subprotocol, own_requests, accept_hex, revision = rows.one(
+    registration, description, assume_subprotocol, own_requests, accept_hex, labels, revision = rows.one(
         writer.cx, sql, (owner.key,)
     )
     if write.revision is not None and write.revision != revision:
@@ -153,6 +154,7 @@ def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> App
         "assume_subprotocol": bool(assume_subprotocol),
         "own_requests": rows.switch(own_requests),
         "accept_hex_password": rows.switch(accept_hex),
+        "labels": from_labels(labels),
     }
     wanted = {name: value for name in present if (value := getattr(write, name)) is not None}
     changed = tuple(name for name, value in wanted.items() if value != present[name])
@@ -165,13 +167,14 @@ def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> App
     after = present | wanted
     writer.cx.execute(
         """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, own_requests = ?,
-        accept_hex_password = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
+        accept_hex_password = ?, labels = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
         (
             after["registration"],
             after["description"],
             int(after["assume_subprotocol"]),
             rows.switch_column(after["own_requests"]),
             rows.switch_column(after["accept_hex_password"]),
+            to_labels(after["labels"]),
             to_micros(write.at),
             owner.key,
         ),
@@ -208,8 +211,9 @@ def delete_charge_point(writer: Writer, write: commits.DeleteChargePoint) -> App
     writer.forget_memory(owner)
     writer.cx.execute(
         """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
-        own_requests = NULL, accept_hex_password = NULL, boot = NULL, booted_at = NULL, connection_since = NULL,
-        remote_address = '', security_profile = 0, last_heard = NULL, latest = '', latest_epoch = epoch + 1
+        own_requests = NULL, accept_hex_password = NULL, labels = '{}', boot = NULL, booted_at = NULL,
+        connection_since = NULL, remote_address = '', security_profile = 0, last_heard = NULL,
+        latest = '', latest_epoch = epoch + 1
         WHERE key = ?""",
         (to_micros(write.at), owner.key),
     )
