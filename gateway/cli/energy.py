@@ -10,8 +10,8 @@ import typer
 from google.protobuf.json_format import Parse, ParseError
 
 from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt, EnergyState, Provenance
+from gateway.api.v1.completion_pb2 import CompletionState
 from gateway.api.v1.energy_pb2 import (
-    CompletionState,
     ComputeCostRequest,
     CostLine,
     EnergyInterval,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt, EnergyState, MeterSample, Provenance, QualityFlag
+from gateway.api.v1.completion_pb2 import CompletionState
 from gateway.api.v1.transaction_pb2 import (
     AttributeOrphanRequest,
     CloseTransactionRequest,
@@ -314,6 +315,7 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("energy is", _energy_state(each)),
         ("found by", _found_by(each.energy_summary)),
         ("revision", each.energy_summary.revision or ""),
+        ("full", _full(each)),
         ("ended by", each.stop_reason),
         ("stopping tag", each.stop_id_tag),
         ("stale", f"since {local(moment(each, 'stale_time'))}: {each.stale_reason}" if each.stale_reason else ""),
@@ -323,6 +325,17 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),
         ("flags", flag_names(each.flags)),
     )
+
+
+def _full(each: Transaction) -> str:
+    """The time at which its vehicle will take no more, in words."""
+    if not each.HasField("completion"):
+        return ""
+    found = each.completion
+    if found.state != CompletionState.COMPLETION_STATE_ESTIMATED:
+        return CompletionState.Name(found.state).removeprefix("COMPLETION_STATE_").lower().replace("_", " ")
+    latest = local(moment(found, "latest_time")) or "later than in three days"
+    return f"{local(moment(found, 'finish_time'))} ({local(moment(found, 'earliest_time'))} to {latest})"
 
 
 def _readings(reading: TransactionReading) -> list[tuple[object, ...]]:

@@ -13,10 +13,17 @@ from gateway.domain.commands import FieldViolation
 from gateway.domain.metering import Edge, Metered, Metering, edge, metered, metering_of
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.values import WHOLE_CHARGE_POINT, Clock, Flag
-from gateway.energy.completion import Charge, Completion, Target, estimate_completion
+from gateway.energy.completion import (
+    Charge,
+    Completion,
+    CompletionState,
+    FullTarget,
+    Target,
+    estimate_completion,
+)
 from gateway.energy.cost import Cost, compute_cost
 from gateway.energy.intervals import Interval, energy_by_interval
-from gateway.energy.power_history import Limit
+from gateway.energy.power_history import STALE_AFTER, Limit
 from gateway.energy.prices import PriceSchedule, price_changes, uncovered
 from gateway.energy.session import SessionEnergy, session_energy
 from gateway.energy.settlement import EnergyState, Happening, Provenance, differs, state_of, worst_provenance
@@ -81,6 +88,14 @@ class MeteredTransaction:
     def rules_differ(self) -> bool:
         """True if it is another one though nothing has come since."""
         return self.differs and not self.record.settlement.due
+
+
+@frozen
+class Completed:
+    """An estimate of when charging will be done, and the time for which it was made."""
+
+    completion: Completion
+    at: datetime
 
 
 class TransactionEnergies:
@@ -200,6 +215,20 @@ class TransactionEnergies:
             limits += await self._wanted_limits(found.record, now)
             charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
             return found, await self._work_out(estimate_completion, charge, target), now
+
+    async def running(self, transaction_id: str) -> tuple[MeteredTransaction, Completed | None]:
+        """A transaction's readings and its energy, and when its vehicle will take no more; None: that is not known, or
+        it has ended."""
+        async with self._places:
+            found = await self._metered(transaction_id, 0)
+            now = self._clock()
+            newest = max((each.at for each in found.metering.powers), default=None)
+            if found.record.state is not TransactionState.OPEN or newest is None or now - newest > STALE_AFTER:
+                return found, None
+            limits = await self._wanted_limits(found.record, now)
+            charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits)
+            completion = await self._work_out(estimate_completion, charge, FullTarget())
+            return found, None if completion.state is CompletionState.UNKNOWN else Completed(completion, now)
 
     async def _wanted_limits(self, record: TransactionRecord, now: datetime) -> tuple[Limit, ...]:
         """The limits that the gateway keeps for a transaction's connector, or for all of its charge point."""

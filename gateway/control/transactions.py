@@ -7,7 +7,7 @@ from datetime import datetime
 import trio
 from attrs import frozen
 
-from gateway.control.energy import TransactionEnergies, edges
+from gateway.control.energy import Completed, TransactionEnergies, edges
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Commands, Journal
 from gateway.domain.codec import UnreadableBody, body_of
@@ -48,11 +48,13 @@ megabyte takes a tenth of a second to read; larger ones are left out in lists.""
 
 @frozen
 class ShownTransaction:
-    """A transaction as it is shown: with the state of its energy and, while it is open, the energy so far."""
+    """A transaction as it is shown: with the state of its energy and, while it is open, the energy so far and when its
+    vehicle will take no more."""
 
     record: TransactionRecord
     state: EnergyState
     so_far: SessionEnergy | None = None
+    completed: Completed | None = None
 
 
 class Transactions:
@@ -68,16 +70,17 @@ class Transactions:
         self._clock = clock
 
     async def get(self, transaction_id: str) -> ShownTransaction:
-        """One transaction; while it is open, with the energy by all of its readings."""
+        """One transaction; while it is open, with the energy by all of its readings, and what follows from them."""
         record = await self._record(transaction_id)
-        so_far = None
+        so_far = completed = None
         if record.state is TransactionState.OPEN:
             try:
-                so_far = (await self._energies.worked_out(transaction_id)).energy
+                found, completed = await self._energies.running(transaction_id)
+                so_far = found.energy
             except Failure as failure:
                 if failure.reason != "TOO_MANY_READINGS":
                     raise
-        return ShownTransaction(record, state_of(record, self._clock()), so_far)
+        return ShownTransaction(record, state_of(record, self._clock()), so_far, completed)
 
     async def _record(self, transaction_id: str) -> TransactionRecord:
         record = await self._reads.transaction(transaction_id)

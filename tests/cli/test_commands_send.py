@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api.v1 import charge_point_pb2, common_pb2
+from gateway.api.v1 import charge_point_pb2, common_pb2, completion_pb2
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import transaction_pb2 as tx
 from gateway.api.v1.common_pb2 import ConnectorAddress, QualityFlag
@@ -514,6 +514,23 @@ def test_an_orphan_is_tied_to_its_transaction(fake, run):
     assert (first.orphan_event_id, first.transaction_id, first.reason) == ("ev_7", "tx_1", "found")
     assert first.request_id
     assert (second.request_id, second.insist) == ("r-1", True)
+
+
+def test_a_running_transaction_says_when_its_vehicle_is_full(fake, run):
+    """With the bounds, as far as these are known; else why there is no time."""
+    estimate = completion_pb2.Completion(
+        state=completion_pb2.COMPLETION_STATE_ESTIMATED,
+        finish_time=at("2024-05-01T06:30:00Z"),
+        earliest_time=at("2024-05-01T06:10:00Z"),
+    )
+    running = tx.Transaction(transaction_id="tx_1", state=tx.TRANSACTION_STATE_OPEN, completion=estimate)
+    fake.answers["GetTransaction"] = tx.GetTransactionResponse(transaction=running)
+    shown = run("transactions", "show", "tx_1", "--no-readings").stdout
+    for part in ("06:30", "06:10", "later than in three days"):
+        assert part in shown
+    running.completion.state = completion_pb2.COMPLETION_STATE_TOO_FAR
+    fake.answers["GetTransaction"] = tx.GetTransactionResponse(transaction=running)
+    assert "too far" in run("transactions", "show", "tx_1", "--no-readings").stdout
 
 
 def test_a_stale_and_a_closed_transaction_say_so(fake, run):

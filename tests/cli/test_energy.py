@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from gateway.api.v1 import common_pb2
+from gateway.api.v1 import common_pb2, completion_pb2
 from gateway.api.v1 import energy_pb2 as pb
 from tests.cli.fakes import FakeGateway, at
 
@@ -162,7 +162,7 @@ def test_an_estimate_is_shown_with_its_bounds(fake: FakeGateway, run: Run) -> No
     """For an energy, a state of charge, or a full battery."""
     fake.answers["EstimateCompletion"] = pb.EstimateCompletionResponse(
         energy=ENERGY,
-        state=pb.COMPLETION_STATE_ESTIMATED,
+        state=completion_pb2.COMPLETION_STATE_ESTIMATED,
         finish_time=at("2026-07-01T12:00:00Z"),
         earliest_time=at("2026-07-01T11:50:00Z"),
         latest_time=at("2026-07-01T12:30:00Z"),

@@ -10,7 +10,7 @@ import pytest
 import trio
 from google.protobuf.json_format import MessageToDict
 
-from gateway.api.v1 import common_pb2, event_pb2, transaction_pb2
+from gateway.api.v1 import common_pb2, completion_pb2, event_pb2, transaction_pb2
 from gateway.api.v1 import energy_pb2 as pb
 from gateway.domain import events as e
 from gateway.domain.charging import ChargingRateUnit
@@ -459,7 +459,7 @@ async def test_the_end_of_charging_is_estimated_with_its_bounds(gateway):
     await running(gateway, epoch)
     stub = gateway.client.energy.EstimateCompletion
     found = await gateway.call(stub, completion_request(energy_milliwatt_hours=12_000_000))
-    assert found.state == pb.COMPLETION_STATE_ESTIMATED
+    assert found.state == completion_pb2.COMPLETION_STATE_ESTIMATED
     assert found.energy.energy.watt_hours == "6000"
     now = found.estimate_time.ToDatetime(UTC)
     assert found.finish_time.ToDatetime(UTC) - now == pytest.approx(HOUR, abs=timedelta(minutes=1))
@@ -512,17 +512,60 @@ async def test_a_state_of_charge_and_full_are_estimated_by_what_the_vehicle_tell
     assert known.remaining.milliwatt_hours == pytest.approx(10_000_000, rel=0.05)
 
 
+async def get(gateway, transaction_id="tx_1"):
+    request = transaction_pb2.GetTransactionRequest(transaction_id=transaction_id)
+    return (await gateway.call(gateway.client.transactions.GetTransaction, request)).transaction
+
+
+async def test_a_running_transaction_says_when_its_vehicle_will_be_full(gateway):
+    """As EstimateCompletion does for a full one, under the limits that are kept; not in lists."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch, soc=40)
+    found = await get(gateway)
+    asked = await gateway.call(gateway.client.energy.EstimateCompletion, completion_request(full={}))
+    shown = found.completion
+    assert shown.state == completion_pb2.COMPLETION_STATE_ESTIMATED
+    for name in ("finish_time", "earliest_time", "latest_time"):
+        assert getattr(shown, name).ToDatetime() - getattr(asked, name).ToDatetime() < timedelta(minutes=1)
+    assert shown.remaining.milliwatt_hours == pytest.approx(asked.remaining.milliwatt_hours, rel=0.01)
+    now = shown.estimate_time.ToDatetime(UTC)
+    pause = StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE), now + timedelta(hours=5))
+    paused = e.WantedChanged(Wanted(ONE, 1, pause), "r1", "f1")
+    assert isinstance(
+        await gateway.journal.commit(Append("CP1", epoch, (e.NewEvent(paused, now, cause="request:r1"),))), Appended
+    )
+    later = (await get(gateway)).completion.finish_time.ToDatetime(UTC)
+    assert later > shown.finish_time.ToDatetime(UTC) + timedelta(hours=4, minutes=50)
+    [listed] = (
+        await gateway.call(gateway.client.transactions.ListTransactions, transaction_pb2.ListTransactionsRequest())
+    ).transactions
+    assert listed.transaction_id == "tx_1"
+    assert not listed.HasField("completion")
+
+
+async def test_an_estimate_that_is_not_known_is_absent(gateway):
+    """The missing energy is not known, or no power of the present; or the transaction has ended."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    assert not (await get(gateway)).HasField("completion")
+    stopped = e.TransactionStopped("tx_1", ONE, 8000, "Local", 7000)
+    await record(gateway, epoch, stopped, datetime.now(UTC))
+    assert not (await get(gateway)).HasField("completion")
+    await charged(gateway, epoch, 2, samples=[(NOW + HOUR, 3000)])
+    assert not (await get(gateway, "tx_2")).HasField("completion")
+
+
 async def test_what_can_not_be_reported_is_a_state_and_no_error(gateway):
     """Reached, too far, and unknown."""
     epoch = await gateway.charge_point()
     await running(gateway, epoch)
     stub = gateway.client.energy.EstimateCompletion
     reached = await gateway.call(stub, completion_request(energy_milliwatt_hours=5_000_000))
-    assert reached.state == pb.COMPLETION_STATE_REACHED
+    assert reached.state == completion_pb2.COMPLETION_STATE_REACHED
     far = await gateway.call(stub, completion_request(full={"expected_milliwatt_hours": 10**10}))
-    assert (far.state, far.HasField("finish_time")) == (pb.COMPLETION_STATE_TOO_FAR, False)
+    assert (far.state, far.HasField("finish_time")) == (completion_pb2.COMPLETION_STATE_TOO_FAR, False)
     unknown = await gateway.call(stub, completion_request(soc_percent=80))
-    assert (unknown.state, unknown.HasField("remaining")) == (pb.COMPLETION_STATE_UNKNOWN, False)
+    assert (unknown.state, unknown.HasField("remaining")) == (completion_pb2.COMPLETION_STATE_UNKNOWN, False)
 
 
 LIMIT = {"start_time": NOW, "watts": 1000}

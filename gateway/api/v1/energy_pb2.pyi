@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import completion_pb2 as _completion_pb2
 from gateway.api.v1 import transaction_pb2 as _transaction_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -134,42 +135,6 @@ ROUNDING_MODE_HALF_EVEN: RoundingMode.ValueType  # 2
 ROUNDING_MODE_DOWN: RoundingMode.ValueType  # 3
 """Towards zero."""
 Global___RoundingMode: _TypeAlias = RoundingMode  # noqa: Y015
-
-class _CompletionState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _CompletionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CompletionState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    COMPLETION_STATE_UNSPECIFIED: _CompletionState.ValueType  # 0
-    """Not set."""
-    COMPLETION_STATE_ESTIMATED: _CompletionState.ValueType  # 1
-    """It is estimated."""
-    COMPLETION_STATE_REACHED: _CompletionState.ValueType  # 2
-    """The target is reached."""
-    COMPLETION_STATE_STALLED: _CompletionState.ValueType  # 3
-    """No power has flowed for 25 minutes, and no limit explains it: it may go on or not."""
-    COMPLETION_STATE_TOO_FAR: _CompletionState.ValueType  # 4
-    """Later than 72 hours from now, or never, as the limits are."""
-    COMPLETION_STATE_UNKNOWN: _CompletionState.ValueType  # 5
-    """Too little is known: there is no power of the last 15 minutes, or it is not known how much energy is missing."""
-
-class CompletionState(_CompletionState, metaclass=_CompletionStateEnumTypeWrapper):
-    """The result of an estimate."""
-
-COMPLETION_STATE_UNSPECIFIED: CompletionState.ValueType  # 0
-"""Not set."""
-COMPLETION_STATE_ESTIMATED: CompletionState.ValueType  # 1
-"""It is estimated."""
-COMPLETION_STATE_REACHED: CompletionState.ValueType  # 2
-"""The target is reached."""
-COMPLETION_STATE_STALLED: CompletionState.ValueType  # 3
-"""No power has flowed for 25 minutes, and no limit explains it: it may go on or not."""
-COMPLETION_STATE_TOO_FAR: CompletionState.ValueType  # 4
-"""Later than 72 hours from now, or never, as the limits are."""
-COMPLETION_STATE_UNKNOWN: CompletionState.ValueType  # 5
-"""Too little is known: there is no power of the last 15 minutes, or it is not known how much energy is missing."""
-Global___CompletionState: _TypeAlias = CompletionState  # noqa: Y015
 
 @_typing.final
 class TransactionEnergy(_message.Message):
@@ -897,7 +862,7 @@ class EstimateCompletionResponse(_message.Message):
     EARLIEST_TIME_FIELD_NUMBER: _builtins.int
     LATEST_TIME_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
-    state: Global___CompletionState.ValueType
+    state: _completion_pb2.CompletionState.ValueType
     """Whether there is an estimate, and else why not."""
     @_builtins.property
     def energy(self) -> Global___TransactionEnergy:
@@ -927,7 +892,7 @@ class EstimateCompletionResponse(_message.Message):
         self,
         *,
         energy: Global___TransactionEnergy | None = ...,
-        state: Global___CompletionState.ValueType = ...,
+        state: _completion_pb2.CompletionState.ValueType = ...,
         estimate_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
         earliest_time: _timestamp_pb2.Timestamp | None = ...,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from gateway.api.v1 import common_pb2 as _common_pb2
+from gateway.api.v1 import completion_pb2 as _completion_pb2
 from gateway.api.v1 import event_pb2 as _event_pb2
 from gateway.api.v1 import reading_pb2 as _reading_pb2
 from google.protobuf import descriptor as _descriptor
@@ -174,6 +175,7 @@ class Transaction(_message.Message):
     STOP_PROVENANCE_FIELD_NUMBER: _builtins.int
     CLOSE_METER_FIELD_NUMBER: _builtins.int
     CLOSE_METER_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETION_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -277,6 +279,13 @@ class Transaction(_message.Message):
     def close_meter_time(self) -> _timestamp_pb2.Timestamp:
         """The time of that register."""
 
+    @_builtins.property
+    def completion(self) -> _completion_pb2.Completion:
+        """Of an open transaction, when its vehicle will take no more: estimated when it is asked for, under the limits that the
+        gateway keeps, as EstimateCompletion does for a vehicle that is to be full. Only where a single transaction is
+        returned, never in lists; unset also where too little is known, and once it has ended.
+        """
+
     def __init__(
         self,
         *,
@@ -311,10 +320,11 @@ class Transaction(_message.Message):
         stop_provenance: _common_pb2.Provenance.ValueType = ...,
         close_meter: _common_pb2.Energy | None = ...,
         close_meter_time: _timestamp_pb2.Timestamp | None = ...,
+        completion: _completion_pb2.Completion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_time", b"close_time", "completion", b"completion", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_reason", b"close_reason", "close_time", b"close_time", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_provenance", b"start_provenance", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_provenance", b"stop_provenance", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_reason", b"close_reason", "close_time", b"close_time", "completion", b"completion", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_provenance", b"start_provenance", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_provenance", b"stop_provenance", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015

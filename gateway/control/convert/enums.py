@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from gateway.api.v1 import (
     command_pb2,
     common_pb2,
+    completion_pb2,
     diagnostics_pb2,
     energy_pb2,
     id_tag_pb2,
@@ -109,4 +110,4 @@ ENERGY_STATE = _all(common_pb2.EnergyState, EnergyState)
 PROVENANCE = _all(common_pb2.Provenance, Provenance)
 ROUNDING = _all(energy_pb2.RoundingMode, Rounding)
 WEEKDAY = _of(energy_pb2.Weekday, *WEEKDAYS)
-COMPLETION_STATE = _all(energy_pb2.CompletionState, CompletionState)
+COMPLETION_STATE = _all(completion_pb2.CompletionState, CompletionState)

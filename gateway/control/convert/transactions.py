@@ -1,8 +1,16 @@
 """Transactions as messages."""
 
-from gateway.api.v1 import transaction_pb2
+from gateway.api.v1 import completion_pb2, transaction_pb2
 from gateway.control.convert.common import connector, energy, energy_of_watt_hours, flags, int64, timestamp
-from gateway.control.convert.enums import ENERGY_BASIS, ENERGY_DOUBT, ENERGY_STATE, PROVENANCE, TRANSACTION_STATE
+from gateway.control.convert.enums import (
+    COMPLETION_STATE,
+    ENERGY_BASIS,
+    ENERGY_DOUBT,
+    ENERGY_STATE,
+    PROVENANCE,
+    TRANSACTION_STATE,
+)
+from gateway.control.energy import Completed
 from gateway.control.transactions import ShownTransaction
 from gateway.domain.values import Flag
 from gateway.energy.quality import CONTRADICTIONS
@@ -45,6 +53,20 @@ def transaction(shown: ShownTransaction) -> transaction_pb2.Transaction:
         stop_provenance=PROVENANCE.number(provenance(record.stop_raw, record.stop_received_at)),
         close_meter=energy_of_watt_hours(record.close_meter),
         close_meter_time=timestamp(record.close_meter_at),
+        completion=None if shown.completed is None else _completion(shown.completed),
+    )
+
+
+def _completion(found: Completed) -> completion_pb2.Completion:
+    """An estimate of when charging will be done."""
+    completion = found.completion
+    return completion_pb2.Completion(
+        state=COMPLETION_STATE.number(completion.state),
+        estimate_time=timestamp(found.at),
+        finish_time=timestamp(completion.finish),
+        earliest_time=timestamp(completion.earliest),
+        latest_time=timestamp(completion.latest),
+        remaining=energy(completion.remaining_mwh),
     )
 
 
