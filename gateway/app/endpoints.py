@@ -10,10 +10,11 @@ from datetime import datetime
 import structlog
 import trio
 
-from gateway.app.from_settings import tls_provider
+from gateway.app.from_settings import control_tls, tls_provider
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
+from gateway.control.tls import Tls
 from gateway.errors import SettingsError, leaves
 from gateway.observability.metrics import Metrics
 from gateway.observability.metrics_server import MetricsServer
@@ -54,6 +55,8 @@ class Endpoints:
         }
         self.listeners = [self._listener(each) for each in settings.listeners]
         self.control = new_control()
+        self._control_tls: Tls | None = None
+        """That of the last reload; None: there was none."""
         self._is_open = False
         self._opening = trio.Lock()
         self._stopping = trio.Event()
@@ -133,6 +136,8 @@ class Endpoints:
                     await self._stopping.wait()
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self.control = self._new_control()
+                if self._control_tls is not None:
+                    self.control.replace_tls(self._control_tls)
                 self.update_readiness()
         finally:
             self._control_ended.set()
@@ -205,3 +210,12 @@ class Endpoints:
                 log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
             except Exception:  # a file in an unforeseen state: no reason to end
                 log.exception("certificates not reloaded, the old ones stay", listener=name)
+        try:
+            self._control_tls = control_tls(self._settings.control, self._clock())
+            if self._control_tls is not None:
+                self.control.replace_tls(self._control_tls)
+                log.info("certificates reloaded", listener="control")
+        except SettingsError as error:
+            log.error("certificates not reloaded, the old ones stay", listener="control", error=str(error))
+        except Exception:
+            log.exception("certificates not reloaded, the old ones stay", listener="control")

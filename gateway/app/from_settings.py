@@ -1,15 +1,25 @@
 """From settings to what the parts of the gateway are given: limits, TLS, the control interface."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from gateway.app.preflight import authority_fault
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings
-from gateway.control.server import ControlSettings, Tls
+from gateway.control.server import ControlSettings
+from gateway.control.tls import Tls
 from gateway.domain.quirks import Quirk
 from gateway.errors import SettingsError
 from gateway.session.limits import SessionLimits
 from gateway.transport.limits import Limits
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsFault, TlsProvider, pair_faults
+from gateway.transport.tls import (
+    CertificateFiles,
+    TlsConfigurationError,
+    TlsFault,
+    TlsProvider,
+    pair_faults,
+    validity_faults,
+)
 
 
 def quirk(settings: QuirkSettings) -> Quirk:
@@ -71,24 +81,35 @@ def unusable(key: str, faults: Sequence[TlsFault]) -> SettingsError:
     return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
 
 
+def control_tls(section: ControlSection, now: datetime | None = None) -> Tls | None:
+    """Return the control interface's TLS, its files read; None: it is off. With ``now`` a certificate that is not valid
+    then is none. Raises ``SettingsError`` where `gateway check-config` would find the same."""
+    if section.certificate is None or section.key is None:
+        return None
+    # gRPC would only say that it could not listen.
+    faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
+    if not faults and now is not None:
+        faults = tuple(validity_faults(section.certificate, now))
+    if faults:
+        raise unusable("control", faults)
+    try:
+        client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
+        tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
+    except OSError as error:
+        raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
+    fault = None if section.client_ca is None else authority_fault(section.client_ca)
+    if fault is not None:
+        raise SettingsError(f"control.client_ca: {fault}")
+    return tls
+
+
 def control_settings(section: ControlSection) -> ControlSettings:
     """Return the control interface's settings, its TLS files read. Raises ``SettingsError``."""
     host, port = section.host_and_port
-    tls = None
-    if section.certificate is not None and section.key is not None:
-        # gRPC would only say that it could not listen.
-        faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
-        if faults:
-            raise unusable("control", faults)
-        try:
-            client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
-            tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
-        except OSError as error:
-            raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
     return ControlSettings(
         host=host,
         port=port,
-        tls=tls,
+        tls=control_tls(section),
         allow_insecure=section.allow_insecure,
         default_timeout=section.default_timeout_seconds,
         offline_grace=section.offline_grace_seconds,

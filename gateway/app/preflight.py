@@ -79,10 +79,20 @@ def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
         yield from _validity("control.certificate", control.certificate, now)
         yield from _openness("control.key", control.key)
     if control.client_ca is not None:
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=control.client_ca)
-        except OSError as error:
-            yield Finding("control.client_ca", f"{control.client_ca}: {_why(error)}")
+        reason = authority_fault(control.client_ca)
+        if reason is not None:
+            yield Finding("control.client_ca", reason)
+
+
+def authority_fault(path: Path) -> str | None:
+    """Return why a file is of no use as a CA's certificates; None: it is."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=path)
+    except ssl.SSLError:
+        return f"{path}: holds no certificates in PEM"
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return None
 
 
 def _places(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import structlog
-from attrs import field, frozen
+from attrs import frozen
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -53,6 +53,7 @@ from gateway.control.services.steering import SteeringRpcs
 from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
 from gateway.control.steering import SteeringCalls
+from gateway.control.tls import ServerTls, Tls
 from gateway.control.transactions import Transactions
 from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.charging_state import OFFLINE_GRACE
@@ -108,15 +109,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 
 
 @frozen
-class Tls:
-    """PEM. With ``client_ca`` only clients with a certificate from it are let in."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
-    client_ca: bytes | None = None
-
-
-@frozen
 class ControlSettings:
     """``port`` 0 lets the system choose. Times in seconds."""
 
@@ -154,6 +146,7 @@ class ControlServer:
     ) -> None:
         check_address(settings.host, settings.tls is not None, settings.allow_insecure)
         self._settings = settings
+        self._tls = None if settings.tls is None else ServerTls(settings.tls)
         self._bridge = bridge or Bridge()
         self._ready = True
         self._grace: float | None = None
@@ -211,6 +204,12 @@ class ControlServer:
         """Set the state that the health service reports. Never waits."""
         self._ready = ready
         self._tell()
+
+    def replace_tls(self, tls: Tls) -> None:
+        """Present another certificate to clients that connect from now on. Nothing happens where TLS is off. Never
+        waits."""
+        if self._tls is not None:
+            self._tls.replace(tls)
 
     def drain(self, grace: float) -> None:
         """Take no more calls, end all watches with UNAVAILABLE, let calls finish for ``grace`` seconds; then ``run``
@@ -297,15 +296,12 @@ class ControlServer:
 
     def _listen(self, server: grpc.aio.Server) -> int:
         address = listening_address(self._settings.host, self._settings.port)
-        tls = self._settings.tls
+        tls = self._tls
         try:
             if tls is None:
                 port = server.add_insecure_port(address)
             else:
-                credentials = grpc.ssl_server_credentials(
-                    [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=tls.client_ca is not None
-                )
-                port = server.add_secure_port(address, credentials)
+                port = server.add_secure_port(address, tls.credentials())
         except RuntimeError:
             port = 0
         if port == 0:  # gRPC gives no reason

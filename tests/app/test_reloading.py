@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 import structlog
 import trio
+from attrs import evolve
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.app.from_settings import control_tls
 from gateway.app.preflight import check
+from gateway.errors import SettingsError
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
+from tests.endtoend.gateway_process import free_port
 
 DAY = timedelta(days=1)
 
@@ -186,3 +190,61 @@ async def test_a_start_with_an_expired_certificate_serves_and_says_so(tmp_path: 
     [line] = [each for each in logged if "will refuse it" in each["event"]]
     assert line["log_level"] == "error"
     assert "expired on" in line["error"]
+
+
+async def control_name(serving: Running, address: str) -> str:
+    """Of the certificate that the control interface presents to the next connection."""
+    host, port = address.split(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    stream = trio.SSLStream(await trio.open_tcp_stream(host, int(port)), context, server_hostname="localhost")
+    await stream.do_handshake()
+    served = x509.load_der_x509_certificate(stream.getpeercert(binary_form=True))
+    await trio.aclose_forcefully(stream)
+    (attribute,) = served.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attribute.value)
+
+
+async def test_the_control_interface_takes_its_certificate_at_sighup_too(tmp_path: Path, folder: Path) -> None:
+    """A sound one; one that check-config would refuse is not taken, and the log names it."""
+    address = f"127.0.0.1:{free_port()}"
+    paths = folder / "control.pem", folder / "control.key"
+
+    def put_control(pair: Pair) -> None:
+        for path, content in zip(paths, pair, strict=True):
+            path.write_bytes(content)
+
+    put_control(GOOD.issue("old"))
+    whole = settings(tmp_path, folder)
+    whole = evolve(whole, control=evolve(whole.control, address=address, certificate=paths[0], key=paths[1]))
+    async with running(whole) as serving:
+        assert await control_name(serving, address) == "old"
+        for make, reason in REFUSED.values():
+            put_control(make())
+            with structlog.testing.capture_logs() as logged:
+                serving.gateway.endpoints.reload_certificates()
+            [line] = [each for each in logged if each.get("listener") == "control"]
+            assert (line["event"], line["log_level"]) == ("certificates not reloaded, the old ones stay", "error")
+            assert reason in line["error"]
+            assert await control_name(serving, address) == "old"
+        put_control(GOOD.issue("new"))
+        signal.raise_signal(signal.SIGHUP)
+        with trio.fail_after(10):
+            while await control_name(serving, address) != "new":  # noqa: ASYNC110 - at the other end of a socket
+                await trio.sleep(0.01)
+
+
+def test_a_clients_ca_that_is_none_is_found(tmp_path: Path, folder: Path) -> None:
+    """By check-config, and when the settings' files are read."""
+    files = folder / "server-ecdsa.pem", folder / "server-ecdsa.key"
+    nothing = tmp_path / "clients.pem"
+    whole = settings(tmp_path, folder)
+    whole = evolve(whole, control=evolve(whole.control, certificate=files[0], key=files[1], client_ca=nothing))
+    for content, reason in ((None, "No such file"), (b"none", "holds no certificates in PEM")):
+        if content is not None:
+            nothing.write_bytes(content)
+        texts = [each.text for each in check(whole) if each.key == "control.client_ca"]
+        assert [reason in each for each in texts] == [True]
+        with pytest.raises(SettingsError, match=rf"{reason}"):
+            control_tls(whole.control)

@@ -9,6 +9,7 @@ import grpc
 import pytest
 import trio
 import trustme
+from attrs import evolve
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
@@ -19,6 +20,7 @@ from gateway.control import server
 from gateway.control.errors import Failure
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.server import ControlServer, ControlSettings
+from gateway.control.tls import Tls as ServerSide
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError
 from gateway.store.reads import Reads
@@ -113,7 +115,7 @@ async def test_tls_that_grpc_refuses_is_not_reported_as_a_taken_address(tmp_path
     """The address is free then."""
     async with control(tmp_path) as first:
         with pytest.raises(SettingsError, match="gRPC refuses to with this certificate"):
-            await beside(first, ControlSettings(port=0, tls=server.Tls(b"none", b"none"))).run()
+            await beside(first, ControlSettings(port=0, tls=ServerSide(b"none", b"none"))).run()
 
 
 async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):
@@ -192,7 +194,7 @@ async def test_with_tls_and_a_client_ca_only_its_clients_get_in(tmp_path):
     ca = trustme.CA()
     server_cert, client_cert = ca.issue_cert("localhost"), ca.issue_cert("client@example.org")
     pem = ca.cert_pem.bytes()
-    tls = server.Tls(server_cert.cert_chain_pems[0].bytes(), server_cert.private_key_pem.bytes(), pem)
+    tls = ServerSide(server_cert.cert_chain_pems[0].bytes(), server_cert.private_key_pem.bytes(), pem)
     client_tls = Tls(pem, client_cert.cert_chain_pems[0].bytes(), client_cert.private_key_pem.bytes())
     async with control(tmp_path, ControlSettings(port=0, tls=tls), client_tls) as gateway:
         await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
@@ -202,6 +204,43 @@ async def test_with_tls_and_a_client_ca_only_its_clients_get_in(tmp_path):
                 with pytest.raises(grpc.RpcError) as caught:
                     await trio.to_thread.run_sync(stranger.call, rpc, LIST)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_certificate_and_a_clients_ca_are_replaced_while_it_listens(tmp_path):
+    """The next client sees them; one that is connected goes on."""
+    old, new, others = trustme.CA(), trustme.CA(), trustme.CA()
+    name = "localhost"
+    first, second = old.issue_cert(name), new.issue_cert(name)
+
+    def presented(cert, clients):
+        return ServerSide(cert.cert_chain_pems[0].bytes(), cert.private_key_pem.bytes(), clients.cert_pem.bytes())
+
+    def trusting(ca, clients):
+        own = clients.issue_cert("client@example.org")
+        return Tls(ca.cert_pem.bytes(), own.cert_chain_pems[0].bytes(), own.private_key_pem.bytes())
+
+    settings = ControlSettings(port=0, tls=presented(first, old))
+    async with control(tmp_path, settings, trusting(old, old)) as gateway:
+        await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
+        gateway.server.replace_tls(presented(second, others))
+
+        async def code(tls):
+            with GatewayClient(f"{name}:{gateway.port}", tls, timeout=5) as client:
+                rpc = client.charge_points.ListChargePoints
+                try:
+                    await trio.to_thread.run_sync(client.call, rpc, LIST)
+                except grpc.RpcError as error:
+                    return error.code()
+                return grpc.StatusCode.OK
+
+        for _ in range(2):
+            assert await code(trusting(new, others)) is grpc.StatusCode.OK
+            assert await code(trusting(old, others)) is grpc.StatusCode.UNAVAILABLE
+            assert await code(trusting(new, old)) is grpc.StatusCode.UNAVAILABLE
+            assert await code(Tls(new.cert_pem.bytes())) is grpc.StatusCode.UNAVAILABLE
+        await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
+        with pytest.raises(ValueError, match="at the start"):
+            gateway.server.replace_tls(evolve(presented(second, others), client_ca=None))
 
 
 async def test_a_request_that_is_too_large_is_refused(gateway, failing):
