@@ -16,7 +16,7 @@ class Tls:
 
 
 class ServerTls:
-    """What the server presents to the next client that connects. Those that are connected go on as they began."""
+    """The certificate that the next client is presented. Clients that are connected go on as they began."""
 
     def __init__(self, tls: Tls) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class ServerTls:
             self._next = tls
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what a port is opened with."""
+        """Return the credentials to open a port with."""
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._first),
             self._fetch,  # type: ignore[arg-type] # the stubs know no None, which gRPC's documentation does
@@ -39,7 +39,7 @@ class ServerTls:
         )
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """What is new since the last client; None: nothing. gRPC asks before each handshake, in a thread of its own."""
+        """The configuration that is new since the last client; None: nothing is. gRPC asks before each handshake, in a thread of its own."""
         with self._lock:
             fresh, self._next = self._next, None
         return None if fresh is None else _configuration(fresh)
