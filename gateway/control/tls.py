@@ -39,7 +39,8 @@ class ServerTls:
         )
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """The configuration that is new since the last client; None: nothing is. gRPC asks before each handshake, in a thread of its own."""
+        """The configuration that is new since the last client; None: nothing is. gRPC asks before each handshake, in a
+        thread of its own."""
         with self._lock:
             fresh, self._next = self._next, None
         return None if fresh is None else _configuration(fresh)
