@@ -35,6 +35,7 @@ class Reason(StrEnum):
     AGAIN = "all ways are tried again"
     TOO_MUCH = "more is drawn than is wanted"
     NOT_CLEARED = "a profile may still be there: the charger gave no answer when it was to be cleared"
+    NO_ROOM = "the charger takes {} charging profiles at once (MaxChargingProfilesInstalled), and has as many"
     LOOKED = "the charger's composite schedule agrees"
 
 
@@ -153,6 +154,12 @@ def empty(steering: Steering, until: datetime | None, now: datetime) -> Steering
 def given_up(steering: Steering, why: str, now: datetime) -> Steering:
     """Each purpose was refused, or there is none."""
     return evolve(steering, state=SteeringState.REFUSED, since=now, reason=why, retry_at=now + PAUSE)
+
+
+def no_room(steering: Steering, most: int, now: datetime) -> Steering:
+    """The charger holds as many profiles as it takes: another one is sent when one of them is gone."""
+    after = evolve(steering, state=SteeringState.REFUSED, reason=Reason.NO_ROOM.format(most), retry_at=None)
+    return after if after == steering else evolve(after, since=now)
 
 
 def ineffective(steering: Steering, now: datetime) -> Steering:

@@ -20,8 +20,10 @@ from gateway.charging import outcomes, plans
 from gateway.charging.outcomes import HOUR, MAX_TRIES, PAUSE, Reason, Send
 from gateway.charging.schedules import profile_for, profile_id, purposes
 from gateway.charging.verification import Measured, shown
-from gateway.domain.charging import ProfilePurpose
+from gateway.domain import profiles
+from gateway.domain.charging import ChargingProfile, ProfilePurpose
 from gateway.domain.steering import ChargingAbilities, InstalledProfile, Steering, SteeringState, Wanted
+from gateway.domain.values import ConnectorAddress
 
 GIVEN_UP: Final = (SteeringState.REFUSED, SteeringState.INEFFECTIVE)
 
@@ -37,6 +39,7 @@ class Situation:
     ``fresh``: whether nothing was sent for the connector in that time. ``asked``: whether it was asked for its
     abilities. ``may_look``: whether it may be asked for its composite schedule; ``agrees``: what that has shown since,
     None: it was not asked. Where it can't be had it does not agree. ``offset``: by how much its clock is ahead.
+    ``doubted``: profiles of any connector that the charger may have, though it has not said so.
     """
 
     wanted: Wanted
@@ -52,6 +55,7 @@ class Situation:
     agrees: bool | None = None
     power: Measured | None = None
     offset: timedelta = timedelta(0)
+    doubted: frozenset[int] = frozenset()
 
 
 @frozen
@@ -199,7 +203,27 @@ def _send(s: Situation, purpose: ProfilePurpose | None, *, due: bool = False) ->
     installation = profile_for(s.wanted, purpose, s.abilities, s.now, offset=s.offset, transaction_id=s.transaction_id)
     if installation is None or installation.profile is None:
         return _without(s, None if installation is None else installation.refresh_at)
+    if not _has_room(s, installation.connector, installation.profile):
+        return _make_room(s, installation.profile.profile_id)
     return Send(purpose, installation, due)
+
+
+def _has_room(s: Situation, connector: ConnectorAddress, profile: ChargingProfile) -> bool:
+    """Return whether the charger takes a profile besides those that it has, or may have (B10.5)."""
+    most, number = s.abilities.max_profiles, profile.profile_id
+    if most is None or number in s.installed or number in s.doubted:
+        return True
+    return len({*profiles.installed(s.installed, InstalledProfile(connector, profile, s.now)), *s.doubted}) <= most
+
+
+def _make_room(s: Situation, number: int) -> Step:
+    """Clear what an earlier way of the connector has left; else wait until one of the charger's profiles is gone."""
+    left = next((each for each in _own(s) if each != number), None)
+    if left is not None:
+        return Clear(left)
+    assert s.abilities.max_profiles is not None
+    full = outcomes.no_room(s.steering, s.abilities.max_profiles, s.now)
+    return Wait() if full == s.steering else Record(full)
 
 
 def _without(s: Situation, until: datetime | None) -> Step:

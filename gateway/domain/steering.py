@@ -176,7 +176,8 @@ class ChargingAbilities:
     units: frozenset[ChargingRateUnit] = frozenset({ChargingRateUnit.AMPERE})
     max_periods: int = 1
     max_stack_level: int = 0
-    max_profiles: int = 1
+    max_profiles: int | None = None
+    """Profiles that it holds at once; None: it has not reported it, and they are not counted."""
     connectors: int | None = None
     known: bool = False
     """Whether the charger has reported what it can do."""

@@ -247,6 +247,7 @@ class Reconciler:
             agrees=agrees if revision == wanted.revision else None,
             power=self._power(connector),
             offset=trusted_offset(state.clock),
+            doubted=frozenset(number for each in state.steering.values() for number in each.doubts),
         )
 
     def _power(self, connector: ConnectorAddress) -> Measured | None:

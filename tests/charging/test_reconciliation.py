@@ -24,7 +24,14 @@ from gateway.charging.reconciliation import (
 )
 from gateway.charging.schedules import is_own, profile_id
 from gateway.charging.verification import Measured, agrees, look_ahead, look_shows, most_watts, shown
-from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, ProfilePurpose, SchedulePeriod
+from gateway.domain.charging import (
+    ChargingProfile,
+    ChargingRateUnit,
+    ChargingSchedule,
+    ProfileKind,
+    ProfilePurpose,
+    SchedulePeriod,
+)
 from gateway.domain.clock_offset import ClockOffset
 from gateway.domain.commands import CompositeScheduleAnswer
 from gateway.domain.steering import (
@@ -395,6 +402,59 @@ def test_the_most_that_a_meter_may_show_is_never_below_the_limit() -> None:
         limit = RateLimit(Decimal(16), ChargingRateUnit.AMPERE, phases)
         assert most_watts(limit) > 16 * 230 * (phases or 3)
     assert most_watts(RateLimit(Decimal(0), ChargingRateUnit.WATT)) == verification.MARGIN_WATTS
+
+
+# --- room -----------------------------------------------------------------------------------------------------
+
+
+def stored(number: int, connector: ConnectorAddress = ONE, purpose: ProfilePurpose = DEFAULT) -> InstalledProfile:
+    """A profile that the charger has accepted."""
+    schedule = ChargingSchedule(ChargingRateUnit.AMPERE, (SchedulePeriod(0, Decimal(6)),))
+    profile = ChargingProfile(number, 1, purpose, ProfileKind.ABSOLUTE, schedule)
+    return InstalledProfile(connector, profile, NOW)
+
+
+def test_no_more_profiles_are_sent_than_the_charger_takes() -> None:
+    """Those of others, and those that it may have, count; it says so, and waits until one is gone."""
+    few = evolve(situation(), abilities=evolve(ABLE, max_profiles=2), installed={7: stored(7)})
+    assert isinstance(next_step(few), Send)
+    for full in (
+        evolve(few, installed={7: stored(7), 8: stored(8, purpose=TX)}),
+        evolve(few, doubted=frozenset({900_000_021})),
+    ):
+        step = next_step(full)
+        assert isinstance(step, Record)
+        assert step.steering.state is SteeringState.REFUSED
+        assert (
+            step.steering.reason == "the charger takes 2 charging profiles at once (MaxChargingProfilesInstalled), "
+            "and has as many"
+        )
+        waits = evolve(full, steering=step.steering, now=NOW + minutes(300))
+        assert next_step(waits) == Wait()
+        assert isinstance(next_step(evolve(waits, installed={}, doubted=frozenset())), Send)
+    assert isinstance(next_step(evolve(few, installed={7: stored(7), 8: stored(8)}, abilities=ABLE)), Send)
+    unknown = evolve(ABLE, max_profiles=None)
+    assert isinstance(next_step(evolve(few, installed={n: stored(n) for n in range(64)}, abilities=unknown)), Send)
+
+
+def test_a_profile_that_takes_the_place_of_another_needs_no_room() -> None:
+    """Its own of before, or one of the same purpose and level."""
+    number = profile_id(ONE, DEFAULT)
+    full = evolve(situation(), abilities=evolve(ABLE, max_profiles=1, max_stack_level=1))
+    assert isinstance(next_step(evolve(full, installed={7: stored(7)})), Send)
+    assert isinstance(next_step(evolve(full, installed={number: stored(number)})), Send)
+    assert isinstance(next_step(evolve(full, doubted=frozenset({number}))), Send)
+
+
+def test_an_earlier_way_makes_room_for_the_next() -> None:
+    """Its profile is cleared first, where there is no room for both."""
+    number = profile_id(ONE, DEFAULT)
+    found = situation(transaction_id="tx_1")
+    full = evolve(found, abilities=evolve(ABLE, max_profiles=1), installed={number: stored(number)})
+    assert next_step(full) == Clear(number)
+    sent = next_step(evolve(full, installed={}))
+    assert isinstance(sent, Send)
+    assert sent.purpose is TX
 
 
 # --- looks ----------------------------------------------------------------------------------------------------

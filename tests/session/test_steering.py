@@ -323,6 +323,31 @@ async def test_a_charger_that_takes_no_profiles_is_sent_none(
         assert (operator.steering().state, operator.steering().reason) == (REFUSED, Reason.NO_ABILITY)
 
 
+async def test_a_charger_that_is_full_is_shown_so_and_sent_it_when_there_is_room(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Two connectors, and one profile at once: the second wish waits for the first one to be lifted."""
+    charger.configuration |= {"MaxChargingProfilesInstalled": "1", "NumberOfConnectors": "2"}
+    two = ConnectorAddress(2, 1)
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        await operator.wants(amperes(10), two)
+        await trio.sleep(3 * HOUR)
+        assert operator.steering().state is APPLIED
+        assert (operator.steering(two).state, "MaxChargingProfilesInstalled" in operator.steering(two).reason) == (
+            REFUSED,
+            True,
+        )
+        assert {connector for connector, _ in charger.profiles.values()} == {1}
+        assert {payload["connectorId"] for payload in charger.sent()} == {1}
+        await operator.wants(LiftLimit())
+        await trio.sleep(MINUTE)
+        assert operator.steering(two).state is APPLIED
+        assert [connector for connector, _ in charger.profiles.values()] == [2]
+
+
 async def test_a_purpose_without_effect_gives_way_to_the_next(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:

@@ -48,7 +48,7 @@ def charging_abilities(configuration: Mapping[str, str | None]) -> ChargingAbili
         units=units_in(configuration.get(RATE_UNIT) or "") or _LEAST.units,
         max_periods=max(_number(configuration, MAX_PERIODS, _LEAST.max_periods), 1),
         max_stack_level=_number(configuration, MAX_STACK_LEVEL, _LEAST.max_stack_level),
-        max_profiles=max(_number(configuration, MAX_INSTALLED, _LEAST.max_profiles), 1),
+        max_profiles=_number(configuration, MAX_INSTALLED, 0) or None,  # 0, of one that has the feature, says nothing
         connectors=number_of_connectors(configuration) or None,
         known=bool(reported) or bool(features),
     )

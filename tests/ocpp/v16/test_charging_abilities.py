@@ -77,7 +77,7 @@ def test_any_values_give_abilities_that_can_be_used(configuration: Mapping[str, 
     """At least one unit, one period, one profile, and level 0."""
     found = charging_abilities(configuration)
     assert found.units
-    assert min(found.max_periods, found.max_profiles, found.connectors or 1) >= 1
+    assert min(found.max_periods, found.max_profiles or 1, found.connectors or 1) >= 1
     assert found.max_stack_level >= 0
     assert evolve(found) == found
 
