@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use("Agg")  # needs no screen
 
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from bench.results import Result
 
@@ -86,7 +87,7 @@ def _file_name(name: str) -> str:
     return "".join(each if each.isalnum() else "-" for each in name)
 
 
-def _saved(figure: "pyplot.Figure", path: Path) -> Path:
+def _saved(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -39,6 +39,8 @@ MAX_CONNECTORS: Final = 256
 Place: TypeAlias = tuple[int, int]
 """EVSE and connector. A plain tuple: it is looked up with each message."""
 
+_ABOVE: Final = PowerLevel.ABOVE
+
 _LEVELS: Final = {
     (ChargingState.CHARGING, StateBasis.STATUS_AND_POWER): PowerLevel.ABOVE,
     (ChargingState.CHARGING, StateBasis.POWER): PowerLevel.ABOVE,
@@ -99,7 +101,7 @@ class ConnectorCharging:
                 place = (body.connector.evse, body.connector.connector)
                 if place in self.states:
                     known = self.states[place]
-                    if known.level is PowerLevel.ABOVE and power[0] >= RISES_AT and known.coming is None:
+                    if known.level is _ABOVE and power[0] >= RISES_AT and known.coming is None:
                         continue
             elif body.__class__ is not ConnectorStatusChanged:
                 continue
@@ -121,7 +123,7 @@ class ConnectorCharging:
         place = (body.connector.evse, body.connector.connector)  # type: ignore[union-attr]
         if power is not None and place in self.powers and place in self.states:
             known = self.states[place]
-            if known.level is PowerLevel.ABOVE and power[0] >= RISES_AT and known.coming is None:
+            if known.level is _ABOVE and power[0] >= RISES_AT and known.coming is None:
                 if power[1] >= self.powers[place][1]:
                     self.powers[place] = power
                 return  # as ``changes`` has it

@@ -19,11 +19,12 @@ from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.registers import RegisterReading
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.domain.vendor_data import VendorAnswer
+from gateway.quick_frozen import quick_frozen
 
 P = TypeVar("P")
 
 
-@frozen
+@quick_frozen
 class Request(Generic[P]):
     """A charger's CALL, decoded. ``payload`` is the protocol version's typed request; ``raw`` the payload as sent."""
 
@@ -102,7 +103,7 @@ class Authorization:
     allow_concurrent: bool = True
 
 
-@frozen
+@quick_frozen
 class Facts:
     """The answers to a query. Fields that its query does not ask for stay at their defaults."""
 
@@ -121,7 +122,7 @@ class Facts:
     """The answer of the service that handles a vendor's data."""
 
 
-@frozen
+@quick_frozen
 class Context:
     """A decision's surroundings, injected."""
 
@@ -198,7 +199,7 @@ Guard: TypeAlias = (
 )
 
 
-@frozen
+@quick_frozen
 class Decision:
     """``reply`` is the confirmation's payload as JSON, ready to be put on the wire."""
 

@@ -17,6 +17,8 @@ from gateway.domain.values import JSON
 MAX_ELEMENTS: Final = 16
 """Elements of one moment that are looked at: some chargers put each sample into one of its own."""
 
+_MEASURED: Final = PowerSource.MEASURED
+
 _UNITS: Final = ("W", "kW")
 
 _CONTEXTS: Final = ("Sample.Periodic", "Sample.Clock", "Trigger")
@@ -55,7 +57,7 @@ def plain_power(electrical: Sequence[JSON], at: datetime) -> LivePower | None:
         return None
     if unit == "kW":
         watts *= 1000
-    return (watts, at, False, PowerSource.MEASURED) if -_MOST <= watts <= _MOST else None
+    return (watts, at, False, _MEASURED) if -_MOST <= watts <= _MOST else None
 
 
 def newest_power(meter_value: Sequence[JSON], raw: str | None, at: datetime, dialect: str) -> LivePower | None:

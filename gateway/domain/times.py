@@ -4,9 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from attrs import frozen
-
 from gateway.domain.values import Flag
+from gateway.quick_frozen import quick_frozen
 
 EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
 """Nothing that speaks OCPP 1.6 was built before: an earlier time is a clock that was never set (B2.2)."""
@@ -28,7 +27,7 @@ _ODD: Final = re.compile(
 """Single digits, blanks, ``+2``, a second 60: what ``datetime.fromisoformat`` doesn't take."""
 
 
-@frozen
+@quick_frozen
 class ReportedTime:
     """A charger's time. ``value``: aware UTC, None if there is none or it can't be read."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from gateway.quick_frozen import quick_frozen
 
 JSON: TypeAlias = Any
 """A value that JSON can hold: what a charger sent, kept as sent."""
@@ -15,7 +15,7 @@ Clock: TypeAlias = Callable[[], datetime]
 """The wall clock, injected: answers the present as an aware datetime in UTC."""
 
 
-@frozen(order=True)
+@quick_frozen(order=True)
 class ConnectorAddress:
     """An address on a charge point. (0, 0) is the charge point as a whole.
 

@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from gateway.quick_frozen import quick_frozen
+
 Initiator: TypeAlias = Literal["peer", "local", "network"]
 
 
@@ -36,7 +38,7 @@ class UpgradeRefused:
     reason: str
 
 
-@frozen
+@quick_frozen
 class Message:
     """A complete text message: valid UTF-8, within the size limit."""
 

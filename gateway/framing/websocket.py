@@ -7,6 +7,7 @@ never negotiated (J §5.1 recommends none), so a reserved bit is a protocol erro
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from websockets.exceptions import HeaderLineTooLong, InvalidHandshake, RequestLineTooLong, TooManyHeaders
 from websockets.frames import Frame, Opcode
@@ -48,6 +49,8 @@ _PROTOCOL_ERROR = 1002
 _UNSUPPORTED_DATA = 1003
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
+
+_OPEN: Final = State.OPEN
 
 _FRAGMENT_SEEN, _PING_SEEN, _PONG_SEEN = FragmentSeen(), PingSeen(), PongSeen()
 
@@ -115,7 +118,7 @@ class WebSocket:
             return []
         if self._head is not None:
             return self._receive_head(self._head, data)
-        if not self.between and self._protocol.state is State.OPEN:
+        if not self.between and self._protocol.state is _OPEN:
             text = plain_text(data, apply_mask)
             if text is not None:
                 if text.isascii() and len(text) <= self._reassembly.limit:
@@ -181,7 +184,7 @@ class WebSocket:
     def text_to_send(self, data: bytes) -> bytes:
         """As ``send_text`` and ``data_to_send``: all that is to be sent now, this message included."""
         writes = self._protocol.writes
-        if writes or self._released or self._protocol.state is not State.OPEN:
+        if writes or self._released or self._protocol.state is not _OPEN:
             self.send_text(data)
             return self.data_to_send()
         return text_frame(data)

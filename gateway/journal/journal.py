@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 import trio
@@ -39,6 +39,8 @@ from gateway.store.api import READS_AT_ONCE, Store
 from gateway.store.commits import Appended, Committed, Opened, Write, WriteResult
 
 R = TypeVar("R")
+
+_WITH_EVENTS: Final = (Appended, Opened)
 
 MAX_BATCH = 512
 """Writes in one transaction: a sync shared by so many costs nothing, and the last one's answer waits some 20 ms."""
@@ -260,7 +262,7 @@ class Journal:
             raise ValueError(f"{len(results)} answers to {len(batch)} writes")
         head, events = 0, list[Committed]()
         for result in results:
-            if isinstance(result, Appended | Opened) and result.sequences:
+            if isinstance(result, _WITH_EVENTS) and result.sequences:
                 head = max(head, result.sequences[-1])
                 events += result.events
         if head:

@@ -23,6 +23,7 @@ from attrs import field, frozen
 
 from gateway.domain.values import JSON
 from gateway.ocpp.payload_bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, SMALL_BYTES, Scan
+from gateway.quick_frozen import quick_frozen
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
@@ -50,7 +51,7 @@ _JSON = json.JSONDecoder()
 """The beginning of a frame that can't be read as a whole: enough to know what it concerns (quirk 33)."""
 
 
-@frozen
+@quick_frozen
 class Call:
     """``payload`` as sent, ``{}`` for null (J §4.2). It may be anything JSON can hold: not yet validated."""
 

@@ -13,6 +13,7 @@ session ends with 1011: the charger keeps the message, comes back and sends it a
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 import trio
@@ -26,6 +27,8 @@ from gateway.store.commits import GuardFailed, Write, WriteResult
 from gateway.transport.api import ConnectionClosed
 
 log = structlog.get_logger()
+
+_SENT: Final = FrameKind.SENT
 
 
 @define(eq=False)
@@ -92,7 +95,7 @@ class Answers:
         if self._large.held:
             self._large.release()  # a charger that doesn't read its answers must not hold up the others
         try:
-            context.frames.add(FrameKind.SENT, pending.answer)
+            context.frames.add(_SENT, pending.answer)
             sent = context.transport.send_nowait(pending.answer) or context.handing_over
         except ConnectionClosed as closed:
             if not context.handing_over:

@@ -177,18 +177,12 @@ class SessionContext:
 
     def settled(self, write: Write, result: WriteResult | Exception) -> bool:
         """Return true if what was submitted is on disk and in the state, and may be answered; else end the session."""
+        if isinstance(result, Appended):
+            self._apply(write, result)
+            if self.state.charging.moved and self.charging_moved is not None:
+                self.charging_moved()
+            return self.ending is None
         match result:
-            case Appended(sequences):
-                assert isinstance(write, Append)
-                state = self.state
-                for event, sequence in zip(write.events, sequences, strict=True):
-                    evolve(state, event, sequence)
-                if state.operations and self.progress is not None:
-                    self.progress.set()
-                if self.on_events is not None:
-                    self.on_events(write.events)
-                if state.charging.moved and self.charging_moved is not None:
-                    self.charging_moved()
             case Fenced():
                 self._over("replaced", CLOSE_POLICY)
             case StoreUnavailable():
@@ -204,9 +198,10 @@ class SessionContext:
     def _apply(self, write: Write, result: WriteResult) -> None:
         if isinstance(result, Appended):
             assert isinstance(write, Append)
+            state = self.state
             for event, sequence in zip(write.events, result.sequences, strict=True):
-                evolve(self.state, event, sequence)
-            if self.state.operations and self.progress is not None:
+                evolve(state, event, sequence)
+            if state.operations and self.progress is not None:
                 self.progress.set()
             if self.on_events is not None:
                 self.on_events(write.events)

@@ -11,6 +11,8 @@ What is handed over. A charger that lost its link comes anew, and what it said o
 newer connection waits (``hand_over``) until the reader has come to the end of that.
 """
 
+from typing import Final
+
 import structlog
 import trio
 
@@ -27,6 +29,8 @@ from gateway.session.turns import LargeMessage
 from gateway.transport.api import Concluded, ConnectionClosed
 
 log = structlog.get_logger()
+
+_CALLS: Final = (rpc.Call, rpc.Unread)
 
 
 class FrameReader:
@@ -74,11 +78,11 @@ class FrameReader:
         """Read and handle frames until the session ends. Raises ConnectionClosed if that is why."""
         context, answers, large = self._context, self._answers, self._large
         transport, frames = context.transport, context.frames
-        is_recorded = context.protocol.is_transaction_message
+        is_recorded, received = context.protocol.is_transaction_message, FrameKind.RECEIVED
         try:
             while True:
                 data = await transport.receive()
-                frames.add(FrameKind.RECEIVED, data)
+                frames.add(received, data)
                 if len(data) <= SMALL_BYTES:
                     frame = rpc.parse(data, is_recorded)
                 else:
@@ -90,7 +94,7 @@ class FrameReader:
                     await answers.wait()
                 if self._recorded is not None and not self._recorded.is_set():
                     await self._recorded.wait()
-                if isinstance(frame, rpc.Call | rpc.Unread):
+                if isinstance(frame, _CALLS):
                     self._bad_messages = 0
                     await self._requests.handle(frame)
                 else:

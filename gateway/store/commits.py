@@ -17,11 +17,12 @@ from gateway.domain.records import (
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Registration, Switch
+from gateway.quick_frozen import quick_frozen
 
 # --- writes ---------------------------------------------------------------------------------------------------
 
 
-@frozen
+@quick_frozen
 class Append:
     """Append events to a charge point's history, if ``epoch`` is still its current one, and project them.
 
@@ -278,7 +279,7 @@ class Committed(NamedTuple):
     transaction_id: str | None
 
 
-@frozen
+@quick_frozen
 class Appended:
     """The sequences of the events, in order; and the events, so that nothing has to read them back."""
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from gateway.domain.events import (
     charge_point,
@@ -18,6 +18,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.power import LivePower
 from gateway.domain.values import Flag
+from gateway.quick_frozen import quick_frozen
 
 Body: TypeAlias = (
     charge_point.Body
@@ -35,7 +36,7 @@ BODIES: dict[str, type[Body]] = {cls.TYPE: cls for cls in Body.__args__}
 """Event type to its present body class."""
 
 
-@frozen
+@quick_frozen
 class NewEvent:
     """An event about to be committed. ``received_at`` is the gateway's clock, aware UTC."""
 
@@ -57,7 +58,7 @@ class NewEvent:
     """The power at the newest moment of meter values. Not stored, either."""
 
 
-@frozen
+@quick_frozen
 class StoredEvent:
     """A committed event. ``sequence`` rises over the whole store; order is promised per charge point only.
 

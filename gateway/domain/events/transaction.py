@@ -6,6 +6,7 @@ from typing import ClassVar, Final, TypeAlias
 from attrs import field, frozen
 
 from gateway.domain.values import JSON, ConnectorAddress
+from gateway.quick_frozen import quick_frozen
 
 FIRST_DIALECT: Final = "ocpp1.6"
 """The dialect of what was recorded before dialects were. A ``dialect`` is the WebSocket subprotocol of the version of
@@ -202,7 +203,7 @@ class TransactionForeign:
     connector: ConnectorAddress
 
 
-@frozen
+@quick_frozen
 class MeterValuesReported:
     """Meter values as sent, once; ``gateway.domain.dialects.samples_of`` reads them.
 

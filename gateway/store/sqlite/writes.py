@@ -2,7 +2,7 @@
 rollback and leaves its neighbours in the batch alone."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -40,6 +40,8 @@ from gateway.store.sqlite.settlement import DELETED, Cause, end_operations, end_
 from gateway.store.sqlite.transaction_writes import attribute_orphan, close_transaction, settle_energy
 from gateway.store.sqlite.writer import Owner, Writer
 
+_WITH_EVENTS: Final = (Appended, Opened)
+
 AT_ONCE = 5 * 60 * 1_000_000
 """Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
@@ -50,7 +52,7 @@ def apply(batch: Sequence[Write], writer: Writer) -> list[WriteResult]:
     for write in batch:
         writer.committed = []
         result = _WRITES[type(write)](writer, write)
-        if isinstance(result, Appended | Opened) and len(result.events) < len(writer.committed):
+        if isinstance(result, _WITH_EVENTS) and len(result.events) < len(writer.committed):
             result = attrs.evolve(result, events=tuple(writer.committed))
         results.append(result)
     return results

@@ -19,6 +19,9 @@ from gateway.ocpp.v16 import SUBPROTOCOL
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.profiles.common import doubts_of, event
 
+_STOPPED: Final = TransactionState.STOPPED
+"""Asked of every message: to look a member of an enumeration up takes as long as a small function."""
+
 MAX_TIMES: Final = 500
 """Times looked at from either end of a list, for the newest of them: a charger lists its samples in one order or the
 other. 1 µs each; a message may hold a hundred thousand."""
@@ -149,7 +152,7 @@ def _transaction_of(
         return None, False
     if named is not None and named.charge_point != state.identity:
         named = None
-    if named is not None and (named.state is not TransactionState.STOPPED or not _over_by(named, time)):
+    if named is not None and (named.state is not _STOPPED or not _over_by(named, time)):
         return named, False
     running = _running_on(state, connector, time)
     if named is not None and (running is None or running.started_at <= named.started_at):
