@@ -239,9 +239,10 @@ def _in_whole_kwh(start: int, stop: int, readings: Sequence[RegisterReading]) ->
     return WHOLE_KWH if whole else Decimal(0)
 
 
-def _moment(reading: RegisterReading) -> datetime:
+def _moment(reading: RegisterReading) -> tuple[datetime, Decimal]:
+    """Place in the order of time; of two readings at one moment, as of a second in which both lie, the lower first."""
     assert reading.at is not None
-    return reading.at
+    return reading.at, reading.wh
 
 
 def _possible(wh: Decimal, begin: datetime | None, end: datetime | None) -> bool:

@@ -126,6 +126,13 @@ def test_samples_that_a_queue_brings_late_are_put_in_order():
     assert not contradicts(1000, at(0), 6500, at(60), late)
 
 
+def test_two_samples_of_one_second_are_no_register_that_runs_backwards():
+    """Whatever their order: a charger's times have a resolution of seconds, and a fast one counts within it."""
+    for moment in ((20, 2000), (20, 2150)), ((20, 2150), (20, 2000)):
+        assert not contradicts(1000, at(0), 6500, at(60), rising((10, 1500), *moment, (50, 6000)))
+    assert contradicts(1000, at(0), 6500, at(60), rising((10, 1500), (20, 2150), (21, 2000), (50, 6000)))
+
+
 def test_suspect_times_are_no_ground_for_rates():
     """A whole session that is replayed at once, by a clock that was never set: values are compared, rates are not."""
     readings = [RegisterReading(Decimal(wh), None) for wh in (2000, 30_000, 60_000)]
