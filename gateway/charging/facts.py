@@ -6,7 +6,8 @@ from typing import Final
 from gateway.domain.clock_offset import ClockOffset
 from gateway.domain.commands import ChargerError, CommandRecord, Refused, StatusAnswer
 from gateway.domain.records import TransactionRecord
-from gateway.domain.values import Flag
+from gateway.domain.state import ChargePointState
+from gateway.domain.values import ConnectorAddress, Flag
 
 MIN_OFFSET: Final = timedelta(seconds=30)
 """Of a charger's clock that is reckoned with: a message's way, and the time at which its condition began, make as much
@@ -28,6 +29,12 @@ def trusted_offset(measured: ClockOffset) -> timedelta:
 def runs(transaction: TransactionRecord) -> bool:
     """Return whether a transaction is known to run: one whose start came late is probably over (B10.2, S §5.16.4)."""
     return transaction.stale_at is None and Flag.LATE not in transaction.flags
+
+
+def running_on(state: ChargePointState, connector: ConnectorAddress) -> TransactionRecord | None:
+    """The transaction that is known to run on a connector."""
+    transaction = state.open_on(connector)
+    return transaction if transaction is not None and runs(transaction) else None
 
 
 def refusal_of(outcome: CommandRecord) -> str:

@@ -41,11 +41,13 @@ class Reason(StrEnum):
 
 @frozen
 class Send:
-    """Send a profile. ``due``: a step of the plan, or a renewal, is the reason."""
+    """Send a profile. ``due``: a step of the plan, or a renewal, is the reason. ``anew``: what the meter has shown until
+    now says nothing of it."""
 
     purpose: ProfilePurpose
     installation: Installation
     due: bool = False
+    anew: bool = False
 
 
 def sending(steering: Steering, step: Send) -> Steering:
@@ -60,7 +62,7 @@ def sending(steering: Steering, step: Send) -> Steering:
 
 def accepted(steering: Steering, step: Send, command_id: str, now: datetime) -> Steering:
     """The charger has accepted the profile. What the meter has shown of the one before it holds on."""
-    verified = steering.state is SteeringState.VERIFIED and steering.purpose is step.purpose
+    verified = steering.state is SteeringState.VERIFIED and steering.purpose is step.purpose and not step.anew
     after = evolve(
         holding(steering, step),
         command_id=command_id,

@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 
 from gateway.charging import outcomes, plans
 from gateway.charging.outcomes import HOUR, MAX_TRIES, PAUSE, Reason, Send
-from gateway.charging.schedules import profile_for, profile_id, purposes
+from gateway.charging.schedules import profile_for, profile_id, purposes, rate_at, rate_for
 from gateway.charging.verification import Measured, shown
 from gateway.domain import profiles
 from gateway.domain.charging import ChargingProfile, ProfilePurpose
@@ -39,7 +39,8 @@ class Situation:
     ``fresh``: whether nothing was sent for the connector in that time. ``asked``: whether it was asked for its
     abilities. ``may_look``: whether it may be asked for its composite schedule; ``agrees``: what that has shown since,
     None: it was not asked. Where it can't be had it does not agree. ``offset``: by how much its clock is ahead.
-    ``doubted``: profiles of any connector that the charger may have, though it has not said so.
+    ``doubted``: profiles of any connector that the charger may have, though it has not said so. ``phases``: on which
+    the vehicle charges, as measured in the running transaction; None: that is not known.
     """
 
     wanted: Wanted
@@ -56,6 +57,7 @@ class Situation:
     power: Measured | None = None
     offset: timedelta = timedelta(0)
     doubted: frozenset[int] = frozenset()
+    phases: int | None = None
 
 
 @frozen
@@ -165,12 +167,24 @@ def _applied(s: Situation) -> Step:
         if due <= s.now:
             return Look() if s.may_look and s.agrees is None else _send(s, purpose)
         return Wait(due if refresh_at is None else min(due, refresh_at))
-    seen = shown(s.wanted, steering, s.power, s.now)
+    if _phases_changed(s, purpose) and _due(s) <= s.now:
+        return _send(s, purpose, anew=True)
+    seen = shown(s.wanted, steering, s.power, s.now, s.phases)
     if seen is SteeringState.INEFFECTIVE:
         return Record(outcomes.ineffective(steering, s.now))
     if seen is not None and seen is not steering.state:
         return Record(evolve(steering, state=seen, since=s.now, reason=""))
     return _tidy(s, refresh_at)
+
+
+def _phases_changed(s: Situation, purpose: ProfilePurpose) -> bool:
+    """Return whether the limit that is in force was put for another number of phases than are used by now."""
+    limit, known = plans.in_force(s.wanted, s.now), s.installed.get(s.steering.profile_id or 0)
+    if purpose is not ProfilePurpose.TX or s.phases is None or limit is None or known is None:
+        return False
+    unit = known.profile.schedule.rate_unit
+    rate = rate_at(known.profile, s.now, s.offset)
+    return limit.unit is not unit and rate is not None and rate != rate_for(limit, unit, s.phases)
 
 
 def _tidy(s: Situation, until: datetime | None) -> Step:
@@ -198,14 +212,23 @@ def _doubtful(s: Situation) -> Step:
     return Found(step) if s.agrees and isinstance(step, Send) else step
 
 
-def _send(s: Situation, purpose: ProfilePurpose | None, *, due: bool = False) -> Step:
+def _send(s: Situation, purpose: ProfilePurpose | None, *, due: bool = False, anew: bool = False) -> Step:
     assert purpose is not None
-    installation = profile_for(s.wanted, purpose, s.abilities, s.now, offset=s.offset, transaction_id=s.transaction_id)
+    installation = profile_for(
+        s.wanted,
+        purpose,
+        s.abilities,
+        s.now,
+        offset=s.offset,
+        # Of a transaction to come, or of several, nothing is measured.
+        phases=s.phases if purpose is ProfilePurpose.TX else None,
+        transaction_id=s.transaction_id,
+    )
     if installation is None or installation.profile is None:
         return _without(s, None if installation is None else installation.refresh_at)
     if not _has_room(s, installation.connector, installation.profile):
         return _make_room(s, installation.profile.profile_id)
-    return Send(purpose, installation, due)
+    return Send(purpose, installation, due, anew)
 
 
 def _has_room(s: Situation, connector: ConnectorAddress, profile: ChargingProfile) -> bool:

@@ -149,6 +149,23 @@ def profile_for(
     return Installation(target, profile, part.covered_until, part.refresh_at)
 
 
+def rate_at(profile: ChargingProfile, at: datetime, offset: timedelta = timedelta(0)) -> Decimal | None:
+    """The limit of one of the gateway's profiles at a moment, in its unit; None: it has none then."""
+    start = profile.schedule.start_schedule
+    if start is None:
+        return None
+    elapsed = (_by_its_clock(at, offset) - start).total_seconds()
+    begun = [period.limit for period in profile.schedule.periods if period.start_period <= elapsed]
+    return begun[-1] if begun else None
+
+
+def rate_for(limit: RateLimit, unit: ChargingRateUnit, phases: int | None) -> Decimal:
+    """The rate that a limit is sent as. ``phases``: as measured, None if unknown."""
+    rate = rates.converted(limit, unit, phases)
+    # Chargers differ in what they make of less than the least: some give 6 A.
+    return Decimal(0) if rates.below_minimum(rate, unit, limit.phases or phases) else rate
+
+
 @frozen
 class _Part:
     """The part of what is wanted that one profile holds.
@@ -241,9 +258,7 @@ def _periods(part: _Part, start: datetime, unit: ChargingRateUnit, phases: int |
         limits.append((part.ends_at, part.fallback))
     periods: list[SchedulePeriod] = []
     for number, (at, limit) in enumerate(limits):
-        rate = rates.converted(limit, unit, phases)
-        if rates.below_minimum(rate, unit, limit.phases or phases):
-            rate = Decimal(0)  # chargers differ in what they make of less than the least: some give 6 A
+        rate = rate_for(limit, unit, phases)
         period = SchedulePeriod(0 if number == 0 else _seconds(at - start), rate, limit.phases)
         if periods and period.start_period <= periods[-1].start_period:
             periods.pop()  # it ends within the second in which it begins

@@ -51,8 +51,10 @@ class Measured:
     at: datetime
 
 
-def shown(wanted: Wanted, steering: Steering, power: Measured | None, now: datetime) -> SteeringState | None:
-    """The state that the meter shows, VERIFIED or INEFFECTIVE; None: it shows nothing yet."""
+def shown(
+    wanted: Wanted, steering: Steering, power: Measured | None, now: datetime, phases: int | None = None
+) -> SteeringState | None:
+    """The state that the meter shows, VERIFIED or INEFFECTIVE; None: it shows nothing yet. ``phases``: as measured."""
     limit = plans.in_force(wanted, now)
     if limit is None or power is None:
         return None
@@ -60,18 +62,19 @@ def shown(wanted: Wanted, steering: Steering, power: Measured | None, now: datet
     held_since = changed_at if steering.state is SteeringState.VERIFIED else max(changed_at, steering.since)
     if power.at < held_since + SETTLING:
         return None
-    if power.watts <= most_watts(limit):
+    if power.watts <= most_watts(limit, phases):
         return SteeringState.VERIFIED
     return SteeringState.INEFFECTIVE if power.at >= held_since + PATIENCE else None
 
 
-def most_watts(limit: RateLimit) -> float:
-    """The most that a meter may show under a limit. A per phase without a number of phases are taken for three."""
+def most_watts(limit: RateLimit, phases: int | None = None) -> float:
+    """The most that a meter may show under a limit. A per phase without a number of phases are taken for those that
+    are used, as measured, or for three."""
     if limit.pause:
         return MARGIN_WATTS
     value = limit.value
     if limit.unit is ChargingRateUnit.AMPERE:
-        value = value * rates.VOLTAGE * (limit.phases or rates.PHASES[-1])
+        value = value * rates.VOLTAGE * (limit.phases or phases or rates.PHASES[-1])
     return float(value * TOLERANCE) + MARGIN_WATTS
 
 
@@ -88,18 +91,21 @@ def look_ahead(steering: Steering, now: datetime) -> timedelta:
     return min(max(steering.covered_until - now, LOOK_AHEAD), MAX_LOOK_AHEAD)
 
 
-def look_shows(wanted: Wanted, answer: object, now: datetime, offset: timedelta = timedelta(0)) -> bool:
+def look_shows(
+    wanted: Wanted, answer: object, now: datetime, offset: timedelta = timedelta(0), phases: int | None = None
+) -> bool:
     """Return whether the answer to a look shows that the charger does what is wanted. An error, a refusal, none in
-    time, or a schedule of another time: it can't say. ``offset``: by how much its clock is ahead."""
+    time, or a schedule of another time: it can't say. ``offset``: by how much its clock is ahead. ``phases``: as
+    measured."""
     if not isinstance(answer, CompositeScheduleAnswer) or answer.status != ACCEPTED or answer.schedule is None:
         return False
     start = answer.schedule_start
     if start is not None and abs(start - now) > MAX_LOOK_AHEAD:
         return False
-    return agrees(wanted, now if start is None else start - offset, answer.schedule)
+    return agrees(wanted, now if start is None else start - offset, answer.schedule, phases)
 
 
-def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule) -> bool:
+def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule, phases: int | None = None) -> bool:
     """Return whether a composite schedule that begins at ``start`` allows no more than is wanted, wherever something
     is wanted: the least of all profiles holds (B10.4). Looked at where either of the two changes."""
     length = LOOK_AHEAD.total_seconds() if schedule.duration is None else schedule.duration
@@ -114,7 +120,9 @@ def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule) -> bool:
         if limit is None or not place:
             continue
         period = periods[place - 1]
-        if period.limit > rates.converted(limit, schedule.rate_unit, period.number_phases or 3):
+        if period.limit > rates.converted(
+            limit, schedule.rate_unit, period.number_phases or phases or rates.PHASES[-1]
+        ):
             return False
         compared = True
     return compared

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from gateway.charging import outcomes, plans
-from gateway.charging.facts import refusal_of, runs, trusted_offset, violations_of
+from gateway.charging.facts import refusal_of, running_on, trusted_offset, violations_of
 from gateway.charging.outcomes import Send
 from gateway.charging.reconciliation import (
     AskAbilities,
@@ -51,6 +51,7 @@ from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.ocpp.protocol import Access
 from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
+from gateway.session.phase_counts import PhaseCounts
 from gateway.session.readiness import Readiness
 from gateway.session.steering_pace import SteeringPace
 
@@ -103,6 +104,7 @@ class Reconciler:
         "_may_ask",
         "_pace",
         "_paced",
+        "_phases",
         "_powers",
         "_readiness",
         "_sent",
@@ -135,6 +137,7 @@ class Reconciler:
         self._held: dict[ConnectorAddress, datetime] = {}
         """Connectors for which nothing could be sent, and until when nothing is tried."""
         self._powers: dict[ConnectorAddress, Measured] = {}
+        self._phases = PhaseCounts()
         self._asked = False
 
     def notice(self, events: tuple[NewEvent, ...]) -> None:
@@ -215,15 +218,14 @@ class Reconciler:
     async def _reconcile(self, connector: ConnectorAddress) -> datetime | None:
         """Do for a connector what is to be done now; when there is more, None: not before something happens."""
         for _ in range(MAX_STEPS):
-            context = self._context
-            now = context.clock()
+            now = self._context.clock()
             held = self._held.get(connector)
             if held is not None and now < held <= now + HOLD:
                 return held
-            wanted = context.state.wanted[connector]
-            step = next_step(self._situation(connector, now))
+            situation = self._situation(connector, now)
+            step = next_step(situation)
             if isinstance(step, Wait):
-                change = plans.next_change(wanted, now)
+                change = plans.next_change(situation.wanted, now)
                 return min((at for at in (step.until, change) if at is not None), default=None)
             await self._do(connector, step)
         held = self._held[connector] = self._context.clock() + HOLD
@@ -231,14 +233,15 @@ class Reconciler:
 
     def _situation(self, connector: ConnectorAddress, now: datetime) -> Situation:
         state = self._context.state
-        transaction, wanted = state.open_on(connector), state.wanted[connector]
+        abilities = self._context.protocol.charging_abilities(state.configuration)
+        running, wanted = running_on(state, connector), state.wanted[connector]
         revision, agrees = self._agrees.get(connector, (0, False))
         return Situation(
             wanted=wanted,
             steering=state.steering[connector],
-            abilities=self._context.protocol.charging_abilities(state.configuration),
+            abilities=abilities,
             now=now,
-            transaction_id=transaction.transaction_id if transaction is not None and runs(transaction) else None,
+            transaction_id=None if running is None else running.transaction_id,
             installed=state.profiles,
             confirmed=connector in self._confirmed,
             fresh=connector not in self._touched,
@@ -248,6 +251,7 @@ class Reconciler:
             power=self._power(connector),
             offset=trusted_offset(state.clock),
             doubted=frozenset(number for each in state.steering.values() for number in each.doubts),
+            phases=self._phases.of(state, running, abilities, now),
         )
 
     def _power(self, connector: ConnectorAddress) -> Measured | None:
@@ -301,10 +305,10 @@ class Reconciler:
     async def _look(self, connector: ConnectorAddress) -> None:
         """Note whether the charger's composite schedule agrees; it does not where that is not to be had."""
         await self._turn(connector)
-        state, now = self._context.state, self._context.clock()
-        wanted, ahead = state.wanted[connector], look_ahead(state.steering[connector], now)
+        s = self._situation(connector, self._context.clock())
+        ahead = look_ahead(s.steering, s.now)
         answer = await self._commands.ask(GetCompositeSchedule(connector, int(ahead.total_seconds())))
-        self._agrees[connector] = wanted.revision, look_shows(wanted, answer, now, trusted_offset(state.clock))
+        self._agrees[connector] = s.wanted.revision, look_shows(s.wanted, answer, s.now, s.offset, s.phases)
 
     async def _send(self, connector: ConnectorAddress, step: Send) -> None:
         context, installation = self._context, step.installation

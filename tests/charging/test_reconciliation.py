@@ -404,6 +404,64 @@ def test_the_most_that_a_meter_may_show_is_never_below_the_limit() -> None:
     assert most_watts(RateLimit(Decimal(0), ChargingRateUnit.WATT)) == verification.MARGIN_WATTS
 
 
+# --- phases ---------------------------------------------------------------------------------------------------
+
+WATTS = RateLimit(Decimal(4140), ChargingRateUnit.WATT)
+
+
+def limit_sent(step: Step) -> Decimal:
+    """The limit of a profile that is to be sent."""
+    assert isinstance(step, Send)
+    assert step.installation.profile is not None
+    return step.installation.profile.schedule.periods[0].limit
+
+
+@pytest.mark.parametrize(("phases", "amperes"), [(None, 6), (3, 6), (2, 9), (1, 18)])
+def test_power_is_put_as_a_current_of_the_phases_that_are_used(phases: int | None, amperes: int) -> None:
+    """Three where that is not known: never more than is wanted."""
+    assert limit_sent(next_step(situation(wish(WATTS), transaction_id="tx_1", phases=phases))) == amperes
+    assert limit_sent(next_step(situation(wish(WATTS), phases=phases))) == 6
+
+
+@pytest.mark.parametrize(("phases", "watts"), [(None, 1380), (1, 1380), (2, 2760), (3, 4140)])
+def test_a_current_is_put_as_the_power_of_the_phases_that_are_used(phases: int | None, watts: int) -> None:
+    """One where that is not known."""
+    able = evolve(ABLE, units=frozenset({ChargingRateUnit.WATT}))
+    found = evolve(situation(transaction_id="tx_1", phases=phases), abilities=able)
+    assert limit_sent(next_step(found)) == watts
+
+
+def test_a_limit_is_sent_again_for_another_number_of_phases() -> None:
+    """Once for each change, within the bound of tries; what needed no conversion is left alone."""
+
+    def put(found: Situation) -> Situation:
+        step = next_step(found)
+        assert isinstance(step, Send)
+        profile = step.installation.profile
+        assert profile is not None
+        accepted = outcomes.accepted(found.steering, step, "cmd", found.now)
+        return evolve(found, steering=accepted, installed={profile.profile_id: InstalledProfile(ONE, profile, NOW)})
+
+    held = put(situation(wish(WATTS), transaction_id="tx_1", phases=1))
+    assert isinstance(next_step(held), Wait)
+    more = evolve(held, phases=3)
+    assert limit_sent(next_step(more)) == 6
+    assert isinstance(next_step(put(more)), Wait)
+    tries = tuple(NOW - minutes(MAX_TRIES - n) for n in range(MAX_TRIES))
+    assert isinstance(next_step(evolve(more, steering=evolve(more.steering, tries=tries))), Wait)
+    assert isinstance(next_step(evolve(held, phases=None)), Wait)
+    plain = put(situation(transaction_id="tx_1", phases=1))
+    assert isinstance(next_step(evolve(plain, phases=3)), Wait)
+
+
+def test_a_meter_is_held_against_the_phases_that_are_used() -> None:
+    """6 A on one phase are no three times as much."""
+    applied = Steering(1, SteeringState.APPLIED, NOW)
+    at = NOW + minutes(3)
+    for phases, expected in ((None, SteeringState.VERIFIED), (1, SteeringState.INEFFECTIVE)):
+        assert shown(wish(), applied, Measured(3680.0, at), at, phases) is expected
+
+
 # --- room -----------------------------------------------------------------------------------------------------
 
 

@@ -348,6 +348,41 @@ async def test_a_charger_that_is_full_is_shown_so_and_sent_it_when_there_is_room
         assert [connector for connector, _ in charger.profiles.values()] == [2]
 
 
+async def test_a_power_is_put_by_the_phases_that_the_vehicle_uses(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """A charger that takes A alone: by three phases until the meter shows one; and again when it shows three."""
+    charger.live_phases = 1
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(4600), ChargingRateUnit.WATT))))
+        await trio.sleep(30)
+        assert charger.watts == pytest.approx(6.6 * 230)
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(20 * 230)
+        assert operator.steering().state is VERIFIED
+        charger.live_phases = 3
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(6.6 * 230 * 3)
+        assert operator.steering().state is VERIFIED
+        assert len(charger.sent()) == 3
+
+
+async def test_phases_that_change_all_the_time_do_not_flood_the_charger(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Within the bound of tries; what it has then is not left above what is wanted for longer than that."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(4600), ChargingRateUnit.WATT))))
+        for n in range(50):
+            charger.live_phases = 1 + 2 * (n % 2)
+            await trio.sleep(MINUTE)
+        assert len(charger.sent()) <= MAX_TRIES + 2
+
+
 async def test_a_purpose_without_effect_gives_way_to_the_next(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:

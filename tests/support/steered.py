@@ -55,6 +55,8 @@ class SteeredCharger:
         self.forgets = True
         """Whether its profiles are gone after a boot."""
         self.meters = True
+        self.live_phases: int | None = None
+        """Phases that the vehicle uses, where the charger reports their currents; None: it does not."""
         self.transaction: int | None = None
         self._since: dict[int, float] = {}
         self._transport: FakeTransport | None = None
@@ -144,7 +146,7 @@ class SteeredCharger:
             holding = [
                 (level, watts)
                 for level, of, each in followed
-                if of == purpose and (watts := limit_of(each, now)) is not None
+                if of == purpose and (watts := limit_of(each, now, self.live_phases or PHASES)) is not None
             ]
             if holding:
                 found.append(max(holding)[1])
@@ -156,12 +158,22 @@ class SteeredCharger:
                 await trio.sleep(60)
                 if self.meters and self.transaction is not None:
                     sampled = [{"value": str(self.watts), "measurand": "Power.Active.Import", "unit": "W"}]
+                    if self.live_phases is not None:
+                        sampled += self._currents(self.live_phases)
                     value = {"timestamp": format_time(virtual_clock()), "sampledValue": sampled}
                     await self.say(
                         "MeterValues", {"connectorId": 1, "transactionId": self.transaction, "meterValue": [value]}
                     )
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
+
+    def _currents(self, live: int) -> list[dict[str, str]]:
+        each = self.watts / VOLTS / live
+        amperes = [each if phase < live else 0.0 for phase in range(PHASES)]
+        return [
+            {"value": f"{value:.2f}", "measurand": "Current.Import", "unit": "A", "phase": f"L{phase + 1}"}
+            for phase, value in enumerate(amperes)
+        ]
 
     # --- what it is asked -------------------------------------------------------------------------------------
 
@@ -236,8 +248,8 @@ class SteeredCharger:
         return [payload["csChargingProfiles"]["chargingProfilePurpose"] for payload in self.sent()]
 
 
-def limit_of(profile: dict[str, Any], now: datetime) -> float | None:
-    """The limit (W) of a profile at a moment; None: it has none then."""
+def limit_of(profile: dict[str, Any], now: datetime, phases: int = PHASES) -> float | None:
+    """The limit (W) of a profile at a moment, for a vehicle on so many phases; None: it has none then."""
     schedule = profile["chargingSchedule"]
     start = datetime.fromisoformat(schedule["startSchedule"])
     if now < start or ("validTo" in profile and now >= datetime.fromisoformat(profile["validTo"])):
@@ -246,4 +258,4 @@ def limit_of(profile: dict[str, Any], now: datetime) -> float | None:
         return None
     elapsed = (now - start).total_seconds()
     limit = [period["limit"] for period in schedule["chargingSchedulePeriod"] if period["startPeriod"] <= elapsed][-1]
-    return float(limit) * (VOLTS * PHASES if schedule["chargingRateUnit"] == "A" else 1.0)
+    return float(limit) * (VOLTS * phases if schedule["chargingRateUnit"] == "A" else 1.0)
