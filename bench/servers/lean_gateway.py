@@ -12,9 +12,10 @@ import trio
 from bench.servers import work
 from gateway.transport.api import Accept, ConnectionClosed, Rejection, Transport, UpgradeRequest
 from gateway.transport.authentication import claim, select_subprotocol
+from gateway.transport.certificate_files import CertificateFiles
 from gateway.transport.limits import Limits
 from gateway.transport.listener import Listener
-from gateway.transport.tls import CertificateFiles, TlsProvider
+from gateway.transport.tls import TlsFiles, TlsProvider
 
 UNLIMITED = 100_000.0
 """Messages a second from one peer: a closed loop is faster than any charger may be."""
@@ -40,10 +41,12 @@ async def handle(transport: Transport, _: object) -> None:
 
 def provider(certificates: Path) -> TlsProvider:
     return TlsProvider(
-        [
-            CertificateFiles(certificates / f"server-{kind}.pem", certificates / f"server-{kind}.key")
-            for kind in ("ecdsa", "rsa")
-        ]
+        TlsFiles(
+            tuple(
+                CertificateFiles(certificates / f"server-{kind}.pem", certificates / f"server-{kind}.key")
+                for kind in ("ecdsa", "rsa")
+            )
+        )
     )
 
 

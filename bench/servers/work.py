@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from gateway.ocpp.v16.schemas import REQUESTS
-from gateway.transport.tls import CertificateFiles, build_context
+from gateway.transport.certificate_files import CertificateFiles
+from gateway.transport.tls import build_context
 
 THRESHOLD = 100_000
 """Allocations before the collector looks: it finds nothing in sessions, and each look costs what all of them hold."""

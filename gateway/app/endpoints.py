@@ -10,16 +10,17 @@ from datetime import datetime
 import structlog
 import trio
 
-from gateway.app.from_settings import control_tls, tls_provider
+from gateway.app.certificate_watch import Certificates, CertificateWatch
+from gateway.app.control_certificates import ControlCertificates
+from gateway.app.from_settings import tls_provider
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
-from gateway.control.tls import Tls
 from gateway.errors import SettingsError, leaves
 from gateway.observability.metrics import Metrics
 from gateway.observability.metrics_server import MetricsServer
 from gateway.transport.listener import Listener
-from gateway.transport.tls import TlsConfigurationError, TlsProvider
+from gateway.transport.tls import TlsProvider
 from gateway.transport.tls_probe import require_cheap_groups
 
 log = structlog.get_logger()
@@ -49,14 +50,17 @@ class Endpoints:
         self._new_listener = new_listener
         self._metrics = metrics
         self._is_ready = is_ready
-        self._clock = clock
         self._tls = {
             each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
         }
+        self._control_certificates = ControlCertificates(settings.control, lambda tls: self.control.replace_tls(tls))
+        watched: list[tuple[str, Certificates]] = [*self._tls.items()]
+        if settings.control.certificate is not None:
+            watched.append(("control", self._control_certificates))
+        self.certificates = CertificateWatch(watched, metrics=metrics, clock=clock)
+        """Watched once ``certificates.run`` does."""
         self.listeners = [self._listener(each) for each in settings.listeners]
         self.control = new_control()
-        self._control_tls: Tls | None = None
-        """That of the last reload; None: there was none."""
         self._is_open = False
         self._opening = trio.Lock()
         self._stopping = trio.Event()
@@ -85,7 +89,7 @@ class Endpoints:
             self.control.set_ready(False)
             await nursery.start(self._run_control)
             await self._serve_metrics(nursery)
-            self._look_at_certificates()
+            self.certificates.report()
             for index in range(len(self.listeners)):
                 await nursery.start(self._run_listener, index)
             self._is_open = True
@@ -136,8 +140,8 @@ class Endpoints:
                     await self._stopping.wait()
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self.control = self._new_control()
-                if self._control_tls is not None:
-                    self.control.replace_tls(self._control_tls)
+                if (tls := self._control_certificates.tls) is not None:
+                    self.control.replace_tls(tls)
                 self.update_readiness()
         finally:
             self._control_ended.set()
@@ -191,31 +195,3 @@ class Endpoints:
         """See that no stranger's handshake is dear. Raises ``ExpensiveGroups``."""
         for tls in self._tls.values():
             require_cheap_groups(tls.context)
-
-    def _look_at_certificates(self) -> None:
-        """Say which certificates chargers will refuse. At a start there are no others to keep, and chargers that have
-        no clock do not mind: serving those is better than serving none."""
-        for name, tls in self._tls.items():
-            for fault in tls.validity(self._clock()):
-                log.error("chargers that check this certificate will refuse it", listener=name, error=fault.reason)
-
-    def reload_certificates(self) -> None:
-        """New certificates for new connections; the present ones go on (A7.22). What `gateway check-config`
-        would refuse is not taken: the listener keeps what it has."""
-        for name, tls in self._tls.items():
-            try:
-                tls.reload(self._clock())
-                log.info("certificates reloaded", listener=name)
-            except TlsConfigurationError as error:
-                log.error("certificates not reloaded, the old ones stay", listener=name, error=str(error))
-            except Exception:  # a file in an unforeseen state: no reason to end
-                log.exception("certificates not reloaded, the old ones stay", listener=name)
-        try:
-            self._control_tls = control_tls(self._settings.control, self._clock())
-            if self._control_tls is not None:
-                self.control.replace_tls(self._control_tls)
-                log.info("certificates reloaded", listener="control")
-        except SettingsError as error:
-            log.error("certificates not reloaded, the old ones stay", listener="control", error=str(error))
-        except Exception:
-            log.exception("certificates not reloaded, the old ones stay", listener="control")

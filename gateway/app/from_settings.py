@@ -1,9 +1,10 @@
 """From settings to what the parts of the gateway are given: limits, TLS, the control interface."""
 
+import ssl
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
-from gateway.app.preflight import authority_fault
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings
 from gateway.control.server import ControlSettings
@@ -11,15 +12,9 @@ from gateway.control.tls import Tls
 from gateway.domain.quirks import Quirk
 from gateway.errors import SettingsError
 from gateway.session.limits import SessionLimits
+from gateway.transport.certificate_files import CertificateFiles, TlsConfigurationError, TlsFault, read_pair
 from gateway.transport.limits import Limits
-from gateway.transport.tls import (
-    CertificateFiles,
-    TlsConfigurationError,
-    TlsFault,
-    TlsProvider,
-    pair_faults,
-    validity_faults,
-)
+from gateway.transport.tls import TlsFiles, TlsProvider
 
 
 def quirk(settings: QuirkSettings) -> Quirk:
@@ -66,12 +61,18 @@ def connection_limits(settings: SessionSettings) -> Limits:
     )
 
 
+def tls_files(settings: ListenerSettings) -> TlsFiles:
+    """Return the files of a listener's TLS."""
+    return TlsFiles(
+        tuple(CertificateFiles(each.certificate, each.key) for each in settings.certificates), settings.tls_policy
+    )
+
+
 def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
     """Return a listener's TLS. Raises ``SettingsError`` where its certificates can't be used, naming their settings;
     ``key`` is the listener's."""
-    files = [CertificateFiles(each.certificate, each.key) for each in settings.certificates]
     try:
-        return TlsProvider(files, policy=settings.tls_policy)
+        return TlsProvider(tls_files(settings))
     except TlsConfigurationError as error:
         raise unusable(key, error.faults) from error
 
@@ -81,20 +82,33 @@ def unusable(key: str, faults: Sequence[TlsFault]) -> SettingsError:
     return SettingsError("\n".join(f"{key}.{fault.place}: {fault.reason}" for fault in faults))
 
 
+def authority_fault(path: Path) -> str | None:
+    """Return why a file is of no use as a CA's certificates; None: it is."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=path)
+    except ssl.SSLError:
+        return f"{path}: holds no certificates in PEM"
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return None
+
+
 def control_tls(section: ControlSection, now: datetime | None = None) -> Tls | None:
     """Return the control interface's TLS, its files read; None: it is off. With ``now`` a certificate that is not valid
     then is none. Raises ``SettingsError`` where `gateway check-config` would find the same."""
     if section.certificate is None or section.key is None:
         return None
-    # gRPC would only say that it could not listen.
-    faults = tuple(pair_faults(CertificateFiles(section.certificate, section.key)))
-    if not faults and now is not None:
-        faults = tuple(validity_faults(section.certificate, now))
+    try:
+        # gRPC would only say that it could not listen.
+        pair = read_pair(CertificateFiles(section.certificate, section.key))
+    except TlsConfigurationError as error:
+        raise unusable("control", error.faults) from error
+    faults = () if now is None else tuple(pair.validity(now))
     if faults:
         raise unusable("control", faults)
     try:
         client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
-        tls = Tls(section.certificate.read_bytes(), section.key.read_bytes(), client_ca)
+        tls = Tls(pair.certificate, pair.key, client_ca)
     except OSError as error:
         raise SettingsError(f"control: {error.filename}: {error.strerror}") from error
     fault = None if section.client_ca is None else authority_fault(section.client_ca)

@@ -3,26 +3,27 @@
 import errno
 import os
 import socket
-import ssl
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from gateway.app.certificate_watch import EXPIRY_WARNING
+from gateway.app.from_settings import authority_fault, tls_files
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
 from gateway.app.settings.expectations import Place
 from gateway.store.sqlite.generations import CLEAR, Recovered, recover
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, build_context, pair_faults, validity_faults
-
-EXPIRY_WARNING = timedelta(days=14)
-"""Long enough before a certificate's end to replace it in working hours."""
-
-_KINDS: dict[type, str] = {ec.EllipticCurvePublicKey: "ECDSA", rsa.RSAPublicKey: "RSA"}
+from gateway.transport.certificate_files import (
+    CertificateFiles,
+    CertificatePair,
+    TlsConfigurationError,
+    Unusable,
+    read_pair,
+)
+from gateway.transport.tls import read_material
 
 
 @frozen
@@ -47,52 +48,42 @@ def check(settings: Settings, now: datetime | None = None) -> list[Finding]:
 
 
 def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[Finding]:
-    files = [CertificateFiles(each.certificate, each.key) for each in listener.certificates]
-    faulty: tuple[str, ...] = ()
+    files = tls_files(listener)
     try:
-        build_context(files, policy=listener.tls_policy)
+        read_material(files).context()
     except TlsConfigurationError as error:
         for fault in error.faults:
             yield Finding(f"{key}.{fault.place}", fault.reason)
-        faulty = tuple(fault.place for fault in error.faults)
     kinds = set()
-    for index, each in enumerate(listener.certificates):
-        place = f"certificates[{index}]"
-        if any(fault.startswith(place) for fault in faulty):
+    for index, each in enumerate(files.certificates):
+        try:
+            pair = read_pair(each)
+            kinds.add(pair.kind)
+        except (TlsConfigurationError, Unusable):  # listed above
             continue
-        kinds.add(_kind(_leaf(each.certificate)))
-        yield from _validity(f"{key}.{place}.certificate", each.certificate, now)
-        yield from _openness(f"{key}.{place}.key", each.key)
-    for kind in () if faulty else sorted({"ECDSA", "RSA"} - kinds):
-        yield Finding(
-            f"{key}.certificates", f"no {kind} certificate: chargers that know no other kind can't connect", fatal=False
-        )
+        yield from _validity(f"{key}.certificates[{index}].certificate", pair, now)
+        yield from _openness(f"{key}.certificates[{index}].key", each.key)
+    if len(kinds) == 1 and len(files.certificates) == 1:
+        [missing] = {"ECDSA", "RSA"} - kinds
+        reason = f"no {missing} certificate: chargers that know no other kind can't connect"
+        yield Finding(f"{key}.certificates", reason, fatal=False)
 
 
 def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
     if control.certificate is None or control.key is None:
         return
-    faults = tuple(pair_faults(CertificateFiles(control.certificate, control.key)))
-    for fault in faults:
-        yield Finding(f"control.{fault.place}", fault.reason)
-    if not faults:
-        yield from _validity("control.certificate", control.certificate, now)
+    try:
+        pair = read_pair(CertificateFiles(control.certificate, control.key))
+    except TlsConfigurationError as error:
+        for fault in error.faults:
+            yield Finding(f"control.{fault.place}", fault.reason)
+    else:
+        yield from _validity("control.certificate", pair, now)
         yield from _openness("control.key", control.key)
     if control.client_ca is not None:
         reason = authority_fault(control.client_ca)
         if reason is not None:
             yield Finding("control.client_ca", reason)
-
-
-def authority_fault(path: Path) -> str | None:
-    """Return why a file is of no use as a CA's certificates; None: it is."""
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=path)
-    except ssl.SSLError:
-        return f"{path}: holds no certificates in PEM"
-    except OSError as error:
-        return f"{path}: {error.strerror or error}"
-    return None
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
@@ -173,28 +164,16 @@ def _openness(key: str, path: Path) -> Iterator[Finding]:
         yield Finding(key, f"{path}: other users of this machine can read it (chmod 600)", fatal=False)
 
 
-def _validity(key: str, path: Path, now: datetime) -> Iterator[Finding]:
-    """Check certificates as a reload does; a certificate's near end is a warning."""
-    faults = tuple(validity_faults(path, now))
+def _validity(key: str, pair: CertificatePair, now: datetime) -> Iterator[Finding]:
+    """Check a certificate as a reload does; its near end is a warning."""
+    faults = tuple(pair.validity(now))
     for fault in faults:
         yield Finding(key, fault.reason)
-    ends = _leaf(path).not_valid_after_utc
-    if not faults and ends <= now + EXPIRY_WARNING:
-        yield Finding(key, f"{path}: expires on {ends:%Y-%m-%d}", fatal=False)
-
-
-def _leaf(path: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificates(path.read_bytes())[0]
-
-
-def _kind(certificate: x509.Certificate) -> str:
-    public = certificate.public_key()
-    return next((name for type_, name in _KINDS.items() if isinstance(public, type_)), type(public).__name__)
+    if not faults and pair.expires <= now + EXPIRY_WARNING:
+        yield Finding(key, f"{pair.files.certificate}: expires on {pair.expires:%Y-%m-%d}", fatal=False)
 
 
 def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return "holds no certificates in PEM"
     return error.strerror or str(error)
 
 

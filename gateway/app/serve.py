@@ -262,7 +262,8 @@ class Gateway:
                 starting = trio.CancelScope()
                 nursery.start_soon(self._start, nursery, starting)
                 if earlier:
-                    self.endpoints.reload_certificates()
+                    self.endpoints.certificates.reload()
+                nursery.start_soon(self._supervisor.keep, "certificates", self.endpoints.certificates.run)
                 await self._until_stopped(received)
                 starting.cancel()
                 await self._drain(received)
@@ -296,7 +297,7 @@ class Gateway:
             if number != signal.SIGHUP:
                 log.info("stopping", signal=signal.Signals(number).name)
                 return
-            self.endpoints.reload_certificates()
+            self.endpoints.certificates.reload()
 
     # --- readiness and the end --------------------------------------------------------------------------------
 

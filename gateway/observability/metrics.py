@@ -1,6 +1,6 @@
 """Metrics for Prometheus: what sessions count, what the process holds."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -53,6 +53,12 @@ class Metrics:
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Show a value that is read, in another thread, at each scrape."""
         self.registry.register(_Gauge(name, help_, read))
+
+    def labelled_gauge(
+        self, name: str, help_: str, labels: Sequence[str], read: Callable[[], Iterable[tuple[Sequence[str], float]]]
+    ) -> None:
+        """The same for values with labels. ``read`` returns the values of the labels, and the value, for each."""
+        self.registry.register(_Labelled(name, help_, labels, read))
 
     def counter(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """The same for a value that only grows; shown with ``_total`` after its name."""
@@ -115,3 +121,19 @@ class _Gauge(Collector):
 
     def describe(self) -> Iterable[Metric]:
         return [self._family(self._name, self._help)]
+
+
+class _Labelled(Collector):
+    def __init__(
+        self, name: str, help_: str, labels: Sequence[str], read: Callable[[], Iterable[tuple[Sequence[str], float]]]
+    ) -> None:
+        self._name, self._help, self._labels, self._read = name, help_, labels, read
+
+    def collect(self) -> Iterator[Metric]:
+        [family] = self.describe()
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily(self._name, self._help, labels=self._labels)]

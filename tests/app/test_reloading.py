@@ -223,7 +223,8 @@ async def test_the_control_interface_takes_its_certificate_at_sighup_too(tmp_pat
         for make, reason in REFUSED.values():
             put_control(make())
             with structlog.testing.capture_logs() as logged:
-                serving.gateway.endpoints.reload_certificates()
+                serving.gateway.endpoints.certificates.reload()
+                await until(lambda seen=logged: any(each.get("listener") == "control" for each in seen))
             [line] = [each for each in logged if each.get("listener") == "control"]
             assert (line["event"], line["log_level"]) == ("certificates not reloaded, the old ones stay", "error")
             assert reason in line["error"]

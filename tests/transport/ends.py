@@ -14,10 +14,11 @@ import trio.testing
 import trustme
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
+from gateway.transport.certificate_files import CertificateFiles
 from gateway.transport.connection import Connection
 from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.limits import Limits
-from gateway.transport.tls import CertificateFiles, build_context
+from gateway.transport.tls import build_context
 from gateway.transport.tls_records import TlsRecords
 
 

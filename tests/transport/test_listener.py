@@ -13,6 +13,7 @@ import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -34,7 +35,7 @@ from gateway.transport.epoll import Epoll
 from gateway.transport.limits import Limits
 from gateway.transport.listener import ConnectionOutcome, Listener, nobody
 from gateway.transport.listening_socket import Accepted
-from gateway.transport.tls import TlsProvider
+from gateway.transport.tls import TlsFiles, TlsProvider
 from tests.support.frames import TEXT, frame, head
 from tests.transport.ends import RawClient, certificates, tls_client
 
@@ -106,6 +107,7 @@ async def open_port(
     handle: Callable[[Transport, object], Awaitable[None]] = echo,
     limits: Limits | None = None,
     identity_of: Callable[[object], str] = nobody,
+    tls: TlsProvider | None = None,
 ) -> AsyncIterator[Port]:
     async with trio.open_nursery() as nursery:
         outcomes: list[ConnectionOutcome] = []
@@ -113,7 +115,7 @@ async def open_port(
             name="main",
             host="127.0.0.1",
             port=0,
-            tls=TlsProvider(certificates()),
+            tls=tls or TlsProvider(TlsFiles(certificates())),
             admit=admit,
             handle=handle,
             limits=limits or Limits(close_seconds=0.5),
@@ -420,7 +422,7 @@ async def test_a_broken_tls_provider_costs_one_connection() -> None:
 
     async with trio.open_nursery() as nursery:
         listener = Listener(
-            name="x", host="127.0.0.1", port=0, tls=Broken(certificates()), admit=admit, handle=echo,
+            name="x", host="127.0.0.1", port=0, tls=Broken(TlsFiles(certificates())), admit=admit, handle=echo,
             limits=Limits(max_concurrent_handshakes=4),
         )  # fmt: skip
         [(_, number)] = await nursery.start(listener.serve)
@@ -457,7 +459,7 @@ def _refuses(number: int) -> bool:
 async def test_serve_returns_after_the_last_handler() -> None:
     """A drain waits for its return."""
     listener = Listener(
-        name="main", host="127.0.0.1", port=0, tls=TlsProvider(certificates()), admit=admit, handle=echo
+        name="main", host="127.0.0.1", port=0, tls=TlsProvider(TlsFiles(certificates())), admit=admit, handle=echo
     )
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
@@ -468,7 +470,7 @@ async def test_serve_returns_after_the_last_handler() -> None:
 async def test_cancelling_serve_closes_with_going_away() -> None:
     """1001, and promptly."""
     listener = Listener(
-        name="main", host="127.0.0.1", port=0, tls=TlsProvider(certificates()), admit=admit, handle=echo
+        name="main", host="127.0.0.1", port=0, tls=TlsProvider(TlsFiles(certificates())), admit=admit, handle=echo
     )
     async with trio.open_nursery() as clients, trio.open_nursery() as servers:
         [(_, number)] = await servers.start(listener.serve)
@@ -504,6 +506,23 @@ async def test_running_out_of_descriptors_is_survived(autojump_clock: MockClock)
         await (await port.client()).aclose()
 
 
+async def test_a_reload_ends_none_of_five_hundred_sessions() -> None:
+    """Each is answered before it and after it, and a new one gets in."""
+    provider = TlsProvider(TlsFiles(certificates()))
+    async with open_port(limits=Limits(close_seconds=0.5), tls=provider) as port:
+        clients = [await port.client(f"CP{number}") for number in range(500)]
+        before = provider.context
+        for number, client in enumerate(clients):
+            await client.send_message("before")
+            assert await client.get_message() == f"before from CP{number}"
+        provider.reload(datetime.now(UTC))
+        assert provider.context is not before
+        for number, client in enumerate([*clients, await port.client("CP500")]):
+            await client.send_message("after")
+            assert await client.get_message() == f"after from CP{number}"
+        assert port.seen() == []
+
+
 async def test_a_new_certificate_is_served_to_the_next_connection() -> None:
     """A7.22: the context is asked for at every accept."""
 
@@ -515,7 +534,7 @@ async def test_a_new_certificate_is_served_to_the_next_connection() -> None:
             self.asked += 1
             return super().context
 
-    provider = Counting(certificates())
+    provider = Counting(TlsFiles(certificates()))
     async with trio.open_nursery() as nursery:
         listener = Listener(name="x", host="127.0.0.1", port=0, tls=provider, admit=admit, handle=echo)
         [(_, number)] = await nursery.start(listener.serve)

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from gateway.transport import tls_policies
-from gateway.transport.tls import CertificateFiles, TlsConfigurationError, TlsProvider, build_context
+from gateway.transport.certificate_files import CertificateFiles, TlsConfigurationError
+from gateway.transport.tls import TlsFiles, TlsProvider, build_context
 from gateway.transport.tls_records import TlsFailure, TlsRecords
 from tests.support import promised
 from tests.transport.ends import authority, certificates, client_context
@@ -32,9 +33,9 @@ from tests.transport.ends import authority, certificates, client_context
 class Client:
     """OpenSSL's client end in memory."""
 
-    def __init__(self, context: ssl.SSLContext, name: str | None) -> None:
+    def __init__(self, context: ssl.SSLContext, name: str | None, session: ssl.SSLSession | None = None) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
 
     def handshake(self) -> bool:
         try:
@@ -45,10 +46,13 @@ class Client:
 
 
 def handshake(
-    server: ssl.SSLContext, context: ssl.SSLContext, name: str | None = "localhost"
+    server: ssl.SSLContext,
+    context: ssl.SSLContext,
+    name: str | None = "localhost",
+    session: ssl.SSLSession | None = None,
 ) -> tuple[TlsRecords, Client]:
-    """Let the two ends talk until both are done."""
-    client, records = Client(context, name), TlsRecords(server)
+    """Let the two ends talk until both are done. ``session``: one of before, to be resumed."""
+    client, records = Client(context, name, session), TlsRecords(server)
     for _ in range(5):
         done = client.handshake()
         records.feed(client.outgoing.read())
@@ -152,7 +156,9 @@ def test_the_security_level_is_the_policys_and_not_the_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
 ) -> None:
     """A key of 1024 bits is refused where OpenSSL would take it, and one of 2048 is taken."""
-    monkeypatch.setattr("gateway.transport.tls.ssl", SimpleNamespace(**(vars(ssl) | {"SSLContext": StartsLow})))
+    monkeypatch.setattr(
+        "gateway.transport.tls_policies.ssl", SimpleNamespace(**(vars(ssl) | {"SSLContext": StartsLow}))
+    )
     low = StartsLow(ssl.PROTOCOL_TLS_SERVER)
     files = self_signed(tmp_path, bits)
     low.load_cert_chain(files.certificate, files.key)
@@ -256,7 +262,7 @@ def served_name(provider: TlsProvider) -> object:
 def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
     """A7.22: the next accept gets it; a context already handed out stays as it is."""
     files = issue(tmp_path, "first")
-    provider = TlsProvider([files])
+    provider = TlsProvider(TlsFiles((files,)))
     old = provider.context
     second = issue(tmp_path, "second")
     second.certificate.replace(files.certificate)
@@ -270,7 +276,7 @@ def test_a_reload_serves_the_new_certificate(tmp_path: Path) -> None:
 def test_a_bad_reload_says_why_and_keeps_the_old_certificate(tmp_path: Path) -> None:
     """A half-written file must not take the port down."""
     files = issue(tmp_path, "good")
-    provider = TlsProvider([files])
+    provider = TlsProvider(TlsFiles((files,)))
     files.certificate.write_text("garbage")
     with pytest.raises(TlsConfigurationError, match=r"good\.pem holds no certificate in PEM"):
         provider.reload(datetime.now(UTC))
@@ -333,7 +339,7 @@ def test_a_certificate_and_its_key_may_be_in_one_file(tmp_path: Path) -> None:
     good, both = issue(tmp_path, "a"), tmp_path / "both.pem"
     for first, second in [(good.key, good.certificate), (good.certificate, good.key)]:
         both.write_bytes(first.read_bytes() + second.read_bytes())
-        assert served_name(TlsProvider([CertificateFiles(both, both)])) == "a"
+        assert served_name(TlsProvider(TlsFiles((CertificateFiles(both, both),)))) == "a"
 
 
 def test_every_record_of_a_long_write_arrives() -> None:
