@@ -41,8 +41,8 @@ class Reason(StrEnum):
 
 @frozen
 class Send:
-    """Send a profile. ``due``: a step of the plan, or a renewal, is the reason. ``anew``: what the meter has shown until
-    now says nothing of it."""
+    """Send a profile. ``due``: a step of the plan, or a renewal, is the reason. ``anew``: what the meter has shown
+    until now says nothing of it."""
 
     purpose: ProfilePurpose
     installation: Installation
