@@ -29,6 +29,7 @@ from gateway.domain.events import (
     MeterValuesReported,
     NewEvent,
 )
+from gateway.domain.live_power import Register, slope_power
 from gateway.domain.power import LivePower, Power
 from gateway.domain.records import ChargingStateRecord, ConnectorRecord
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag
@@ -40,6 +41,11 @@ Place: TypeAlias = tuple[int, int]
 """EVSE and connector. A plain tuple: it is looked up with each message."""
 
 _ABOVE: Final = PowerLevel.ABOVE
+
+TOTAL: Final = "Outlet"
+"""The register of all phases at the outlet, among those of an event."""
+
+_DOUBTED: Final = frozenset({Flag.LATE, Flag.METER_IMPLAUSIBLE})
 
 _LEVELS: Final = {
     (ChargingState.CHARGING, StateBasis.STATUS_AND_POWER): PowerLevel.ABOVE,
@@ -81,6 +87,10 @@ class ConnectorCharging:
     states: dict[Place, Followed] = field(factory=dict)
     powers: dict[Place, LivePower] = field(factory=dict)
     """The newest import power that came on this connection."""
+    registers: dict[Place, Register] = field(factory=dict)
+    """The newest register of those of which no power has come on this connection."""
+    slopes: dict[Place, LivePower] = field(factory=dict)
+    """The power by the last two of these."""
     opened_at: datetime | None = field(default=None, eq=False)
     """Since when it is connected: from then on a power is awaited."""
     waiting: set[Place] = field(factory=set)
@@ -97,6 +107,8 @@ class ConnectorCharging:
             if body.__class__ is MeterValuesReported:
                 power = event.power
                 if power is None:
+                    if event.registers:
+                        made = (*made, *self._shown_by(event))
                     continue
                 place = (body.connector.evse, body.connector.connector)
                 if place in self.states:
@@ -115,7 +127,9 @@ class ConnectorCharging:
         before, after = self.states.get(_place(connector)), self._after(event)
         if after is None or not _differs(before, after):
             return ()
-        return (_event(connector, before, after, event.received_at, event.cause, self.power(connector, event)),)
+        return (
+            _event(connector, before, after, event.received_at, event.cause, self._newest(_place(connector), event)),
+        )
 
     def apply(self, event: NewEvent) -> None:
         """Follow an event that is committed: a status, values with a power, or a change that time brought about."""
@@ -136,6 +150,8 @@ class ConnectorCharging:
         after = self._after(event)
         if isinstance(body, MeterValuesReported):
             self._remember_power(place, event.power)
+            if event.power is None:
+                self._remember_register(place, event)
         if after is not None:
             self._keep(place, after)
 
@@ -151,7 +167,7 @@ class ConnectorCharging:
             after = followed(before, self._present(place, now))
             if _differs(before, after):
                 connector = ConnectorAddress(*place)
-                made = (*made, _event(connector, before, after, now, "", self.power(connector)))
+                made = (*made, _event(connector, before, after, now, "", self._newest(place)))
             else:
                 self._keep(place, after)
         return made
@@ -179,26 +195,52 @@ class ConnectorCharging:
         if body.connector == WHOLE_CHARGE_POINT or (before is None and len(self.states) >= MAX_CONNECTORS):
             return None
         if isinstance(body, MeterValuesReported):
-            power = event.power
+            power = event.power or self._slope(place, event)
             known = self.powers.get(place)
             if power is None or late or (known is not None and power[1] < known[1]):
                 return None
             return followed(before, self._present(place, event.received_at, power))
         since = event.reported_at or event.received_at
-        if late and before is not None and before.status_since is not None and since < before.status_since:
+        known_since = None if before is None else before.status_since
+        if late and before is not None and known_since is not None and since < known_since and _says(before):
             return None
-        return followed(before, Observed(event.received_at, body.status, since, self.power(body.connector)))
+        return followed(before, Observed(event.received_at, body.status, since, self._newest(place)))
 
     def _present(self, place: Place, now: datetime, power: LivePower | None = None) -> Observed:
-        known, power = self.states.get(place), power or self.powers.get(place)
+        known, found = self.states.get(place), self._newest(place) if power is None else _as_power(power)
         if known is None:
-            return Observed(now, power=_as_power(power))
-        return Observed(now, known.status, known.status_since, _as_power(power))
+            return Observed(now, power=found)
+        return Observed(now, known.status, known.status_since, found)
 
-    def power(self, connector: ConnectorAddress, event: NewEvent | None = None) -> Power | None:
-        """The newest power of a connector: an event's, if it has one, else the one that is known."""
-        found = None if event is None else event.power
-        return _as_power(found or self.powers.get(_place(connector)))
+    def power(self, connector: ConnectorAddress) -> Power | None:
+        """The newest power of a connector that a message had."""
+        return _as_power(self.powers.get(_place(connector)))
+
+    def _newest(self, place: Place, event: NewEvent | None = None) -> Power | None:
+        """The newest power of a connector: an event's, else the one that is known, else that of its register."""
+        found = None if event is None else event.power or self._slope(place, event)
+        return _as_power(found or self.powers.get(place) or self.slopes.get(place))
+
+    def _slope(self, place: Place, event: NewEvent) -> LivePower | None:
+        """The power between an event's register and the one before it, of a connector whose power is not known."""
+        after, before = self._register(place, event), self.registers.get(place)
+        return None if after is None or before is None else slope_power(before, after)
+
+    def _register(self, place: Place, event: NewEvent) -> Register | None:
+        """The register that an event brings and that counts; what was queued, or is contradicted, does not."""
+        if place in self.powers or event.power is not None or not _DOUBTED.isdisjoint(event.flags):
+            return None
+        found = next((wh for where, wh in event.registers if where == TOTAL), None)
+        at = event.reported_at or event.received_at
+        known = self.registers.get(place)
+        return None if found is None or (known is not None and at < known[1]) else (found, at)
+
+    def _remember_register(self, place: Place, event: NewEvent) -> None:
+        slope, register = self._slope(place, event), self._register(place, event)
+        if register is not None and (place in self.registers or len(self.registers) < MAX_CONNECTORS):
+            self.registers[place] = register
+            if slope is not None:
+                self.slopes[place] = slope
 
     def _remember_power(self, place: Place, power: LivePower | None) -> None:
         if power is None:
@@ -208,6 +250,8 @@ class ConnectorCharging:
                 self.powers[place] = power
         elif len(self.powers) < MAX_CONNECTORS:
             self.powers[place] = power
+            self.registers.pop(place, None)
+            self.slopes.pop(place, None)
 
     def _keep(self, place: Place, after: Followed) -> None:
         before = self.states.get(place)
@@ -226,7 +270,7 @@ class ConnectorCharging:
 
     def _due(self, place: Place) -> datetime | None:
         """The time at which a connector's state may change though nothing more is heard."""
-        known, power = self.states[place], self.powers.get(place)
+        known, power = self.states[place], self.powers.get(place) or self.slopes.get(place)
         if known.coming_since is not None:
             return known.coming_since + SETTLES_AFTER
         since = self.opened_at if power is None else power[1]
@@ -239,6 +283,11 @@ RESOLUTION: Final = timedelta(microseconds=1)
 
 def _place(connector: ConnectorAddress) -> Place:
     return connector.evse, connector.connector
+
+
+def _says(known: Followed) -> bool:
+    """Return whether anything is known: a status that is none of the nine says nothing."""
+    return known.verdict.basis is not StateBasis.NOTHING
 
 
 def _as_power(found: LivePower | None) -> Power | None:

@@ -6,9 +6,10 @@ together.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.domain.dialects import samples_of
+from gateway.domain.measurements import HOUR, LEAST_SLOPE, MAX_SLOPE
 from gateway.domain.power import LivePower, Power, PowerSource, powers
 from gateway.domain.readings import MAX_MAGNITUDE, POWER_IMPORT, Sample
 from gateway.domain.registers import MAX_SAMPLES
@@ -16,6 +17,15 @@ from gateway.domain.values import JSON
 
 MAX_ELEMENTS: Final = 16
 """Elements of one moment that are looked at: some chargers put each sample into one of its own."""
+
+Register: TypeAlias = tuple[float, datetime]
+"""Wh, and their time."""
+
+STEPS: Final = (100.0, 10.0, 1.0)
+"""Wh: steps in which registers count. One whose values are whole hundreds may count in hundreds."""
+
+COARSE: Final = 300.0
+"""W: a step of a register in so short a time that it makes more than that tells no power from none."""
 
 _MEASURED: Final = PowerSource.MEASURED
 
@@ -68,6 +78,19 @@ def newest_power(meter_value: Sequence[JSON], raw: str | None, at: datetime, dia
     elements = [_untimed(each) for each in meter_value if _is_of(each, raw)]
     found = live_power_w(samples_of(dialect, elements[:MAX_ELEMENTS], at))
     return None if found is None else (found.watts, found.at, found.estimated, found.source)
+
+
+def slope_power(before: Register, after: Register) -> LivePower | None:
+    """The mean power between two states of one register, at the time of the later one. None: they are too near or too
+    far apart, or it has fallen (E16); or it counts in steps that are too coarse for so short a time."""
+    span = after[1] - before[1]
+    if not LEAST_SLOPE <= span <= MAX_SLOPE or after[0] < before[0]:
+        return None
+    hours = span / HOUR
+    step = next(step for step in STEPS if (after[0] % step == 0 and before[0] % step == 0) or step == STEPS[-1])
+    if step / hours > COARSE:
+        return None
+    return (after[0] - before[0]) / hours, after[1], True, PowerSource.REGISTER_SLOPE
 
 
 def live_power_w(found: Iterable[Sample]) -> Power | None:

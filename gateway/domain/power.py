@@ -49,6 +49,8 @@ class PowerSource(StrEnum):
     """The sum of Power.Active.Import by phase."""
     CURRENT_VOLTAGE = "current-voltage"
     """Worked out from Current.Import and Voltage."""
+    REGISTER_SLOPE = "register-slope"
+    """Worked out from two registers. Of no message, which has one of them; a charging state falls back on it."""
 
 
 @frozen

@@ -215,7 +215,7 @@ def _foreign(state: ChargePointState, _: NewEvent, body: e.TransactionForeign, _
 def _meter_values(state: ChargePointState, event: NewEvent, body: e.MeterValuesReported, _: int) -> None:
     at, known, connector = event.reported_at, state.registers, body.connector
     state.latest.add(body, event, event.power is not None)
-    if event.power is not None:
+    if event.power is not None or event.registers:
         state.charging.apply(event)
     for location, wh in event.registers:
         key = (connector.evse, connector.connector, location)

@@ -38,6 +38,12 @@ def power(minutes, watts, connector=ONE, measured=None):
     return NewEvent(MeterValuesReported(connector, ()), at(minutes), time, flags=late, power=found)
 
 
+def register(minutes, wh, connector=ONE, *, flags=(), location="Outlet"):
+    """A message with a register, and no power."""
+    body = MeterValuesReported(connector, ())
+    return NewEvent(body, at(minutes), at(minutes), flags=flags, registers=((location, float(wh)),))
+
+
 class Follower:
     """The part that a session and a store have in the states, without either."""
 
@@ -141,6 +147,7 @@ STEP = st.tuples(
     st.one_of(
         st.tuples(st.just("status"), st.sampled_from(["Available", "Preparing", "Charging", "SuspendedEV", "Odd"])),
         st.tuples(st.just("power"), st.sampled_from([0, 200, 7000])),
+        st.tuples(st.just("register"), st.sampled_from([1000, 1001, 1120, 1250, 2400])),
         st.tuples(st.just("look"), st.none()),
         st.tuples(st.just("reconnect"), st.none()),
     ),
@@ -163,6 +170,8 @@ def test_each_change_is_recorded_once_and_follows_on_the_one_before(steps):
             said = power(minutes, value, measured=minutes - ago)
             one.hear(said)
             assert one.hear(said) == ()
+        elif kind == "register":
+            one.hear(register(minutes, value))
         elif kind == "look":
             one.look(minutes)
         elif kind == "reconnect":
@@ -189,3 +198,85 @@ def test_what_is_older_than_the_newest_power_changes_nothing(older):
     assert one.recorded == recorded
     assert one.charging.states[1, 1] == known
     assert one.charging.powers[1, 1][0] == 7000
+
+
+# --- the slope of the register --------------------------------------------------------------------------------
+
+
+def test_a_register_that_rises_shows_that_a_vehicle_charges() -> None:
+    """The last rung of the ladder, while no power is known. It must last, as any power."""
+    one = Follower()
+    one.hear(status(0, "Preparing"))
+    for minute, wh in ((1, 1001), (2, 1118)):
+        assert one.hear(register(minute, wh)) == ()
+    [change] = one.hear(register(3, 1235))
+    assert change.body.state is ChargingState.CHARGING
+    assert change.body.basis is StateBasis.POWER
+    assert change.body.watts == pytest.approx(117 * 60)
+    assert one.charging.power(ONE) is None
+
+
+def test_a_register_that_stands_shows_that_none_does() -> None:
+    """Though the status says Charging; and an old slope says nothing."""
+    one = Follower()
+    one.hear(status(0, "Charging"))
+    assert one.state() is ChargingState.CHARGING
+    for minute in (1, 2):
+        one.hear(register(minute, 1001))
+    [change] = one.hear(register(3, 1001))
+    assert (change.body.state, change.body.basis, change.body.watts) == (
+        ChargingState.CONNECTED,
+        StateBasis.POWER,
+        0.0,
+    )
+    assert one.look(8.1) == ()
+    [faded] = one.look(9.2)
+    assert (faded.body.state, faded.body.basis) == (ChargingState.CHARGING, StateBasis.STATUS_ONLY)
+
+
+def test_a_power_comes_before_the_register() -> None:
+    """As soon as one is known, whatever the register does."""
+    one = Follower()
+    one.hear(status(0, "Charging"))
+    one.hear(register(1, 1001))
+    one.hear(power(2, 7000))
+    for minute in (3, 4, 5, 6):
+        assert one.hear(register(minute, 1001)) == ()
+    assert one.state() is ChargingState.CHARGING
+    assert one.charging.registers == one.charging.slopes == {}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"flags": (Flag.LATE,)},
+        {"flags": (Flag.METER_IMPLAUSIBLE,)},
+        {"location": "Inlet"},
+    ],
+)
+def test_registers_that_do_not_count_move_nothing(later) -> None:
+    """Queued ones, those that contradict themselves, and those of another place."""
+    one = Follower()
+    one.hear(status(0, "Preparing"))
+    one.hear(register(1, 1001))
+    for minute in (2, 3, 4, 5):
+        assert one.hear(register(minute, 1001 + 500 * minute, **later)) == ()
+    assert one.state() is ChargingState.CONNECTED
+
+
+def test_registers_are_followed_within_a_bound() -> None:
+    """And none of the charge point as a whole has a state."""
+    one = Follower()
+    for number in range(MAX_CONNECTORS + 50):
+        for minute in (0, 1):
+            one.hear(register(minute, 1001, ConnectorAddress(number + 1, 1)))
+    assert len(one.charging.registers) == MAX_CONNECTORS
+    assert one.hear(register(2, 1001, WHOLE_CHARGE_POINT)) == ()
+
+
+def test_what_was_followed_before_a_known_status_is_followed_again() -> None:
+    """A status that is none of the nine says nothing: an older one that comes later counts."""
+    one = Follower()
+    one.hear(status(1, "Odd"))
+    [change] = one.hear(status(2, "Available", measured=-28))
+    assert change.body.state is ChargingState.AVAILABLE

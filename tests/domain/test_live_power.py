@@ -1,13 +1,14 @@
 """The quick reading of a message's power: the same as the complete one, whatever was sent."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.events import FIRST_DIALECT
-from gateway.domain.live_power import MAX_ELEMENTS, live_power_w, newest_power, plain_power
-from gateway.domain.power import Power
+from gateway.domain.live_power import MAX_ELEMENTS, live_power_w, newest_power, plain_power, slope_power
+from gateway.domain.power import Power, PowerSource
 from gateway.domain.readings import samples
 from gateway.domain.values import ConnectorAddress
 from tests.ocpp.v16.profiles.charger import NOW, at, charger
@@ -104,3 +105,35 @@ def test_an_older_power_never_replaces_a_newer_one():
     one.call("MeterValues", connectorId=2, meterValue=[report(5, 11, unit="kW")])
     assert one.state.latest_power(ConnectorAddress(2, 1)).watts == 11000.0
     assert one.state.latest_power(CONNECTOR).watts == 3100.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds", "watts"),
+    [
+        (1001, 1118, 60, 7020),
+        (1001, 1001, 60, 0),
+        (1000, 1100, 60, None),
+        (1000, 1000, 60, None),
+        (1000, 1000, 900, None),
+        (1000, 1110, 60, None),
+        (1000, 1110, 120, 3300),
+        (1001, 1000, 60, None),
+        (1001, 1118, 9, None),
+        (1001, 1118, 901, None),
+        (1001, 1118, 900, 468),
+    ],
+)
+def test_the_power_between_two_registers(before: float, after: float, seconds: int, watts: float | None) -> None:
+    """Known if a step of the register, as far as its values show it, makes no more than 300 W of that time."""
+    found = slope_power((before, NOW), (after, NOW + timedelta(seconds=seconds)))
+    assert (None if found is None else round(found[0])) == watts
+    assert found is None or found[2:] == (True, PowerSource.REGISTER_SLOPE)
+
+
+@given(
+    st.floats(0, 1e9), st.floats(-1e9, 1e9), st.timedeltas(timedelta(0), timedelta(days=1)).map(lambda span: NOW + span)
+)
+def test_any_two_registers_have_a_power_or_none(before: float, rise: float, later: datetime) -> None:
+    """None below 0."""
+    found = slope_power((before, NOW), (before + rise, later))
+    assert found is None or found[0] >= 0

@@ -768,7 +768,9 @@ class ConnectorChargingStateChanged(_message.Message):
     status: _builtins.str
     """The status that it was worked out from, in OCPP's words; empty if none was known."""
     power_watts: _builtins.float
-    """The power that it was worked out from, in watts; unset if none counted."""
+    """The power that it was worked out from, in watts: that of a message, or the slope of the register where the charger
+    sends none; unset if none counted.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """Which connector."""
