@@ -30,10 +30,10 @@ MAX_MESSAGES: Final = 16
 
 KEY_BYTES: Final = 16
 
-_PASSING: Final = 0
+_PASSING: Final = b"\x00"
 """First byte of a key that holds until the next Boot only: its time is of a clock that was never set."""
 
-_LASTING: Final = 1
+_LASTING: Final = b"\x01"
 
 
 def repeat_key(action: str, said: JSON, time: ReportedTime) -> bytes:
@@ -42,7 +42,7 @@ def repeat_key(action: str, said: JSON, time: ReportedTime) -> bytes:
     ``said`` is what a repeat has to the letter. A time must be in it: without one, two equal messages may be two.
     """
     digest = hashlib.blake2b(orjson.dumps([action, said]), digest_size=KEY_BYTES - 1).digest()
-    return bytes([_LASTING if time.identifies else _PASSING]) + digest
+    return (_LASTING if time.identifies else _PASSING) + digest
 
 
 class Memory(NamedTuple):
@@ -114,4 +114,4 @@ _MESSAGES_KEPT: Final = (MAX_MESSAGES - 1) * KEY_BYTES
 
 def _lasting(keys: bytes) -> bytes:
     each = (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
-    return b"".join(key for key in each if key[0] == _LASTING)
+    return b"".join(key for key in each if key[:1] == _LASTING)

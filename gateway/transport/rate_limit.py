@@ -51,9 +51,8 @@ class RateLimit:
         """Charge this account from now on; what is owed on it is waited for first."""
         self.charged = account
 
-    def message(self, size: int) -> None:
-        """Charge a message of ``size`` bytes that was given out."""
-        now = trio.current_time()
+    def message(self, now: float, size: int) -> None:
+        """Charge a message of ``size`` bytes that is given out. ``now`` may be when it was read."""
         account = self.charged
         pause = account.messages.take(now, 1 if size < PAID_BYTES else 1 + min(size, LARGE_BYTES) // PAID_BYTES)
         if pause:

@@ -156,7 +156,7 @@ class Receiver:
             if not inbox:  # aclose() has cleared it meanwhile
                 end.raise_reached()
         data = inbox.pop(0)
-        rate_limit.message(len(data))
+        rate_limit.message(self._last_heard, len(data))
         if len(data) > LARGE_BYTES:
             large.given_out = True
         return data

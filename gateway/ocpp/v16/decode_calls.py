@@ -14,11 +14,12 @@ A message that must be recorded, and has more values than are read, is recorded 
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
 import jsonschema_rs
-from attrs import evolve, frozen
+from attrs import evolve
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 from ocpp.v16 import call
@@ -151,16 +152,26 @@ def _reason(fault: SchemaFault) -> str:
 # --- JSON to the classes of ocpp.v16 --------------------------------------------------------------------------
 
 
-@frozen
-class _Strict:
+def _strict(kind: type[Any]) -> Callable[[Any, Any], Any]:
     """A hook for a primitive: the very type or TypeError. Stock hooks would turn 1.9 into 1 and 5 into "5"."""
 
-    kind: type[Any]
-
-    def __call__(self, value: Any, _: Any) -> Any:
-        if type(value) is not self.kind:
-            raise TypeError(f"{self.kind.__name__} is needed, not {type(value).__name__}")
+    def checked(value: Any, _: Any) -> Any:
+        if value.__class__ is not kind:
+            raise TypeError(f"{kind.__name__} is needed, not {type(value).__name__}")
         return value
+
+    return checked
+
+
+def _strict_or_none(kind: type[Any]) -> Callable[[Any, Any], Any]:
+    """The same for a field that may be None."""
+
+    def checked(value: Any, _: Any) -> Any:
+        if value is not None and value.__class__ is not kind:
+            raise TypeError(f"{kind.__name__} is needed, not {type(value).__name__}")
+        return value
+
+    return checked
 
 
 def _name(value: Any, cls: type[Enum]) -> Any:
@@ -190,7 +201,8 @@ _NEEDED_BY_CLASS_ONLY: Final = {
 def _converter() -> Converter:
     converter = Converter(detailed_validation=False)
     for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _Strict(kind))
+        converter.register_structure_hook(kind, _strict(kind))
+        converter.register_structure_hook(kind | None, _strict_or_none(kind))
     converter.register_structure_hook_func(lambda t: isinstance(t, type) and issubclass(t, Enum), _name)
     return converter
 

@@ -9,6 +9,7 @@ from gateway.domain.labels import Labels
 from gateway.domain.values import Flag
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _KNOWN_FLAGS = frozenset(Flag)
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -21,8 +22,7 @@ def utc_now() -> datetime:
 
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970 of an aware time, exactly (a float would lose the last digits)."""
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def maybe_micros(at: datetime | None) -> int | None:
