@@ -115,6 +115,8 @@ class OperationCalls:
             also += (NewEvent(OperationEnded(operation_id, End.OFFLINE, KEPT), now),)
         outcome = await self._wanted.change(identity, _wanted(request, request_id), also)
         if isinstance(outcome, Refused):
+            if outcome.reason is RefusalReason.REQUEST_ID_REUSED:  # by another kind of operation meanwhile: that one
+                await self._earlier(identity, request, request_id)  # is named
             raise await self._refused(outcome, identity, about)
         self._commands.operation_begun(identity)
         found = await self._earlier(identity, request, request_id)

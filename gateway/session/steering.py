@@ -6,8 +6,8 @@ from typing import Final
 
 from gateway.charging.wishes import DecidedChange, WantedRequest, decided, fingerprint
 from gateway.domain.commands import RefusalReason, Refused
-from gateway.domain.decision import SteeringRequestUnused
-from gateway.domain.events import NewEvent, WantedChanged
+from gateway.domain.decision import Guard, OperationUnused, SteeringRequestUnused
+from gateway.domain.events import NewEvent, OperationAccepted, WantedChanged
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted, Wanted
 from gateway.domain.values import ConnectorAddress
@@ -81,7 +81,7 @@ class SessionSteering:
             change = decide(context.state, request, context.protocol, context.clock())
             if isinstance(change, Refused):
                 return change
-            result = await context.commit((change.event, *also), change.guards)
+            result = await context.commit((change.event, *also), (*change.guards, *unused(also)))
             if isinstance(result, Appended):
                 self._begin()
                 return made(change)
@@ -102,6 +102,13 @@ def decide(
     return Refused(RefusalReason.INVALID_COMMAND, "the wanted state can't be as it is", change)
 
 
+def unused(also: tuple[NewEvent, ...]) -> tuple[Guard, ...]:
+    """Return the guards of operations that begin with a change: no other one has begun under their request ids, of
+    whatever kind."""
+    bodies = (each.body for each in also)
+    return tuple(OperationUnused(body.request_id) for body in bodies if isinstance(body, OperationAccepted))
+
+
 def made(change: DecidedChange) -> ChangedWanted:
     """Return the answer to the request whose change is on disk."""
     body = change.event.body
@@ -113,6 +120,9 @@ def made(change: DecidedChange) -> ChangedWanted:
 def answered(failed: GuardFailed, request: WantedRequest) -> ChangedWanted | Refused | None:
     """Return the answer to a request that is a repeated one, or has another one's id. None: it is to be decided anew,
     for what it rests on has changed."""
+    if isinstance(failed.guard, OperationUnused):
+        message = f"request_id {failed.guard.request_id} was used for another operation of this charge point"
+        return Refused(RefusalReason.REQUEST_ID_REUSED, message)
     if not isinstance(failed.guard, SteeringRequestUnused):
         return None
     assert failed.changed is not None, "the guard that failed is the request id's"

@@ -15,7 +15,7 @@ from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.context import SessionOver
 from gateway.session.ports import Journal
 from gateway.session.router import Router
-from gateway.session.steering import answered, decide, made, repeated
+from gateway.session.steering import answered, decide, made, repeated, unused
 from gateway.store.commits import Append, Appended, GuardFailed, Missing
 from gateway.store.reads import Reads
 
@@ -89,7 +89,7 @@ class WantedStates:
         change = decide(stored.state, request, self._protocol, self._clock())
         if isinstance(change, Refused):
             return change
-        guards = (NotConnected(), *change.guards)
+        guards = (NotConnected(), *change.guards, *unused(also))
         # A session that is opened meanwhile raises the epoch: then the change goes through it.
         result = await self._journal.commit(Append(identity, stored.state.epoch, (change.event, *also), guards))
         match result:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from gateway.charging.operations import POWER_WAIT, STEERING_WAIT, STOP_WAIT
@@ -14,6 +16,8 @@ from gateway.charging.wishes import SetLimit, WantedRequest
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import (
     Command,
+    ConfigurationKey,
+    RefusalReason,
     Refused,
     RemoteStartTransaction,
     Reset,
@@ -21,7 +25,16 @@ from gateway.domain.commands import (
     UnlockConnector,
     UpdateFirmware,
 )
-from gateway.domain.events import CommandSent, NewEvent, OperationAccepted, OperationEnded, SteeringChanged
+from gateway.domain.events import (
+    CommandSent,
+    ConfigurationReported,
+    NewEvent,
+    OperationAccepted,
+    OperationEnded,
+    ReservationMade,
+    SteeringChanged,
+    WantedChanged,
+)
 from gateway.domain.operations import (
     MAX_OPEN,
     End,
@@ -609,10 +622,59 @@ async def test_the_loaded_operation_is_the_one_that_the_events_make(
         store.close()
 
 
+async def test_a_start_on_a_connector_that_the_charger_does_not_have_is_refused(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """By what it has reported; one that has sent a status is there all the same, and a caller may insist."""
+    async with ready(harness) as charger:
+        reported = ConfigurationReported((ConfigurationKey("NumberOfConnectors", True, "1"),))
+        session = harness.router.session("CP1")
+        assert session is not None
+        await session._context.commit((NewEvent(reported, virtual_clock()),))
+        there = OperationRequest(OperationKind.START_CHARGING, TWO, "TAG")
+        assert await refused(harness, there) is OperationRefusal.UNKNOWN_CONNECTOR
+        assert sendings(harness) == 0
+        await begun(harness, evolve(there, insist=True), "insist")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+        await settled()
+        await says(charger, "Available", 2)
+        await begun(harness, there, "there")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+
+
+async def test_a_start_on_a_connector_that_is_reserved_for_another_tag_is_refused(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """For its own tag, in any case, it begins; so does one that leaves the choice among several."""
+    async with ready(harness) as charger:
+        await says(charger, "Reserved")
+        session = harness.router.session("CP1")
+        assert session is not None
+        until = virtual_clock() + timedelta(minutes=10)
+        await session._context.commit((NewEvent(ReservationMade(7, ONE, "OTHER", until), virtual_clock()),))
+        assert await refused(harness) is OperationRefusal.CONNECTOR_RESERVED
+        assert sendings(harness) == 0
+        other = OperationRequest(OperationKind.START_CHARGING, ONE, "other")
+        await begun(harness, other, "other")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+        await settled()
+        await begun(harness, evolve(START, insist=True), "insist")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+        await settled()
+        await says(charger, "Available", 2)
+        await begun(harness, evolve(START, connector=None), "anywhere")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+
+
 # --- pauses and limits ----------------------------------------------------------------------------------------
 
 
 PAUSE = OperationRequest(OperationKind.PAUSE_CHARGING, ONE)
+
+
+def wishes(harness: Harness) -> WantedStates:
+    """The way of changes of what is wanted."""
+    return WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
 
 
 async def pausing(harness: Harness, request_id: str = "p", connected: bool = True) -> OperationRecord:
@@ -623,9 +685,8 @@ async def pausing(harness: Harness, request_id: str = "p", connected: bool = Tru
     also = [NewEvent(accepted, at)]
     if not connected:
         also.append(NewEvent(OperationEnded(operation_id, End.OFFLINE, "kept"), at))
-    wanted = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
     request = WantedRequest(steering_request_id(request_id), ONE, change)
-    assert isinstance(await wanted.change("CP1", request, tuple(also)), ChangedWanted)
+    assert isinstance(await wishes(harness).change("CP1", request, tuple(also)), ChangedWanted)
     harness.router.operation_begun("CP1")
     await settled()
     found = harness.store.operation(operation_id)
@@ -640,6 +701,66 @@ async def steers(harness: Harness, state: SteeringState, revision: int = 1) -> N
     assert session is not None
     await session._context.commit((NewEvent(SteeringChanged(ONE, progress), virtual_clock()),))
     await settled()
+
+
+@pytest.mark.parametrize("first", ["start", "pause"])
+async def test_of_two_kinds_with_one_request_id_at_once_one_wins(
+    harness: Harness, first: str, autojump_clock: MockClock
+) -> None:
+    """The other one changes nothing, and says so: nothing is sent for it, or nothing is wanted."""
+    harness.asks_nothing()
+    async with ready(harness) as charger:
+        outcomes: dict[str, Any] = {}
+
+        async def starting() -> None:
+            outcomes["start"] = await harness.router.operate("CP1", START, "r", EXPIRY)
+
+        async def wanting() -> None:
+            at = virtual_clock()
+            also = (NewEvent(OperationAccepted("op_r", "r", PAUSE, at + STEERING_WAIT), at),)
+            change = SetLimit(StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE)))
+            request = WantedRequest(steering_request_id("r"), ONE, change)
+            outcomes["pause"] = await wishes(harness).change("CP1", request, also)
+
+        harness.journal.stall_seconds = 5.0
+        async with trio.open_nursery() as nursery:
+            for each in (starting, wanting) if first == "start" else (wanting, starting):
+                nursery.start_soon(each)
+                await trio.testing.wait_all_tasks_blocked()  # the answer of the journal is on its way
+        harness.journal.stall_seconds = 0.0
+        [accepted] = harness.bodies_of(OperationAccepted)
+        session = harness.router.session("CP1")
+        assert session is not None
+        if first == "start":
+            assert accepted.request.kind is OperationKind.START_CHARGING
+            assert isinstance(outcomes["start"], OperationRecord)
+            assert outcomes["pause"].reason is RefusalReason.REQUEST_ID_REUSED
+            assert "another operation" in outcomes["pause"].message
+            assert session.steering.wanted == {}
+            assert harness.bodies_of(WantedChanged) == []
+            await answers(charger, "RemoteStartTransaction", "Rejected")
+        else:
+            assert accepted.request == PAUSE
+            assert isinstance(outcomes["pause"], ChangedWanted)
+            assert outcomes["start"] is None
+            await settled()
+            assert {each.operation for each in harness.bodies_of(CommandSent)} <= {"SetChargingProfile"}
+
+
+async def test_a_pause_of_an_absent_charger_takes_no_request_id_of_another_operation(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Where the store commits it, too."""
+    async with ready(harness) as charger:
+        await begun(harness, request_id="r")
+        await answers(charger, "RemoteStartTransaction", "Rejected")
+        await settled()
+    also = (NewEvent(OperationAccepted("op_r", "r", PAUSE, virtual_clock() + STEERING_WAIT), virtual_clock()),)
+    change = SetLimit(StandingLimit(RateLimit(Decimal(0), ChargingRateUnit.AMPERE)))
+    found = await wishes(harness).change("CP1", WantedRequest(steering_request_id("r"), ONE, change), also)
+    assert isinstance(found, Refused)
+    assert found.reason is RefusalReason.REQUEST_ID_REUSED
+    assert harness.bodies_of(WantedChanged) == []
 
 
 async def test_a_pause_is_followed_to_its_verification(harness: Harness, autojump_clock: MockClock) -> None:

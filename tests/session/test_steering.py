@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from gateway.charging.outcomes import MAX_TRIES, Reason
+from gateway.charging.reconciliation import Look, Situation, Step, Wait
 from gateway.charging.schedules import LEASE
 from gateway.charging.wishes import Change, ClearPlan, LiftLimit, SetLimit, SetPlan, WantedRequest
 from gateway.domain.charging import ChargingRateUnit, ProfilePurpose
@@ -14,6 +15,7 @@ from gateway.domain.commands import ClearChargingProfile
 from gateway.domain.events import CommandQueued, SteeringChanged
 from gateway.domain.steering import ChangedWanted, Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
+from gateway.session.reconciler import HOLD, LEAST_SLEEP, MAX_STEPS
 from gateway.session.wishes import WantedStates
 from tests.support.harness import Harness, virtual_clock
 from tests.support.steered import VEHICLE_WATTS, SteeredCharger
@@ -784,6 +786,47 @@ async def test_what_is_sent_has_a_record_that_names_its_wish(
     [queued] = harness.bodies_of(CommandQueued)
     assert queued.request_id == "steering-1.1-r1-e1-1"
     assert operator.steering().command_id == queued.command_id
+
+
+# --- decisions that never rest --------------------------------------------------------------------------------
+
+
+async def test_a_decision_that_is_always_due_starves_no_session(
+    operator: Operator, charger: SteeredCharger, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    """It has its turn ten times a second, and the charger is answered meanwhile."""
+    rounds = 0
+
+    def due_at_once(situation: Situation) -> Step:
+        nonlocal rounds
+        rounds += 1
+        assert rounds < 10_000, "no time passes between two rounds"
+        return Wait(situation.now)
+
+    monkeypatch.setattr("gateway.session.reconciler.next_step", due_at_once)
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        began, rounds = trio.current_time(), 0
+        for _ in range(10):
+            with trio.fail_after(LEAST_SLEEP):
+                assert "currentTime" in await charger.say("Heartbeat", {})
+            await trio.sleep(1)
+        assert 0 < rounds <= (trio.current_time() - began) / LEAST_SLEEP + 1
+
+
+async def test_a_decision_that_goes_round_in_circles_is_held_up(
+    operator: Operator, charger: SteeredCharger, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    """After so many steps in a row, for half a minute; the charger is answered meanwhile."""
+    async with charger.connected():
+        await charger.boot()
+        await trio.sleep(MINUTE)
+        monkeypatch.setattr("gateway.session.reconciler.next_step", lambda situation: Look())
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        assert "currentTime" in await charger.say("Heartbeat", {})
+        assert 0 < len(charger.sent("GetCompositeSchedule")) <= MAX_STEPS * (5 * MINUTE / HOLD.total_seconds() + 1)
 
 
 # --- the clock ------------------------------------------------------------------------------------------------

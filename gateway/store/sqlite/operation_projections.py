@@ -11,7 +11,8 @@ from gateway.store.sqlite.encoding import maybe_micros, to_micros
 
 def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAccepted, sequence: int) -> None:
     request, limit = body.request, body.request.limit
-    # A request id is unique by guards; two of different kinds that came at the same moment are one on disk.
+    # A request id is unique by guards. In the logs of before there were none between different kinds of operations:
+    # the first one of an id is kept.
     address = (None, None) if request.connector is None else (request.connector.evse, request.connector.connector)
     cx.execute(
         """INSERT OR IGNORE INTO operation (operation_id, charge_point, request_id, kind, evse, connector, id_tag,
