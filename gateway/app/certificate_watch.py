@@ -46,6 +46,10 @@ async def in_thread(work: Callable[[], Any]) -> Any:
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
+async def nothing(_: str) -> None:
+    """For those that have nothing to do once files were taken."""
+
+
 class Certificates(Protocol):
     """The files of one listener, or of the control interface. Called in a thread, one call at a time, but for
     ``validity`` and ``expiries``, which return at once."""
@@ -85,8 +89,8 @@ class _Watched:
 
 
 class CertificateWatch:
-    """All certificates. Belongs to the Trio loop. ``certificates``: those of each listener, with its name; ``run_sync``
-    runs a function that blocks."""
+    """All certificates. Belongs to the Trio loop. ``certificates``: those of each listener, with its name; ``taken``
+    is called with the name once files were taken; ``run_sync`` runs a function that blocks."""
 
     def __init__(
         self,
@@ -94,11 +98,13 @@ class CertificateWatch:
         *,
         metrics: Metrics,
         clock: Clock,
+        taken: Callable[[str], Awaitable[None]] = nothing,
         run_sync: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread,
     ) -> None:
         self._watched = [_Watched(name, each) for name, each in certificates]
         self._metrics = metrics
         self._clock = clock
+        self._taken = taken
         self._run_sync = run_sync
         self._wanted = trio.Event()
         metrics.labelled_gauge(
@@ -165,6 +171,7 @@ class CertificateWatch:
         self._metrics.count("certificate_reloads", "taken")
         log.info("certificates reloaded", listener=each.name)
         self._report(each)
+        await self._taken(each.name)
 
     def _refuse(self, each: _Watched, reason: str) -> None:
         each.refused = reason

@@ -51,13 +51,13 @@ class Endpoints:
         self._metrics = metrics
         self._is_ready = is_ready
         self._tls = {
-            each.name: tls_provider(f"listeners[{index}]", each) for index, each in enumerate(settings.listeners)
+            each.name: tls_provider(f"listeners[{index}]", each, clock) for index, each in enumerate(settings.listeners)
         }
         self._control_certificates = ControlCertificates(settings.control, lambda tls: self.control.replace_tls(tls))
         watched: list[tuple[str, Certificates]] = [*self._tls.items()]
         if settings.control.certificate is not None:
             watched.append(("control", self._control_certificates))
-        self.certificates = CertificateWatch(watched, metrics=metrics, clock=clock)
+        self.certificates = CertificateWatch(watched, metrics=metrics, clock=clock, taken=self._close_refused)
         """Watched once ``certificates.run`` does."""
         self.listeners = [self._listener(each) for each in settings.listeners]
         self.control = new_control()
@@ -77,6 +77,11 @@ class Endpoints:
 
     def _waiting(self) -> float:
         return sum(listener.waiting for listener in self.listeners)
+
+    async def _close_refused(self, name: str) -> None:
+        for listener in self.listeners:
+            if listener.name == name:
+                await listener.close_refused()
 
     # --- start and end ----------------------------------------------------------------------------------------
 

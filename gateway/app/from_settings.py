@@ -10,6 +10,7 @@ from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSetting
 from gateway.control.server import ControlSettings
 from gateway.control.tls import Tls
 from gateway.domain.quirks import Quirk
+from gateway.domain.values import Clock
 from gateway.errors import SettingsError
 from gateway.session.limits import SessionLimits
 from gateway.transport.certificate_files import CertificateFiles, TlsConfigurationError, TlsFault, read_pair
@@ -64,15 +65,19 @@ def connection_limits(settings: SessionSettings) -> Limits:
 def tls_files(settings: ListenerSettings) -> TlsFiles:
     """Return the files of a listener's TLS."""
     return TlsFiles(
-        tuple(CertificateFiles(each.certificate, each.key) for each in settings.certificates), settings.tls_policy
+        tuple(CertificateFiles(each.certificate, each.key) for each in settings.certificates),
+        settings.tls_policy,
+        settings.client_authority,
+        settings.client_crl,
+        settings.accept_stale_crl,
     )
 
 
-def tls_provider(key: str, settings: ListenerSettings) -> TlsProvider:
+def tls_provider(key: str, settings: ListenerSettings, clock: Clock) -> TlsProvider:
     """Return a listener's TLS. Raises ``SettingsError`` where its certificates can't be used, naming their settings;
     ``key`` is the listener's."""
     try:
-        return TlsProvider(tls_files(settings))
+        return TlsProvider(tls_files(settings), clock)
     except TlsConfigurationError as error:
         raise unusable(key, error.faults) from error
 

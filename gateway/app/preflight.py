@@ -23,6 +23,7 @@ from gateway.transport.certificate_files import (
     Unusable,
     read_pair,
 )
+from gateway.transport.client_authority import read_authority
 from gateway.transport.tls import read_material
 
 
@@ -63,6 +64,14 @@ def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[F
             continue
         yield from _validity(f"{key}.certificates[{index}].certificate", pair, now)
         yield from _openness(f"{key}.certificates[{index}].key", each.key)
+    if files.client_authority is not None:
+        try:
+            clients = read_authority(files.client_authority, files.client_crl, accepts_stale=files.accepts_stale_crl)
+        except TlsConfigurationError:  # listed above
+            pass
+        else:
+            for fault in clients.validity(now):
+                yield Finding(f"{key}.{fault.place}", fault.reason)
     if len(kinds) == 1 and len(files.certificates) == 1:
         [missing] = {"ECDSA", "RSA"} - kinds
         reason = f"no {missing} certificate: chargers that know no other kind can't connect"

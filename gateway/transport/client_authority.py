@@ -193,7 +193,7 @@ def _revocations(path: Path, issuers: Sequence[x509.Certificate], bundle: Path) 
             if listed.next_update_utc is None:
                 raise Unusable(f"{path}: the list of {name} does not say when it is to be renewed")
             serials = frozenset(each.serial_number for each in listed)
-        except (ValueError, UnsupportedAlgorithm) as exc:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
             raise Unusable(f"{path}: a list of revoked certificates is damaged") from exc
         key = issuer.fingerprint(SHA256())
         if key in found:

@@ -43,12 +43,17 @@ async def _at_once() -> None:
     """For a connection that has the loop to itself."""
 
 
+def _none(_: bytes | None) -> None:
+    """For a listener that asks for no certificates."""
+
+
 class Connection:
     """Owns ``stream``. First ``secure``, then ``request``, then ``accept`` or ``reject``; then a ``Transport``.
 
     The three opening steps have no deadline of their own; when one is cancelled or raises, only ``aclose`` is left.
     ``slowed`` is called each time the peer has to wait, saying why: ``messages`` or ``frames``. ``turn`` is waited for
-    before each step of the TLS handshake that computes something.
+    before each step of the TLS handshake that computes something. ``client_refusal`` returns why a peer with that
+    certificate (DER) may not come in, as a stable word; None: it may.
     """
 
     def __init__(
@@ -61,8 +66,10 @@ class Connection:
         slowed: Callable[[str], None] = ignored,
         turn: Callable[[], Awaitable[None]] = _at_once,
         large: LargeMessagePlace | None = None,
+        client_refusal: Callable[[bytes | None], str | None] = _none,
     ) -> None:
         self._tls = tls
+        self._client_refusal = client_refusal
         self._address = address
         self._close_seconds = limits.close_seconds
         self._turn_to_compute = turn
@@ -113,6 +120,10 @@ class Connection:
         except TlsFailure as failure:
             await self._sender.write_out()  # the alert that tells the peer why
             raise HandshakeFailed("tls", failure.reason) from None
+        refusal = self._client_refusal(self._tls.peer_certificate)
+        if refusal is not None:
+            self._tls.pending()  # the end of the handshake, and a ticket to come back with
+            raise HandshakeFailed("tls", refusal)
         await self._sender.write_out()
         self._peer = Peer(*self._address, self._tls.version, self._tls.cipher, self._tls.peer_certificate)
         return self._peer

@@ -38,6 +38,9 @@ ACCEPT_PAUSE_SECONDS = 0.25
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
 
+POLICY_VIOLATION = 1008
+"""Close code of a connection that may not stay (RFC 6455 §7.4.1)."""
+
 _LOG = structlog.get_logger()
 
 
@@ -111,6 +114,7 @@ class Listener:
         self._accounts = Accounts(self.limits) if accounts is None else accounts
         self._large = LargeMessagePlace(self.limits.message_seconds) if large is None else large
         self._accepting = trio.CancelScope()
+        self._certified: set[Connection] = set()
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._poller: Epoll | None = None
         self._shortage_logged = float("-inf")
@@ -177,6 +181,22 @@ class Listener:
         """Close the port. Connections that were accepted go on to their own end."""
         self._accepting.cancel()
 
+    async def close_refused(self) -> None:
+        """Close the connections whose certificates are good no longer: what is revoked may not stay. Returns once each
+        has been looked at; those that go are closed side by side, each within its close deadline."""
+        async with trio.open_nursery() as nursery:
+            for connection in tuple(self._certified):
+                await trio.lowlevel.checkpoint()  # each takes a check of a signature
+                refusal = self._tls.client_refusal(connection.peer.certificate)
+                if refusal is not None:
+                    _LOG.warning(
+                        "connection closed for its certificate",
+                        listener=self.name,
+                        reason=refusal,
+                        address=connection.peer.address,
+                    )
+                    nursery.start_soon(connection.aclose, POLICY_VIOLATION, refusal)
+
     async def _accept(self, port: ListeningSocket, handlers: trio.Nursery) -> None:
         while True:
             try:
@@ -218,6 +238,7 @@ class Listener:
                             slowed=self._slowed,
                             turn=partial(self._turns.take, visitor.lane),
                             large=self._large,
+                            client_refusal=self._tls.client_refusal,
                         )
                         visitor.progress = connection
                         accept = await self._open(connection, address, visitor)
@@ -251,6 +272,8 @@ class Listener:
         identity = self._identity_of(accept.principal)
         if identity:
             connection.account(self._accounts.open(identity))
+        if connection.peer.certificate is not None:
+            self._certified.add(connection)
         try:
             try:
                 await self._handle(connection, accept.principal)
@@ -263,6 +286,7 @@ class Listener:
             finally:
                 if identity:
                     self._accounts.leave(identity)
+                self._certified.discard(connection)
                 try:
                     await connection.aclose(code)
                 finally:

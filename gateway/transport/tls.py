@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from gateway.domain.values import Clock
 from gateway.transport import tls_policies
 from gateway.transport.certificate_files import (
     CertificateFiles,
@@ -30,17 +31,20 @@ class TlsFiles:
     """All that a listener's TLS is made of.
 
     ``policy`` is one of ``tls_policies``. ``client_authority`` is a PEM bundle; with it, every client must present a
-    certificate that it issued (security profile 3).
+    certificate that it issued (security profile 3). ``client_crl`` has the lists of what each of them has revoked;
+    ``accepts_stale_crl``: also where they are out of date (``ClientAuthority``).
     """
 
     certificates: tuple[CertificateFiles, ...]
     policy: str = tls_policies.DEFAULT
     client_authority: Path | None = None
+    client_crl: Path | None = None
+    accepts_stale_crl: bool = False
 
     def states(self) -> FileStates:
         """Return what shows that any of the files was changed."""
         paths = [path for each in self.certificates for path in (each.certificate, each.key)]
-        return states_of(*paths, self.client_authority)
+        return states_of(*paths, self.client_authority, self.client_crl)
 
 
 @frozen(eq=False)
@@ -104,7 +108,7 @@ def read_material(files: TlsFiles) -> TlsMaterial:
     clients = None
     if files.client_authority is not None:
         try:
-            clients = read_authority(files.client_authority)
+            clients = read_authority(files.client_authority, files.client_crl, accepts_stale=files.accepts_stale_crl)
         except TlsConfigurationError as error:
             faults += error.faults
     if faults:
@@ -145,9 +149,12 @@ class TlsProvider:
     ``renew`` may be called in a thread, one at a time.
     """
 
-    def __init__(self, files: TlsFiles) -> None:
-        """Raises TlsConfigurationError."""
+    def __init__(self, files: TlsFiles, clock: Clock | None = None) -> None:
+        """Raises TlsConfigurationError. ``clock``: the wall clock, for the certificates of clients."""
+        if files.client_authority is not None and clock is None:
+            raise ValueError("certificates of clients can't be checked without a clock")
         self._files = files
+        self._clock = clock
         self.looked_at = files.states()
         """The states of the files just before they were last read, whether or not they were taken."""
         self._material = read_material(files)
@@ -157,6 +164,20 @@ class TlsProvider:
     def context(self) -> ssl.SSLContext:
         """The context of the next connection."""
         return self._context
+
+    @property
+    def demands_certificates(self) -> bool:
+        """True where clients need a certificate."""
+        return self._files.client_authority is not None
+
+    def client_refusal(self, certificate: bytes | None) -> str | None:
+        """Return why a client with this certificate (DER) may not come in, or stay, by what was last read; None: it
+        may. To be asked after each handshake: OpenSSL looks at no certificate again where a session is resumed."""
+        clients = self._material.clients
+        if clients is None:
+            return None
+        assert self._clock is not None
+        return clients.refusal(certificate, self._clock())
 
     def states(self) -> FileStates:
         """Return the states of the files now."""

@@ -61,6 +61,7 @@ from tests.session.commands.test_commands import ready
 from tests.support.frames import TEXT, frame, head
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
+from tests.transport.authorities import ClientAuthority, Issued
 from tests.transport.ends import RawClient, authority, open_raw
 from tests.transport.test_connection import open_gated
 from tests.transport.test_listener import authorization, open_port, wait_for
@@ -363,6 +364,8 @@ class Whole:
         self.folder, self.certificates = folder, certificates
         self._path = name.split(".")
         self.value = value
+        self.issued: Issued | None = None
+        """The certificate that chargers present."""
 
     def settings(self, **others: Any) -> Settings:
         """Settings with the row's value; ``others`` by names with ``__`` for dots."""
@@ -377,7 +380,10 @@ class Whole:
         return CertificateFiles(self.certificates / f"server-{kind}.pem", self.certificates / f"server-{kind}.key")
 
     def client_tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+        context = ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+        if self.issued is not None:
+            self.issued.configure(context, self.folder)
+        return context
 
 
 def _with(settings: Any, path: list[str], value: Any) -> Any:
@@ -650,6 +656,70 @@ async def granted(whole: Whole, suite: str) -> str | None:
         finally:
             await trio.aclose_forcefully(stream)
         return str(stream.cipher()[0])
+
+
+CHARGERS_CA = ClientAuthority()
+
+
+async def is_let_in(whole: Whole, made: Settings) -> bool:
+    """Whether a charger with this key, and ``whole.issued``, is."""
+    async with running(made) as serving:
+        known(serving)
+        try:
+            answer, _ = await upgrade(whole, serving.gateway.endpoints.listeners[0].addresses[0][1])
+        except (trio.BrokenResourceError, ssl.SSLError):
+            return False
+        return answer.startswith(b"HTTP/1.1 101 ")
+
+
+@really("listeners.client_authority", "ca")
+async def _(whole: Whole) -> None:
+    """Only with a certificate of that authority, and with the key too."""
+    whole.value = whole.folder / "chargers.pem"
+    whole.value.write_bytes(CHARGERS_CA.pem)
+    assert not await is_let_in(whole, whole.settings())
+    whole.issued = CHARGERS_CA.issue("CP2")
+    assert await is_let_in(whole, whole.settings())
+    whole.issued = ClientAuthority("Other").issue("CP2")
+    assert not await is_let_in(whole, whole.settings())
+
+
+def revoking(whole: Whole, *serials: int, end: timedelta = timedelta(days=7)) -> Path:
+    """A list of revoked certificates, beside the authority's."""
+    (whole.folder / "chargers.pem").write_bytes(CHARGERS_CA.pem)
+    path = whole.folder / "crl.pem"
+    path.write_bytes(CHARGERS_CA.revoke(*serials, end=end))
+    return path
+
+
+@really("listeners.client_crl", "ca")
+async def _(whole: Whole) -> None:
+    """One that is revoked while it is connected is closed within seconds, without a signal."""
+    whole.issued = CHARGERS_CA.issue("CP2")
+    whole.value = revoking(whole)
+    async with running(whole.settings(listeners__client_authority=whole.folder / "chargers.pem")) as serving:
+        known(serving)
+        async with upgraded(whole, serving.gateway.endpoints.listeners[0].addresses[0][1]) as (answer, stream):
+            assert answer.startswith(b"HTTP/1.1 101 ")
+            revoking(whole, whole.issued.serial)
+            said = b""
+            with trio.fail_after(30):
+                while part := await stream.receive_some():
+                    said += part
+            assert b"\x03\xf0client_certificate_revoked" in said  # a Close frame with 1008
+    assert not await is_let_in(whole, whole.settings(listeners__client_authority=whole.folder / "chargers.pem"))
+
+
+@really("listeners.accept_stale_crl", True)
+async def _(whole: Whole) -> None:
+    whole.issued = CHARGERS_CA.issue("CP2")
+    others = {
+        "listeners__client_authority": whole.folder / "chargers.pem",
+        "listeners__client_crl": revoking(whole, end=timedelta(seconds=-1)),
+    }
+    assert await is_let_in(whole, whole.settings(**others))
+    whole.value = False
+    assert not await is_let_in(whole, whole.settings(**others))
 
 
 # --- the control interface

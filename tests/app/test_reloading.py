@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -22,6 +23,7 @@ from gateway.errors import SettingsError
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
 from tests.endtoend.gateway_process import free_port
+from tests.transport.authorities import ClientAuthority
 
 DAY = timedelta(days=1)
 
@@ -161,6 +163,46 @@ def test_check_config_finds_what_a_reload_refuses(tmp_path: Path, folder: Path, 
     put(folder, make())
     texts = [each.text for each in check(settings(tmp_path, folder)) if each.fatal]
     assert any(reason in text for text in texts), texts
+
+
+CHARGERS = ClientAuthority()
+CLIENT_FILES: dict[str, tuple[bytes, bytes, str, str]] = {
+    "a stale list": (CHARGERS.pem, CHARGERS.revoke(end=-timedelta(seconds=1)), "client_crl", "is stale"),
+    "another's list": (CHARGERS.pem, ClientAuthority("Other").revoke(), "client_crl", "is signed by none of"),
+    "no list": (CHARGERS.pem, b"", "client_crl", "holds no list"),
+    "no authority": (b"", CHARGERS.revoke(), "client_authority", "holds no certificate in PEM"),
+    "an expired authority": (
+        ClientAuthority("Old", end=-DAY).pem,
+        b"",
+        "client_authority",
+        "all of its certificates are expired",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CLIENT_FILES)
+async def test_authorities_and_lists_that_are_none_are_not_taken(tmp_path: Path, folder: Path, how: str) -> None:
+    """At SIGHUP, nor by check-config: chargers are let in by those that there were."""
+    authority, crl, key, reason = CLIENT_FILES[how]
+    paths: dict[str, Any] = {"client_authority": folder / "chargers.pem", "client_crl": folder / "crl.pem"}
+    if not crl and key == "client_authority":
+        del paths["client_crl"]
+    (folder / "chargers.pem").write_bytes(CHARGERS.pem)
+    (folder / "crl.pem").write_bytes(CHARGERS.revoke())
+    whole = settings(tmp_path, folder, **paths)
+    assert not [each for each in check(whole) if each.fatal]
+    async with running(whole) as serving:
+        (folder / "chargers.pem").write_bytes(authority)
+        (folder / "crl.pem").write_bytes(crl)
+        with structlog.testing.capture_logs() as logged:
+            signal.raise_signal(signal.SIGHUP)
+            await until(lambda: any("reloaded" in each["event"] for each in logged))
+        [line] = [each for each in logged if "reloaded" in each["event"]]
+        assert (line["event"], line["log_level"]) == ("certificates not reloaded, the old ones stay", "error")
+        assert reason in line["error"]
+        tls = serving.gateway.endpoints._tls["chargers"]
+        assert tls.client_refusal(CHARGERS.issue("CP1").der) is None
+    assert [reason in each.text for each in check(whole) if each.key == f"listeners[0].{key}"] == [True]
 
 
 TAKEN: dict[str, Callable[[], Pair]] = {

@@ -175,6 +175,14 @@ def test_a_policy_that_there_is_not_is_named_with_its_field(complaint: Complaint
     ) in complaint(f'{LISTENER}tls_policy = "{policy}"')
 
 
+def test_lists_of_revoked_certificates_need_an_authority(complaint: Complaint) -> None:
+    """Each is named that hangs in the air."""
+    assert "listeners[0].client_crl: needs client_authority" in complaint(f'{LISTENER}client_crl = "crl.pem"')
+    assert "listeners[0].accept_stale_crl: needs client_crl" in complaint(
+        f'{LISTENER}client_authority = "ca.pem"\naccept_stale_crl = true'
+    )
+
+
 # --- bad files ------------------------------------------------------------------------------------------------
 
 

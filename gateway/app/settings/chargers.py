@@ -89,6 +89,36 @@ class ListenerSettings:
             one_of(*tls_policies.SUITES),
         ),
     )
+    client_authority: Path | None = field(
+        default=None,
+        metadata=about(
+            "Certificates in PEM of the authorities that issue chargers' certificates, intermediate ones too. With it "
+            "every charger needs one, beside its password: security profile 3's part of TLS (WP A00.FR.403).",
+            example="certs/chargers-ca.pem",
+        ),
+    )
+    client_crl: Path | None = field(
+        default=None,
+        metadata=about(
+            "Lists of revoked certificates (CRLs) in PEM, one of each certificate in client_authority. A charger whose "
+            "certificate is revoked is refused, and closed if it is connected.",
+            example="certs/chargers-crl.pem",
+        ),
+    )
+    accept_stale_crl: bool = field(
+        default=False,
+        metadata=about(
+            "Whether a list that should have been renewed counts on. Off: its authority's chargers are refused until "
+            "there is a newer one, for nothing says which are revoked since.",
+        ),
+    )
+
+    def problems(self) -> Problems:
+        """Lists of revoked certificates belong to an authority."""
+        if self.client_crl is not None and self.client_authority is None:
+            yield "client_crl", "needs client_authority, whose certificates it revokes"
+        if self.accept_stale_crl and self.client_crl is None:
+            yield "accept_stale_crl", "needs client_crl"
 
 
 def _silence(sessions: "SessionSettings") -> float:
