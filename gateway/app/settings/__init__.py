@@ -1,6 +1,6 @@
 """The gateway's settings: frozen values with defaults, read from a TOML file.
 
-``chargers`` and ``sections`` are the settings, each with its default and the reason for it; ``expectations`` is what
+``listeners``, ``chargers`` and ``sections`` are the settings, each with its default and the reason for it; ``expectations`` is what
 a value may be; ``loading`` reads a file and tells all of its problems at once; ``example`` renders the commented
 example file from the same source.
 """
@@ -8,12 +8,11 @@ example file from the same source.
 from gateway.app.settings.chargers import (
     AuthorizationSettings,
     BootConfigurationSetting,
-    CertificateFiles,
-    ListenerSettings,
     QuirkSettings,
     SessionSettings,
 )
 from gateway.app.settings.example import render_example
+from gateway.app.settings.listeners import CertificateFiles, ListenerSettings
 from gateway.app.settings.sections import (
     ControlSettings,
     DrainSettings,

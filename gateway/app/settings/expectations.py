@@ -3,10 +3,13 @@
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from attrs import frozen
+
+Problems: TypeAlias = Iterator[tuple[str, str]]
+"""Pairs of a key below the section (empty: the section as a whole) and what is wrong with it."""
 
 
 @frozen

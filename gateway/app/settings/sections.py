@@ -13,14 +13,13 @@ from gateway.app.settings.chargers import (
     BOOT_CONFIGURATION,
     AuthorizationSettings,
     BootConfigurationSetting,
-    ListenerSettings,
-    Problems,
     QuirkSettings,
     SessionSettings,
 )
 from gateway.app.settings.expectations import (
     OFF,
     Place,
+    Problems,
     about,
     address,
     at_most,
@@ -32,6 +31,7 @@ from gateway.app.settings.expectations import (
     twice,
     whole,
 )
+from gateway.app.settings.listeners import ListenerSettings
 
 
 @frozen
