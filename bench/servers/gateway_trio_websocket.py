@@ -150,8 +150,11 @@ class TrioWebSocketConnection:
         return message.encode()
 
     async def send(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         late, self.last_said = True, trio.current_time()
-        with trio.move_on_after(self._limits.write_seconds):
+        # A cancellation between trio.SSLStream's lock and its socket breaks the stream for good, though nothing was
+        # written: the Close frame of a session that ends would be lost.
+        with trio.move_on_after(self._limits.write_seconds, shield=True):
             try:
                 await self._open.send_message(data.decode())
             except trio_websocket.ConnectionClosed as closed:

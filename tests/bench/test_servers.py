@@ -6,7 +6,9 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -40,12 +42,24 @@ def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[Running]:
 
 
 class Charger:
-    """A blocking one, its frames made by hand."""
+    """A blocking one, its frames made by hand. Closed at the end of its ``with``."""
 
     def __init__(self, server: Server, *, identity: str = "CP1", key: bytes = os.urandom(20)) -> None:
         context = ssl.create_default_context(cafile=server.ca_file)
-        plain = socket.create_connection((server.host, server.port), timeout=10)
-        self._socket = context.wrap_socket(plain, server_hostname="localhost")
+        with ExitStack() as opened:
+            plain = opened.enter_context(socket.create_connection((server.host, server.port), timeout=10))
+            self._socket = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+            self.head = self._upgraded(server, identity, key)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _upgraded(self, server: Server, identity: str, key: bytes) -> bytes:
+        """Ask for the upgrade; the head of the answer."""
         token = base64.b64encode(identity.encode() + b":" + key).decode()
         authorization = f"Authorization: Basic {token}\r\n" if key else ""
         self._socket.sendall(
@@ -56,12 +70,13 @@ class Charger:
                 f"Sec-WebSocket-Protocol: ocpp1.6\r\n{authorization}\r\n"
             ).encode()
         )
-        self.head = b""
-        while not self.head.endswith(b"\r\n\r\n"):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
             byte = self._socket.recv(1)
             if not byte:
                 break
-            self.head += byte
+            head += byte
+        return head
 
     def call(self, action: str, payload: object) -> list[object]:
         text = json.dumps([2, "19223201", action, payload]).encode()
@@ -81,7 +96,7 @@ class Charger:
         return int.from_bytes(payload[:2], "big")
 
     def close(self) -> None:
-        self._socket.close()
+        self._opened.close()
 
     def _frame(self) -> tuple[int, bytes]:
         opcode, length = self._exactly(2)
@@ -100,53 +115,50 @@ class Charger:
 
 def test_all_that_a_charger_says_is_confirmed(server: Running) -> None:
     """Every message of the measurements is answered by a CALLRESULT with its id."""
-    charger = Charger(server)
-    assert charger.head.startswith(b"HTTP/1.1 101")
-    assert b"ocpp1.6" in charger.head
-    for action, payload in MESSAGES.items():
-        answer = charger.call(action, payload)
-        assert answer[:2] == [3, "19223201"], action
-    charger.close()
+    with Charger(server) as charger:
+        assert charger.head.startswith(b"HTTP/1.1 101")
+        assert b"ocpp1.6" in charger.head
+        for action, payload in MESSAGES.items():
+            answer = charger.call(action, payload)
+            assert answer[:2] == [3, "19223201"], action
 
 
 def test_a_charger_without_a_key_is_refused(server: Running) -> None:
     """Basic authentication is looked at."""
-    charger = Charger(server, key=b"")
-    assert b"101" not in charger.head.partition(b"\r\n")[0]
-    charger.close()
+    with Charger(server, key=b"") as charger:
+        assert b"101" not in charger.head.partition(b"\r\n")[0]
 
 
 def test_one_that_leaves_without_a_word_ends_no_other(server: Running) -> None:
     """A connection that breaks ends itself."""
-    gone, stays = Charger(server), Charger(server)
-    gone.close()
-    assert stays.call("Heartbeat", {})[0] == 3
-    later = Charger(server)
-    assert later.call("Heartbeat", {})[0] == 3
-    for charger in (stays, later):
-        charger.close()
+    with Charger(server) as gone, Charger(server) as stays:
+        gone.close()
+        assert stays.call("Heartbeat", {})[0] == 3
+        with Charger(server) as later:
+            assert later.call("Heartbeat", {})[0] == 3
 
 
 def test_the_gateway_serves_over_trio_websocket_as_over_its_own_transport(tmp_path: Path) -> None:
     """Its transport is one seam: chargers are admitted and refused, answered, and closed in order at the end."""
-    with gateway(tmp_path, launcher=("-m", "bench.servers.gateway_trio_websocket")) as running:
+    launcher = ("-m", "bench.servers.gateway_trio_websocket")
+    with gateway(tmp_path, launcher=launcher) as running, ExitStack() as chargers:
         [known] = running.provision(1)
-        stranger = Charger(running, identity="STRANGER")
-        assert stranger.head.startswith(b"HTTP/1.1 404")
-        wrong = Charger(running, identity=known.identity)
-        assert wrong.head.startswith(b"HTTP/1.1 401")
-        charger = Charger(running, identity=known.identity, key=known.key)
+
+        def connected(identity: str, **key: bytes) -> Charger:
+            return chargers.enter_context(Charger(running, identity=identity, **key))
+
+        assert connected("STRANGER").head.startswith(b"HTTP/1.1 404")
+        assert connected(known.identity).head.startswith(b"HTTP/1.1 401")
+        charger = connected(known.identity, key=known.key)
         assert charger.head.startswith(b"HTTP/1.1 101")
         for action, payload in MESSAGES.items():
             assert charger.call(action, payload)[:2] == [3, "19223201"], action
-        newer = Charger(running, identity=known.identity, key=known.key)
+        newer = connected(known.identity, key=known.key)
         assert newer.call("Heartbeat", {})[0] == 3
         assert charger.closed_with() == 1008
-        for each in (stranger, wrong, charger):
-            each.close()
+        charger.close()
         running.stop()
         assert newer.closed_with() == 1001
-        newer.close()
 
 
 def test_a_server_that_cannot_run_here_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
