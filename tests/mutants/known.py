@@ -23,6 +23,7 @@ KNOWN: dict[str, str] = {
     "gateway/session/commands/command_task.py::CommandTask._take_turn::constant::ready = False::False -> True": "the scope is left early at the deadline only, and then the next condition says too late",
     "gateway/session/commands/command_task.py::CommandTask._withdraw_key::except::try:::except SessionOver: raise": "the session is over then, and its part ends by the same exception",
     "gateway/session/commands/provisioning.py::Provisioning._run::operand::if state.boot is None and (not state.booted):::state.boot is None and (not state.booted) -> state.boot is None": "a charger that has booted on this connection has said what it is",
+    "gateway/session/commands/provisioning.py::Provisioning._trigger::constant::return False::False -> True": "a version without the request has it for no connector: nothing is asked either way",
     "gateway/session/commands/provisioning.py::Triggers.begin::sibling::self._failed[identity] = min(failed + 1, MAX_ATTEMPTS)::MAX_ATTEMPTS -> MAX_CONNECTORS_ASKED": "counted on beyond the limit, with the same answer",
     "gateway/session/commands/queue.py::Unfinished.finish::drop::self._clear()::- self._clear()": "the session is over and given up by the router: nothing looks its commands up any more",
     "gateway/session/commands/queue.py::Unfinished.read_back::condition::if record is not None and record.state.final:::record is not None and record.state.final -> True": "the transaction that ended the session has settled its commands: each is found, and final",

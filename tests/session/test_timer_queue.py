@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -81,6 +82,27 @@ async def test_who_comes_and_goes_leaves_nothing_behind(autojump_clock: MockCloc
         assert len(watch._queue) <= MAX_LEFT + 2
         await trio.sleep(1001)
         assert staying.at == [1000.0]
+
+
+async def test_those_that_stay_keep_their_order_when_many_go(autojump_clock: MockClock) -> None:
+    """Whichever go: the places of those that stay have moved."""
+    async with watching() as watch:
+        seen: list[int] = []
+
+        def noted(number: int) -> Callable[[], float]:
+            def look() -> float:
+                seen.append(number)
+                return math.inf
+
+            return look
+
+        order = random.Random(1).sample(range(3 * MAX_LEFT), 3 * MAX_LEFT)
+        places = {number: watch.add(noted(number), 1.0 + number) for number in order}
+        gone = random.Random(2).sample(order, 2 * MAX_LEFT)
+        for number in gone:
+            watch.remove(places[number])
+        await trio.sleep(3 * MAX_LEFT + 2)
+        assert seen == sorted(set(order) - set(gone))
 
 
 async def test_thousands_due_at_once_let_others_run(autojump_clock: MockClock) -> None:

@@ -191,6 +191,31 @@ def test_a_time_is_believed_up_to_both_its_bounds(tmp_path: Path, when: datetime
         assert store.oldest_time(at(0)) == (when if believed else None)
 
 
+@pytest.mark.parametrize(("later", "goes"), [(LEAST, True), (timedelta(), False)], ids=["before", "at"])
+def test_undated_events_go_with_one_above_them_that_was_received_before_the_time(
+    tmp_path: Path, later: timedelta, goes: bool
+) -> None:
+    """To the microsecond, as events that are dated: what was received at that time stays."""
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        for identity, when in (("CP1", EARLIEST - LEAST), ("CP2", at(0))):
+            one(store, CreateChargePoint(identity, Registration.ACCEPTED, (), when))
+        undated = store.events(0, 1, ALL).events[0].sequence
+        step = one(store, Trim(at(0) + later, 1, at(1)))
+        assert step.floor == (undated if goes else 0)
+
+
+@pytest.mark.parametrize(("ahead", "believed"), [(timedelta(), False), (LEAST, True)], ids=["at it", "beyond it"])
+def test_the_time_that_retention_has_passed_counts_up_to_the_bound_of_what_clocks_are_ahead(
+    tmp_path: Path, ahead: timedelta, believed: bool
+) -> None:
+    """Earlier times are not believed then; beyond it the passed time is a wrong clock's, and they are."""
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        one(store, CreateChargePoint("CP1", Registration.ACCEPTED, (), at(0) + MINUTES_AHEAD + ahead))
+        one(store, Trim(None, 1, at(HOUR)))
+        one(store, CreateChargePoint("CP2", Registration.ACCEPTED, (), at(-1)))
+        assert store.oldest_time(at(0)) == (at(-1) if believed else None)
+
+
 def test_an_empty_file_with_an_empty_log_is_a_new_database(tmp_path: Path) -> None:
     """As a start leaves them that was killed before it wrote anything; with a log that holds something it is not."""
     path = tmp_path / "gateway.db"

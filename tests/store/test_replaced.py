@@ -272,6 +272,20 @@ def test_a_log_of_an_earlier_run_beside_the_database_of_a_later_one_is_refused(p
     refused(there / "gateway.db", "gateway.db-wal beside it belongs to the one before")
 
 
+def test_a_database_beside_the_log_of_one_that_an_earlier_version_left_is_refused(path, tmp_path):
+    """With the log it would have no generations, and not even a table of them."""
+    old, there = tmp_path / "old.db", tmp_path / "there" / "gateway.db"
+    there.parent.mkdir()
+    for end in ("", "-id"):
+        shutil.copyfile(f"{path}{end}", f"{there}{end}")
+    with closing(apsw.Connection(str(old))) as open_beside:
+        open_beside.pragma("journal_mode", "wal")
+        open_beside.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        of_version_1(old)  # every page of it is in the log
+        shutil.copyfile(f"{old}-wal", f"{there}-wal")
+    refused(there, "gateway.db-wal beside it belongs to the one before")
+
+
 @pytest.mark.parametrize(("before", "between", "after"), [(200, 3000, 1500), (1000, 1500, 300)])
 def test_a_database_that_does_not_go_with_the_log_beside_it_is_left_as_it_is(tmp_path, before, between, after):
     """So many charge points that the log holds pages of tables which the backup has elsewhere: damage, to SQLite. The

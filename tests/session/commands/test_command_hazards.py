@@ -19,7 +19,7 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.credentials import make_credential
-from gateway.domain.events import ChargePointConnected, CommandSent
+from gateway.domain.events import ChargePointConnected, CommandQueued, CommandSent
 from gateway.domain.records import CredentialKind
 from gateway.errors import CommitUnknown
 from gateway.session.limits import SessionLimits
@@ -250,6 +250,33 @@ def slow(harness: Harness, kind: type, seconds: float) -> trio.Event:
 
     harness.journal.commit = slowly  # type: ignore[method-assign, assignment]
     return kept
+
+
+async def test_a_command_whose_turn_comes_with_the_end_of_its_session_is_not_recorded_as_sent(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """It was recorded while another was on the wire, and the session ends in the moment in which that is known."""
+    harness.limits = SessionLimits(settle_delay=0, own_requests=False)
+    async with ready(harness) as (charger, asked):
+        first = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        commit = harness.journal.commit
+
+        async def slowly(write: Any, *more: Any) -> Any:
+            result = await commit(write, *more)
+            if any(isinstance(each.body, CommandQueued) for each in getattr(write, "events", ())):
+                await trio.sleep(1)
+                harness.router._sessions["CP1"].end("drain", code=1001)
+            return result
+
+        harness.journal.commit = slowly  # type: ignore[method-assign, assignment]
+        second = asked.ask(ClearCache())
+        await wait_all_tasks_blocked()
+        await charger.answer(message_id, {"status": "Accepted"})
+        assert (await first()).state is CommandState.ANSWERED
+        record = await second()
+        assert record.state is CommandState.NOT_SENT
+    assert states(harness) == ["queued", "sent", "queued", "answered", "not_sent"]
 
 
 @pytest.mark.parametrize("kind", [AddCredential, CommandSent])

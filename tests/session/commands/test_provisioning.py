@@ -5,13 +5,20 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.domain import events as e
 from gateway.domain.records import AppliedConfiguration
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration, Switch
-from gateway.session.commands.provisioning import MAX_ATTEMPTS, DesiredKey, attempts_so_far
+from gateway.session.commands.provisioning import (
+    MAX_ATTEMPTS,
+    MAX_COUNTED,
+    DesiredKey,
+    Triggers,
+    attempts_so_far,
+)
 from gateway.store.commits import UpdateChargePoint
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
@@ -228,6 +235,42 @@ async def test_a_charger_that_drops_the_link_on_a_trigger_is_left_alone_after_a_
     async with wanting.connected() as charger:
         await charger.call("Heartbeat", {})
         await charger.hears_nothing(200)
+
+
+async def test_triggers_that_are_given_up_are_logged_once_for_all_connectors(
+    wanting: Harness, autojump_clock: MockClock
+) -> None:
+    """A connection of a charger with two of them, neither of which is asked for."""
+    wanting.boot_configuration = ()
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        for connector in (1, 2):
+            await charger.call("StatusNotification", status(connector))
+    for _ in range(MAX_ATTEMPTS):
+        async with wanting.connected() as charger:
+            await charger.call("Heartbeat", {})
+            await charger.next_call("TriggerMessage")
+            await charger.lose_link()
+    with capture_logs() as logs:
+        async with wanting.connected() as charger:
+            await charger.call("Heartbeat", {})
+            await charger.hears_nothing(200)
+    assert [each["request"] for each in logs if each["event"] == "own request given up"] == ["StatusNotification"]
+
+
+def test_failed_triggers_are_counted_of_so_many_charge_points_and_no_more() -> None:
+    """Of one more the first is forgotten, and may be asked again."""
+    triggers = Triggers()
+    for number in range(MAX_COUNTED):
+        for _ in range(MAX_ATTEMPTS):
+            assert triggers.begin(f"CP{number}")
+    assert not triggers.begin("CP1")
+    assert not triggers.begin("CP0")
+    assert triggers.begin("one more")
+    assert triggers.begin("CP2")
+    assert not triggers.begin("CP1")
+    assert not triggers.begin("CP0")
 
 
 @pytest.mark.parametrize("own", [Switch.OFF, Switch.DEFAULT])
