@@ -662,7 +662,7 @@ CHARGERS_CA = ClientAuthority()
 
 
 async def is_let_in(whole: Whole, made: Settings) -> bool:
-    """Whether a charger with this key, and ``whole.issued``, is."""
+    """Return true if a charger with this key, and ``whole.issued``, is."""
     async with running(made) as serving:
         known(serving)
         try:
