@@ -130,6 +130,7 @@ def control_settings(section: ControlSection) -> ControlSettings:
         port=port,
         tls=control_tls(section),
         allow_insecure=section.allow_insecure,
+        require_callers=section.require_callers,
         default_timeout=section.default_timeout_seconds,
         offline_grace=section.offline_grace_seconds,
     )

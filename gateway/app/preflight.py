@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ from gateway.app.certificate_watch import EXPIRY_WARNING
 from gateway.app.from_settings import authority_fault, tls_files
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
 from gateway.app.settings.expectations import Place
+from gateway.domain.callers import MAX_CALLERS, Caller, Role, faults, new_token, token_digest
+from gateway.errors import SettingsError
+from gateway.store.commits import AddCaller, Done
 from gateway.store.sqlite.generations import CLEAR, Recovered, recover
+from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.certificate_files import (
     CertificateFiles,
     CertificatePair,
@@ -190,6 +194,29 @@ def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Reco
     """Make the database of these settings, which was restored or copied, safe to serve; None: it is the one that was
     last served here. Raises ``StoreError`` with the reason."""
     return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
+
+
+def add_caller(settings: Settings, name: str, roles: Sequence[str], certificate_name: str) -> str:
+    """Make a caller of the control interface known in the database of a gateway that does not run; its token, empty for
+    one with a certificate. ``roles`` by the names of ``Role``. Raises ``StoreError``, and ``SettingsError`` for what
+    can't be a caller."""
+    kept = tuple(each for each in Role if each.name in roles)
+    wrong = faults(name, kept, certificate_name)
+    if wrong:
+        raise SettingsError("; ".join(f"{where}: {description}" for where, description in wrong))
+    token = "" if certificate_name else new_token()
+    digest = token_digest(token) or b""
+    store = SqliteStore(settings.store.path)
+    try:
+        [result] = store.commit([AddCaller(Caller(name, kept, datetime.now(UTC), digest, certificate_name))])
+    finally:
+        store.close()
+    if not isinstance(result, Done):
+        raise SettingsError(
+            f"there is a caller {name}, or one with that certificate name, already, or there are "
+            f"{MAX_CALLERS:,}, which is the most"
+        )
+    return token
 
 
 def describe(recovered: Recovered) -> list[str]:

@@ -1,5 +1,6 @@
 """The connection to a gateway's control interface, and what its errors mean in one line."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.api.v1.reading_pb2 import ChargingState
-from gateway.cli.output import age
+from gateway.cli.output import CommandFailed, age
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
@@ -75,6 +76,9 @@ class TlsFiles:
 TLS: ContextVar[TlsFiles] = ContextVar("tls", default=TlsFiles())  # noqa: B039 - frozen
 """What this run's root command was given."""
 
+TOKEN_FILE: ContextVar[Path | None] = ContextVar("token_file", default=None)
+"""The file with this run's token, where one was named."""
+
 TARGET: ContextVar[str] = ContextVar("target", default=DEFAULT_TARGET)
 """Where this run connects to, for errors."""
 
@@ -95,8 +99,29 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     if address["port"] is not None and not 0 < int(address["port"]) <= MAX_PORT:
         raise typer.BadParameter(f"expected a port from 1 to {MAX_PORT}, found {target!r}", param_hint="--target")
     TARGET.set(target)
-    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),)) as client:
+    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),), _token()) as client:
         yield client
+
+
+def _token() -> str | None:
+    """The caller's token: from the named file, else from GATEWAY_TOKEN. Raises CommandFailed, without the token."""
+    path = TOKEN_FILE.get()
+    if path is None:
+        text = os.environ.get("GATEWAY_TOKEN", "").strip()
+        where = "GATEWAY_TOKEN"
+    else:
+        where = str(path)
+        try:
+            text = path.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise CommandFailed(f"--token-file: {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            text = ""
+        if not text:
+            raise CommandFailed(f"--token-file: {path}: holds no token")
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise CommandFailed(f"{where}: holds no token")
+    return text or None
 
 
 def _read(files: TlsFiles) -> Tls | None:

@@ -15,6 +15,7 @@ from typer._click.exceptions import UsageError  # typer exports one of its subcl
 from typer.core import TyperGroup
 
 from gateway.cli import (
+    callers,
     certs,
     charge,
     chargers,
@@ -32,7 +33,7 @@ from gateway.cli import (
     vendor_data,
     watch,
 )
-from gateway.cli.connection import TLS, TlsFiles, describe
+from gateway.cli.connection import TLS, TOKEN_FILE, TlsFiles, describe
 from gateway.cli.demo import command as demo
 from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.field_options import by_option
@@ -153,6 +154,12 @@ def gateway(
         Path | None, typer.Option(envvar="GATEWAY_CERTIFICATE", help="With --ca: a client certificate in PEM.")
     ] = None,
     key: Annotated[Path | None, typer.Option(envvar="GATEWAY_KEY", help="Its private key in PEM.")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="GATEWAY_TOKEN_FILE", help="A file with this caller's token. Without it GATEWAY_TOKEN may hold one."
+        ),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -161,6 +168,7 @@ def gateway(
     if (certificate is None) != (key is None) or (certificate is not None and ca is None):
         raise typer.BadParameter("--certificate and --key go together, and with --ca")
     TLS.set(TlsFiles(ca, certificate, key))
+    TOKEN_FILE.set(token_file)
 
 
 SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out"
@@ -168,6 +176,7 @@ SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out
 app.command("serve", rich_help_panel=SERVER)(serve.serve)
 app.command("check-config", rich_help_panel=SERVER)(serve.check_config)
 app.command("recover", rich_help_panel=SERVER)(recover.recover)
+app.add_typer(callers.app, name="callers", rich_help_panel=SERVER)
 app.add_typer(retention.app, name="retention", rich_help_panel=SERVER)
 app.command("example-config", rich_help_panel=SERVER)(serve.example_config)
 chargers.app.command("import")(fleet_import.import_fleet)

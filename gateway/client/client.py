@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import grpc
 from attrs import field, frozen
 
+from gateway.api.v1.caller_pb2_grpc import CallerServiceStub
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
@@ -19,6 +20,7 @@ from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
 from gateway.api.v1.steering_pb2_grpc import SteeringServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
+from gateway.client.bearer import BearerToken
 
 M = TypeVar("M")
 
@@ -62,13 +64,17 @@ class GatewayClient:
         tls: Tls | None = None,
         timeout: float = TIMEOUT_SECONDS,
         interceptors: "Sequence[grpc.UnaryUnaryClientInterceptor[Any, Any]]" = (),
+        token: str | None = None,
     ) -> None:
+        """``token``: a caller's, sent with each call; also without TLS, which is for loopback."""
         self._timeout = timeout
         if tls is None:
             self.channel = grpc.insecure_channel(target, OPTIONS)
         else:
             credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
             self.channel = grpc.secure_channel(target, credentials, OPTIONS)
+        if token is not None:
+            self.channel = grpc.intercept_channel(self.channel, BearerToken(token))
         # Streams go around the interceptors: those of unary calls would only add a layer to each of their messages.
         unary = grpc.intercept_channel(self.channel, *interceptors) if interceptors else self.channel
         self.charge_points = ChargePointServiceStub(unary)
@@ -82,6 +88,7 @@ class GatewayClient:
         self.vendor_data = VendorDataServiceStub(self.channel)
         self.diagnostics = DiagnosticsServiceStub(unary)
         self.retention = RetentionServiceStub(unary)
+        self.callers = CallerServiceStub(unary)
 
     def __enter__(self) -> "GatewayClient":
         return self

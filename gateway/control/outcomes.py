@@ -14,11 +14,14 @@ class Kind(StrEnum):
     COMMAND = "command"
     """The operations of CommandService."""
     CHANGE = "change"
-    """Creating, changing and deleting charge points and tags, importing fleets, closing connections, transactions."""
+    """Creating, changing and deleting charge points, tags and callers, importing fleets, closing connections and
+    transactions."""
     OPERATION = "operation"
     """Beginning an operation on charging: StartCharging, StopCharging."""
     READ = "read"
     """Getting and listing."""
+    ANY = "any"
+    """Each RPC, where callers are required."""
 
 
 class Effect(StrEnum):
@@ -293,6 +296,24 @@ READS: tuple[RpcOutcome, ...] = (
 )  # fmt: skip
 
 
+def _caller(name: str, when: str, status: str, reason: str, then: Then, metadata: tuple[str, ...] = ()) -> RpcOutcome:
+    return RpcOutcome(name, Kind.ANY, when, status, reason, Effect.NOTHING, then, metadata)
+
+
+CALLERS: tuple[RpcOutcome, ...] = (
+    _caller("no-caller", "it has neither a token nor a client certificate", "UNAUTHENTICATED", "CALLER_NOT_NAMED",
+            Then.MEND),
+    _caller("no-such-token", "its token is not known, or was revoked", "UNAUTHENTICATED", "TOKEN_NOT_KNOWN", Then.MEND),
+    _caller("no-such-certificate", "no name in its client certificate is a caller's, or the caller was revoked",
+            "UNAUTHENTICATED", "CERTIFICATE_NOT_KNOWN", Then.MEND),
+    _caller("revoked", "its caller was revoked while it streamed", "UNAUTHENTICATED", "CALLER_REVOKED", Then.MEND),
+    _caller("no-role", "its caller lacks the role that it needs", "PERMISSION_DENIED", "ROLE_MISSING", Then.MEND,
+            ("caller", "role")),
+    _caller("callers-unread", "the store can't be read, and the callers are not in memory", "UNAVAILABLE",
+            "STORE_UNAVAILABLE", Then.REPEAT),
+)  # fmt: skip
+
+
 @frozen
 class Bare:
     """A way to end in which gRPC answers, on either side, without ErrorInfo. ``never_begun``: nothing was done, now or
@@ -312,4 +333,4 @@ BARE: tuple[Bare, ...] = (
     Bare("unreadable", "the request's bytes are no such message", "UNKNOWN", True),
 )
 
-ALL: tuple[RpcOutcome, ...] = COMMANDS + OPERATIONS + CHANGES + READS
+ALL: tuple[RpcOutcome, ...] = COMMANDS + OPERATIONS + CHANGES + READS + CALLERS

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.api.v1 import (
+    caller_pb2_grpc,
     charge_point_pb2_grpc,
     command_pb2_grpc,
     diagnostics_pb2_grpc,
@@ -27,6 +28,7 @@ from gateway.api.v1 import (
     vendor_data_pb2_grpc,
 )
 from gateway.bridge import Bridge, Started, Unavailable
+from gateway.control.callers import CallerControl
 from gateway.control.charge_points import ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.commit_tracker import ChangingJournal
@@ -40,6 +42,8 @@ from gateway.control.listen_address import check_address, listening_address, why
 from gateway.control.operations import OperationCalls
 from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal, WantedStates
 from gateway.control.retention import RetentionControl
+from gateway.control.services.authentication import Authentication
+from gateway.control.services.caller import CallerRpcs
 from gateway.control.services.charge_point import ChargePointRpcs
 from gateway.control.services.command import CommandRpcs
 from gateway.control.services.diagnostics import DiagnosticsRpcs
@@ -90,6 +94,7 @@ SERVICES = (
     "Retention",
     "Energy",
     "Steering",
+    "Caller",
 )
 """What there is, as health and reflection name it."""
 
@@ -116,6 +121,8 @@ class ControlSettings:
     port: int = 50051
     tls: Tls | None = None
     allow_insecure: bool = False
+    require_callers: bool = False
+    """Let in only callers that were made known, and those to what their roles allow."""
     default_timeout: float = 60.0
     """The deadline of a call whose caller set none."""
     idle: float = IDLE_SECONDS
@@ -144,7 +151,9 @@ class ControlServer:
         from_another_life: Callable[[str, str], None] = unnoticed,
         bridge: Bridge | None = None,
     ) -> None:
-        check_address(settings.host, settings.tls is not None, settings.allow_insecure)
+        clients_need_certificates = settings.tls is not None and settings.tls.client_ca is not None
+        authenticated = clients_need_certificates or settings.require_callers
+        check_address(settings.host, settings.tls is not None, authenticated, settings.allow_insecure)
         self._settings = settings
         self._tls = None if settings.tls is None else ServerTls(settings.tls)
         self._bridge = bridge or Bridge()
@@ -180,6 +189,11 @@ class ControlServer:
         )
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(reads, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
+        # Without it nothing stands before an RPC: a trial on loopback pays nothing for it.
+        self._authentication = (
+            Authentication(lambda: self._bridge.call(reads.callers)) if settings.require_callers else None
+        )
+        self._callers = CallerRpcs(self._bridge, timeout, CallerControl(changes, reads, clock), self._callers_changed)
         self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
 
     # --- from Trio --------------------------------------------------------------------------------------------
@@ -229,9 +243,14 @@ class ControlServer:
         if self._changed is not None:
             self._changed.set()
 
+    async def _callers_changed(self) -> None:
+        if self._authentication is not None:
+            await self._authentication.changed()
+
     async def _serve(self, started: Started) -> None:
         self._changed = asyncio.Event()
-        server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS)
+        first = () if self._authentication is None else (self._authentication,)
+        server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS, interceptors=first)
         servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         names = self._register(server, servicer)
         port = self._listen(server)
@@ -274,6 +293,7 @@ class ControlServer:
             self._vendor_data,
             self._retention,
             self._steering,
+            self._callers,
         )
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
@@ -289,6 +309,7 @@ class ControlServer:
         vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(self._retention, server)
         steering_pb2_grpc.add_SteeringServiceServicer_to_server(self._steering, server)
+        caller_pb2_grpc.add_CallerServiceServicer_to_server(self._callers, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
         reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)

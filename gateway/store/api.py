@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
+from gateway.domain.callers import Caller
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.labels import NO_LABELS, Labels
@@ -328,6 +329,11 @@ class Store(Protocol):
         ...
 
     def id_tags(self, after: str, limit: int) -> list[IdTagRecord]: ...
+
+    # callers
+    def callers(self) -> list[Caller]:
+        """All of them, by name: there are few."""
+        ...
 
     # commands
     def command(self, command_id: str) -> CommandRecord | None: ...

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import field, frozen
 
+from gateway.domain.callers import Caller
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
@@ -176,6 +177,21 @@ class DeleteIdTag:
 
 
 @frozen
+class AddCaller:
+    """Makes a caller of the control interface known. Answers ``Done``; ``Exists`` with ``name`` or ``certificate_name``
+    where another has that; ``GuardFailed`` where there are as many as there may be."""
+
+    caller: Caller
+
+
+@frozen
+class RemoveCaller:
+    """Answers ``Done`` or ``Missing``."""
+
+    name: str
+
+
+@frozen
 class AllocateNumbers:
     """Reserve ``count`` transaction numbers for ever. Answers ``AllocatedNumbers``. Starts at 1, never repeats, also
     not after a crash; stays below 2^31."""
@@ -255,6 +271,8 @@ Write: TypeAlias = (
     | RemoveCredentials
     | PutIdTag
     | DeleteIdTag
+    | AddCaller
+    | RemoveCaller
     | AllocateNumbers
     | RecordLastHeard
     | Trim
@@ -333,7 +351,7 @@ class GuardFailed:
 
 @frozen
 class Exists:
-    """``identities``: which, of several that were to be created."""
+    """``identities``: which, of several that were to be created, or which field of what was."""
 
     identities: tuple[str, ...] = ()
 

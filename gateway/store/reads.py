@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from gateway.domain.callers import Caller
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.labels import NO_LABELS, Labels
@@ -155,6 +156,10 @@ class Reads:
 
     def id_tags(self, after: str, limit: int) -> Awaitable[list[IdTagRecord]]:
         return self._runner.read(self._store.id_tags, after, limit)
+
+    # callers
+    def callers(self) -> Awaitable[list[Caller]]:
+        return self._runner.read(self._store.callers)
 
     # commands
     def command(self, command_id: str) -> Awaitable[CommandRecord | None]:

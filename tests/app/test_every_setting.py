@@ -794,6 +794,15 @@ async def _(whole: Whole) -> None:
         disk.close()
 
 
+@really("control.require_callers", True)
+async def _(whole: Whole) -> None:
+    """A client without a token is refused, and by the default it is not."""
+    address = f"127.0.0.1:{free_port()}"
+    async with running(whole.settings(control__address=address)):
+        with grpc.insecure_channel(address) as channel:
+            assert await answers(channel) == "UNAUTHENTICATED"
+
+
 @really("control.offline_grace_seconds", 0.0)
 async def _(whole: Whole) -> None:
     """A charge point that has just gone: by the default its connector would still be as it was."""

@@ -108,9 +108,11 @@ def test_loopback_needs_no_tls(read: Read, address: str) -> None:
 
 
 def test_another_address_is_allowed_with_tls_or_by_word(read: Read) -> None:
-    """Either TLS is on, or the operator has said that something else guards the port."""
+    """Either TLS is on and clients show who they are, or the operator has said that something else guards the port."""
     assert read('[control]\naddress = "0.0.0.0:1"\nallow_insecure = true').control.allow_insecure
-    assert read('[control]\naddress = "[::]:1"\ncertificate = "c.pem"\nkey = "c.key"').control.certificate
+    with_tls = '[control]\naddress = "[::]:1"\ncertificate = "c.pem"\nkey = "c.key"'
+    for more in ('client_ca = "ca.pem"', "require_callers = true", "allow_insecure = true"):
+        assert read(f"{with_tls}\n{more}").control.certificate
 
 
 def test_metrics_can_be_off(read: Read) -> None:
@@ -227,6 +229,11 @@ WRONG = {
     "a key without its certificate": ('[control]\nkey = "a"', "control.certificate: missing"),
     "clients' CA without TLS": ('[control]\nclient_ca = "a"', "control.client_ca: needs TLS"),
     "an open port without TLS": ('[control]\naddress = "0.0.0.0:50051"', "control.address: "),
+    "an open port whose clients show nothing": (
+        '[control]\naddress = "0.0.0.0:50051"\ncertificate = "a"\nkey = "b"',
+        "control.address: ",
+    ),
+    "tokens in clear": ('[control]\naddress = "0.0.0.0:50051"\nrequire_callers = true', "there is no TLS"),
     "a name that is not loopback": ('[control]\naddress = "gateway.internal:50051"', "control.address: "),
     "silence within the heartbeat": (
         "[sessions]\nheartbeat_interval = 60\nretry_interval = 60\nsilence_seconds = 60",

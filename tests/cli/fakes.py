@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.api.v1 import (
+    caller_pb2,
     charge_point_pb2,
     command_pb2,
     diagnostics_pb2,
@@ -27,6 +28,7 @@ from gateway.api.v1 import (
 )
 
 SERVICES = {
+    "CallerService": caller_pb2,
     "ChargePointService": charge_point_pb2,
     "CommandService": command_pb2,
     "DiagnosticsService": diagnostics_pb2,

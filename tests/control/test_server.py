@@ -35,16 +35,20 @@ RESET = command_pb2.ResetRequest(charge_point="CP1", request_id="r", type=1)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
 def test_loopback_needs_no_tls(host):
     """Only this machine reaches it."""
-    check_address(host, tls=False, allow_insecure=False)
+    check_address(host, tls=False, authenticated=False, allow_insecure=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org", ""])
-def test_any_other_address_without_tls_is_refused_unless_allowed(host):
+def test_any_other_address_without_tls_and_authentication_is_refused_unless_allowed(host):
     """The message names the setting and the ways out."""
-    with pytest.raises(SettingsError, match=r"control\.address.*control\.certificate.*allow_insecure"):
-        check_address(host, tls=False, allow_insecure=False)
-    check_address(host, tls=True, allow_insecure=False)
-    check_address(host, tls=False, allow_insecure=True)
+    for authenticated in (False, True):
+        with pytest.raises(SettingsError, match=r"control\.address.*control\.certificate.*allow_insecure"):
+            check_address(host, tls=False, authenticated=authenticated, allow_insecure=False)
+    with pytest.raises(SettingsError, match=r"control\.address.*client_ca.*require_callers.*allow_insecure"):
+        check_address(host, tls=True, authenticated=False, allow_insecure=False)
+    check_address(host, tls=True, authenticated=True, allow_insecure=False)
+    for tls in (False, True):
+        check_address(host, tls=tls, authenticated=False, allow_insecure=True)
 
 
 def test_a_server_for_a_refused_address_can_not_be_made():
@@ -146,7 +150,7 @@ async def test_the_interface_describes_itself(gateway):
     database = ProtoReflectionDescriptorDatabase(gateway.client.channel)
     names = await trio.to_thread.run_sync(lambda: list(database.get_services()))
     ours = {f"gateway.api.v1.{name}Service" for name in server.SERVICES}
-    assert len(ours) == 11
+    assert len(ours) == 12
     assert ours < set(names)
     described = await trio.to_thread.run_sync(
         lambda: database.FindFileContainingSymbol("gateway.api.v1.CommandService")

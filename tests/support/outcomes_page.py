@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.control.outcomes import BARE, CHANGES, COMMANDS, OPERATIONS, READS, RpcOutcome
+from gateway.control.outcomes import BARE, CALLERS, CHANGES, COMMANDS, OPERATIONS, READS, RpcOutcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
@@ -47,13 +47,20 @@ operation as it is. `tests/control/test_operations.py` brings each row about.
 
 CHANGES_HEAD = """## Changes
 
-Creating, changing and deleting charge points and tags, importing a fleet, closing a connection or a transaction. What
-decides is whether the change had been handed to the disk. A key that was generated, and whose answer did not arrive,
-can't be read again: generate another one.
+Creating, changing and deleting charge points, tags and callers, importing a fleet, closing a connection or a
+transaction. What decides is whether the change had been handed to the disk. A key or a token that was generated, and
+whose answer did not arrive, can't be read again: generate another one.
 
 """
 
 READS_HEAD = """## Reads
+
+"""
+
+CALLERS_HEAD = """## Callers
+
+Where the settings say `control.require_callers`, each RPC may end so before it is begun ([security](security.md)):
+nothing was done, and no request id was looked up. `tests/control/test_authentication.py` brings each row about.
 
 """
 
@@ -86,6 +93,9 @@ def page() -> str:
         + "\n"
         + READS_HEAD
         + _table(READS)
+        + "\n"
+        + CALLERS_HEAD
+        + _table(CALLERS)
         + "\n"
         + BARE_HEAD
         + bare

@@ -51,15 +51,22 @@ class ControlSettings:
     client_ca: Path | None = field(
         default=None,
         metadata=about(
-            "Only clients with a certificate from this CA (PEM) are let in; without it every client is.",
+            "Only clients with a certificate from this CA (PEM) are let in; without it clients need no certificate.",
             example="certs/clients.pem",
         ),
     )
     allow_insecure: bool = field(
         default=False,
         metadata=about(
-            "Allow an address other than loopback without TLS. True only where something else guards the port: a "
-            "sidecar, or a container whose port is published on loopback."
+            "Allow an address other than loopback without TLS, or without client_ca and require_callers. True only "
+            "where something else guards the port: a sidecar, or a container whose port is published on loopback."
+        ),
+    )
+    require_callers: bool = field(
+        default=False,
+        metadata=about(
+            "Let in only callers that were made known (gateway callers add), each to what its roles allow. False: "
+            "all programs that reach the address may do everything, and tokens are not looked at."
         ),
     )
     default_timeout_seconds: float = field(
@@ -97,6 +104,17 @@ class ControlSettings:
                 "address",
                 f'"{self.address}" is not loopback and there is no TLS: set certificate and key (and client_ca), or '
                 "allow_insecure = true where something else guards the port",
+            )
+        elif (
+            self.client_ca is None
+            and not self.require_callers
+            and not self.allow_insecure
+            and not is_loopback(self.host_and_port[0])
+        ):
+            yield (
+                "address",
+                f'"{self.address}" is not loopback and its clients need not show who they are: set client_ca or '
+                "require_callers = true, or allow_insecure = true where something else guards the port",
             )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from gateway.api.v1 import (
+    caller_pb2,
     command_pb2,
     common_pb2,
     completion_pb2,
@@ -22,6 +23,7 @@ from gateway.api.v1 import (
     steering_pb2,
     transaction_pb2,
 )
+from gateway.domain.callers import Role
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
 from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
@@ -79,6 +81,7 @@ def _all(wrapper: Any, words: type[S]) -> Words[S]:
 
 
 REGISTRATION = _all(common_pb2.Registration, Registration)
+ROLE = _all(caller_pb2.Role, Role)
 FLAG = _all(common_pb2.QualityFlag, Flag)
 PURPOSE = _all(common_pb2.ChargingProfilePurpose, ProfilePurpose)
 KIND = _all(common_pb2.ChargingProfileKind, ProfileKind)

@@ -14,7 +14,7 @@ from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
-from gateway.domain.records import ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.records import ChargePointRecord, Credential, TransactionRecord
 from gateway.domain.steering import ChangedWanted, SteeringState
 from gateway.domain.values import Clock, Registration
 from gateway.errors import CommitUnknown, StoreCorrupt, StoreError, StoreUnavailable
@@ -42,6 +42,7 @@ from gateway.store.sqlite.generations import alone, begin, check_presence, has_l
 from gateway.store.sqlite.integrity import DAMAGED, FOUND_DAMAGED, OTHER_LOG, check_files, check_pages
 from gateway.store.sqlite.migrate import migrate
 from gateway.store.sqlite.opened_state import stored_state
+from gateway.store.sqlite.operator_reads import OperatorReads
 from gateway.store.sqlite.process_lock import ProcessLock, check_place
 from gateway.store.sqlite.retention import crowded_out, oldest_time
 from gateway.store.sqlite.rows import fetch, one
@@ -65,7 +66,7 @@ of a commit whose sync failed, and be read so after a crash."""
 log = structlog.get_logger()
 
 
-class SqliteStore(EnergyReads):
+class SqliteStore(EnergyReads, OperatorReads):
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
@@ -349,12 +350,6 @@ class SqliteStore(EnergyReads):
 
     def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
         return self._read(event_queries.orphans, charge_point, after, limit, self._event_ids)
-
-    def id_tag(self, id_tag: str) -> IdTagRecord | None:
-        return self._read(queries.id_tag, id_tag)
-
-    def id_tags(self, after: str, limit: int) -> list[IdTagRecord]:
-        return self._read(queries.id_tags, after, limit)
 
     def command(self, command_id: str) -> CommandRecord | None:
         return self._read(queries.command, command_id)

@@ -31,6 +31,7 @@ from gateway.store.commits import (
     WriteResult,
 )
 from gateway.store.sqlite import queries, rows
+from gateway.store.sqlite.callers import add_caller, remove_caller
 from gateway.store.sqlite.encoding import from_labels, maybe_micros, to_labels, to_micros, to_time
 from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.guards import failed_guard
@@ -358,6 +359,8 @@ _WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
     commits.RemoveCredentials: remove_credentials,
     commits.PutIdTag: put_id_tag,
     commits.DeleteIdTag: delete_id_tag,
+    commits.AddCaller: add_caller,
+    commits.RemoveCaller: remove_caller,
     commits.AllocateNumbers: allocate_numbers,
     commits.RecordLastHeard: record_last_heard,
     commits.Trim: trim_events,

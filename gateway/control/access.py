@@ -1,0 +1,123 @@
+"""The role that each RPC needs: one table, for callers with a name. It is shown in docs/security.md."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from gateway.domain.callers import Role
+
+
+class Open(StrEnum):
+    """Needs that are no role."""
+
+    TO_ALL = "every client"
+    """Also those that show neither a token nor a certificate that is known."""
+    TO_CALLERS = "any caller"
+
+
+Need: TypeAlias = Role | Open
+
+READ, OPERATE, ADMINISTER = Role.READ, Role.OPERATE, Role.ADMINISTER
+
+NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
+    "gateway.api.v1.ChargePointService": {
+        "CreateChargePoint": ADMINISTER,
+        "ImportChargePoints": ADMINISTER,
+        "GetChargePoint": READ,
+        "ListChargePoints": READ,
+        "GetLatestReadings": READ,
+        "UpdateChargePoint": ADMINISTER,
+        "DeleteChargePoint": ADMINISTER,
+        "DisconnectChargePoint": OPERATE,
+    },
+    "gateway.api.v1.CommandService": {
+        "CancelReservation": OPERATE,
+        "ChangeAvailability": OPERATE,
+        # Its keys hold the charger's password, and the address that it connects to.
+        "ChangeConfiguration": ADMINISTER,
+        "ClearCache": OPERATE,
+        "ClearChargingProfile": OPERATE,
+        # A vendor's own commands may do anything.
+        "DataTransfer": ADMINISTER,
+        "GetCompositeSchedule": OPERATE,
+        "GetConfiguration": OPERATE,
+        # The charger sends its logs to an address of the caller's.
+        "GetDiagnostics": ADMINISTER,
+        "GetLocalListVersion": OPERATE,
+        "RemoteStartTransaction": OPERATE,
+        "RemoteStopTransaction": OPERATE,
+        "ReserveNow": OPERATE,
+        "Reset": OPERATE,
+        # Who may charge while the gateway is out of reach.
+        "SendLocalList": ADMINISTER,
+        "SetChargingProfile": OPERATE,
+        "TriggerMessage": OPERATE,
+        "UnlockConnector": OPERATE,
+        "UpdateFirmware": ADMINISTER,
+        "GetCommand": READ,
+        "ListCommands": READ,
+    },
+    "gateway.api.v1.OperationService": {
+        "StartCharging": OPERATE,
+        "StopCharging": OPERATE,
+        "PauseCharging": OPERATE,
+        "ResumeCharging": OPERATE,
+        "LimitCharging": OPERATE,
+        "GetOperation": READ,
+        "ListOperations": READ,
+        "WatchOperation": READ,
+    },
+    "gateway.api.v1.TransactionService": {
+        "GetTransaction": READ,
+        "ListTransactions": READ,
+        "ListTransactionReadings": READ,
+        "CloseTransaction": OPERATE,
+        "AttributeOrphan": OPERATE,
+        "ListOrphans": READ,
+    },
+    "gateway.api.v1.IdTagService": {
+        "CreateIdTag": ADMINISTER,
+        "GetIdTag": READ,
+        "ListIdTags": READ,
+        "UpdateIdTag": ADMINISTER,
+        "DeleteIdTag": ADMINISTER,
+        "CheckIdTag": READ,
+    },
+    "gateway.api.v1.EventService": {"WatchEvents": READ, "WatchMeterValues": READ},
+    "gateway.api.v1.DiagnosticsService": {
+        "ListRefusedConnections": READ,
+        "ListFrames": READ,
+        "ListDeviations": READ,
+    },
+    "gateway.api.v1.VendorDataService": {"HandleVendorData": Role.VENDOR_DATA},
+    "gateway.api.v1.RetentionService": {"GetRetention": READ, "ConfirmClock": ADMINISTER},
+    "gateway.api.v1.EnergyService": {
+        "ListTransactionEnergy": READ,
+        "ComputeCost": READ,
+        "EstimateCompletion": READ,
+    },
+    "gateway.api.v1.SteeringService": {
+        "SetWantedLimit": OPERATE,
+        "LiftWantedLimit": OPERATE,
+        "SetPlan": OPERATE,
+        "ClearPlan": OPERATE,
+        "GetSteering": READ,
+        "ListSteering": READ,
+    },
+    "gateway.api.v1.CallerService": {
+        "CreateCaller": ADMINISTER,
+        "ListCallers": ADMINISTER,
+        "RevokeCaller": ADMINISTER,
+    },
+    # Probes of platforms send no token, and learn no more than whether to send calls here.
+    "grpc.health.v1.Health": {"Check": Open.TO_ALL, "List": Open.TO_ALL, "Watch": Open.TO_ALL},
+    # It shows the contract, which is public; strangers need not find it here.
+    "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Open.TO_CALLERS},
+}
+"""By service and method."""
+
+
+def need_of(method: str) -> Need:
+    """The need of a method, by its path: ``/service/method``. One that is not in the table needs the most."""
+    _, service, name = method.split("/", 2) if method.count("/") == 2 else ("", "", "")
+    return NEEDS.get(service, {}).get(name, ADMINISTER)

@@ -1,0 +1,294 @@
+"""Authentication of callers, and what they may call: one place before all RPCs, unary and streaming alike.
+
+It is there only where the settings ask for callers. Nothing of a token is kept, logged or answered.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import structlog
+from attrs import define, frozen
+
+from gateway.control.access import Need, Open, need_of
+from gateway.control.errors import Failure, Status
+from gateway.control.services.rpc import Context, failure_of, refuse
+from gateway.domain.callers import Caller, Role, token_digest
+from gateway.errors import StoreUnavailable
+
+log = structlog.get_logger()
+
+FRESH_SECONDS: Final = 10.0
+"""So long callers are taken from memory. A change is noticed at once; this is for one whose outcome was not known."""
+
+LOGGED_AT_ONCE, LOGGED_EACH_SECOND = 20, 1.0
+"""Lines about refused callers: a client with a wrong token tries for ever."""
+
+SCHEME: Final = "bearer "
+
+KINDS: Final[Mapping[tuple[bool, bool], tuple[str, Callable[..., Any]]]] = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}
+"""Where a handler has its method and how one is made, by whether the client streams and whether the server does."""
+
+NO_CALLER = Failure(
+    Status.UNAUTHENTICATED, "CALLER_NOT_NAMED", 'the call has neither a token ("authorization: Bearer ...") nor a '
+    "client certificate"
+)  # fmt: skip
+NO_SUCH_TOKEN = Failure(Status.UNAUTHENTICATED, "TOKEN_NOT_KNOWN", "the token is not known, or was revoked")
+NO_SUCH_CERTIFICATE = Failure(
+    Status.UNAUTHENTICATED, "CERTIFICATE_NOT_KNOWN", "no name in the client certificate is a caller's"
+)
+REVOKED = Failure(Status.UNAUTHENTICATED, "CALLER_REVOKED", "the caller was revoked")
+
+
+@frozen
+class Known:
+    """The callers at one time, by what they show."""
+
+    by_token: Mapping[bytes, Caller] = MappingProxyType({})
+    by_certificate: Mapping[str, Caller] = MappingProxyType({})
+
+    @staticmethod
+    def of(callers: Iterable[Caller]) -> "Known":
+        """From what the store has."""
+        listed = list(callers)
+        return Known(
+            {each.token_digest: each for each in listed if each.token_digest},
+            {each.certificate_name: each for each in listed if each.certificate_name},
+        )
+
+    def has(self, caller: Caller) -> bool:
+        """Return true if it is known as it was: not revoked, nor made anew under its name."""
+        return caller in (
+            self.by_token.get(caller.token_digest),
+            self.by_certificate.get(caller.certificate_name),
+        )
+
+
+if TYPE_CHECKING:
+    Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+else:  # generic for the type checker only
+    Interceptor, Handler = grpc.aio.ServerInterceptor, grpc.RpcMethodHandler
+
+
+@define(eq=False)
+class OpenStream:
+    """A stream of a caller's. ``waiting``: its task is inside the method, where it may be cancelled."""
+
+    caller: Caller
+    task: "asyncio.Task[Any]"
+    waiting: bool = False
+    revoked: bool = False
+
+    def is_over(self) -> bool:
+        """Return true if the caller was revoked: it may be at any await."""
+        return self.revoked
+
+
+class Authentication(Interceptor):
+    """All RPCs pass it. ``read`` gets the callers from the store."""
+
+    def __init__(self, read: Callable[[], Awaitable[list[Caller]]]) -> None:
+        self._read = read
+        self._known: Known | None = None
+        self._read_at = 0.0
+        self._version = 0
+        self._reading = asyncio.Lock()
+        self._guarded: dict[str, Handler] = {}
+        self._streams: set[OpenStream] = set()
+        self._lines = float(LOGGED_AT_ONCE)
+        self._logged_at = 0.0
+        self._unlogged = 0
+
+    # --- who it is ------------------------------------------------------------------------------------------------
+
+    async def changed(self) -> None:
+        """Learn of other callers, and end the streams of those that are no more. Raises nothing: where the store can't
+        be read, it is read before the next call."""
+        self._version += 1
+        self._known = None
+        try:
+            await self._callers()
+        except Exception as error:
+            failure_of(error, "callers")  # logs what is a bug
+
+    async def _callers(self) -> Known:
+        if self._known is not None and self._fresh():
+            return self._known
+        async with self._reading:
+            if self._known is not None and self._fresh():
+                return self._known
+            while True:
+                now = asyncio.get_running_loop().time()
+                version = self._version
+                try:
+                    fresh = Known.of(await self._read())
+                except StoreUnavailable:
+                    # While the store takes nothing, no caller is revoked; but for what was changed just before.
+                    if self._known is None:
+                        raise
+                    return self._known
+                if version == self._version:
+                    self._known, self._read_at = fresh, now
+                    self._end_streams(fresh)
+                    return fresh
+
+    def _fresh(self) -> bool:
+        return asyncio.get_running_loop().time() - self._read_at < FRESH_SECONDS
+
+    def _end_streams(self, known: Known) -> None:
+        for stream in tuple(self._streams):
+            if not known.has(stream.caller):
+                stream.revoked = True
+                if stream.waiting:
+                    stream.task.cancel()
+
+    async def _admitted(self, need: Need, context: Context) -> Caller:
+        """The caller, if it may call this. Raises ``Failure``, ``StoreUnavailable`` and what the bridge raises."""
+        token = _token(context)
+        names = [] if token is not None else _certificate_names(context)
+        if token is None and not names:
+            raise NO_CALLER
+        known = await self._callers()
+        caller: Caller | None
+        if token is not None:
+            digest = token_digest(token)
+            caller = None if digest is None else known.by_token.get(digest)
+        else:
+            caller = next((known.by_certificate[name] for name in names if name in known.by_certificate), None)
+        if caller is None:
+            raise NO_SUCH_TOKEN if token is not None else NO_SUCH_CERTIFICATE
+        if isinstance(need, Role) and not caller.may(need):
+            raise Failure(
+                Status.PERMISSION_DENIED,
+                "ROLE_MISSING",
+                f"the caller {caller.name} lacks the role {need}",
+                {"caller": caller.name, "role": need.value},
+            )
+        return caller
+
+    async def _admit(self, method: str, need: Need, context: Context) -> Caller | None:
+        """The same; None: the call is refused, and its status is set."""
+        try:
+            return await self._admitted(need, context)
+        except Exception as error:
+            failure = failure_of(error, method)
+            self._note(method, failure, context)
+            refuse(context, failure)
+            return None
+
+    def _note(self, method: str, failure: Failure, context: Context) -> None:
+        """A line about a refusal, and none beyond what is bearable."""
+        now = asyncio.get_running_loop().time()
+        self._lines = min(LOGGED_AT_ONCE, self._lines + (now - self._logged_at) * LOGGED_EACH_SECOND)
+        self._logged_at = now
+        if self._lines < 1:
+            self._unlogged += 1
+            return
+        self._lines -= 1
+        log.warning(
+            "caller refused",
+            rpc=method,
+            reason=failure.reason,
+            peer=context.peer(),
+            caller=failure.metadata.get("caller", ""),
+            unlogged_before=self._unlogged,
+        )
+        self._unlogged = 0
+
+    # --- before each RPC ------------------------------------------------------------------------------------------
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Return the method's handler, guarded; None for a method that there is not."""
+        method = handler_call_details.method
+        guarded = self._guarded.get(method)
+        if guarded is None:
+            handler = await continuation(handler_call_details)
+            need = need_of(method)
+            if handler is None or need is Open.TO_ALL:
+                return handler
+            # As many as there are methods: for others there is no handler.
+            guarded = self._guarded[method] = self._guard(method, need, handler)
+        return guarded
+
+    def _guard(self, method: str, need: Need, handler: Any) -> Handler:
+        name, make = KINDS[handler.request_streaming, handler.response_streaming]
+        guard = self._guarded_stream if handler.response_streaming else self._guarded_call
+        guarded = guard(method, need, getattr(handler, name))
+        made: Handler = make(guarded, handler.request_deserializer, handler.response_serializer)
+        return made
+
+    def _guarded_call(self, method: str, need: Need, behaviour: Callable[..., Awaitable[Any]]) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            if await self._admit(method, need, context) is None:
+                return None  # gRPC sends no message where the status isn't OK
+            return await behaviour(request, context)
+
+        return call
+
+    def _guarded_stream(self, method: str, need: Need, behaviour: Callable[..., AsyncIterator[Any]]) -> Any:
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            caller = await self._admit(method, need, context)
+            if caller is None:
+                return
+            task = asyncio.current_task()
+            assert task is not None  # gRPC runs each call in one
+            opened = OpenStream(caller, task)
+            self._streams.add(opened)
+            try:
+                async with aclosing(self._until_revoked(opened, behaviour(request, context))) as items:
+                    async for item in items:
+                        yield item
+            finally:
+                self._streams.discard(opened)
+            if opened.revoked:
+                refuse(context, REVOKED)
+
+        return stream
+
+    async def _until_revoked(self, opened: OpenStream, items: Any) -> AsyncGenerator[Any, None]:
+        """The items of a method, none of them after its caller was revoked."""
+        async with aclosing(items):
+            while not opened.is_over():
+                opened.waiting = True
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    return
+                except asyncio.CancelledError:
+                    if not opened.is_over():
+                        raise
+                    opened.task.uncancel()
+                    return
+                finally:
+                    opened.waiting = False
+                if not opened.is_over():
+                    yield item
+
+
+def _token(context: Context) -> str | None:
+    """The token of a call, None where it has no such metadata. Another scheme is a token that is not known."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            text = value if isinstance(value, str) else ""
+            return text[len(SCHEME) :].strip() if text.lower().startswith(SCHEME) else ""
+    return None
+
+
+def _certificate_names(context: Context) -> list[str]:
+    """The names in the client certificate that gRPC has verified: the alternative names, then the common name."""
+    found: Mapping[str, Iterable[bytes]] = context.auth_context() or {}
+    names = [*found.get("x509_subject_alternative_name", ()), *found.get("x509_common_name", ())]
+    return [name.decode("utf-8", "replace") for name in names]
