@@ -41,14 +41,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def as_markdown(folders: Iterable[Path]) -> str:
     """Machine and versions once, as long as they are the same for all; then a section for each scenario."""
-    text, told = "", None
+    text, reported = "", None
     for folder in folders:
         data = (folder / "results.json").read_bytes()
         document: dict[str, Any] = orjson.loads(data)
         measured = results.from_json(data)
-        if document["machine"] != told:
-            told = document["machine"]
-            text += machine.as_markdown(told) + "\n"
+        if document["machine"] != reported:
+            reported = document["machine"]
+            text += machine.as_markdown(reported) + "\n"
         text += f"### {measured[0].scenario}\n\nMeasured {document['at'][:16].replace('T', ' ')} UTC.\n\n"
         text += results.as_markdown(measured) + "\n"
     return text

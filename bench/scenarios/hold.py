@@ -138,13 +138,13 @@ def telling(gateway: processes.Gateway) -> dict[str, float]:
 def _pauses(load: Load) -> list[str]:
     """Describe the pauses with their times, so that their causes can be looked for."""
     longest = sorted(sorted(load.pauses, key=lambda pause: -pause[1])[:SHOWN])
-    told = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)
-    return [f"{len(load.pauses)} times something due was unanswered for 20 ms or more: {told}"] if told else []
+    listed = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)
+    return [f"{len(load.pauses)} times something due was unanswered for 20 ms or more: {listed}"] if listed else []
 
 
 def _collector(before: dict[str, float], after: dict[str, float]) -> list[str]:
-    told = ", ".join(f"{name} {value:.4g} (+ {value - before.get(name, 0):.4g})" for name, value in after.items())
-    return [f"the gateway's collector, and meanwhile: {told}"] if told else []
+    listed = ", ".join(f"{name} {value:.4g} (+ {value - before.get(name, 0):.4g})" for name, value in after.items())
+    return [f"the gateway's collector, and meanwhile: {listed}"] if listed else []
 
 
 def _hold(chargers: Fleet, options: argparse.Namespace, console: Console) -> Load:

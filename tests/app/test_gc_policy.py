@@ -33,7 +33,7 @@ class Looked:
     def work(self) -> float:
         return self._all / PER_SECOND
 
-    def told(self, phase: str, info: dict[str, Any]) -> None:
+    def shown(self, phase: str, info: dict[str, Any]) -> None:
         """Before the policy is, at both ends of a collection. No other thread runs in these tests."""
         if phase == "start":
             self._now = sum(len(gc.get_objects(generation=each)) for each in range(info["generation"] + 1))
@@ -47,9 +47,9 @@ def looked() -> Iterator[Looked]:
     gc.collect()
     gc.freeze()
     looked = Looked()
-    gc.callbacks.append(looked.told)
+    gc.callbacks.append(looked.shown)
     yield looked
-    gc.callbacks.remove(looked.told)
+    gc.callbacks.remove(looked.shown)
     gc.unfreeze()
 
 

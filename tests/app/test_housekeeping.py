@@ -91,8 +91,8 @@ async def test_lost_ends_are_recorded_a_while_after_the_stores_return(
             assert not connected(harness, "GONE")
             assert connected(harness, "BACK")
         nursery.cancel_scope.cancel()
-    told = [(event.charge_point, event.epoch) for event in harness.events("charge_point.disconnected")]
-    assert sorted(told) == [("BACK", 1), ("BACK", 2), ("GONE", 1)], "exactly one for each connection"
+    reported = [(event.charge_point, event.epoch) for event in harness.events("charge_point.disconnected")]
+    assert sorted(reported) == [("BACK", 1), ("BACK", 2), ("GONE", 1)], "exactly one for each connection"
 
 
 async def test_a_lost_end_is_recorded_with_the_reasons_that_callers_were_answered(
@@ -117,11 +117,11 @@ async def test_a_lost_end_is_recorded_with_the_reasons_that_callers_were_answere
             harness.journal.failing = False
     async with harness.connected("BACK"):
         await lost_ends(harness).record()
-    for identity, told in outcomes.items():
-        assert (told.state, told.reason) == (CommandState.OUTCOME_UNKNOWN, "disconnected")
-        record = harness.store.command(told.command_id)
+    for identity, reported in outcomes.items():
+        assert (reported.state, reported.reason) == (CommandState.OUTCOME_UNKNOWN, "disconnected")
+        record = harness.store.command(reported.command_id)
         assert record is not None
-        assert (record.state, record.reason) == (told.state, told.reason)
+        assert (record.state, record.reason) == (reported.state, reported.reason)
         ends = [event for event in harness.events("charge_point.disconnected") if event.charge_point == identity]
         bodies = [codec.decode(each.type, each.version, each.body_json) for each in ends]
         assert getattr(bodies[0], "reason", None) == "closed"

@@ -61,14 +61,14 @@ async def test_a_port_that_is_taken_is_reported_with_the_listeners_place(tmp_pat
         taken.listen()
         port = taken.getsockname()[1]
         disk = Disk(tmp_path / "gateway.db", clock=utc_now)
-        told = []
+        reported = []
         try:
             await Gateway(settings(tmp_path, certificates, port=port, name="front"), disk).run()
         except* GatewayError as errors:
-            told = list(leaves(errors))
+            reported = list(leaves(errors))
         finally:
             disk.close()
-    [error] = told
+    [error] = reported
     assert isinstance(error, SettingsError)
     assert str(error) == f"listeners[0]: can't listen on 127.0.0.1:{port}: the address is in use"
 

@@ -120,8 +120,8 @@ def test_a_peer_is_measured_but_not_judged() -> None:
 def test_each_row_is_a_line_that_names_what_was_asked_and_measured() -> None:
     """With its ratio and the recorded one."""
     line = str(check.judge(COST, measured(), {"cost": 1.9}))
-    for told in ("cost", "≤ 60 µs", "50 µs", "2.00 ×", "1.90 ×", "met"):
-        assert told in line
+    for shown in ("cost", "≤ 60 µs", "50 µs", "2.00 ×", "1.90 ×", "met"):
+        assert shown in line
     assert "\n" not in line
 
 

@@ -85,8 +85,8 @@ def test_what_is_shown_has_figures_latencies_and_faults() -> None:
     shown = io.StringIO()
     results.show([FULL, EMPTY], Console(file=shown, width=100))
     for text in (shown.getvalue(), results.as_markdown([FULL, EMPTY])):
-        for told in ("23.4 µs", "12,345", "p99", "a message failed", "left out: it is not there"):
-            assert told in text
+        for reported in ("23.4 µs", "12,345", "p99", "a message failed", "left out: it is not there"):
+            assert reported in text
 
 
 def test_the_reference_run_stands_between_its_marks() -> None:

@@ -80,5 +80,5 @@ async def test_tc_045_nothing_to_upload(harness: Harness, autojump_clock: MockCl
     """A charge point that has nothing to upload names no file, or an empty one."""
     async with booted(harness) as station:
         for answer in ({}, {"fileName": ""}):
-            told = await station.obeys(GetDiagnostics(UPLOAD), {"location": UPLOAD}, answer)
-            assert told == DiagnosticsAnswer(None)
+            found = await station.obeys(GetDiagnostics(UPLOAD), {"location": UPLOAD}, answer)
+            assert found == DiagnosticsAnswer(None)

@@ -104,8 +104,8 @@ async def test_tc_051_cancel_reservation(harness: Harness, autojump_clock: MockC
     async with booted(harness) as station:
         await reserve(station)
         await station.status(1, "Reserved")
-        told = await station.obeys(CancelReservation(7), {"reservationId": 7}, answer)
-        assert told == StatusAnswer(answer["status"]), case
+        reported = await station.obeys(CancelReservation(7), {"reservationId": 7}, answer)
+        assert reported == StatusAnswer(answer["status"]), case
         assert station.reserved() == ([] if answer is ACCEPTED else [7])
         assert station.reservations_ended() == ([(7, "cancelled")] if answer is ACCEPTED else [])
         await station.status(1, "Available" if answer is ACCEPTED else "Reserved")

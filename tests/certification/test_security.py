@@ -143,8 +143,8 @@ async def test_security_events_are_confirmed(harness: Harness, autojump_clock: M
 async def test_tc_083_security_profile_only_rises(harness: Harness, autojump_clock: MockClock) -> None:
     """The key SecurityProfile and a hard reset go out; a profile below the one it has reported does not."""
     async with booted(harness) as station:
-        told = {"configurationKey": [{"key": "SecurityProfile", "readonly": False, "value": "2"}]}
-        await station.obeys(GetConfiguration(("SecurityProfile",)), {"key": ["SecurityProfile"]}, told)
+        answer = {"configurationKey": [{"key": "SecurityProfile", "readonly": False, "value": "2"}]}
+        await station.obeys(GetConfiguration(("SecurityProfile",)), {"key": ["SecurityProfile"]}, answer)
         lower = await station.is_spared(ChangeConfiguration("SecurityProfile", "1"))
         assert lower.reason is RefusalReason.INVALID_COMMAND
         payload = {"key": "SecurityProfile", "value": "3"}

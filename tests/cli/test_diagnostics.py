@@ -65,13 +65,13 @@ def test_refused_connections_are_listed_with_what_to_do_the_last_first(fake, run
 def test_every_reason_of_the_gateway_s_own_has_a_meaning():
     """So that a new refusal does not leave an operator with a word. (TLS alerts are OpenSSL's words, and many.)"""
     package = Path(diagnostics.__file__).parent.parent
-    told = re.compile(
+    reported = re.compile(
         r"(?:Rejection\(\d+|unauthorized\(|_later\(|_refused\(.*|HandshakeFailed\(\"http\"|Fault\()"
         r"(?:, )?\"(\w[\w-]+)\""
     )
     reasons = set()
     for name in ("chargers/admission.py", "domain/identity.py", "transport/authentication.py", "transport/listener.py"):
-        reasons |= set(told.findall((package / name).read_text()))
+        reasons |= set(reported.findall((package / name).read_text()))
     reasons |= set(re.findall(r'_refused\([^"]*"(\w+)"\)', (package / "framing/websocket.py").read_text()))
     reasons |= set(REFUSAL_REASONS.values())
     assert {"wrong_password", "unknown_identity", "at_capacity", "identity_missing", "head_too_long"} <= reasons

@@ -64,10 +64,10 @@ def test_an_event_without_a_body_has_no_words() -> None:
 def test_the_charger_of_a_boot_is_one_phrase() -> None:
     """Vendor, model, firmware; what was not said is left out."""
     boot = {"vendor": "Acme", "model": "One"}
-    told = events.ChargePointBooted(interval_seconds=300)
+    reported = events.ChargePointBooted(interval_seconds=300)
     for name, value in boot.items():
-        setattr(told.boot, name, value)
-    assert "Acme One" in summary(events.Event(charge_point_booted=told))
+        setattr(reported.boot, name, value)
+    assert "Acme One" in summary(events.Event(charge_point_booted=reported))
 
 
 def test_a_line_has_time_charger_type_and_flags() -> None:

@@ -18,7 +18,7 @@ def keys(fleet: FleetFile) -> list[bytes]:
     return [row.charge_point.authorization_key for row in fleet.rows]
 
 
-def told(fleet: FleetFile) -> list[str]:
+def reasons(fleet: FleetFile) -> list[str]:
     return [str(each) for each in fleet.wrong]
 
 
@@ -76,7 +76,7 @@ def test_every_wrong_line_is_reported_by_number_column_and_reason() -> None:
         "CP9,00ff,,,,,,",
     )
     hexadecimal = "key_hex: must have hexadecimal digits only, two for each byte"
-    assert told(fleet) == [
+    assert reasons(fleet) == [
         f"line 4: {hexadecimal}",
         f"line 5: {hexadecimal}",
         "line 6: key_hex: must be set (key_hex or key_text): an import is for chargers that have their keys",
@@ -122,7 +122,7 @@ def test_what_is_not_csv_ends_the_reading_and_is_reported() -> None:
     """Behind a quote that is never closed no line can be distinguished from another."""
     fleet = read("identity,key_text", "CP1,password1", 'CP2,"secret-key', "CP3,password3")
     assert [row.line for row in fleet.rows] == [2]
-    (reason,) = told(fleet)
+    (reason,) = reasons(fleet)
     assert reason.startswith("line 3: is not CSV, and the lines after it were not read")
     assert "secret" not in reason
 
@@ -150,7 +150,7 @@ CELLS = st.text(max_size=12) | st.sampled_from(["CP1", "00ff", "accepted", "true
 def test_any_lines_are_read_or_reported_and_no_key_is_shown(lines: list[str]) -> None:
     """Each row has a line of the file; every fault too."""
     fleet = read(",".join(COLUMNS), *(line + ",SECRETSECRET" for line in lines), encoding="utf-8")
-    assert "SECRETSECRET" not in " ".join(told(fleet))
+    assert "SECRETSECRET" not in " ".join(reasons(fleet))
 
 
 @given(st.binary(min_size=1, max_size=40), st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))

@@ -91,8 +91,8 @@ def test_a_key_of_another_certificate_is_found(config, certificates):
     config.write_text(config.read_text().replace("server-rsa.key", "ca.key"))
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 1
-    told = f"{certificates}/ca.key does not belong to {certificates}/server-rsa.pem"
-    assert f"listeners[0].certificates[1].key: {told}" in text
+    reason = f"{certificates}/ca.key does not belong to {certificates}/server-rsa.pem"
+    assert f"listeners[0].certificates[1].key: {reason}" in text
 
 
 @pytest.mark.parametrize("command", ["check-config", "serve"])
@@ -101,8 +101,8 @@ def test_the_key_of_the_other_certificate_is_found(config, certificates, command
     config.write_text(config.read_text().replace("server-rsa.key", "server-ecdsa.key") + _store(config))
     code, text = run(command, config)
     assert code == 1
-    told = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
-    assert f"listeners[0].certificates[1].key: {told}" in text
+    reason = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
+    assert f"listeners[0].certificates[1].key: {reason}" in text
 
 
 def test_all_bad_pairs_are_reported_with_what_else_is_wrong(config, certificates):
@@ -133,8 +133,8 @@ def test_a_control_key_of_another_certificate_is_found(config, certificates, com
     config.write_text(config.read_text() + f"[control]\n{pair}" + _store(config))
     code, text = run(command, config)
     assert code == 1
-    told = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
-    assert f"control.key: {told}" in text
+    reason = f"{certificates}/server-ecdsa.key does not belong to {certificates}/server-rsa.pem"
+    assert f"control.key: {reason}" in text
 
 
 def test_a_control_certificate_that_is_none_is_found(config):

@@ -277,7 +277,7 @@ async def test_watchers_of_the_same_get_the_same_with_a_slow_one_and_others_besi
             wanted.extend((identity, text) for text in texts)
             await trio.sleep(randomness.random() / 100)
 
-    def told(events):
+    def reported(events):
         return [(each.charge_point, each.connector_status_changed.status) for each in events]
 
     randomness = random.Random(3)
@@ -287,15 +287,15 @@ async def test_watchers_of_the_same_get_the_same_with_a_slow_one_and_others_besi
             again = watch(resume_token=token)
             events, token = await again.read(randomness.randrange(1, 30))
             again.cancel()
-            seen += told(events)
+            seen += reported(events)
     rest, _ = await watch(resume_token=token).read(len(wanted) - len(seen))
-    assert seen + told(rest) == wanted
+    assert seen + reported(rest) == wanted
     for each in (*quick, slow):
         events, _ = await each.read(len(wanted))
-        assert told(events) == wanted
+        assert reported(events) == wanted
     of_second = [each for each in wanted if each[0] == "CP2"]
     events, _ = await odd.read(len(of_second))
-    assert told(events) == of_second
+    assert reported(events) == of_second
 
 
 async def test_every_method_of_the_service_is_there(gateway):

@@ -98,8 +98,8 @@ async def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path):
     async with control(tmp_path) as first:
         with pytest.raises(SettingsError) as caught:
             await beside(first, ControlSettings(port=first.port)).run()
-        told = f"control.address: can't listen on 127.0.0.1:{first.port}: the address is in use"
-        assert str(caught.value) == told
+        reported = f"control.address: can't listen on 127.0.0.1:{first.port}: the address is in use"
+        assert str(caught.value) == reported
 
 
 def test_the_reason_of_an_address_in_use_is_the_systems(monkeypatch):

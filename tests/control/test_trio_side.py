@@ -108,7 +108,7 @@ async def test_sessions_hear_of_changes_in_the_order_of_their_commits(autojump_c
     async with trio.open_nursery() as nursery:
         for registration in Registration:
             nursery.start_soon(points.update, Change("CP1", registration=registration))
-    assert [write.registration for write in journal.committed] == [told for _, _, told in commands.notified]
+    assert [write.registration for write in journal.committed] == [reported for _, _, reported in commands.notified]
     assert len(commands.notified) == 3
 
 

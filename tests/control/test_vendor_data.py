@@ -33,25 +33,25 @@ def handling(gateway, *interests):
     return VendorDataHandling(gateway.client.vendor_data.HandleVendorData, interests)
 
 
-async def following(told):
+async def following(reported):
     """The next response."""
     with trio.fail_after(5):
-        return await trio.to_thread.run_sync(next, told)
+        return await trio.to_thread.run_sync(next, reported)
 
 
 async def registered(service):
     """The responses, once the registration counts."""
-    told = iter(service)
-    assert (await following(told)).HasField("registered")
-    return told
+    reported = iter(service)
+    assert (await following(reported)).HasField("registered")
+    return reported
 
 
-async def ended(told):
+async def ended(reported):
     """The end of the stream: None or the problem."""
 
     def drain():
         try:
-            for _ in told:
+            for _ in reported:
                 pass
         except grpc.RpcError as error:
             return problem_of(error)
@@ -81,11 +81,11 @@ async def until(condition: Callable[[], bool]):
 async def test_a_service_gets_a_chargers_data_and_answers_it(gateway):
     """From the session to the service and back."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         asking = Asking()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(asking.ask, gateway)
-            data = (await following(told)).data
+            data = (await following(reported)).data
             assert (data.charge_point, data.vendor_id, data.message_id) == ("CP1", "Acme", "hi")
             assert data.data_json == '"{\\"a\\":1}"'
             assert data.answer_deadline_time.ToDatetime() > data.receive_time.ToDatetime()
@@ -104,12 +104,12 @@ async def test_a_service_gets_a_chargers_data_and_answers_it(gateway):
 async def test_every_status_can_be_answered_and_no_data_is_no_data(gateway, word, status):
     """An empty text is one; none is none."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         for text in ({}, {"data": ""}):
             asking = Asking()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(asking.ask, gateway, VendorData("CP1", "acme", None, None))
-                data = (await following(told)).data
+                data = (await following(reported)).data
                 assert (data.message_id, data.data_json) == ("", "")
                 number = command_pb2.DataTransferStatus.Value(f"DATA_TRANSFER_STATUS_{word}")
                 service.answer(pb.VendorDataAnswer(data_id=data.data_id, status=number, **text))
@@ -119,11 +119,11 @@ async def test_every_status_can_be_answered_and_no_data_is_no_data(gateway, word
 async def test_a_wrong_answer_is_reported_and_a_right_one_may_follow(gateway):
     """The stream goes on, for other chargers too."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         asking = Asking()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(asking.ask, gateway)
-            data_id = (await following(told)).data.data_id
+            data_id = (await following(reported)).data.data_id
             wrong = [
                 (pb.VendorDataAnswer(data_id=data_id), pb.VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS),
                 (pb.VendorDataAnswer(data_id=data_id, status=77), pb.VENDOR_DATA_ANSWER_REFUSAL_BAD_STATUS),
@@ -135,7 +135,7 @@ async def test_a_wrong_answer_is_reported_and_a_right_one_may_follow(gateway):
             ]
             for answer, reason in wrong:
                 service.answer(answer)
-                refused = (await following(told)).refused
+                refused = (await following(reported)).refused
                 assert (refused.data_id, refused.reason) == (answer.data_id, reason)
             service.answer(pb.VendorDataAnswer(data_id=data_id, status=ACCEPTED, data="x" * messages.MAX_DATA))
         assert asking.answer is not None
@@ -145,29 +145,29 @@ async def test_a_wrong_answer_is_reported_and_a_right_one_may_follow(gateway):
 async def test_a_service_that_answers_late_gets_that_reported(gateway):
     """The charger was answered Rejected meanwhile."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         assert await gateway.vendors.ask(DATA) == REJECTED
-        data_id = (await following(told)).data.data_id
+        data_id = (await following(reported)).data.data_id
         service.answer(pb.VendorDataAnswer(data_id=data_id, status=ACCEPTED))
-        assert (await following(told)).refused.reason == pb.VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING
+        assert (await following(reported)).refused.reason == pb.VENDOR_DATA_ANSWER_REFUSAL_NOT_WAITING
 
 
 @pytest.mark.parametrize("how", ["leave", "close"])
 async def test_a_service_that_goes_is_asked_no_more(gateway, how):
     """By ending its side, or by being gone; a charger that waited is answered Rejected."""
     service = handling(gateway, interest("acme", "hi"))
-    told = await registered(service)
+    reported = await registered(service)
     assert gateway.vendors.at_once("acme", "other") == UNKNOWN_MESSAGE
     asking = Asking()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(asking.ask, gateway)
-        await following(told)
+        await following(reported)
         getattr(service, how)()
         with trio.fail_after(0.9):  # sooner than the answer's deadline
             await until(lambda: asking.answer is not None)
     assert asking.answer == REJECTED
     assert gateway.vendors.at_once("acme", "hi") == UNKNOWN_VENDOR
-    problem = await ended(told)
+    problem = await ended(reported)
     assert problem is None or (how == "close" and problem.code is grpc.StatusCode.CANCELLED)
     await until(lambda: gateway.bridge.streams == 0)
 
@@ -199,9 +199,9 @@ async def test_a_registration_that_can_not_be_is_refused_by_its_field(gateway, r
 async def test_a_second_registration_on_one_stream_ends_it(gateway):
     """It is no answer: the service has a bug, and gets an error."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         service._requests.put(pb.HandleVendorDataRequest(registration=pb.VendorDataRegistration()))
-        problem = await ended(told)
+        problem = await ended(reported)
         assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
         assert [name for name, _ in problem.violations] == ["part"]
         assert gateway.vendors.registered == 0
@@ -210,9 +210,9 @@ async def test_a_second_registration_on_one_stream_ends_it(gateway):
 async def test_a_drain_ends_the_streams(gateway):
     """UNAVAILABLE, at once: register with the next gateway."""
     with handling(gateway, interest()) as service:
-        told = await registered(service)
+        reported = await registered(service)
         gateway.server.drain(5.0)
-        problem = await ended(told)
+        problem = await ended(reported)
         assert problem.code is grpc.StatusCode.UNAVAILABLE
 
 
@@ -234,7 +234,7 @@ async def test_a_service_that_does_not_read_harms_no_other(gateway):
     """Its own vendor's data is rejected; another service answers as ever."""
     with handling(gateway, interest("deaf")) as deaf, handling(gateway, interest("quick")) as quick:
         await registered(deaf)
-        told = await registered(quick)
+        reported = await registered(quick)
         large = [Asking() for _ in range(60)]
         async with trio.open_nursery() as nursery:
             for each in large:
@@ -242,7 +242,7 @@ async def test_a_service_that_does_not_read_harms_no_other(gateway):
             await trio.sleep(0.2)
             asking = Asking()
             nursery.start_soon(asking.ask, gateway, VendorData("CP2", "quick", None, None))
-            data_id = (await following(told)).data.data_id
+            data_id = (await following(reported)).data.data_id
             quick.answer(pb.VendorDataAnswer(data_id=data_id, status=ACCEPTED))
             with trio.fail_after(0.7):
                 await until(lambda: asking.answer is not None)

@@ -39,8 +39,8 @@ class Counted:
     async def registered(self, **interests):
         """A service for vendors' messages; yields its link and an iterator of what it receives."""
         wanted = {fold(vendor): frozenset(messages) for vendor, messages in interests.items()}
-        async with aclosing(self.services.serve(wanted)) as told:
-            yield await anext(told), told
+        async with aclosing(self.services.serve(wanted)) as found:
+            yield await anext(found), found
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ class Asking:
 
 async def test_a_service_gets_all_and_its_answer_is_the_chargers(counted, autojump_clock):
     """Ids as the charger spelled them, the data in JSON, until when an answer counts."""
-    async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
+    async with counted.registered(acme=()) as (link, found), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted, vendor="Acme", message="Hi", data={"a": [1]})
-        asked = await anext(told)
+        asked = await anext(found)
         assert (asked.charge_point, asked.vendor_id, asked.message_id, asked.json) == (
             "CP1",
             "Acme",
@@ -104,36 +104,36 @@ async def test_a_message_id_is_wanted_only_by_those_who_want_all_or_that(counted
 
 async def test_no_answer_in_time_is_rejected(counted, autojump_clock):
     """Taken by the service or not; and its late answer is reported as of no use."""
-    async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
+    async with counted.registered(acme=()) as (link, found), trio.open_nursery() as nursery:
         taken, untaken = Asking(nursery, counted), Asking(nursery, counted)
-        asked = await anext(told)
+        asked = await anext(found)
         await trio.sleep(6.0)
         assert (taken.answer, untaken.answer) == (REJECTED, REJECTED)
         assert (taken.seconds, untaken.seconds) == (5.0, 5.0)
         await link.answer(asked.data_id, THANKS)
-        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
+        assert await anext(found) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
     assert counted.counts == ["timed-out"] * 2
 
 
 async def test_an_answer_counts_once(counted, autojump_clock):
     """The second is reported as of no use, also where the charger has not had the first yet."""
-    async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
+    async with counted.registered(acme=()) as (link, found), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted)
-        asked = await anext(told)
+        asked = await anext(found)
         await link.answer(asked.data_id, THANKS)
         await link.answer(asked.data_id, REJECTED)
-        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
+        assert await anext(found) == AnswerRefused(asked.data_id, AnswerRefusal.NOT_WAITING)
         await trio.testing.wait_all_tasks_blocked()
         assert asking.answer == THANKS
 
 
 async def test_a_wrong_answer_leaves_the_charger_waiting_for_a_right_one(counted, autojump_clock):
     """The service gets the error, and may answer anew."""
-    async with counted.registered(acme=()) as (link, told), trio.open_nursery() as nursery:
+    async with counted.registered(acme=()) as (link, found), trio.open_nursery() as nursery:
         asking = Asking(nursery, counted)
-        asked = await anext(told)
+        asked = await anext(found)
         await link.answer(asked.data_id, AnswerRefusal.DATA_TOO_LONG)
-        assert await anext(told) == AnswerRefused(asked.data_id, AnswerRefusal.DATA_TOO_LONG)
+        assert await anext(found) == AnswerRefused(asked.data_id, AnswerRefusal.DATA_TOO_LONG)
         await link.answer(asked.data_id, THANKS)
         await trio.testing.wait_all_tasks_blocked()
         assert asking.answer == THANKS
@@ -143,14 +143,14 @@ async def test_a_wrong_answer_leaves_the_charger_waiting_for_a_right_one(counted
 async def test_a_service_that_goes_leaves_no_session_waiting(counted, autojump_clock, how):
     """Rejected at once, for what it has taken and for what it has not."""
     async with trio.open_nursery() as nursery:
-        async with counted.registered(acme=()) as (link, told):
+        async with counted.registered(acme=()) as (link, found):
             taken, untaken = Asking(nursery, counted), Asking(nursery, counted)
-            await anext(told)
+            await anext(found)
             await trio.sleep(1.0)
             if how == "leaves":
                 await link.leave()
                 with pytest.raises(StopAsyncIteration):
-                    await anext(told)
+                    await anext(found)
         await trio.testing.wait_all_tasks_blocked()
         assert (taken.answer, untaken.answer) == (REJECTED, REJECTED)
         assert taken.seconds == 1.0
@@ -161,8 +161,8 @@ async def test_a_service_that_goes_leaves_no_session_waiting(counted, autojump_c
 async def test_the_newest_service_is_asked_and_the_others_stand_by(counted, autojump_clock):
     """A successor takes over at once, and its predecessor again when the successor goes."""
 
-    async def one_answer(link, told):
-        asked = await anext(told)
+    async def one_answer(link, found):
+        asked = await anext(found)
         await link.answer(asked.data_id, THANKS)
 
     async with counted.registered(acme=()) as old, trio.open_nursery() as nursery:
@@ -179,7 +179,7 @@ async def test_a_slow_service_delays_no_other(counted, autojump_clock):
     """Not even when it is full."""
     async with (
         counted.registered(slow=()),
-        counted.registered(quick=()) as (link, told),
+        counted.registered(quick=()) as (link, found),
         trio.open_nursery() as nursery,
     ):
         for _ in range(vendor_data.MAX_WAITING):
@@ -187,7 +187,7 @@ async def test_a_slow_service_delays_no_other(counted, autojump_clock):
         await trio.testing.wait_all_tasks_blocked()
         overfull = Asking(nursery, counted, vendor="slow")
         asking = Asking(nursery, counted, vendor="quick")
-        asked = await anext(told)
+        asked = await anext(found)
         await link.answer(asked.data_id, THANKS)
         await trio.testing.wait_all_tasks_blocked()
         assert (asking.answer, asking.seconds) == (THANKS, 0.0)
@@ -199,13 +199,13 @@ async def test_a_slow_service_delays_no_other(counted, autojump_clock):
 async def test_data_that_is_not_taken_is_bounded_in_bytes(counted, autojump_clock, monkeypatch):
     """Data that was taken, or has waited its time, makes room."""
     monkeypatch.setattr(vendor_data, "MAX_OUTBOX_BYTES", 100)
-    async with counted.registered(acme=()) as (_, told), trio.open_nursery() as nursery:
+    async with counted.registered(acme=()) as (_, found), trio.open_nursery() as nursery:
         first = Asking(nursery, counted, data="x" * 60)
         await trio.testing.wait_all_tasks_blocked()
         second = Asking(nursery, counted, data="x" * 60)
         await trio.testing.wait_all_tasks_blocked()
         assert (first.answer, second.answer) == (None, REJECTED)
-        await anext(told)
+        await anext(found)
         third = Asking(nursery, counted, data="x" * 60)
         await trio.sleep(4.0)
         assert third.answer is None
@@ -217,23 +217,23 @@ async def test_data_that_is_not_taken_is_bounded_in_bytes(counted, autojump_cloc
 
 async def test_a_question_that_is_given_up_leaves_nothing(counted, autojump_clock):
     """Its session has ended: what the service has not taken it never gets."""
-    async with counted.registered(acme=()) as (link, told):
+    async with counted.registered(acme=()) as (link, found):
         with trio.move_on_after(1.0):
             await counted.ask()
         assert not link._outbox
         assert not link._waiting
         with trio.move_on_after(10.0) as waited:
-            await anext(told)
+            await anext(found)
         assert waited.cancelled_caught
 
 
 async def test_refused_answers_are_reported_within_bounds(counted):
     """A service that answers what was never asked makes no pile."""
-    async with counted.registered(acme=()) as (link, told):
+    async with counted.registered(acme=()) as (link, found):
         for number in range(vendor_data.MAX_NOTICES * 2):
             await link.answer(f"d{number}", THANKS)
         for number in range(vendor_data.MAX_NOTICES):
-            assert await anext(told) == AnswerRefused(f"d{number}", AnswerRefusal.NOT_WAITING)
+            assert await anext(found) == AnswerRefused(f"d{number}", AnswerRefusal.NOT_WAITING)
         assert not link._notices
 
 

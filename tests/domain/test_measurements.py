@@ -224,11 +224,11 @@ def test_the_order_of_samples_and_repeats_change_nothing(message, random):
     ]
     random.shuffle(shuffled)
 
-    def told(found):
+    def shown(found):
         return {(each.kind, each.phase, each.at): (round(each.value, 6), each.source) for each in found}
 
-    assert told(readings_of(samples(shuffled, NOW))) == told(plain)
-    assert told(readings_of(samples([*unique, *unique], NOW))) == told(plain)
+    assert shown(readings_of(samples(shuffled, NOW))) == shown(plain)
+    assert shown(readings_of(samples([*unique, *unique], NOW))) == shown(plain)
 
 
 @given(st.lists(SENT, max_size=4))

@@ -163,12 +163,12 @@ async def test_the_last_frames_of_a_charger_show_why_it_went(gateway: Gateway) -
 async def test_a_new_key_is_in_no_frame_and_no_log_though_the_charger_repeats_it(gateway: Gateway) -> None:
     """Sent by ChangeConfiguration, reported by GetConfiguration, echoed in an error (A7.9)."""
     gateway.add_charge_point("CP1")
-    told = {
+    noted = {
         "GetConfiguration": {
             "configurationKey": [{"value": NEW_KEY.hex(), "readonly": False, "key": "AuthorizationKey"}]
         }
     }
-    async with chargers(gateway, "CP1", answers=told) as (charger,):
+    async with chargers(gateway, "CP1", answers=noted) as (charger,):
         change = commands.ChangeConfigurationRequest(
             charge_point="CP1", request_id="r1", key="AuthorizationKey", value=NEW_KEY.hex()
         )

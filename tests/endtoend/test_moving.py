@@ -65,8 +65,8 @@ async def test_a_fleet_moves_here_in_mid_session_without_a_reboot(make_gateway: 
             await in_thread(watcher.wait_for, "all stops", whole, 60)
             found = watcher.events
     for type_, each_of in {"meter_values.reported": 2, "transaction.foreign": 1, "transaction.orphaned": 1}.items():
-        told = sorted((e.charge_point, getattr(e, type_.replace(".", "_")).number) for e in found if e.type == type_)
-        assert told == sorted((identities[n], FOREIGN + n) for n in range(FLEET) for _ in range(each_of)), type_
+        shown = sorted((e.charge_point, getattr(e, type_.replace(".", "_")).number) for e in found if e.type == type_)
+        assert shown == sorted((identities[n], FOREIGN + n) for n in range(FLEET) for _ in range(each_of)), type_
     flagged = {common.QUALITY_FLAG_DEVIATES} & {flag for each in found for flag in each.flags}
     assert not flagged
     assert RPC_SECONDS > 10

@@ -29,13 +29,13 @@ def gateway(gateway: Gateway) -> Gateway:
 
 def connections(gateway: Gateway) -> list[tuple[str, int]]:
     """The course of the connections by the events: ("connected", epoch) and (reason, epoch)."""
-    told = []
+    seen = []
     for event in gateway.history("CP1"):
         if event.type == "charge_point.connected":
-            told.append(("connected", event.epoch))
+            seen.append(("connected", event.epoch))
         elif event.type == "charge_point.disconnected":
-            told.append((event.charge_point_disconnected.reason, event.epoch))
-    return told
+            seen.append((event.charge_point_disconnected.reason, event.epoch))
+    return seen
 
 
 async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway: Gateway) -> None:
@@ -52,8 +52,8 @@ async def test_the_newest_connection_wins_and_the_old_one_is_closed(gateway: Gat
         assert ("TriggerMessage", {"requestedMessage": "Heartbeat"}) in new.asked
         assert old.asked == []
         await new.wire.aclose()
-    told = connections(gateway)
-    assert told == [("connected", 1), ("replaced", 1), ("connected", 2), ("closed", 2)]
+    seen = connections(gateway)
+    assert seen == [("connected", 1), ("replaced", 1), ("connected", 2), ("closed", 2)]
 
 
 async def test_a_newcomer_that_is_refused_displaces_no_session(gateway: Gateway) -> None:
@@ -245,11 +245,11 @@ async def test_of_ten_connections_at_once_exactly_one_stays(gateway: Gateway) ->
 
 def check_epochs(gateway: Gateway) -> None:
     """Connections follow one another: none begins before the one before it has ended, and nothing comes after that."""
-    told = connections(gateway)
-    begun = [epoch for what, epoch in told if what == "connected"]
+    seen = connections(gateway)
+    begun = [epoch for what, epoch in seen if what == "connected"]
     assert begun == sorted(set(begun))
-    assert told[::2] == [("connected", epoch) for epoch in begun]
-    assert [epoch for _, epoch in told[1::2]] == begun
-    assert {what for what, _ in told[1:-1:2]} == {"replaced"}
+    assert seen[::2] == [("connected", epoch) for epoch in begun]
+    assert [epoch for _, epoch in seen[1::2]] == begun
+    assert {what for what, _ in seen[1:-1:2]} == {"replaced"}
     epochs = [event.epoch for event in gateway.history("CP1") if event.type != "charge_point.created"]
     assert epochs == sorted(epochs)

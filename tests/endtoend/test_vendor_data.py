@@ -66,9 +66,9 @@ async def test_a_service_answers_a_charger_and_all_of_it_is_on_record(gateway: G
     assert service.error is None
     (data,) = service.received
     assert (data.charge_point, data.vendor_id, json.loads(data.data_json)) == ("CP1", "Acme", "text")
-    told = [each.vendor_data_received.status for each in await in_thread(gateway.history, "CP1")
+    reported = [each.vendor_data_received.status for each in await in_thread(gateway.history, "CP1")
             if each.type == "vendor_data.received"]  # fmt: skip
-    assert told == ["UnknownVendorId", "Accepted", "UnknownVendorId"]
+    assert reported == ["UnknownVendorId", "Accepted", "UnknownVendorId"]
 
 
 async def test_a_silent_service_costs_its_own_charger_seconds_and_no_other(

@@ -87,8 +87,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Itera
             yield scene
             grown = gateway.rss() - scene.memory_before
             if path := os.environ.get("HOSTILE_ACCOUNT"):
-                told = [f"{name}: {account}" for name, account in scene.accounts]
-                Path(path).write_text("\n".join([*told, json.dumps({"grown MiB": grown / MEGABYTE})]), encoding="utf-8")
+                reported = [f"{name}: {account}" for name, account in scene.accounts]
+                Path(path).write_text(
+                    "\n".join([*reported, json.dumps({"grown MiB": grown / MEGABYTE})]), encoding="utf-8"
+                )
         finally:
             bystanders.stop()
         gateway.finish()

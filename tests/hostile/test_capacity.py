@@ -155,12 +155,12 @@ def test_the_soft_limit_is_raised_and_the_capacity_reported(make_gateway: MakeGa
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     lines = [json.loads(line) for line in gateway.log.read_text().splitlines()]
-    [told] = [line for line in lines if line["event"] == "capacity"]
-    assert told["descriptors"] > 600
-    assert told["sessions"] == metric(gateway, "gateway_capacity") > 0
+    [logged] = [line for line in lines if line["event"] == "capacity"]
+    assert logged["descriptors"] > 600
+    assert logged["sessions"] == metric(gateway, "gateway_capacity") > 0
     with open(f"/proc/{gateway.pid}/limits") as limits:
         [line] = [line for line in limits if line.startswith("Max open files")]
-    assert line.split()[3] == line.split()[4] == str(told["descriptors"])
+    assert line.split()[3] == line.split()[4] == str(logged["descriptors"])
 
 
 def test_too_few_descriptors_are_reported_at_the_start(make_gateway: MakeGateway) -> None:

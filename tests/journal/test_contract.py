@@ -199,13 +199,13 @@ async def test_a_store_that_fails_keeps_nothing_and_applies_nothing(
 async def test_a_write_that_is_a_bug_fails_alone(subject: Subject, autojump_clock: MockClock) -> None:
     """Its exception is its caller's, waiting or not; no other caller notices."""
     subject.disk.poison = "B"
-    told: Answers = []
-    subject.journal.submit(write("A"), lambda write, result: told.append(("A", result)))
-    subject.journal.submit(write("B"), lambda write, result: told.append(("B", result)))
+    answers: Answers = []
+    subject.journal.submit(write("A"), lambda write, result: answers.append(("A", result)))
+    subject.journal.submit(write("B"), lambda write, result: answers.append(("B", result)))
     with pytest.raises(ValueError, match="a bug"):
         await subject.journal.commit(write("B"))
     assert await subject.journal.commit(write("C")) == subject.kept(2)
-    assert [(name, type(result)) for name, result in sorted(told, key=lambda each: each[0])] == [
+    assert [(name, type(result)) for name, result in sorted(answers, key=lambda each: each[0])] == [
         ("A", Appended),
         ("B", ValueError),
     ]
@@ -216,13 +216,13 @@ async def test_a_submitted_write_is_answered_once_in_order_and_not_before_submit
 ) -> None:
     """Beside those that wait; the caller has gone on by then."""
     subject.commits_take(0.01)
-    told: Answers = []
+    answers: Answers = []
     for name in ("A", "B", "C"):
-        subject.journal.submit(write(name), lambda write, result, name=name: told.append((name, result)))  # type: ignore[misc, arg-type]
-        assert told == []
+        subject.journal.submit(write(name), lambda write, result, name=name: answers.append((name, result)))  # type: ignore[misc, arg-type]
+        assert answers == []
     await subject.journal.commit(write("A"))
     await trio.sleep(1)
-    assert told == [("A", subject.kept(1)), ("B", subject.kept(2)), ("C", subject.kept(3))]
+    assert answers == [("A", subject.kept(1)), ("B", subject.kept(2)), ("C", subject.kept(3))]
 
 
 async def test_a_bug_in_a_submitters_callback_costs_no_other_write(subject: Subject, autojump_clock: MockClock) -> None:

@@ -439,35 +439,35 @@ async def test_nothing_is_applied_that_was_not_kept(journal, store, autojump_clo
 async def test_submissions_are_answered_in_order_and_once(journal, store, disk, autojump_clock):
     """Beside those who wait, in the order of the handing over."""
     disk.seconds = 0.01
-    told = []
+    reported = []
     for name in "abc":
-        journal.submit(write(name), lambda write, result: told.append((write.charge_point, result)))
+        journal.submit(write(name), lambda write, result: reported.append((write.charge_point, result)))
     await journal.commit(write("d"))
-    assert told == [("a", Appended((1,))), ("b", Appended((2,))), ("c", Appended((3,)))]
+    assert reported == [("a", Appended((1,))), ("b", Appended((2,))), ("c", Appended((3,)))]
 
 
 async def test_a_submission_is_answered_with_the_failure(journal, store, autojump_clock):
     """Nothing may be acknowledged; and while the store is known to fail, nothing is taken."""
     store.broken = True
-    told = []
-    journal.submit(write(), lambda _, result: told.append(result))
+    reported = []
+    journal.submit(write(), lambda _, result: reported.append(result))
     await trio.sleep(1)
-    assert [type(result) for result in told] == [StoreUnavailable]
+    assert [type(result) for result in reported] == [StoreUnavailable]
     with pytest.raises(StoreUnavailable):
-        journal.submit(write(), lambda _, result: told.append(result))
-    assert len(told) == 1
+        journal.submit(write(), lambda _, result: reported.append(result))
+    assert len(reported) == 1
 
 
 async def test_a_submission_to_a_disk_that_hangs_is_answered_once(journal, store, disk, autojump_clock):
     """That it is not known; not again when the disk comes back."""
     disk.stall()
-    told = []
-    journal.submit(write(), lambda _, result: told.append(type(result)))
+    reported = []
+    journal.submit(write(), lambda _, result: reported.append(type(result)))
     await trio.sleep(60)
     disk.gate.set()
     await journal.wait_healthy()
     await trio.sleep(1)
-    assert told == [CommitUnknown]
+    assert reported == [CommitUnknown]
 
 
 async def test_a_bug_in_a_callback_reaches_no_other(journal, autojump_clock):
@@ -483,15 +483,15 @@ async def test_a_bug_in_a_callback_reaches_no_other(journal, autojump_clock):
 
 async def test_submissions_are_answered_when_the_journal_ends(store, disk, autojump_clock):
     """Cancelled with a commit in its thread: not known."""
-    told = []
+    reported = []
     disk.stall()
     async with trio.open_nursery() as nursery:
         journal = Journal(store, run_sync=disk)
         await nursery.start(journal.run)
-        journal.submit(write(), lambda _, result: told.append(type(result)))
+        journal.submit(write(), lambda _, result: reported.append(type(result)))
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert told == [CommitUnknown]
+    assert reported == [CommitUnknown]
 
 
 # --- bugs -----------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_metrics_count_them_by_name_too() -> None:
     diagnostics = GatewayObserver(metrics, lambda: START, 0)
     diagnostics.deviated("CP1", ACME, ("spelling", "spelling"))
     diagnostics.count("messages", "Heartbeat")
-    told = generate_latest(metrics.registry).decode()
-    assert 'gateway_happenings_total{label="spelling",what="deviations"} 2.0' in told
-    assert 'gateway_happenings_total{label="Heartbeat",what="messages"} 1.0' in told
+    reported = generate_latest(metrics.registry).decode()
+    assert 'gateway_happenings_total{label="spelling",what="deviations"} 2.0' in reported
+    assert 'gateway_happenings_total{label="Heartbeat",what="messages"} 1.0' in reported
     assert diagnostics.deviations()[0].count == 2

@@ -252,9 +252,9 @@ async def test_an_answer_to_a_call_of_long_ago_resolves_no_other(harness: Harnes
     async with booted(harness) as station:
         first = station.ask(RemoteStartTransaction("TAG"))
         late = await station.receives("RemoteStartTransaction", {"idTag": "TAG"})
-        told = await first()
-        assert isinstance(told, CommandRecord)
-        assert told.state is CommandState.OUTCOME_UNKNOWN
+        reported = await first()
+        assert isinstance(reported, CommandRecord)
+        assert reported.state is CommandState.OUTCOME_UNKNOWN
         second = station.ask(ClearCache())
         message_id = await station.receives("ClearCache", {})
         await station.charger.answer(late, REJECTED)
@@ -262,7 +262,7 @@ async def test_an_answer_to_a_call_of_long_ago_resolves_no_other(harness: Harnes
         record = await second()
         assert isinstance(record, CommandRecord)
         assert record.answer == StatusAnswer("Accepted")
-        mended = harness.store.command(told.command_id)
+        mended = harness.store.command(reported.command_id)
         assert mended is not None
         assert (mended.late, mended.answer) == (True, StatusAnswer("Rejected"))
 

@@ -165,17 +165,17 @@ async def test_of_three_starts_only_the_accepted_one_keeps_the_tag(harness: Harn
     for identity in ("A", "B", "C"):
         harness.add_charge_point(identity)
     harness.add_tag("TAG", allow_concurrent=False)
-    told = []
+    statuses = []
     for identity in ("A", "B", "C"):
         async with harness.connected(identity) as charger:
             await boot(charger)
             started = await charger.call("StartTransaction", START)
-            told.append(started["idTagInfo"]["status"])
+            statuses.append(started["idTagInfo"]["status"])
         if identity == "B":
             async with harness.connected("A") as charger:
                 stop = {"transactionId": 1, "meterStop": 200, "timestamp": LATER["timestamp"]}
                 await charger.call("StopTransaction", stop)
-    assert told == ["Accepted", "ConcurrentTx", "Accepted"]
+    assert statuses == ["Accepted", "ConcurrentTx", "Accepted"]
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -17,12 +17,12 @@ STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
 DISK_SECONDS = 0.1
 
 
-async def live(harness: Harness, charger: ScriptedCharger, told: list[Any], nursery: trio.Nursery) -> None:
+async def live(harness: Harness, charger: ScriptedCharger, outcomes: list[Any], nursery: trio.Nursery) -> None:
     """Boot, a status, a start, a command answered, one on the wire and one behind it; some two seconds."""
 
     async def ask(command: Any, request_id: str) -> None:
         deadline = trio.current_time() + 30
-        told.append(await harness.router.call("CP1", command, request_id=request_id, deadline=deadline))
+        outcomes.append(await harness.router.call("CP1", command, request_id=request_id, deadline=deadline))
 
     await charger.send(2, "b", "BootNotification", {"chargePointVendor": "A", "chargePointModel": "B"})
     await charger.send(2, "s", "StatusNotification", STATUS)
@@ -47,12 +47,12 @@ async def test_a_takeover_at_any_moment_leaves_one_owner_and_one_history(
     harness.add_charge_point()
     harness.add_tag("TAG")
     harness.journal.stall_seconds = DISK_SECONDS
-    told: list[Any] = []
+    outcomes: list[Any] = []
     async with trio.open_nursery() as nursery, harness.connected() as old:
 
         async def lives() -> None:
             try:
-                await live(harness, old, told, nursery)
+                await live(harness, old, outcomes, nursery)
             except trio.EndOfChannel:
                 pass  # displaced
 
@@ -78,7 +78,7 @@ async def test_a_takeover_at_any_moment_leaves_one_owner_and_one_history(
 
     commands = {each.command_id: each for each in harness.store.commands("CP1", None, 10)}
     assert all(each.state.final for each in commands.values())
-    for outcome in told:
+    for outcome in outcomes:
         if isinstance(outcome, CommandRecord):
             assert commands.pop(outcome.command_id).state is outcome.state
     assert commands == {}, "what is recorded has been told"

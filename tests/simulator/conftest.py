@@ -38,7 +38,7 @@ class Home:
             await charger.wait_for(lambda each: each.registration == "Accepted")
         return charger
 
-    def told(self, name: str) -> list[Mapping[str, Any]]:
+    def reported(self, name: str) -> list[Mapping[str, Any]]:
         """The details of the events of one name."""
         return [details for event, details in self.events if event == name]
 

@@ -131,7 +131,7 @@ async def test_a_session_from_plug_in_to_unplug(autojump_clock: MockClock, home:
     assert first["transactionId"] == stop["transactionId"] == home.central.next_transaction
     assert (stop["reason"], stop["idTag"]) == ("Local", "HOME-TAG")
     assert stop["meterStop"] - start["meterStart"] == pytest.approx(11_000 * 120 / 3600, abs=1)
-    assert home.told("transaction_stopped")[0]["energy_wh"] == stop["meterStop"] - start["meterStart"]
+    assert home.reported("transaction_stopped")[0]["energy_wh"] == stop["meterStop"] - start["meterStart"]
 
 
 async def test_unplugging_ends_the_transaction(autojump_clock: MockClock, home: Home) -> None:
@@ -226,7 +226,7 @@ async def test_a_limit_shows_in_the_next_meter_values_and_zero_suspends(autojump
 
     assert await next_power() == 11_000
     assert await limit(6) == "Accepted"
-    assert home.told("limit")[-1]["amps"] == 6
+    assert home.reported("limit")[-1]["amps"] == 6
     assert await next_power() == 6 * 230 * 3
     assert await limit(0) == "Accepted"
     await home.central.heard("StatusNotification", connectorId=1, status="SuspendedEVSE")

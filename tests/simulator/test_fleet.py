@@ -21,10 +21,10 @@ def configs(count: int) -> list[ChargerConfig]:
 
 async def day(hours: float, habits: Habits) -> tuple[Central, list[tuple[str, str, dict[str, Any]]]]:
     """Let three households live for some hours."""
-    told: list[tuple[str, str, dict[str, Any]]] = []
+    reports: list[tuple[str, str, dict[str, Any]]] = []
 
     def hear(identity: str, name: str, details: Mapping[str, Any]) -> None:
-        told.append((identity, name, dict(details)))
+        reports.append((identity, name, dict(details)))
 
     async with trio.open_nursery() as nursery:
         central = Central(nursery)
@@ -43,25 +43,31 @@ async def day(hours: float, habits: Habits) -> tuple[Central, list[tuple[str, st
         assert [charger.identity for charger in chargers] == ["HOME-0", "HOME-1", "HOME-2"]
         await trio.sleep(hours * 3600)
         nursery.cancel_scope.cancel()
-    return central, told
+    return central, reports
 
 
 async def test_a_day_of_three_households(autojump_clock: MockClock) -> None:
     """Everybody comes home, charges, leaves; every transaction that started and is over was stopped."""
-    central, told = await day(48, Habits())
+    central, reports = await day(48, Habits())
     starts, stops = central.having("StartTransaction"), central.having("StopTransaction")
     assert len(starts) >= 6
     assert 0 <= len(starts) - len(stops) <= 3
     assert {stop["reason"] for stop in stops} == {"Local", "EVDisconnected"}
-    assert {identity for identity, name, _ in told if name == "transaction_stopped"} == {"HOME-0", "HOME-1", "HOME-2"}
-    assert any(details["energy_wh"] > 5_000 for _, name, details in told if name == "transaction_stopped")
+    assert {identity for identity, name, _ in reports if name == "transaction_stopped"} == {
+        "HOME-0",
+        "HOME-1",
+        "HOME-2",
+    }
+    assert any(details["energy_wh"] > 5_000 for _, name, details in reports if name == "transaction_stopped")
 
 
 async def test_the_same_seed_gives_the_same_day(autojump_clock: MockClock) -> None:
     """Arrivals, departures and energy are repeatable."""
 
-    def story(told: list[tuple[str, str, dict[str, Any]]]) -> list[tuple[str, Any, Any]]:
-        kept = [(who, what["energy_wh"], what["reason"]) for who, name, what in told if name == "transaction_stopped"]
+    def story(reports: list[tuple[str, str, dict[str, Any]]]) -> list[tuple[str, Any, Any]]:
+        kept = [
+            (who, what["energy_wh"], what["reason"]) for who, name, what in reports if name == "transaction_stopped"
+        ]
         return sorted(kept)
 
     first = story((await day(24, Habits()))[1])
@@ -147,32 +153,32 @@ async def test_a_server_that_is_not_trusted_is_reported_as_such(nursery: trio.Nu
     """No upgrade, no credentials sent; the reason is for people."""
     tls = Tls(nursery)
     url = await tls.listen()
-    told: list[str] = []
+    reports: list[str] = []
 
     def hear(name: str, details: Mapping[str, Any]) -> None:
         if name == "link_failed":
-            told.append(str(details["reason"]))
+            reports.append(str(details["reason"]))
 
     charger = SimulatedCharger(ChargerConfig(url, "HOME-1", b"k" * 16), ssl.create_default_context(), on_event=hear)
     with trio.fail_after(20):
         await nursery.start(charger.run)
-        await charger.wait_for(lambda _: bool(told))
-    assert "certificate verify failed" in told[0].lower()
+        await charger.wait_for(lambda _: bool(reports))
+    assert "certificate verify failed" in reports[0].lower()
     assert tls.central.headers == []
     nursery.cancel_scope.cancel()
 
 
 async def test_no_listener_is_reported_and_tried_again(nursery: trio.Nursery) -> None:
     """A refused TCP connection is a failed link, not the end of the charger."""
-    told: list[str] = []
+    reports: list[str] = []
 
     def hear(name: str, details: Mapping[str, Any]) -> None:
-        told.append(name)
+        reports.append(name)
 
     config = ChargerConfig("wss://127.0.0.1:1/ocpp", "HOME-1", b"k" * 16, speed=100)
     charger = SimulatedCharger(config, on_event=hear)
     with trio.fail_after(20):
         await nursery.start(charger.run)
-        await charger.wait_for(lambda _: told.count("link_failed") >= 3)
+        await charger.wait_for(lambda _: reports.count("link_failed") >= 3)
     assert not charger.connected
     nursery.cancel_scope.cancel()

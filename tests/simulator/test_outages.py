@@ -80,7 +80,7 @@ async def test_a_message_without_an_answer_is_sent_again_and_the_others_wait(
     stop = await home.central.heard("StopTransaction")
     assert [round(later - earlier) for earlier, later in pairwise(at)] == [60, 120]
     assert stop["transactionId"] == -1
-    assert [event["action"] for event in home.told("dropped")] == ["StartTransaction"]
+    assert [event["action"] for event in home.reported("dropped")] == ["StartTransaction"]
 
 
 async def test_a_silent_central_system_costs_an_attempt(autojump_clock: MockClock, home: Home) -> None:
@@ -109,14 +109,14 @@ async def test_a_link_that_breaks_before_the_answer_costs_no_attempt(autojump_cl
         await home.central.heard("StartTransaction", times=times)
         charger.drop_link()
     await charger.wait_for(lambda each: each.transaction_id() is not None)
-    assert not home.told("dropped")
+    assert not home.reported("dropped")
 
 
 async def test_refusals_are_reported_and_retried_with_growing_pauses(autojump_clock: MockClock, home: Home) -> None:
     """JE 3.3: exponential back-off with jitter; Retry-After is honoured."""
     home.central.refusals.extend([(401, []), (404, []), "close", (503, [(b"Retry-After", b"300")]), (401, [])])
     await home.charger()
-    failures = home.told("link_failed")
+    failures = home.reported("link_failed")
     assert [str(failure["reason"]) for failure in failures] == [
         "refused with HTTP 401",
         "refused with HTTP 404",
@@ -135,8 +135,8 @@ async def test_a_central_system_without_the_subprotocol_is_left(autojump_clock: 
     """A2.1: 101 without ocpp1.6 is no OCPP link."""
     home.central.subprotocol = None
     charger = await home.charger(online=False)
-    await charger.wait_for(lambda _: len(home.told("link_failed")) >= 2)
-    assert "ocpp1.6" in str(home.told("link_failed")[0]["reason"])
+    await charger.wait_for(lambda _: len(home.reported("link_failed")) >= 2)
+    assert "ocpp1.6" in str(home.reported("link_failed")[0]["reason"])
     assert not home.central.requests
 
 
@@ -144,8 +144,8 @@ async def test_a_close_by_the_central_system_is_survived(autojump_clock: MockClo
     """1011 and the like: the charger comes back by itself."""
     charger = await home.charger()
     await home.central.close(1011, "store failed")
-    await charger.wait_for(lambda _: bool(home.told("link_lost")))
-    assert "1011" in str(home.told("link_lost")[0]["reason"])
+    await charger.wait_for(lambda _: bool(home.reported("link_lost")))
+    assert "1011" in str(home.reported("link_lost")[0]["reason"])
     await charger.wait_for(lambda each: each.connected)
     assert len(home.central.having("BootNotification")) == 1
 
@@ -175,9 +175,9 @@ async def test_pings_by_configuration_find_a_dead_link(autojump_clock: MockClock
     await home.central.call("ChangeConfiguration", {"key": "WebSocketPingInterval", "value": "20"})
     await trio.sleep(200)
     assert charger.connected
-    assert not home.told("link_lost")
+    assert not home.reported("link_lost")
     home.central.wires[0].dead = True
-    await charger.wait_for(lambda _: bool(home.told("link_lost")))
+    await charger.wait_for(lambda _: bool(home.reported("link_lost")))
     await charger.wait_for(lambda each: each.connected)
     assert len(home.central.wires) == 2
 
@@ -250,6 +250,6 @@ async def test_being_thrown_out_before_acceptance_is_met_with_back_off(autojump_
         await charger.wait_for(lambda each: each.connected)
         await trio.sleep(0.1)
         await home.central.close(1000, "")
-    pauses = [float(lost["retry_in"]) for lost in home.told("link_lost")]
+    pauses = [float(lost["retry_in"]) for lost in home.reported("link_lost")]
     assert pauses[4] > 7
     assert len(home.central.having("BootNotification")) == 1

@@ -20,13 +20,13 @@ def main() -> None:
         folder = Path(name)
         certificates = development_certificates(folder / "certs")
         try:
-            told = trio.run(soak, folder, certificates, options.seconds, options.chargers)
+            reported = trio.run(soak, folder, certificates, options.seconds, options.chargers)
         except BaseException:
             log = folder / "gateway.log"
             if log.exists():
                 print("\n".join(log.read_text(errors="replace").splitlines()[-40:]), file=sys.stderr)
             raise
-    print(told)
+    print(reported)
 
 
 if __name__ == "__main__":

@@ -333,10 +333,10 @@ def check_memory(samples: list[Sample]) -> str:
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
     grown = _median([each.rss for each in late]) - _median([each.rss for each in early])
     stored = late[-1].database - early[0].database
-    told = f"memory {grown / MEGABYTE:+.1f} MiB, database {stored / MEGABYTE:+.1f} MiB, {late[-1].threads} threads"
-    assert grown < min(CACHES, max(stored, 0)) + SLACK, told
-    assert late[-1].threads <= max(each.threads for each in early) + 8, told
-    return told
+    reported = f"memory {grown / MEGABYTE:+.1f} MiB, database {stored / MEGABYTE:+.1f} MiB, {late[-1].threads} threads"
+    assert grown < min(CACHES, max(stored, 0)) + SLACK, reported
+    assert late[-1].threads <= max(each.threads for each in early) + 8, reported
+    return reported
 
 
 def _median(values: list[int]) -> int:

@@ -70,7 +70,7 @@ Told: TypeAlias = ToldEvent | ToldEpoch | ToldNumbers | ToldStore
 class History:
     """By positions in the disk's log: what was acknowledged then, and the store's digests after each transaction."""
 
-    told: list[tuple[int, Told]] = field(factory=list)
+    reported: list[tuple[int, Told]] = field(factory=list)
     floors: list[tuple[int, int]] = field(factory=list)
     """The highest floor that was asked for."""
     states: list[tuple[int, int, str]] = field(factory=list)
@@ -82,13 +82,13 @@ class History:
     """Whether the states are all that the books may be: not where a commit failed, and may yet be there."""
 
     def told_by(self, position: int) -> list[Told]:
-        return [told for when, told in self.told if when <= position]
+        return [reported for when, reported in self.reported if when <= position]
 
     def states_at(self, position: int) -> set[str]:
         """The digests that the store may have: as last acknowledged, or as the transaction under way leaves it."""
-        told = [digest for _, when, digest in self.states if when <= position]
+        reported = [digest for _, when, digest in self.states if when <= position]
         under_way = [digest for began, when, digest in self.states if began <= position < when]
-        return {*told[-1:], *under_way}
+        return {*reported[-1:], *under_way}
 
 
 TABLES = ("meta", "charge_point", "credential", "connector", "id_tag", "txn", "command", "event_type", "event")
@@ -135,7 +135,7 @@ class Life:
     def start(self) -> None:
         self.store = SqliteStore(self.path, clock=at, vfs=self.disk.vfs)
         self._observer = apsw.Connection(str(self.path))
-        self.history.told.append((self.now(), ToldStore(self.store.store_id)))
+        self.history.reported.append((self.now(), ToldStore(self.store.store_id)))
         self.history.states.append((self.now(), self.now(), digest(self._observer)))
 
     def stop(self) -> None:
@@ -147,7 +147,7 @@ class Life:
         self.stop()
         self.disk, self.path = disk, disk.folder / "gateway.db"
         history = self.history
-        history.told = [(-1, told) for _, told in history.told]
+        history.reported = [(-1, reported) for _, reported in history.reported]
         history.floors = [(-1, floor) for _, floor in history.floors]
         history.states.clear()
         self.start()
@@ -175,20 +175,20 @@ class Life:
         return result
 
     def _tell(self, write: Write, result: WriteResult) -> None:
-        told = self.history.told
+        reported = self.history.reported
         match write, result:
             case Append(charge_point=name, events=events), Appended(sequences):
                 bodies = self.store.events(sequences[0] - 1, len(events), EventFilter()).events if sequences else ()
                 # Retention in the same batch may have taken some of them already.
-                told += [
+                reported += [
                     (self.now(), ToldEvent(e.sequence, name, e.body_json)) for e in bodies if e.sequence in sequences
                 ]
             case OpenSession(charge_point=name), Opened(epoch=epoch):
                 self.epochs[name] = epoch
-                told.append((self.now(), ToldEpoch(name, epoch)))
+                reported.append((self.now(), ToldEpoch(name, epoch)))
             case AllocateNumbers(), AllocatedNumbers(first, count):
                 self._numbers += range(first, first + count)
-                told.append((self.now(), ToldNumbers(first + count - 1)))
+                reported.append((self.now(), ToldNumbers(first + count - 1)))
 
     # --- what happens in it ---
 
@@ -283,12 +283,12 @@ class Violation(AssertionError):
 def examine(folder: Path, history: History, position: int, vfs: str | None = None) -> None:
     """Open what survived as a fresh gateway does, and hold it to the history; then go on with it."""
     path = folder / "gateway.db"
-    told = history.told_by(position)
+    reported = history.told_by(position)
     store = SqliteStore(path, clock=at, vfs=vfs)
     try:
-        _check_books(path, history, position, bool(told) and history.exact)
-        _check_told(store, history, position, told)
-        _check_going_on(store, told)
+        _check_books(path, history, position, bool(reported) and history.exact)
+        _check_told(store, history, position, reported)
+        _check_going_on(store, reported)
     finally:
         store.close()
 
@@ -306,7 +306,7 @@ def _check_books(path: Path, history: History, position: int, exact: bool) -> No
         cx.close()
 
 
-def _check_told(store: SqliteStore, history: History, position: int, told: list[Told]) -> None:
+def _check_told(store: SqliteStore, history: History, position: int, reported: list[Told]) -> None:
     """By the store's own reads, as its clients do it."""
     floor = store.bounds().floor
     if floor > max((asked for when, asked in history.floors if when <= position), default=0):
@@ -316,7 +316,7 @@ def _check_told(store: SqliteStore, history: History, position: int, told: list[
     while page := store.events(after, 1_000, EventFilter()).events:
         found.update((e.sequence, e) for e in page)
         after = page[-1].sequence
-    for each in told:
+    for each in reported:
         match each:
             case ToldEvent(sequence, name, body) if sequence > floor:
                 kept = found.get(sequence)
@@ -329,16 +329,16 @@ def _check_told(store: SqliteStore, history: History, position: int, told: list[
         raise Violation("a start is there twice")
 
 
-def _check_going_on(store: SqliteStore, told: list[Told]) -> None:
+def _check_going_on(store: SqliteStore, reported: list[Told]) -> None:
     """Nothing that was given out is given out again."""
     store.settle(at(1e6))
     head = store.bounds().head
-    if head < max((t.sequence for t in told if isinstance(t, ToldEvent)), default=0):
+    if head < max((t.sequence for t in reported if isinstance(t, ToldEvent)), default=0):
         raise Violation("sequences went back")
     numbers = one(store, AllocateNumbers(1))
-    if numbers.first <= max((t.last for t in told if isinstance(t, ToldNumbers)), default=0):
+    if numbers.first <= max((t.last for t in reported if isinstance(t, ToldNumbers)), default=0):
         raise Violation("transaction numbers went back")
-    epochs = {t.charge_point: t.epoch for t in told if isinstance(t, ToldEpoch)}
+    epochs = {t.charge_point: t.epoch for t in reported if isinstance(t, ToldEpoch)}
     for name, epoch in epochs.items():
         opened = one(store, OpenSession(name, CONNECTED, at(1e6)))
         if isinstance(opened, Opened) and opened.epoch <= epoch:

@@ -37,7 +37,7 @@ def record(kind: int, content: bytes) -> Callable[[Charger], None]:
     return deed
 
 
-async def told(*words: Words, cut: Callable[[int], int] = at_once, wire: int = 0) -> tuple[Story, HandMade]:
+async def played(*words: Words, cut: Callable[[int], int] = at_once, wire: int = 0) -> tuple[Story, HandMade]:
     """The charger says this after the upgrade, and closes when ``last`` has been answered."""
     charger = HandMade(
         [step(b"", head()), step(b"\r\n\r\n", *words), step(b"re:last", close(1000)), step(b"\x88", END)]
@@ -76,7 +76,7 @@ async def test_keys_may_change_anywhere(
     place: str, wire: int, cut: Callable[[int], int], autojump_clock: MockClock
 ) -> None:
     """A request for new keys is answered with the gateway's, and the conversation goes on under both."""
-    story, charger = await told(*PLACES[place], cut=cut, wire=wire)
+    story, charger = await played(*PLACES[place], cut=cut, wire=wire)
     assert story == Story([b"one", b"last"], (1000, "", "peer"))
     assert answers(charger) == [b"re:one", b"re:last"]
     assert 1 <= charger.updates <= 2
@@ -85,7 +85,7 @@ async def test_keys_may_change_anywhere(
 
 async def test_an_update_that_asks_for_none_is_followed_by_none(autojump_clock: MockClock) -> None:
     """Only the charger's keys change."""
-    story, charger = await told(updated(NOT_REQUESTED), ONE, updated(NOT_REQUESTED, 3), LAST)
+    story, charger = await played(updated(NOT_REQUESTED), ONE, updated(NOT_REQUESTED, 3), LAST)
     assert story == Story([b"one", b"last"], (1000, "", "peer"))
     assert charger.updates == 0
 
@@ -114,7 +114,7 @@ async def ended(connection: Connection) -> None:
 
 async def test_a_thousand_updates_are_followed(autojump_clock: MockClock) -> None:
     """In few reads and without a message; what is answered is bounded by what is read."""
-    story, charger = await told(updated(times=1000), ONE, updated(NOT_REQUESTED, 1000), LAST)
+    story, charger = await played(updated(times=1000), ONE, updated(NOT_REQUESTED, 1000), LAST)
     assert story == Story([b"one", b"last"], (1000, "", "peer"))
     assert 1 <= charger.updates <= 1000
 
@@ -136,7 +136,7 @@ async def test_tls_broken_in_mid_session_is_the_end_and_nothing_behind_it_counts
     name: str, cut: Callable[[int], int], autojump_clock: MockClock
 ) -> None:
     """Messages before it are served, the peer gets TLS's alert, and the reason is reported."""
-    story, charger = await told(ONE, BROKEN[name], LAST, cut=cut)
+    story, charger = await played(ONE, BROKEN[name], LAST, cut=cut)
     assert story.messages in ([b"one"], [])
     code, reason, initiator = story.end
     assert (code, initiator) == (1006, "network")
@@ -146,7 +146,7 @@ async def test_tls_broken_in_mid_session_is_the_end_and_nothing_behind_it_counts
 
 async def test_a_close_under_new_keys_is_echoed_under_the_own(autojump_clock: MockClock) -> None:
     """The update and the Close in one read."""
-    story, charger = await told(updated(), close(4000, b"x"))
+    story, charger = await played(updated(), close(4000, b"x"))
     assert story.end == (4000, "x", "peer")
     assert frames_in(bytes(charger.heard).partition(b"\r\n\r\n")[2]) == [(CLOSE, b"\x0f\xa0x")]
     assert charger.updates == 1

@@ -55,7 +55,7 @@ class Scene:
         assert record is not None
         return record
 
-    async def told(self) -> tuple[CommandState, str]:
+    async def reported(self) -> tuple[CommandState, str]:
         with trio.fail_after(300):
             record = await self.outcome()
         assert isinstance(record, CommandRecord)
@@ -192,8 +192,8 @@ async def test_a_session_moves_a_command_by_the_table(
     async with command_in(harness, state, seconds=10 if event is CommandEvent.DEADLINE else 60) as scene:
         await scene.happens(event)
         if expected.final:
-            told, reason = await scene.told()
-            assert told is (state if state.final else expected)
+            reported, reason = await scene.reported()
+            assert reported is (state if state.final else expected)
             if not state.final and expected is not CommandState.ANSWERED:
                 assert reason == event.value
         if event is not CommandEvent.STORE_UNAVAILABLE:
@@ -255,11 +255,11 @@ async def test_housekeeping_records_late_what_a_caller_was_answered(
     async with command_in(harness, state) as scene:
         harness.journal.failing = True
         await scene.happens(event)
-        told = await scene.told()
+        reported = await scene.reported()
         harness.journal.failing = False
         await LostEnds(harness.journal, harness.reads, harness.router, virtual_clock).record()
         assert scene.record().state is becomes(state, event)
-        assert (scene.record().state, scene.record().reason) == told
+        assert (scene.record().state, scene.record().reason) == reported
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(CommandState, UNRECORDED)))
@@ -270,9 +270,9 @@ async def test_the_router_repeats_what_a_caller_was_answered(
     async with command_in(harness, state) as scene:
         harness.journal.failing = harness.journal.readable = True
         await scene.happens(event)
-        told = await scene.told()
+        reported = await scene.reported()
         assert scene.record().state is state
         again = await scene.asked.ask(scene.command, request_id="r1")()
         assert isinstance(again, CommandRecord)
         assert again.state is becomes(state, event)
-        assert (again.state, again.reason) == told
+        assert (again.state, again.reason) == reported
