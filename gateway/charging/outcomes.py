@@ -117,6 +117,11 @@ def unanswered(steering: Steering, step: Send, command_id: str, now: datetime) -
     )
 
 
+def not_sent(present: Steering, before: Steering) -> Steering:
+    """The steering as it was before a sending that did not come about."""
+    return before if present.revision == before.revision else present
+
+
 def cleared(steering: Steering, number: int, command_id: str) -> Steering:
     """The charger has one of the gateway's profiles no more."""
     return evolve(steering, command_id=command_id, retry_at=None, failures=0, doubts=without(steering, number))

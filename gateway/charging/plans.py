@@ -119,6 +119,11 @@ def next_change(wanted: Wanted, after: datetime) -> datetime | None:
     return None
 
 
+def is_timed(wanted: Wanted) -> bool:
+    """Return whether what is wanted depends on the time: it has a plan, or an end."""
+    return wanted.plan is not None or (wanted.standing is not None and wanted.standing.until is not None)
+
+
 def _moments(wanted: Wanted, after: datetime, end: datetime | None) -> list[datetime]:
     """The moments between ``after`` and ``end``, both excluded, at which the limit may change."""
     moments = set()

@@ -56,8 +56,8 @@ from gateway.session.readiness import Readiness
 from gateway.session.steering_pace import SteeringPace
 
 MAX_SLEEP: Final = 60.0
-"""Seconds between two looks at the wall clock while something is due later: a clock that is set forward makes no step
-late by more."""
+"""Seconds between two looks at the wall clock while what is wanted has times: a clock that is set forward or back makes
+no step late by more."""
 
 LEAST_SLEEP: Final = 0.1
 """Seconds between two rounds of which the second one is due at once."""
@@ -208,11 +208,15 @@ class Reconciler:
         await trio.lowlevel.checkpoint()
         if until is not None and until <= self._context.clock():
             await trio.sleep(LEAST_SLEEP)
+        timed = until is not None or any(map(plans.is_timed, self._context.state.wanted.values()))
+        before = self._context.clock()
         while not self._woken.is_set():
-            seconds = math.inf if until is None else (until - self._context.clock()).total_seconds()
-            if seconds <= 0:
+            now = self._context.clock()
+            seconds = math.inf if until is None else (until - now).total_seconds()
+            if seconds <= 0 or now < before:  # it was set back: what was over may be to come
                 return
-            with trio.move_on_after(min(seconds, MAX_SLEEP) if until is not None else math.inf):
+            before = now
+            with trio.move_on_after(min(seconds, MAX_SLEEP) if timed else math.inf):
                 await self._woken.wait()
 
     async def _reconcile(self, connector: ConnectorAddress) -> datetime | None:
@@ -340,7 +344,7 @@ class Reconciler:
                 )
             case Refused() | CommandRecord(state=CommandState.NOT_SENT):
                 self._held[connector] = now + HOLD
-                after = _not_sent(present, steering)
+                after = outcomes.not_sent(present, steering)
             case _:
                 after = outcomes.unanswered(present, step, command_id, now)
         if present.revision == revision:
@@ -393,8 +397,3 @@ class Reconciler:
     def _changed(self, connector: ConnectorAddress, steering: Steering) -> NewEvent:
         cause = f"command:{steering.command_id}" if steering.command_id else ""
         return NewEvent(e.SteeringChanged(connector, steering), self._context.clock(), cause=cause)
-
-
-def _not_sent(present: Steering, before: Steering) -> Steering:
-    """The steering as it was before a sending that did not come about."""
-    return before if present.revision == before.revision else present

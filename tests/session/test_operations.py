@@ -750,7 +750,7 @@ async def test_of_two_kinds_with_one_request_id_at_once_one_wins(
 async def test_a_pause_of_an_absent_charger_takes_no_request_id_of_another_operation(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Where the store commits it, too."""
+    """The store commits it there, under the same guard."""
     async with ready(harness) as charger:
         await begun(harness, request_id="r")
         await answers(charger, "RemoteStartTransaction", "Rejected")

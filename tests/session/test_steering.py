@@ -832,6 +832,7 @@ async def test_a_decision_that_goes_round_in_circles_is_held_up(
 # --- the clock ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("jump", [timedelta(hours=-3), timedelta(minutes=47), timedelta(hours=30)])
 async def test_a_jump_of_the_clock_neither_skips_nor_repeats_a_step(
     harness: Harness,
@@ -839,9 +840,10 @@ async def test_a_jump_of_the_clock_neither_skips_nor_repeats_a_step(
     charger: SteeredCharger,
     monkeypatch: pytest.MonkeyPatch,
     jump: timedelta,
+    back: bool,
     autojump_clock: object,
 ) -> None:
-    """Within a minute the charger has what the plan names for the time that it is now."""
+    """Within a minute the charger has what the plan names for the time that it is now; also after it was set right."""
     offset = timedelta(0)
 
     def clock() -> datetime:
@@ -859,6 +861,10 @@ async def test_a_jump_of_the_clock_neither_skips_nor_repeats_a_step(
         await trio.sleep(40 * MINUTE)
         offset = jump
         await trio.sleep(2 * MINUTE + 7)
+        if back:
+            await trio.sleep(20 * MINUTE)
+            offset = timedelta(0)
+            await trio.sleep(2 * MINUTE)
         for _ in range(6 * 8):
             holds = [step for step in wanted.steps if step.at <= clock() < wanted.ends_at]
             limit = holds[-1].limit if holds else None
