@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import apsw
 import pytest
 
 from gateway.domain.events import (
@@ -11,6 +12,8 @@ from gateway.domain.events import (
     TransactionOrphaned,
 )
 from gateway.domain.records import AttributionRecord, TransactionState
+from gateway.domain.values import ConnectorAddress
+from gateway.energy.settlement import EnergyState, state_of
 from gateway.store.commits import (
     Appended,
     AttributeOrphan,
@@ -21,6 +24,7 @@ from gateway.store.commits import (
     Trim,
 )
 from gateway.store.commits import SettleEnergy as Settle
+from gateway.store.sqlite import SqliteStore, migrate
 from tests.store.builders import CONNECTOR, append, at, connect, create, event, meter, one, started, stopped
 
 
@@ -143,3 +147,57 @@ def test_a_forgotten_transaction_takes_its_attribution_along(ended):
     one(ended, Forget(None, none, none, 1000, 10**6, 10**6))
     assert ended.transaction("tx_2") is None
     assert ended.attribution(orphan) is None
+
+
+# --- transactions of before there were revisions ------------------------------------------------------------------
+
+BEFORE_SETTLEMENT = 11
+"""The version of the schema that had no energy of transactions."""
+
+
+@pytest.fixture
+def migrated(tmp_path):
+    """A database in which tx_1 was stopped and tx_3 was closed by an operator before energies were recorded, and tx_2
+    is open; as this version opens it."""
+    present, older = tmp_path / "present.db", tmp_path / "older.db"
+    store = SqliteStore(present, clock=lambda: at(0))
+    connect(store)
+    append(store, started(), started(2), started(3, connector=ConnectorAddress(3, 1)), stopped(), seconds=1)
+    one(store, CloseTransaction("CP1", event(TransactionClosed("tx_3", ConnectorAddress(3, 1), "gone"), 2)))
+    store.close()
+    cx = apsw.Connection(str(older))
+    with pytest.MonkeyPatch.context() as patched:
+        scripts = migrate.scripts()[:BEFORE_SETTLEMENT]
+        patched.setattr(migrate, "scripts", lambda: scripts)
+        migrate.migrate(cx, older, at(0))
+    cx.execute("ATTACH ? AS present", (str(present),))
+    for table in ("charge_point", "event_type", "event", "txn"):
+        known = {row[1] for row in cx.execute(f"PRAGMA present.table_info({table})")}
+        shared = ", ".join(row[1] for row in cx.execute(f"PRAGMA main.table_info({table})") if row[1] in known)
+        cx.execute(f"INSERT OR REPLACE INTO main.{table} ({shared}) SELECT {shared} FROM present.{table}")
+    cx.close()
+    store = SqliteStore(older, clock=lambda: at(100))
+    yield store
+    store.close()
+
+
+def test_what_ended_before_energies_were_recorded_has_revision_0(migrated):
+    """It is not worked out anew, and final where the charger stopped it; the open one is settled as any other."""
+    for transaction, state in (("tx_1", EnergyState.FINAL), ("tx_3", EnergyState.PROVISIONAL)):
+        record = migrated.transaction(transaction)
+        assert (record.settlement.revision, record.settlement.mwh, record.settlement.due) == (0, None, False)
+        assert state_of(record, at(100)) is state
+    assert migrated.transaction("tx_1").energy == 500
+    assert due(migrated) == []
+    assert state_of(migrated.transaction("tx_2"), at(100)) is EnergyState.RUNNING
+
+
+def test_what_comes_later_gives_an_old_transaction_its_first_revision(migrated):
+    """A queued sample makes it due; from then on it is as any other."""
+    epoch = connect(migrated).epoch
+    append(migrated, meter(), epoch=epoch, seconds=60)
+    assert due(migrated) == ["tx_1"]
+    newest = migrated.transaction("tx_1").settlement.newest
+    assert isinstance(one(migrated, Settle("CP1", "tx_1", newest, 0, changed())), Appended)
+    assert migrated.transaction("tx_1").settlement.revision == 1
+    assert due(migrated) == []
