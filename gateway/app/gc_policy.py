@@ -33,7 +33,7 @@ NEVER = 1 << 30
 """Middle collections to each automatic one of the old generation, which the policy collects in rounds."""
 
 TICK_SECONDS = 0.25
-"""A young collection is made so often, if none comes by itself. What a message leaves behind until the next one takes
+"""A young collection is made so often, if none comes before. What a message leaves behind until the next one takes
 the place of what the last one left: objects do not become more, and it is by their number that collections come. With
 18,000 chargers at one a minute a quarter of a million would be young before one came. 1 ms."""
 
@@ -130,7 +130,7 @@ class GcPolicy:
     """The policy, for the whole process. ``policy`` around the run, ``run`` in it.
 
     ``quiet`` says whether nothing is under way that may leave a cycle behind (gRPC does, for each call): best frozen
-    then. ``work`` tells the CPU time of the calling thread, in seconds.
+    then. ``work`` returns the CPU time of the calling thread, in seconds.
     """
 
     def __init__(self, quiet: Callable[[], bool] = lambda: True, work: Callable[[], float] = thread_time) -> None:

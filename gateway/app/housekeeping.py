@@ -54,7 +54,7 @@ log = structlog.get_logger()
 
 
 async def record_last_heard(journal: Journal, router: Router) -> None:
-    """Until cancelled. A store that can't write has to do without: the next round tells the same and more."""
+    """Until cancelled. A store that can't write has to do without: the next round writes the same and more."""
     while True:
         await trio.sleep(INTERVAL_SECONDS)
         heard = router.heard()

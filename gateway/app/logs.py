@@ -2,7 +2,7 @@
 
 Everything that Python code writes to standard error goes through one ``LogWriter``: structlog's lines, the standard
 library's loggers, warnings, tracebacks of threads. So nothing that is logged, by whatever thread, waits for a reader.
-gRPC's core, which writes to the descriptor by itself, is silenced (``gateway.client``).
+gRPC's core, which writes to the descriptor directly, is silenced (``gateway.client``).
 """
 
 import atexit

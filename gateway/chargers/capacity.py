@@ -57,7 +57,7 @@ def raise_file_limit() -> None:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError) as error:  # macOS has a lower limit of its own than the hard one it tells
+    except (OSError, ValueError) as error:  # macOS has a lower limit of its own than the hard one that it reports
         log.warning("the limit of open files can't be raised", soft=soft, hard=hard, error=str(error))
 
 

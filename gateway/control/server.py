@@ -235,7 +235,7 @@ class ControlServer:
         try:
             self._bridge.post(self._notice)
         except Unavailable:
-            pass  # not started yet, and then it looks by itself; or over
+            pass  # not started yet, and then it looks when it starts; or over
 
     # --- in asyncio -------------------------------------------------------------------------------------------
 

@@ -118,12 +118,12 @@ def canonical_bytes(command: Command) -> bytes:
 
 
 def fingerprint(store_id: str, command: Command) -> str:
-    """Tells commands apart without keeping their secrets: keyed by the store."""
+    """Keyed digest of a command, by the store's key: two commands have two, and it shows no secret."""
     return hmac.digest(store_id.encode(), canonical_bytes(command), "sha256").hex()[:32]
 
 
 def setting_fingerprint(store_id: str, key: str, value: str) -> str:
-    """Tells values of a configuration key apart without keeping them; that of the command that sets it."""
+    """Keyed digest of a configuration key's value, which it does not show: that of the command that sets it."""
     return fingerprint(store_id, ChangeConfiguration(key, value))
 
 

@@ -336,7 +336,7 @@ class CommandRecord:
     state: CommandState
     created_at: datetime
     fingerprint: str = field(default="", repr=False)
-    """Keyed digest of operation and arguments: tells a repeated request from another one under the same id."""
+    """Keyed digest of operation and arguments: a request that is repeated has the same one."""
     sent_at: datetime | None = None
     finished_at: datetime | None = None
     answer: Answer | None = None

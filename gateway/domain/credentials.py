@@ -105,7 +105,7 @@ def find(credentials: Iterable[Credential], password: bytes, now: datetime, acce
 def valid_at(credential: Credential, now: datetime) -> bool:
     """Return whether the credential may be used now.
 
-    ``not_before`` is when it was made, and tells the older from the newer: it shuts no charger out, for a clock that is
+    ``not_before`` is when it was made, by which the newer of two is known: it shuts no charger out, for a clock that is
     behind (or was ahead when the key was made) would refuse every charger until it is right.
     """
     return credential.not_after is None or now < credential.not_after

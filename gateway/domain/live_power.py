@@ -25,7 +25,7 @@ STEPS: Final = (100.0, 10.0, 1.0)
 """Wh: steps in which registers count. One whose values are whole hundreds may count in hundreds."""
 
 COARSE: Final = 300.0
-"""W: a step of a register in so short a time that it makes more than that tells no power from none."""
+"""W: a step of a register in so short a time that it makes more than that shows nothing."""
 
 _MEASURED: Final = PowerSource.MEASURED
 

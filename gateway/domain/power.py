@@ -195,7 +195,7 @@ def direct_current(
 
 
 def _factor(sent: float) -> float:
-    """A power factor from 0 to 1. Its sign tells leading from lagging; some tell it in percent. 0 for what is none."""
+    """A power factor from 0 to 1. Its sign says whether it leads or lags; some report percent. 0 for what is none."""
     factor = abs(sent)
     if factor > 1:
         factor /= 100

@@ -91,7 +91,7 @@ class AppliedConfiguration:
     attempts: int = 0
     """How often this firmware was asked for the key."""
     fingerprint: str = field(default="", repr=False)
-    """Where ``value`` hides something: what tells it from another value."""
+    """Keyed digest of the value, where ``value`` hides it: two that differ are two values. Else empty."""
 
 
 @frozen

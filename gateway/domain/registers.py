@@ -41,7 +41,7 @@ SUDDEN: Final = 10
 """Energy that came so many times faster than in the rest of a session was there before, and is none of it."""
 
 LEAST_SUDDEN_W: Final = 22_000
-"""Below this, faster than in the rest is no sign of anything: a car slows down by itself."""
+"""Below this, faster than in the rest is no sign of anything: a vehicle slows down unasked."""
 
 LEAST_SUDDEN_WH: Final = 100_000
 """Nor is less than this: a car takes it from a fast charger between two samples, and waits or is full in the rest."""

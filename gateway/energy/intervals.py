@@ -35,7 +35,7 @@ class Interval:
 
 
 def divides_a_day(seconds: int) -> bool:
-    """Tell if intervals of so many seconds can be aligned to midnight."""
+    """Return whether intervals of so many seconds can be aligned to midnight."""
     return 0 < seconds <= DAY_SECONDS and DAY_SECONDS % seconds == 0
 
 

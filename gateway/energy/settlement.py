@@ -175,7 +175,7 @@ RULES: Final = "rules"
 
 
 def digest_of(energy: SessionEnergy) -> str:
-    """Tells curves of energy over time apart: two with one digest have the same bill by any prices."""
+    """Digest of a curve of energy over time: two with one digest have the same bill by any prices."""
     said = ";".join(f"{point.at.isoformat()} {point.mwh} {point.quality}" for point in energy.points)
     return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 

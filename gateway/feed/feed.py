@@ -106,7 +106,7 @@ class Feed:
         """Where the ring ended when subscribers were last woken."""
         self._id_prefix = ""
         self._subscribers = 0
-        # Holds nothing by itself: a batch is there as long as a subscriber is at it.
+        # Keeps nothing alive: a batch is there as long as a subscriber is at it.
         self._given: WeakValueDictionary[_Place, Batch] = WeakValueDictionary()
         self._committed = trio.lowlevel.ParkingLot()
         self._extended = trio.lowlevel.ParkingLot()

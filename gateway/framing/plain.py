@@ -112,7 +112,7 @@ def _tells_length(head: bytes) -> bool:
 
 
 def _payload_bytes(head: bytes) -> int:
-    """The length that a head tells in which it is complete."""
+    """The length at which a head is complete, by what it says."""
     length = head[1] & _LENGTH
     if length < _TWO_BYTES:
         return length

@@ -74,7 +74,7 @@ class OwnRequests(Protocol):
         ...
 
     def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[Command, ...]:
-        """Ask for what tells the ways in which the charge point can be limited. Empty: nothing does."""
+        """The requests whose answers show in which ways the charge point can be limited. Empty: none do."""
         ...
 
     def connectors(self, configuration: Mapping[str, str | None], most: int) -> frozenset[ConnectorAddress]:
@@ -110,7 +110,7 @@ class ProtocolVersion(Protocol):
         ...
 
     def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
-        """The connector whose status a request tells; None: it tells none."""
+        """The connector whose status a request reports; None: it reports none."""
         ...
 
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:

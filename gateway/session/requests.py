@@ -122,7 +122,7 @@ class RequestHandler:
             pending = Pending(self._handler_failed(request), then)
         finally:
             if request.deviations:
-                # After the decision, so that a boot which deviates counts for the make that it tells of.
+                # After the decision, so that a boot which deviates counts for the make that it names.
                 context.observer.deviated(context.identity, context.state.boot, request.deviations)
         if pending is not None:
             self._answers.send(pending)

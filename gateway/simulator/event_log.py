@@ -1,4 +1,4 @@
-"""Tells an observer what the wallbox does, in names and numbers fit for printing."""
+"""The log of what a wallbox does, for an observer: names and numbers fit for printing."""
 
 from __future__ import annotations
 

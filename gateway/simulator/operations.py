@@ -258,7 +258,7 @@ class Operations:
             chosen = [c for number, c in self._box.connectors.items() if number == wanted]
         else:
             chosen = sorted(self._box.connectors.values(), key=lambda c: c.vehicle is None)
-        # A reservation may admit the tag by its group, which only Authorize tells: asked again when it begins.
+        # A reservation may admit the tag by its group, which only Authorize shows: asked again when it begins.
         free = (c.number for c in chosen if c.reservation is not None or self._box.free_for(c, id_tag))
         return next(free, None)
 

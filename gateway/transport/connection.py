@@ -118,7 +118,7 @@ class Connection:
                     break
                 await self._sender.write_out()
         except TlsFailure as failure:
-            await self._sender.write_out()  # the alert that tells the peer why
+            await self._sender.write_out()  # the alert that gives the peer the reason
             raise HandshakeFailed("tls", failure.reason) from None
         refusal = self._client_refusal(self._tls.peer_certificate)
         if refusal is not None:

@@ -35,7 +35,7 @@ class Reader(Protocol):
 
 
 class Epoll:
-    """Tells sockets' readers when something has come. Belongs to one Trio loop."""
+    """Wake-ups of sockets' readers when something has come. Belongs to one Trio loop."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -47,7 +47,7 @@ class Epoll:
         return len(self._readers)
 
     def add(self, fd: int, reader: Reader) -> None:
-        """Tell ``reader`` whenever something has come for ``fd``, and soon if it already has. Raises OSError."""
+        """Wake ``reader`` whenever something has come for ``fd``, and soon if it already has. Raises OSError."""
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
         self._readers[fd] = reader
 
@@ -58,7 +58,7 @@ class Epoll:
             self._epoll.unregister(fd)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell them until ``stop``. Shielded: connections that are being closed still read what their peers answer."""
+        """Wake them until ``stop``. Shielded: connections that are being closed still read what their peers answer."""
         task_status.started()
         poll, readers, fd = self._epoll.poll, self._readers, self._epoll.fileno()
         try:

@@ -100,7 +100,7 @@ class SocketStream(trio.abc.Stream):
         except OSError as error:
             raise _translated(error) from error
         if data and len(data) < max_bytes and not self._over:
-            self._ready = False  # all of it has been read, and the poller tells of more (epoll(7))
+            self._ready = False  # all of it has been read, and the poller reports more (epoll(7))
         return data
 
     def interrupt(self) -> None:

@@ -503,7 +503,7 @@ class _SetChargingProfileStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapp
     SET_CHARGING_PROFILE_STATUS_UNSPECIFIED: _SetChargingProfileStatus.ValueType  # 0
     """Not set."""
     SET_CHARGING_PROFILE_STATUS_ACCEPTED: _SetChargingProfileStatus.ValueType  # 1
-    """Installed. (Chargers say so without effect, too: meter or GetCompositeSchedule tell.)"""
+    """Installed. (Chargers say so without effect, too: the meter or GetCompositeSchedule shows it.)"""
     SET_CHARGING_PROFILE_STATUS_REJECTED: _SetChargingProfileStatus.ValueType  # 2
     """Not installed."""
     SET_CHARGING_PROFILE_STATUS_NOT_SUPPORTED: _SetChargingProfileStatus.ValueType  # 3
@@ -515,7 +515,7 @@ class SetChargingProfileStatus(_SetChargingProfileStatus, metaclass=_SetCharging
 SET_CHARGING_PROFILE_STATUS_UNSPECIFIED: SetChargingProfileStatus.ValueType  # 0
 """Not set."""
 SET_CHARGING_PROFILE_STATUS_ACCEPTED: SetChargingProfileStatus.ValueType  # 1
-"""Installed. (Chargers say so without effect, too: meter or GetCompositeSchedule tell.)"""
+"""Installed. (Chargers say so without effect, too: the meter or GetCompositeSchedule shows it.)"""
 SET_CHARGING_PROFILE_STATUS_REJECTED: SetChargingProfileStatus.ValueType  # 2
 """Not installed."""
 SET_CHARGING_PROFILE_STATUS_NOT_SUPPORTED: SetChargingProfileStatus.ValueType  # 3

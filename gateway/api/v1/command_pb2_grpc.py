@@ -251,14 +251,14 @@ class CommandServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoteStartTransaction(self, request, context):
-        """Asks to start a transaction. Accepted is not started: transaction.started tells.
+        """Asks to start a transaction. Accepted is not started: the event transaction.started is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoteStopTransaction(self, request, context):
-        """Asks to stop a transaction. Accepted is not stopped: transaction.stopped tells.
+        """Asks to stop a transaction. Accepted is not stopped: the event transaction.stopped is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

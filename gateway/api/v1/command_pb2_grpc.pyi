@@ -72,9 +72,9 @@ class CommandServiceStub:
     GetLocalListVersion: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetLocalListVersionRequest, _command_pb2.GetLocalListVersionResponse]
     """Asks for the version of the charger's local authorization list."""
     RemoteStartTransaction: _grpc.UnaryUnaryMultiCallable[_command_pb2.RemoteStartTransactionRequest, _command_pb2.RemoteStartTransactionResponse]
-    """Asks to start a transaction. Accepted is not started: transaction.started tells."""
+    """Asks to start a transaction. Accepted is not started: the event transaction.started is."""
     RemoteStopTransaction: _grpc.UnaryUnaryMultiCallable[_command_pb2.RemoteStopTransactionRequest, _command_pb2.RemoteStopTransactionResponse]
-    """Asks to stop a transaction. Accepted is not stopped: transaction.stopped tells."""
+    """Asks to stop a transaction. Accepted is not stopped: the event transaction.stopped is."""
     ReserveNow: _grpc.UnaryUnaryMultiCallable[_command_pb2.ReserveNowRequest, _command_pb2.ReserveNowResponse]
     """Reserves a connector for a tag."""
     Reset: _grpc.UnaryUnaryMultiCallable[_command_pb2.ResetRequest, _command_pb2.ResetResponse]
@@ -138,9 +138,9 @@ class CommandServiceAsyncStub(CommandServiceStub):
     GetLocalListVersion: _aio.UnaryUnaryMultiCallable[_command_pb2.GetLocalListVersionRequest, _command_pb2.GetLocalListVersionResponse]  # type: ignore[assignment]
     """Asks for the version of the charger's local authorization list."""
     RemoteStartTransaction: _aio.UnaryUnaryMultiCallable[_command_pb2.RemoteStartTransactionRequest, _command_pb2.RemoteStartTransactionResponse]  # type: ignore[assignment]
-    """Asks to start a transaction. Accepted is not started: transaction.started tells."""
+    """Asks to start a transaction. Accepted is not started: the event transaction.started is."""
     RemoteStopTransaction: _aio.UnaryUnaryMultiCallable[_command_pb2.RemoteStopTransactionRequest, _command_pb2.RemoteStopTransactionResponse]  # type: ignore[assignment]
-    """Asks to stop a transaction. Accepted is not stopped: transaction.stopped tells."""
+    """Asks to stop a transaction. Accepted is not stopped: the event transaction.stopped is."""
     ReserveNow: _aio.UnaryUnaryMultiCallable[_command_pb2.ReserveNowRequest, _command_pb2.ReserveNowResponse]  # type: ignore[assignment]
     """Reserves a connector for a tag."""
     Reset: _aio.UnaryUnaryMultiCallable[_command_pb2.ResetRequest, _command_pb2.ResetResponse]  # type: ignore[assignment]
@@ -267,7 +267,7 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_pb2.RemoteStartTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.RemoteStartTransactionResponse, _abc.Awaitable[_command_pb2.RemoteStartTransactionResponse]]:
-        """Asks to start a transaction. Accepted is not started: transaction.started tells."""
+        """Asks to start a transaction. Accepted is not started: the event transaction.started is."""
 
     @_abc_1.abstractmethod
     def RemoteStopTransaction(
@@ -275,7 +275,7 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_pb2.RemoteStopTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.RemoteStopTransactionResponse, _abc.Awaitable[_command_pb2.RemoteStopTransactionResponse]]:
-        """Asks to stop a transaction. Accepted is not stopped: transaction.stopped tells."""
+        """Asks to stop a transaction. Accepted is not stopped: the event transaction.stopped is."""
 
     @_abc_1.abstractmethod
     def ReserveNow(

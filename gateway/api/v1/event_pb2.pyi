@@ -2097,8 +2097,8 @@ Global___SteeringChanged: _TypeAlias = SteeringChanged  # noqa: Y015
 
 @_typing.final
 class ChargingProfileInstalled(_message.Message):
-    """A charger accepted a charging profile, sent by itself or with a remote start. It replaces one with the same number,
-    and one of the same connector, purpose and stack level; no event tells that.
+    """A charger accepted a charging profile, sent alone or with a remote start. It replaces one with the same number,
+    and one of the same connector, purpose and stack level, which has no event.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -33,7 +33,8 @@ class OperationServiceStub:
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
     (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
     after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
-    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is one
+    operation's, of whatever kind, and is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -77,7 +78,8 @@ class OperationServiceAsyncStub(OperationServiceStub):
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
     (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
     after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
-    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is one
+    operation's, of whatever kind, and is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;
@@ -117,7 +119,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
     (WatchOperation) or asked for (GetOperation). A start or a stop sends one command, never twice, and never
     after its expiry: the caller's deadline, two minutes at most. A pause or a limit is kept for a charge point that is not
-    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is known for as long as the operation is kept: as commands are.
+    connected: the operation ends OFFLINE, reason "kept", and GetSteering shows what becomes of it. A request_id is one
+    operation's, of whatever kind, and is known for as long as the operation is kept: as commands are.
 
     What can be known beforehand is refused beforehand, and nothing comes into being: FAILED_PRECONDITION with a reason of
       CHARGE_POINT_OFFLINE, CHARGE_POINT_PENDING, CHARGE_POINT_REJECTED;

@@ -1,7 +1,7 @@
 """The gateway's settings: frozen values with defaults, read from a TOML file.
 
 ``listeners``, ``chargers`` and ``sections`` are the settings, each with its default and the reason for it;
-``expectations`` is what a value may be; ``loading`` reads a file and tells all of its problems at once; ``example``
+``expectations`` is what a value may be; ``loading`` reads a file and names all of its problems at once; ``example``
 renders the commented example file from the same source.
 """
 

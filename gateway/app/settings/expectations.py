@@ -14,7 +14,8 @@ Problems: TypeAlias = Iterator[tuple[str, str]]
 
 @frozen
 class Expectation:
-    """A set of values: ``description`` completes the sentence "expected ...", ``accepts`` tells a member.
+    """A set of values: ``description`` completes the sentence "expected ...", ``accepts`` returns whether
+    a value is a member.
 
     ``accepts`` is only asked about values of the field's own type.
     """

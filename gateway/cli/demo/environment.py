@@ -214,7 +214,7 @@ class Household:
             try:
                 trio.from_thread.run_sync(self._scope.cancel, trio_token=self._token)
             except trio.RunFinishedError:
-                pass  # it has ended by itself meanwhile
+                pass  # it has ended meanwhile
         self._thread.join(10)
 
     def _run(self, configs: Sequence[ChargerConfig], context: ssl.SSLContext) -> None:

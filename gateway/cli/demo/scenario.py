@@ -68,7 +68,7 @@ class Scenario:
             raise DemoFailed(f"the demo took longer than {PLAY_SECONDS:g} seconds")
 
     def over(self) -> bool:
-        """Never by itself. Raises DemoFailed like ``check``."""
+        """Never returns. Raises DemoFailed like ``check``."""
         self.check()
         return False
 

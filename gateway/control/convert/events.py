@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 def event(stored: e.StoredEvent) -> pb.Event:
-    """An event. A body that can't be read, of a later version of the gateway, is left out: the envelope still tells."""
+    """An event. A body that can't be read, of a later version of the gateway, is left out; its envelope is there."""
     message = pb.Event(
         event_id=stored.event_id,
         charge_point=stored.charge_point,

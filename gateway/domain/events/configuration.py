@@ -32,7 +32,8 @@ class BootConfigurationApplied:
     attempts: int = 0
     """How often this firmware was asked for the key, this time included."""
     fingerprint: str = ""
-    """Where ``value`` hides something: what tells it from another value, keyed by the store and never shown."""
+    """Digest of the value, keyed by the store, where ``value`` hides it: two that differ are two values. Never
+    shown; else empty."""
 
 
 Body: TypeAlias = ConfigurationReported | BootConfigurationApplied

@@ -41,8 +41,8 @@ class SteeringChanged:
 
 @frozen
 class ChargingProfileInstalled:
-    """The charger accepted a charging profile, sent by itself or with a remote start. It replaces one with the same id,
-    and one on the same connector with the same purpose and stack level (B10.4); no event tells that."""
+    """The charger accepted a charging profile, which was sent alone or with a remote start. It replaces one with the
+    same id, and one on the same connector with the same purpose and stack level (B10.4): that has no event."""
 
     TYPE: ClassVar[str] = "charging_profile.installed"
     VERSION: ClassVar[int] = 1

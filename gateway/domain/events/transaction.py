@@ -170,7 +170,7 @@ class TransactionEnergyChanged:
     rules_version: int
     basis: str
     digest: str
-    """Tells curves of energy over time apart."""
+    """Digest of the energy over time: two curves that differ have two."""
     quiet_seconds: int
     """For how long the charge point must be connected, and quiet about it, until this is final."""
     doubts: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ def _end_of_blank(region: bytes, at: int) -> int:
 
 
 def _read(fields: list[bytes]) -> dict[str, JSON]:
-    """Each by itself: one that is no JSON after all spoils no other."""
+    """Each alone: one that is no JSON after all spoils no other."""
     read: dict[str, JSON] = {}
     for field in fields:
         try:

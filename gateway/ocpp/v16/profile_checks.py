@@ -11,7 +11,7 @@ from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 INT32: Final = 2**31 - 1
 
 MAX_PERIODS: Final = 1_000
-"""A week in steps of ten minutes. Where a charger tells its own limit, that one counts."""
+"""A week in steps of ten minutes. Where a charger reports its own limit, that one counts."""
 
 MAX_LIMIT: Final = Decimal(10_000_000)
 """W or A: ten megawatts are no charge point's."""

@@ -213,7 +213,7 @@ def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str,
 
 
 def _recorded(store_id: str, key: str, value: str) -> tuple[str, str]:
-    """A value as it is recorded: as it is shown and, where that hides something, what tells it from other values."""
+    """A value as it is recorded: as it is shown and, where that hides something, its fingerprint."""
     shown = shown_setting(key, value)
     return shown, "" if shown == value else setting_fingerprint(store_id, key, value)
 

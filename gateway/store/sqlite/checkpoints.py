@@ -1,6 +1,6 @@
 """Checkpoints: the log's pages are written back to the database, and a disk that can't take them is not kept quiet.
 
-SQLite would do them by itself after commits, and say nothing when they fail: what is committed is safe in the log, but
+SQLite would do them unasked after commits, and say nothing when they fail: what is committed is safe in the log, but
 the log grows until the disk is full.
 """
 

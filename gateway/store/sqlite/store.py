@@ -317,7 +317,7 @@ class SqliteStore(EnergyReads, OperatorReads):
 
     def admission(self, identity: str) -> AdmissionRecord | None:
         self._require_open()
-        # One statement is one moment's state by itself; a transaction around it would take longer than it does.
+        # One statement alone is one moment's state; a transaction around it would take longer than it does.
         with self._readers.connection(transaction=False) as cx:
             return queries.admission(cx, identity)
 

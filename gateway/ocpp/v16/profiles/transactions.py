@@ -49,7 +49,7 @@ def decide_start(
 ) -> Decision:
     """A transaction with a number of its own, whatever the tag's standing (B4.1, B4.5), or the one that this
     start has made before (B4.6). What was open on the connector is lost, unless it began later (B4.9) by a clock that
-    tells; the reservation that it names, or that is its tag's, is used up (B4.11)."""
+    can be trusted; the reservation that it names, or that is its tag's, is used up (B4.11)."""
     payload = request.payload
     authorization = facts.authorization or UNKNOWN
     time = read_time(payload.timestamp, context.now)
