@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.api.v1.charge_point_pb2 import ChargePoint, Connector
+from rich.text import Text
+
+from gateway.api.v1.charge_point_pb2 import ChargePoint, Connector, WorkProgress
 from gateway.api.v1.common_pb2 import Registration as ApiRegistration
 from gateway.api.v1.reading_pb2 import ChargingState, LatestReadings, Reading, ValueSource
 from gateway.cli.connection import as_dict, charging_state, connector_name, moment
@@ -82,6 +84,14 @@ def show_charger(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table(*columns, rows=reserved, title="Reservations"))
+    work = []
+    if each.HasField("firmware_update"):
+        work.append(_work("firmware update", each.firmware_update))
+    if each.HasField("diagnostics_upload"):
+        work.append(_work("diagnostics upload", each.diagnostics_upload))
+    if work:
+        console.print()
+        console.print(table("work", "status", "received", "~command", rows=work, title="Work after a command"))
     if each.boot_configuration:
         settings = [
             (one.key, one.value, status(one.status), local(moment(one, "apply_time")))
@@ -89,6 +99,17 @@ def show_charger(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table("key", "~value", "answer", "when", rows=settings, title="Boot configuration"))
+
+
+def _work(name: str, progress: WorkProgress) -> tuple[str, Text, str, str]:
+    """A firmware update or an upload of diagnostics: the charger's last status with its time, and what it is of."""
+    begun, of = progress.command_id, progress.status_command_id
+    if not progress.status:
+        return name, Text("nothing yet"), "", begun
+    shown = of or "none"
+    if begun and of != begun:
+        shown = f"{shown}; nothing yet of {begun}"
+    return name, status(progress.status), local(moment(progress, "receive_time")), shown
 
 
 def _readings(latest: LatestReadings) -> Iterator[tuple[str, str, str, str]]:
@@ -148,6 +169,11 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
     yield "IMSI", boot.imsi
     yield "booted", local(moment(each, "boot_time"))
     yield "clock", _clock(each)
+    if each.HasField("local_list"):
+        yield (
+            "local list",
+            f"version {each.local_list.list_version}, accepted {local(moment(each.local_list, 'change_time'))}",
+        )
     yield "created", local(moment(each, "create_time"))
     yield "changed", local(moment(each, "update_time"))
 

@@ -153,6 +153,51 @@ def test_a_charger_is_shown_with_its_reservations(fake, run):
     assert ["8", "2", "BOB"] in lines
 
 
+def test_a_charger_is_shown_with_its_firmware_update_and_its_diagnostics(fake, run):
+    """The last status, its time, and the command that it is of; and its local list."""
+    received = at("2024-05-01T11:00:00Z")
+    charger = api.ChargePoint(
+        identity="HOME-1",
+        firmware_update=api.WorkProgress(
+            command_id="cmd_1", status="Installing", status_command_id="cmd_1", receive_time=received
+        ),
+        diagnostics_upload=api.WorkProgress(
+            command_id="cmd_3", status="UploadFailed", status_command_id="cmd_2", receive_time=received
+        ),
+        local_list=api.LocalList(list_version=7, change_time=received),
+    )
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=charger)
+    text = run("chargers", "show", "HOME-1").stdout
+    lines = [line.split() for line in text.splitlines()]
+    assert ["firmware", "update", "Installing", "2024-05-01", "11:00:00", "cmd_1"] in lines
+    failed = "diagnostics upload UploadFailed 2024-05-01 11:00:00 cmd_2; nothing yet of cmd_3"
+    assert failed.split() in lines
+    assert "version 7, accepted 2024-05-01 11:00:00" in text
+    shown = json.loads(run("chargers", "show", "HOME-1", "--json").stdout)
+    assert shown["firmware_update"]["status"] == "Installing"
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (api.WorkProgress(command_id="cmd_1"), "nothing yet cmd_1"),
+        (api.WorkProgress(status="Idle", receive_time=at("2024-05-01T11:00:00Z")), "Idle 2024-05-01 11:00:00 none"),
+    ],
+)
+def test_work_of_which_little_is_known_is_shown(fake, run, progress, words):
+    """A command without a status yet, and a status of no command."""
+    charger = api.ChargePoint(identity="HOME-1", firmware_update=progress)
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=charger)
+    lines = [line.split() for line in run("chargers", "show", "HOME-1").stdout.splitlines()]
+    assert f"firmware update {words}".split() in lines
+
+
+def test_a_charger_without_such_work_shows_none(fake, run):
+    """No empty table."""
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)
+    assert "Work" not in run("chargers", "show", "HOME-1").stdout
+
+
 def test_json_has_the_apis_own_names(fake, run):
     """Output for programs is the API's message."""
     fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=HOME)
