@@ -241,6 +241,7 @@ class Gateway:
             identity_of=identity_of,
             accounts=self.accounts,
             large=self.large,
+            proxies=settings.proxies,
             observe=self.diagnostics.connection_over,
         )
 

@@ -16,11 +16,26 @@ _IPV6_BYTES: Final = 8
 """A /64."""
 
 
+class Networks:
+    """Some addresses and networks like ``192.0.2.0/24``. Raises ValueError for what is none."""
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        self._networks = [ipaddress.ip_network(each, strict=False) for each in networks]
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def __contains__(self, address: str) -> bool:
+        """Return true for an address in one of them, also where IPv6 carries an IPv4 address."""
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
 class Addresses:
     """Belongs to the Trio loop. ``shared``: networks like ``192.0.2.0/24``; raises ValueError for what is none."""
 
     def __init__(self, shared: Iterable[str] = (), most: int = MAX_KNOWN) -> None:
-        self._shared = [ipaddress.ip_network(each, strict=False) for each in shared]
+        self._shared = Networks(shared)
         self._most = most
         self._known: OrderedDict[str, None] = OrderedDict()
 
@@ -30,7 +45,7 @@ class Addresses:
 
     def lane(self, address: str) -> Hashable:
         """Return a key that connections from one address share; for a shared address each has its own."""
-        return object() if self._shared and self._is_shared(address) else site(address)
+        return object() if self._shared and address in self._shared else site(address)
 
     def known(self, address: str) -> bool:
         """Return true if an authenticated charger has come from there."""
@@ -43,10 +58,6 @@ class Addresses:
         self._known.move_to_end(key)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
-
-    def _is_shared(self, address: str) -> bool:
-        parsed = _parsed(address)
-        return parsed is not None and any(parsed in network for network in self._shared)
 
 
 def site(address: str) -> str:

@@ -1,7 +1,7 @@
 """The seam between a charger's connection and everything that uses it.
 
 Only types: the session and the composition root depend on this module and on nothing else of the transport, so that
-another transport (a different WebSocket library, a test double, a PROXY-protocol front) can stand in without them
+another transport (a different WebSocket library, a test double) can stand in without them
 noticing. The implementation is ``connection.py``; the accept loop is ``listener.py``.
 """
 

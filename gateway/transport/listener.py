@@ -6,7 +6,7 @@ end. Nothing that happens to one connection ends another or the loop.
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -25,6 +25,7 @@ from gateway.transport.handshake_turns import HandshakeTurns
 from gateway.transport.large_messages import LargeMessagePlace
 from gateway.transport.limits import Limits
 from gateway.transport.listening_socket import Accepted, ListeningSocket, open_ports
+from gateway.transport.proxies import NotIntroduced, Proxies
 from gateway.transport.rate_limit import ignored
 from gateway.transport.tls import TlsProvider
 from gateway.transport.tls_records import TlsRecords
@@ -75,7 +76,8 @@ class Listener:
     ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now.
 
     ``identity_of`` returns the identity of a principal: all its connections share an account, and each of
-    those without one has its own. ``accounts`` and ``large`` are for all listeners of a gateway.
+    those without one has its own. ``accounts`` and ``large`` are for all listeners of a gateway. ``proxies`` are the
+    addresses and networks of load balancers; with any, all connections have to come from there (``Proxies``).
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Listener:
         identity_of: Callable[[object], str] = nobody,
         accounts: Accounts | None = None,
         large: LargeMessagePlace | None = None,
+        proxies: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -113,6 +116,7 @@ class Listener:
         self._identity_of = identity_of
         self._accounts = Accounts(self.limits) if accounts is None else accounts
         self._large = LargeMessagePlace(self.limits.message_seconds) if large is None else large
+        self._proxies = Proxies(proxies)
         self._accepting = trio.CancelScope()
         self._certified: set[Connection] = set()
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -205,13 +209,35 @@ class Listener:
                 self._log_shortage(exc)
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
             else:
-                try:
-                    visitor = self._places.arrive(accepted.address)
-                except Exception:
-                    await trio.aclose_forcefully(accepted.link)  # no handler knows of it yet
-                    raise
-                handlers.start_soon(self._attend, accepted, visitor, handlers)
-                del accepted, visitor  # no connection is kept until the next one comes
+                if self._proxies:
+                    handlers.start_soon(self._introduce, accepted, handlers)
+                else:
+                    await self._arrive(accepted, handlers)
+                del accepted  # no connection is kept until the next one comes
+
+    async def _arrive(self, accepted: Accepted, handlers: trio.Nursery) -> None:
+        try:
+            visitor = self._places.arrive(accepted.address)
+        except Exception:
+            await trio.aclose_forcefully(accepted.link)  # no handler knows of it yet
+            raise
+        handlers.start_soon(self._attend, accepted, visitor, handlers)
+
+    async def _introduce(self, accepted: Accepted, handlers: trio.Nursery) -> None:
+        """Let the balancer say where the connection comes from; from then on that is its address."""
+        try:
+            try:
+                introduced = await self._proxies.introduce(accepted)
+            except NotIntroduced as refused:
+                self._report("accept", refused.reason, accepted.address)
+                await trio.aclose_forcefully(accepted.link)
+            except BaseException:
+                await trio.aclose_forcefully(accepted.link)
+                raise
+            else:
+                await self._arrive(introduced, handlers)
+        except Exception:  # a bug belongs to this one connection
+            self._failed(accepted.address)
 
     def _log_shortage(self, exc: Exception) -> None:
         self.outcomes["accept", "failed"] += 1

@@ -103,6 +103,16 @@ class SocketStream(trio.abc.Stream):
             self._ready = False  # all of it has been read, and the poller reports more (epoll(7))
         return data
 
+    def look_again(self) -> None:
+        """See whether there is anything to read. After a read that asked for no more than there was, ``arrived`` would
+        return at once, though nothing has come since. Reads nothing."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            self._ready = False
+        except OSError:
+            pass  # the next read says so
+
     def interrupt(self) -> None:
         """End the waiting of a reader: ``arrived`` returns, ``receive_some`` returns what is there or raises
         WouldBlock."""

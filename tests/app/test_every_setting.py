@@ -57,6 +57,7 @@ from tests.app.running import Disk, Running, running, settings, until
 from tests.app.test_serve import ask
 from tests.endtoend.asking import failure
 from tests.endtoend.gateway_process import development_certificates, free_port
+from tests.framing.proxy_headers import proxy_header
 from tests.session.commands.test_commands import ready
 from tests.support.frames import TEXT, frame, head
 from tests.support.harness import BOOT, Harness, boot
@@ -656,6 +657,21 @@ async def granted(whole: Whole, suite: str) -> str | None:
         finally:
             await trio.aclose_forcefully(stream)
         return str(stream.cipher()[0])
+
+
+@really("listeners.proxies", ("127.0.0.0/8",))
+async def _(whole: Whole) -> None:
+    """A refused connection is listed with the address that the balancer names."""
+    async with running(whole.settings()) as serving:
+        stream = await trio.open_tcp_stream("127.0.0.1", serving.gateway.endpoints.listeners[0].addresses[0][1])
+        await stream.send_all(proxy_header("192.0.2.77", 4000) + b"GET / HTTP/1.1\r\n\r\n")
+        with trio.fail_after(30):
+            while await stream.receive_some():
+                pass
+        await stream.aclose()
+        await until(serving.gateway.diagnostics.refused_connections)
+        [refused] = serving.gateway.diagnostics.refused_connections()
+    assert (refused.address, refused.reason) == ("192.0.2.77", "http_request")
 
 
 CHARGERS_CA = ClientAuthority()

@@ -10,6 +10,7 @@ from gateway.app.settings.expectations import (
     about,
     filled,
     host,
+    networks,
     one_of,
     path_prefix,
     subset_of,
@@ -62,6 +63,15 @@ class ListenerSettings:
         metadata=about(
             "OCPP security profiles that are admitted. 2 is TLS with Basic auth (WP A00); 1, without TLS, never is.",
             subset_of(2),
+        ),
+    )
+    proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "Addresses and networks of TCP load balancers in front of this listener that begin each connection with a "
+            "PROXY header, version 2. Chargers' addresses, and all limits by address, are then those that it names; "
+            "connections from elsewhere, or without a header, are closed. None: chargers connect directly.",
+            networks(64),
         ),
     )
     tls_policy: Literal["ELBSecurityPolicy-TLS-1-2-Ext-2018-06", "strict", "ocpp"] = field(
