@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -196,19 +196,21 @@ def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Reco
     return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
 
 
-def add_caller(settings: Settings, name: str, roles: Sequence[str], certificate_name: str) -> str:
+def add_caller(
+    settings: Settings, name: str, roles: Sequence[str], certificate_name: str, scope: Mapping[str, str]
+) -> str:
     """Make a caller of the control interface known in the database of a gateway that does not run; its token, empty for
     one with a certificate. ``roles`` by the names of ``Role``. Raises ``StoreError``, and ``SettingsError`` for what
     can't be a caller."""
     kept = tuple(each for each in Role if each.name in roles)
-    wrong = faults(name, kept, certificate_name)
+    wrong = faults(name, kept, certificate_name, scope)
     if wrong:
         raise SettingsError("; ".join(f"{where}: {description}" for where, description in wrong))
     token = "" if certificate_name else new_token()
     digest = token_digest(token) or b""
     store = SqliteStore(settings.store.path)
     try:
-        [result] = store.commit([AddCaller(Caller(name, kept, datetime.now(UTC), digest, certificate_name))])
+        [result] = store.commit([AddCaller(Caller(name, kept, datetime.now(UTC), digest, certificate_name, scope))])
     finally:
         store.close()
     if not isinstance(result, Done):

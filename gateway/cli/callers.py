@@ -9,7 +9,7 @@ import typer
 from gateway.api.v1.caller_pb2 import Caller, CreateCallerRequest, ListCallersRequest, RevokeCallerRequest
 from gateway.api.v1.caller_pb2 import Role as ApiRole
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
-from gateway.cli.option_values import one_of, spelled
+from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import JsonOption, local, note, out, print_json, say, table
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
@@ -53,6 +53,15 @@ def add(
     certificate: Annotated[
         str, typer.Option(help="The name in its client certificate; it gets no token then. Needs control.client_ca.")
     ] = "",
+    label: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--label",
+            parser=pair_of,
+            metavar="KEY=VALUE",
+            help="Its scope: charge points with this label; of several, those with all. With read and operate alone.",
+        ),
+    ] = None,
     offline: Annotated[
         bool,
         typer.Option("--offline", help="Write into the database of a gateway that does not run: for the first caller."),
@@ -66,16 +75,21 @@ def add(
     The token is sent with each call; `gateway` itself takes it from the file named by --token-file or
     GATEWAY_TOKEN_FILE.
     """
+    asked = Caller(
+        name=name,
+        roles=[each.value_in_api for each in role],
+        certificate_name=certificate,
+        scope=dict(label or ()),
+    )
     if offline:
         from gateway.app.settings import load
 
         # Most calls need no store, and start faster without it.
         token = importlib.import_module("gateway.app.preflight").add_caller(
-            load(config), name, [each.name for each in role], certificate
+            load(config), name, [each.name for each in role], certificate, dict(label or ())
         )
-        made = Caller(name=name, roles=[each.value_in_api for each in role], certificate_name=certificate)
+        made = asked
     else:
-        asked = Caller(name=name, roles=[each.value_in_api for each in role], certificate_name=certificate)
         with connect(target) as gateway:
             response = gateway.callers.CreateCaller(CreateCallerRequest(caller=asked), timeout=READ_SECONDS)
         made, token = response.caller, response.token
@@ -100,12 +114,13 @@ def list_(target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> No
         (
             each.name,
             _roles(each),
+            ", ".join(f"{key}={value}" for key, value in sorted(each.scope.items())) or "all",
             f"certificate {each.certificate_name}" if each.certificate_name else "token",
             local(moment(each, "create_time")),
         )
         for each in found
     ]
-    out().print(table("caller", "~roles", "~shows", "since", rows=rows))
+    out().print(table("caller", "~roles", "~charge points", "~shows", "since", rows=rows))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Journal
 from gateway.domain.callers import MAX_CALLERS, Caller, Role, faults, new_token, token_digest
 from gateway.domain.commands import FieldViolation
+from gateway.domain.labels import Labels
 from gateway.domain.values import Clock
 from gateway.store.commits import AddCaller, Exists, GuardFailed, Missing, RemoveCaller
 from gateway.store.reads import Reads
@@ -28,14 +29,14 @@ class CallerControl:
         self._reads = reads
         self._clock = clock
 
-    async def create(self, name: str, roles: tuple[Role, ...], certificate_name: str) -> Made:
+    async def create(self, name: str, roles: tuple[Role, ...], certificate_name: str, scope: Labels) -> Made:
         """Make a caller known: by the name in its certificate, else by a token."""
-        found = faults(name, roles, certificate_name)
+        found = faults(name, roles, certificate_name, scope)
         if found:
             raise invalid(*(FieldViolation(f"caller.{where}", description) for where, description in found))
         token = "" if certificate_name else new_token()
         digest = token_digest(token) if token else None
-        caller = Caller(name, roles, self._clock(), digest or b"", certificate_name)
+        caller = Caller(name, roles, self._clock(), digest or b"", certificate_name, scope)
         match await self._journal.commit(AddCaller(caller)):
             case Exists(identities=("name",)):
                 raise _taken("caller", name)

@@ -309,6 +309,12 @@ CALLERS: tuple[RpcOutcome, ...] = (
     _caller("revoked", "its caller was revoked while it streamed", "UNAUTHENTICATED", "CALLER_REVOKED", Then.MEND),
     _caller("no-role", "its caller lacks the role that it needs", "PERMISSION_DENIED", "ROLE_MISSING", Then.MEND,
             ("caller", "role")),
+    _caller("no-scope", "its caller has a scope that it can't be held to", "PERMISSION_DENIED", "SCOPE_NOT_APPLICABLE",
+            Then.MEND, ("caller",)),
+    _caller("scope-not-watchable", "a watch names no charge point, and none or 1,000 and more are in the scope",
+            "FAILED_PRECONDITION", "SCOPE_NOT_WATCHABLE", Then.MEND, ("caller",)),
+    _caller("scope-changed", "charge points have come into its caller's scope or left it while it streamed",
+            "UNAVAILABLE", "SCOPE_CHANGED", Then.REPEAT),
     _caller("callers-unread", "the store can't be read, and the callers are not in memory", "UNAVAILABLE",
             "STORE_UNAVAILABLE", Then.REPEAT),
 )  # fmt: skip

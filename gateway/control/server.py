@@ -53,6 +53,7 @@ from gateway.control.services.id_tag import IdTagRpcs
 from gateway.control.services.operation import OperationRpcs
 from gateway.control.services.retention import RetentionRpcs
 from gateway.control.services.rpc import Service
+from gateway.control.services.scope import Scopes, StoredOwners
 from gateway.control.services.steering import SteeringRpcs
 from gateway.control.services.transaction import TransactionRpcs
 from gateway.control.services.vendor_data import VendorDataRpcs
@@ -190,9 +191,14 @@ class ControlServer:
         self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(reads, diagnostics))
         self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
         # Without it nothing stands before an RPC: a trial on loopback pays nothing for it.
-        self._authentication = (
-            Authentication(lambda: self._bridge.call(reads.callers)) if settings.require_callers else None
-        )
+        self._authentication: Authentication | None = None
+        if settings.require_callers:
+            owners, call = StoredOwners(reads), self._bridge.call
+            scopes = Scopes(
+                lambda labels, identities, limit: call(owners.labelled, labels, identities, limit),
+                lambda field, value: call(owners.owner, field, value),
+            )
+            self._authentication = Authentication(lambda: call(reads.callers), scopes)
         self._callers = CallerRpcs(self._bridge, timeout, CallerControl(changes, reads, clock), self._callers_changed)
         self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
 

@@ -10,6 +10,9 @@ from typing import Final
 
 from attrs import field, frozen
 
+from gateway.domain.labels import NO_LABELS, Labels
+from gateway.domain.labels import faults as label_faults
+
 MAX_CALLERS: Final = 1_000
 """Internal services and people, counted in tens. All of them are held in memory."""
 
@@ -56,6 +59,10 @@ IMPLIED: Final[Mapping[Role, frozenset[Role]]] = {
 """What a role may do, by the roles that it stands for."""
 
 
+SCOPED_ROLES: Final = frozenset({Role.READ, Role.OPERATE})
+"""Roles that can be held to some charge points. An administrator could give itself others, by their labels."""
+
+
 @frozen
 class Caller:
     """A caller as an administrator made it known. It shows itself by a token or by a certificate, one of the two."""
@@ -67,6 +74,8 @@ class Caller:
     """SHA-256 of its token; empty: it has none."""
     certificate_name: str = ""
     """The name in its client certificate; empty: it shows none."""
+    scope: Labels = field(factory=dict)
+    """The labels that a charge point has to have for it; empty: all charge points."""
 
     def may(self, role: Role) -> bool:
         """Return true if it may call what needs this role."""
@@ -85,17 +94,21 @@ def token_digest(token: str) -> bytes | None:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def faults(name: str, roles: Iterable[Role], certificate_name: str) -> list[tuple[str, str]]:
+def faults(name: str, roles: Iterable[Role], certificate_name: str, scope: Labels = NO_LABELS) -> list[tuple[str, str]]:
     """The faults of a caller to be made, each as a field and a description in words that follow its name."""
     found = []
+    roles = tuple(roles)
     if _NAME.fullmatch(name) is None:
         rule = (
             f"must have 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, dot, underscore, at sign, slash and hyphen, "
             "and begin and end with a letter or digit"
         )
         found.append(("name", rule))
-    if not tuple(roles):
+    if not roles:
         found.append(("roles", "must name at least one"))
     if len(certificate_name) > MAX_CERTIFICATE_NAME or not certificate_name.isprintable():
         found.append(("certificate_name", f"must have at most {MAX_CERTIFICATE_NAME} printable characters"))
+    found += [(f"scope[{key}]" if key else "scope", description) for key, description in label_faults(scope)]
+    if scope and not SCOPED_ROLES.issuperset(roles):
+        found.append(("scope", "goes with the roles read and operate alone"))
     return found

@@ -251,6 +251,10 @@ class Store(Protocol):
         """By identity. Those that have all of the labels, each with this value."""
         ...
 
+    def labelled(self, labels: Labels, identities: Sequence[str] | None, limit: int) -> list[str]:
+        """Identities of charge points that have all of the labels, of ``identities`` or of all, by identity."""
+        ...
+
     def charge_points_named(self, identities: Sequence[str]) -> list[ChargePointRecord]:
         """Those of the identities that there are, in any order; as many as a page may have."""
         ...

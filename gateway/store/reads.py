@@ -96,6 +96,9 @@ class Reads:
     ) -> Awaitable[list[ChargePointRecord]]:
         return self._runner.read(self._store.charge_points, after, limit, connected, registration, labels)
 
+    def labelled(self, labels: Labels, identities: Sequence[str] | None, limit: int) -> Awaitable[list[str]]:
+        return self._runner.read(self._store.labelled, labels, identities, limit)
+
     def charge_points_named(self, identities: Sequence[str]) -> Awaitable[list[ChargePointRecord]]:
         return self._runner.read(self._store.charge_points_named, identities)
 

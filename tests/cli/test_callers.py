@@ -32,9 +32,10 @@ def test_a_token_is_shown_once(fake, run):
 
 def test_a_caller_with_a_certificate_gets_no_token(fake, run):
     """Its name in it is what is sent."""
-    asked = api.Caller(name="app", roles=[api.ROLE_OPERATE], certificate_name="app.example")
+    asked = api.Caller(name="app", roles=[api.ROLE_OPERATE], certificate_name="app.example", scope={"site": "north"})
     fake.answers["CreateCaller"] = api.CreateCallerResponse(caller=asked)
-    result = run("callers", "add", "app", "--role", "operate", "--certificate", "app.example")
+    shown = ("--certificate", "app.example", "--label", "site=north")
+    result = run("callers", "add", "app", "--role", "operate", *shown)
     assert result.stdout.splitlines() == ["app may call: operate"]
     assert fake.asked("CreateCaller") == [api.CreateCallerRequest(caller=asked)]
     assert "token" not in json.loads(run("callers", "add", "app", "--role", "operate", "--json").stdout)
@@ -49,12 +50,12 @@ def test_a_caller_without_a_role_that_there_is_is_wrong_usage(fake, run, argumen
 
 def test_callers_are_listed_and_revoked(fake, run):
     """By name, with what they show."""
-    app = api.Caller(name="app", roles=[api.ROLE_OPERATE], certificate_name="app.example")
+    app = api.Caller(name="app", roles=[api.ROLE_OPERATE], certificate_name="app.example", scope={"site": "north"})
     fake.answers["ListCallers"] = api.ListCallersResponse(callers=[app, BILLING])
     header, first, second = run("callers", "list").stdout.splitlines()
-    assert header.split() == ["caller", "roles", "shows", "since"]
-    assert first.split() == ["app", "operate", "certificate", "app.example"]
-    assert second.split()[:4] == ["billing", "read,", "vendor-data", "token"]
+    assert header.split() == ["caller", "roles", "charge", "points", "shows", "since"]
+    assert first.split() == ["app", "operate", "site=north", "certificate", "app.example"]
+    assert second.split()[:5] == ["billing", "read,", "vendor-data", "all", "token"]
     assert [each["name"] for each in json.loads(run("callers", "list", "--json").stdout)] == ["app", "billing"]
     assert run("callers", "revoke", "billing").stdout.splitlines() == ["billing is revoked"]
     assert fake.asked("RevokeCaller") == [api.RevokeCallerRequest(name="billing")]
@@ -131,5 +132,10 @@ def test_the_first_caller_is_made_while_the_gateway_does_not_run(run, tmp_path: 
     again = run(*command)
     assert again.exit_code == 1
     assert "there is a caller root" in again.stderr
+    scoped = run("callers", "add", "n", "--role", "read", "--label", "site=north", "--offline", "--config", config)
+    assert scoped.exit_code == 0, scoped.output
+    store = SqliteStore(database)
+    assert [each.scope for each in store.callers()] == [{"site": "north"}, {}]
+    store.close()
     wrong = run("callers", "add", "a b", "--role", "read", "--offline", "--config", config)
     assert (wrong.exit_code, "name: must have" in wrong.stderr) == (1, True)

@@ -11,7 +11,7 @@ from tests.store.builders import T0, one
 def test_callers_are_kept_as_they_are_and_listed_by_name(store: Store) -> None:
     """By what each shows."""
     second = Caller("b", (Role.READ, Role.VENDOR_DATA), T0, b"digest")
-    first = Caller("a", (Role.ADMINISTER,), T0, certificate_name="a.example")
+    first = Caller("a", (Role.READ,), T0, certificate_name="a.example", scope={"site": "north", "b": "ü"})
     for each in (second, first):
         assert one(store, AddCaller(each)) == Done()
     assert store.callers() == [first, second]

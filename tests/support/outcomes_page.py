@@ -60,7 +60,8 @@ READS_HEAD = """## Reads
 CALLERS_HEAD = """## Callers
 
 Where the settings say `control.require_callers`, each RPC may end so before it is begun ([security](security.md)):
-nothing was done, and no request id was looked up. `tests/control/test_authentication.py` brings each row about.
+nothing was done, and no request id was looked up. `tests/control/test_authentication.py` and
+`tests/control/test_scope.py` bring each row about.
 
 """
 

@@ -25,29 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/caller.proto\x12\x0egateway.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05roles\x18\x02 \x03(\x0e\x32\x14.gateway.api.v1.Role\x12\x18\n\x10\x63\x65rtificate_name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x13\x43reateCallerRequest\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Caller\"M\n\x14\x43reateCallerResponse\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Caller\x12\r\n\x05token\x18\x02 \x01(\t\"\x14\n\x12ListCallersRequest\">\n\x13ListCallersResponse\x12\'\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32\x16.gateway.api.v1.Caller\"#\n\x13RevokeCallerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14RevokeCallerResponse*z\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_READ\x10\x01\x12\x10\n\x0cROLE_OPERATE\x10\x02\x12\x13\n\x0fROLE_ADMINISTER\x10\x03\x12\x14\n\x10ROLE_VENDOR_DATA\x10\x04\x12\x10\n\x0cROLE_SIGNING\x10\x05\x32\x9d\x02\n\rCallerService\x12Y\n\x0c\x43reateCaller\x12#.gateway.api.v1.CreateCallerRequest\x1a$.gateway.api.v1.CreateCallerResponse\x12V\n\x0bListCallers\x12\".gateway.api.v1.ListCallersRequest\x1a#.gateway.api.v1.ListCallersResponse\x12Y\n\x0cRevokeCaller\x12#.gateway.api.v1.RevokeCallerRequest\x1a$.gateway.api.v1.RevokeCallerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/caller.proto\x12\x0egateway.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x01\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05roles\x18\x02 \x03(\x0e\x32\x14.gateway.api.v1.Role\x12\x18\n\x10\x63\x65rtificate_name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05scope\x18\x05 \x03(\x0b\x32!.gateway.api.v1.Caller.ScopeEntry\x1a,\n\nScopeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x13\x43reateCallerRequest\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Caller\"M\n\x14\x43reateCallerResponse\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Caller\x12\r\n\x05token\x18\x02 \x01(\t\"\x14\n\x12ListCallersRequest\">\n\x13ListCallersResponse\x12\'\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32\x16.gateway.api.v1.Caller\"#\n\x13RevokeCallerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14RevokeCallerResponse*z\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_READ\x10\x01\x12\x10\n\x0cROLE_OPERATE\x10\x02\x12\x13\n\x0fROLE_ADMINISTER\x10\x03\x12\x14\n\x10ROLE_VENDOR_DATA\x10\x04\x12\x10\n\x0cROLE_SIGNING\x10\x05\x32\x9d\x02\n\rCallerService\x12Y\n\x0c\x43reateCaller\x12#.gateway.api.v1.CreateCallerRequest\x1a$.gateway.api.v1.CreateCallerResponse\x12V\n\x0bListCallers\x12\".gateway.api.v1.ListCallersRequest\x1a#.gateway.api.v1.ListCallersResponse\x12Y\n\x0cRevokeCaller\x12#.gateway.api.v1.RevokeCallerRequest\x1a$.gateway.api.v1.RevokeCallerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.caller_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=506
-  _globals['_ROLE']._serialized_end=628
+  _globals['_CALLER_SCOPEENTRY']._loaded_options = None
+  _globals['_CALLER_SCOPEENTRY']._serialized_options = b'8\001'
+  _globals['_ROLE']._serialized_start=602
+  _globals['_ROLE']._serialized_end=724
   _globals['_CALLER']._serialized_start=81
-  _globals['_CALLER']._serialized_end=215
-  _globals['_CREATECALLERREQUEST']._serialized_start=217
-  _globals['_CREATECALLERREQUEST']._serialized_end=278
-  _globals['_CREATECALLERRESPONSE']._serialized_start=280
-  _globals['_CREATECALLERRESPONSE']._serialized_end=357
-  _globals['_LISTCALLERSREQUEST']._serialized_start=359
-  _globals['_LISTCALLERSREQUEST']._serialized_end=379
-  _globals['_LISTCALLERSRESPONSE']._serialized_start=381
-  _globals['_LISTCALLERSRESPONSE']._serialized_end=443
-  _globals['_REVOKECALLERREQUEST']._serialized_start=445
-  _globals['_REVOKECALLERREQUEST']._serialized_end=480
-  _globals['_REVOKECALLERRESPONSE']._serialized_start=482
-  _globals['_REVOKECALLERRESPONSE']._serialized_end=504
-  _globals['_CALLERSERVICE']._serialized_start=631
-  _globals['_CALLERSERVICE']._serialized_end=916
+  _globals['_CALLER']._serialized_end=311
+  _globals['_CALLER_SCOPEENTRY']._serialized_start=267
+  _globals['_CALLER_SCOPEENTRY']._serialized_end=311
+  _globals['_CREATECALLERREQUEST']._serialized_start=313
+  _globals['_CREATECALLERREQUEST']._serialized_end=374
+  _globals['_CREATECALLERRESPONSE']._serialized_start=376
+  _globals['_CREATECALLERRESPONSE']._serialized_end=453
+  _globals['_LISTCALLERSREQUEST']._serialized_start=455
+  _globals['_LISTCALLERSREQUEST']._serialized_end=475
+  _globals['_LISTCALLERSRESPONSE']._serialized_start=477
+  _globals['_LISTCALLERSRESPONSE']._serialized_end=539
+  _globals['_REVOKECALLERREQUEST']._serialized_start=541
+  _globals['_REVOKECALLERREQUEST']._serialized_end=576
+  _globals['_REVOKECALLERRESPONSE']._serialized_start=578
+  _globals['_REVOKECALLERRESPONSE']._serialized_end=600
+  _globals['_CALLERSERVICE']._serialized_start=727
+  _globals['_CALLERSERVICE']._serialized_end=1012
 # @@protoc_insertion_point(module_scope)

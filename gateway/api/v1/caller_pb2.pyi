@@ -62,10 +62,31 @@ class Caller(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ScopeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     CERTIFICATE_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name: 1 to 63 of the characters A-Z, a-z, 0-9, dot, underscore, at sign, slash and hyphen, beginning and ending
     with a letter or digit; case matters. Required.
@@ -82,6 +103,13 @@ class Caller(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which it was made known."""
 
+    @_builtins.property
+    def scope(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels: the caller sees and operates only charge points that have all of them, each with this value; any other one is
+        to it as one that there is not. Goes with the roles READ and OPERATE alone, and narrows what can be called to what
+        can be held to it (docs/security.md). Empty: all charge points.
+        """
+
     def __init__(
         self,
         *,
@@ -89,10 +117,11 @@ class Caller(_message.Message):
         roles: _abc.Iterable[Global___Role.ValueType] | None = ...,
         certificate_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        scope: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_name", b"certificate_name", "create_time", b"create_time", "name", b"name", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_name", b"certificate_name", "create_time", b"create_time", "name", b"name", "roles", b"roles", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -107,7 +136,7 @@ class CreateCallerRequest(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def caller(self) -> Global___Caller:
-        """The caller: name, roles and, for one with a certificate, certificate_name. create_time is the gateway's to set."""
+        """The caller: name, roles, scope and, for one with a certificate, certificate_name. create_time is the gateway's to set."""
 
     def __init__(
         self,

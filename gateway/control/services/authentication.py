@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 import structlog
@@ -16,10 +16,13 @@ from attrs import define, frozen
 from gateway.control.access import Need, Open, need_of
 from gateway.control.errors import Failure, Status
 from gateway.control.services.rpc import Context, failure_of, refuse
+from gateway.control.services.scope import Held, Scopes
 from gateway.domain.callers import Caller, Role, token_digest
 from gateway.errors import StoreUnavailable
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 FRESH_SECONDS: Final = 10.0
 """So long callers are taken from memory. A change is noticed at once; this is for one whose outcome was not known."""
@@ -96,8 +99,9 @@ class OpenStream:
 class Authentication(Interceptor):
     """All RPCs pass it. ``read`` gets the callers from the store."""
 
-    def __init__(self, read: Callable[[], Awaitable[list[Caller]]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[list[Caller]]], scopes: Scopes) -> None:
         self._read = read
+        self._scopes = scopes
         self._known: Known | None = None
         self._read_at = 0.0
         self._version = 0
@@ -232,17 +236,42 @@ class Authentication(Interceptor):
 
     def _guarded_call(self, method: str, need: Need, behaviour: Callable[..., Awaitable[Any]]) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            if await self._admit(method, need, context) is None:
+            caller = await self._admit(method, need, context)
+            if caller is None:
                 return None  # gRPC sends no message where the status isn't OK
-            return await behaviour(request, context)
+            if not caller.scope:
+                return await behaviour(request, context)
+            held = await self._hold(caller, method, request, context)
+            if held is None:
+                return None
+            if held.answer is not None:
+                return held.answer
+            response = await behaviour(request, context)
+            return await self._in_scope(self._scopes.narrow(held, method, response), method, context)
 
         return call
+
+    async def _hold(self, caller: Caller, method: str, request: Any, context: Context) -> Held | None:
+        """Hold a call to its caller's scope; None: it is refused, and its status is set."""
+        return await self._in_scope(self._scopes.hold(caller, method, request), method, context)
+
+    async def _in_scope(self, looking: Awaitable[T], method: str, context: Context) -> T | None:
+        try:
+            return await looking
+        except Exception as error:
+            refuse(context, failure_of(error, method))
+            return None
 
     def _guarded_stream(self, method: str, need: Need, behaviour: Callable[..., AsyncIterator[Any]]) -> Any:
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             caller = await self._admit(method, need, context)
             if caller is None:
                 return
+            held = None
+            if caller.scope and need is not Open.TO_CALLERS:
+                held = await self._hold(caller, method, request, context)
+                if held is None:
+                    return
             task = asyncio.current_task()
             assert task is not None  # gRPC runs each call in one
             opened = OpenStream(caller, task)
@@ -250,13 +279,20 @@ class Authentication(Interceptor):
             try:
                 async with aclosing(self._until_revoked(opened, behaviour(request, context))) as items:
                     async for item in items:
-                        yield item
+                        if held is not None and not await self._still(held, method, context):
+                            return
+                        if not opened.is_over():
+                            yield item
             finally:
                 self._streams.discard(opened)
             if opened.revoked:
                 refuse(context, REVOKED)
 
         return stream
+
+    async def _still(self, held: Held, method: str, context: Context) -> bool:
+        """Return true if a stream is still within its caller's scope; otherwise its status is set."""
+        return await self._in_scope(self._scopes.recheck(held), method, context) is not None
 
     async def _until_revoked(self, opened: OpenStream, items: Any) -> AsyncGenerator[Any, None]:
         """The items of a method, none of them after its caller was revoked."""

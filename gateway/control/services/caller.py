@@ -12,7 +12,7 @@ from gateway.control.convert.requests import Fields
 from gateway.control.services.rpc import Context, Service, changing, unary
 from gateway.domain.callers import Caller, Role
 
-SET_BY_CALLERS = frozenset({"name", "roles", "certificate_name"})
+SET_BY_CALLERS = frozenset({"name", "roles", "certificate_name", "scope"})
 
 
 class CallerRpcs(Service, CallerServiceServicer):
@@ -39,9 +39,8 @@ class CallerRpcs(Service, CallerServiceServicer):
         fields.check()
         kept = tuple(each for each in Role if each in roles)
         try:
-            made = await self.change(
-                context, {"caller": given.name}, self._callers.create, given.name, kept, given.certificate_name
-            )
+            asked = given.name, kept, given.certificate_name, dict(given.scope)
+            made = await self.change(context, {"caller": given.name}, self._callers.create, *asked)
         finally:
             await self._changed()
         return pb.CreateCallerResponse(caller=_caller(made.caller), token=made.token)
@@ -68,4 +67,5 @@ def _caller(caller: Caller) -> pb.Caller:
         roles=map(ROLE.number, caller.roles),
         certificate_name=caller.certificate_name,
         create_time=timestamp(caller.created_at),
+        scope=caller.scope,
     )

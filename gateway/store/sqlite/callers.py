@@ -5,7 +5,7 @@ from apsw import Connection
 from gateway.domain.callers import MAX_CALLERS, Caller, Role
 from gateway.store import commits
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
-from gateway.store.sqlite.encoding import to_micros, to_time
+from gateway.store.sqlite.encoding import from_labels, to_labels, to_micros, to_time
 from gateway.store.sqlite.writer import Writer
 
 _KNOWN_ROLES = frozenset(Role)
@@ -13,10 +13,10 @@ _KNOWN_ROLES = frozenset(Role)
 
 def callers(cx: Connection) -> list[Caller]:
     """All of them, by name."""
-    rows = cx.execute("SELECT name, roles, created_at, token_digest, certificate_name FROM caller ORDER BY name")
+    rows = cx.execute("SELECT name, roles, created_at, token_digest, certificate_name, scope FROM caller ORDER BY name")
     return [
-        Caller(name, _roles(roles), to_time(created), digest or b"", certificate or "")
-        for name, roles, created, digest, certificate in rows
+        Caller(name, _roles(roles), to_time(created), digest or b"", certificate or "", from_labels(scope))
+        for name, roles, created, digest, certificate, scope in rows
     ]
 
 
@@ -35,13 +35,14 @@ def add_caller(writer: Writer, write: commits.AddCaller) -> Done | Exists | Guar
     if count >= MAX_CALLERS:
         return GuardFailed()
     writer.cx.execute(
-        "INSERT INTO caller (name, roles, created_at, token_digest, certificate_name) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO caller (name, roles, created_at, token_digest, certificate_name, scope) VALUES (?, ?, ?, ?, ?, ?)",
         (
             caller.name,
             " ".join(caller.roles),
             to_micros(caller.created_at),
             caller.token_digest or None,
             caller.certificate_name or None,
+            to_labels(caller.scope),
         ),
     )
     return Done()

@@ -1,12 +1,13 @@
-"""The store's reads of the operator's tables, as ``gateway.store.api.Store`` has them: idTags and callers."""
+"""The store's reads of the operator's tables, as ``gateway.store.api.Store`` has them: idTags, labels and callers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
 from gateway.domain.callers import Caller
+from gateway.domain.labels import Labels
 from gateway.domain.records import IdTagRecord
 from gateway.store.sqlite import callers, queries
 
@@ -26,6 +27,9 @@ class OperatorReads(ABC):
 
     def id_tags(self, after: str, limit: int) -> list[IdTagRecord]:
         return self._read(queries.id_tags, after, limit)
+
+    def labelled(self, labels: Labels, identities: Sequence[str] | None, limit: int) -> list[str]:
+        return self._read(queries.labelled, labels, identities, limit)
 
     def callers(self) -> list[Caller]:
         return self._read(callers.callers)

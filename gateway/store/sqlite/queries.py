@@ -68,12 +68,28 @@ def charge_points(
         where.append("registration = ?")
         given.append(registration)
     for key, value in labels.items():
-        where.append("EXISTS (SELECT 1 FROM json_each(labels) l WHERE l.key = ? AND l.value = ?)")
+        where.append(_LABEL)
         given += (key, value)
     sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
     found = cx.execute(sql, (*given, bounded(limit))).fetchall()
     states = charging_states(cx, [row[0] for row in found])
     return [_charge_point(cx, row, states) for row in found]
+
+
+_LABEL = "EXISTS (SELECT 1 FROM json_each(labels) l WHERE l.key = ? AND l.value = ?)"
+
+
+def labelled(cx: Connection, labels: Labels, identities: Sequence[str] | None, limit: int) -> list[str]:
+    """By identity."""
+    where, given = ["deleted_at IS NULL"], []
+    if identities is not None:
+        where.append("identity IN (SELECT value FROM json_each(?))")
+        given.append(json.dumps(list(identities)))
+    for key, value in labels.items():
+        where.append(_LABEL)
+        given += (key, value)
+    sql = f"SELECT identity FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
+    return [identity for (identity,) in cx.execute(sql, (*given, bounded(limit)))]
 
 
 def charge_points_named(cx: Connection, identities: Sequence[str]) -> list[ChargePointRecord]:
