@@ -110,10 +110,12 @@ class Load:
 
 @frozen(kw_only=True)
 class Checked:
-    """State of the fleet. ``errors``: what was lost or refused since the last check."""
+    """State of the fleet. Since the last check, ``errors``: what was lost or refused, and ``asked``: the server's CALLs
+    that were confirmed, by action."""
 
     alive: int
     errors: Mapping[str, int]
+    asked: Mapping[str, int]
     driver_rss_bytes: int
 
 
@@ -331,6 +333,7 @@ class Fleet:
         return Checked(
             alive=sum(each["alive"] for each in answers),
             errors=_sum(each["errors"] for each in answers),
+            asked=_sum(each["asked"] for each in answers),
             driver_rss_bytes=sum(each["rss_bytes"] for each in answers),
         )
 

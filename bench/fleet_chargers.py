@@ -71,7 +71,7 @@ class Chargers:
     """All of them, by index (``present``) and by file descriptor (``by_fd``).
 
     ``job`` and ``load`` are what they are at, or None; ``now`` is the time that messages tell; ``errors`` counts by
-    reason what jobs do not.
+    reason what jobs do not, ``asked`` the server's CALLs by action.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Chargers:
         self.job: Job | None = None
         self.load: Load | None = None
         self.errors: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
         self.now = b""
 
     def __len__(self) -> int:
@@ -308,6 +309,7 @@ class Chargers:
         message = wire.parse(text)
         if message[0] == 2:
             asked = wire.Asked(message)
+            self.asked[asked.action] += 1
             self.write(charger, asked.reply)
             if asked.then is not None and charger.state == READY:
                 if charger.expected is None:

@@ -267,8 +267,9 @@ class FleetProcess:
     def do_check(self) -> None:
         """Tell how many are there, and what was counted since the last time."""
         chargers = self._chargers
-        _tell({"alive": len(chargers.ready()), "errors": chargers.errors, "rss_bytes": _rss()})
-        chargers.errors = Counter()
+        alive = len(chargers.ready())
+        _tell({"alive": alive, "errors": chargers.errors, "asked": chargers.asked, "rss_bytes": _rss()})
+        chargers.errors, chargers.asked = Counter(), Counter()
 
     # --- reports ----------------------------------------------------------------------------------------------
 

@@ -184,8 +184,20 @@ MESSAGES: dict[str, Message] = {
 # --- what the server asks -------------------------------------------------------------------------------------
 
 _ACCEPTED = {"status": "Accepted"}
+_CONFIGURATION = {
+    "HeartbeatInterval": "300",
+    "NumberOfConnectors": "1",
+    "SupportedFeatureProfiles": "Core,SmartCharging,RemoteTrigger",
+    "ChargingScheduleAllowedChargingRateUnit": "Current",
+    "ChargeProfileMaxStackLevel": "8",
+    "ChargingScheduleMaxPeriods": "24",
+    "MaxChargingProfilesInstalled": "10",
+}
 _CONFIRMATIONS: dict[str, Any] = {
-    "GetConfiguration": {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]},
+    "GetConfiguration": {
+        "configurationKey": [{"key": key, "readonly": True, "value": value} for key, value in _CONFIGURATION.items()]
+    },
+    "GetCompositeSchedule": {"status": "Rejected"},
     "GetLocalListVersion": {"listVersion": 0},
     "UnlockConnector": {"status": "Unlocked"},
     "GetDiagnostics": {"fileName": "diagnostics.log"},

@@ -13,7 +13,19 @@ from rich.console import Console
 
 from bench.results import Result
 
-NAMES = ("startup", "throughput", "hold", "storm", "commands", "watch", "transport", "peers", "attacks", "soak")
+NAMES = (
+    "startup",
+    "throughput",
+    "hold",
+    "storm",
+    "reconcile",
+    "commands",
+    "watch",
+    "transport",
+    "peers",
+    "attacks",
+    "soak",
+)
 """In the order in which all of them are run."""
 
 

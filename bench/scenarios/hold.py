@@ -104,13 +104,13 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
 PLAN = ("sessions", "rate", "seconds", "meter_values_every", "heartbeat_every")
 
 
-def connect(chargers: Fleet, rate: float, console: Console, *, status: bool = True) -> Connected:
+def connect(chargers: Fleet, rate: float, console: Console, *, boot: bool = True, status: bool = True) -> Connected:
     """All of them, at this rate, with a bar of progress."""
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("connecting", total=len(chargers))
         chargers.progress = lambda done: bars.update(bar, completed=done)
         try:
-            return chargers.connect(rate=rate, status=status)
+            return chargers.connect(rate=rate, boot=boot, status=status)
         finally:
             chargers.progress = None
 

@@ -10,7 +10,7 @@ from bench import histogram
 from bench.fleet import Load
 from bench.grpc_driver import Watched, Window
 from bench.results import Result
-from bench.scenarios import Scenario, commands, load, options, watch
+from bench.scenarios import Scenario, commands, load, options, reconcile, watch
 
 
 def test_commands_are_measured_beside_an_echo_idle_and_under_load() -> None:
@@ -31,6 +31,15 @@ def test_commands_are_measured_beside_an_echo_idle_and_under_load() -> None:
         assert not [reason for reason in result.invalid_because if "failed" in reason or "answered" in reason]
 
 
+def test_charge_points_with_plans_are_put_in_order_when_these_are_new_and_after_a_restart() -> None:
+    """Each is sent its profile once in each case, and is recorded as having it."""
+    first, restart = _run(reconcile, sessions=6)
+    assert (first.case, restart.case) == ("first", "restart")
+    for result in (first, restart):
+        assert result.invalid_because == ()
+        assert result.figure("until the last was sent its profile") > result.figure("after the last was back")
+
+
 def test_watchers_are_measured_without_gaps_beside_a_bare_stream() -> None:
     """All that chargers were confirmed reached both numbers of watchers, once."""
     results = _run(watch, sessions=8, watchers=[1, 3], rate=100.0, seconds=0.5, warm_up=0.1, turns=1)
@@ -45,7 +54,7 @@ def test_watchers_are_measured_without_gaps_beside_a_bare_stream() -> None:
     bare.figure("CPU per message")
 
 
-@pytest.mark.parametrize("name", ["commands", "watch"])
+@pytest.mark.parametrize("name", ["commands", "reconcile", "watch"])
 def test_the_short_form_has_options_that_exist(name: str) -> None:
     """As the check asks for them."""
     scenario = load(name)
