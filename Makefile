@@ -84,14 +84,19 @@ gateway.toml: | $(INSTALLED)
 # Of the test that counts instructions. Installed where that takes no password; else the test is skipped, and says so.
 .PHONY: valgrind
 valgrind:
-	@command -v valgrind >/dev/null || scripts/install-valgrind
+	@command -v valgrind >/dev/null || scripts/install-tool valgrind "instructions are not counted"
+
+# Of the test that scans TLS, likewise.
+.PHONY: sslscan
+sslscan:
+	@command -v sslscan >/dev/null || scripts/install-tool sslscan "TLS is not scanned"
 
 # A worker for each core, four at most: each starts gateways and fleets beside it. The tests of a file stay together, and
 # the files in their order: by the number of tests, pytest-xdist's own order, the longest would begin last.
 SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: setup peers valgrind ## Run the tests on all cores (make test ARGS="tests/session -x", ARGS="-n 0 ..." on one)
+test: setup peers valgrind sslscan ## Run the tests on all cores (make test ARGS="tests/session -x", ARGS="-n 0 ..." on one)
 	@$(BIN)/python -m pytest -q -rs --durations=10 $(SPREAD) $(ARGS)
 
 # Left out is what a tracer would change: calls, instructions, memory, what an attack costs others, signals within
@@ -106,7 +111,7 @@ coverage: setup peers ## Run the tests with branch coverage of gateway/, and hol
 	@$(BIN)/coverage report
 
 .PHONY: test-pythons
-test-pythons: setup peers valgrind ## Run the tests on the lowest supported Python and a newer one (ARGS="--only 3.13")
+test-pythons: setup peers valgrind sslscan ## Run the tests on the lowest supported Python and a newer one (ARGS="--only 3.13")
 	@$(BIN)/python scripts/pythons.py $(SPREAD) $(ARGS)
 
 .PHONY: lint
@@ -170,6 +175,10 @@ soak: setup ## Churn of everything at once for ten minutes (make soak ARGS="--se
 .PHONY: mutants
 mutants: setup ## Put faults into the code, one at a time: does a test notice? (make mutants ARGS="--seed 7 --count 300")
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+.PHONY: scan
+scan: setup sslscan ## Have sslscan look at a running gateway's TLS, and compare it with each policy, suite by suite
+	@$(BIN)/python -m pytest -q -rs tests/endtoend/test_scan.py $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what tools leave behind (not .venv, .pythons, node_modules)

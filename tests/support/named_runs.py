@@ -25,11 +25,12 @@ ABSENT = (
     r"needs the openssl command as a client",
     r"needs the prlimit command",
     r"valgrind is not installed",
+    r"sslscan is not installed",
     r"the ratio was recorded on CPython 3\.11",
     r"not a git checkout",
 )
 """Reasons for which a named test may be skipped: what the machine lacks, or another version's figures. Where CI has to
-have it all the same, the test itself fails there instead of skipping (valgrind)."""
+have it all the same, the test itself fails there instead of skipping (valgrind, sslscan)."""
 
 _ABSENT = re.compile("|".join(ABSENT))
 
