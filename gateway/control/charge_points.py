@@ -49,6 +49,7 @@ class NewChargePoint:
     accept_hex_password: Switch = Switch.DEFAULT
     labels: Labels = field(factory=dict)
     key: bytes | None = field(default=None, repr=False)
+    caller: str = ""
 
 
 @frozen
@@ -64,6 +65,7 @@ class Change:
     labels: Labels | None = None
     key: bytes | None = field(default=None, repr=False)
     revision: int | None = None
+    caller: str = ""
 
 
 @frozen
@@ -110,6 +112,7 @@ class ChargePoints:
             new.own_requests,
             new.accept_hex_password,
             new.labels,
+            new.caller,
         )
         if isinstance(await self._journal.commit(write), Exists):
             raise already_exists("charge point", new.identity)
@@ -156,6 +159,7 @@ class ChargePoints:
             change.labels,
             credentials,
             change.revision,
+            change.caller,
         )
         result = await self._commit_update(write)
         if isinstance(result, Missing):
@@ -164,11 +168,11 @@ class ChargePoints:
             raise stale("charge point", change.identity)
         return Provisioned(await self.get(change.identity), generated)
 
-    async def delete(self, identity: str) -> None:
+    async def delete(self, identity: str, caller: str = "") -> None:
         """Remove it and end its session."""
         with trio.CancelScope(shield=True):  # as below
             async with self._ordered:
-                result = await self._journal.commit(DeleteChargePoint(identity, self._clock()))
+                result = await self._journal.commit(DeleteChargePoint(identity, self._clock(), caller))
                 if not isinstance(result, Missing):
                     self._commands.expel(identity)
         if isinstance(result, Missing):

@@ -164,6 +164,7 @@ class FleetImport:
             new.own_requests,
             new.accept_hex_password,
             new.labels,
+            new.caller,
         )
 
     async def _committed(self, creations: list[CreateChargePoint]) -> list[ImportFault]:

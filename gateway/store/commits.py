@@ -66,6 +66,7 @@ class CreateChargePoint:
     own_requests: Switch = Switch.DEFAULT
     accept_hex_password: Switch = Switch.DEFAULT
     labels: Labels = field(factory=dict)
+    caller: str = ""
 
 
 @frozen
@@ -95,6 +96,7 @@ class UpdateChargePoint:
     """All of them: they replace the present ones."""
     credentials: tuple[Credential, ...] | None = None
     revision: int | None = None
+    caller: str = ""
 
 
 @frozen
@@ -106,6 +108,7 @@ class DeleteChargePoint:
 
     identity: str
     at: datetime
+    caller: str = ""
 
 
 @frozen

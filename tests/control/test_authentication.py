@@ -458,6 +458,52 @@ async def test_while_the_store_can_not_be_read_known_callers_go_on(tmp_path, mon
         assert ending(await outcome(gateway, tokens[Role.READ], lists)) == row("no-such-token")
 
 
+async def test_changes_of_charge_points_are_recorded_with_their_caller(tmp_path):
+    """In the events, as watchers get them; an event of before has none."""
+    async with required(tmp_path) as (gateway, tokens):
+        await gateway.charge_point("OLD")
+
+        def administers(client):
+            stub = client.charge_points
+            created = charge_point_pb2.CreateChargePointRequest(charge_point={"identity": "CP1"})
+            stub.CreateChargePoint(created, timeout=10)
+            changed = {"identity": "CP1", "description": "x"}
+            request = charge_point_pb2.UpdateChargePointRequest(
+                charge_point=changed, update_mask={"paths": ["description"]}
+            )
+            stub.UpdateChargePoint(request, timeout=10)
+            stub.DeleteChargePoint(charge_point_pb2.DeleteChargePointRequest(identity="CP1"), timeout=10)
+            fleet = [
+                charge_point_pb2.ImportChargePointsRequest(header={"charge_point_count": 1}),
+                charge_point_pb2.ImportChargePointsRequest(
+                    batch={"charge_points": [{"charge_point": {"identity": "CP2"}, "authorization_key": b"x" * 8}]}
+                ),
+            ]
+            list(stub.ImportChargePoints(iter(fleet), timeout=20))
+            start = event_pb2.WatchEventsRequest(
+                start_at=event_pb2.WATCH_START_BEGINNING, types=[f"charge_point.{each}" for each in PROVISIONING]
+            )
+            found = []
+            stream = client.events.WatchEvents(start, timeout=10)
+            while len(found) < 5:
+                for each in next(stream).events:
+                    body = getattr(each, each.WhichOneof("body"))
+                    found.append((each.charge_point, each.type.partition(".")[2], body.caller))
+            recorded.extend(found)
+
+        recorded = []
+        assert await outcome(gateway, tokens[Role.ADMINISTER], administers) is None
+        by = "administer"
+        assert recorded == [
+            ("OLD", "created", ""),
+            *(("CP1", each, by) for each in PROVISIONING),
+            ("CP2", "created", by),
+        ]
+
+
+PROVISIONING = ("created", "updated", "deleted")
+
+
 # --- certificates -----------------------------------------------------------------------------------------------
 
 

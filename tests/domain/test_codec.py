@@ -66,6 +66,21 @@ def test_a_stored_field_that_this_version_does_not_know_is_ignored():
     assert decode(body.TYPE, 1, orjson.dumps(stored)) == body
 
 
+@pytest.mark.parametrize(
+    ("type_", "stored"),
+    [
+        ("charge_point.created", b'{"registration":"Accepted"}'),
+        ("charge_point.updated", b'{"registration":"Accepted","changed":["description"]}'),
+        ("charge_point.deleted", b"{}"),
+    ],
+)
+def test_what_was_stored_before_callers_had_names_has_none(type_, stored):
+    """And is stored again as it was."""
+    body = decode(type_, 1, stored)
+    assert body.caller == ""
+    assert encode(body) == stored
+
+
 def test_a_body_of_a_later_version_is_refused_by_name():
     """Reading it half would be worse."""
     with pytest.raises(UnreadableBody, match=r"charge_point\.booted has version 99"):

@@ -529,16 +529,20 @@ class ChargePointCreated(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REGISTRATION_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     registration: _common_pb2.Registration.ValueType
     """The decision on it."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     def __init__(
         self,
         *,
         registration: _common_pb2.Registration.ValueType = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "registration", b"registration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -552,21 +556,27 @@ class ChargePointUpdated(_message.Message):
 
     REGISTRATION_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     registration: _common_pb2.Registration.ValueType
     """The decision on it after the change."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     @_builtins.property
     def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The fields that changed: "registration", "description", "assume_subprotocol", "credentials"."""
+        """The fields that changed: "registration", "description", "assume_subprotocol", "own_requests",
+        "accept_hex_password", "labels", "credentials".
+        """
 
     def __init__(
         self,
         *,
         registration: _common_pb2.Registration.ValueType = ...,
         changed: _abc.Iterable[_builtins.str] | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "changed", b"changed", "registration", b"registration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -578,12 +588,17 @@ class ChargePointDeleted(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CALLER_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     def __init__(
         self,
+        *,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

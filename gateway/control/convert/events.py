@@ -241,13 +241,15 @@ def _energy_changed(body: e.TransactionEnergyChanged) -> pb.TransactionEnergyCha
 _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.ChargePointCreated: (
         "charge_point_created",
-        lambda body: pb.ChargePointCreated(registration=REGISTRATION.number(body.registration)),
+        lambda body: pb.ChargePointCreated(registration=REGISTRATION.number(body.registration), caller=body.caller),
     ),
     e.ChargePointUpdated: (
         "charge_point_updated",
-        lambda body: pb.ChargePointUpdated(registration=REGISTRATION.number(body.registration), changed=body.changed),
+        lambda body: pb.ChargePointUpdated(
+            registration=REGISTRATION.number(body.registration), changed=body.changed, caller=body.caller
+        ),
     ),
-    e.ChargePointDeleted: ("charge_point_deleted", lambda body: pb.ChargePointDeleted()),
+    e.ChargePointDeleted: ("charge_point_deleted", lambda body: pb.ChargePointDeleted(caller=body.caller)),
     e.ChargePointConnected: ("charge_point_connected", _connected),
     e.ChargePointDisconnected: (
         "charge_point_disconnected",

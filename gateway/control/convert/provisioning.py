@@ -18,7 +18,7 @@ STAGES = {
 }
 
 
-def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields) -> NewChargePoint:
+def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields, caller: str) -> NewChargePoint:
     """Read a new charge point; ``fields`` collects the violations. Values aren't checked."""
     registration = fields.optional_word("charge_point.registration", REGISTRATION, given.registration)
     for descriptor, _ in given.ListFields():
@@ -33,6 +33,7 @@ def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields) -> NewCha
         accept_hex_password=read_switch(given, "accept_hex_password"),
         labels=dict(given.labels),
         key=key,
+        caller=caller,
     )
 
 
@@ -43,10 +44,10 @@ def read_switch(given: pb.ChargePoint, name: str) -> Switch:
     return Switch.ON if getattr(given, name) else Switch.OFF
 
 
-def read_candidate(given: pb.ImportedChargePoint) -> Candidate:
+def read_candidate(given: pb.ImportedChargePoint, caller: str) -> Candidate:
     """One of a fleet, with what is wrong about it so far."""
     fields = Fields()
-    new = read_new(given.charge_point, given.authorization_key or None, fields)
+    new = read_new(given.charge_point, given.authorization_key or None, fields, caller)
     return Candidate(new, tuple(fields.violations))
 
 

@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 from gateway.control.access import Need, Open, need_of
 from gateway.control.errors import Failure, Status
-from gateway.control.services.rpc import Context, failure_of, refuse
+from gateway.control.services.rpc import CALLER, Context, failure_of, refuse
 from gateway.control.services.scope import Held, Scopes
 from gateway.domain.callers import Caller, Role, token_digest
 from gateway.errors import StoreUnavailable
@@ -239,6 +239,7 @@ class Authentication(Interceptor):
             caller = await self._admit(method, need, context)
             if caller is None:
                 return None  # gRPC sends no message where the status isn't OK
+            CALLER.set(caller.name)  # each call has a task, and so a context, of its own
             if not caller.scope:
                 return await behaviour(request, context)
             held = await self._hold(caller, method, request, context)
@@ -267,6 +268,7 @@ class Authentication(Interceptor):
             caller = await self._admit(method, need, context)
             if caller is None:
                 return
+            CALLER.set(caller.name)
             held = None
             if caller.scope and need is not Open.TO_CALLERS:
                 held = await self._hold(caller, method, request, context)

@@ -15,7 +15,7 @@ from gateway.control.fleet_import import FleetImport
 from gateway.control.services.fleet_import import receive, running
 from gateway.control.services.paging import MAX_SIZE, page
 from gateway.control.services.request_stream import RequestStream
-from gateway.control.services.rpc import Context, Service, changing, streaming, unary
+from gateway.control.services.rpc import CALLER, Context, Service, changing, streaming, unary
 from gateway.domain.records import ChargePointRecord
 from gateway.domain.values import Registration
 
@@ -104,7 +104,7 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         self, request: pb.DeleteChargePointRequest, context: Context
     ) -> pb.DeleteChargePointResponse:
         identity = _identity(request.identity)
-        await self.change(context, {"charge_point": identity}, self._charge_points.delete, identity)
+        await self.change(context, {"charge_point": identity}, self._charge_points.delete, identity, CALLER.get())
         return pb.DeleteChargePointResponse()
 
     @changing
@@ -155,7 +155,7 @@ def _new(request: pb.CreateChargePointRequest) -> NewChargePoint:
     fields = Fields()
     fields.present("charge_point", request, "charge_point")
     key = request.authorization_key if request.HasField("authorization_key") else None
-    new = read_new(request.charge_point, key, fields)
+    new = read_new(request.charge_point, key, fields, CALLER.get())
     fields.check()
     return new
 
@@ -189,6 +189,7 @@ def _change(request: pb.UpdateChargePointRequest) -> Change:
         labels=dict(given.labels) if "labels" in names else None,
         key=None if key_change is None else request.authorization_key,
         revision=revision,
+        caller=CALLER.get(),
     )
 
 

@@ -5,6 +5,7 @@ from gateway.control.convert.provisioning import read_candidate
 from gateway.control.errors import Failure, Status, invalid
 from gateway.control.fleet_import import MAX_CHARGE_POINTS, Candidate
 from gateway.control.services.request_stream import RequestStream
+from gateway.control.services.rpc import CALLER
 from gateway.domain.commands import FieldViolation
 
 MAX_BATCH = 1_000
@@ -18,6 +19,7 @@ async def receive(requests: RequestStream[pb.ImportChargePointsRequest]) -> tupl
     """The whole fleet, and whether it is only to be validated. Raises ``Failure``."""
     header = _header(await requests.next())
     fleet: list[Candidate] = []
+    caller = CALLER.get()
     size = 0
     while (request := await requests.next()) is not None:
         if request.WhichOneof("part") != "batch":
@@ -32,7 +34,7 @@ async def receive(requests: RequestStream[pb.ImportChargePointsRequest]) -> tupl
             )
         if len(fleet) + len(given) > header.charge_point_count:
             raise _other_count(header.charge_point_count, "more")
-        fleet += map(read_candidate, given)
+        fleet += [read_candidate(each, caller) for each in given]
     if len(fleet) < header.charge_point_count:
         raise _other_count(header.charge_point_count, f"only {len(fleet)}")
     return fleet, header.validate_only

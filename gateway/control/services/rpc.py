@@ -7,6 +7,7 @@ one place of the control plane where an exception of any kind is caught: a bug e
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
@@ -43,6 +44,9 @@ MAX_TEXT = 1000
 """Characters of a text in a status. All of them travel in trailing metadata, of which gRPC takes 16 kB."""
 
 DETAILS_KEY = "grpc-status-details-bin"
+
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+"""The name of the caller of the present RPC; empty: callers are not required."""
 
 STOPPING = Failure(Status.UNAVAILABLE, "DRAINING", "the gateway is stopping; nothing was done")
 

@@ -14,6 +14,8 @@ class ChargePointCreated:
     TYPE: ClassVar[str] = "charge_point.created"
     VERSION: ClassVar[int] = 1
     registration: Registration
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events."""
 
 
 @frozen
@@ -24,12 +26,16 @@ class ChargePointUpdated:
     VERSION: ClassVar[int] = 1
     registration: Registration
     changed: tuple[str, ...]
+    caller: str = ""
+    """As in ``ChargePointCreated``."""
 
 
 @frozen
 class ChargePointDeleted:
     TYPE: ClassVar[str] = "charge_point.deleted"
     VERSION: ClassVar[int] = 1
+    caller: str = ""
+    """As in ``ChargePointCreated``."""
 
 
 @frozen

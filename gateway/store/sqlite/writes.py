@@ -137,7 +137,7 @@ def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]
         )
         owner.present = True
     _insert_credentials(writer, owner, write.credentials)
-    return writer.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration), write.at)])
+    return writer.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration, write.caller), write.at)])
 
 
 def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> Appended | GuardFailed | Missing:
@@ -182,7 +182,7 @@ def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> App
             owner.key,
         ),
     )
-    updated = ChargePointUpdated(after["registration"], changed)
+    updated = ChargePointUpdated(after["registration"], changed, write.caller)
     return Appended(writer.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
@@ -208,7 +208,7 @@ def delete_charge_point(writer: Writer, write: commits.DeleteChargePoint) -> App
         return Missing()
     sequences = settle(writer, owner, DELETED, write.at) + lose_transactions(writer, owner, write.at)
     sequences += end_reservations(writer, owner, write.at) + end_operations(writer, owner, write.at)
-    sequences += writer.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(), write.at)])
+    sequences += writer.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(write.caller), write.at)])
     for table in _OF_ITS_IDENTITY:
         writer.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
     writer.forget_memory(owner)
