@@ -209,13 +209,13 @@ def test_the_order_of_samples_and_repeats_change_nothing(message, random):
     for element in message:
         kept = []
         for sent in element.get("sampledValue", []):
+            # As they are read: a name that is left out is the one that it stands for, a time that can't be read none.
+            read = next(iter(samples([{**element, "sampledValue": [sent]}], NOW)), None)
             key = (
-                element.get("timestamp"),
-                *(sent.get(name) for name in ("measurand", "phase", "context", "location")),
+                None if read is None else (read.at, read.measurand, (read.phase or "")[:2], read.context, read.location)
             )
-            phase = str(sent.get("phase", ""))[:2]
-            if key not in seen and (key[0], key[1], phase, *key[3:]) not in seen:
-                seen |= {key, (key[0], key[1], phase, *key[3:])}
+            if key is None or key not in seen:
+                seen.add(key)
                 kept.append(sent)
         unique.append({**element, "sampledValue": kept})
     plain = readings_of(samples(unique, NOW))
