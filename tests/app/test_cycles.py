@@ -25,11 +25,11 @@ from tests.app.blocking_charger import KEY, PATIENCE, Charger
 from tests.app.running import Running, running, settings, until
 from tests.app.test_serve import certificates  # noqa: F401 - a fixture
 
-ROUNDS = 70
-"""Of all ways to come and go: more than a thousand connections."""
+ROUNDS = 35
+"""Of all ways to come and go: six hundred connections."""
 
-SLACK = ROUNDS // 3
-"""Objects of one type that may be some library's cache."""
+SLACK = 23
+"""Objects of one type that may be some library's cache. Fewer than rounds: one object that each leaves behind shows."""
 
 GUARD = 900.0
 
@@ -131,7 +131,7 @@ class Visits:
 
 
 @pytest.mark.timeout(GUARD + 60)
-async def test_a_thousand_connections_leave_nothing_behind_without_a_collector(
+async def test_hundreds_of_connections_leave_nothing_behind_without_a_collector(
     tmp_path: Path,
     certificates: Path,  # noqa: F811
 ) -> None:

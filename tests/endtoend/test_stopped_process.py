@@ -3,12 +3,11 @@
 import signal
 import socket
 
-import pytest
 import trio
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import Charger, chargers
-from tests.endtoend.gateway_process import MakeGateway
+from tests.endtoend.gateway_process import Gateway, MakeGateway
 
 IDENTITIES = tuple(f"CP{number}" for number in range(6))
 
@@ -22,13 +21,18 @@ SHORT = {
 """Every deadline is shorter than the longer stop."""
 
 
-@pytest.mark.parametrize("seconds", [5, 12])
-async def test_no_session_ends_and_every_message_is_answered(make_gateway: MakeGateway, seconds: int) -> None:
-    """Deadlines of commits, reads and handshakes pass meanwhile; what chargers sent lies in the kernel's buffers."""
-    gateway = make_gateway(**SHORT)
+async def test_no_session_ends_and_every_message_is_answered(make_gateway: MakeGateway) -> None:
+    """Deadlines of commits, reads and handshakes pass meanwhile; what chargers sent lies in the kernel's buffers. Two
+    gateways stand still at the same time, one for longer."""
+    async with trio.open_nursery() as nursery:
+        for seconds in (5, 12):
+            nursery.start_soon(stands_still, make_gateway(**SHORT), seconds)
+
+
+async def stands_still(gateway: Gateway, seconds: int) -> None:
     await in_thread(gateway.start)
     for identity in IDENTITIES:
-        gateway.add_charge_point(identity)
+        await in_thread(gateway.add_charge_point, identity)
     async with chargers(gateway, *IDENTITIES) as connected:
         stopped = trio.Event()
         answered: list[str] = []
