@@ -95,6 +95,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "LOGGED_PER_SECOND": 5,
         "LOGGED_AT_ONCE": 50,
         "BASIC_AUTH_PROFILE": 2,
+        "CERTIFICATE_PROFILE": 3,
     },
     "domain.operations": {"MAX_OPEN": 16},
     "charging.operations": {"POWER_WAIT": timedelta(minutes=5), "STOP_WAIT": timedelta(minutes=2)},

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gateway.app.settings import ControlSettings as ControlSection
 from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSettings
+from gateway.chargers.admission import EntryTerms
+from gateway.chargers.certificate_identity import CertificateRule
 from gateway.control.server import ControlSettings
 from gateway.control.tls import Tls
 from gateway.domain.quirks import Quirk
@@ -27,6 +29,13 @@ def quirk(settings: QuirkSettings) -> Quirk:
         settings.ready_after_silence_seconds,
         settings.plug_in_first,
     )
+
+
+def entry_terms(settings: ListenerSettings) -> EntryTerms:
+    """Return what a listener asks of a charger."""
+    rule = CertificateRule(settings.client_identity, settings.client_organization or "", settings.client_serial_label)
+    [profile] = settings.security_profiles
+    return EntryTerms(settings.path_prefix, profile, None if settings.client_authority is None else rule)
 
 
 def session_limits(settings: SessionSettings) -> SessionLimits:

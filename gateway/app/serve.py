@@ -16,6 +16,7 @@ from gateway.app.endpoints import Endpoints
 from gateway.app.from_settings import (
     connection_limits,
     control_settings,
+    entry_terms,
     quirk,
     session_limits,
 )
@@ -173,7 +174,7 @@ class Gateway:
             verifier=Verifier(settings.authorization.accept_hex_passwords),
             clock=now,
             observer=self.metrics,
-            prefixes={each.name: each.path_prefix for each in settings.listeners},
+            terms={each.name: entry_terms(each) for each in settings.listeners},
             subprotocols=tuple(protocols),
             refusing=self._why_refusing,
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),

@@ -12,16 +12,18 @@ import structlog
 import trio
 from attrs import frozen
 
+from gateway.chargers.certificate_identity import CertificateRule
 from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find
 from gateway.domain.records import Credential
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.session.ports import Observer
+from gateway.store.api import AdmissionRecord
 from gateway.store.reads import Reads
 from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Rejection, UpgradeRequest
-from gateway.transport.authentication import claim, select_subprotocol, unauthorized
+from gateway.transport.authentication import Claim, claim, select_subprotocol, unauthorized
 from gateway.transport.token_bucket import TokenBucket
 
 log = structlog.get_logger()
@@ -40,7 +42,20 @@ LOGGED_PER_SECOND, LOGGED_AT_ONCE = 5, 50
 (A1.6). The others are counted only."""
 
 BASIC_AUTH_PROFILE = 2
-"""TLS with Basic authentication (WP 2.4): the one profile that is served so far."""
+"""TLS with Basic authentication (WP 2.4)."""
+
+CERTIFICATE_PROFILE = 3
+"""TLS with a client certificate, which stands in the place of the password (WP 2.5)."""
+
+
+@frozen
+class EntryTerms:
+    """Terms on which a listener lets a charger in. ``rule`` is that of its certificate, where one is asked for; with
+    profile 3 no password is."""
+
+    path_prefix: str
+    security_profile: int = BASIC_AUTH_PROFILE
+    rule: CertificateRule | None = None
 
 
 @frozen
@@ -64,7 +79,7 @@ class Admission:
         verifier: Verifier,
         clock: Clock,
         observer: Observer,
-        prefixes: Mapping[str, str],
+        terms: Mapping[str, EntryTerms],
         subprotocols: Sequence[str],
         refusing: Callable[[], str | None],
         has_place: Callable[[str], bool] = lambda _: True,
@@ -75,7 +90,7 @@ class Admission:
         self._verifier = verifier
         self._clock = clock
         self._observer = observer
-        self._prefixes = prefixes
+        self._terms = terms
         self._subprotocols = subprotocols
         self._refusing = refusing
         self._has_place = has_place
@@ -110,7 +125,8 @@ class Admission:
         reason = self._refusing()
         if reason is not None:
             return _later(reason)
-        claimed = claim(request, self._prefixes[request.listener])
+        terms = self._terms[request.listener]
+        claimed = claim(request, terms.path_prefix)
         if isinstance(claimed, Rejection):
             return claimed
         if not self._has_place(claimed.identity):
@@ -122,25 +138,40 @@ class Admission:
             return _later("store-unavailable")
         if known is None:
             return Rejection(404, "unknown_identity", claimed.identity)
-        credentials = known.credentials
-        if claimed.password is None:
-            return unauthorized("authorization_missing", claimed.identity)
-        accept_hex = known.accept_hex_password.resolve(self._verifier.accept_hex)
-        used = await self._verify(claimed.identity, request.peer.address, credentials, claimed.password, accept_hex)
-        if isinstance(used, Rejection):
-            return used
-        if used is None:
-            return unauthorized("wrong_password", claimed.identity)
+        superseded: tuple[str, ...] | Rejection = ()
+        if terms.rule is not None:
+            reason = terms.rule.refusal(request.peer.certificate, claimed.identity, known.labels)
+            if reason is not None:
+                return Rejection(403, reason, claimed.identity)
+        if terms.security_profile != CERTIFICATE_PROFILE:
+            superseded = await self._check_password(claimed, request.peer.address, known)
+        if isinstance(superseded, Rejection):
+            return superseded
         chosen = select_subprotocol(request.offered, self._subprotocols, known.assume_subprotocol)
         if isinstance(chosen, Rejection):
             return Rejection(chosen.status, chosen.reason, claimed.identity, chosen.headers)
         principal = Principal(
             claimed.identity,
             chosen or self._subprotocols[0],
-            BASIC_AUTH_PROFILE,
-            tuple(each.credential_id for each in credentials if each.not_before < used.not_before),
+            terms.security_profile,
+            superseded,
         )
         return Accept(principal, chosen)
+
+    async def _check_password(
+        self, claimed: Claim, address: str, known: AdmissionRecord
+    ) -> tuple[str, ...] | Rejection:
+        """The credentials that the one it used has replaced by being used, or why it is none."""
+        credentials = known.credentials
+        if claimed.password is None:
+            return unauthorized("authorization_missing", claimed.identity)
+        accept_hex = known.accept_hex_password.resolve(self._verifier.accept_hex)
+        used = await self._verify(claimed.identity, address, credentials, claimed.password, accept_hex)
+        if isinstance(used, Rejection):
+            return used
+        if used is None:
+            return unauthorized("wrong_password", claimed.identity)
+        return tuple(each.credential_id for each in credentials if each.not_before < used.not_before)
 
     async def _verify(
         self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes, accept_hex: bool

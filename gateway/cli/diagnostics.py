@@ -29,6 +29,12 @@ MEANINGS = {
     "identity_characters": "the identity has characters that none may have",
     "outside_prefix": "the URL's path is not the listener's path_prefix and an identity",
     "authorization_missing": "no password was sent: set its AuthorizationKey and security profile 2",
+    "client_certificate_missing": "it showed no certificate, which this listener asks for",
+    "certificate_unreadable": "its certificate's names can't be read",
+    "certificate_of_another_organization": "its certificate names another organization than client_organization",
+    "certificate_of_another_charger": "its certificate names another charger than the identity in its URL",
+    "no_serial_number_known": "the charge point has no label with its serial number: `gateway chargers update ID "
+    "--label`",
     "authorization_scheme": "it did not use Basic authentication",
     "authorization_malformed": "its Authorization header can't be read",
     "several_authorization_headers": "it sent more than one Authorization header",

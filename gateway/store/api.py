@@ -178,6 +178,7 @@ class AdmissionRecord:
     assume_subprotocol: bool
     credentials: tuple[Credential, ...]
     accept_hex_password: Switch = Switch.DEFAULT
+    labels: Labels = NO_LABELS
 
 
 class Store(Protocol):

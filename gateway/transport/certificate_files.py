@@ -28,6 +28,9 @@ FIRST_ISSUER: Final = 2
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL says of a key that is another certificate's; the last where the two are of different types."""
 
+DAMAGED: Final = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What reading a certificate, or a list of revoked ones, raises for bytes that are none."""
+
 FileState: TypeAlias = tuple[int, int, int, int] | None
 """Device, inode, size and time of change (nanoseconds) of a file; None: it can't be looked at."""
 
@@ -96,7 +99,7 @@ class CertificatePair:
         path = self.files.certificate
         try:
             public = _leaf(self.certificate, path).public_key()
-        except (ValueError, UnsupportedAlgorithm):
+        except (*DAMAGED, UnsupportedAlgorithm):
             public = None
         match public:
             case rsa.RSAPublicKey():
@@ -119,7 +122,7 @@ class CertificatePair:
         path = self.files.certificate
         try:
             leaf, *chain = x509.load_pem_x509_certificates(self.certificate)
-        except ValueError:
+        except DAMAGED:
             return
         if leaf.not_valid_after_utc <= now:
             yield TlsFault("certificate", f"{path}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
@@ -200,11 +203,16 @@ def states_of(*paths: Path | None) -> FileStates:
     return tuple(state_of(path) for path in paths if path is not None)
 
 
+def require_readable(certificate: x509.Certificate) -> None:
+    """Read what a certificate is asked about later, for the library reads it only then. Raises one of ``DAMAGED``."""
+    _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Return true if the issuer's name and key are those that the certificate was issued by."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (*DAMAGED, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
@@ -218,11 +226,13 @@ def why(exc: OSError) -> str:
 
 def _leaf(data: bytes, path: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(data)
-    except ValueError as exc:
+        leaf = x509.load_pem_x509_certificate(data)
+        require_readable(leaf)
+    except DAMAGED as exc:
         if b"CERTIFICATE-----" in data:
             raise Unusable(f"{path}: the certificate is damaged") from exc
         raise Unusable(f"{path} holds no certificate in PEM") from exc
+    return leaf
 
 
 def _look_for_key(data: bytes, path: Path) -> None:

@@ -17,7 +17,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.transport.certificate_files import TlsConfigurationError, TlsFault, Unusable, issued_by, read
+from gateway.transport.certificate_files import (
+    DAMAGED,
+    TlsConfigurationError,
+    TlsFault,
+    Unusable,
+    issued_by,
+    read,
+    require_readable,
+)
 
 MAX_ISSUERS: Final = 64
 """Certificates of a bundle: each may be looked at for each connection. A charging platform has a few."""
@@ -73,7 +81,8 @@ class ClientAuthority:
             return "client_certificate_missing"
         try:
             leaf = x509.load_der_x509_certificate(certificate)
-        except ValueError:
+            require_readable(leaf)
+        except DAMAGED:
             return "client_certificate_damaged"
         if leaf.not_valid_after_utc <= now:
             return "client_certificate_expired"
@@ -156,7 +165,9 @@ def _issuers(path: Path) -> tuple[x509.Certificate, ...]:
     data = read(path)
     try:
         issuers = tuple(x509.load_pem_x509_certificates(data))
-    except ValueError as exc:
+        for each in issuers:
+            require_readable(each)
+    except DAMAGED as exc:
         if b"CERTIFICATE-----" in data:
             raise Unusable(f"{path}: a certificate is damaged") from exc
         raise Unusable(f"{path} holds no certificate in PEM") from exc
@@ -171,7 +182,7 @@ def _issuers(path: Path) -> tuple[x509.Certificate, ...]:
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *DAMAGED):
         return False
 
 
@@ -193,7 +204,7 @@ def _revocations(path: Path, issuers: Sequence[x509.Certificate], bundle: Path) 
             if listed.next_update_utc is None:
                 raise Unusable(f"{path}: the list of {name} does not say when it is to be renewed")
             serials = frozenset(each.serial_number for each in listed)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        except (*DAMAGED, TypeError, UnsupportedAlgorithm) as exc:
             raise Unusable(f"{path}: a list of revoked certificates is damaged") from exc
         key = issuer.fingerprint(SHA256())
         if key in found:

@@ -46,6 +46,7 @@ from gateway.control.vendor_data import Asked
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
 from gateway.domain.events import ConnectorStatusChanged, NewEvent
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationKind, OperationRefusal, OperationRefused, OperationRequest
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
@@ -77,8 +78,8 @@ VIRTUAL: dict[str, tuple[Any, Callable[..., Awaitable[None]]]] = {}
 REAL: dict[str, tuple[Any, Callable[..., Awaitable[None]]]] = {}
 """The same of any setting, on a whole gateway."""
 
-NO_OTHER_VALUE = {"listeners.security_profiles": [[1], [3], [1, 2]]}
-"""Settings that have one value so far, and the others, which are refused."""
+REFUSED_VALUES = {"listeners.security_profiles": [[1], [1, 2], [2, 3], [4]]}
+"""Settings with few values, and others, which are refused."""
 
 
 def virtually(name: str, value: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
@@ -367,6 +368,8 @@ class Whole:
         self.value = value
         self.issued: Issued | None = None
         """The certificate that chargers present."""
+        self.labels: Labels = NO_LABELS
+        """Of the charge point."""
 
     def settings(self, **others: Any) -> Settings:
         """Settings with the row's value; ``others`` by names with ``__`` for dots."""
@@ -400,21 +403,22 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return development_certificates(tmp_path_factory.mktemp("settings") / "certs")
 
 
-def known(serving: Running, identity: str = "CP2") -> None:
+def known(serving: Running, identity: str = "CP2", labels: Labels = NO_LABELS) -> None:
     """A charge point with the key KEY."""
     credential = make_credential(KEY, CredentialKind.GENERATED, utc_now())
-    serving.disk.commit([CreateChargePoint(identity, Registration.ACCEPTED, (credential,), utc_now())])
+    created = CreateChargePoint(identity, Registration.ACCEPTED, (credential,), utc_now(), labels=labels)
+    serving.disk.commit([created])
 
 
 @asynccontextmanager
 async def upgraded(
-    whole: Whole, port: int, path: str = "/ocpp/CP2"
+    whole: Whole, port: int, path: str = "/ocpp/CP2", key: bytes = KEY
 ) -> AsyncIterator[tuple[bytes, trio.SSLStream[trio.SocketStream]]]:
     """A connection of CP2, or of another charge point with its key, and the status line that answers its upgrade."""
     identity = path.rpartition("/")[2]
     tcp = await trio.open_tcp_stream("127.0.0.1", port)
     async with trio.SSLStream(tcp, whole.client_tls(), server_hostname="localhost", https_compatible=True) as stream:
-        await stream.send_all(head(path, authorization(identity, KEY), ("Sec-WebSocket-Protocol", "ocpp1.6")))
+        await stream.send_all(head(path, authorization(identity, key), ("Sec-WebSocket-Protocol", "ocpp1.6")))
         received = b""
         while b"\r\n\r\n" not in received:
             received += await stream.receive_some()
@@ -677,12 +681,14 @@ async def _(whole: Whole) -> None:
 CHARGERS_CA = ClientAuthority()
 
 
-async def is_let_in(whole: Whole, made: Settings) -> bool:
+async def is_let_in(whole: Whole, made: Settings, key: bytes = KEY) -> bool:
     """Return true if a charger with this key, and ``whole.issued``, is."""
     async with running(made) as serving:
-        known(serving)
+        known(serving, labels=whole.labels)
         try:
-            answer, _ = await upgrade(whole, serving.gateway.endpoints.listeners[0].addresses[0][1])
+            port = serving.gateway.endpoints.listeners[0].addresses[0][1]
+            async with upgraded(whole, port, key=key) as (answer, _):
+                pass
         except (trio.BrokenResourceError, ssl.SSLError):
             return False
         return answer.startswith(b"HTTP/1.1 101 ")
@@ -724,6 +730,46 @@ async def _(whole: Whole) -> None:
                     said += part
             assert b"\x03\xf0client_certificate_revoked" in said  # a Close frame with 1008
     assert not await is_let_in(whole, whole.settings(listeners__client_authority=whole.folder / "chargers.pem"))
+
+
+@really("listeners.security_profiles", (3,))
+async def _(whole: Whole) -> None:
+    """A certificate in the place of the password: a wrong one is not looked at."""
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")), KEY[::-1])
+    whole.value = (2,)
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")), KEY[::-1])
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")))
+
+
+def naming(whole: Whole, issued: Issued, **others: Any) -> Settings:
+    """Settings of a listener that asks for certificates, and a charger with this one."""
+    (whole.folder / "chargers.pem").write_bytes(CHARGERS_CA.pem)
+    whole.issued = issued
+    return whole.settings(listeners__client_authority=whole.folder / "chargers.pem", **others)
+
+
+@really("listeners.client_identity", "alternative-name")
+async def _(whole: Whole) -> None:
+    named = CHARGERS_CA.issue("unit", alternative=[x509.DNSName("CP2")])
+    assert await is_let_in(whole, naming(whole, named))
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")))
+    whole.value = "common-name"
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")))
+
+
+@really("listeners.client_serial_label", "unit/serial")
+async def _(whole: Whole) -> None:
+    by_serial = {"listeners__client_identity": "serial"}
+    whole.labels = {"unit/serial": "SN-4711"}
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("SN-4711"), **by_serial))
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("SN-4712"), **by_serial))
+
+
+@really("listeners.client_organization", "Acme Charging")
+async def _(whole: Whole) -> None:
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2", organizations=["Acme Charging"])))
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2", organizations=["Another"])))
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2")))
 
 
 @really("listeners.accept_stale_crl", True)
@@ -1019,11 +1065,11 @@ def all_settings(section: type = Settings, prefix: str = "") -> list[str]:
 @pytest.mark.parametrize("name", all_settings())
 def test_every_setting_has_a_row(name: str) -> None:
     """A new setting without a row fails here."""
-    assert (name in VIRTUAL) + (name in REAL) + (name in NO_OTHER_VALUE) == 1
+    assert (name in VIRTUAL) + (name in REAL) == 1
 
 
-@pytest.mark.parametrize(("name", "values"), NO_OTHER_VALUE.items())
-def test_a_setting_with_one_value_takes_no_other(tmp_path: Path, name: str, values: list[Any]) -> None:
+@pytest.mark.parametrize(("name", "values"), REFUSED_VALUES.items())
+def test_a_setting_with_few_values_takes_no_other(tmp_path: Path, name: str, values: list[Any]) -> None:
     """So there is nothing to follow."""
     section, key = name.split(".")
     for value in values:

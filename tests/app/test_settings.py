@@ -215,7 +215,7 @@ WRONG = {
     ),
     "profile 1": (
         "[[listeners]]\nsecurity_profiles = [1]\ncertificates = [{certificate='a', key='b'}]",
-        "listeners[0].security_profiles: expected a list of some of: 2",
+        "listeners[0].security_profiles: expected a list of some of: 2, 3",
     ),
     "a table for a value": ("[sessions.write_seconds]\na = 1", "sessions.write_seconds: expected a number"),
     "a value for a table": ("sessions = 3", "sessions: expected a table, found 3"),

@@ -11,7 +11,7 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
-from gateway.chargers.admission import Admission, Principal
+from gateway.chargers.admission import Admission, EntryTerms, Principal
 from gateway.domain import events as e
 from gateway.domain.commands import ChangeConfiguration, GetConfiguration, RefusalReason, Reset, ResetType, StatusAnswer
 from gateway.domain.credentials import Verifier, generate_key, make_credential
@@ -36,7 +36,7 @@ class Door:
             verifier=Verifier(),
             clock=virtual_clock,
             observer=NoObserver(),
-            prefixes={"chargers": "/"},
+            terms={"chargers": EntryTerms("/")},
             subprotocols=("ocpp1.6",),
             refusing=lambda: None,
         )

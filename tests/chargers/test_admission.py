@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import structlog
 import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, Principal
+from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, EntryTerms, Principal
+from gateway.chargers.certificate_identity import CertificateRule
 from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find, generate_key, make_credential
 from gateway.domain.records import CredentialKind
@@ -19,7 +21,9 @@ from gateway.domain.values import Switch
 from gateway.session.ports import NoObserver
 from gateway.store.commits import AddCredential, UpdateChargePoint
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
+from gateway.transport.authentication import unauthorized
 from tests.support.harness import Harness, virtual_clock
+from tests.transport.authorities import ClientAuthority
 
 KEY = generate_key()
 PEER = Peer("192.0.2.7", 40000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
@@ -32,6 +36,11 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
     harness.store.close()
 
 
+AUTHORITY = ClientAuthority()
+BY_PASSWORD = EntryTerms("/ocpp/")
+BY_CERTIFICATE = EntryTerms("/ocpp/", 3, CertificateRule())
+
+
 def admission(
     harness: Harness,
     refusing: str | None = None,
@@ -39,13 +48,14 @@ def admission(
     slow_checks: SlowChecks | None = None,
     accept_hex: bool = False,
     subprotocols: tuple[str, ...] = ("ocpp1.6",),
+    terms: EntryTerms = BY_PASSWORD,
 ) -> Admission:
     return Admission(
         reads=harness.reads,
         verifier=Verifier(accept_hex),
         clock=virtual_clock,
         observer=NoObserver(),
-        prefixes={"chargers": "/ocpp/"},
+        terms={"chargers": terms},
         subprotocols=subprotocols,
         refusing=lambda: refusing,
         has_place=has_place,
@@ -60,10 +70,20 @@ def add(harness: Harness, *keys: bytes, kind: CredentialKind = CredentialKind.GE
 
 
 def request(
-    identity: str = "CP1", key: bytes = KEY, offered: tuple[str, ...] = ("ocpp1.6",), username: str = ""
+    identity: str = "CP1",
+    key: bytes = KEY,
+    offered: tuple[str, ...] = ("ocpp1.6",),
+    username: str = "",
+    peer: Peer = PEER,
 ) -> UpgradeRequest:
     token = base64.b64encode((username or identity).encode() + b":" + key).decode()
-    return UpgradeRequest(f"/ocpp/{identity}", (("Authorization", f"Basic {token}"),), offered, PEER, "chargers")
+    return UpgradeRequest(f"/ocpp/{identity}", (("Authorization", f"Basic {token}"),), offered, peer, "chargers")
+
+
+def with_certificate(name: str, identity: str = "CP1") -> UpgradeRequest:
+    """A request without a password."""
+    peer = attrs.evolve(PEER, certificate=AUTHORITY.issue(name).der)
+    return UpgradeRequest(f"/ocpp/{identity}", (), ("ocpp1.6",), peer, "chargers")
 
 
 async def test_a_known_charger_with_its_key_is_admitted(harness: Harness) -> None:
@@ -91,6 +111,56 @@ async def test_any_other_is_refused_and_nothing_is_written(
     assert isinstance(answer, Rejection)
     assert answer.status == status
     assert harness.journal.commits == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (with_certificate("CP1"), Accept(Principal("CP1", "ocpp1.6", 3), "ocpp1.6")),
+        (with_certificate("CP2"), Rejection(403, "certificate_of_another_charger", "CP1")),
+        (with_certificate("CP1", "CP2"), Rejection(403, "certificate_of_another_charger", "CP2")),
+        (with_certificate("CP3", "CP3"), Rejection(404, "unknown_identity", "CP3")),
+        (request(), Rejection(403, "client_certificate_missing", "CP1")),
+    ],
+)
+async def test_a_certificate_stands_in_the_place_of_the_password(
+    harness: Harness, asked: UpgradeRequest, answer: Accept | Rejection
+) -> None:
+    """Security profile 3: its charger's alone, and a password in its place is not enough (A7.11, A7.17, A7.18)."""
+    add(harness, KEY)
+    harness.add_charge_point("CP2")
+    assert await admission(harness, terms=BY_CERTIFICATE)(asked) == answer
+
+
+async def test_a_wrong_password_beside_a_certificate_is_not_looked_at(harness: Harness) -> None:
+    """Some chargers go on sending the key of before; no slow check is spent on it."""
+    add(harness, KEY, kind=CredentialKind.IMPORTED)
+    peer = attrs.evolve(PEER, certificate=AUTHORITY.issue("CP1").der)
+    asked = request(key=b"another password", peer=peer)
+    assert isinstance(await admission(harness, terms=BY_CERTIFICATE)(asked), Accept)
+
+
+async def test_both_may_be_asked_for(harness: Harness) -> None:
+    """Profile 2 on a listener with an authority: the certificate comes on top of the password."""
+    add(harness, KEY)
+    both = EntryTerms("/ocpp/", rule=CertificateRule())
+    assert await admission(harness, terms=both)(with_certificate("CP1")) == unauthorized("authorization_missing", "CP1")
+    peer = attrs.evolve(PEER, certificate=AUTHORITY.issue("CP1").der)
+    assert await admission(harness, terms=both)(request(peer=peer)) == Accept(Principal("CP1", "ocpp1.6", 2), "ocpp1.6")
+    stolen = attrs.evolve(PEER, certificate=AUTHORITY.issue("CP2").der)
+    refused = await admission(harness, terms=both)(request(peer=stolen))
+    assert refused == Rejection(403, "certificate_of_another_charger", "CP1")
+
+
+async def test_a_certificate_may_name_the_serial_number_of_the_charge_point(harness: Harness) -> None:
+    """As a label holds it, which its operator sets (WP A00.FR.405)."""
+    add(harness, KEY)
+    terms = EntryTerms("/ocpp/", 3, CertificateRule("serial", serial_label="sn"))
+    refused = await admission(harness, terms=terms)(with_certificate("SN-4711"))
+    assert refused == Rejection(403, "no_serial_number_known", "CP1")
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), labels={"sn": "SN-4711"})])
+    assert isinstance(await admission(harness, terms=terms)(with_certificate("SN-4711")), Accept)
+    assert isinstance(await admission(harness, terms=terms)(with_certificate("CP1")), Rejection)
 
 
 async def test_a_wrong_password_is_reported_before_a_wrong_subprotocol(harness: Harness) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.chargers.admission import Admission
+from gateway.chargers.admission import Admission, EntryTerms
 from gateway.domain import events as e
 from gateway.domain.commands import ClearCache, CommandRecord, CommandState, RemoteStartTransaction, StatusAnswer
 from gateway.domain.credentials import Verifier, generate_key, make_credential
@@ -38,7 +38,7 @@ class Door:
             verifier=Verifier(),
             clock=virtual_clock,
             observer=NoObserver(),
-            prefixes={"chargers": "/"},
+            terms={"chargers": EntryTerms("/")},
             subprotocols=("ocpp1.6",),
             refusing=lambda: None,
         )

@@ -1,6 +1,7 @@
 """Authorities that issue chargers' certificates of any validity, and revoke them."""
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,9 +29,19 @@ class ClientAuthority:
         self.name = _name(name)
         self.certificate = (above or self)._sign(self.name, self.key, begin, end, authority=True)
 
-    def issue(self, name: str, *, begin: timedelta = -DAY, end: timedelta = 100 * DAY) -> "Issued":
+    def issue(
+        self,
+        name: str,
+        *others: str,
+        begin: timedelta = -DAY,
+        end: timedelta = 100 * DAY,
+        organizations: Sequence[str] = (),
+        alternative: Sequence[x509.GeneralName] = (),
+    ) -> "Issued":
+        """A certificate with one common name, or several."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return Issued(self._sign(_name(name), key, begin, end, authority=False), key)
+        subject = _name(name, *others, organizations=organizations)
+        return Issued(self._sign(subject, key, begin, end, authority=False, alternative=alternative), key)
 
     def revoke(
         self,
@@ -54,11 +65,20 @@ class ClientAuthority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, begin: timedelta, end: timedelta, *, authority: bool
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        begin: timedelta,
+        end: timedelta,
+        *,
+        authority: bool,
+        alternative: Sequence[x509.GeneralName] = (),
     ) -> x509.Certificate:
         made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
         made = made.serial_number(x509.random_serial_number()).not_valid_before(NOW + begin).not_valid_after(NOW + end)
         made = made.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        if alternative:
+            made = made.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
         return made.sign(self.key, hashes.SHA256())
 
 
@@ -82,5 +102,6 @@ class Issued:
         context.load_cert_chain(path)
 
 
-def _name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _name(*names: str, organizations: Sequence[str] = ()) -> x509.Name:
+    common = [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names]
+    return x509.Name([*(x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations), *common])

@@ -1,6 +1,7 @@
 """Chargers' certificates: which are let in, which are refused and why, and which files are taken."""
 
 import random
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_a_bundle_that_can_not_be_used_is_named(tmp_path: Path) -> None:
         with pytest.raises(TlsConfigurationError, match=reason) as caught:
             read_authority(path)
         assert [fault.place for fault in caught.value.faults] == ["client_authority"]
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_damaged(tmp_path: Path) -> None:
+    """As an authority's, and as a client's: the library has an exception of another kind for it."""
+    odd = CHARGER.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)
+    assert odd != CHARGER.der
+    assert read(tmp_path, CA).refusal(odd, NOW) == "client_certificate_damaged"
+    (tmp_path / "ca.pem").write_text(ssl.DER_cert_to_PEM_cert(odd))
+    with pytest.raises(TlsConfigurationError, match=r"ca\.pem"):
+        read_authority(tmp_path / "ca.pem")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,6 +17,7 @@ from gateway.app.settings.expectations import (
     text,
     whole,
 )
+from gateway.chargers.admission import CERTIFICATE_PROFILE
 from gateway.transport import tls_policies
 
 
@@ -61,8 +62,10 @@ class ListenerSettings:
     security_profiles: tuple[int, ...] = field(
         default=(2,),
         metadata=about(
-            "OCPP security profiles that are admitted. 2 is TLS with Basic auth (WP A00); 1, without TLS, never is.",
-            subset_of(2),
+            "The OCPP security profile that is admitted (WP A00): 2 is TLS with Basic auth, 3 TLS with a client "
+            "certificate, which needs client_authority, and no password. One for each listener, as a charger has one; "
+            "1, without TLS, never is.",
+            subset_of(2, 3),
         ),
     )
     proxies: tuple[str, ...] = field(
@@ -87,7 +90,8 @@ class ListenerSettings:
         default=None,
         metadata=about(
             "Certificates in PEM of the authorities that issue chargers' certificates, intermediate ones too. With it "
-            "every charger needs one, beside its password: security profile 3's part of TLS (WP A00.FR.403).",
+            "every charger needs one of its own (WP A00.FR.403): in security profile 3 in the place of its password, "
+            "in profile 2 beside it.",
             example="certs/chargers-ca.pem",
         ),
     )
@@ -107,8 +111,37 @@ class ListenerSettings:
         ),
     )
 
+    client_identity: Literal["common-name", "alternative-name", "serial"] = field(
+        default="common-name",
+        metadata=about(
+            "Where a charger's certificate names the charger: its identity as the subject's common name, or as a "
+            "subject alternative name (DNS name or URI); serial: the common name is the serial number that the charge "
+            "point's label client_serial_label holds (WP A00.FR.405). Another charger's certificate is refused.",
+            one_of("common-name", "alternative-name", "serial"),
+        ),
+    )
+    client_serial_label: str = field(
+        default="serial",
+        metadata=about("The label of charge points that holds their serial number.", text(63, "a label's key")),
+    )
+    client_organization: str | None = field(
+        default=None,
+        metadata=about(
+            "The organization that a charger's certificate has to name in its subject, letter by letter "
+            "(WP A00.FR.404).",
+            text(64, "an organization"),
+            example="Example Charging",
+        ),
+    )
+
     def problems(self) -> Problems:
-        """Lists of revoked certificates belong to an authority."""
+        """One profile for each listener; what is asked of certificates belongs to an authority."""
+        if len(self.security_profiles) > 1:
+            yield "security_profiles", "one for each listener: give the other one a listener of its own"
+        if CERTIFICATE_PROFILE in self.security_profiles and self.client_authority is None:
+            yield "client_authority", "needed for security profile 3"
+        if self.client_organization is not None and self.client_authority is None:
+            yield "client_organization", "needs client_authority, whose certificates it is about"
         if self.client_crl is not None and self.client_authority is None:
             yield "client_crl", "needs client_authority, whose certificates it revokes"
         if self.accept_stale_crl and self.client_crl is None:

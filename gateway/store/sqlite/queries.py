@@ -28,7 +28,7 @@ from gateway.domain.values import Registration
 from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation, TransactionFilter
 from gateway.store.commits import ClockRecord
 from gateway.store.sqlite import rows, steering
-from gateway.store.sqlite.encoding import fits, to_micros, to_time
+from gateway.store.sqlite.encoding import fits, from_labels, to_micros, to_time
 from gateway.store.sqlite.local_list import local_list
 from gateway.store.sqlite.progress import progress
 
@@ -173,15 +173,15 @@ def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
 
 
 def admission(cx: Connection, identity: str) -> AdmissionRecord | None:
-    sql = f"""SELECT assume_subprotocol, accept_hex_password, {rows.CREDENTIAL}
+    sql = f"""SELECT assume_subprotocol, accept_hex_password, labels, {rows.CREDENTIAL}
         FROM charge_point LEFT JOIN credential ON credential.charge_point = charge_point.key
         WHERE identity = ? AND deleted_at IS NULL ORDER BY not_before, credential_id"""
     found = cx.execute(sql, (identity,)).fetchall()
     if not found:
         return None
-    assume, accept_hex = found[0][:2]
-    credentials = tuple(rows.credential(row[2:]) for row in found if row[2] is not None)
-    return AdmissionRecord(bool(assume), credentials, rows.switch(accept_hex))
+    assume, accept_hex, labels = found[0][:3]
+    credentials = tuple(rows.credential(row[3:]) for row in found if row[3] is not None)
+    return AdmissionRecord(bool(assume), credentials, rows.switch(accept_hex), from_labels(str(labels)))
 
 
 def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:
