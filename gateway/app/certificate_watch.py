@@ -31,8 +31,7 @@ be, also where this machine's clock is only behind that of its issuer."""
 
 TICKET_KEY_SECONDS: Final = 12 * 3600.0
 """The longest that one set of ticket keys is used. Its price is a handshake each that is not resumed: for 18,000
-chargers
-that come back once in that time some 20 seconds of a core."""
+chargers that come back once in that time 3 to 8 seconds of a core (docs/security.md)."""
 
 REPORT_SECONDS: Final = 86_400.0
 """Between two reports of what ends soon, or has ended: a line a day for each file."""

@@ -16,7 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from prometheus_client import generate_latest
 
+from gateway.app import certificate_watch
 from gateway.app.from_settings import control_tls
 from gateway.app.preflight import check
 from gateway.errors import SettingsError
@@ -276,6 +278,33 @@ async def test_the_control_interface_takes_its_certificate_at_sighup_too(tmp_pat
         with trio.fail_after(10):
             while await control_name(serving, address) != "new":  # noqa: ASYNC110 - at the other end of a socket
                 await trio.sleep(0.01)
+
+
+async def test_the_control_interface_takes_a_changed_file_without_a_signal(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As listeners do; and the ends of its certificate and its clients' CA are metrics."""
+    monkeypatch.setattr(certificate_watch, "POLL_SECONDS", 0.05)
+    address = f"127.0.0.1:{free_port()}"
+    paths = folder / "control.pem", folder / "control.key"
+    for path, content in zip(paths, GOOD.issue("old"), strict=True):
+        path.write_bytes(content)
+    whole = settings(tmp_path, folder)
+    control = evolve(
+        whole.control, address=address, certificate=paths[0], key=paths[1], client_ca=folder / "server-rsa.pem"
+    )
+    async with running(evolve(whole, control=control)) as serving:
+        shown = generate_latest(serving.gateway.metrics.registry).decode()
+        for kind in ("ECDSA", "client_ca"):
+            assert f'gateway_certificate_expiry_timestamp_seconds{{kind="{kind}",listener="control"}}' in shown
+        served = serving.gateway.endpoints._control_certificates
+        before = served.tls
+        for path, content in zip(paths, GOOD.issue("new"), strict=True):
+            path.write_bytes(content)
+        with trio.fail_after(10):
+            await until(lambda: served.tls is not before)
+        assert served.tls is not None
+        assert served.tls.certificate == paths[0].read_bytes()
 
 
 def test_a_clients_ca_that_is_none_is_found(tmp_path: Path, folder: Path) -> None:

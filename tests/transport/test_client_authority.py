@@ -111,6 +111,17 @@ def test_a_stale_list_counts_on_where_that_is_allowed(tmp_path: Path) -> None:
     assert list(authority.validity(NOW + 9 * DAY)) == []
 
 
+def test_the_first_end_of_issuers_and_of_lists_is_known(tmp_path: Path) -> None:
+    """For the metric: by setting, with the file."""
+    other = ClientAuthority("Other", end=50 * DAY)
+    authority = read(tmp_path, CA, other, crl=CA.revoke(end=9 * DAY) + other.revoke(end=3 * DAY))
+    assert list(authority.expiries()) == [
+        ("client_authority", tmp_path / "ca.pem", NOW + 50 * DAY),
+        ("client_crl", tmp_path / "crl.pem", NOW + 3 * DAY),
+    ]
+    assert [kind for kind, _, _ in read(tmp_path, CA).expiries()] == ["client_authority"]
+
+
 # --- which files are taken -------------------------------------------------------------------------------------------
 
 OTHER = ClientAuthority("Other")
