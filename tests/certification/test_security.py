@@ -177,7 +177,7 @@ async def test_tc_088_subprotocol(harness: Harness, door: Door) -> None:
 
 
 async def test_a_client_certificate_alone_does_not_admit(harness: Harness, door: Door) -> None:
-    """A7.11: security profile 2 is the one that is served; a charger that comes with another is refused."""
+    """A7.11: where a listener admits security profile 2, a charger that comes with another is refused."""
     harness.add_charge_point()
     key = door.give_key()
     peer = evolve(PEER, certificate=b"der")
