@@ -122,7 +122,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         stay = stack.enter_context(fleet(measured, measured.provision(options.stay, "ST")))
         come = stack.enter_context(fleet(measured, measured.provision(options.come, "CO")))
         before = _sample(measured)
-        _told(churn, "connected", stay.connect(rate=4 * RATE, transaction=True))
+        _record(churn, "connected", stay.connect(rate=4 * RATE, transaction=True))
         console.print("The database's caches are filled")
         _fill(measured, stay)
         stay.start_open_loop(meter_values_every=options.every, heartbeat_every=10 * options.every)
@@ -227,16 +227,16 @@ def _churning(churn: Churn, measured: Gateway, come: Fleet, options: argparse.Na
 
 def _visit(churn: Churn, come: Fleet, turn: int) -> None:
     """They come, charge, are taken over every other time, stop charging, and go: in turn with a word and without."""
-    _told(churn, "connected", come.connect(rate=RATE, transaction=True))
-    _told(churn, "reported", come.send("MeterValues", rate=4 * RATE))
+    _record(churn, "connected", come.connect(rate=RATE, transaction=True))
+    _record(churn, "reported", come.send("MeterValues", rate=4 * RATE))
     if turn % 2:
-        _told(churn, "taken over", come.take_over(rate=RATE))
+        _record(churn, "taken over", come.take_over(rate=RATE))
     else:
-        _told(churn, "stopped charging", come.send("StopTransaction", rate=4 * RATE))
+        _record(churn, "stopped charging", come.send("StopTransaction", rate=4 * RATE))
     come.disconnect(abrupt=turn % 4 < 2)
 
 
-def _told(churn: Churn, what: str, done: Connected) -> None:
+def _record(churn: Churn, what: str, done: Connected) -> None:
     churn.count(what, done.connected)
     for reason, times in done.failures.items():
         churn.surprise(f"{what}: {reason}", times)

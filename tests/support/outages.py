@@ -41,36 +41,36 @@ CHARGE_POINTS = ("CP1", "CP2", "CP3")
 
 
 @frozen
-class ToldEvent:
+class AcknowledgedEvent:
     sequence: int
     charge_point: str
     body: bytes
 
 
 @frozen
-class ToldEpoch:
+class AcknowledgedEpoch:
     charge_point: str
     epoch: int
 
 
 @frozen
-class ToldNumbers:
+class AcknowledgedNumbers:
     last: int
 
 
 @frozen
-class ToldStore:
+class AcknowledgedStore:
     store_id: str
 
 
-Told: TypeAlias = ToldEvent | ToldEpoch | ToldNumbers | ToldStore
+Acknowledged: TypeAlias = AcknowledgedEvent | AcknowledgedEpoch | AcknowledgedNumbers | AcknowledgedStore
 
 
 @define
 class History:
     """By positions in the disk's log: what was acknowledged then, and the store's digests after each transaction."""
 
-    reported: list[tuple[int, Told]] = field(factory=list)
+    reported: list[tuple[int, Acknowledged]] = field(factory=list)
     floors: list[tuple[int, int]] = field(factory=list)
     """The highest floor that was asked for."""
     states: list[tuple[int, int, str]] = field(factory=list)
@@ -81,7 +81,7 @@ class History:
     exact: bool = True
     """Whether the states are all that the books may be: not where a commit failed, and may yet be there."""
 
-    def told_by(self, position: int) -> list[Told]:
+    def acknowledged_by(self, position: int) -> list[Acknowledged]:
         return [reported for when, reported in self.reported if when <= position]
 
     def states_at(self, position: int) -> set[str]:
@@ -135,7 +135,7 @@ class Life:
     def start(self) -> None:
         self.store = SqliteStore(self.path, clock=at, vfs=self.disk.vfs)
         self._observer = apsw.Connection(str(self.path))
-        self.history.reported.append((self.now(), ToldStore(self.store.store_id)))
+        self.history.reported.append((self.now(), AcknowledgedStore(self.store.store_id)))
         self.history.states.append((self.now(), self.now(), digest(self._observer)))
 
     def stop(self) -> None:
@@ -181,14 +181,16 @@ class Life:
                 bodies = self.store.events(sequences[0] - 1, len(events), EventFilter()).events if sequences else ()
                 # Retention in the same batch may have taken some of them already.
                 reported += [
-                    (self.now(), ToldEvent(e.sequence, name, e.body_json)) for e in bodies if e.sequence in sequences
+                    (self.now(), AcknowledgedEvent(e.sequence, name, e.body_json))
+                    for e in bodies
+                    if e.sequence in sequences
                 ]
             case OpenSession(charge_point=name), Opened(epoch=epoch):
                 self.epochs[name] = epoch
-                reported.append((self.now(), ToldEpoch(name, epoch)))
+                reported.append((self.now(), AcknowledgedEpoch(name, epoch)))
             case AllocateNumbers(), AllocatedNumbers(first, count):
                 self._numbers += range(first, first + count)
-                reported.append((self.now(), ToldNumbers(first + count - 1)))
+                reported.append((self.now(), AcknowledgedNumbers(first + count - 1)))
 
     # --- what happens in it ---
 
@@ -283,11 +285,11 @@ class Violation(AssertionError):
 def examine(folder: Path, history: History, position: int, vfs: str | None = None) -> None:
     """Open what survived as a fresh gateway does, and hold it to the history; then go on with it."""
     path = folder / "gateway.db"
-    reported = history.told_by(position)
+    reported = history.acknowledged_by(position)
     store = SqliteStore(path, clock=at, vfs=vfs)
     try:
         _check_books(path, history, position, bool(reported) and history.exact)
-        _check_told(store, history, position, reported)
+        _check_acknowledged(store, history, position, reported)
         _check_going_on(store, reported)
     finally:
         store.close()
@@ -306,7 +308,7 @@ def _check_books(path: Path, history: History, position: int, exact: bool) -> No
         cx.close()
 
 
-def _check_told(store: SqliteStore, history: History, position: int, reported: list[Told]) -> None:
+def _check_acknowledged(store: SqliteStore, history: History, position: int, reported: list[Acknowledged]) -> None:
     """By the store's own reads, as its clients do it."""
     floor = store.bounds().floor
     if floor > max((asked for when, asked in history.floors if when <= position), default=0):
@@ -318,27 +320,27 @@ def _check_told(store: SqliteStore, history: History, position: int, reported: l
         after = page[-1].sequence
     for each in reported:
         match each:
-            case ToldEvent(sequence, name, body) if sequence > floor:
+            case AcknowledgedEvent(sequence, name, body) if sequence > floor:
                 kept = found.get(sequence)
                 if kept is None or (kept.charge_point, kept.body_json) != (name, body):
                     raise Violation(f"acknowledged, and missing: {each}")
-            case ToldStore(store_id) if store.store_id != store_id:
+            case AcknowledgedStore(store_id) if store.store_id != store_id:
                 raise Violation("another store id")
     starts = [e.body_json for e in found.values() if e.type == "transaction.started"]
     if len(set(starts)) != len(starts):
         raise Violation("a start is there twice")
 
 
-def _check_going_on(store: SqliteStore, reported: list[Told]) -> None:
+def _check_going_on(store: SqliteStore, reported: list[Acknowledged]) -> None:
     """Nothing that was given out is given out again."""
     store.settle(at(1e6))
     head = store.bounds().head
-    if head < max((t.sequence for t in reported if isinstance(t, ToldEvent)), default=0):
+    if head < max((t.sequence for t in reported if isinstance(t, AcknowledgedEvent)), default=0):
         raise Violation("sequences went back")
     numbers = one(store, AllocateNumbers(1))
-    if numbers.first <= max((t.last for t in reported if isinstance(t, ToldNumbers)), default=0):
+    if numbers.first <= max((t.last for t in reported if isinstance(t, AcknowledgedNumbers)), default=0):
         raise Violation("transaction numbers went back")
-    epochs = {t.charge_point: t.epoch for t in reported if isinstance(t, ToldEpoch)}
+    epochs = {t.charge_point: t.epoch for t in reported if isinstance(t, AcknowledgedEpoch)}
     for name, epoch in epochs.items():
         opened = one(store, OpenSession(name, CONNECTED, at(1e6)))
         if isinstance(opened, Opened) and opened.epoch <= epoch:

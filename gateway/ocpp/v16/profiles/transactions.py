@@ -213,7 +213,7 @@ def _stopped(
     if (
         energy is None
         or Flag.METER_IMPLAUSIBLE in transaction.flags
-        or _told_at_its_end(transaction, energy, started, time)
+        or _reported_at_its_end(transaction, energy, started, time)
         or _contradicted(transaction, request, facts, context, started, time)
     ):
         flags = (*flags, Flag.METER_IMPLAUSIBLE)
@@ -269,7 +269,9 @@ def _contradicted(
     return contradicts(transaction.meter_start, started, payload.meter_stop, time.trusted, readings)
 
 
-def _told_at_its_end(transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime) -> bool:
+def _reported_at_its_end(
+    transaction: TransactionRecord, energy: int, started: datetime | None, time: ReportedTime
+) -> bool:
     """Return whether a start came with its stop only, from a register of 0 (quirk 69): the energy may be right, and is
     kept, but neither the register nor the time of the start was read when it began."""
     if transaction.meter_start != 0 or energy == 0 or started is None or time.trusted is None:
