@@ -25,6 +25,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _QuirkSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuirkSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuirkSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUIRK_SOURCE_UNSPECIFIED: _QuirkSource.ValueType  # 0
+    """Not set; also stands for a source that this version of the interface can't name."""
+    QUIRK_SOURCE_DEFAULT: _QuirkSource.ValueType  # 1
+    """The settings for all."""
+    QUIRK_SOURCE_BUILT_IN: _QuirkSource.ValueType  # 2
+    """A profile that the gateway has of the make."""
+    QUIRK_SOURCE_SETTINGS: _QuirkSource.ValueType  # 3
+    """A profile of the settings ([[quirks]])."""
+    QUIRK_SOURCE_CHARGE_POINT: _QuirkSource.ValueType  # 4
+    """What is said for the charge point alone."""
+
+class QuirkSource(_QuirkSource, metaclass=_QuirkSourceEnumTypeWrapper):
+    """Where a value of a quirk profile comes from, in order of precedence."""
+
+QUIRK_SOURCE_UNSPECIFIED: QuirkSource.ValueType  # 0
+"""Not set; also stands for a source that this version of the interface can't name."""
+QUIRK_SOURCE_DEFAULT: QuirkSource.ValueType  # 1
+"""The settings for all."""
+QUIRK_SOURCE_BUILT_IN: QuirkSource.ValueType  # 2
+"""A profile that the gateway has of the make."""
+QUIRK_SOURCE_SETTINGS: QuirkSource.ValueType  # 3
+"""A profile of the settings ([[quirks]])."""
+QUIRK_SOURCE_CHARGE_POINT: QuirkSource.ValueType  # 4
+"""What is said for the charge point alone."""
+Global___QuirkSource: _TypeAlias = QuirkSource  # noqa: Y015
+
 class _ImportStage:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -52,6 +84,34 @@ IMPORT_STAGE_HASHING: ImportStage.ValueType  # 2
 IMPORT_STAGE_COMMITTING: ImportStage.ValueType  # 3
 """Writing all of it at once. From here on cancelling withdraws nothing."""
 Global___ImportStage: _TypeAlias = ImportStage  # noqa: Y015
+
+class _ChargePointView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChargePointViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChargePointView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHARGE_POINT_VIEW_UNSPECIFIED: _ChargePointView.ValueType  # 0
+    """All."""
+    CHARGE_POINT_VIEW_BASIC: _ChargePointView.ValueType  # 1
+    """Those of the charge point itself: without connectors, reservations, boot_configuration, charging_profiles, steering,
+    local_list, firmware_update and diagnostics_upload. It takes the gateway a small part of the time.
+    """
+    CHARGE_POINT_VIEW_FULL: _ChargePointView.ValueType  # 2
+    """All."""
+
+class ChargePointView(_ChargePointView, metaclass=_ChargePointViewEnumTypeWrapper):
+    """The fields of charge points in a list."""
+
+CHARGE_POINT_VIEW_UNSPECIFIED: ChargePointView.ValueType  # 0
+"""All."""
+CHARGE_POINT_VIEW_BASIC: ChargePointView.ValueType  # 1
+"""Those of the charge point itself: without connectors, reservations, boot_configuration, charging_profiles, steering,
+local_list, firmware_update and diagnostics_upload. It takes the gateway a small part of the time.
+"""
+CHARGE_POINT_VIEW_FULL: ChargePointView.ValueType  # 2
+"""All."""
+Global___ChargePointView: _TypeAlias = ChargePointView  # noqa: Y015
 
 @_typing.final
 class ChargePoint(_message.Message):
@@ -103,6 +163,12 @@ class ChargePoint(_message.Message):
     DIAGNOSTICS_UPLOAD_FIELD_NUMBER: _builtins.int
     LOCAL_LIST_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    LOG_UPLOAD_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_SECURITY_PROFILE_FIELD_NUMBER: _builtins.int
+    QUIRKS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_QUIRKS_FIELD_NUMBER: _builtins.int
+    QUIRK_ORIGINS_FIELD_NUMBER: _builtins.int
     identity: _builtins.str
     """Its identity: the last part of the URL that it connects to, and its user name. Never changes. 1 to 48 printable
     characters without colon and slash; case matters.
@@ -112,19 +178,19 @@ class ChargePoint(_message.Message):
     description: _builtins.str
     """The operator's notes; at most 1,000 characters."""
     assume_subprotocol: _builtins.bool
-    """True if it is let in without naming a subprotocol, as some old chargers need."""
+    """As quirks.assume_subprotocol; false where that is unset."""
     ever_accepted: _builtins.bool
     """True if it was ever answered "Accepted". From then on it is served after a reconnect without a new boot."""
     etag: _builtins.str
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
     own_requests: _builtins.bool
-    """True if the gateway asks it for anything without a command: the platform's configuration after a boot, its statuses
-    after a reconnect, a boot if it has never booted here. Unset: as sessions.own_requests in the settings says. A
-    change counts from its next connection on.
-    """
+    """As quirks.own_requests."""
     accept_hex_password: _builtins.bool
-    """True if it may present its AuthorizationKey as hexadecimal digits, two for each byte (40 for 20), in the place of
-    its bytes. Unset: as authorization.accept_hex_passwords in the settings says.
+    """As quirks.accept_hex_password."""
+    minimum_security_profile: _builtins.int
+    """The least security profile with which it is let in, as OCPP numbers them (2: TLS with Basic auth; 3: with its own
+    certificate); 0: any that a listener admits. Raised when UpgradeSecurityProfile has been confirmed. A connection below
+    it ends when it is raised, and is refused from then on.
     """
     @_builtins.property
     def boot(self) -> Global___BootInformation:
@@ -199,6 +265,28 @@ class ChargePoint(_message.Message):
         letter or digit; case matters. A value has at most 128 printable characters, without spaces at its ends.
         """
 
+    @_builtins.property
+    def log_upload(self) -> Global___WorkProgress:
+        """The newest upload of a log (GetLog); unset: there was none, and no status of one."""
+
+    @_builtins.property
+    def certificate(self) -> Global___ChargerCertificate:
+        """The certificate that it presented last, or was given since; unset: none, as far as is known."""
+
+    @_builtins.property
+    def quirks(self) -> Global___QuirkProfile:
+        """What is said of its quirk profile for it alone. It prevails over the profiles of its make."""
+
+    @_builtins.property
+    def effective_quirks(self) -> Global___QuirkProfile:
+        """The quirk profile that counts for it: every value, of the charge point itself, else of the settings' profiles of its
+        make, else of the built-in ones, else of the settings for all. Left out in lists.
+        """
+
+    @_builtins.property
+    def quirk_origins(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuirkOrigin]:
+        """Where each of these values comes from. Left out in lists."""
+
     def __init__(
         self,
         *,
@@ -226,10 +314,16 @@ class ChargePoint(_message.Message):
         diagnostics_upload: Global___WorkProgress | None = ...,
         local_list: Global___LocalList | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        log_upload: Global___WorkProgress | None = ...,
+        certificate: Global___ChargerCertificate | None = ...,
+        minimum_security_profile: _builtins.int = ...,
+        quirks: Global___QuirkProfile | None = ...,
+        effective_quirks: Global___QuirkProfile | None = ...,
+        quirk_origins: _abc.Iterable[Global___QuirkOrigin] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "firmware_update", b"firmware_update", "local_list", b"local_list", "own_requests", b"own_requests", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "boot", b"boot", "boot_time", b"boot_time", "certificate", b"certificate", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "create_time", b"create_time", "diagnostics_upload", b"diagnostics_upload", "effective_quirks", b"effective_quirks", "firmware_update", b"firmware_update", "local_list", b"local_list", "log_upload", b"log_upload", "own_requests", b"own_requests", "quirks", b"quirks", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "labels", b"labels", "local_list", b"local_list", "own_requests", b"own_requests", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_own_requests", b"_own_requests", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "boot", b"boot", "boot_configuration", b"boot_configuration", "boot_time", b"boot_time", "certificate", b"certificate", "charging_profiles", b"charging_profiles", "clock_offset", b"clock_offset", "clock_offset_time", b"clock_offset_time", "connection", b"connection", "connectors", b"connectors", "create_time", b"create_time", "description", b"description", "diagnostics_upload", b"diagnostics_upload", "effective_quirks", b"effective_quirks", "etag", b"etag", "ever_accepted", b"ever_accepted", "firmware_update", b"firmware_update", "identity", b"identity", "labels", b"labels", "local_list", b"local_list", "log_upload", b"log_upload", "minimum_security_profile", b"minimum_security_profile", "own_requests", b"own_requests", "quirk_origins", b"quirk_origins", "quirks", b"quirks", "registration", b"registration", "reservations", b"reservations", "steering", b"steering", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
     _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
@@ -241,6 +335,173 @@ class ChargePoint(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__own_requests) -> _WhichOneofReturnType__own_requests | None: ...
 
 Global___ChargePoint: _TypeAlias = ChargePoint  # noqa: Y015
+
+@_typing.final
+class QuirkProfile(_message.Message):
+    """Needs of a charger that others don't have. Unset: nothing is said. Changes count from its next connection on, unless
+    said otherwise.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSUME_SUBPROTOCOL_FIELD_NUMBER: _builtins.int
+    ACCEPT_HEX_PASSWORD_FIELD_NUMBER: _builtins.int
+    OWN_REQUESTS_FIELD_NUMBER: _builtins.int
+    SETTLE_DELAY_FIELD_NUMBER: _builtins.int
+    READY_AFTER_SILENCE_FIELD_NUMBER: _builtins.int
+    PLUG_IN_FIRST_FIELD_NUMBER: _builtins.int
+    PING_INTERVAL_FIELD_NUMBER: _builtins.int
+    PONG_EXPECTED_FIELD_NUMBER: _builtins.int
+    MEASURANDS_FIELD_NUMBER: _builtins.int
+    MAX_SCHEDULE_PERIODS_FIELD_NUMBER: _builtins.int
+    MAX_STACK_LEVEL_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
+    assume_subprotocol: _builtins.bool
+    """Let it in though it names no subprotocol, as some old chargers need."""
+    accept_hex_password: _builtins.bool
+    """It may present its AuthorizationKey as hexadecimal digits, two for each byte (40 for 20), in the place of its bytes."""
+    own_requests: _builtins.bool
+    """The gateway asks it for things without a command: the platform's configuration after a boot, its statuses after a
+    reconnect, a boot if it has never booted here.
+    """
+    plug_in_first: _builtins.bool
+    """It refuses or forgets a remote start where no cable is in."""
+    pong_expected: _builtins.bool
+    """It answers pings. If not, a silent one has the limit of silence once more before it is given up."""
+    max_schedule_periods: _builtins.int
+    """The most periods of a charging schedule, where it takes fewer than it reports; 1 to 1,000."""
+    max_stack_level: _builtins.int
+    """The highest stack level of a charging profile, where it is lower than it reports; 0 to 1,000."""
+    @_builtins.property
+    def settle_delay(self) -> _duration_pb2.Duration:
+        """The pause between the answer to its boot and the first command; 0 to 300 seconds."""
+
+    @_builtins.property
+    def ready_after_silence(self) -> _duration_pb2.Duration:
+        """One that reconnected without a word may be sent commands after so long; 0 to 300 seconds."""
+
+    @_builtins.property
+    def ping_interval(self) -> _duration_pb2.Duration:
+        """Nothing sent for so long: a WebSocket ping; 0 (none) to 3,600 seconds."""
+
+    @_builtins.property
+    def measurands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lists of measurands for its meter values, in order of preference, in the place of those for all; at most 8. Empty:
+        nothing is said.
+        """
+
+    @_builtins.property
+    def clock_offset(self) -> _duration_pb2.Duration:
+        """By how much its clock is ahead, always; at most a day. Its times are corrected by it before they are recorded."""
+
+    def __init__(
+        self,
+        *,
+        assume_subprotocol: _builtins.bool | None = ...,
+        accept_hex_password: _builtins.bool | None = ...,
+        own_requests: _builtins.bool | None = ...,
+        settle_delay: _duration_pb2.Duration | None = ...,
+        ready_after_silence: _duration_pb2.Duration | None = ...,
+        plug_in_first: _builtins.bool | None = ...,
+        ping_interval: _duration_pb2.Duration | None = ...,
+        pong_expected: _builtins.bool | None = ...,
+        measurands: _abc.Iterable[_builtins.str] | None = ...,
+        max_schedule_periods: _builtins.int | None = ...,
+        max_stack_level: _builtins.int | None = ...,
+        clock_offset: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_assume_subprotocol", b"_assume_subprotocol", "_max_schedule_periods", b"_max_schedule_periods", "_max_stack_level", b"_max_stack_level", "_own_requests", b"_own_requests", "_plug_in_first", b"_plug_in_first", "_pong_expected", b"_pong_expected", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "clock_offset", b"clock_offset", "max_schedule_periods", b"max_schedule_periods", "max_stack_level", b"max_stack_level", "own_requests", b"own_requests", "ping_interval", b"ping_interval", "plug_in_first", b"plug_in_first", "pong_expected", b"pong_expected", "ready_after_silence", b"ready_after_silence", "settle_delay", b"settle_delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password", "_assume_subprotocol", b"_assume_subprotocol", "_max_schedule_periods", b"_max_schedule_periods", "_max_stack_level", b"_max_stack_level", "_own_requests", b"_own_requests", "_plug_in_first", b"_plug_in_first", "_pong_expected", b"_pong_expected", "accept_hex_password", b"accept_hex_password", "assume_subprotocol", b"assume_subprotocol", "clock_offset", b"clock_offset", "max_schedule_periods", b"max_schedule_periods", "max_stack_level", b"max_stack_level", "measurands", b"measurands", "own_requests", b"own_requests", "ping_interval", b"ping_interval", "plug_in_first", b"plug_in_first", "pong_expected", b"pong_expected", "ready_after_silence", b"ready_after_silence", "settle_delay", b"settle_delay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accept_hex_password: _TypeAlias = _typing.Literal["accept_hex_password"]  # noqa: Y015
+    _WhichOneofArgType__accept_hex_password: _TypeAlias = _typing.Literal["_accept_hex_password", b"_accept_hex_password"]  # noqa: Y015
+    _WhichOneofReturnType__assume_subprotocol: _TypeAlias = _typing.Literal["assume_subprotocol"]  # noqa: Y015
+    _WhichOneofArgType__assume_subprotocol: _TypeAlias = _typing.Literal["_assume_subprotocol", b"_assume_subprotocol"]  # noqa: Y015
+    _WhichOneofReturnType__max_schedule_periods: _TypeAlias = _typing.Literal["max_schedule_periods"]  # noqa: Y015
+    _WhichOneofArgType__max_schedule_periods: _TypeAlias = _typing.Literal["_max_schedule_periods", b"_max_schedule_periods"]  # noqa: Y015
+    _WhichOneofReturnType__max_stack_level: _TypeAlias = _typing.Literal["max_stack_level"]  # noqa: Y015
+    _WhichOneofArgType__max_stack_level: _TypeAlias = _typing.Literal["_max_stack_level", b"_max_stack_level"]  # noqa: Y015
+    _WhichOneofReturnType__own_requests: _TypeAlias = _typing.Literal["own_requests"]  # noqa: Y015
+    _WhichOneofArgType__own_requests: _TypeAlias = _typing.Literal["_own_requests", b"_own_requests"]  # noqa: Y015
+    _WhichOneofReturnType__plug_in_first: _TypeAlias = _typing.Literal["plug_in_first"]  # noqa: Y015
+    _WhichOneofArgType__plug_in_first: _TypeAlias = _typing.Literal["_plug_in_first", b"_plug_in_first"]  # noqa: Y015
+    _WhichOneofReturnType__pong_expected: _TypeAlias = _typing.Literal["pong_expected"]  # noqa: Y015
+    _WhichOneofArgType__pong_expected: _TypeAlias = _typing.Literal["_pong_expected", b"_pong_expected"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accept_hex_password) -> _WhichOneofReturnType__accept_hex_password | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__assume_subprotocol) -> _WhichOneofReturnType__assume_subprotocol | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_schedule_periods) -> _WhichOneofReturnType__max_schedule_periods | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_stack_level) -> _WhichOneofReturnType__max_stack_level | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_requests) -> _WhichOneofReturnType__own_requests | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plug_in_first) -> _WhichOneofReturnType__plug_in_first | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pong_expected) -> _WhichOneofReturnType__pong_expected | None: ...
+
+Global___QuirkProfile: _TypeAlias = QuirkProfile  # noqa: Y015
+
+@_typing.final
+class QuirkOrigin(_message.Message):
+    """The origin of one value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field of QuirkProfile."""
+    source: Global___QuirkSource.ValueType
+    """Where it comes from."""
+    detail: _builtins.str
+    """The make, and what its profile is known from, for people."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        source: Global___QuirkSource.ValueType = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "field", b"field", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuirkOrigin: _TypeAlias = QuirkOrigin  # noqa: Y015
+
+@_typing.final
+class ChargerCertificate(_message.Message):
+    """A charger's own certificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    serial_number: _builtins.str
+    """Its serial number, in hexadecimal."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        serial_number: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "serial_number", b"serial_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargerCertificate: _TypeAlias = ChargerCertificate  # noqa: Y015
 
 @_typing.final
 class LocalList(_message.Message):
@@ -380,6 +641,7 @@ class Connection(_message.Message):
     REMOTE_ADDRESS_FIELD_NUMBER: _builtins.int
     SECURITY_PROFILE_FIELD_NUMBER: _builtins.int
     LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
+    NODE_SLOT_FIELD_NUMBER: _builtins.int
     connected: _builtins.bool
     """True if it is connected now."""
     epoch: _builtins.int
@@ -388,6 +650,10 @@ class Connection(_message.Message):
     """From where it connects: address and port."""
     security_profile: _builtins.int
     """The security profile in force, as OCPP numbers them (2: TLS with Basic auth)."""
+    node_slot: _builtins.int
+    """The slot of the node that it is connected to, as ListNodes has it; in GetChargePoint, where several gateways share the
+    store, else 0. Its frames and taps are to be had there.
+    """
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it is connected or, if not, since when it is gone."""
@@ -405,10 +671,11 @@ class Connection(_message.Message):
         remote_address: _builtins.str = ...,
         security_profile: _builtins.int = ...,
         last_heard_time: _timestamp_pb2.Timestamp | None = ...,
+        node_slot: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_heard_time", b"last_heard_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "epoch", b"epoch", "last_heard_time", b"last_heard_time", "remote_address", b"remote_address", "security_profile", b"security_profile", "since_time", b"since_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "epoch", b"epoch", "last_heard_time", b"last_heard_time", "node_slot", b"node_slot", "remote_address", b"remote_address", "security_profile", b"security_profile", "since_time", b"since_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -552,7 +819,8 @@ class AppliedConfiguration(_message.Message):
     """The value asked for."""
     status: _builtins.str
     """The charger's word ("Accepted", "Rejected", "RebootRequired", "NotSupported"); where it gave none, "Error:" and a
-    code; "Asked" from before it is sent until then, also where the connection ended meanwhile.
+    code; "Asked" from before it is sent until then, also where the connection ended meanwhile; "Found" where a look
+    after an attempt of unknown outcome showed the value.
     """
     firmware_version: _builtins.str
     """The firmware that it ran then; other firmware is asked again."""
@@ -588,14 +856,21 @@ class CreateChargePointRequest(_message.Message):
 
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     AUTHORIZATION_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     authorization_key: _builtins.bytes
     """Its AuthorizationKey, 8 to 40 bytes: the password that it presents, as bytes. Without it the gateway generates
     one of 20 random letters and digits and returns it.
     """
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 printable characters. Repeated, it returns the charge point that it made, as
+    it is now. Keys are kept as hashes: as long as the charge point has neither connected nor been changed, a repeat has
+    the key of this request, or another generated one, and the one before counts no more. With other values
+    INVALID_ARGUMENT, reason REQUEST_ID_REUSED. Known for as long as the event charge_point.created is kept.
+    """
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
         """The charge point: identity (required), registration (default: accepted), description, assume_subprotocol,
-        own_requests, accept_hex_password, labels. Other fields are the gateway's to set and must be left out.
+        own_requests, accept_hex_password, labels, minimum_security_profile, quirks. Other fields are the gateway's to set and must be left out.
         """
 
     def __init__(
@@ -603,10 +878,11 @@ class CreateChargePointRequest(_message.Message):
         *,
         charge_point: Global___ChargePoint | None = ...,
         authorization_key: _builtins.bytes | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_authorization_key", b"_authorization_key", "authorization_key", b"authorization_key", "charge_point", b"charge_point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authorization_key", b"_authorization_key", "authorization_key", b"authorization_key", "charge_point", b"charge_point"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authorization_key", b"_authorization_key", "authorization_key", b"authorization_key", "charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__authorization_key: _TypeAlias = _typing.Literal["authorization_key"]  # noqa: Y015
     _WhichOneofArgType__authorization_key: _TypeAlias = _typing.Literal["_authorization_key", b"_authorization_key"]  # noqa: Y015
@@ -623,12 +899,13 @@ class CreateChargePointResponse(_message.Message):
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     GENERATED_AUTHORIZATION_KEY_FIELD_NUMBER: _builtins.int
     generated_authorization_key: _builtins.bytes
-    """The generated AuthorizationKey, shown this once; empty if the caller gave one. It is printable ASCII: typed as it
-    is where a charger asks for its password, and as the 40 hexadecimal digits of its bytes where it asks for those.
+    """The generated AuthorizationKey, shown this once; empty if the caller gave one, and in the answer to a repeat once the
+    charge point has connected or was changed. It is printable ASCII: typed as it is where a charger asks for its
+    password, and as the 40 hexadecimal digits of its bytes where it asks for those.
     """
     @_builtins.property
     def charge_point(self) -> Global___ChargePoint:
-        """The charge point as created."""
+        """The charge point as created; of a repeat, as it is."""
 
     def __init__(
         self,
@@ -987,6 +1264,9 @@ class ListChargePointsRequest(_message.Message):
     CONNECTED_FIELD_NUMBER: _builtins.int
     REGISTRATION_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
@@ -995,6 +1275,15 @@ class ListChargePointsRequest(_message.Message):
     """Only those that are (true) or are not (false) connected."""
     registration: _common_pb2.Registration.ValueType
     """Only those with this registration."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `registration = ACCEPTED AND labels.site = "north"`; at most
+    2,000 characters. docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or none,
+    and not be the last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: identity, create_time or update_time, alone or followed by " desc"; empty: identity."""
+    view: Global___ChargePointView.ValueType
+    """The fields to return."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only those with all of these labels, each with this value. Keys and values as in ChargePoint."""
@@ -1007,10 +1296,13 @@ class ListChargePointsRequest(_message.Message):
         connected: _builtins.bool | None = ...,
         registration: _common_pb2.Registration.ValueType = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        view: Global___ChargePointView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connected", b"_connected", "connected", b"connected", "filter", b"filter", "labels", b"labels", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "registration", b"registration", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__connected: _TypeAlias = _typing.Literal["connected"]  # noqa: Y015
     _WhichOneofArgType__connected: _TypeAlias = _typing.Literal["_connected", b"_connected"]  # noqa: Y015
@@ -1026,25 +1318,177 @@ class ListChargePointsResponse(_message.Message):
 
     CHARGE_POINTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty: this was the last."""
+    resume_token: _builtins.bytes
+    """Where this page stands in the events: a watch that begins with it (resume_token) misses nothing that came after what
+    the page shows. What such an event says may be in the page already. Of several pages take the first one's.
+    """
     @_builtins.property
     def charge_points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargePoint]:
-        """The charge points, by identity."""
+        """The charge points, in order."""
 
     def __init__(
         self,
         *,
         charge_points: _abc.Iterable[Global___ChargePoint] | None = ...,
         next_page_token: _builtins.str = ...,
+        resume_token: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "next_page_token", b"next_page_token", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListChargePointsResponse: _TypeAlias = ListChargePointsResponse  # noqa: Y015
+
+@_typing.final
+class CountChargePointsRequest(_message.Message):
+    """Request of CountChargePoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Only those that pass this filter, as in ListChargePointsRequest."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those with all of these labels, as in ListChargePointsRequest."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountChargePointsRequest: _TypeAlias = CountChargePointsRequest  # noqa: Y015
+
+@_typing.final
+class CountChargePointsResponse(_message.Message):
+    """Response of CountChargePoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    CHARGE_POINT_COUNTS_FIELD_NUMBER: _builtins.int
+    CONNECTOR_COUNTS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    total_count: _builtins.int
+    """How many there are in all."""
+    resume_token: _builtins.bytes
+    """Where the counts stand in the events, as in ListChargePointsResponse."""
+    @_builtins.property
+    def charge_point_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargePointCount]:
+        """How many of each kind there are; kinds without any are left out."""
+
+    @_builtins.property
+    def connector_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectorCount]:
+        """How many of their connectors have which status; statuses without any are left out."""
+
+    def __init__(
+        self,
+        *,
+        total_count: _builtins.int = ...,
+        charge_point_counts: _abc.Iterable[Global___ChargePointCount] | None = ...,
+        connector_counts: _abc.Iterable[Global___ConnectorCount] | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point_counts", b"charge_point_counts", "connector_counts", b"connector_counts", "resume_token", b"resume_token", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountChargePointsResponse: _TypeAlias = CountChargePointsResponse  # noqa: Y015
+
+@_typing.final
+class ChargePointCount(_message.Message):
+    """The number of charge points of a kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRATION_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    registration: _common_pb2.Registration.ValueType
+    """Their registration."""
+    connected: _builtins.bool
+    """True: they are connected now."""
+    count: _builtins.int
+    """Their number."""
+    def __init__(
+        self,
+        *,
+        registration: _common_pb2.Registration.ValueType = ...,
+        connected: _builtins.bool = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "count", b"count", "registration", b"registration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargePointCount: _TypeAlias = ChargePointCount  # noqa: Y015
+
+@_typing.final
+class ConnectorCount(_message.Message):
+    """The number of connectors with a status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """The status that they reported last, in OCPP's words."""
+    connected: _builtins.bool
+    """True: their charge points are connected now. Of others the status is what it was."""
+    count: _builtins.int
+    """Their number."""
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        connected: _builtins.bool = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "count", b"count", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectorCount: _TypeAlias = ConnectorCount  # noqa: Y015
 
 @_typing.final
 class GetLatestReadingsRequest(_message.Message):
@@ -1093,6 +1537,84 @@ class GetLatestReadingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLatestReadingsResponse: _TypeAlias = GetLatestReadingsResponse  # noqa: Y015
+
+@_typing.final
+class StreamLatestReadingsRequest(_message.Message):
+    """Request of StreamLatestReadings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Only those that pass this filter, as in ListChargePointsRequest."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those with all of these labels, as in ListChargePointsRequest."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLatestReadingsRequest: _TypeAlias = StreamLatestReadingsRequest  # noqa: Y015
+
+@_typing.final
+class StreamLatestReadingsResponse(_message.Message):
+    """A part of a snapshot; at most 1 MiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINTS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """Where the snapshot stands in the events, the same in all of its parts: nothing that came up to there is missing in it. A
+    watch that begins with it gives what came after, some of which may be in the snapshot already.
+    """
+    @_builtins.property
+    def charge_points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargePointReadings]:
+        """Charge points, by identity, as in GetLatestReadingsResponse."""
+
+    def __init__(
+        self,
+        *,
+        charge_points: _abc.Iterable[Global___ChargePointReadings] | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLatestReadingsResponse: _TypeAlias = StreamLatestReadingsResponse  # noqa: Y015
 
 @_typing.final
 class ChargePointReadings(_message.Message):
@@ -1150,9 +1672,9 @@ class UpdateChargePointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change: registration, description, assume_subprotocol, own_requests, accept_hex_password, labels.
-        Required unless the key is changed; then it may be left out. A switch that is named here and unset in charge_point
-        is left to the settings again. Labels replace all present ones.
+        """The fields to change: registration, description, assume_subprotocol, own_requests, accept_hex_password, labels,
+        minimum_security_profile, quirks (all of its fields), or single ones of them, e.g. "quirks.settle_delay". Required unless the key is changed; then it may be left out. A value of quirks that is named here and unset in
+        charge_point is that of its make again. Labels replace all present ones.
         """
 
     def __init__(

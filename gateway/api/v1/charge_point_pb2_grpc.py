@@ -58,10 +58,20 @@ class ChargePointServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsResponse.FromString,
                 _registered_method=True)
+        self.CountChargePoints = channel.unary_unary(
+                '/gateway.api.v1.ChargePointService/CountChargePoints',
+                request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsResponse.FromString,
+                _registered_method=True)
         self.GetLatestReadings = channel.unary_unary(
                 '/gateway.api.v1.ChargePointService/GetLatestReadings',
                 request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.FromString,
+                _registered_method=True)
+        self.StreamLatestReadings = channel.unary_stream(
+                '/gateway.api.v1.ChargePointService/StreamLatestReadings',
+                request_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsResponse.FromString,
                 _registered_method=True)
         self.UpdateChargePoint = channel.unary_unary(
                 '/gateway.api.v1.ChargePointService/UpdateChargePoint',
@@ -88,7 +98,8 @@ class ChargePointServiceServicer:
     """
 
     def CreateChargePoint(self, request, context):
-        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken.
+        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken. With a request_id it may be
+        repeated: a generated key is not lost with its answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +126,14 @@ class ChargePointServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListChargePoints(self, request, context):
-        """Lists charge points by identity, a page at a time.
+        """Lists charge points, by identity unless another order is asked for, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountChargePoints(self, request, context):
+        """Counts charge points by their registration and whether they are connected, and their connectors by status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +142,14 @@ class ChargePointServiceServicer:
     def GetLatestReadings(self, request, context):
         """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
         that starts needs no scan. One that is not known is said to be so, and fails nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamLatestReadings(self, request, context):
+        """Streams the charging states and newest readings of the connectors of all charge points, in batches, and ends: what a
+        platform shows when it starts. Watch from its resume_token, and nothing is missed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,10 +202,20 @@ def add_ChargePointServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.ListChargePointsResponse.SerializeToString,
             ),
+            'CountChargePoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountChargePoints,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsResponse.SerializeToString,
+            ),
             'GetLatestReadings': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLatestReadings,
                     request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.SerializeToString,
+            ),
+            'StreamLatestReadings': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamLatestReadings,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsResponse.SerializeToString,
             ),
             'UpdateChargePoint': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateChargePoint,
@@ -320,6 +356,33 @@ class ChargePointService:
             _registered_method=True)
 
     @staticmethod
+    def CountChargePoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.ChargePointService/CountChargePoints',
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.CountChargePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetLatestReadings(request,
             target,
             options=(),
@@ -336,6 +399,33 @@ class ChargePointService:
             '/gateway.api.v1.ChargePointService/GetLatestReadings',
             gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_charge__point__pb2.GetLatestReadingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamLatestReadings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.api.v1.ChargePointService/StreamLatestReadings',
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_charge__point__pb2.StreamLatestReadingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,7 +38,9 @@ class ChargePointServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ChargePointServiceAsyncStub: ...
     CreateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]
-    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken. With a request_id it may be
+    repeated: a generated key is not lost with its answer.
+    """
     ImportChargePoints: _grpc.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]
     """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
     charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
@@ -51,10 +53,16 @@ class ChargePointServiceStub:
     GetChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]
     """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]
-    """Lists charge points by identity, a page at a time."""
+    """Lists charge points, by identity unless another order is asked for, a page at a time."""
+    CountChargePoints: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.CountChargePointsRequest, _charge_point_pb2.CountChargePointsResponse]
+    """Counts charge points by their registration and whether they are connected, and their connectors by status."""
     GetLatestReadings: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.GetLatestReadingsRequest, _charge_point_pb2.GetLatestReadingsResponse]
     """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
     that starts needs no scan. One that is not known is said to be so, and fails nothing.
+    """
+    StreamLatestReadings: _grpc.UnaryStreamMultiCallable[_charge_point_pb2.StreamLatestReadingsRequest, _charge_point_pb2.StreamLatestReadingsResponse]
+    """Streams the charging states and newest readings of the connectors of all charge points, in batches, and ends: what a
+    platform shows when it starts. Watch from its resume_token, and nothing is missed.
     """
     UpdateChargePoint: _grpc.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
@@ -78,7 +86,9 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.CreateChargePointRequest, _charge_point_pb2.CreateChargePointResponse]  # type: ignore[assignment]
-    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+    """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken. With a request_id it may be
+    repeated: a generated key is not lost with its answer.
+    """
     ImportChargePoints: _aio.StreamStreamMultiCallable[_charge_point_pb2.ImportChargePointsRequest, _charge_point_pb2.ImportChargePointsResponse]  # type: ignore[assignment]
     """Imports a fleet with the keys that its chargers have already: all of it or none. The caller sends a header and the
     charge points in batches, and ends its side; until then nothing is begun. The gateway answers with progress (each
@@ -91,10 +101,16 @@ class ChargePointServiceAsyncStub(ChargePointServiceStub):
     GetChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetChargePointRequest, _charge_point_pb2.GetChargePointResponse]  # type: ignore[assignment]
     """Returns one charge point. NOT_FOUND if there is none."""
     ListChargePoints: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.ListChargePointsRequest, _charge_point_pb2.ListChargePointsResponse]  # type: ignore[assignment]
-    """Lists charge points by identity, a page at a time."""
+    """Lists charge points, by identity unless another order is asked for, a page at a time."""
+    CountChargePoints: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.CountChargePointsRequest, _charge_point_pb2.CountChargePointsResponse]  # type: ignore[assignment]
+    """Counts charge points by their registration and whether they are connected, and their connectors by status."""
     GetLatestReadings: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.GetLatestReadingsRequest, _charge_point_pb2.GetLatestReadingsResponse]  # type: ignore[assignment]
     """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
     that starts needs no scan. One that is not known is said to be so, and fails nothing.
+    """
+    StreamLatestReadings: _aio.UnaryStreamMultiCallable[_charge_point_pb2.StreamLatestReadingsRequest, _charge_point_pb2.StreamLatestReadingsResponse]  # type: ignore[assignment]
+    """Streams the charging states and newest readings of the connectors of all charge points, in batches, and ends: what a
+    platform shows when it starts. Watch from its resume_token, and nothing is missed.
     """
     UpdateChargePoint: _aio.UnaryUnaryMultiCallable[_charge_point_pb2.UpdateChargePointRequest, _charge_point_pb2.UpdateChargePointResponse]  # type: ignore[assignment]
     """Changes what the mask names, or the key, or both. A change of the registration reaches a live connection at once;
@@ -121,7 +137,9 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _charge_point_pb2.CreateChargePointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.CreateChargePointResponse, _abc.Awaitable[_charge_point_pb2.CreateChargePointResponse]]:
-        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken."""
+        """Creates a charge point, so that it may connect. ALREADY_EXISTS if its identity is taken. With a request_id it may be
+        repeated: a generated key is not lost with its answer.
+        """
 
     @_abc_1.abstractmethod
     def ImportChargePoints(
@@ -152,7 +170,15 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _charge_point_pb2.ListChargePointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_charge_point_pb2.ListChargePointsResponse, _abc.Awaitable[_charge_point_pb2.ListChargePointsResponse]]:
-        """Lists charge points by identity, a page at a time."""
+        """Lists charge points, by identity unless another order is asked for, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def CountChargePoints(
+        self,
+        request: _charge_point_pb2.CountChargePointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_point_pb2.CountChargePointsResponse, _abc.Awaitable[_charge_point_pb2.CountChargePointsResponse]]:
+        """Counts charge points by their registration and whether they are connected, and their connectors by status."""
 
     @_abc_1.abstractmethod
     def GetLatestReadings(
@@ -162,6 +188,16 @@ class ChargePointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_charge_point_pb2.GetLatestReadingsResponse, _abc.Awaitable[_charge_point_pb2.GetLatestReadingsResponse]]:
         """Returns the charging states and newest readings of the connectors of up to 1,000 charge points at once: an app server
         that starts needs no scan. One that is not known is said to be so, and fails nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamLatestReadings(
+        self,
+        request: _charge_point_pb2.StreamLatestReadingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_charge_point_pb2.StreamLatestReadingsResponse], _abc.AsyncIterator[_charge_point_pb2.StreamLatestReadingsResponse]]:
+        """Streams the charging states and newest readings of the connectors of all charge points, in batches, and ends: what a
+        platform shows when it starts. Watch from its resume_token, and nothing is missed.
         """
 
     @_abc_1.abstractmethod

@@ -618,6 +618,346 @@ UNLOCK_CONNECTOR_STATUS_NOT_SUPPORTED: UnlockConnectorStatus.ValueType  # 3
 """It has no lock, or no such connector."""
 Global___UnlockConnectorStatus: _TypeAlias = UnlockConnectorStatus  # noqa: Y015
 
+class _CertificateUse:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CertificateUseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CertificateUse.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CERTIFICATE_USE_UNSPECIFIED: _CertificateUse.ValueType  # 0
+    """Not set."""
+    CERTIFICATE_USE_CENTRAL_SYSTEM_ROOT_CERTIFICATE: _CertificateUse.ValueType  # 1
+    """Vouches for the certificate of the central system: the gateway's."""
+    CERTIFICATE_USE_MANUFACTURER_ROOT_CERTIFICATE: _CertificateUse.ValueType  # 2
+    """Vouches for the certificate that signs firmware."""
+
+class CertificateUse(_CertificateUse, metaclass=_CertificateUseEnumTypeWrapper):
+    """Purpose of a root certificate that is installed in a charger."""
+
+CERTIFICATE_USE_UNSPECIFIED: CertificateUse.ValueType  # 0
+"""Not set."""
+CERTIFICATE_USE_CENTRAL_SYSTEM_ROOT_CERTIFICATE: CertificateUse.ValueType  # 1
+"""Vouches for the certificate of the central system: the gateway's."""
+CERTIFICATE_USE_MANUFACTURER_ROOT_CERTIFICATE: CertificateUse.ValueType  # 2
+"""Vouches for the certificate that signs firmware."""
+Global___CertificateUse: _TypeAlias = CertificateUse  # noqa: Y015
+
+class _HashAlgorithm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HashAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HashAlgorithm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HASH_ALGORITHM_UNSPECIFIED: _HashAlgorithm.ValueType  # 0
+    """Not set."""
+    HASH_ALGORITHM_SHA256: _HashAlgorithm.ValueType  # 1
+    """SHA-256."""
+    HASH_ALGORITHM_SHA384: _HashAlgorithm.ValueType  # 2
+    """SHA-384."""
+    HASH_ALGORITHM_SHA512: _HashAlgorithm.ValueType  # 3
+    """SHA-512."""
+
+class HashAlgorithm(_HashAlgorithm, metaclass=_HashAlgorithmEnumTypeWrapper):
+    """Digest by which a charger names a certificate."""
+
+HASH_ALGORITHM_UNSPECIFIED: HashAlgorithm.ValueType  # 0
+"""Not set."""
+HASH_ALGORITHM_SHA256: HashAlgorithm.ValueType  # 1
+"""SHA-256."""
+HASH_ALGORITHM_SHA384: HashAlgorithm.ValueType  # 2
+"""SHA-384."""
+HASH_ALGORITHM_SHA512: HashAlgorithm.ValueType  # 3
+"""SHA-512."""
+Global___HashAlgorithm: _TypeAlias = HashAlgorithm  # noqa: Y015
+
+class _CertificateSignedStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CertificateSignedStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CertificateSignedStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CERTIFICATE_SIGNED_STATUS_UNSPECIFIED: _CertificateSignedStatus.ValueType  # 0
+    """Not set."""
+    CERTIFICATE_SIGNED_STATUS_ACCEPTED: _CertificateSignedStatus.ValueType  # 1
+    """It uses the certificate from now on, or from its next connection on."""
+    CERTIFICATE_SIGNED_STATUS_REJECTED: _CertificateSignedStatus.ValueType  # 2
+    """It does not take it: the old one counts."""
+
+class CertificateSignedStatus(_CertificateSignedStatus, metaclass=_CertificateSignedStatusEnumTypeWrapper):
+    """A charger's answer to CertificateSigned."""
+
+CERTIFICATE_SIGNED_STATUS_UNSPECIFIED: CertificateSignedStatus.ValueType  # 0
+"""Not set."""
+CERTIFICATE_SIGNED_STATUS_ACCEPTED: CertificateSignedStatus.ValueType  # 1
+"""It uses the certificate from now on, or from its next connection on."""
+CERTIFICATE_SIGNED_STATUS_REJECTED: CertificateSignedStatus.ValueType  # 2
+"""It does not take it: the old one counts."""
+Global___CertificateSignedStatus: _TypeAlias = CertificateSignedStatus  # noqa: Y015
+
+class _DeleteCertificateStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeleteCertificateStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeleteCertificateStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELETE_CERTIFICATE_STATUS_UNSPECIFIED: _DeleteCertificateStatus.ValueType  # 0
+    """Not set."""
+    DELETE_CERTIFICATE_STATUS_ACCEPTED: _DeleteCertificateStatus.ValueType  # 1
+    """It is deleted."""
+    DELETE_CERTIFICATE_STATUS_FAILED: _DeleteCertificateStatus.ValueType  # 2
+    """It was not: it is in use, or may not be deleted."""
+    DELETE_CERTIFICATE_STATUS_NOT_FOUND: _DeleteCertificateStatus.ValueType  # 3
+    """The charger has no such certificate."""
+
+class DeleteCertificateStatus(_DeleteCertificateStatus, metaclass=_DeleteCertificateStatusEnumTypeWrapper):
+    """A charger's answer to DeleteCertificate."""
+
+DELETE_CERTIFICATE_STATUS_UNSPECIFIED: DeleteCertificateStatus.ValueType  # 0
+"""Not set."""
+DELETE_CERTIFICATE_STATUS_ACCEPTED: DeleteCertificateStatus.ValueType  # 1
+"""It is deleted."""
+DELETE_CERTIFICATE_STATUS_FAILED: DeleteCertificateStatus.ValueType  # 2
+"""It was not: it is in use, or may not be deleted."""
+DELETE_CERTIFICATE_STATUS_NOT_FOUND: DeleteCertificateStatus.ValueType  # 3
+"""The charger has no such certificate."""
+Global___DeleteCertificateStatus: _TypeAlias = DeleteCertificateStatus  # noqa: Y015
+
+class _ExtendedTrigger:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExtendedTriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExtendedTrigger.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXTENDED_TRIGGER_UNSPECIFIED: _ExtendedTrigger.ValueType  # 0
+    """Not set."""
+    EXTENDED_TRIGGER_BOOT_NOTIFICATION: _ExtendedTrigger.ValueType  # 1
+    """BootNotification."""
+    EXTENDED_TRIGGER_LOG_STATUS_NOTIFICATION: _ExtendedTrigger.ValueType  # 2
+    """LogStatusNotification."""
+    EXTENDED_TRIGGER_FIRMWARE_STATUS_NOTIFICATION: _ExtendedTrigger.ValueType  # 3
+    """SignedFirmwareStatusNotification; OCPP spells the trigger FirmwareStatusNotification."""
+    EXTENDED_TRIGGER_HEARTBEAT: _ExtendedTrigger.ValueType  # 4
+    """Heartbeat."""
+    EXTENDED_TRIGGER_METER_VALUES: _ExtendedTrigger.ValueType  # 5
+    """MeterValues."""
+    EXTENDED_TRIGGER_SIGN_CHARGE_POINT_CERTIFICATE: _ExtendedTrigger.ValueType  # 6
+    """SignCertificate: the charger makes a new key, and asks to have it certified."""
+    EXTENDED_TRIGGER_STATUS_NOTIFICATION: _ExtendedTrigger.ValueType  # 7
+    """StatusNotification."""
+
+class ExtendedTrigger(_ExtendedTrigger, metaclass=_ExtendedTriggerEnumTypeWrapper):
+    """Messages that ExtendedTriggerMessage can ask for."""
+
+EXTENDED_TRIGGER_UNSPECIFIED: ExtendedTrigger.ValueType  # 0
+"""Not set."""
+EXTENDED_TRIGGER_BOOT_NOTIFICATION: ExtendedTrigger.ValueType  # 1
+"""BootNotification."""
+EXTENDED_TRIGGER_LOG_STATUS_NOTIFICATION: ExtendedTrigger.ValueType  # 2
+"""LogStatusNotification."""
+EXTENDED_TRIGGER_FIRMWARE_STATUS_NOTIFICATION: ExtendedTrigger.ValueType  # 3
+"""SignedFirmwareStatusNotification; OCPP spells the trigger FirmwareStatusNotification."""
+EXTENDED_TRIGGER_HEARTBEAT: ExtendedTrigger.ValueType  # 4
+"""Heartbeat."""
+EXTENDED_TRIGGER_METER_VALUES: ExtendedTrigger.ValueType  # 5
+"""MeterValues."""
+EXTENDED_TRIGGER_SIGN_CHARGE_POINT_CERTIFICATE: ExtendedTrigger.ValueType  # 6
+"""SignCertificate: the charger makes a new key, and asks to have it certified."""
+EXTENDED_TRIGGER_STATUS_NOTIFICATION: ExtendedTrigger.ValueType  # 7
+"""StatusNotification."""
+Global___ExtendedTrigger: _TypeAlias = ExtendedTrigger  # noqa: Y015
+
+class _ExtendedTriggerMessageStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExtendedTriggerMessageStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExtendedTriggerMessageStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXTENDED_TRIGGER_MESSAGE_STATUS_UNSPECIFIED: _ExtendedTriggerMessageStatus.ValueType  # 0
+    """Not set."""
+    EXTENDED_TRIGGER_MESSAGE_STATUS_ACCEPTED: _ExtendedTriggerMessageStatus.ValueType  # 1
+    """The message follows."""
+    EXTENDED_TRIGGER_MESSAGE_STATUS_REJECTED: _ExtendedTriggerMessageStatus.ValueType  # 2
+    """It does not, now."""
+    EXTENDED_TRIGGER_MESSAGE_STATUS_NOT_IMPLEMENTED: _ExtendedTriggerMessageStatus.ValueType  # 3
+    """The charger does not know how."""
+
+class ExtendedTriggerMessageStatus(_ExtendedTriggerMessageStatus, metaclass=_ExtendedTriggerMessageStatusEnumTypeWrapper):
+    """A charger's answer to ExtendedTriggerMessage."""
+
+EXTENDED_TRIGGER_MESSAGE_STATUS_UNSPECIFIED: ExtendedTriggerMessageStatus.ValueType  # 0
+"""Not set."""
+EXTENDED_TRIGGER_MESSAGE_STATUS_ACCEPTED: ExtendedTriggerMessageStatus.ValueType  # 1
+"""The message follows."""
+EXTENDED_TRIGGER_MESSAGE_STATUS_REJECTED: ExtendedTriggerMessageStatus.ValueType  # 2
+"""It does not, now."""
+EXTENDED_TRIGGER_MESSAGE_STATUS_NOT_IMPLEMENTED: ExtendedTriggerMessageStatus.ValueType  # 3
+"""The charger does not know how."""
+Global___ExtendedTriggerMessageStatus: _TypeAlias = ExtendedTriggerMessageStatus  # noqa: Y015
+
+class _GetInstalledCertificateIdsStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GetInstalledCertificateIdsStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GetInstalledCertificateIdsStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GET_INSTALLED_CERTIFICATE_IDS_STATUS_UNSPECIFIED: _GetInstalledCertificateIdsStatus.ValueType  # 0
+    """Not set."""
+    GET_INSTALLED_CERTIFICATE_IDS_STATUS_ACCEPTED: _GetInstalledCertificateIdsStatus.ValueType  # 1
+    """They follow."""
+    GET_INSTALLED_CERTIFICATE_IDS_STATUS_NOT_FOUND: _GetInstalledCertificateIdsStatus.ValueType  # 2
+    """None of the kind is installed."""
+
+class GetInstalledCertificateIdsStatus(_GetInstalledCertificateIdsStatus, metaclass=_GetInstalledCertificateIdsStatusEnumTypeWrapper):
+    """A charger's answer to GetInstalledCertificateIds."""
+
+GET_INSTALLED_CERTIFICATE_IDS_STATUS_UNSPECIFIED: GetInstalledCertificateIdsStatus.ValueType  # 0
+"""Not set."""
+GET_INSTALLED_CERTIFICATE_IDS_STATUS_ACCEPTED: GetInstalledCertificateIdsStatus.ValueType  # 1
+"""They follow."""
+GET_INSTALLED_CERTIFICATE_IDS_STATUS_NOT_FOUND: GetInstalledCertificateIdsStatus.ValueType  # 2
+"""None of the kind is installed."""
+Global___GetInstalledCertificateIdsStatus: _TypeAlias = GetInstalledCertificateIdsStatus  # noqa: Y015
+
+class _LogType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LogTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LogType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOG_TYPE_UNSPECIFIED: _LogType.ValueType  # 0
+    """Not set."""
+    LOG_TYPE_DIAGNOSTICS_LOG: _LogType.ValueType  # 1
+    """Diagnostics."""
+    LOG_TYPE_SECURITY_LOG: _LogType.ValueType  # 2
+    """The security log."""
+
+class LogType(_LogType, metaclass=_LogTypeEnumTypeWrapper):
+    """Log that a charger uploads."""
+
+LOG_TYPE_UNSPECIFIED: LogType.ValueType  # 0
+"""Not set."""
+LOG_TYPE_DIAGNOSTICS_LOG: LogType.ValueType  # 1
+"""Diagnostics."""
+LOG_TYPE_SECURITY_LOG: LogType.ValueType  # 2
+"""The security log."""
+Global___LogType: _TypeAlias = LogType  # noqa: Y015
+
+class _GetLogStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GetLogStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GetLogStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GET_LOG_STATUS_UNSPECIFIED: _GetLogStatus.ValueType  # 0
+    """Not set."""
+    GET_LOG_STATUS_ACCEPTED: _GetLogStatus.ValueType  # 1
+    """The upload follows."""
+    GET_LOG_STATUS_REJECTED: _GetLogStatus.ValueType  # 2
+    """It does not."""
+    GET_LOG_STATUS_ACCEPTED_CANCELED: _GetLogStatus.ValueType  # 3
+    """The upload follows; the one before it was cancelled."""
+
+class GetLogStatus(_GetLogStatus, metaclass=_GetLogStatusEnumTypeWrapper):
+    """A charger's answer to GetLog."""
+
+GET_LOG_STATUS_UNSPECIFIED: GetLogStatus.ValueType  # 0
+"""Not set."""
+GET_LOG_STATUS_ACCEPTED: GetLogStatus.ValueType  # 1
+"""The upload follows."""
+GET_LOG_STATUS_REJECTED: GetLogStatus.ValueType  # 2
+"""It does not."""
+GET_LOG_STATUS_ACCEPTED_CANCELED: GetLogStatus.ValueType  # 3
+"""The upload follows; the one before it was cancelled."""
+Global___GetLogStatus: _TypeAlias = GetLogStatus  # noqa: Y015
+
+class _InstallCertificateStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InstallCertificateStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InstallCertificateStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INSTALL_CERTIFICATE_STATUS_UNSPECIFIED: _InstallCertificateStatus.ValueType  # 0
+    """Not set."""
+    INSTALL_CERTIFICATE_STATUS_ACCEPTED: _InstallCertificateStatus.ValueType  # 1
+    """It is installed."""
+    INSTALL_CERTIFICATE_STATUS_FAILED: _InstallCertificateStatus.ValueType  # 2
+    """It is valid, and could not be installed."""
+    INSTALL_CERTIFICATE_STATUS_REJECTED: _InstallCertificateStatus.ValueType  # 3
+    """It is not valid for the charger."""
+
+class InstallCertificateStatus(_InstallCertificateStatus, metaclass=_InstallCertificateStatusEnumTypeWrapper):
+    """A charger's answer to InstallCertificate."""
+
+INSTALL_CERTIFICATE_STATUS_UNSPECIFIED: InstallCertificateStatus.ValueType  # 0
+"""Not set."""
+INSTALL_CERTIFICATE_STATUS_ACCEPTED: InstallCertificateStatus.ValueType  # 1
+"""It is installed."""
+INSTALL_CERTIFICATE_STATUS_FAILED: InstallCertificateStatus.ValueType  # 2
+"""It is valid, and could not be installed."""
+INSTALL_CERTIFICATE_STATUS_REJECTED: InstallCertificateStatus.ValueType  # 3
+"""It is not valid for the charger."""
+Global___InstallCertificateStatus: _TypeAlias = InstallCertificateStatus  # noqa: Y015
+
+class _SignedUpdateFirmwareStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignedUpdateFirmwareStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignedUpdateFirmwareStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIGNED_UPDATE_FIRMWARE_STATUS_UNSPECIFIED: _SignedUpdateFirmwareStatus.ValueType  # 0
+    """Not set."""
+    SIGNED_UPDATE_FIRMWARE_STATUS_ACCEPTED: _SignedUpdateFirmwareStatus.ValueType  # 1
+    """The update follows."""
+    SIGNED_UPDATE_FIRMWARE_STATUS_REJECTED: _SignedUpdateFirmwareStatus.ValueType  # 2
+    """It does not."""
+    SIGNED_UPDATE_FIRMWARE_STATUS_ACCEPTED_CANCELED: _SignedUpdateFirmwareStatus.ValueType  # 3
+    """The update follows; the one before it was cancelled."""
+    SIGNED_UPDATE_FIRMWARE_STATUS_INVALID_CERTIFICATE: _SignedUpdateFirmwareStatus.ValueType  # 4
+    """The certificate that signed the firmware is not valid for the charger."""
+    SIGNED_UPDATE_FIRMWARE_STATUS_REVOKED_CERTIFICATE: _SignedUpdateFirmwareStatus.ValueType  # 5
+    """It is revoked."""
+
+class SignedUpdateFirmwareStatus(_SignedUpdateFirmwareStatus, metaclass=_SignedUpdateFirmwareStatusEnumTypeWrapper):
+    """A charger's answer to SignedUpdateFirmware."""
+
+SIGNED_UPDATE_FIRMWARE_STATUS_UNSPECIFIED: SignedUpdateFirmwareStatus.ValueType  # 0
+"""Not set."""
+SIGNED_UPDATE_FIRMWARE_STATUS_ACCEPTED: SignedUpdateFirmwareStatus.ValueType  # 1
+"""The update follows."""
+SIGNED_UPDATE_FIRMWARE_STATUS_REJECTED: SignedUpdateFirmwareStatus.ValueType  # 2
+"""It does not."""
+SIGNED_UPDATE_FIRMWARE_STATUS_ACCEPTED_CANCELED: SignedUpdateFirmwareStatus.ValueType  # 3
+"""The update follows; the one before it was cancelled."""
+SIGNED_UPDATE_FIRMWARE_STATUS_INVALID_CERTIFICATE: SignedUpdateFirmwareStatus.ValueType  # 4
+"""The certificate that signed the firmware is not valid for the charger."""
+SIGNED_UPDATE_FIRMWARE_STATUS_REVOKED_CERTIFICATE: SignedUpdateFirmwareStatus.ValueType  # 5
+"""It is revoked."""
+Global___SignedUpdateFirmwareStatus: _TypeAlias = SignedUpdateFirmwareStatus  # noqa: Y015
+
+class _CommandView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CommandViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMMAND_VIEW_UNSPECIFIED: _CommandView.ValueType  # 0
+    """All."""
+    COMMAND_VIEW_BASIC: _CommandView.ValueType  # 1
+    """Without arguments_json and the outcome, which may be as long as a message of the charger's."""
+    COMMAND_VIEW_FULL: _CommandView.ValueType  # 2
+    """All."""
+
+class CommandView(_CommandView, metaclass=_CommandViewEnumTypeWrapper):
+    """The fields of commands in a list."""
+
+COMMAND_VIEW_UNSPECIFIED: CommandView.ValueType  # 0
+"""All."""
+COMMAND_VIEW_BASIC: CommandView.ValueType  # 1
+"""Without arguments_json and the outcome, which may be as long as a message of the charger's."""
+COMMAND_VIEW_FULL: CommandView.ValueType  # 2
+"""All."""
+Global___CommandView: _TypeAlias = CommandView  # noqa: Y015
+
 @_typing.final
 class Command(_message.Message):
     """A command and what became of it."""
@@ -637,6 +977,7 @@ class Command(_message.Message):
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -650,11 +991,15 @@ class Command(_message.Message):
     late: _builtins.bool
     """True if the answer came after the caller had been answered OUTCOME_UNKNOWN."""
     reason: _builtins.str
-    """Why it was not sent or its outcome is unknown: "deadline", "timeout", "disconnected", "transaction-ended",
+    """Why it was not sent or its outcome is unknown: "deadline", "timeout", "disconnected", "transaction-ended", "transaction-open",
     "draining", "deleted", "store-unavailable", "gateway-restarted"; more may come.
     """
     arguments_json: _builtins.str
     """The command, as JSON; secrets are redacted."""
+    caller: _builtins.str
+    """The name of the caller that asked for it, or for its operation; empty: the gateway sent it itself, or callers were
+    not required then.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which it was taken on."""
@@ -691,10 +1036,11 @@ class Command(_message.Message):
         arguments_json: _builtins.str = ...,
         answer: Global___CommandAnswer | None = ...,
         error: Global___CommandError | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "create_time", b"create_time", "error", b"error", "finish_time", b"finish_time", "outcome", b"outcome", "send_time", b"send_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "arguments_json", b"arguments_json", "charge_point", b"charge_point", "command_id", b"command_id", "create_time", b"create_time", "error", b"error", "finish_time", b"finish_time", "late", b"late", "operation", b"operation", "outcome", b"outcome", "reason", b"reason", "request_id", b"request_id", "send_time", b"send_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "arguments_json", b"arguments_json", "caller", b"caller", "charge_point", b"charge_point", "command_id", b"command_id", "create_time", b"create_time", "error", b"error", "finish_time", b"finish_time", "late", b"late", "operation", b"operation", "outcome", b"outcome", "reason", b"reason", "request_id", b"request_id", "send_time", b"send_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["answer", "error"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -715,6 +1061,8 @@ class CommandAnswer(_message.Message):
     CONFIGURATION_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_FIELD_NUMBER: _builtins.int
     LOCAL_LIST_VERSION_FIELD_NUMBER: _builtins.int
+    INSTALLED_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def status(self) -> Global___StatusAnswer:
         """A status alone."""
@@ -743,6 +1091,14 @@ class CommandAnswer(_message.Message):
     def local_list_version(self) -> Global___LocalListVersionAnswer:
         """GetLocalListVersion's."""
 
+    @_builtins.property
+    def installed_certificates(self) -> Global___InstalledCertificatesAnswer:
+        """GetInstalledCertificateIds's."""
+
+    @_builtins.property
+    def log(self) -> Global___LogAnswer:
+        """GetLog's."""
+
     def __init__(
         self,
         *,
@@ -753,12 +1109,14 @@ class CommandAnswer(_message.Message):
         configuration: Global___ConfigurationAnswer | None = ...,
         diagnostics: Global___DiagnosticsAnswer | None = ...,
         local_list_version: Global___LocalListVersionAnswer | None = ...,
+        installed_certificates: Global___InstalledCertificatesAnswer | None = ...,
+        log: Global___LogAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "composite_schedule", b"composite_schedule", "configuration", b"configuration", "data_transfer", b"data_transfer", "diagnostics", b"diagnostics", "empty", b"empty", "local_list_version", b"local_list_version", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "composite_schedule", b"composite_schedule", "configuration", b"configuration", "data_transfer", b"data_transfer", "diagnostics", b"diagnostics", "empty", b"empty", "installed_certificates", b"installed_certificates", "local_list_version", b"local_list_version", "log", b"log", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "composite_schedule", b"composite_schedule", "configuration", b"configuration", "data_transfer", b"data_transfer", "diagnostics", b"diagnostics", "empty", b"empty", "local_list_version", b"local_list_version", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "composite_schedule", b"composite_schedule", "configuration", b"configuration", "data_transfer", b"data_transfer", "diagnostics", b"diagnostics", "empty", b"empty", "installed_certificates", b"installed_certificates", "local_list_version", b"local_list_version", "log", b"log", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["status", "empty", "data_transfer", "composite_schedule", "configuration", "diagnostics", "local_list_version"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["status", "empty", "data_transfer", "composite_schedule", "configuration", "diagnostics", "local_list_version", "installed_certificates", "log"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -978,6 +1336,62 @@ class LocalListVersionAnswer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LocalListVersionAnswer: _TypeAlias = LocalListVersionAnswer  # noqa: Y015
+
+@_typing.final
+class InstalledCertificatesAnswer(_message.Message):
+    """GetInstalledCertificateIds's confirmation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """In OCPP's words."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateHash]:
+        """The certificates."""
+
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        certificates: _abc.Iterable[Global___CertificateHash] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstalledCertificatesAnswer: _TypeAlias = InstalledCertificatesAnswer  # noqa: Y015
+
+@_typing.final
+class LogAnswer(_message.Message):
+    """GetLog's confirmation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """In OCPP's words."""
+    file_name: _builtins.str
+    """The file's name; unset: the charger named none."""
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        file_name: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_file_name", b"_file_name", "file_name", b"file_name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_file_name", b"_file_name", "file_name", b"file_name", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__file_name: _TypeAlias = _typing.Literal["file_name"]  # noqa: Y015
+    _WhichOneofArgType__file_name: _TypeAlias = _typing.Literal["_file_name", b"_file_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__file_name) -> _WhichOneofReturnType__file_name | None: ...
+
+Global___LogAnswer: _TypeAlias = LogAnswer  # noqa: Y015
 
 @_typing.final
 class CommandError(_message.Message):
@@ -2391,22 +2805,596 @@ class UpdateFirmwareResponse(_message.Message):
 Global___UpdateFirmwareResponse: _TypeAlias = UpdateFirmwareResponse  # noqa: Y015
 
 @_typing.final
+class CertificateHash(_message.Message):
+    """The name of a certificate that is installed in a charger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_ALGORITHM_FIELD_NUMBER: _builtins.int
+    ISSUER_NAME_HASH_FIELD_NUMBER: _builtins.int
+    ISSUER_KEY_HASH_FIELD_NUMBER: _builtins.int
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    hash_algorithm: Global___HashAlgorithm.ValueType
+    """The digest of the two hashes, as the charger reported it. Required."""
+    issuer_name_hash: _builtins.str
+    """The hash of the issuer's name: 1 to 128 hexadecimal digits. Required."""
+    issuer_key_hash: _builtins.str
+    """The hash of the issuer's key: 1 to 128 hexadecimal digits. Required."""
+    serial_number: _builtins.str
+    """The serial number: 1 to 40 characters. Required."""
+    def __init__(
+        self,
+        *,
+        hash_algorithm: Global___HashAlgorithm.ValueType = ...,
+        issuer_name_hash: _builtins.str = ...,
+        issuer_key_hash: _builtins.str = ...,
+        serial_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash_algorithm", b"hash_algorithm", "issuer_key_hash", b"issuer_key_hash", "issuer_name_hash", b"issuer_name_hash", "serial_number", b"serial_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateHash: _TypeAlias = CertificateHash  # noqa: Y015
+
+@_typing.final
+class CertificateSignedRequest(_message.Message):
+    """Request of CertificateSigned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_CHAIN_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    certificate_chain: _builtins.str
+    """The charger's new certificate, then those that issued it, in order, in PEM: at most 10,000 characters, each valid
+    now. Required. A charge point that reported CertificateSignedMaxChainSize takes no more than that.
+    """
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        certificate_chain: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateSignedRequest: _TypeAlias = CertificateSignedRequest  # noqa: Y015
+
+@_typing.final
+class CertificateSignedResponse(_message.Message):
+    """Response of CertificateSigned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___CertificateSignedStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___CertificateSignedStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateSignedResponse: _TypeAlias = CertificateSignedResponse  # noqa: Y015
+
+@_typing.final
+class DeleteCertificateRequest(_message.Message):
+    """Request of DeleteCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    @_builtins.property
+    def certificate(self) -> Global___CertificateHash:
+        """The certificate, as GetInstalledCertificateIds reported it. Required."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        certificate: Global___CertificateHash | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteCertificateRequest: _TypeAlias = DeleteCertificateRequest  # noqa: Y015
+
+@_typing.final
+class DeleteCertificateResponse(_message.Message):
+    """Response of DeleteCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___DeleteCertificateStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___DeleteCertificateStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteCertificateResponse: _TypeAlias = DeleteCertificateResponse  # noqa: Y015
+
+@_typing.final
+class ExtendedTriggerMessageRequest(_message.Message):
+    """Request of ExtendedTriggerMessage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUESTED_MESSAGE_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    requested_message: Global___ExtendedTrigger.ValueType
+    """Which message. Required."""
+    insist: _builtins.bool
+    """As of TriggerMessage. Only with BootNotification."""
+    @_builtins.property
+    def connector(self) -> _common_pb2.ConnectorAddress:
+        """For which connector; only with StatusNotification and MeterValues. Unset: all."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        requested_message: Global___ExtendedTrigger.ValueType = ...,
+        connector: _common_pb2.ConnectorAddress | None = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connector", b"connector", "insist", b"insist", "request_id", b"request_id", "requested_message", b"requested_message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendedTriggerMessageRequest: _TypeAlias = ExtendedTriggerMessageRequest  # noqa: Y015
+
+@_typing.final
+class ExtendedTriggerMessageResponse(_message.Message):
+    """Response of ExtendedTriggerMessage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___ExtendedTriggerMessageStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___ExtendedTriggerMessageStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendedTriggerMessageResponse: _TypeAlias = ExtendedTriggerMessageResponse  # noqa: Y015
+
+@_typing.final
+class GetInstalledCertificateIdsRequest(_message.Message):
+    """Request of GetInstalledCertificateIds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_USE_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    certificate_use: Global___CertificateUse.ValueType
+    """Which kind. Required."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        certificate_use: Global___CertificateUse.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_use", b"certificate_use", "charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetInstalledCertificateIdsRequest: _TypeAlias = GetInstalledCertificateIdsRequest  # noqa: Y015
+
+@_typing.final
+class GetInstalledCertificateIdsResponse(_message.Message):
+    """Response of GetInstalledCertificateIds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    status: Global___GetInstalledCertificateIdsStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateHash]:
+        """The certificates."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___GetInstalledCertificateIdsStatus.ValueType = ...,
+        certificates: _abc.Iterable[Global___CertificateHash] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetInstalledCertificateIdsResponse: _TypeAlias = GetInstalledCertificateIdsResponse  # noqa: Y015
+
+@_typing.final
+class GetLogRequest(_message.Message):
+    """Request of GetLog."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOG_TYPE_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    OLDEST_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_FIELD_NUMBER: _builtins.int
+    OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    log_type: Global___LogType.ValueType
+    """Which log. Required."""
+    location: _builtins.str
+    """The upload location: a URL of at most 512 characters. Required."""
+    retries: _builtins.int
+    """The number of retries. Unset: the charger decides."""
+    ocpp_request_id: _builtins.int
+    """OCPP's requestId, 0 to 2147483647, which the charger names in its statuses. Unset: the gateway makes one from
+    request_id.
+    """
+    @_builtins.property
+    def retry_interval(self) -> _duration_pb2.Duration:
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
+
+    @_builtins.property
+    def oldest_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on. Unset: as far back as there is."""
+
+    @_builtins.property
+    def latest_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when. Unset: until now."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        log_type: Global___LogType.ValueType = ...,
+        location: _builtins.str = ...,
+        retries: _builtins.int | None = ...,
+        retry_interval: _duration_pb2.Duration | None = ...,
+        oldest_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_time: _timestamp_pb2.Timestamp | None = ...,
+        ocpp_request_id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "latest_time", b"latest_time", "ocpp_request_id", b"ocpp_request_id", "oldest_time", b"oldest_time", "retries", b"retries", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "charge_point", b"charge_point", "latest_time", b"latest_time", "location", b"location", "log_type", b"log_type", "ocpp_request_id", b"ocpp_request_id", "oldest_time", b"oldest_time", "request_id", b"request_id", "retries", b"retries", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
+    _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
+    _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ocpp_request_id) -> _WhichOneofReturnType__ocpp_request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
+
+Global___GetLogRequest: _TypeAlias = GetLogRequest  # noqa: Y015
+
+@_typing.final
+class GetLogResponse(_message.Message):
+    """Response of GetLog."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    status: Global___GetLogStatus.ValueType
+    """The charger's answer."""
+    file_name: _builtins.str
+    """The file's name; unset: the charger named none."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___GetLogStatus.ValueType = ...,
+        file_name: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_file_name", b"_file_name", "command", b"command", "file_name", b"file_name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_file_name", b"_file_name", "command", b"command", "file_name", b"file_name", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__file_name: _TypeAlias = _typing.Literal["file_name"]  # noqa: Y015
+    _WhichOneofArgType__file_name: _TypeAlias = _typing.Literal["_file_name", b"_file_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__file_name) -> _WhichOneofReturnType__file_name | None: ...
+
+Global___GetLogResponse: _TypeAlias = GetLogResponse  # noqa: Y015
+
+@_typing.final
+class InstallCertificateRequest(_message.Message):
+    """Request of InstallCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_USE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    certificate_use: Global___CertificateUse.ValueType
+    """Its purpose. Required."""
+    certificate: _builtins.str
+    """One certificate in PEM, at most 5,500 characters, valid now. Required."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        certificate_use: Global___CertificateUse.ValueType = ...,
+        certificate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "certificate_use", b"certificate_use", "charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstallCertificateRequest: _TypeAlias = InstallCertificateRequest  # noqa: Y015
+
+@_typing.final
+class InstallCertificateResponse(_message.Message):
+    """Response of InstallCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___InstallCertificateStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___InstallCertificateStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstallCertificateResponse: _TypeAlias = InstallCertificateResponse  # noqa: Y015
+
+@_typing.final
+class SignedUpdateFirmwareRequest(_message.Message):
+    """Request of SignedUpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIEVE_TIME_FIELD_NUMBER: _builtins.int
+    INSTALL_TIME_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for this request: 1 to 64 characters, unique for the charge point. Required; repeated, it returns
+    the outcome of that command, as known by then.
+    """
+    location: _builtins.str
+    """The firmware's location: a URL of at most 512 characters. Required."""
+    signing_certificate: _builtins.str
+    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Required."""
+    signature: _builtins.str
+    """The firmware's signature in base64, at most 800 characters. Required."""
+    retries: _builtins.int
+    """The number of retries. Unset: the charger decides."""
+    ocpp_request_id: _builtins.int
+    """OCPP's requestId, 0 to 2147483647, which the charger names in its statuses. Unset: the gateway makes one from
+    request_id.
+    """
+    @_builtins.property
+    def retrieve_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to fetch it. Required."""
+
+    @_builtins.property
+    def install_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to install it. Unset: as soon as it is fetched."""
+
+    @_builtins.property
+    def retry_interval(self) -> _duration_pb2.Duration:
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        location: _builtins.str = ...,
+        retrieve_time: _timestamp_pb2.Timestamp | None = ...,
+        install_time: _timestamp_pb2.Timestamp | None = ...,
+        signing_certificate: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        retries: _builtins.int | None = ...,
+        retry_interval: _duration_pb2.Duration | None = ...,
+        ocpp_request_id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "ocpp_request_id", b"ocpp_request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "charge_point", b"charge_point", "install_time", b"install_time", "location", b"location", "ocpp_request_id", b"ocpp_request_id", "request_id", b"request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "signature", b"signature", "signing_certificate", b"signing_certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
+    _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
+    _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ocpp_request_id) -> _WhichOneofReturnType__ocpp_request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
+
+Global___SignedUpdateFirmwareRequest: _TypeAlias = SignedUpdateFirmwareRequest  # noqa: Y015
+
+@_typing.final
+class SignedUpdateFirmwareResponse(_message.Message):
+    """Response of SignedUpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___SignedUpdateFirmwareStatus.ValueType
+    """The charger's answer."""
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """The command, finished."""
+
+    def __init__(
+        self,
+        *,
+        command: Global___Command | None = ...,
+        status: Global___SignedUpdateFirmwareStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedUpdateFirmwareResponse: _TypeAlias = SignedUpdateFirmwareResponse  # noqa: Y015
+
+@_typing.final
 class GetCommandRequest(_message.Message):
     """Request of GetCommand."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     COMMAND_ID_FIELD_NUMBER: _builtins.int
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
-    """The gateway's id for it. Required."""
+    """The gateway's id for it. Required, unless the other two are set."""
+    charge_point: _builtins.str
+    """Identity of the charge point, to look it up by the caller's id."""
+    request_id: _builtins.str
+    """The caller's id for it."""
     def __init__(
         self,
         *,
         command_id: _builtins.str = ...,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "command_id", b"command_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2442,25 +3430,72 @@ class ListCommandsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
     """The page to continue with: next_page_token of the page before, with the same filter."""
     charge_point: _builtins.str
     """Only those to this charge point."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `state = OUTCOME_UNKNOWN AND operation = "Reset"`; at most
+    2,000 characters. docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or none,
+    and not be the last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: create_time, alone or followed by " desc"; empty: create_time desc."""
+    view: Global___CommandView.ValueType
+    """The fields to return."""
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those that one of these callers asked for, at most 100; none: all."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those to charge points with all of these labels."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         charge_point: _builtins.str = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        view: Global___CommandView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "charge_point", b"charge_point", "filter", b"filter", "labels", b"labels", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2474,21 +3509,27 @@ class ListCommandsResponse(_message.Message):
 
     COMMANDS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty: this was the last."""
+    resume_token: _builtins.bytes
+    """Where this page stands in the events: a watch that begins with it (resume_token) misses nothing that came after what
+    the page shows. What such an event says may be in the page already. Of several pages take the first one's.
+    """
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]:
-        """The commands."""
+        """The commands, in order."""
 
     def __init__(
         self,
         *,
         commands: _abc.Iterable[Global___Command] | None = ...,
         next_page_token: _builtins.str = ...,
+        resume_token: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "next_page_token", b"next_page_token", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -147,6 +147,41 @@ class CommandServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareResponse.FromString,
                 _registered_method=True)
+        self.CertificateSigned = channel.unary_unary(
+                '/gateway.api.v1.CommandService/CertificateSigned',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedResponse.FromString,
+                _registered_method=True)
+        self.DeleteCertificate = channel.unary_unary(
+                '/gateway.api.v1.CommandService/DeleteCertificate',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateResponse.FromString,
+                _registered_method=True)
+        self.ExtendedTriggerMessage = channel.unary_unary(
+                '/gateway.api.v1.CommandService/ExtendedTriggerMessage',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageResponse.FromString,
+                _registered_method=True)
+        self.GetInstalledCertificateIds = channel.unary_unary(
+                '/gateway.api.v1.CommandService/GetInstalledCertificateIds',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsResponse.FromString,
+                _registered_method=True)
+        self.GetLog = channel.unary_unary(
+                '/gateway.api.v1.CommandService/GetLog',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.GetLogRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.GetLogResponse.FromString,
+                _registered_method=True)
+        self.InstallCertificate = channel.unary_unary(
+                '/gateway.api.v1.CommandService/InstallCertificate',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateResponse.FromString,
+                _registered_method=True)
+        self.SignedUpdateFirmware = channel.unary_unary(
+                '/gateway.api.v1.CommandService/SignedUpdateFirmware',
+                request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareResponse.FromString,
+                _registered_method=True)
         self.GetCommand = channel.unary_unary(
                 '/gateway.api.v1.CommandService/GetCommand',
                 request_serializer=gateway_dot_api_dot_v1_dot_command__pb2.GetCommandRequest.SerializeToString,
@@ -313,6 +348,55 @@ class CommandServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CertificateSigned(self, request, context):
+        """Gives the charger a new certificate of its own. The security extension's, as all that follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCertificate(self, request, context):
+        """Deletes a root certificate from the charger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendedTriggerMessage(self, request, context):
+        """Asks the charger to send a message, also one of the security extension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInstalledCertificateIds(self, request, context):
+        """Asks for the root certificates that are installed in the charger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLog(self, request, context):
+        """Asks for an upload of a log. Its progress comes as log.status_reported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InstallCertificate(self, request, context):
+        """Installs a root certificate in the charger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignedUpdateFirmware(self, request, context):
+        """Asks the charger to fetch, verify and install signed firmware. Its progress comes as firmware.status_reported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCommand(self, request, context):
         """Returns one command. NOT_FOUND if there is none.
         """
@@ -424,6 +508,41 @@ def add_CommandServiceServicer_to_server(servicer, server):
                     servicer.UpdateFirmware,
                     request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareResponse.SerializeToString,
+            ),
+            'CertificateSigned': grpc.unary_unary_rpc_method_handler(
+                    servicer.CertificateSigned,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedResponse.SerializeToString,
+            ),
+            'DeleteCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCertificate,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateResponse.SerializeToString,
+            ),
+            'ExtendedTriggerMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendedTriggerMessage,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageResponse.SerializeToString,
+            ),
+            'GetInstalledCertificateIds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInstalledCertificateIds,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsResponse.SerializeToString,
+            ),
+            'GetLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLog,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.GetLogRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.GetLogResponse.SerializeToString,
+            ),
+            'InstallCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.InstallCertificate,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateResponse.SerializeToString,
+            ),
+            'SignedUpdateFirmware': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignedUpdateFirmware,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareResponse.SerializeToString,
             ),
             'GetCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCommand,
@@ -967,6 +1086,195 @@ class CommandService:
             '/gateway.api.v1.CommandService/UpdateFirmware',
             gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_command__pb2.UpdateFirmwareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CertificateSigned(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/CertificateSigned',
+            gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.CertificateSignedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/DeleteCertificate',
+            gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.DeleteCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendedTriggerMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/ExtendedTriggerMessage',
+            gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.ExtendedTriggerMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInstalledCertificateIds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/GetInstalledCertificateIds',
+            gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.GetInstalledCertificateIdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/GetLog',
+            gateway_dot_api_dot_v1_dot_command__pb2.GetLogRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.GetLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InstallCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/InstallCertificate',
+            gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.InstallCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignedUpdateFirmware(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.CommandService/SignedUpdateFirmware',
+            gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_command__pb2.SignedUpdateFirmwareResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,6 +89,20 @@ class CommandServiceStub:
     """Unlocks a connector, e.g. for a cable that is stuck. It is not for stopping a transaction."""
     UpdateFirmware: _grpc.UnaryUnaryMultiCallable[_command_pb2.UpdateFirmwareRequest, _command_pb2.UpdateFirmwareResponse]
     """Asks the charger to fetch and install firmware. Its progress comes as firmware.status_reported."""
+    CertificateSigned: _grpc.UnaryUnaryMultiCallable[_command_pb2.CertificateSignedRequest, _command_pb2.CertificateSignedResponse]
+    """Gives the charger a new certificate of its own. The security extension's, as all that follow."""
+    DeleteCertificate: _grpc.UnaryUnaryMultiCallable[_command_pb2.DeleteCertificateRequest, _command_pb2.DeleteCertificateResponse]
+    """Deletes a root certificate from the charger."""
+    ExtendedTriggerMessage: _grpc.UnaryUnaryMultiCallable[_command_pb2.ExtendedTriggerMessageRequest, _command_pb2.ExtendedTriggerMessageResponse]
+    """Asks the charger to send a message, also one of the security extension."""
+    GetInstalledCertificateIds: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetInstalledCertificateIdsRequest, _command_pb2.GetInstalledCertificateIdsResponse]
+    """Asks for the root certificates that are installed in the charger."""
+    GetLog: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetLogRequest, _command_pb2.GetLogResponse]
+    """Asks for an upload of a log. Its progress comes as log.status_reported."""
+    InstallCertificate: _grpc.UnaryUnaryMultiCallable[_command_pb2.InstallCertificateRequest, _command_pb2.InstallCertificateResponse]
+    """Installs a root certificate in the charger."""
+    SignedUpdateFirmware: _grpc.UnaryUnaryMultiCallable[_command_pb2.SignedUpdateFirmwareRequest, _command_pb2.SignedUpdateFirmwareResponse]
+    """Asks the charger to fetch, verify and install signed firmware. Its progress comes as firmware.status_reported."""
     GetCommand: _grpc.UnaryUnaryMultiCallable[_command_pb2.GetCommandRequest, _command_pb2.GetCommandResponse]
     """Returns one command. NOT_FOUND if there is none."""
     ListCommands: _grpc.UnaryUnaryMultiCallable[_command_pb2.ListCommandsRequest, _command_pb2.ListCommandsResponse]
@@ -155,6 +169,20 @@ class CommandServiceAsyncStub(CommandServiceStub):
     """Unlocks a connector, e.g. for a cable that is stuck. It is not for stopping a transaction."""
     UpdateFirmware: _aio.UnaryUnaryMultiCallable[_command_pb2.UpdateFirmwareRequest, _command_pb2.UpdateFirmwareResponse]  # type: ignore[assignment]
     """Asks the charger to fetch and install firmware. Its progress comes as firmware.status_reported."""
+    CertificateSigned: _aio.UnaryUnaryMultiCallable[_command_pb2.CertificateSignedRequest, _command_pb2.CertificateSignedResponse]  # type: ignore[assignment]
+    """Gives the charger a new certificate of its own. The security extension's, as all that follow."""
+    DeleteCertificate: _aio.UnaryUnaryMultiCallable[_command_pb2.DeleteCertificateRequest, _command_pb2.DeleteCertificateResponse]  # type: ignore[assignment]
+    """Deletes a root certificate from the charger."""
+    ExtendedTriggerMessage: _aio.UnaryUnaryMultiCallable[_command_pb2.ExtendedTriggerMessageRequest, _command_pb2.ExtendedTriggerMessageResponse]  # type: ignore[assignment]
+    """Asks the charger to send a message, also one of the security extension."""
+    GetInstalledCertificateIds: _aio.UnaryUnaryMultiCallable[_command_pb2.GetInstalledCertificateIdsRequest, _command_pb2.GetInstalledCertificateIdsResponse]  # type: ignore[assignment]
+    """Asks for the root certificates that are installed in the charger."""
+    GetLog: _aio.UnaryUnaryMultiCallable[_command_pb2.GetLogRequest, _command_pb2.GetLogResponse]  # type: ignore[assignment]
+    """Asks for an upload of a log. Its progress comes as log.status_reported."""
+    InstallCertificate: _aio.UnaryUnaryMultiCallable[_command_pb2.InstallCertificateRequest, _command_pb2.InstallCertificateResponse]  # type: ignore[assignment]
+    """Installs a root certificate in the charger."""
+    SignedUpdateFirmware: _aio.UnaryUnaryMultiCallable[_command_pb2.SignedUpdateFirmwareRequest, _command_pb2.SignedUpdateFirmwareResponse]  # type: ignore[assignment]
+    """Asks the charger to fetch, verify and install signed firmware. Its progress comes as firmware.status_reported."""
     GetCommand: _aio.UnaryUnaryMultiCallable[_command_pb2.GetCommandRequest, _command_pb2.GetCommandResponse]  # type: ignore[assignment]
     """Returns one command. NOT_FOUND if there is none."""
     ListCommands: _aio.UnaryUnaryMultiCallable[_command_pb2.ListCommandsRequest, _command_pb2.ListCommandsResponse]  # type: ignore[assignment]
@@ -332,6 +360,62 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_command_pb2.UpdateFirmwareResponse, _abc.Awaitable[_command_pb2.UpdateFirmwareResponse]]:
         """Asks the charger to fetch and install firmware. Its progress comes as firmware.status_reported."""
+
+    @_abc_1.abstractmethod
+    def CertificateSigned(
+        self,
+        request: _command_pb2.CertificateSignedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.CertificateSignedResponse, _abc.Awaitable[_command_pb2.CertificateSignedResponse]]:
+        """Gives the charger a new certificate of its own. The security extension's, as all that follow."""
+
+    @_abc_1.abstractmethod
+    def DeleteCertificate(
+        self,
+        request: _command_pb2.DeleteCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.DeleteCertificateResponse, _abc.Awaitable[_command_pb2.DeleteCertificateResponse]]:
+        """Deletes a root certificate from the charger."""
+
+    @_abc_1.abstractmethod
+    def ExtendedTriggerMessage(
+        self,
+        request: _command_pb2.ExtendedTriggerMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.ExtendedTriggerMessageResponse, _abc.Awaitable[_command_pb2.ExtendedTriggerMessageResponse]]:
+        """Asks the charger to send a message, also one of the security extension."""
+
+    @_abc_1.abstractmethod
+    def GetInstalledCertificateIds(
+        self,
+        request: _command_pb2.GetInstalledCertificateIdsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.GetInstalledCertificateIdsResponse, _abc.Awaitable[_command_pb2.GetInstalledCertificateIdsResponse]]:
+        """Asks for the root certificates that are installed in the charger."""
+
+    @_abc_1.abstractmethod
+    def GetLog(
+        self,
+        request: _command_pb2.GetLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.GetLogResponse, _abc.Awaitable[_command_pb2.GetLogResponse]]:
+        """Asks for an upload of a log. Its progress comes as log.status_reported."""
+
+    @_abc_1.abstractmethod
+    def InstallCertificate(
+        self,
+        request: _command_pb2.InstallCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.InstallCertificateResponse, _abc.Awaitable[_command_pb2.InstallCertificateResponse]]:
+        """Installs a root certificate in the charger."""
+
+    @_abc_1.abstractmethod
+    def SignedUpdateFirmware(
+        self,
+        request: _command_pb2.SignedUpdateFirmwareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_pb2.SignedUpdateFirmwareResponse, _abc.Awaitable[_command_pb2.SignedUpdateFirmwareResponse]]:
+        """Asks the charger to fetch, verify and install signed firmware. Its progress comes as firmware.status_reported."""
 
     @_abc_1.abstractmethod
     def GetCommand(

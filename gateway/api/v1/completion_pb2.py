@@ -26,13 +26,14 @@ from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/api/v1/completion.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x02\n\nCompletion\x12.\n\x05state\x18\x01 \x01(\x0e\x32\x1f.gateway.api.v1.CompletionState\x12\x31\n\restimate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rearliest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\tremaining\x18\x06 \x01(\x0b\x32\x16.gateway.api.v1.Energy*\xcb\x01\n\x0f\x43ompletionState\x12 \n\x1c\x43OMPLETION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43OMPLETION_STATE_ESTIMATED\x10\x01\x12\x1c\n\x18\x43OMPLETION_STATE_REACHED\x10\x02\x12\x1c\n\x18\x43OMPLETION_STATE_STALLED\x10\x03\x12\x1c\n\x18\x43OMPLETION_STATE_TOO_FAR\x10\x04\x12\x1c\n\x18\x43OMPLETION_STATE_UNKNOWN\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/api/v1/completion.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x02\n\nCompletion\x12.\n\x05state\x18\x01 \x01(\x0e\x32\x1f.gateway.api.v1.CompletionState\x12\x31\n\restimate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rearliest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\tremaining\x18\x06 \x01(\x0b\x32\x16.gateway.api.v1.Energy*\xcb\x01\n\x0f\x43ompletionState\x12 \n\x1c\x43OMPLETION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43OMPLETION_STATE_ESTIMATED\x10\x01\x12\x1c\n\x18\x43OMPLETION_STATE_REACHED\x10\x02\x12\x1c\n\x18\x43OMPLETION_STATE_STALLED\x10\x03\x12\x1c\n\x18\x43OMPLETION_STATE_TOO_FAR\x10\x04\x12\x1c\n\x18\x43OMPLETION_STATE_UNKNOWN\x10\x05\x42O\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.completion_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
   _globals['_COMPLETIONSTATE']._serialized_start=420
   _globals['_COMPLETIONSTATE']._serialized_end=623
   _globals['_COMPLETION']._serialized_start=114

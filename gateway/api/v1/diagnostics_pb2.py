@@ -22,38 +22,84 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/diagnostics.proto\x12\x0egateway.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x11RefusedConnection\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08listener\x18\x03 \x01(\t\x12.\n\x05stage\x18\x04 \x01(\x0e\x32\x1f.gateway.api.v1.ConnectionStage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x0bhttp_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04path\x18\n \x01(\tB\x0e\n\x0c_http_status\"m\n\x1dListRefusedConnectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"y\n\x1eListRefusedConnectionsResponse\x12>\n\x13refused_connections\x18\x01 \x03(\x0b\x32!.gateway.api.v1.RefusedConnection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x05\x46rame\x12.\n\nframe_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.gateway.api.v1.FrameKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x08\x12\x10\n\x08redacted\x18\x06 \x01(\x08\")\n\x11ListFramesRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\";\n\x12ListFramesResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Frame\"\xea\x01\n\tDeviation\x12\x11\n\tdeviation\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_charge_point\x18\x08 \x01(\t\"w\n\x15ListDeviationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\"`\n\x16ListDeviationsResponse\x12-\n\ndeviations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Deviation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa5\x01\n\x0f\x43onnectionStage\x12 \n\x1c\x43ONNECTION_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_STAGE_ACCEPT\x10\x01\x12\x18\n\x14\x43ONNECTION_STAGE_TLS\x10\x02\x12\x19\n\x15\x43ONNECTION_STAGE_HTTP\x10\x03\x12\x1e\n\x1a\x43ONNECTION_STAGE_ADMISSION\x10\x04*\x86\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_KIND_RECEIVED\x10\x01\x12\x13\n\x0f\x46RAME_KIND_SENT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CONNECTED\x10\x03\x12\x15\n\x11\x46RAME_KIND_CLOSED\x10\x04\x32\xc3\x02\n\x12\x44iagnosticsService\x12w\n\x16ListRefusedConnections\x12-.gateway.api.v1.ListRefusedConnectionsRequest\x1a..gateway.api.v1.ListRefusedConnectionsResponse\x12S\n\nListFrames\x12!.gateway.api.v1.ListFramesRequest\x1a\".gateway.api.v1.ListFramesResponse\x12_\n\x0eListDeviations\x12%.gateway.api.v1.ListDeviationsRequest\x1a&.gateway.api.v1.ListDeviationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/api/v1/diagnostics.proto\x12\x0egateway.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x11RefusedConnection\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08listener\x18\x03 \x01(\t\x12.\n\x05stage\x18\x04 \x01(\x0e\x32\x1f.gateway.api.v1.ConnectionStage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x0bhttp_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04path\x18\n \x01(\tB\x0e\n\x0c_http_status\"m\n\x1dListRefusedConnectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"y\n\x1eListRefusedConnectionsResponse\x12>\n\x13refused_connections\x18\x01 \x03(\x0b\x32!.gateway.api.v1.RefusedConnection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x05\x46rame\x12.\n\nframe_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.gateway.api.v1.FrameKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x08\x12\x10\n\x08redacted\x18\x06 \x01(\x08\")\n\x11ListFramesRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\";\n\x12ListFramesResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Frame\"-\n\x15TapChargePointRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\"V\n\x16TapChargePointResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.Frame\x12\x15\n\rmissing_count\x18\x02 \x01(\x03\"\xd4\x01\n\x08\x46lapping\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x15\n\rconnect_count\x18\x02 \x01(\x03\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_connect_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11kept_out_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x15\n\x13ListFlappingRequest\"W\n\x14ListFlappingResponse\x12*\n\x08\x66lapping\x18\x01 \x03(\x0b\x32\x18.gateway.api.v1.Flapping\x12\x13\n\x0btotal_count\x18\x02 \x01(\x03\"z\n\x0bLogOverride\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\'\n\x05level\x18\x02 \x01(\x0e\x32\x18.gateway.api.v1.LogLevel\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13GetLogLevelsRequest\"x\n\x14GetLogLevelsResponse\x12\x30\n\x0esettings_level\x18\x01 \x01(\x0e\x32\x18.gateway.api.v1.LogLevel\x12.\n\toverrides\x18\x02 \x03(\x0b\x32\x1b.gateway.api.v1.LogOverride\"\x80\x01\n\x12SetLogLevelRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\'\n\x05level\x18\x02 \x01(\x0e\x32\x18.gateway.api.v1.LogLevel\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x13SetLogLevelResponse\x12\x30\n\x0esettings_level\x18\x01 \x01(\x0e\x32\x18.gateway.api.v1.LogLevel\x12.\n\toverrides\x18\x02 \x03(\x0b\x32\x1b.gateway.api.v1.LogOverride\"\xc9\x01\n\x0bStoreStatus\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12\x16\n\x0e\x64\x61tabase_bytes\x18\x02 \x01(\x03\x12\x16\n\tlog_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nfree_bytes\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\ndisk_bytes\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x13waiting_write_count\x18\x06 \x01(\x03\x42\x0c\n\n_log_bytesB\r\n\x0b_free_bytesB\r\n\x0b_disk_bytes\"u\n\x0c\x45ventWatcher\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\revents_behind\x18\x04 \x01(\x03\"d\n\x11ServedCertificate\x12\x10\n\x08listener\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xec\x01\n\rGatewayStatus\x12/\n\x0bstatus_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05store\x18\x02 \x01(\x0b\x32\x1b.gateway.api.v1.StoreStatus\x12.\n\x08watchers\x18\x03 \x03(\x0b\x32\x1c.gateway.api.v1.EventWatcher\x12\x15\n\rwatcher_count\x18\x04 \x01(\x03\x12\x37\n\x0c\x63\x65rtificates\x18\x05 \x03(\x0b\x32!.gateway.api.v1.ServedCertificate\"\x19\n\x17GetGatewayStatusRequest\"I\n\x18GetGatewayStatusResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x1d.gateway.api.v1.GatewayStatus\"\xea\x01\n\tDeviation\x12\x11\n\tdeviation\x18\x01 \x01(\t\x12\x0e\n\x06vendor\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_charge_point\x18\x08 \x01(\t\"w\n\x15ListDeviationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\"`\n\x16ListDeviationsResponse\x12-\n\ndeviations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Deviation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\rLatencyBucket\x12/\n\x0cmax_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xd3\x02\n\x07Latency\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.gateway.api.v1.LatencyKind\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x30\n\rmean_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fmedian_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cp99_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x07\x62uckets\x18\n \x03(\x0b\x32\x1d.gateway.api.v1.LatencyBucket\"\x86\x01\n\x14ListLatenciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06vendor\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\"\\\n\x15ListLatenciesResponse\x12*\n\tlatencies\x18\x01 \x03(\x0b\x32\x17.gateway.api.v1.Latency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa5\x01\n\x0f\x43onnectionStage\x12 \n\x1c\x43ONNECTION_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_STAGE_ACCEPT\x10\x01\x12\x18\n\x14\x43ONNECTION_STAGE_TLS\x10\x02\x12\x19\n\x15\x43ONNECTION_STAGE_HTTP\x10\x03\x12\x1e\n\x1a\x43ONNECTION_STAGE_ADMISSION\x10\x04*\x86\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_KIND_RECEIVED\x10\x01\x12\x13\n\x0f\x46RAME_KIND_SENT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CONNECTED\x10\x03\x12\x15\n\x11\x46RAME_KIND_CLOSED\x10\x04*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04*[\n\x0bLatencyKind\x12\x1c\n\x18LATENCY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LATENCY_KIND_ANSWER\x10\x01\x12\x15\n\x11LATENCY_KIND_CALL\x10\x02\x32\xf9\x06\n\x12\x44iagnosticsService\x12w\n\x16ListRefusedConnections\x12-.gateway.api.v1.ListRefusedConnectionsRequest\x1a..gateway.api.v1.ListRefusedConnectionsResponse\x12S\n\nListFrames\x12!.gateway.api.v1.ListFramesRequest\x1a\".gateway.api.v1.ListFramesResponse\x12_\n\x0eListDeviations\x12%.gateway.api.v1.ListDeviationsRequest\x1a&.gateway.api.v1.ListDeviationsResponse\x12\\\n\rListLatencies\x12$.gateway.api.v1.ListLatenciesRequest\x1a%.gateway.api.v1.ListLatenciesResponse\x12\x61\n\x0eTapChargePoint\x12%.gateway.api.v1.TapChargePointRequest\x1a&.gateway.api.v1.TapChargePointResponse0\x01\x12Y\n\x0cListFlapping\x12#.gateway.api.v1.ListFlappingRequest\x1a$.gateway.api.v1.ListFlappingResponse\x12Y\n\x0cGetLogLevels\x12#.gateway.api.v1.GetLogLevelsRequest\x1a$.gateway.api.v1.GetLogLevelsResponse\x12V\n\x0bSetLogLevel\x12\".gateway.api.v1.SetLogLevelRequest\x1a#.gateway.api.v1.SetLogLevelResponse\x12\x65\n\x10GetGatewayStatus\x12\'.gateway.api.v1.GetGatewayStatusRequest\x1a(.gateway.api.v1.GetGatewayStatusResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.diagnostics_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CONNECTIONSTAGE']._serialized_start=1363
-  _globals['_CONNECTIONSTAGE']._serialized_end=1528
-  _globals['_FRAMEKIND']._serialized_start=1531
-  _globals['_FRAMEKIND']._serialized_end=1665
-  _globals['_REFUSEDCONNECTION']._serialized_start=86
-  _globals['_REFUSEDCONNECTION']._serialized_end=402
-  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_start=404
-  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_end=513
-  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_start=515
-  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_end=636
-  _globals['_FRAME']._serialized_start=639
-  _globals['_FRAME']._serialized_end=800
-  _globals['_LISTFRAMESREQUEST']._serialized_start=802
-  _globals['_LISTFRAMESREQUEST']._serialized_end=843
-  _globals['_LISTFRAMESRESPONSE']._serialized_start=845
-  _globals['_LISTFRAMESRESPONSE']._serialized_end=904
-  _globals['_DEVIATION']._serialized_start=907
-  _globals['_DEVIATION']._serialized_end=1141
-  _globals['_LISTDEVIATIONSREQUEST']._serialized_start=1143
-  _globals['_LISTDEVIATIONSREQUEST']._serialized_end=1262
-  _globals['_LISTDEVIATIONSRESPONSE']._serialized_start=1264
-  _globals['_LISTDEVIATIONSRESPONSE']._serialized_end=1360
-  _globals['_DIAGNOSTICSSERVICE']._serialized_start=1668
-  _globals['_DIAGNOSTICSSERVICE']._serialized_end=1991
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
+  _globals['_CONNECTIONSTAGE']._serialized_start=3798
+  _globals['_CONNECTIONSTAGE']._serialized_end=3963
+  _globals['_FRAMEKIND']._serialized_start=3966
+  _globals['_FRAMEKIND']._serialized_end=4100
+  _globals['_LOGLEVEL']._serialized_start=4102
+  _globals['_LOGLEVEL']._serialized_end=4224
+  _globals['_LATENCYKIND']._serialized_start=4226
+  _globals['_LATENCYKIND']._serialized_end=4317
+  _globals['_REFUSEDCONNECTION']._serialized_start=118
+  _globals['_REFUSEDCONNECTION']._serialized_end=434
+  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_start=436
+  _globals['_LISTREFUSEDCONNECTIONSREQUEST']._serialized_end=545
+  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_start=547
+  _globals['_LISTREFUSEDCONNECTIONSRESPONSE']._serialized_end=668
+  _globals['_FRAME']._serialized_start=671
+  _globals['_FRAME']._serialized_end=832
+  _globals['_LISTFRAMESREQUEST']._serialized_start=834
+  _globals['_LISTFRAMESREQUEST']._serialized_end=875
+  _globals['_LISTFRAMESRESPONSE']._serialized_start=877
+  _globals['_LISTFRAMESRESPONSE']._serialized_end=936
+  _globals['_TAPCHARGEPOINTREQUEST']._serialized_start=938
+  _globals['_TAPCHARGEPOINTREQUEST']._serialized_end=983
+  _globals['_TAPCHARGEPOINTRESPONSE']._serialized_start=985
+  _globals['_TAPCHARGEPOINTRESPONSE']._serialized_end=1071
+  _globals['_FLAPPING']._serialized_start=1074
+  _globals['_FLAPPING']._serialized_end=1286
+  _globals['_LISTFLAPPINGREQUEST']._serialized_start=1288
+  _globals['_LISTFLAPPINGREQUEST']._serialized_end=1309
+  _globals['_LISTFLAPPINGRESPONSE']._serialized_start=1311
+  _globals['_LISTFLAPPINGRESPONSE']._serialized_end=1398
+  _globals['_LOGOVERRIDE']._serialized_start=1400
+  _globals['_LOGOVERRIDE']._serialized_end=1522
+  _globals['_GETLOGLEVELSREQUEST']._serialized_start=1524
+  _globals['_GETLOGLEVELSREQUEST']._serialized_end=1545
+  _globals['_GETLOGLEVELSRESPONSE']._serialized_start=1547
+  _globals['_GETLOGLEVELSRESPONSE']._serialized_end=1667
+  _globals['_SETLOGLEVELREQUEST']._serialized_start=1670
+  _globals['_SETLOGLEVELREQUEST']._serialized_end=1798
+  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1800
+  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1919
+  _globals['_STORESTATUS']._serialized_start=1922
+  _globals['_STORESTATUS']._serialized_end=2123
+  _globals['_EVENTWATCHER']._serialized_start=2125
+  _globals['_EVENTWATCHER']._serialized_end=2242
+  _globals['_SERVEDCERTIFICATE']._serialized_start=2244
+  _globals['_SERVEDCERTIFICATE']._serialized_end=2344
+  _globals['_GATEWAYSTATUS']._serialized_start=2347
+  _globals['_GATEWAYSTATUS']._serialized_end=2583
+  _globals['_GETGATEWAYSTATUSREQUEST']._serialized_start=2585
+  _globals['_GETGATEWAYSTATUSREQUEST']._serialized_end=2610
+  _globals['_GETGATEWAYSTATUSRESPONSE']._serialized_start=2612
+  _globals['_GETGATEWAYSTATUSRESPONSE']._serialized_end=2685
+  _globals['_DEVIATION']._serialized_start=2688
+  _globals['_DEVIATION']._serialized_end=2922
+  _globals['_LISTDEVIATIONSREQUEST']._serialized_start=2924
+  _globals['_LISTDEVIATIONSREQUEST']._serialized_end=3043
+  _globals['_LISTDEVIATIONSRESPONSE']._serialized_start=3045
+  _globals['_LISTDEVIATIONSRESPONSE']._serialized_end=3141
+  _globals['_LATENCYBUCKET']._serialized_start=3143
+  _globals['_LATENCYBUCKET']._serialized_end=3222
+  _globals['_LATENCY']._serialized_start=3225
+  _globals['_LATENCY']._serialized_end=3564
+  _globals['_LISTLATENCIESREQUEST']._serialized_start=3567
+  _globals['_LISTLATENCIESREQUEST']._serialized_end=3701
+  _globals['_LISTLATENCIESRESPONSE']._serialized_start=3703
+  _globals['_LISTLATENCIESRESPONSE']._serialized_end=3795
+  _globals['_DIAGNOSTICSSERVICE']._serialized_start=4320
+  _globals['_DIAGNOSTICSSERVICE']._serialized_end=5209
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -83,6 +84,62 @@ FRAME_KIND_CONNECTED: FrameKind.ValueType  # 3
 FRAME_KIND_CLOSED: FrameKind.ValueType  # 4
 """A connection's end; the text says who ended it, with the WebSocket close code and reason."""
 Global___FrameKind: _TypeAlias = FrameKind  # noqa: Y015
+
+class _LogLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LogLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LogLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOG_LEVEL_UNSPECIFIED: _LogLevel.ValueType  # 0
+    """Not set: as the settings say."""
+    LOG_LEVEL_DEBUG: _LogLevel.ValueType  # 1
+    """All."""
+    LOG_LEVEL_INFO: _LogLevel.ValueType  # 2
+    """A line for each connection and command."""
+    LOG_LEVEL_WARNING: _LogLevel.ValueType  # 3
+    """What an operator should know."""
+    LOG_LEVEL_ERROR: _LogLevel.ValueType  # 4
+    """Failures."""
+
+class LogLevel(_LogLevel, metaclass=_LogLevelEnumTypeWrapper):
+    """The level from which on lines are written to the log."""
+
+LOG_LEVEL_UNSPECIFIED: LogLevel.ValueType  # 0
+"""Not set: as the settings say."""
+LOG_LEVEL_DEBUG: LogLevel.ValueType  # 1
+"""All."""
+LOG_LEVEL_INFO: LogLevel.ValueType  # 2
+"""A line for each connection and command."""
+LOG_LEVEL_WARNING: LogLevel.ValueType  # 3
+"""What an operator should know."""
+LOG_LEVEL_ERROR: LogLevel.ValueType  # 4
+"""Failures."""
+Global___LogLevel: _TypeAlias = LogLevel  # noqa: Y015
+
+class _LatencyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LatencyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LatencyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LATENCY_KIND_UNSPECIFIED: _LatencyKind.ValueType  # 0
+    """Not set; also stands for a kind that this version of the interface can't name."""
+    LATENCY_KIND_ANSWER: _LatencyKind.ValueType  # 1
+    """A charge point's CALL: from taking it up to handing over the gateway's answer, with the commit."""
+    LATENCY_KIND_CALL: _LatencyKind.ValueType  # 2
+    """The gateway's CALL: from the wire to the charge point's answer. Answers that came in time count."""
+
+class LatencyKind(_LatencyKind, metaclass=_LatencyKindEnumTypeWrapper):
+    """The direction of the CALL whose answer is waited for."""
+
+LATENCY_KIND_UNSPECIFIED: LatencyKind.ValueType  # 0
+"""Not set; also stands for a kind that this version of the interface can't name."""
+LATENCY_KIND_ANSWER: LatencyKind.ValueType  # 1
+"""A charge point's CALL: from taking it up to handing over the gateway's answer, with the commit."""
+LATENCY_KIND_CALL: LatencyKind.ValueType  # 2
+"""The gateway's CALL: from the wire to the charge point's answer. Answers that came in time count."""
+Global___LatencyKind: _TypeAlias = LatencyKind  # noqa: Y015
 
 @_typing.final
 class RefusedConnection(_message.Message):
@@ -307,6 +364,492 @@ class ListFramesResponse(_message.Message):
 Global___ListFramesResponse: _TypeAlias = ListFramesResponse  # noqa: Y015
 
 @_typing.final
+class TapChargePointRequest(_message.Message):
+    """Request of TapChargePoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TapChargePointRequest: _TypeAlias = TapChargePointRequest  # noqa: Y015
+
+@_typing.final
+class TapChargePointResponse(_message.Message):
+    """Some frames of a tapped charge point."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMES_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    missing_count: _builtins.int
+    """The number of frames since the response before that are missing, because the caller read too slowly: 1,000 frames of
+    four megabytes together wait for it.
+    """
+    @_builtins.property
+    def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]:
+        """The frames, the oldest first, at most 50. As in ListFrames, but cut at 262,144 bytes."""
+
+    def __init__(
+        self,
+        *,
+        frames: _abc.Iterable[Global___Frame] | None = ...,
+        missing_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "missing_count", b"missing_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TapChargePointResponse: _TypeAlias = TapChargePointResponse  # noqa: Y015
+
+@_typing.final
+class Flapping(_message.Message):
+    """A charge point that comes and goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    CONNECT_COUNT_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_CONNECT_TIME_FIELD_NUMBER: _builtins.int
+    KEPT_OUT_DURATION_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Its identity."""
+    connect_count: _builtins.int
+    """Its connects that count now: each counts for less as time passes."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """The time since when it flaps."""
+
+    @_builtins.property
+    def last_connect_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it last connected."""
+
+    @_builtins.property
+    def kept_out_duration(self) -> _duration_pb2.Duration:
+        """For how long it is answered 503 from now on."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        connect_count: _builtins.int = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        last_connect_time: _timestamp_pb2.Timestamp | None = ...,
+        kept_out_duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kept_out_duration", b"kept_out_duration", "last_connect_time", b"last_connect_time", "since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "connect_count", b"connect_count", "kept_out_duration", b"kept_out_duration", "last_connect_time", b"last_connect_time", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Flapping: _TypeAlias = Flapping  # noqa: Y015
+
+@_typing.final
+class ListFlappingRequest(_message.Message):
+    """Request of ListFlapping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFlappingRequest: _TypeAlias = ListFlappingRequest  # noqa: Y015
+
+@_typing.final
+class ListFlappingResponse(_message.Message):
+    """Response of ListFlapping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLAPPING_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def flapping(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flapping]:
+        """The charge points."""
+
+    def __init__(
+        self,
+        *,
+        flapping: _abc.Iterable[Global___Flapping] | None = ...,
+        total_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flapping", b"flapping", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFlappingResponse: _TypeAlias = ListFlappingResponse  # noqa: Y015
+
+@_typing.final
+class LogOverride(_message.Message):
+    """A level that holds for a while."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """The charge point; empty: the process."""
+    level: Global___LogLevel.ValueType
+    """The level."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        level: Global___LogLevel.ValueType = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "end_time", b"end_time", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogOverride: _TypeAlias = LogOverride  # noqa: Y015
+
+@_typing.final
+class GetLogLevelsRequest(_message.Message):
+    """Request of GetLogLevels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLogLevelsRequest: _TypeAlias = GetLogLevelsRequest  # noqa: Y015
+
+@_typing.final
+class GetLogLevelsResponse(_message.Message):
+    """Response of GetLogLevels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_LEVEL_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    settings_level: Global___LogLevel.ValueType
+    """The level of the settings (logging.level)."""
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogOverride]:
+        """Levels that hold for a while, the process's first."""
+
+    def __init__(
+        self,
+        *,
+        settings_level: Global___LogLevel.ValueType = ...,
+        overrides: _abc.Iterable[Global___LogOverride] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides", "settings_level", b"settings_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLogLevelsResponse: _TypeAlias = GetLogLevelsResponse  # noqa: Y015
+
+@_typing.final
+class SetLogLevelRequest(_message.Message):
+    """Request of SetLogLevel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """The charge point; empty: the process."""
+    level: Global___LogLevel.ValueType
+    """The level; unset: the settings' again."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long, in whole seconds: 1 to 86,400. Required with a level."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        level: Global___LogLevel.ValueType = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "duration", b"duration", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLogLevelRequest: _TypeAlias = SetLogLevelRequest  # noqa: Y015
+
+@_typing.final
+class SetLogLevelResponse(_message.Message):
+    """Response of SetLogLevel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_LEVEL_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    settings_level: Global___LogLevel.ValueType
+    """The level of the settings (logging.level)."""
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogOverride]:
+        """Levels that hold for a while, the process's first."""
+
+    def __init__(
+        self,
+        *,
+        settings_level: Global___LogLevel.ValueType = ...,
+        overrides: _abc.Iterable[Global___LogOverride] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides", "settings_level", b"settings_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLogLevelResponse: _TypeAlias = SetLogLevelResponse  # noqa: Y015
+
+@_typing.final
+class StoreStatus(_message.Message):
+    """The store of a gateway, and the disk under it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEALTHY_FIELD_NUMBER: _builtins.int
+    DATABASE_BYTES_FIELD_NUMBER: _builtins.int
+    LOG_BYTES_FIELD_NUMBER: _builtins.int
+    FREE_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    WAITING_WRITE_COUNT_FIELD_NUMBER: _builtins.int
+    healthy: _builtins.bool
+    """True while commits are taken. If not, chargers are refused with 503, and changes with UNAVAILABLE."""
+    database_bytes: _builtins.int
+    """The size of the database, in bytes; 0: not looked at yet."""
+    log_bytes: _builtins.int
+    """The size of its write-ahead log, in bytes. Unset where the store is a server."""
+    free_bytes: _builtins.int
+    """Free space on its disk, in bytes. Unset where the store is a server: its own monitoring knows it."""
+    disk_bytes: _builtins.int
+    """The size of that disk, in bytes. Unset likewise."""
+    waiting_write_count: _builtins.int
+    """The number of writes that wait for it."""
+    def __init__(
+        self,
+        *,
+        healthy: _builtins.bool = ...,
+        database_bytes: _builtins.int = ...,
+        log_bytes: _builtins.int | None = ...,
+        free_bytes: _builtins.int | None = ...,
+        disk_bytes: _builtins.int | None = ...,
+        waiting_write_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disk_bytes", b"_disk_bytes", "_free_bytes", b"_free_bytes", "_log_bytes", b"_log_bytes", "disk_bytes", b"disk_bytes", "free_bytes", b"free_bytes", "log_bytes", b"log_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disk_bytes", b"_disk_bytes", "_free_bytes", b"_free_bytes", "_log_bytes", b"_log_bytes", "database_bytes", b"database_bytes", "disk_bytes", b"disk_bytes", "free_bytes", b"free_bytes", "healthy", b"healthy", "log_bytes", b"log_bytes", "waiting_write_count", b"waiting_write_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__disk_bytes: _TypeAlias = _typing.Literal["disk_bytes"]  # noqa: Y015
+    _WhichOneofArgType__disk_bytes: _TypeAlias = _typing.Literal["_disk_bytes", b"_disk_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__free_bytes: _TypeAlias = _typing.Literal["free_bytes"]  # noqa: Y015
+    _WhichOneofArgType__free_bytes: _TypeAlias = _typing.Literal["_free_bytes", b"_free_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__log_bytes: _TypeAlias = _typing.Literal["log_bytes"]  # noqa: Y015
+    _WhichOneofArgType__log_bytes: _TypeAlias = _typing.Literal["_log_bytes", b"_log_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disk_bytes) -> _WhichOneofReturnType__disk_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__free_bytes) -> _WhichOneofReturnType__free_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__log_bytes) -> _WhichOneofReturnType__log_bytes | None: ...
+
+Global___StoreStatus: _TypeAlias = StoreStatus  # noqa: Y015
+
+@_typing.final
+class EventWatcher(_message.Message):
+    """A watch of events that is open on this gateway."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    EVENTS_BEHIND_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """The name of the caller; empty: callers are not required."""
+    method: _builtins.str
+    """Its method, "WatchEvents" or "WatchMeterValues"."""
+    events_behind: _builtins.int
+    """How many events are recorded that the watch has not come to. It reads too slowly where this grows."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it began."""
+
+    def __init__(
+        self,
+        *,
+        caller: _builtins.str = ...,
+        method: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        events_behind: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "events_behind", b"events_behind", "method", b"method", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventWatcher: _TypeAlias = EventWatcher  # noqa: Y015
+
+@_typing.final
+class ServedCertificate(_message.Message):
+    """A certificate, or a list of them, that the gateway serves or trusts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTENER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    listener: _builtins.str
+    """Where: the name of the listener, or "control"."""
+    kind: _builtins.str
+    """Its kind: of a certificate that is served "ECDSA" or "RSA", by its key; else "client_authority" or "client_crl"."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        listener: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "kind", b"kind", "listener", b"listener"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServedCertificate: _TypeAlias = ServedCertificate  # noqa: Y015
+
+@_typing.final
+class GatewayStatus(_message.Message):
+    """How a gateway fares."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_TIME_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    WATCHERS_FIELD_NUMBER: _builtins.int
+    WATCHER_COUNT_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    watcher_count: _builtins.int
+    """How many there are."""
+    @_builtins.property
+    def status_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of which it is."""
+
+    @_builtins.property
+    def store(self) -> Global___StoreStatus:
+        """Its store."""
+
+    @_builtins.property
+    def watchers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventWatcher]:
+        """Watches of events, the one that is the farthest behind first; at most 100."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedCertificate]:
+        """What it serves, the one that ends first leading."""
+
+    def __init__(
+        self,
+        *,
+        status_time: _timestamp_pb2.Timestamp | None = ...,
+        store: Global___StoreStatus | None = ...,
+        watchers: _abc.Iterable[Global___EventWatcher] | None = ...,
+        watcher_count: _builtins.int = ...,
+        certificates: _abc.Iterable[Global___ServedCertificate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status_time", b"status_time", "store", b"store"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "status_time", b"status_time", "store", b"store", "watcher_count", b"watcher_count", "watchers", b"watchers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GatewayStatus: _TypeAlias = GatewayStatus  # noqa: Y015
+
+@_typing.final
+class GetGatewayStatusRequest(_message.Message):
+    """Request of GetGatewayStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatewayStatusRequest: _TypeAlias = GetGatewayStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetGatewayStatusResponse(_message.Message):
+    """Response of GetGatewayStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___GatewayStatus:
+        """The status."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___GatewayStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatewayStatusResponse: _TypeAlias = GetGatewayStatusResponse  # noqa: Y015
+
+@_typing.final
 class Deviation(_message.Message):
     """The number of repairs that a make of chargers needed."""
 
@@ -425,3 +968,167 @@ class ListDeviationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDeviationsResponse: _TypeAlias = ListDeviationsResponse  # noqa: Y015
+
+@_typing.final
+class LatencyBucket(_message.Message):
+    """The number of answers that took no longer than a bound, and longer than the bound before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_DURATION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """The number of answers."""
+    @_builtins.property
+    def max_duration(self) -> _duration_pb2.Duration:
+        """The bound; unset: the answers that took longer than all bounds."""
+
+    def __init__(
+        self,
+        *,
+        max_duration: _duration_pb2.Duration | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_duration", b"max_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "max_duration", b"max_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LatencyBucket: _TypeAlias = LatencyBucket  # noqa: Y015
+
+@_typing.final
+class Latency(_message.Message):
+    """The latencies of one action at the charge points of one make and firmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    VENDOR_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_DURATION_FIELD_NUMBER: _builtins.int
+    MEDIAN_DURATION_FIELD_NUMBER: _builtins.int
+    P99_DURATION_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    kind: Global___LatencyKind.ValueType
+    """The direction."""
+    action: _builtins.str
+    """The action, e.g. "Heartbeat"; of a CALL of the gateway the operation, e.g. "RemoteStartTransaction"."""
+    vendor: _builtins.str
+    """The make, as reported at the last boot; empty if none was seen. A first BootNotification counts there."""
+    model: _builtins.str
+    """The model, likewise."""
+    firmware_version: _builtins.str
+    """The firmware, likewise."""
+    count: _builtins.int
+    """The number of answers."""
+    @_builtins.property
+    def mean_duration(self) -> _duration_pb2.Duration:
+        """Their mean."""
+
+    @_builtins.property
+    def median_duration(self) -> _duration_pb2.Duration:
+        """Half of them took no longer, as estimated from the buckets."""
+
+    @_builtins.property
+    def p99_duration(self) -> _duration_pb2.Duration:
+        """99 of 100 took no longer, likewise; at most the highest bound."""
+
+    @_builtins.property
+    def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___LatencyBucket]:
+        """The buckets, by rising bound."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___LatencyKind.ValueType = ...,
+        action: _builtins.str = ...,
+        vendor: _builtins.str = ...,
+        model: _builtins.str = ...,
+        firmware_version: _builtins.str = ...,
+        count: _builtins.int = ...,
+        mean_duration: _duration_pb2.Duration | None = ...,
+        median_duration: _duration_pb2.Duration | None = ...,
+        p99_duration: _duration_pb2.Duration | None = ...,
+        buckets: _abc.Iterable[Global___LatencyBucket] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mean_duration", b"mean_duration", "median_duration", b"median_duration", "p99_duration", b"p99_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "buckets", b"buckets", "count", b"count", "firmware_version", b"firmware_version", "kind", b"kind", "mean_duration", b"mean_duration", "median_duration", b"median_duration", "model", b"model", "p99_duration", b"p99_duration", "vendor", b"vendor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Latency: _TypeAlias = Latency  # noqa: Y015
+
+@_typing.final
+class ListLatenciesRequest(_message.Message):
+    """Request of ListLatencies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VENDOR_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
+    page_token: _builtins.str
+    """The page to continue with: next_page_token of the page before, with the same filters."""
+    vendor: _builtins.str
+    """Only those of this make."""
+    model: _builtins.str
+    """Only those of this model."""
+    firmware_version: _builtins.str
+    """Only those of this firmware."""
+    action: _builtins.str
+    """Only those of this action or operation."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        vendor: _builtins.str = ...,
+        model: _builtins.str = ...,
+        firmware_version: _builtins.str = ...,
+        action: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "firmware_version", b"firmware_version", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "vendor", b"vendor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLatenciesRequest: _TypeAlias = ListLatenciesRequest  # noqa: Y015
+
+@_typing.final
+class ListLatenciesResponse(_message.Message):
+    """Response of ListLatencies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATENCIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last."""
+    @_builtins.property
+    def latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Latency]:
+        """The entries."""
+
+    def __init__(
+        self,
+        *,
+        latencies: _abc.Iterable[Global___Latency] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latencies", b"latencies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLatenciesResponse: _TypeAlias = ListLatenciesResponse  # noqa: Y015

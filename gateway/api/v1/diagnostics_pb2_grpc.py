@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class DiagnosticsServiceStub:
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     def __init__(self, channel):
@@ -52,12 +52,42 @@ class DiagnosticsServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsResponse.FromString,
                 _registered_method=True)
+        self.ListLatencies = channel.unary_unary(
+                '/gateway.api.v1.DiagnosticsService/ListLatencies',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesResponse.FromString,
+                _registered_method=True)
+        self.TapChargePoint = channel.unary_stream(
+                '/gateway.api.v1.DiagnosticsService/TapChargePoint',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointResponse.FromString,
+                _registered_method=True)
+        self.ListFlapping = channel.unary_unary(
+                '/gateway.api.v1.DiagnosticsService/ListFlapping',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingResponse.FromString,
+                _registered_method=True)
+        self.GetLogLevels = channel.unary_unary(
+                '/gateway.api.v1.DiagnosticsService/GetLogLevels',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsResponse.FromString,
+                _registered_method=True)
+        self.SetLogLevel = channel.unary_unary(
+                '/gateway.api.v1.DiagnosticsService/SetLogLevel',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelResponse.FromString,
+                _registered_method=True)
+        self.GetGatewayStatus = channel.unary_unary(
+                '/gateway.api.v1.DiagnosticsService/GetGatewayStatus',
+                request_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusResponse.FromString,
+                _registered_method=True)
 
 
 class DiagnosticsServiceServicer:
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     def ListRefusedConnections(self, request, context):
@@ -86,6 +116,58 @@ class DiagnosticsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLatencies(self, request, context):
+        """Lists how long answers took, by action, make and firmware: of the gateway to charge points, and of charge points to the
+        gateway's CALLs. The newest entry first, a page at a time. 200 firmwares are kept at most; beyond that the one of the
+        fewest connections and boots goes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TapChargePoint(self, request, context):
+        """Streams the frames of a charge point as they come, without secrets, also those of its connections to come, until the
+        caller ends it or the gateway stops. The first response is empty: the tap is open. It is noted in the audit. NOT_FOUND if
+        there is no such charge point, FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if sessions.kept_frames is 0,
+        RESOURCE_EXHAUSTED with reason TOO_MANY_TAPS if eight are open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFlapping(self, request, context):
+        """Lists the charge points that come and go: 20 connects with their own key or certificate within ten minutes. They are
+        answered 503 for 30 seconds after a connect, twice as long each time, ten minutes at most, until they stay. The one with
+        the most connects first, at most 1,000.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLogLevels(self, request, context):
+        """Returns the levels of the log: of the settings, and those that hold for a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLogLevel(self, request, context):
+        """Sets the level of the log for a while, of the process or of one charge point; it ends in its time, and with the process.
+        Lines of a charge point are those that name it; at debug each of its frames is one, without secrets. It is noted in the
+        audit. NOT_FOUND if there is no such charge point, RESOURCE_EXHAUSTED with reason TOO_MANY_LOG_LEVELS if 16 have one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGatewayStatus(self, request, context):
+        """Returns how the gateway that answers fares: its store and the disk under it, who watches events and how far behind, and
+        the certificates that it serves. Sizes are those of the last look, 15 seconds old at most while the disk answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DiagnosticsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -104,6 +186,36 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsResponse.SerializeToString,
             ),
+            'ListLatencies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLatencies,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesResponse.SerializeToString,
+            ),
+            'TapChargePoint': grpc.unary_stream_rpc_method_handler(
+                    servicer.TapChargePoint,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointResponse.SerializeToString,
+            ),
+            'ListFlapping': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFlapping,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingResponse.SerializeToString,
+            ),
+            'GetLogLevels': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLogLevels,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsResponse.SerializeToString,
+            ),
+            'SetLogLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLogLevel,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelResponse.SerializeToString,
+            ),
+            'GetGatewayStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGatewayStatus,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'gateway.api.v1.DiagnosticsService', rpc_method_handlers)
@@ -113,9 +225,9 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DiagnosticsService:
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     @staticmethod
@@ -189,6 +301,168 @@ class DiagnosticsService:
             '/gateway.api.v1.DiagnosticsService/ListDeviations',
             gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListDeviationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLatencies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/ListLatencies',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListLatenciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TapChargePoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/TapChargePoint',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.TapChargePointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFlapping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/ListFlapping',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.ListFlappingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLogLevels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/GetLogLevels',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetLogLevelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLogLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/SetLogLevel',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.SetLogLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGatewayStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.DiagnosticsService/GetGatewayStatus',
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_diagnostics__pb2.GetGatewayStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DiagnosticsServiceStub:
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     @_typing.overload
@@ -50,12 +50,39 @@ class DiagnosticsServiceStub:
     """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
     time. At most 2,000 entries are kept; the least recently seen go first.
     """
+    ListLatencies: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListLatenciesRequest, _diagnostics_pb2.ListLatenciesResponse]
+    """Lists how long answers took, by action, make and firmware: of the gateway to charge points, and of charge points to the
+    gateway's CALLs. The newest entry first, a page at a time. 200 firmwares are kept at most; beyond that the one of the
+    fewest connections and boots goes.
+    """
+    TapChargePoint: _grpc.UnaryStreamMultiCallable[_diagnostics_pb2.TapChargePointRequest, _diagnostics_pb2.TapChargePointResponse]
+    """Streams the frames of a charge point as they come, without secrets, also those of its connections to come, until the
+    caller ends it or the gateway stops. The first response is empty: the tap is open. It is noted in the audit. NOT_FOUND if
+    there is no such charge point, FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if sessions.kept_frames is 0,
+    RESOURCE_EXHAUSTED with reason TOO_MANY_TAPS if eight are open.
+    """
+    ListFlapping: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFlappingRequest, _diagnostics_pb2.ListFlappingResponse]
+    """Lists the charge points that come and go: 20 connects with their own key or certificate within ten minutes. They are
+    answered 503 for 30 seconds after a connect, twice as long each time, ten minutes at most, until they stay. The one with
+    the most connects first, at most 1,000.
+    """
+    GetLogLevels: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetLogLevelsRequest, _diagnostics_pb2.GetLogLevelsResponse]
+    """Returns the levels of the log: of the settings, and those that hold for a while."""
+    SetLogLevel: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.SetLogLevelRequest, _diagnostics_pb2.SetLogLevelResponse]
+    """Sets the level of the log for a while, of the process or of one charge point; it ends in its time, and with the process.
+    Lines of a charge point are those that name it; at debug each of its frames is one, without secrets. It is noted in the
+    audit. NOT_FOUND if there is no such charge point, RESOURCE_EXHAUSTED with reason TOO_MANY_LOG_LEVELS if 16 have one.
+    """
+    GetGatewayStatus: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetGatewayStatusRequest, _diagnostics_pb2.GetGatewayStatusResponse]
+    """Returns how the gateway that answers fares: its store and the disk under it, who watches events and how far behind, and
+    the certificates that it serves. Sizes are those of the last look, 15 seconds old at most while the disk answers.
+    """
 
 @_typing.type_check_only
 class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -73,11 +100,38 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
     time. At most 2,000 entries are kept; the least recently seen go first.
     """
+    ListLatencies: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListLatenciesRequest, _diagnostics_pb2.ListLatenciesResponse]  # type: ignore[assignment]
+    """Lists how long answers took, by action, make and firmware: of the gateway to charge points, and of charge points to the
+    gateway's CALLs. The newest entry first, a page at a time. 200 firmwares are kept at most; beyond that the one of the
+    fewest connections and boots goes.
+    """
+    TapChargePoint: _aio.UnaryStreamMultiCallable[_diagnostics_pb2.TapChargePointRequest, _diagnostics_pb2.TapChargePointResponse]  # type: ignore[assignment]
+    """Streams the frames of a charge point as they come, without secrets, also those of its connections to come, until the
+    caller ends it or the gateway stops. The first response is empty: the tap is open. It is noted in the audit. NOT_FOUND if
+    there is no such charge point, FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if sessions.kept_frames is 0,
+    RESOURCE_EXHAUSTED with reason TOO_MANY_TAPS if eight are open.
+    """
+    ListFlapping: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListFlappingRequest, _diagnostics_pb2.ListFlappingResponse]  # type: ignore[assignment]
+    """Lists the charge points that come and go: 20 connects with their own key or certificate within ten minutes. They are
+    answered 503 for 30 seconds after a connect, twice as long each time, ten minutes at most, until they stay. The one with
+    the most connects first, at most 1,000.
+    """
+    GetLogLevels: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetLogLevelsRequest, _diagnostics_pb2.GetLogLevelsResponse]  # type: ignore[assignment]
+    """Returns the levels of the log: of the settings, and those that hold for a while."""
+    SetLogLevel: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.SetLogLevelRequest, _diagnostics_pb2.SetLogLevelResponse]  # type: ignore[assignment]
+    """Sets the level of the log for a while, of the process or of one charge point; it ends in its time, and with the process.
+    Lines of a charge point are those that name it; at debug each of its frames is one, without secrets. It is noted in the
+    audit. NOT_FOUND if there is no such charge point, RESOURCE_EXHAUSTED with reason TOO_MANY_LOG_LEVELS if 16 have one.
+    """
+    GetGatewayStatus: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetGatewayStatusRequest, _diagnostics_pb2.GetGatewayStatusResponse]  # type: ignore[assignment]
+    """Returns how the gateway that answers fares: its store and the disk under it, who watches events and how far behind, and
+    the certificates that it serves. Sizes are those of the last look, 15 seconds old at most while the disk answers.
+    """
 
 class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, and repairs
-    that reading them needed. All of it is kept in memory only, within bounds, since the gateway started; none of it
-    holds a password or an AuthorizationKey.
+    """Diagnostics of connections: refused connections and the reasons, the last frames of each charge point, repairs that
+    reading them needed, and latencies. All of it is kept in memory only, within bounds, since the gateway started, and is
+    of the node that is asked; none of it holds a password or an AuthorizationKey.
     """
 
     @_abc_1.abstractmethod
@@ -110,6 +164,69 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ListDeviationsResponse, _abc.Awaitable[_diagnostics_pb2.ListDeviationsResponse]]:
         """Lists the repairs that reading chargers' messages needed, by make and firmware; the newest entry first, a page at a
         time. At most 2,000 entries are kept; the least recently seen go first.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLatencies(
+        self,
+        request: _diagnostics_pb2.ListLatenciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.ListLatenciesResponse, _abc.Awaitable[_diagnostics_pb2.ListLatenciesResponse]]:
+        """Lists how long answers took, by action, make and firmware: of the gateway to charge points, and of charge points to the
+        gateway's CALLs. The newest entry first, a page at a time. 200 firmwares are kept at most; beyond that the one of the
+        fewest connections and boots goes.
+        """
+
+    @_abc_1.abstractmethod
+    def TapChargePoint(
+        self,
+        request: _diagnostics_pb2.TapChargePointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_diagnostics_pb2.TapChargePointResponse], _abc.AsyncIterator[_diagnostics_pb2.TapChargePointResponse]]:
+        """Streams the frames of a charge point as they come, without secrets, also those of its connections to come, until the
+        caller ends it or the gateway stops. The first response is empty: the tap is open. It is noted in the audit. NOT_FOUND if
+        there is no such charge point, FAILED_PRECONDITION with reason FRAMES_NOT_KEPT if sessions.kept_frames is 0,
+        RESOURCE_EXHAUSTED with reason TOO_MANY_TAPS if eight are open.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFlapping(
+        self,
+        request: _diagnostics_pb2.ListFlappingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.ListFlappingResponse, _abc.Awaitable[_diagnostics_pb2.ListFlappingResponse]]:
+        """Lists the charge points that come and go: 20 connects with their own key or certificate within ten minutes. They are
+        answered 503 for 30 seconds after a connect, twice as long each time, ten minutes at most, until they stay. The one with
+        the most connects first, at most 1,000.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLogLevels(
+        self,
+        request: _diagnostics_pb2.GetLogLevelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.GetLogLevelsResponse, _abc.Awaitable[_diagnostics_pb2.GetLogLevelsResponse]]:
+        """Returns the levels of the log: of the settings, and those that hold for a while."""
+
+    @_abc_1.abstractmethod
+    def SetLogLevel(
+        self,
+        request: _diagnostics_pb2.SetLogLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.SetLogLevelResponse, _abc.Awaitable[_diagnostics_pb2.SetLogLevelResponse]]:
+        """Sets the level of the log for a while, of the process or of one charge point; it ends in its time, and with the process.
+        Lines of a charge point are those that name it; at debug each of its frames is one, without secrets. It is noted in the
+        audit. NOT_FOUND if there is no such charge point, RESOURCE_EXHAUSTED with reason TOO_MANY_LOG_LEVELS if 16 have one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetGatewayStatus(
+        self,
+        request: _diagnostics_pb2.GetGatewayStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.GetGatewayStatusResponse, _abc.Awaitable[_diagnostics_pb2.GetGatewayStatusResponse]]:
+        """Returns how the gateway that answers fares: its store and the disk under it, who watches events and how far behind, and
+        the certificates that it serves. Sizes are those of the last look, 15 seconds old at most while the disk answers.
         """
 
 def add_DiagnosticsServiceServicer_to_server(servicer: DiagnosticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

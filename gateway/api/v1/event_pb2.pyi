@@ -11,6 +11,7 @@ from gateway.api.v1 import operation_pb2 as _operation_pb2
 from gateway.api.v1 import reading_pb2 as _reading_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -56,11 +57,33 @@ class WatchEventsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CHARGE_POINTS_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
     START_AT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     NORMALISED_READINGS_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     start_at: Global___WatchStart.ValueType
     """At one of the ends."""
     resume_token: _builtins.bytes
@@ -72,11 +95,23 @@ class WatchEventsRequest(_message.Message):
     """
     @_builtins.property
     def charge_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only those of these charge points, at most 1,000; none: of all."""
+        """Only those of these charge points, at most 1,000; none: of all. INVALID_ARGUMENT for one that there never was."""
 
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only those of these types, e.g. "transaction.started"; none: all."""
+
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only events that name one of these callers, at most 100: what they asked for, not what came of it. None: all events."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points that have all of these labels, of charge_points where those are named; INVALID_ARGUMENT
+        where 1,000 or more have them. Labels count as they are when an event is given, of the past as well: the watch
+        follows their changes, a charge point that gets them within 10 seconds, and misses nothing that came after. A charge
+        point that was deleted has none.
+        """
 
     def __init__(
         self,
@@ -86,10 +121,12 @@ class WatchEventsRequest(_message.Message):
         start_at: Global___WatchStart.ValueType = ...,
         resume_token: _builtins.bytes = ...,
         normalised_readings: _builtins.bool = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "normalised_readings", b"normalised_readings", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "charge_points", b"charge_points", "labels", b"labels", "normalised_readings", b"normalised_readings", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["start_at", "resume_token"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -105,8 +142,19 @@ class WatchEventsResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    EVENTS_BEHIND_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.bytes
     """Stands for all up to and including this batch. Opaque; at most 100 bytes."""
+    caught_up: _builtins.bool
+    """True from the message on with which the watch has given all that was recorded before it began, as far as it passes the
+    filter: what follows is new. A client that reads the past first shows the present from here on. Where no event passes the
+    filter at the end of the past, an empty message says so at once.
+    """
+    events_behind: _builtins.int
+    """How many events the gateway had recorded beyond resume_token when this message was put together, those among them that
+    do not pass the filter. 0, or a few: the watch is at the head.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """The events, in order."""
@@ -116,10 +164,12 @@ class WatchEventsResponse(_message.Message):
         *,
         events: _abc.Iterable[Global___Event] | None = ...,
         resume_token: _builtins.bytes = ...,
+        caught_up: _builtins.bool = ...,
+        events_behind: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "resume_token", b"resume_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "events", b"events", "events_behind", b"events_behind", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,33 +181,70 @@ class WatchMeterValuesRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CHARGE_POINTS_FIELD_NUMBER: _builtins.int
+    LATEST_INTERVAL_FIELD_NUMBER: _builtins.int
     MEASURANDS_FIELD_NUMBER: _builtins.int
     START_AT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     start_at: Global___WatchStart.ValueType
     """At one of the ends."""
     resume_token: _builtins.bytes
     """After the batch that came with this token."""
     @_builtins.property
     def charge_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only those of these charge points, at most 1,000; none: of all."""
+        """Only those of these charge points, at most 1,000; none: of all. INVALID_ARGUMENT for one that there never was."""
+
+    @_builtins.property
+    def latest_interval(self) -> _duration_pb2.Duration:
+        """Set: only the present. Each message holds the newest sample of each charge point, connector, measurand, phase, place and
+        format that has come since the message before; one message, or several one after the other, each time this long; 0.1 s
+        to an hour. What is overtaken meanwhile is left out. Without it: all that is recorded, as it is.
+        """
 
     @_builtins.property
     def measurands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these measurands, in OCPP's words, e.g. "Power.Active.Import"; none: all."""
+        """Only these measurands, in OCPP's words, e.g. "Power.Active.Import"; none: all. INVALID_ARGUMENT for one that OCPP does
+        not have; a charger's own are in a watch of all.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points that have all of these labels; as in WatchEventsRequest."""
 
     def __init__(
         self,
         *,
         charge_points: _abc.Iterable[_builtins.str] | None = ...,
+        latest_interval: _duration_pb2.Duration | None = ...,
         measurands: _abc.Iterable[_builtins.str] | None = ...,
         start_at: Global___WatchStart.ValueType = ...,
         resume_token: _builtins.bytes = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["latest_interval", b"latest_interval", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "measurands", b"measurands", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_points", b"charge_points", "labels", b"labels", "latest_interval", b"latest_interval", "measurands", b"measurands", "resume_token", b"resume_token", "start", b"start", "start_at", b"start_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["start_at", "resume_token"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -173,8 +260,14 @@ class WatchMeterValuesResponse(_message.Message):
 
     SAMPLES_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    EVENTS_BEHIND_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.bytes
     """Stands for all up to and including this batch. Opaque; at most 100 bytes."""
+    caught_up: _builtins.bool
+    """As in WatchEventsResponse."""
+    events_behind: _builtins.int
+    """As in WatchEventsResponse."""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.MeterSample]:
         """The samples, in the order of their events."""
@@ -184,10 +277,12 @@ class WatchMeterValuesResponse(_message.Message):
         *,
         samples: _abc.Iterable[_common_pb2.MeterSample] | None = ...,
         resume_token: _builtins.bytes = ...,
+        caught_up: _builtins.bool = ...,
+        events_behind: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "samples", b"samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "events_behind", b"events_behind", "resume_token", b"resume_token", "samples", b"samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +332,12 @@ class Event(_message.Message):
     COMMAND_ANSWERED_FIELD_NUMBER: _builtins.int
     COMMAND_NOT_SENT_FIELD_NUMBER: _builtins.int
     COMMAND_OUTCOME_UNKNOWN_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_REQUESTED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_REQUEST_REFUSED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_ISSUED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_SIGNING_ENDED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_INSTALLED_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRING_FIELD_NUMBER: _builtins.int
     RESERVATION_MADE_FIELD_NUMBER: _builtins.int
     RESERVATION_ENDED_FIELD_NUMBER: _builtins.int
     TRANSACTION_STALE_CHANGED_FIELD_NUMBER: _builtins.int
@@ -391,6 +492,30 @@ class Event(_message.Message):
         """command.outcome_unknown"""
 
     @_builtins.property
+    def certificate_requested(self) -> Global___CertificateRequested:
+        """certificate.requested"""
+
+    @_builtins.property
+    def certificate_request_refused(self) -> Global___CertificateRequestRefused:
+        """certificate.request_refused"""
+
+    @_builtins.property
+    def certificate_issued(self) -> Global___CertificateIssued:
+        """certificate.issued"""
+
+    @_builtins.property
+    def certificate_signing_ended(self) -> Global___CertificateSigningEnded:
+        """certificate.signing_ended"""
+
+    @_builtins.property
+    def certificate_installed(self) -> Global___CertificateInstalled:
+        """certificate.installed"""
+
+    @_builtins.property
+    def certificate_expiring(self) -> Global___CertificateExpiring:
+        """certificate.expiring"""
+
+    @_builtins.property
     def reservation_made(self) -> Global___ReservationMade:
         """reservation.made"""
 
@@ -491,6 +616,12 @@ class Event(_message.Message):
         command_answered: Global___CommandAnswered | None = ...,
         command_not_sent: Global___CommandNotSent | None = ...,
         command_outcome_unknown: Global___CommandOutcomeUnknown | None = ...,
+        certificate_requested: Global___CertificateRequested | None = ...,
+        certificate_request_refused: Global___CertificateRequestRefused | None = ...,
+        certificate_issued: Global___CertificateIssued | None = ...,
+        certificate_signing_ended: Global___CertificateSigningEnded | None = ...,
+        certificate_installed: Global___CertificateInstalled | None = ...,
+        certificate_expiring: Global___CertificateExpiring | None = ...,
         reservation_made: Global___ReservationMade | None = ...,
         reservation_ended: Global___ReservationEnded | None = ...,
         transaction_stale_changed: Global___TransactionStaleChanged | None = ...,
@@ -507,11 +638,11 @@ class Event(_message.Message):
         operation_advanced: Global___OperationAdvanced | None = ...,
         operation_ended: Global___OperationEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "certificate_expiring", b"certificate_expiring", "certificate_installed", b"certificate_installed", "certificate_issued", b"certificate_issued", "certificate_request_refused", b"certificate_request_refused", "certificate_requested", b"certificate_requested", "certificate_signing_ended", b"certificate_signing_ended", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "firmware_status_reported", b"firmware_status_reported", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "boot_configuration_applied", b"boot_configuration_applied", "cause", b"cause", "certificate_expiring", b"certificate_expiring", "certificate_installed", b"certificate_installed", "certificate_issued", b"certificate_issued", "certificate_request_refused", b"certificate_request_refused", "certificate_requested", b"certificate_requested", "certificate_signing_ended", b"certificate_signing_ended", "charge_point", b"charge_point", "charge_point_booted", b"charge_point_booted", "charge_point_connected", b"charge_point_connected", "charge_point_created", b"charge_point_created", "charge_point_deleted", b"charge_point_deleted", "charge_point_disconnected", b"charge_point_disconnected", "charge_point_updated", b"charge_point_updated", "charging_profile_installed", b"charging_profile_installed", "charging_profile_removed", b"charging_profile_removed", "command_answered", b"command_answered", "command_id", b"command_id", "command_not_sent", b"command_not_sent", "command_outcome_unknown", b"command_outcome_unknown", "command_queued", b"command_queued", "command_sent", b"command_sent", "configuration_reported", b"configuration_reported", "connector_charging_state_changed", b"connector_charging_state_changed", "connector_status_changed", b"connector_status_changed", "diagnostics_status_reported", b"diagnostics_status_reported", "epoch", b"epoch", "event_id", b"event_id", "firmware_status_reported", b"firmware_status_reported", "flags", b"flags", "id_tag_presented", b"id_tag_presented", "local_list_changed", b"local_list_changed", "log_status_reported", b"log_status_reported", "message_id", b"message_id", "meter_values_reported", b"meter_values_reported", "operation_accepted", b"operation_accepted", "operation_advanced", b"operation_advanced", "operation_ended", b"operation_ended", "receive_time", b"receive_time", "remote_start_expired", b"remote_start_expired", "report_time", b"report_time", "report_time_raw", b"report_time_raw", "reservation_ended", b"reservation_ended", "reservation_made", b"reservation_made", "schema_version", b"schema_version", "security_event_reported", b"security_event_reported", "steering_changed", b"steering_changed", "transaction_attributed", b"transaction_attributed", "transaction_closed", b"transaction_closed", "transaction_energy_changed", b"transaction_energy_changed", "transaction_foreign", b"transaction_foreign", "transaction_lost", b"transaction_lost", "transaction_orphaned", b"transaction_orphaned", "transaction_stale_changed", b"transaction_stale_changed", "transaction_started", b"transaction_started", "transaction_stopped", b"transaction_stopped", "type", b"type", "vendor_data_received", b"vendor_data_received", "wanted_changed", b"wanted_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "connector_charging_state_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "local_list_changed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["charge_point_created", "charge_point_updated", "charge_point_deleted", "charge_point_connected", "charge_point_disconnected", "charge_point_booted", "connector_status_changed", "connector_charging_state_changed", "id_tag_presented", "transaction_started", "transaction_stopped", "transaction_lost", "transaction_orphaned", "transaction_foreign", "meter_values_reported", "firmware_status_reported", "diagnostics_status_reported", "log_status_reported", "security_event_reported", "vendor_data_received", "configuration_reported", "boot_configuration_applied", "command_queued", "command_sent", "command_answered", "command_not_sent", "command_outcome_unknown", "certificate_requested", "certificate_request_refused", "certificate_issued", "certificate_signing_ended", "certificate_installed", "certificate_expiring", "reservation_made", "reservation_ended", "transaction_stale_changed", "transaction_closed", "transaction_attributed", "transaction_energy_changed", "remote_start_expired", "wanted_changed", "steering_changed", "charging_profile_installed", "charging_profile_removed", "local_list_changed", "operation_accepted", "operation_advanced", "operation_ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     _WhichOneofReturnType_cause: _TypeAlias = _typing.Literal["message_id", "command_id"]  # noqa: Y015
     _WhichOneofArgType_cause: _TypeAlias = _typing.Literal["cause", b"cause"]  # noqa: Y015
@@ -530,19 +661,23 @@ class ChargePointCreated(_message.Message):
 
     REGISTRATION_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     registration: _common_pb2.Registration.ValueType
     """The decision on it."""
     caller: _builtins.str
     """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
+    request_id: _builtins.str
+    """The caller's id of the request; empty: it gave none."""
     def __init__(
         self,
         *,
         registration: _common_pb2.Registration.ValueType = ...,
         caller: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "registration", b"registration", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,14 +692,17 @@ class ChargePointUpdated(_message.Message):
     REGISTRATION_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     registration: _common_pb2.Registration.ValueType
     """The decision on it after the change."""
     caller: _builtins.str
     """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
+    request_id: _builtins.str
+    """The request_id of a CreateChargePoint that came again, and was given another key; empty: it was another change."""
     @_builtins.property
     def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The fields that changed: "registration", "description", "assume_subprotocol", "own_requests",
-        "accept_hex_password", "labels", "credentials".
+        """The fields that changed: "registration", "description", "labels", "minimum_security_profile", "credentials", and those
+        of its quirk profile by their names: "own_requests", "settle_delay".
         """
 
     def __init__(
@@ -573,10 +711,11 @@ class ChargePointUpdated(_message.Message):
         registration: _common_pb2.Registration.ValueType = ...,
         changed: _abc.Iterable[_builtins.str] | None = ...,
         caller: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "changed", b"changed", "registration", b"registration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "changed", b"changed", "registration", b"registration", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -614,6 +753,8 @@ class ChargePointConnected(_message.Message):
     SUBPROTOCOL_FIELD_NUMBER: _builtins.int
     SECURITY_PROFILE_FIELD_NUMBER: _builtins.int
     TLS_VERSION_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_SERIAL_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     remote_address: _builtins.str
     """From where: address and port."""
     subprotocol: _builtins.str
@@ -622,6 +763,12 @@ class ChargePointConnected(_message.Message):
     """The security profile in force, as OCPP numbers them."""
     tls_version: _builtins.str
     """The TLS version, e.g. "TLSv1.3"."""
+    certificate_serial: _builtins.str
+    """The serial number of the client certificate that it presented, in hexadecimal; empty: it presented none."""
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which that certificate ends."""
+
     def __init__(
         self,
         *,
@@ -629,10 +776,12 @@ class ChargePointConnected(_message.Message):
         subprotocol: _builtins.str = ...,
         security_profile: _builtins.int = ...,
         tls_version: _builtins.str = ...,
+        certificate_serial: _builtins.str = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["remote_address", b"remote_address", "security_profile", b"security_profile", "subprotocol", b"subprotocol", "tls_version", b"tls_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "certificate_serial", b"certificate_serial", "remote_address", b"remote_address", "security_profile", b"security_profile", "subprotocol", b"subprotocol", "tls_version", b"tls_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -649,6 +798,7 @@ class ChargePointDisconnected(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
     MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why: "closed", "silent", "message-too-large", "replaced", "disconnected-by-operator", "registration-changed",
     "deleted", "draining", "protocol", "store-unavailable", "internal-error", "gateway-restarted"; more may come.
@@ -659,6 +809,8 @@ class ChargePointDisconnected(_message.Message):
     """The WebSocket close code; 1006 if there was none."""
     message_bytes: _builtins.int
     """With "message-too-large": the bytes of the message that was beyond the limit, as far as it was announced."""
+    caller: _builtins.str
+    """With "disconnected-by-operator": the name of the caller; empty: callers were not required then."""
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which the last frame came from it; as of the last five minutes where no session was there to say
@@ -673,10 +825,11 @@ class ChargePointDisconnected(_message.Message):
         code: _builtins.int = ...,
         last_heard_time: _timestamp_pb2.Timestamp | None = ...,
         message_bytes: _builtins.int = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_heard_time", b"last_heard_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "initiator", b"initiator", "last_heard_time", b"last_heard_time", "message_bytes", b"message_bytes", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "code", b"code", "initiator", b"initiator", "last_heard_time", b"last_heard_time", "message_bytes", b"message_bytes", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -990,6 +1143,7 @@ class OperationAccepted(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The gateway's id for it."""
     request_id: _builtins.str
@@ -1002,6 +1156,8 @@ class OperationAccepted(_message.Message):
     """The transaction that is to stop; empty for a start."""
     insist: _builtins.bool
     """Whether the caller insisted."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector that was named; unset if none was."""
@@ -1031,10 +1187,11 @@ class OperationAccepted(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         limit: _steering_pb2.RateLimit | None = ...,
         until_time: _timestamp_pb2.Timestamp | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "limit", b"limit", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "request_id", b"request_id", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "connector", b"connector", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "request_id", b"request_id", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1260,12 +1417,15 @@ class TransactionClosed(_message.Message):
     METER_STOP_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     INSISTED_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     reason: _builtins.str
     """The operator's words."""
     insisted: _builtins.bool
     """True if the operator insisted on a register that the gateway doubted."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -1287,10 +1447,11 @@ class TransactionClosed(_message.Message):
         meter_stop: _common_pb2.Energy | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         insisted: _builtins.bool = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "meter_stop", b"meter_stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "end_time", b"end_time", "insisted", b"insisted", "meter_stop", b"meter_stop", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "connector", b"connector", "end_time", b"end_time", "insisted", b"insisted", "meter_stop", b"meter_stop", "reason", b"reason", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1316,6 +1477,7 @@ class TransactionAttributed(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     INSISTED_FIELD_NUMBER: _builtins.int
     STOP_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     orphan_event_id: _builtins.str
@@ -1336,6 +1498,8 @@ class TransactionAttributed(_message.Message):
     """The caller's id of the request."""
     insisted: _builtins.bool
     """True if the operator insisted on a register below that of the start."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -1369,10 +1533,11 @@ class TransactionAttributed(_message.Message):
         request_id: _builtins.str = ...,
         insisted: _builtins.bool = ...,
         stop_receive_time: _timestamp_pb2.Timestamp | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "energy", b"energy", "meter_stop", b"meter_stop", "stop_receive_time", b"stop_receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "insisted", b"insisted", "meter_stop", b"meter_stop", "number", b"number", "orphan_event_id", b"orphan_event_id", "reason", b"reason", "request_id", b"request_id", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "connector", b"connector", "dialect", b"dialect", "energy", b"energy", "id_tag", b"id_tag", "insisted", b"insisted", "meter_stop", b"meter_stop", "number", b"number", "orphan_event_id", b"orphan_event_id", "reason", b"reason", "request_id", b"request_id", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "transaction_data_json", b"transaction_data_json", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1643,8 +1808,8 @@ class FirmwareStatusReported(_message.Message):
     signed: _builtins.bool
     """True if it came by the security extension's message."""
     command_id: _builtins.str
-    """The command that it belongs to, by the gateway's id: the newest UpdateFirmware that was sent, until that is
-    "Installed". Empty: to none, as far as is known.
+    """The command that it belongs to, by the gateway's id: the newest UpdateFirmware or SignedUpdateFirmware that was
+    sent, until that is "Installed"; by its request_id, where it has one. Empty: to none, as far as is known.
     """
     def __init__(
         self,
@@ -1700,19 +1865,25 @@ class LogStatusReported(_message.Message):
 
     STATUS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """In OCPP's words."""
     request_id: _builtins.int
     """Which request it is about."""
+    command_id: _builtins.str
+    """The command that it belongs to, by the gateway's id: the newest GetLog that was sent, until that is "Uploaded"; by
+    its request_id, where it has one. Empty: to none, as far as is known.
+    """
     def __init__(
         self,
         *,
         status: _builtins.str = ...,
         request_id: _builtins.int | None = ...,
+        command_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "command_id", b"command_id", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
@@ -1756,6 +1927,7 @@ class VendorDataReceived(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     DATA_JSON_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     vendor_id: _builtins.str
     """The vendor."""
     message_id: _builtins.str
@@ -1764,6 +1936,8 @@ class VendorDataReceived(_message.Message):
     """The status that the charger was answered, in OCPP's words."""
     data_json: _builtins.str
     """The data as sent, in JSON (text is a JSON string); empty if there was none."""
+    caller: _builtins.str
+    """The service that answered, by its name as a caller; empty: none did, or callers were not required then."""
     def __init__(
         self,
         *,
@@ -1771,10 +1945,11 @@ class VendorDataReceived(_message.Message):
         message_id: _builtins.str = ...,
         status: _builtins.str = ...,
         data_json: _builtins.str = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_json", b"data_json", "message_id", b"message_id", "status", b"status", "vendor_id", b"vendor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "data_json", b"data_json", "message_id", b"message_id", "status", b"status", "vendor_id", b"vendor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1856,7 +2031,9 @@ class BootConfigurationApplied(_message.Message):
     value: _builtins.str
     """The value asked for."""
     status: _builtins.str
-    """"Asked" before it is sent; then the charger's word or, where it gave none, "Error:" and a code."""
+    """"Asked" before it is sent; then the charger's word or, where it gave none, "Error:" and a code. "Found": not sent
+    again after an attempt of unknown outcome, for the charger showed that it has the value.
+    """
     firmware_version: _builtins.str
     """The firmware that it ran then."""
     attempt_count: _builtins.int
@@ -1888,6 +2065,8 @@ class CommandQueued(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """The gateway's id for it."""
     operation: _builtins.str
@@ -1896,6 +2075,10 @@ class CommandQueued(_message.Message):
     """The caller's id for it; the gateway's own commands have one, too."""
     arguments_json: _builtins.str
     """The command, as JSON; secrets are redacted."""
+    caller: _builtins.str
+    """The name of the caller; empty: the gateway sends it itself, or callers were not required then."""
+    operation_id: _builtins.str
+    """The operation that it carries out, by the gateway's id; empty: it was asked for as a command, or by the gateway."""
     def __init__(
         self,
         *,
@@ -1903,10 +2086,12 @@ class CommandQueued(_message.Message):
         operation: _builtins.str = ...,
         request_id: _builtins.str = ...,
         arguments_json: _builtins.str = ...,
+        caller: _builtins.str = ...,
+        operation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "command_id", b"command_id", "operation", b"operation", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "caller", b"caller", "command_id", b"command_id", "operation", b"operation", "operation_id", b"operation_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1996,7 +2181,7 @@ class CommandNotSent(_message.Message):
     operation: _builtins.str
     """The operation, as OCPP spells it."""
     reason: _builtins.str
-    """Why: "deadline", "disconnected", "transaction-ended", "draining", "deleted", "store-unavailable",
+    """Why: "deadline", "disconnected", "transaction-ended", "transaction-open", "too-many-keys", "draining", "deleted", "store-unavailable",
     "gateway-restarted"; more may come.
     """
     def __init__(
@@ -2057,6 +2242,8 @@ class WantedChanged(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
     what: _builtins.str
     """The change: "limit-set", "limit-lifted", "plan-set", "plan-cleared"."""
     request_id: _builtins.str
@@ -2065,6 +2252,10 @@ class WantedChanged(_message.Message):
     """The caller's words for who changed it."""
     why: _builtins.str
     """The caller's words for why."""
+    caller: _builtins.str
+    """The name of the caller; empty: callers were not required then (control.require_callers in the settings)."""
+    operation_id: _builtins.str
+    """The operation that changed it, by the gateway's id; empty: it was asked for as a change."""
     @_builtins.property
     def wanted(self) -> _steering_pb2.Wanted:
         """All that is wanted of the connector, after the change."""
@@ -2077,10 +2268,12 @@ class WantedChanged(_message.Message):
         request_id: _builtins.str = ...,
         by: _builtins.str = ...,
         why: _builtins.str = ...,
+        caller: _builtins.str = ...,
+        operation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wanted", b"wanted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "request_id", b"request_id", "wanted", b"wanted", "what", b"what", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "caller", b"caller", "operation_id", b"operation_id", "request_id", b"request_id", "wanted", b"wanted", "what", b"what", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2159,7 +2352,9 @@ class ChargingProfileRemoved(_message.Message):
     purpose: _common_pb2.ChargingProfilePurpose.ValueType
     """Its purpose."""
     why: _builtins.str
-    """Why: "cleared"; "unknown" where the charger was asked to clear it and does not know it."""
+    """Why: "cleared"; "unknown" where the charger was asked to clear it and does not know it; "looked" where it gave no
+    answer to that, and its composite schedule allows more than the profile does.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector."""
@@ -2179,3 +2374,200 @@ class ChargingProfileRemoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChargingProfileRemoved: _TypeAlias = ChargingProfileRemoved  # noqa: Y015
+
+@_typing.final
+class CertificateRequested(_message.Message):
+    """A charger asked to have its key certified (SignCertificate), and was answered Accepted: the signing service is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_ID_FIELD_NUMBER: _builtins.int
+    CSR_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    KEY_TYPE_FIELD_NUMBER: _builtins.int
+    signing_id: _builtins.str
+    """The gateway's id for the request."""
+    csr: _builtins.str
+    """The request (PKCS#10) in PEM, as the charger sent it."""
+    subject: _builtins.str
+    """The name in it, as RFC 4514 writes it."""
+    key_type: _builtins.str
+    """The kind of key, e.g. "RSA 2048", "EC secp256r1"."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it is over, unless the charger has its certificate by then."""
+
+    def __init__(
+        self,
+        *,
+        signing_id: _builtins.str = ...,
+        csr: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        subject: _builtins.str = ...,
+        key_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csr", b"csr", "expire_time", b"expire_time", "key_type", b"key_type", "signing_id", b"signing_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateRequested: _TypeAlias = CertificateRequested  # noqa: Y015
+
+@_typing.final
+class CertificateRequestRefused(_message.Message):
+    """A charger asked to have a key certified, and was answered Rejected."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: "csr_too_long", "csr_not_pem", "csr_unreadable", "csr_key_type_unknown", "csr_key_too_small",
+    "csr_key_too_large", "csr_signature_weak", "csr_signature_wrong", "csr_of_another_organization",
+    "csr_of_another_charger", "csr_no_serial_number_known", "csr_too_soon"; more may come.
+    """
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateRequestRefused: _TypeAlias = CertificateRequestRefused  # noqa: Y015
+
+@_typing.final
+class CertificateIssued(_message.Message):
+    """The signing service answered with a certificate that fits the request. It is sent to the charger next."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_CHAIN_FIELD_NUMBER: _builtins.int
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    signing_id: _builtins.str
+    """The gateway's id for the request."""
+    certificate_chain: _builtins.str
+    """The charger's certificate, then those that issued it, in PEM."""
+    serial_number: _builtins.str
+    """Its serial number, in hexadecimal."""
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        signing_id: _builtins.str = ...,
+        certificate_chain: _builtins.str = ...,
+        serial_number: _builtins.str = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certificate_expire_time", b"certificate_expire_time", "serial_number", b"serial_number", "signing_id", b"signing_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateIssued: _TypeAlias = CertificateIssued  # noqa: Y015
+
+@_typing.final
+class CertificateSigningEnded(_message.Message):
+    """A request to certify a charger's key is over. Exactly one for each that was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_ID_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    signing_id: _builtins.str
+    """The gateway's id for the request."""
+    end: _builtins.str
+    """How: "INSTALLED"; "REJECTED" by the charger; "REFUSED" by the signing service; "UNDELIVERED"; "SUPERSEDED" by
+    another request of the charger; "TIMED_OUT"; "DELETED" with its charge point. More may come.
+    """
+    reason: _builtins.str
+    """Why, other than "INSTALLED": the charger's or the service's word, "not-signed", "not-delivered" ..."""
+    def __init__(
+        self,
+        *,
+        signing_id: _builtins.str = ...,
+        end: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "reason", b"reason", "signing_id", b"signing_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateSigningEnded: _TypeAlias = CertificateSigningEnded  # noqa: Y015
+
+@_typing.final
+class CertificateInstalled(_message.Message):
+    """A charger accepted a certificate of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SIGNING_ID_FIELD_NUMBER: _builtins.int
+    serial_number: _builtins.str
+    """Its serial number, in hexadecimal."""
+    signing_id: _builtins.str
+    """The request that it came of; empty: it was sent by CommandService.CertificateSigned alone."""
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        serial_number: _builtins.str = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        signing_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "serial_number", b"serial_number", "signing_id", b"signing_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateInstalled: _TypeAlias = CertificateInstalled  # noqa: Y015
+
+@_typing.final
+class CertificateExpiring(_message.Message):
+    """A charger's certificate is near its end, or past it. Once for each certificate and each of the two."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    serial_number: _builtins.str
+    """Its serial number, in hexadecimal."""
+    expired: _builtins.bool
+    """True: it has ended."""
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which it ends."""
+
+    def __init__(
+        self,
+        *,
+        serial_number: _builtins.str = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "expired", b"expired", "serial_number", b"serial_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateExpiring: _TypeAlias = CertificateExpiring  # noqa: Y015

@@ -28,43 +28,44 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/id_tag.proto\x12\x0egateway.api.v1\x1a\x1cgateway/api/v1/command.proto\x1a\x1bgateway/api/v1/common.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x05IdTag\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.gateway.api.v1.IdTagStatus\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rparent_id_tag\x18\x04 \x01(\t\x12\x18\n\x10\x61llow_concurrent\x18\x05 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\";\n\x12\x43reateIdTagRequest\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"<\n\x13\x43reateIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"!\n\x0fGetIdTagRequest\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\"9\n\x10GetIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\":\n\x11ListIdTagsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListIdTagsResponse\x12&\n\x07id_tags\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.IdTag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x12UpdateIdTagRequest\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"<\n\x13UpdateIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"$\n\x12\x44\x65leteIdTagRequest\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteIdTagResponse\"n\n\x11\x43heckIdTagRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0e\n\x06id_tag\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"m\n\x08IdTagUse\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"y\n\x12\x43heckIdTagResponse\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.gateway.api.v1.AuthorizationStatus\x12.\n\x0ctransactions\x18\x02 \x03(\x0b\x32\x18.gateway.api.v1.IdTagUse*\x99\x01\n\x0bIdTagStatus\x12\x1d\n\x19ID_TAG_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16ID_TAG_STATUS_ACCEPTED\x10\x01\x12\x19\n\x15ID_TAG_STATUS_BLOCKED\x10\x02\x12\x19\n\x15ID_TAG_STATUS_EXPIRED\x10\x03\x12\x19\n\x15ID_TAG_STATUS_INVALID\x10\x04\x32\x8f\x04\n\x0cIdTagService\x12V\n\x0b\x43reateIdTag\x12\".gateway.api.v1.CreateIdTagRequest\x1a#.gateway.api.v1.CreateIdTagResponse\x12M\n\x08GetIdTag\x12\x1f.gateway.api.v1.GetIdTagRequest\x1a .gateway.api.v1.GetIdTagResponse\x12S\n\nListIdTags\x12!.gateway.api.v1.ListIdTagsRequest\x1a\".gateway.api.v1.ListIdTagsResponse\x12V\n\x0bUpdateIdTag\x12\".gateway.api.v1.UpdateIdTagRequest\x1a#.gateway.api.v1.UpdateIdTagResponse\x12V\n\x0b\x44\x65leteIdTag\x12\".gateway.api.v1.DeleteIdTagRequest\x1a#.gateway.api.v1.DeleteIdTagResponse\x12S\n\nCheckIdTag\x12!.gateway.api.v1.CheckIdTagRequest\x1a\".gateway.api.v1.CheckIdTagResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/id_tag.proto\x12\x0egateway.api.v1\x1a\x1cgateway/api/v1/command.proto\x1a\x1bgateway/api/v1/common.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\x05IdTag\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.gateway.api.v1.IdTagStatus\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rparent_id_tag\x18\x04 \x01(\t\x12\x18\n\x10\x61llow_concurrent\x18\x05 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x15\n\rcreate_caller\x18\n \x01(\t\x12\x15\n\rupdate_caller\x18\x0b \x01(\t\";\n\x12\x43reateIdTagRequest\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"<\n\x13\x43reateIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"!\n\x0fGetIdTagRequest\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\"9\n\x10GetIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"\\\n\x11ListIdTagsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"U\n\x12ListIdTagsResponse\x12&\n\x07id_tags\x18\x01 \x03(\x0b\x32\x15.gateway.api.v1.IdTag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x12UpdateIdTagRequest\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"<\n\x13UpdateIdTagResponse\x12%\n\x06id_tag\x18\x01 \x01(\x0b\x32\x15.gateway.api.v1.IdTag\"$\n\x12\x44\x65leteIdTagRequest\x12\x0e\n\x06id_tag\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteIdTagResponse\"n\n\x11\x43heckIdTagRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x0e\n\x06id_tag\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"m\n\x08IdTagUse\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"y\n\x12\x43heckIdTagResponse\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.gateway.api.v1.AuthorizationStatus\x12.\n\x0ctransactions\x18\x02 \x03(\x0b\x32\x18.gateway.api.v1.IdTagUse*\x99\x01\n\x0bIdTagStatus\x12\x1d\n\x19ID_TAG_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16ID_TAG_STATUS_ACCEPTED\x10\x01\x12\x19\n\x15ID_TAG_STATUS_BLOCKED\x10\x02\x12\x19\n\x15ID_TAG_STATUS_EXPIRED\x10\x03\x12\x19\n\x15ID_TAG_STATUS_INVALID\x10\x04\x32\x8f\x04\n\x0cIdTagService\x12V\n\x0b\x43reateIdTag\x12\".gateway.api.v1.CreateIdTagRequest\x1a#.gateway.api.v1.CreateIdTagResponse\x12M\n\x08GetIdTag\x12\x1f.gateway.api.v1.GetIdTagRequest\x1a .gateway.api.v1.GetIdTagResponse\x12S\n\nListIdTags\x12!.gateway.api.v1.ListIdTagsRequest\x1a\".gateway.api.v1.ListIdTagsResponse\x12V\n\x0bUpdateIdTag\x12\".gateway.api.v1.UpdateIdTagRequest\x1a#.gateway.api.v1.UpdateIdTagResponse\x12V\n\x0b\x44\x65leteIdTag\x12\".gateway.api.v1.DeleteIdTagRequest\x1a#.gateway.api.v1.DeleteIdTagResponse\x12S\n\nCheckIdTag\x12!.gateway.api.v1.CheckIdTagRequest\x1a\".gateway.api.v1.CheckIdTagResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.id_tag_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_IDTAGSTATUS']._serialized_start=1419
-  _globals['_IDTAGSTATUS']._serialized_end=1572
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
+  _globals['_IDTAGSTATUS']._serialized_start=1499
+  _globals['_IDTAGSTATUS']._serialized_end=1652
   _globals['_IDTAG']._serialized_start=174
-  _globals['_IDTAG']._serialized_end=473
-  _globals['_CREATEIDTAGREQUEST']._serialized_start=475
-  _globals['_CREATEIDTAGREQUEST']._serialized_end=534
-  _globals['_CREATEIDTAGRESPONSE']._serialized_start=536
-  _globals['_CREATEIDTAGRESPONSE']._serialized_end=596
-  _globals['_GETIDTAGREQUEST']._serialized_start=598
-  _globals['_GETIDTAGREQUEST']._serialized_end=631
-  _globals['_GETIDTAGRESPONSE']._serialized_start=633
-  _globals['_GETIDTAGRESPONSE']._serialized_end=690
-  _globals['_LISTIDTAGSREQUEST']._serialized_start=692
-  _globals['_LISTIDTAGSREQUEST']._serialized_end=750
-  _globals['_LISTIDTAGSRESPONSE']._serialized_start=752
-  _globals['_LISTIDTAGSRESPONSE']._serialized_end=837
-  _globals['_UPDATEIDTAGREQUEST']._serialized_start=839
-  _globals['_UPDATEIDTAGREQUEST']._serialized_end=947
-  _globals['_UPDATEIDTAGRESPONSE']._serialized_start=949
-  _globals['_UPDATEIDTAGRESPONSE']._serialized_end=1009
-  _globals['_DELETEIDTAGREQUEST']._serialized_start=1011
-  _globals['_DELETEIDTAGREQUEST']._serialized_end=1047
-  _globals['_DELETEIDTAGRESPONSE']._serialized_start=1049
-  _globals['_DELETEIDTAGRESPONSE']._serialized_end=1070
-  _globals['_CHECKIDTAGREQUEST']._serialized_start=1072
-  _globals['_CHECKIDTAGREQUEST']._serialized_end=1182
-  _globals['_IDTAGUSE']._serialized_start=1184
-  _globals['_IDTAGUSE']._serialized_end=1293
-  _globals['_CHECKIDTAGRESPONSE']._serialized_start=1295
-  _globals['_CHECKIDTAGRESPONSE']._serialized_end=1416
-  _globals['_IDTAGSERVICE']._serialized_start=1575
-  _globals['_IDTAGSERVICE']._serialized_end=2102
+  _globals['_IDTAG']._serialized_end=519
+  _globals['_CREATEIDTAGREQUEST']._serialized_start=521
+  _globals['_CREATEIDTAGREQUEST']._serialized_end=580
+  _globals['_CREATEIDTAGRESPONSE']._serialized_start=582
+  _globals['_CREATEIDTAGRESPONSE']._serialized_end=642
+  _globals['_GETIDTAGREQUEST']._serialized_start=644
+  _globals['_GETIDTAGREQUEST']._serialized_end=677
+  _globals['_GETIDTAGRESPONSE']._serialized_start=679
+  _globals['_GETIDTAGRESPONSE']._serialized_end=736
+  _globals['_LISTIDTAGSREQUEST']._serialized_start=738
+  _globals['_LISTIDTAGSREQUEST']._serialized_end=830
+  _globals['_LISTIDTAGSRESPONSE']._serialized_start=832
+  _globals['_LISTIDTAGSRESPONSE']._serialized_end=917
+  _globals['_UPDATEIDTAGREQUEST']._serialized_start=919
+  _globals['_UPDATEIDTAGREQUEST']._serialized_end=1027
+  _globals['_UPDATEIDTAGRESPONSE']._serialized_start=1029
+  _globals['_UPDATEIDTAGRESPONSE']._serialized_end=1089
+  _globals['_DELETEIDTAGREQUEST']._serialized_start=1091
+  _globals['_DELETEIDTAGREQUEST']._serialized_end=1127
+  _globals['_DELETEIDTAGRESPONSE']._serialized_start=1129
+  _globals['_DELETEIDTAGRESPONSE']._serialized_end=1150
+  _globals['_CHECKIDTAGREQUEST']._serialized_start=1152
+  _globals['_CHECKIDTAGREQUEST']._serialized_end=1262
+  _globals['_IDTAGUSE']._serialized_start=1264
+  _globals['_IDTAGUSE']._serialized_end=1373
+  _globals['_CHECKIDTAGRESPONSE']._serialized_start=1375
+  _globals['_CHECKIDTAGRESPONSE']._serialized_end=1496
+  _globals['_IDTAGSERVICE']._serialized_start=1655
+  _globals['_IDTAGSERVICE']._serialized_end=2182
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,8 @@ class IdTag(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_CALLER_FIELD_NUMBER: _builtins.int
+    UPDATE_CALLER_FIELD_NUMBER: _builtins.int
     id_tag: _builtins.str
     """The tag as entered; 1 to 20 characters of printable ASCII. Never changes."""
     status: Global___IdTagStatus.ValueType
@@ -82,6 +84,10 @@ class IdTag(_message.Message):
     """The operator's notes; at most 1,000 characters."""
     etag: _builtins.str
     """Stands for its present revision: sent back with an update, it guards against overwriting another's change."""
+    create_caller: _builtins.str
+    """The name of the caller that added it; empty: callers were not required then."""
+    update_caller: _builtins.str
+    """The name of the caller that changed it last; empty: callers were not required then."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """The time from which chargers are answered that it has expired. Unset: never."""
@@ -106,10 +112,12 @@ class IdTag(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        create_caller: _builtins.str = ...,
+        update_caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_concurrent", b"allow_concurrent", "create_time", b"create_time", "description", b"description", "etag", b"etag", "expire_time", b"expire_time", "id_tag", b"id_tag", "parent_id_tag", b"parent_id_tag", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_concurrent", b"allow_concurrent", "create_caller", b"create_caller", "create_time", b"create_time", "description", b"description", "etag", b"etag", "expire_time", b"expire_time", "id_tag", b"id_tag", "parent_id_tag", b"parent_id_tag", "status", b"status", "update_caller", b"update_caller", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,19 +225,30 @@ class ListIdTagsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
-    """The page to continue with: next_page_token of the page before."""
+    """The page to continue with: next_page_token of the page before, with the same filter and order."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `parent_id_tag = FAMILY AND NOT status = ACCEPTED`; at
+    most 2,000 characters. docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or
+    none, and not be the last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: id_tag (without regard to case), create_time or update_time, alone or followed by " desc"; empty: id_tag."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -247,7 +266,7 @@ class ListIdTagsResponse(_message.Message):
     """For the next page; empty: this was the last."""
     @_builtins.property
     def id_tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdTag]:
-        """The tags."""
+        """The tags, in order."""
 
     def __init__(
         self,

@@ -22,60 +22,87 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.api.v1 import command_pb2 as gateway_dot_api_dot_v1_dot_command__pb2
 from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
 from gateway.api.v1 import steering_pb2 as gateway_dot_api_dot_v1_dot_steering__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/operation.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1dgateway/api/v1/steering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x15OperationStageReached\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12.\n\nreach_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"\xe7\x04\n\tOperation\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.gateway.api.v1.OperationKind\x12\x33\n\tconnector\x18\x05 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x06 \x01(\t\x12\x16\n\x0etransaction_id\x18\x07 \x01(\t\x12\x12\n\ncommand_id\x18\x08 \x01(\t\x12\x0e\n\x06insist\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06stages\x18\x0c \x03(\x0b\x32%.gateway.api.v1.OperationStageReached\x12)\n\x03\x65nd\x18\r \x01(\x0e\x32\x1c.gateway.api.v1.OperationEnd\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x10 \x01(\x03\x12(\n\x05limit\x18\x11 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x14StartChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15StartChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x8c\x01\n\x13StopChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"D\n\x14StopChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xb5\x01\n\x14PauseChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15PauseChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x86\x01\n\x15ResumeChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x04 \x01(\x08\"F\n\x16ResumeChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xfc\x01\n\x14LimitChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12(\n\x05limit\x18\x04 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13pause_below_minimum\x18\x06 \x01(\x08\x12\x0e\n\x06insist\x18\x07 \x01(\x08\"E\n\x15LimitChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"D\n\x14GetOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"T\n\x15ListOperationsRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListOperationsResponse\x12-\n\noperations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x15WatchOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"F\n\x16WatchOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation*\xde\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dOPERATION_KIND_START_CHARGING\x10\x01\x12 \n\x1cOPERATION_KIND_STOP_CHARGING\x10\x02\x12!\n\x1dOPERATION_KIND_PAUSE_CHARGING\x10\x03\x12\"\n\x1eOPERATION_KIND_RESUME_CHARGING\x10\x04\x12!\n\x1dOPERATION_KIND_LIMIT_CHARGING\x10\x05*\xa4\x02\n\x0eOperationStage\x12\x1f\n\x1bOPERATION_STAGE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPERATION_STAGE_ACCEPTED\x10\x01\x12\x18\n\x14OPERATION_STAGE_SENT\x10\x02\x12$\n OPERATION_STAGE_CHARGER_ACCEPTED\x10\x03\x12\'\n#OPERATION_STAGE_TRANSACTION_STARTED\x10\x04\x12\'\n#OPERATION_STAGE_TRANSACTION_STOPPED\x10\x05\x12\x1f\n\x1bOPERATION_STAGE_POWER_RISEN\x10\x06\x12 \n\x1cOPERATION_STAGE_POWER_FALLEN\x10\x07*\xec\x01\n\x0cOperationEnd\x12\x1d\n\x19OPERATION_END_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_END_DONE\x10\x01\x12\x1b\n\x17OPERATION_END_NO_EFFECT\x10\x02\x12\x19\n\x15OPERATION_END_REFUSED\x10\x03\x12\x1b\n\x17OPERATION_END_TIMED_OUT\x10\x04\x12\x19\n\x15OPERATION_END_OFFLINE\x10\x05\x12\x1a\n\x16OPERATION_END_NOT_SENT\x10\x06\x12\x19\n\x15OPERATION_END_UNKNOWN\x10\x07\x32\x87\x06\n\x10OperationService\x12\\\n\rStartCharging\x12$.gateway.api.v1.StartChargingRequest\x1a%.gateway.api.v1.StartChargingResponse\x12Y\n\x0cStopCharging\x12#.gateway.api.v1.StopChargingRequest\x1a$.gateway.api.v1.StopChargingResponse\x12\\\n\rPauseCharging\x12$.gateway.api.v1.PauseChargingRequest\x1a%.gateway.api.v1.PauseChargingResponse\x12_\n\x0eResumeCharging\x12%.gateway.api.v1.ResumeChargingRequest\x1a&.gateway.api.v1.ResumeChargingResponse\x12\\\n\rLimitCharging\x12$.gateway.api.v1.LimitChargingRequest\x1a%.gateway.api.v1.LimitChargingResponse\x12Y\n\x0cGetOperation\x12#.gateway.api.v1.GetOperationRequest\x1a$.gateway.api.v1.GetOperationResponse\x12_\n\x0eListOperations\x12%.gateway.api.v1.ListOperationsRequest\x1a&.gateway.api.v1.ListOperationsResponse\x12\x61\n\x0eWatchOperation\x12%.gateway.api.v1.WatchOperationRequest\x1a&.gateway.api.v1.WatchOperationResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/operation.proto\x12\x0egateway.api.v1\x1a\x1cgateway/api/v1/command.proto\x1a\x1bgateway/api/v1/common.proto\x1a\x1dgateway/api/v1/steering.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x15OperationStageReached\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12.\n\nreach_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"\x8f\x05\n\tOperation\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63harge_point\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.gateway.api.v1.OperationKind\x12\x33\n\tconnector\x18\x05 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06id_tag\x18\x06 \x01(\t\x12\x16\n\x0etransaction_id\x18\x07 \x01(\t\x12\x12\n\ncommand_id\x18\x08 \x01(\t\x12\x0e\n\x06insist\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06stages\x18\x0c \x03(\x0b\x32%.gateway.api.v1.OperationStageReached\x12)\n\x03\x65nd\x18\r \x01(\x0e\x32\x1c.gateway.api.v1.OperationEnd\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x10 \x01(\x03\x12(\n\x05limit\x18\x11 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x13 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18( \x01(\t\"\x95\x01\n\x14StartChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06id_tag\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15StartChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x8c\x01\n\x13StopChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\x0etransaction_id\x18\x03 \x01(\t\x12\x33\n\tconnector\x18\x04 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"D\n\x14StopChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xb5\x01\n\x14PauseChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06insist\x18\x05 \x01(\x08\"E\n\x15PauseChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\x86\x01\n\x15ResumeChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x0e\n\x06insist\x18\x04 \x01(\x08\"F\n\x16ResumeChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xfc\x01\n\x14LimitChargingRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12(\n\x05limit\x18\x04 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13pause_below_minimum\x18\x06 \x01(\x08\x12\x0e\n\x06insist\x18\x07 \x01(\x08\"E\n\x15LimitChargingResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"h\n\x1dRotateAuthorizationKeyRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05reset\x18\x03 \x01(\x08\x12\x0e\n\x06insist\x18\x04 \x01(\x08\"N\n\x1eRotateAuthorizationKeyResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xe2\x02\n\x10UploadLogRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x08log_type\x18\x03 \x01(\x0e\x32\x17.gateway.api.v1.LogType\x12\x10\n\x08location\x18\x04 \x01(\t\x12\x14\n\x07retries\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x31\n\x0eretry_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0boldest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x0focpp_request_id\x18\t \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_retriesB\x12\n\x10_ocpp_request_id\"A\n\x11UploadLogResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xf0\x02\n\x16InstallFirmwareRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x31\n\rretrieve_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cinstall_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13signing_certificate\x18\x06 \x01(\t\x12\x11\n\tsignature\x18\x07 \x01(\t\x12\x14\n\x07retries\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x31\n\x0eretry_interval\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0focpp_request_id\x18\n \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_retriesB\x12\n\x10_ocpp_request_id\"G\n\x17InstallFirmwareResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"C\n\x17RenewCertificateRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"H\n\x18RenewCertificateResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xbb\x01\n\x1dUpgradeSecurityProfileRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x18\n\x10security_profile\x18\x03 \x01(\x05\x12 \n\x18\x63\x61_certificate_installed\x18\x04 \x01(\x08\x12$\n\x1c\x63lient_certificate_installed\x18\x05 \x01(\x08\x12\x0e\n\x06insist\x18\x06 \x01(\x08\"N\n\x1eUpgradeSecurityProfileResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"D\n\x14GetOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation\"\xf9\x01\n\x15ListOperationsRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07\x63\x61llers\x18\x04 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x41\n\x06labels\x18\x07 \x03(\x0b\x32\x31.gateway.api.v1.ListOperationsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"v\n\x16ListOperationsResponse\x12-\n\noperations\x18\x01 \x03(\x0b\x32\x19.gateway.api.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\"E\n\x15WatchOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"F\n\x16WatchOperationResponse\x12,\n\toperation\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Operation*\xa2\x03\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dOPERATION_KIND_START_CHARGING\x10\x01\x12 \n\x1cOPERATION_KIND_STOP_CHARGING\x10\x02\x12!\n\x1dOPERATION_KIND_PAUSE_CHARGING\x10\x03\x12\"\n\x1eOPERATION_KIND_RESUME_CHARGING\x10\x04\x12!\n\x1dOPERATION_KIND_LIMIT_CHARGING\x10\x05\x12+\n\'OPERATION_KIND_ROTATE_AUTHORIZATION_KEY\x10\x06\x12+\n\'OPERATION_KIND_UPGRADE_SECURITY_PROFILE\x10\x07\x12\x1d\n\x19OPERATION_KIND_UPLOAD_LOG\x10\x14\x12#\n\x1fOPERATION_KIND_INSTALL_FIRMWARE\x10\x15\x12$\n OPERATION_KIND_RENEW_CERTIFICATE\x10\x16*\x8e\x06\n\x0eOperationStage\x12\x1f\n\x1bOPERATION_STAGE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPERATION_STAGE_ACCEPTED\x10\x01\x12\x18\n\x14OPERATION_STAGE_SENT\x10\x02\x12$\n OPERATION_STAGE_CHARGER_ACCEPTED\x10\x03\x12\'\n#OPERATION_STAGE_TRANSACTION_STARTED\x10\x04\x12\'\n#OPERATION_STAGE_TRANSACTION_STOPPED\x10\x05\x12\x1f\n\x1bOPERATION_STAGE_POWER_RISEN\x10\x06\x12 \n\x1cOPERATION_STAGE_POWER_FALLEN\x10\x07\x12#\n\x1fOPERATION_STAGE_OUTCOME_UNKNOWN\x10\x08\x12#\n\x1fOPERATION_STAGE_REBOOT_REQUIRED\x10\t\x12\x1c\n\x18OPERATION_STAGE_KEY_USED\x10\n\x12\x1e\n\x1aOPERATION_STAGE_RESET_SENT\x10\x0b\x12\x1f\n\x1bOPERATION_STAGE_RECONNECTED\x10\x0c\x12!\n\x1dOPERATION_STAGE_RESET_REFUSED\x10\r\x12!\n\x1dOPERATION_STAGE_RESET_UNKNOWN\x10\x0e\x12\x1d\n\x19OPERATION_STAGE_UPLOADING\x10\x1e\x12\x1f\n\x1bOPERATION_STAGE_DOWNLOADING\x10\x1f\x12\x1e\n\x1aOPERATION_STAGE_DOWNLOADED\x10 \x12&\n\"OPERATION_STAGE_SIGNATURE_VERIFIED\x10!\x12\x1e\n\x1aOPERATION_STAGE_INSTALLING\x10\"\x12)\n%OPERATION_STAGE_CERTIFICATE_REQUESTED\x10#\x12&\n\"OPERATION_STAGE_CERTIFICATE_ISSUED\x10$*\x8b\x02\n\x0cOperationEnd\x12\x1d\n\x19OPERATION_END_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_END_DONE\x10\x01\x12\x1b\n\x17OPERATION_END_NO_EFFECT\x10\x02\x12\x19\n\x15OPERATION_END_REFUSED\x10\x03\x12\x1b\n\x17OPERATION_END_TIMED_OUT\x10\x04\x12\x19\n\x15OPERATION_END_OFFLINE\x10\x05\x12\x1a\n\x16OPERATION_END_NOT_SENT\x10\x06\x12\x19\n\x15OPERATION_END_UNKNOWN\x10\x07\x12\x1d\n\x19OPERATION_END_ROLLED_BACK\x10\x08\x32\x96\n\n\x10OperationService\x12\\\n\rStartCharging\x12$.gateway.api.v1.StartChargingRequest\x1a%.gateway.api.v1.StartChargingResponse\x12Y\n\x0cStopCharging\x12#.gateway.api.v1.StopChargingRequest\x1a$.gateway.api.v1.StopChargingResponse\x12\\\n\rPauseCharging\x12$.gateway.api.v1.PauseChargingRequest\x1a%.gateway.api.v1.PauseChargingResponse\x12_\n\x0eResumeCharging\x12%.gateway.api.v1.ResumeChargingRequest\x1a&.gateway.api.v1.ResumeChargingResponse\x12\\\n\rLimitCharging\x12$.gateway.api.v1.LimitChargingRequest\x1a%.gateway.api.v1.LimitChargingResponse\x12w\n\x16RotateAuthorizationKey\x12-.gateway.api.v1.RotateAuthorizationKeyRequest\x1a..gateway.api.v1.RotateAuthorizationKeyResponse\x12P\n\tUploadLog\x12 .gateway.api.v1.UploadLogRequest\x1a!.gateway.api.v1.UploadLogResponse\x12\x62\n\x0fInstallFirmware\x12&.gateway.api.v1.InstallFirmwareRequest\x1a\'.gateway.api.v1.InstallFirmwareResponse\x12\x65\n\x10RenewCertificate\x12\'.gateway.api.v1.RenewCertificateRequest\x1a(.gateway.api.v1.RenewCertificateResponse\x12w\n\x16UpgradeSecurityProfile\x12-.gateway.api.v1.UpgradeSecurityProfileRequest\x1a..gateway.api.v1.UpgradeSecurityProfileResponse\x12Y\n\x0cGetOperation\x12#.gateway.api.v1.GetOperationRequest\x1a$.gateway.api.v1.GetOperationResponse\x12_\n\x0eListOperations\x12%.gateway.api.v1.ListOperationsRequest\x1a&.gateway.api.v1.ListOperationsResponse\x12\x61\n\x0eWatchOperation\x12%.gateway.api.v1.WatchOperationRequest\x1a&.gateway.api.v1.WatchOperationResponse0\x01\x42O\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONKIND']._serialized_start=2569
-  _globals['_OPERATIONKIND']._serialized_end=2791
-  _globals['_OPERATIONSTAGE']._serialized_start=2794
-  _globals['_OPERATIONSTAGE']._serialized_end=3086
-  _globals['_OPERATIONEND']._serialized_start=3089
-  _globals['_OPERATIONEND']._serialized_end=3325
-  _globals['_OPERATIONSTAGEREACHED']._serialized_start=144
-  _globals['_OPERATIONSTAGEREACHED']._serialized_end=280
-  _globals['_OPERATION']._serialized_start=283
-  _globals['_OPERATION']._serialized_end=898
-  _globals['_STARTCHARGINGREQUEST']._serialized_start=901
-  _globals['_STARTCHARGINGREQUEST']._serialized_end=1050
-  _globals['_STARTCHARGINGRESPONSE']._serialized_start=1052
-  _globals['_STARTCHARGINGRESPONSE']._serialized_end=1121
-  _globals['_STOPCHARGINGREQUEST']._serialized_start=1124
-  _globals['_STOPCHARGINGREQUEST']._serialized_end=1264
-  _globals['_STOPCHARGINGRESPONSE']._serialized_start=1266
-  _globals['_STOPCHARGINGRESPONSE']._serialized_end=1334
-  _globals['_PAUSECHARGINGREQUEST']._serialized_start=1337
-  _globals['_PAUSECHARGINGREQUEST']._serialized_end=1518
-  _globals['_PAUSECHARGINGRESPONSE']._serialized_start=1520
-  _globals['_PAUSECHARGINGRESPONSE']._serialized_end=1589
-  _globals['_RESUMECHARGINGREQUEST']._serialized_start=1592
-  _globals['_RESUMECHARGINGREQUEST']._serialized_end=1726
-  _globals['_RESUMECHARGINGRESPONSE']._serialized_start=1728
-  _globals['_RESUMECHARGINGRESPONSE']._serialized_end=1798
-  _globals['_LIMITCHARGINGREQUEST']._serialized_start=1801
-  _globals['_LIMITCHARGINGREQUEST']._serialized_end=2053
-  _globals['_LIMITCHARGINGRESPONSE']._serialized_start=2055
-  _globals['_LIMITCHARGINGRESPONSE']._serialized_end=2124
-  _globals['_GETOPERATIONREQUEST']._serialized_start=2126
-  _globals['_GETOPERATIONREQUEST']._serialized_end=2169
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=2171
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=2239
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=2241
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2325
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2327
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2423
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2425
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2494
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=2496
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=2566
-  _globals['_OPERATIONSERVICE']._serialized_start=3328
-  _globals['_OPERATIONSERVICE']._serialized_end=4103
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
+  _globals['_LISTOPERATIONSREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_OPERATIONKIND']._serialized_start=4326
+  _globals['_OPERATIONKIND']._serialized_end=4744
+  _globals['_OPERATIONSTAGE']._serialized_start=4747
+  _globals['_OPERATIONSTAGE']._serialized_end=5529
+  _globals['_OPERATIONEND']._serialized_start=5532
+  _globals['_OPERATIONEND']._serialized_end=5799
+  _globals['_OPERATIONSTAGEREACHED']._serialized_start=206
+  _globals['_OPERATIONSTAGEREACHED']._serialized_end=342
+  _globals['_OPERATION']._serialized_start=345
+  _globals['_OPERATION']._serialized_end=1000
+  _globals['_STARTCHARGINGREQUEST']._serialized_start=1003
+  _globals['_STARTCHARGINGREQUEST']._serialized_end=1152
+  _globals['_STARTCHARGINGRESPONSE']._serialized_start=1154
+  _globals['_STARTCHARGINGRESPONSE']._serialized_end=1223
+  _globals['_STOPCHARGINGREQUEST']._serialized_start=1226
+  _globals['_STOPCHARGINGREQUEST']._serialized_end=1366
+  _globals['_STOPCHARGINGRESPONSE']._serialized_start=1368
+  _globals['_STOPCHARGINGRESPONSE']._serialized_end=1436
+  _globals['_PAUSECHARGINGREQUEST']._serialized_start=1439
+  _globals['_PAUSECHARGINGREQUEST']._serialized_end=1620
+  _globals['_PAUSECHARGINGRESPONSE']._serialized_start=1622
+  _globals['_PAUSECHARGINGRESPONSE']._serialized_end=1691
+  _globals['_RESUMECHARGINGREQUEST']._serialized_start=1694
+  _globals['_RESUMECHARGINGREQUEST']._serialized_end=1828
+  _globals['_RESUMECHARGINGRESPONSE']._serialized_start=1830
+  _globals['_RESUMECHARGINGRESPONSE']._serialized_end=1900
+  _globals['_LIMITCHARGINGREQUEST']._serialized_start=1903
+  _globals['_LIMITCHARGINGREQUEST']._serialized_end=2155
+  _globals['_LIMITCHARGINGRESPONSE']._serialized_start=2157
+  _globals['_LIMITCHARGINGRESPONSE']._serialized_end=2226
+  _globals['_ROTATEAUTHORIZATIONKEYREQUEST']._serialized_start=2228
+  _globals['_ROTATEAUTHORIZATIONKEYREQUEST']._serialized_end=2332
+  _globals['_ROTATEAUTHORIZATIONKEYRESPONSE']._serialized_start=2334
+  _globals['_ROTATEAUTHORIZATIONKEYRESPONSE']._serialized_end=2412
+  _globals['_UPLOADLOGREQUEST']._serialized_start=2415
+  _globals['_UPLOADLOGREQUEST']._serialized_end=2769
+  _globals['_UPLOADLOGRESPONSE']._serialized_start=2771
+  _globals['_UPLOADLOGRESPONSE']._serialized_end=2836
+  _globals['_INSTALLFIRMWAREREQUEST']._serialized_start=2839
+  _globals['_INSTALLFIRMWAREREQUEST']._serialized_end=3207
+  _globals['_INSTALLFIRMWARERESPONSE']._serialized_start=3209
+  _globals['_INSTALLFIRMWARERESPONSE']._serialized_end=3280
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=3282
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=3349
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=3351
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=3423
+  _globals['_UPGRADESECURITYPROFILEREQUEST']._serialized_start=3426
+  _globals['_UPGRADESECURITYPROFILEREQUEST']._serialized_end=3613
+  _globals['_UPGRADESECURITYPROFILERESPONSE']._serialized_start=3615
+  _globals['_UPGRADESECURITYPROFILERESPONSE']._serialized_end=3693
+  _globals['_GETOPERATIONREQUEST']._serialized_start=3695
+  _globals['_GETOPERATIONREQUEST']._serialized_end=3738
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=3740
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=3808
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=3811
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=4060
+  _globals['_LISTOPERATIONSREQUEST_LABELSENTRY']._serialized_start=4015
+  _globals['_LISTOPERATIONSREQUEST_LABELSENTRY']._serialized_end=4060
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=4062
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=4180
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=4182
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=4251
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=4253
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=4323
+  _globals['_OPERATIONSERVICE']._serialized_start=5802
+  _globals['_OPERATIONSERVICE']._serialized_end=7104
 # @@protoc_insertion_point(module_scope)

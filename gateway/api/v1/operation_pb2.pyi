@@ -4,9 +4,11 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gateway.api.v1 import command_pb2 as _command_pb2
 from gateway.api.v1 import common_pb2 as _common_pb2
 from gateway.api.v1 import steering_pb2 as _steering_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -40,6 +42,16 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """The limit by hand is lifted."""
     OPERATION_KIND_LIMIT_CHARGING: _OperationKind.ValueType  # 5
     """A limit by hand."""
+    OPERATION_KIND_ROTATE_AUTHORIZATION_KEY: _OperationKind.ValueType  # 6
+    """Another AuthorizationKey."""
+    OPERATION_KIND_UPGRADE_SECURITY_PROFILE: _OperationKind.ValueType  # 7
+    """A higher security profile."""
+    OPERATION_KIND_UPLOAD_LOG: _OperationKind.ValueType  # 20
+    """A log that is uploaded."""
+    OPERATION_KIND_INSTALL_FIRMWARE: _OperationKind.ValueType  # 21
+    """Signed firmware that is installed."""
+    OPERATION_KIND_RENEW_CERTIFICATE: _OperationKind.ValueType  # 22
+    """A new certificate of the charger's own."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """Purpose of an operation."""
@@ -56,6 +68,16 @@ OPERATION_KIND_RESUME_CHARGING: OperationKind.ValueType  # 4
 """The limit by hand is lifted."""
 OPERATION_KIND_LIMIT_CHARGING: OperationKind.ValueType  # 5
 """A limit by hand."""
+OPERATION_KIND_ROTATE_AUTHORIZATION_KEY: OperationKind.ValueType  # 6
+"""Another AuthorizationKey."""
+OPERATION_KIND_UPGRADE_SECURITY_PROFILE: OperationKind.ValueType  # 7
+"""A higher security profile."""
+OPERATION_KIND_UPLOAD_LOG: OperationKind.ValueType  # 20
+"""A log that is uploaded."""
+OPERATION_KIND_INSTALL_FIRMWARE: OperationKind.ValueType  # 21
+"""Signed firmware that is installed."""
+OPERATION_KIND_RENEW_CERTIFICATE: OperationKind.ValueType  # 22
+"""A new certificate of the charger's own."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationStage:
@@ -80,6 +102,34 @@ class _OperationStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     """The meter shows that the vehicle charges."""
     OPERATION_STAGE_POWER_FALLEN: _OperationStage.ValueType  # 7
     """The meter shows that it does not charge any more."""
+    OPERATION_STAGE_OUTCOME_UNKNOWN: _OperationStage.ValueType  # 8
+    """There is no answer to its command, or none that says whether it was carried out."""
+    OPERATION_STAGE_REBOOT_REQUIRED: _OperationStage.ValueType  # 9
+    """The charger has answered that it counts from its next boot on."""
+    OPERATION_STAGE_KEY_USED: _OperationStage.ValueType  # 10
+    """The charger has connected with the new key."""
+    OPERATION_STAGE_RESET_SENT: _OperationStage.ValueType  # 11
+    """The charger is being reset, to connect with the higher profile or with the new key."""
+    OPERATION_STAGE_RECONNECTED: _OperationStage.ValueType  # 12
+    """The charger has connected with the higher profile."""
+    OPERATION_STAGE_RESET_REFUSED: _OperationStage.ValueType  # 13
+    """The charger has refused the reset; its new key is waited for all the same."""
+    OPERATION_STAGE_RESET_UNKNOWN: _OperationStage.ValueType  # 14
+    """There is no answer to the reset, which is not sent again; its new key is waited for."""
+    OPERATION_STAGE_UPLOADING: _OperationStage.ValueType  # 30
+    """The charger uploads."""
+    OPERATION_STAGE_DOWNLOADING: _OperationStage.ValueType  # 31
+    """It fetches the firmware."""
+    OPERATION_STAGE_DOWNLOADED: _OperationStage.ValueType  # 32
+    """It has fetched it."""
+    OPERATION_STAGE_SIGNATURE_VERIFIED: _OperationStage.ValueType  # 33
+    """It has verified the signature."""
+    OPERATION_STAGE_INSTALLING: _OperationStage.ValueType  # 34
+    """It installs it, or restarts to do so."""
+    OPERATION_STAGE_CERTIFICATE_REQUESTED: _OperationStage.ValueType  # 35
+    """It has asked to have a new key certified, and a signing service is asked."""
+    OPERATION_STAGE_CERTIFICATE_ISSUED: _OperationStage.ValueType  # 36
+    """There is a certificate, and it is sent to the charger."""
 
 class OperationStage(_OperationStage, metaclass=_OperationStageEnumTypeWrapper):
     """A point that an operation has reached."""
@@ -100,6 +150,34 @@ OPERATION_STAGE_POWER_RISEN: OperationStage.ValueType  # 6
 """The meter shows that the vehicle charges."""
 OPERATION_STAGE_POWER_FALLEN: OperationStage.ValueType  # 7
 """The meter shows that it does not charge any more."""
+OPERATION_STAGE_OUTCOME_UNKNOWN: OperationStage.ValueType  # 8
+"""There is no answer to its command, or none that says whether it was carried out."""
+OPERATION_STAGE_REBOOT_REQUIRED: OperationStage.ValueType  # 9
+"""The charger has answered that it counts from its next boot on."""
+OPERATION_STAGE_KEY_USED: OperationStage.ValueType  # 10
+"""The charger has connected with the new key."""
+OPERATION_STAGE_RESET_SENT: OperationStage.ValueType  # 11
+"""The charger is being reset, to connect with the higher profile or with the new key."""
+OPERATION_STAGE_RECONNECTED: OperationStage.ValueType  # 12
+"""The charger has connected with the higher profile."""
+OPERATION_STAGE_RESET_REFUSED: OperationStage.ValueType  # 13
+"""The charger has refused the reset; its new key is waited for all the same."""
+OPERATION_STAGE_RESET_UNKNOWN: OperationStage.ValueType  # 14
+"""There is no answer to the reset, which is not sent again; its new key is waited for."""
+OPERATION_STAGE_UPLOADING: OperationStage.ValueType  # 30
+"""The charger uploads."""
+OPERATION_STAGE_DOWNLOADING: OperationStage.ValueType  # 31
+"""It fetches the firmware."""
+OPERATION_STAGE_DOWNLOADED: OperationStage.ValueType  # 32
+"""It has fetched it."""
+OPERATION_STAGE_SIGNATURE_VERIFIED: OperationStage.ValueType  # 33
+"""It has verified the signature."""
+OPERATION_STAGE_INSTALLING: OperationStage.ValueType  # 34
+"""It installs it, or restarts to do so."""
+OPERATION_STAGE_CERTIFICATE_REQUESTED: OperationStage.ValueType  # 35
+"""It has asked to have a new key certified, and a signing service is asked."""
+OPERATION_STAGE_CERTIFICATE_ISSUED: OperationStage.ValueType  # 36
+"""There is a certificate, and it is sent to the charger."""
 Global___OperationStage: _TypeAlias = OperationStage  # noqa: Y015
 
 class _OperationEnd:
@@ -124,6 +202,10 @@ class _OperationEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operatio
     """Nothing was sent for another reason."""
     OPERATION_END_UNKNOWN: _OperationEnd.ValueType  # 7
     """It can't be known what came of it: the charger reports no power, or was deleted."""
+    OPERATION_END_ROLLED_BACK: _OperationEnd.ValueType  # 8
+    """The charger went on with the security profile of before ("fell-back"), or did not come with the higher one in time
+    ("deadline"); both let it in.
+    """
 
 class OperationEnd(_OperationEnd, metaclass=_OperationEndEnumTypeWrapper):
     """The end of an operation."""
@@ -144,6 +226,10 @@ OPERATION_END_NOT_SENT: OperationEnd.ValueType  # 6
 """Nothing was sent for another reason."""
 OPERATION_END_UNKNOWN: OperationEnd.ValueType  # 7
 """It can't be known what came of it: the charger reports no power, or was deleted."""
+OPERATION_END_ROLLED_BACK: OperationEnd.ValueType  # 8
+"""The charger went on with the security profile of before ("fell-back"), or did not come with the higher one in time
+("deadline"); both let it in.
+"""
 Global___OperationEnd: _TypeAlias = OperationEnd  # noqa: Y015
 
 @_typing.final
@@ -180,7 +266,7 @@ Global___OperationStageReached: _TypeAlias = OperationStageReached  # noqa: Y015
 
 @_typing.final
 class Operation(_message.Message):
-    """An operation on charging."""
+    """An operation on charging, or on how a charger is let in."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -202,6 +288,8 @@ class Operation(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -215,7 +303,7 @@ class Operation(_message.Message):
     transaction_id: _builtins.str
     """The transaction that is to stop, or that came of the start, by the gateway's id; empty if there is none (yet)."""
     command_id: _builtins.str
-    """The command that it sent, by the gateway's id; empty until it is sent."""
+    """The command that it sent, or the last of several, by the gateway's id; empty until one is sent."""
     insist: _builtins.bool
     """Whether the caller insisted."""
     end: Global___OperationEnd.ValueType
@@ -223,11 +311,18 @@ class Operation(_message.Message):
     reason: _builtins.str
     """Why it ended as it did: the charger's word of REFUSED; a command's reason of OFFLINE and NOT_SENT; "never-started",
     "no-power", "no-readings", "no-stop", "transaction-stopped", "transaction-lost", "transaction-closed", "kept",
-    "superseded", "ineffective", "not-verified", "away", "deleted";
+    "superseded", "ineffective", "not-verified", "no-end", "gateway-restarted", "no-answer", "no-boot", "old-key",
+    "reset-not-sent", "too-many-keys", "deadline", "away", "deleted";
     more may come. Empty while it is open, and nearly always of DONE.
     """
     sequence: _builtins.int
     """The sequence of its newest event."""
+    caller: _builtins.str
+    """The name of the caller that asked for it; empty: callers were not required then."""
+    arguments_json: _builtins.str
+    """Of ROTATE_AUTHORIZATION_KEY, UPGRADE_SECURITY_PROFILE, UPLOAD_LOG and INSTALL_FIRMWARE: what it was given beside the
+    other fields, as JSON, secrets redacted; else empty.
+    """
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector that was named; unset if none was."""
@@ -277,10 +372,12 @@ class Operation(_message.Message):
         sequence: _builtins.int = ...,
         limit: _steering_pb2.RateLimit | None = ...,
         until_time: _timestamp_pb2.Timestamp | None = ...,
+        caller: _builtins.str = ...,
+        arguments_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "limit", b"limit", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "command_id", b"command_id", "connector", b"connector", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "stages", b"stages", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "caller", b"caller", "charge_point", b"charge_point", "command_id", b"command_id", "connector", b"connector", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "id_tag", b"id_tag", "insist", b"insist", "kind", b"kind", "limit", b"limit", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "stages", b"stages", "transaction_id", b"transaction_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -613,6 +710,368 @@ class LimitChargingResponse(_message.Message):
 Global___LimitChargingResponse: _TypeAlias = LimitChargingResponse  # noqa: Y015
 
 @_typing.final
+class RotateAuthorizationKeyRequest(_message.Message):
+    """Request of RotateAuthorizationKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    reset: _builtins.bool
+    """Reset the charger if it answers "RebootRequired", once no transaction is open."""
+    insist: _builtins.bool
+    """With reset: also where a transaction is open, which the reset ends."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        reset: _builtins.bool = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "insist", b"insist", "request_id", b"request_id", "reset", b"reset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateAuthorizationKeyRequest: _TypeAlias = RotateAuthorizationKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateAuthorizationKeyResponse(_message.Message):
+    """Response of RotateAuthorizationKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateAuthorizationKeyResponse: _TypeAlias = RotateAuthorizationKeyResponse  # noqa: Y015
+
+@_typing.final
+class UploadLogRequest(_message.Message):
+    """Request of UploadLog. The fields are GetLogRequest's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOG_TYPE_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    OLDEST_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_FIELD_NUMBER: _builtins.int
+    OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    log_type: _command_pb2.LogType.ValueType
+    """Which log. Required."""
+    location: _builtins.str
+    """The upload location: a URL of at most 512 characters. Required."""
+    retries: _builtins.int
+    """The number of retries. Unset: the charger decides."""
+    ocpp_request_id: _builtins.int
+    """OCPP's requestId. Unset: the gateway makes one from request_id."""
+    @_builtins.property
+    def retry_interval(self) -> _duration_pb2.Duration:
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
+
+    @_builtins.property
+    def oldest_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on. Unset: as far back as there is."""
+
+    @_builtins.property
+    def latest_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when. Unset: until now."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        log_type: _command_pb2.LogType.ValueType = ...,
+        location: _builtins.str = ...,
+        retries: _builtins.int | None = ...,
+        retry_interval: _duration_pb2.Duration | None = ...,
+        oldest_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_time: _timestamp_pb2.Timestamp | None = ...,
+        ocpp_request_id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "latest_time", b"latest_time", "ocpp_request_id", b"ocpp_request_id", "oldest_time", b"oldest_time", "retries", b"retries", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "charge_point", b"charge_point", "latest_time", b"latest_time", "location", b"location", "log_type", b"log_type", "ocpp_request_id", b"ocpp_request_id", "oldest_time", b"oldest_time", "request_id", b"request_id", "retries", b"retries", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
+    _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
+    _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ocpp_request_id) -> _WhichOneofReturnType__ocpp_request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
+
+Global___UploadLogRequest: _TypeAlias = UploadLogRequest  # noqa: Y015
+
+@_typing.final
+class UploadLogResponse(_message.Message):
+    """Response of UploadLog."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadLogResponse: _TypeAlias = UploadLogResponse  # noqa: Y015
+
+@_typing.final
+class InstallFirmwareRequest(_message.Message):
+    """Request of InstallFirmware. The fields are SignedUpdateFirmwareRequest's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIEVE_TIME_FIELD_NUMBER: _builtins.int
+    INSTALL_TIME_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    location: _builtins.str
+    """The firmware's location: a URL of at most 512 characters. Required."""
+    signing_certificate: _builtins.str
+    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Required."""
+    signature: _builtins.str
+    """The firmware's signature in base64, at most 800 characters. Required."""
+    retries: _builtins.int
+    """The number of retries. Unset: the charger decides."""
+    ocpp_request_id: _builtins.int
+    """OCPP's requestId. Unset: the gateway makes one from request_id."""
+    @_builtins.property
+    def retrieve_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to fetch it. Required."""
+
+    @_builtins.property
+    def install_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to install it. Unset: as soon as it is fetched."""
+
+    @_builtins.property
+    def retry_interval(self) -> _duration_pb2.Duration:
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
+
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        location: _builtins.str = ...,
+        retrieve_time: _timestamp_pb2.Timestamp | None = ...,
+        install_time: _timestamp_pb2.Timestamp | None = ...,
+        signing_certificate: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        retries: _builtins.int | None = ...,
+        retry_interval: _duration_pb2.Duration | None = ...,
+        ocpp_request_id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "ocpp_request_id", b"ocpp_request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "charge_point", b"charge_point", "install_time", b"install_time", "location", b"location", "ocpp_request_id", b"ocpp_request_id", "request_id", b"request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "signature", b"signature", "signing_certificate", b"signing_certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
+    _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
+    _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ocpp_request_id) -> _WhichOneofReturnType__ocpp_request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
+
+Global___InstallFirmwareRequest: _TypeAlias = InstallFirmwareRequest  # noqa: Y015
+
+@_typing.final
+class InstallFirmwareResponse(_message.Message):
+    """Response of InstallFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstallFirmwareResponse: _TypeAlias = InstallFirmwareResponse  # noqa: Y015
+
+@_typing.final
+class RenewCertificateRequest(_message.Message):
+    """Request of RenewCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateRequest: _TypeAlias = RenewCertificateRequest  # noqa: Y015
+
+@_typing.final
+class RenewCertificateResponse(_message.Message):
+    """Response of RenewCertificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateResponse: _TypeAlias = RenewCertificateResponse  # noqa: Y015
+
+@_typing.final
+class UpgradeSecurityProfileRequest(_message.Message):
+    """Request of UpgradeSecurityProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SECURITY_PROFILE_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATE_INSTALLED_FIELD_NUMBER: _builtins.int
+    CLIENT_CERTIFICATE_INSTALLED_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
+    charge_point: _builtins.str
+    """Identity of the charge point. Required."""
+    request_id: _builtins.str
+    """The caller's id for the operation. Required."""
+    security_profile: _builtins.int
+    """The profile to be reached: 2 (TLS with Basic auth) or 3 (its own certificate). Required."""
+    ca_certificate_installed: _builtins.bool
+    """The charger has the authority of the gateway's certificate, by the caller's word. Not needed where it is connected
+    with profile 2.
+    """
+    client_certificate_installed: _builtins.bool
+    """The charger has a certificate of its own, by the caller's word. Not needed where the gateway knows of one."""
+    insist: _builtins.bool
+    """Also while a transaction is open, which the reset ends."""
+    def __init__(
+        self,
+        *,
+        charge_point: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        security_profile: _builtins.int = ...,
+        ca_certificate_installed: _builtins.bool = ...,
+        client_certificate_installed: _builtins.bool = ...,
+        insist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificate_installed", b"ca_certificate_installed", "charge_point", b"charge_point", "client_certificate_installed", b"client_certificate_installed", "insist", b"insist", "request_id", b"request_id", "security_profile", b"security_profile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpgradeSecurityProfileRequest: _TypeAlias = UpgradeSecurityProfileRequest  # noqa: Y015
+
+@_typing.final
+class UpgradeSecurityProfileResponse(_message.Message):
+    """Response of UpgradeSecurityProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation, accepted."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpgradeSecurityProfileResponse: _TypeAlias = UpgradeSecurityProfileResponse  # noqa: Y015
+
+@_typing.final
 class GetOperationRequest(_message.Message):
     """Request of GetOperation."""
 
@@ -664,25 +1123,68 @@ class ListOperationsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Only those of this charge point; empty: of all."""
     page_size: _builtins.int
     """How many at most; 0: as many as the gateway chooses."""
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `kind = START_CHARGING AND open = true`; at most 2,000
+    characters. docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or none, and
+    not be the last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: create_time, alone or followed by " desc"; empty: create_time desc."""
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those that one of these callers asked for, at most 100; none: all."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points with all of these labels."""
+
     def __init__(
         self,
         *,
         charge_point: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "charge_point", b"charge_point", "filter", b"filter", "labels", b"labels", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -696,21 +1198,27 @@ class ListOperationsResponse(_message.Message):
 
     OPERATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Of the next page; empty: there is none."""
+    resume_token: _builtins.bytes
+    """Where this page stands in the events: a watch that begins with it (resume_token) misses nothing that came after what
+    the page shows. What such an event says may be in the page already. Of several pages take the first one's.
+    """
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operation]:
-        """A page of operations."""
+        """A page of operations, in order."""
 
     def __init__(
         self,
         *,
         operations: _abc.Iterable[Global___Operation] | None = ...,
         next_page_token: _builtins.str = ...,
+        resume_token: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "operations", b"operations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "operations", b"operations", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -75,6 +76,31 @@ class OperationServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.FromString,
                 _registered_method=True)
+        self.RotateAuthorizationKey = channel.unary_unary(
+                '/gateway.api.v1.OperationService/RotateAuthorizationKey',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyResponse.FromString,
+                _registered_method=True)
+        self.UploadLog = channel.unary_unary(
+                '/gateway.api.v1.OperationService/UploadLog',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogResponse.FromString,
+                _registered_method=True)
+        self.InstallFirmware = channel.unary_unary(
+                '/gateway.api.v1.OperationService/InstallFirmware',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareResponse.FromString,
+                _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/gateway.api.v1.OperationService/RenewCertificate',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
+        self.UpgradeSecurityProfile = channel.unary_unary(
+                '/gateway.api.v1.OperationService/UpgradeSecurityProfile',
+                request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileResponse.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/gateway.api.v1.OperationService/GetOperation',
                 request_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.GetOperationRequest.SerializeToString,
@@ -93,7 +119,8 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -134,7 +161,9 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeCharging(self, request, context):
-        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it.
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when power flows after the charger has
+        accepted it (or what the plan still limits, as of PauseCharging), or it has accepted it and no transaction is open;
+        NO_EFFECT (no-power) where power stays away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +171,60 @@ class OperationServiceServicer:
 
     def LimitCharging(self, request, context):
         """Limits charging by hand, never upwards: DONE as PauseCharging is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateAuthorizationKey(self, request, context):
+        """Gives the charger another AuthorizationKey: 20 random letters and digits that are shown to no one, and are on disk as a
+        verifier only. The charger's answer decides which key lets it in: after "Accepted" the new one alone, after
+        "RebootRequired" both until it has booted with the new one, after "Rejected" or "NotSupported" the old one alone.
+        After a time-out, a lost link or a restart of the gateway all that it may have taken do, until it has connected with
+        one; a rotation that is resumed after that, or whose key was not sent, makes a new key, up to four in all.
+        With reset the charger is reset after "RebootRequired": once no transaction is open (with insist: at once), and never a
+        second time where it gave no answer; the stages tell what came of it.
+        DONE when the new key holds. It is followed for a day, whatever the caller's deadline. FAILED_PRECONDITION, reason
+        OPERATION_OPEN, while another change of how the charge point is let in is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadLog(self, request, context):
+        """Has the charger upload a log (GetLog), and follows it: DONE when it is uploaded, NO_EFFECT when that fails, or a later
+        upload takes its place. Not sent within two minutes it never is; followed for six hours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InstallFirmware(self, request, context):
+        """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
+        installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
+        followed for a day from the time at which it is to be fetched, or installed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCertificate(self, request, context):
+        """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
+        has issued it and the charger has taken it: DONE. NO_EFFECT when the request is not to be signed, the service refuses,
+        or the charger does not take the certificate. Followed for two days. FAILED_PRECONDITION, reason OPERATION_OPEN, while
+        the certificate is being renewed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpgradeSecurityProfile(self, request, context):
+        """Raises the security profile of a charger: SecurityProfile is set, the charger is reset, once no transaction is open,
+        and its connection with the higher profile confirms it: DONE, and from then on a lower one is refused
+        (ChargePoint.minimum_security_profile). Where it comes back with the old one, or not within an hour, it is ROLLED_BACK;
+        until it is known both let it in. Beforehand: FAILED_PRECONDITION with reason PREREQUISITE_MISSING, whose metadata
+        "missing" names what (listener, ca_certificate, authorization_key, client_certificate); PROFILE_NOT_HIGHER;
+        TRANSACTION_OPEN, unless insist; OPERATION_OPEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,6 +280,31 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.SerializeToString,
             ),
+            'RotateAuthorizationKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateAuthorizationKey,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyResponse.SerializeToString,
+            ),
+            'UploadLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadLog,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogResponse.SerializeToString,
+            ),
+            'InstallFirmware': grpc.unary_unary_rpc_method_handler(
+                    servicer.InstallFirmware,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateResponse.SerializeToString,
+            ),
+            'UpgradeSecurityProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpgradeSecurityProfile,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileResponse.SerializeToString,
+            ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
                     request_deserializer=gateway_dot_api_dot_v1_dot_operation__pb2.GetOperationRequest.FromString,
@@ -221,7 +329,8 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -364,6 +473,141 @@ class OperationService:
             '/gateway.api.v1.OperationService/LimitCharging',
             gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_operation__pb2.LimitChargingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateAuthorizationKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/RotateAuthorizationKey',
+            gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.RotateAuthorizationKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/UploadLog',
+            gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.UploadLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InstallFirmware(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/InstallFirmware',
+            gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.InstallFirmwareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/RenewCertificate',
+            gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.RenewCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpgradeSecurityProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.OperationService/UpgradeSecurityProfile',
+            gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_operation__pb2.UpgradeSecurityProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -58,9 +59,46 @@ class OperationServiceStub:
     or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
     """
     ResumeCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]
-    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when power flows after the charger has
+    accepted it (or what the plan still limits, as of PauseCharging), or it has accepted it and no transaction is open;
+    NO_EFFECT (no-power) where power stays away.
+    """
     LimitCharging: _grpc.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]
     """Limits charging by hand, never upwards: DONE as PauseCharging is."""
+    RotateAuthorizationKey: _grpc.UnaryUnaryMultiCallable[_operation_pb2.RotateAuthorizationKeyRequest, _operation_pb2.RotateAuthorizationKeyResponse]
+    """Gives the charger another AuthorizationKey: 20 random letters and digits that are shown to no one, and are on disk as a
+    verifier only. The charger's answer decides which key lets it in: after "Accepted" the new one alone, after
+    "RebootRequired" both until it has booted with the new one, after "Rejected" or "NotSupported" the old one alone.
+    After a time-out, a lost link or a restart of the gateway all that it may have taken do, until it has connected with
+    one; a rotation that is resumed after that, or whose key was not sent, makes a new key, up to four in all.
+    With reset the charger is reset after "RebootRequired": once no transaction is open (with insist: at once), and never a
+    second time where it gave no answer; the stages tell what came of it.
+    DONE when the new key holds. It is followed for a day, whatever the caller's deadline. FAILED_PRECONDITION, reason
+    OPERATION_OPEN, while another change of how the charge point is let in is under way.
+    """
+    UploadLog: _grpc.UnaryUnaryMultiCallable[_operation_pb2.UploadLogRequest, _operation_pb2.UploadLogResponse]
+    """Has the charger upload a log (GetLog), and follows it: DONE when it is uploaded, NO_EFFECT when that fails, or a later
+    upload takes its place. Not sent within two minutes it never is; followed for six hours.
+    """
+    InstallFirmware: _grpc.UnaryUnaryMultiCallable[_operation_pb2.InstallFirmwareRequest, _operation_pb2.InstallFirmwareResponse]
+    """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
+    installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
+    followed for a day from the time at which it is to be fetched, or installed.
+    """
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_operation_pb2.RenewCertificateRequest, _operation_pb2.RenewCertificateResponse]
+    """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
+    has issued it and the charger has taken it: DONE. NO_EFFECT when the request is not to be signed, the service refuses,
+    or the charger does not take the certificate. Followed for two days. FAILED_PRECONDITION, reason OPERATION_OPEN, while
+    the certificate is being renewed.
+    """
+    UpgradeSecurityProfile: _grpc.UnaryUnaryMultiCallable[_operation_pb2.UpgradeSecurityProfileRequest, _operation_pb2.UpgradeSecurityProfileResponse]
+    """Raises the security profile of a charger: SecurityProfile is set, the charger is reset, once no transaction is open,
+    and its connection with the higher profile confirms it: DONE, and from then on a lower one is refused
+    (ChargePoint.minimum_security_profile). Where it comes back with the old one, or not within an hour, it is ROLLED_BACK;
+    until it is known both let it in. Beforehand: FAILED_PRECONDITION with reason PREREQUISITE_MISSING, whose metadata
+    "missing" names what (listener, ca_certificate, authorization_key, client_certificate); PROFILE_NOT_HIGHER;
+    TRANSACTION_OPEN, unless insist; OPERATION_OPEN.
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]
     """One operation. NOT_FOUND, reason UNKNOWN_OPERATION, if there is none."""
     ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_pb2.ListOperationsRequest, _operation_pb2.ListOperationsResponse]
@@ -72,7 +110,8 @@ class OperationServiceStub:
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -100,9 +139,46 @@ class OperationServiceAsyncStub(OperationServiceStub):
     or its time is over. DONE when the meter shows it, or the charger has accepted it and no transaction is open.
     """
     ResumeCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.ResumeChargingRequest, _operation_pb2.ResumeChargingResponse]  # type: ignore[assignment]
-    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
+    """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when power flows after the charger has
+    accepted it (or what the plan still limits, as of PauseCharging), or it has accepted it and no transaction is open;
+    NO_EFFECT (no-power) where power stays away.
+    """
     LimitCharging: _aio.UnaryUnaryMultiCallable[_operation_pb2.LimitChargingRequest, _operation_pb2.LimitChargingResponse]  # type: ignore[assignment]
     """Limits charging by hand, never upwards: DONE as PauseCharging is."""
+    RotateAuthorizationKey: _aio.UnaryUnaryMultiCallable[_operation_pb2.RotateAuthorizationKeyRequest, _operation_pb2.RotateAuthorizationKeyResponse]  # type: ignore[assignment]
+    """Gives the charger another AuthorizationKey: 20 random letters and digits that are shown to no one, and are on disk as a
+    verifier only. The charger's answer decides which key lets it in: after "Accepted" the new one alone, after
+    "RebootRequired" both until it has booted with the new one, after "Rejected" or "NotSupported" the old one alone.
+    After a time-out, a lost link or a restart of the gateway all that it may have taken do, until it has connected with
+    one; a rotation that is resumed after that, or whose key was not sent, makes a new key, up to four in all.
+    With reset the charger is reset after "RebootRequired": once no transaction is open (with insist: at once), and never a
+    second time where it gave no answer; the stages tell what came of it.
+    DONE when the new key holds. It is followed for a day, whatever the caller's deadline. FAILED_PRECONDITION, reason
+    OPERATION_OPEN, while another change of how the charge point is let in is under way.
+    """
+    UploadLog: _aio.UnaryUnaryMultiCallable[_operation_pb2.UploadLogRequest, _operation_pb2.UploadLogResponse]  # type: ignore[assignment]
+    """Has the charger upload a log (GetLog), and follows it: DONE when it is uploaded, NO_EFFECT when that fails, or a later
+    upload takes its place. Not sent within two minutes it never is; followed for six hours.
+    """
+    InstallFirmware: _aio.UnaryUnaryMultiCallable[_operation_pb2.InstallFirmwareRequest, _operation_pb2.InstallFirmwareResponse]  # type: ignore[assignment]
+    """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
+    installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
+    followed for a day from the time at which it is to be fetched, or installed.
+    """
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_operation_pb2.RenewCertificateRequest, _operation_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
+    has issued it and the charger has taken it: DONE. NO_EFFECT when the request is not to be signed, the service refuses,
+    or the charger does not take the certificate. Followed for two days. FAILED_PRECONDITION, reason OPERATION_OPEN, while
+    the certificate is being renewed.
+    """
+    UpgradeSecurityProfile: _aio.UnaryUnaryMultiCallable[_operation_pb2.UpgradeSecurityProfileRequest, _operation_pb2.UpgradeSecurityProfileResponse]  # type: ignore[assignment]
+    """Raises the security profile of a charger: SecurityProfile is set, the charger is reset, once no transaction is open,
+    and its connection with the higher profile confirms it: DONE, and from then on a lower one is refused
+    (ChargePoint.minimum_security_profile). Where it comes back with the old one, or not within an hour, it is ROLLED_BACK;
+    until it is known both let it in. Beforehand: FAILED_PRECONDITION with reason PREREQUISITE_MISSING, whose metadata
+    "missing" names what (listener, ca_certificate, authorization_key, client_certificate); PROFILE_NOT_HIGHER;
+    TRANSACTION_OPEN, unless insist; OPERATION_OPEN.
+    """
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_pb2.GetOperationRequest, _operation_pb2.GetOperationResponse]  # type: ignore[assignment]
     """One operation. NOT_FOUND, reason UNKNOWN_OPERATION, if there is none."""
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_pb2.ListOperationsRequest, _operation_pb2.ListOperationsResponse]  # type: ignore[assignment]
@@ -113,7 +189,8 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Charging switched on and off, paused and limited, and verified. docs/operations-of-charging.md has the course of an operation.
+    """Charging switched on and off, paused and limited, and verified; and how a charger is let in, changed.
+    docs/operations-of-charging.md and docs/security.md have the courses of operations.
 
     An operation is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the
     operation as it is. It is answered at once when it is accepted and on disk; what becomes of it is watched
@@ -163,7 +240,10 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_pb2.ResumeChargingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.ResumeChargingResponse, _abc.Awaitable[_operation_pb2.ResumeChargingResponse]]:
-        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when the charger has accepted it."""
+        """Lifts what PauseCharging or LimitCharging has set; a plan holds again. DONE when power flows after the charger has
+        accepted it (or what the plan still limits, as of PauseCharging), or it has accepted it and no transaction is open;
+        NO_EFFECT (no-power) where power stays away.
+        """
 
     @_abc_1.abstractmethod
     def LimitCharging(
@@ -172,6 +252,70 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.LimitChargingResponse, _abc.Awaitable[_operation_pb2.LimitChargingResponse]]:
         """Limits charging by hand, never upwards: DONE as PauseCharging is."""
+
+    @_abc_1.abstractmethod
+    def RotateAuthorizationKey(
+        self,
+        request: _operation_pb2.RotateAuthorizationKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.RotateAuthorizationKeyResponse, _abc.Awaitable[_operation_pb2.RotateAuthorizationKeyResponse]]:
+        """Gives the charger another AuthorizationKey: 20 random letters and digits that are shown to no one, and are on disk as a
+        verifier only. The charger's answer decides which key lets it in: after "Accepted" the new one alone, after
+        "RebootRequired" both until it has booted with the new one, after "Rejected" or "NotSupported" the old one alone.
+        After a time-out, a lost link or a restart of the gateway all that it may have taken do, until it has connected with
+        one; a rotation that is resumed after that, or whose key was not sent, makes a new key, up to four in all.
+        With reset the charger is reset after "RebootRequired": once no transaction is open (with insist: at once), and never a
+        second time where it gave no answer; the stages tell what came of it.
+        DONE when the new key holds. It is followed for a day, whatever the caller's deadline. FAILED_PRECONDITION, reason
+        OPERATION_OPEN, while another change of how the charge point is let in is under way.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadLog(
+        self,
+        request: _operation_pb2.UploadLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.UploadLogResponse, _abc.Awaitable[_operation_pb2.UploadLogResponse]]:
+        """Has the charger upload a log (GetLog), and follows it: DONE when it is uploaded, NO_EFFECT when that fails, or a later
+        upload takes its place. Not sent within two minutes it never is; followed for six hours.
+        """
+
+    @_abc_1.abstractmethod
+    def InstallFirmware(
+        self,
+        request: _operation_pb2.InstallFirmwareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.InstallFirmwareResponse, _abc.Awaitable[_operation_pb2.InstallFirmwareResponse]]:
+        """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
+        installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
+        followed for a day from the time at which it is to be fetched, or installed.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _operation_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.RenewCertificateResponse, _abc.Awaitable[_operation_pb2.RenewCertificateResponse]]:
+        """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
+        has issued it and the charger has taken it: DONE. NO_EFFECT when the request is not to be signed, the service refuses,
+        or the charger does not take the certificate. Followed for two days. FAILED_PRECONDITION, reason OPERATION_OPEN, while
+        the certificate is being renewed.
+        """
+
+    @_abc_1.abstractmethod
+    def UpgradeSecurityProfile(
+        self,
+        request: _operation_pb2.UpgradeSecurityProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.UpgradeSecurityProfileResponse, _abc.Awaitable[_operation_pb2.UpgradeSecurityProfileResponse]]:
+        """Raises the security profile of a charger: SecurityProfile is set, the charger is reset, once no transaction is open,
+        and its connection with the higher profile confirms it: DONE, and from then on a lower one is refused
+        (ChargePoint.minimum_security_profile). Where it comes back with the old one, or not within an hour, it is ROLLED_BACK;
+        until it is known both let it in. Beforehand: FAILED_PRECONDITION with reason PREREQUISITE_MISSING, whose metadata
+        "missing" names what (listener, ca_certificate, authorization_key, client_certificate); PROFILE_NOT_HIGHER;
+        TRANSACTION_OPEN, unless insist; OPERATION_OPEN.
+        """
 
     @_abc_1.abstractmethod
     def GetOperation(

@@ -26,13 +26,14 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/retention.proto\x12\x0egateway.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x01\n\tRetention\x12.\n\nclock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x32\n\x0fsteady_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x15\n\x13GetRetentionRequest\"D\n\x14GetRetentionResponse\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Retention\"E\n\x13\x43onfirmClockRequest\x12.\n\nclock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x14\x43onfirmClockResponse\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Retention2\xc8\x01\n\x10RetentionService\x12Y\n\x0cGetRetention\x12#.gateway.api.v1.GetRetentionRequest\x1a$.gateway.api.v1.GetRetentionResponse\x12Y\n\x0c\x43onfirmClock\x12#.gateway.api.v1.ConfirmClockRequest\x1a$.gateway.api.v1.ConfirmClockResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/api/v1/retention.proto\x12\x0egateway.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x01\n\tRetention\x12.\n\nclock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x32\n\x0fsteady_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x15\n\x13GetRetentionRequest\"D\n\x14GetRetentionResponse\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Retention\"E\n\x13\x43onfirmClockRequest\x12.\n\nclock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x14\x43onfirmClockResponse\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.Retention2\xc8\x01\n\x10RetentionService\x12Y\n\x0cGetRetention\x12#.gateway.api.v1.GetRetentionRequest\x1a$.gateway.api.v1.GetRetentionResponse\x12Y\n\x0c\x43onfirmClock\x12#.gateway.api.v1.ConfirmClockRequest\x1a$.gateway.api.v1.ConfirmClockResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.retention_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
   _globals['_RETENTION']._serialized_start=116
   _globals['_RETENTION']._serialized_end=260
   _globals['_GETRETENTIONREQUEST']._serialized_start=262

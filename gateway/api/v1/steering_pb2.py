@@ -26,17 +26,18 @@ from gateway.api.v1 import common_pb2 as gateway_dot_api_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/api/v1/steering.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\tRateLimit\x12\r\n\x05value\x18\x01 \x01(\x01\x12.\n\x04unit\x18\x02 \x01(\x0e\x32 .gateway.api.v1.ChargingRateUnit\x12\x1a\n\rnumber_phases\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_number_phases\"i\n\rStandingLimit\x12(\n\x05limit\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x08PlanStep\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05limit\x18\x02 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\"\x87\x01\n\x04Plan\x12\'\n\x05steps\x18\x01 \x03(\x0b\x32\x18.gateway.api.v1.PlanStep\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\"\xa4\x01\n\x06Wanted\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x08standing\x18\x03 \x01(\x0b\x32\x1d.gateway.api.v1.StandingLimit\x12\"\n\x04plan\x18\x04 \x01(\x0b\x32\x14.gateway.api.v1.Plan\"\x87\x03\n\x11\x43onnectorSteering\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x37\n\x07purpose\x18\x06 \x01(\x0e\x32&.gateway.api.v1.ChargingProfilePurpose\x12 \n\x13\x63harging_profile_id\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x36\n\x12\x63overed_until_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncommand_id\x18\t \x01(\tB\x16\n\x14_charging_profile_id\"\xc6\x01\n\x18InstalledChargingProfile\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x30\n\x07profile\x18\x02 \x01(\x0b\x32\x1f.gateway.api.v1.ChargingProfile\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncommand_id\x18\x04 \x01(\t\"\xce\x02\n\x15SetWantedLimitRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x33\n\rbelow_minimum\x18\x06 \x01(\x0e\x32\x1c.gateway.api.v1.BelowMinimum\x12\x0e\n\x06insist\x18\x07 \x01(\x08\x12*\n\x05limit\x18\x08 \x01(\x0b\x32\x19.gateway.api.v1.RateLimitH\x00\x12\x12\n\x08no_limit\x18\t \x01(\x08H\x00\x12.\n\nuntil_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06wanted\"\x90\x01\n\x16SetWantedLimitResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16LiftWantedLimitRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\"\x91\x01\n\x17LiftWantedLimitResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf1\x01\n\x0eSetPlanRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x33\n\rbelow_minimum\x18\x06 \x01(\x0e\x32\x1c.gateway.api.v1.BelowMinimum\x12\x0e\n\x06insist\x18\x07 \x01(\x08\x12\"\n\x04plan\x18\x08 \x01(\x0b\x32\x14.gateway.api.v1.Plan\"\x89\x01\n\x0fSetPlanResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x10\x43learPlanRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\"\x8b\x01\n\x11\x43learPlanResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x12GetSteeringRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x33\n\tconnector\x18\x02 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"\xd7\x01\n\x10SteeredConnector\x12&\n\x06wanted\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Wanted\x12\x33\n\x08steering\x18\x02 \x01(\x0b\x32!.gateway.api.v1.ConnectorSteering\x12\x30\n\rpresent_limit\x18\x03 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12\x34\n\x10next_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x13GetSteeringResponse\x12\x34\n\nconnectors\x18\x01 \x03(\x0b\x32 .gateway.api.v1.SteeredConnector\x12\x43\n\x11\x63harging_profiles\x18\x02 \x03(\x0b\x32(.gateway.api.v1.InstalledChargingProfile\"j\n\x13ListSteeringRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\"`\n\x13\x43hargePointSteering\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x33\n\x08steering\x18\x02 \x01(\x0b\x32!.gateway.api.v1.ConnectorSteering\"f\n\x14ListSteeringResponse\x12\x35\n\x08steering\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ChargePointSteering\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xc0\x01\n\rSteeringState\x12\x1e\n\x1aSTEERING_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16STEERING_STATE_PENDING\x10\x01\x12\x1a\n\x16STEERING_STATE_APPLIED\x10\x02\x12\x1b\n\x17STEERING_STATE_VERIFIED\x10\x03\x12\x1a\n\x16STEERING_STATE_REFUSED\x10\x04\x12\x1e\n\x1aSTEERING_STATE_INEFFECTIVE\x10\x05*`\n\x0c\x42\x65lowMinimum\x12\x1d\n\x19\x42\x45LOW_MINIMUM_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42\x45LOW_MINIMUM_REFUSE\x10\x01\x12\x17\n\x13\x42\x45LOW_MINIMUM_PAUSE\x10\x02\x32\xa7\x04\n\x0fSteeringService\x12_\n\x0eSetWantedLimit\x12%.gateway.api.v1.SetWantedLimitRequest\x1a&.gateway.api.v1.SetWantedLimitResponse\x12\x62\n\x0fLiftWantedLimit\x12&.gateway.api.v1.LiftWantedLimitRequest\x1a\'.gateway.api.v1.LiftWantedLimitResponse\x12J\n\x07SetPlan\x12\x1e.gateway.api.v1.SetPlanRequest\x1a\x1f.gateway.api.v1.SetPlanResponse\x12P\n\tClearPlan\x12 .gateway.api.v1.ClearPlanRequest\x1a!.gateway.api.v1.ClearPlanResponse\x12V\n\x0bGetSteering\x12\".gateway.api.v1.GetSteeringRequest\x1a#.gateway.api.v1.GetSteeringResponse\x12Y\n\x0cListSteering\x12#.gateway.api.v1.ListSteeringRequest\x1a$.gateway.api.v1.ListSteeringResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/api/v1/steering.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\tRateLimit\x12\r\n\x05value\x18\x01 \x01(\x01\x12.\n\x04unit\x18\x02 \x01(\x0e\x32 .gateway.api.v1.ChargingRateUnit\x12\x1a\n\rnumber_phases\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_number_phases\"i\n\rStandingLimit\x12(\n\x05limit\x18\x01 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12.\n\nuntil_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x08PlanStep\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05limit\x18\x02 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\"\x87\x01\n\x04Plan\x12\'\n\x05steps\x18\x01 \x03(\x0b\x32\x18.gateway.api.v1.PlanStep\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\"\xb4\x01\n\x06Wanted\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x08standing\x18\x03 \x01(\x0b\x32\x1d.gateway.api.v1.StandingLimit\x12\"\n\x04plan\x18\x04 \x01(\x0b\x32\x14.gateway.api.v1.Plan\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\"\x87\x03\n\x11\x43onnectorSteering\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x37\n\x07purpose\x18\x06 \x01(\x0e\x32&.gateway.api.v1.ChargingProfilePurpose\x12 \n\x13\x63harging_profile_id\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x36\n\x12\x63overed_until_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncommand_id\x18\t \x01(\tB\x16\n\x14_charging_profile_id\"\xc6\x01\n\x18InstalledChargingProfile\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x30\n\x07profile\x18\x02 \x01(\x0b\x32\x1f.gateway.api.v1.ChargingProfile\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncommand_id\x18\x04 \x01(\t\"\xce\x02\n\x15SetWantedLimitRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x33\n\rbelow_minimum\x18\x06 \x01(\x0e\x32\x1c.gateway.api.v1.BelowMinimum\x12\x0e\n\x06insist\x18\x07 \x01(\x08\x12*\n\x05limit\x18\x08 \x01(\x0b\x32\x19.gateway.api.v1.RateLimitH\x00\x12\x12\n\x08no_limit\x18\t \x01(\x08H\x00\x12.\n\nuntil_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06wanted\"\x90\x01\n\x16SetWantedLimitResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16LiftWantedLimitRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\"\x91\x01\n\x17LiftWantedLimitResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf1\x01\n\x0eSetPlanRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x33\n\rbelow_minimum\x18\x06 \x01(\x0e\x32\x1c.gateway.api.v1.BelowMinimum\x12\x0e\n\x06insist\x18\x07 \x01(\x08\x12\"\n\x04plan\x18\x08 \x01(\x0b\x32\x14.gateway.api.v1.Plan\"\x89\x01\n\x0fSetPlanResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x10\x43learPlanRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\tconnector\x18\x03 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\"\x8b\x01\n\x11\x43learPlanResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x12GetSteeringRequest\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x33\n\tconnector\x18\x02 \x01(\x0b\x32 .gateway.api.v1.ConnectorAddress\"\xd7\x01\n\x10SteeredConnector\x12&\n\x06wanted\x18\x01 \x01(\x0b\x32\x16.gateway.api.v1.Wanted\x12\x33\n\x08steering\x18\x02 \x01(\x0b\x32!.gateway.api.v1.ConnectorSteering\x12\x30\n\rpresent_limit\x18\x03 \x01(\x0b\x32\x19.gateway.api.v1.RateLimit\x12\x34\n\x10next_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x13GetSteeringResponse\x12\x34\n\nconnectors\x18\x01 \x03(\x0b\x32 .gateway.api.v1.SteeredConnector\x12\x43\n\x11\x63harging_profiles\x18\x02 \x03(\x0b\x32(.gateway.api.v1.InstalledChargingProfile\"j\n\x13ListSteeringRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\"`\n\x13\x43hargePointSteering\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x33\n\x08steering\x18\x02 \x01(\x0b\x32!.gateway.api.v1.ConnectorSteering\"f\n\x14ListSteeringResponse\x12\x35\n\x08steering\x18\x01 \x03(\x0b\x32#.gateway.api.v1.ChargePointSteering\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xc0\x01\n\rSteeringState\x12\x1e\n\x1aSTEERING_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16STEERING_STATE_PENDING\x10\x01\x12\x1a\n\x16STEERING_STATE_APPLIED\x10\x02\x12\x1b\n\x17STEERING_STATE_VERIFIED\x10\x03\x12\x1a\n\x16STEERING_STATE_REFUSED\x10\x04\x12\x1e\n\x1aSTEERING_STATE_INEFFECTIVE\x10\x05*`\n\x0c\x42\x65lowMinimum\x12\x1d\n\x19\x42\x45LOW_MINIMUM_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42\x45LOW_MINIMUM_REFUSE\x10\x01\x12\x17\n\x13\x42\x45LOW_MINIMUM_PAUSE\x10\x02\x32\xa7\x04\n\x0fSteeringService\x12_\n\x0eSetWantedLimit\x12%.gateway.api.v1.SetWantedLimitRequest\x1a&.gateway.api.v1.SetWantedLimitResponse\x12\x62\n\x0fLiftWantedLimit\x12&.gateway.api.v1.LiftWantedLimitRequest\x1a\'.gateway.api.v1.LiftWantedLimitResponse\x12J\n\x07SetPlan\x12\x1e.gateway.api.v1.SetPlanRequest\x1a\x1f.gateway.api.v1.SetPlanResponse\x12P\n\tClearPlan\x12 .gateway.api.v1.ClearPlanRequest\x1a!.gateway.api.v1.ClearPlanResponse\x12V\n\x0bGetSteering\x12\".gateway.api.v1.GetSteeringRequest\x1a#.gateway.api.v1.GetSteeringResponse\x12Y\n\x0cListSteering\x12#.gateway.api.v1.ListSteeringRequest\x1a$.gateway.api.v1.ListSteeringResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.steering_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_STEERINGSTATE']._serialized_start=3561
-  _globals['_STEERINGSTATE']._serialized_end=3753
-  _globals['_BELOWMINIMUM']._serialized_start=3755
-  _globals['_BELOWMINIMUM']._serialized_end=3851
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
+  _globals['_STEERINGSTATE']._serialized_start=3577
+  _globals['_STEERINGSTATE']._serialized_end=3769
+  _globals['_BELOWMINIMUM']._serialized_start=3771
+  _globals['_BELOWMINIMUM']._serialized_end=3867
   _globals['_RATELIMIT']._serialized_start=111
   _globals['_RATELIMIT']._serialized_end=231
   _globals['_STANDINGLIMIT']._serialized_start=233
@@ -46,39 +47,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAN']._serialized_start=443
   _globals['_PLAN']._serialized_end=578
   _globals['_WANTED']._serialized_start=581
-  _globals['_WANTED']._serialized_end=745
-  _globals['_CONNECTORSTEERING']._serialized_start=748
-  _globals['_CONNECTORSTEERING']._serialized_end=1139
-  _globals['_INSTALLEDCHARGINGPROFILE']._serialized_start=1142
-  _globals['_INSTALLEDCHARGINGPROFILE']._serialized_end=1340
-  _globals['_SETWANTEDLIMITREQUEST']._serialized_start=1343
-  _globals['_SETWANTEDLIMITREQUEST']._serialized_end=1677
-  _globals['_SETWANTEDLIMITRESPONSE']._serialized_start=1680
-  _globals['_SETWANTEDLIMITRESPONSE']._serialized_end=1824
-  _globals['_LIFTWANTEDLIMITREQUEST']._serialized_start=1827
-  _globals['_LIFTWANTEDLIMITREQUEST']._serialized_end=1971
-  _globals['_LIFTWANTEDLIMITRESPONSE']._serialized_start=1974
-  _globals['_LIFTWANTEDLIMITRESPONSE']._serialized_end=2119
-  _globals['_SETPLANREQUEST']._serialized_start=2122
-  _globals['_SETPLANREQUEST']._serialized_end=2363
-  _globals['_SETPLANRESPONSE']._serialized_start=2366
-  _globals['_SETPLANRESPONSE']._serialized_end=2503
-  _globals['_CLEARPLANREQUEST']._serialized_start=2506
-  _globals['_CLEARPLANREQUEST']._serialized_end=2644
-  _globals['_CLEARPLANRESPONSE']._serialized_start=2647
-  _globals['_CLEARPLANRESPONSE']._serialized_end=2786
-  _globals['_GETSTEERINGREQUEST']._serialized_start=2788
-  _globals['_GETSTEERINGREQUEST']._serialized_end=2883
-  _globals['_STEEREDCONNECTOR']._serialized_start=2886
-  _globals['_STEEREDCONNECTOR']._serialized_end=3101
-  _globals['_GETSTEERINGRESPONSE']._serialized_start=3104
-  _globals['_GETSTEERINGRESPONSE']._serialized_end=3248
-  _globals['_LISTSTEERINGREQUEST']._serialized_start=3250
-  _globals['_LISTSTEERINGREQUEST']._serialized_end=3356
-  _globals['_CHARGEPOINTSTEERING']._serialized_start=3358
-  _globals['_CHARGEPOINTSTEERING']._serialized_end=3454
-  _globals['_LISTSTEERINGRESPONSE']._serialized_start=3456
-  _globals['_LISTSTEERINGRESPONSE']._serialized_end=3558
-  _globals['_STEERINGSERVICE']._serialized_start=3854
-  _globals['_STEERINGSERVICE']._serialized_end=4405
+  _globals['_WANTED']._serialized_end=761
+  _globals['_CONNECTORSTEERING']._serialized_start=764
+  _globals['_CONNECTORSTEERING']._serialized_end=1155
+  _globals['_INSTALLEDCHARGINGPROFILE']._serialized_start=1158
+  _globals['_INSTALLEDCHARGINGPROFILE']._serialized_end=1356
+  _globals['_SETWANTEDLIMITREQUEST']._serialized_start=1359
+  _globals['_SETWANTEDLIMITREQUEST']._serialized_end=1693
+  _globals['_SETWANTEDLIMITRESPONSE']._serialized_start=1696
+  _globals['_SETWANTEDLIMITRESPONSE']._serialized_end=1840
+  _globals['_LIFTWANTEDLIMITREQUEST']._serialized_start=1843
+  _globals['_LIFTWANTEDLIMITREQUEST']._serialized_end=1987
+  _globals['_LIFTWANTEDLIMITRESPONSE']._serialized_start=1990
+  _globals['_LIFTWANTEDLIMITRESPONSE']._serialized_end=2135
+  _globals['_SETPLANREQUEST']._serialized_start=2138
+  _globals['_SETPLANREQUEST']._serialized_end=2379
+  _globals['_SETPLANRESPONSE']._serialized_start=2382
+  _globals['_SETPLANRESPONSE']._serialized_end=2519
+  _globals['_CLEARPLANREQUEST']._serialized_start=2522
+  _globals['_CLEARPLANREQUEST']._serialized_end=2660
+  _globals['_CLEARPLANRESPONSE']._serialized_start=2663
+  _globals['_CLEARPLANRESPONSE']._serialized_end=2802
+  _globals['_GETSTEERINGREQUEST']._serialized_start=2804
+  _globals['_GETSTEERINGREQUEST']._serialized_end=2899
+  _globals['_STEEREDCONNECTOR']._serialized_start=2902
+  _globals['_STEEREDCONNECTOR']._serialized_end=3117
+  _globals['_GETSTEERINGRESPONSE']._serialized_start=3120
+  _globals['_GETSTEERINGRESPONSE']._serialized_end=3264
+  _globals['_LISTSTEERINGREQUEST']._serialized_start=3266
+  _globals['_LISTSTEERINGREQUEST']._serialized_end=3372
+  _globals['_CHARGEPOINTSTEERING']._serialized_start=3374
+  _globals['_CHARGEPOINTSTEERING']._serialized_end=3470
+  _globals['_LISTSTEERINGRESPONSE']._serialized_start=3472
+  _globals['_LISTSTEERINGRESPONSE']._serialized_end=3574
+  _globals['_STEERINGSERVICE']._serialized_start=3870
+  _globals['_STEERINGSERVICE']._serialized_end=4421
 # @@protoc_insertion_point(module_scope)

@@ -223,8 +223,11 @@ class Wanted(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Rises by one with each change, from 1."""
+    caller: _builtins.str
+    """The name of the caller that changed it last; empty: callers were not required then."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector; (0, 0) is the charge point as a whole."""
@@ -244,10 +247,11 @@ class Wanted(_message.Message):
         revision: _builtins.int = ...,
         standing: Global___StandingLimit | None = ...,
         plan: Global___Plan | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "plan", b"plan", "standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "plan", b"plan", "revision", b"revision", "standing", b"standing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "connector", b"connector", "plan", b"plan", "revision", b"revision", "standing", b"standing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,6 +84,30 @@ READING_SOURCE_STOP: ReadingSource.ValueType  # 3
 """The transaction's stop."""
 Global___ReadingSource: _TypeAlias = ReadingSource  # noqa: Y015
 
+class _TransactionView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TransactionViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TransactionView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRANSACTION_VIEW_UNSPECIFIED: _TransactionView.ValueType  # 0
+    """All that a list has."""
+    TRANSACTION_VIEW_BASIC: _TransactionView.ValueType  # 1
+    """Without energy_so_far, which is worked out of an open transaction's readings."""
+    TRANSACTION_VIEW_FULL: _TransactionView.ValueType  # 2
+    """All that a list has."""
+
+class TransactionView(_TransactionView, metaclass=_TransactionViewEnumTypeWrapper):
+    """The fields of transactions in a list."""
+
+TRANSACTION_VIEW_UNSPECIFIED: TransactionView.ValueType  # 0
+"""All that a list has."""
+TRANSACTION_VIEW_BASIC: TransactionView.ValueType  # 1
+"""Without energy_so_far, which is worked out of an open transaction's readings."""
+TRANSACTION_VIEW_FULL: TransactionView.ValueType  # 2
+"""All that a list has."""
+Global___TransactionView: _TypeAlias = TransactionView  # noqa: Y015
+
 @_typing.final
 class EnergySummary(_message.Message):
     """The energy of a transaction, in short; ListTransactionEnergy has more of it."""
@@ -176,6 +200,7 @@ class Transaction(_message.Message):
     CLOSE_METER_FIELD_NUMBER: _builtins.int
     CLOSE_METER_TIME_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
+    CLOSE_CALLER_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """The gateway's id for it."""
     charge_point: _builtins.str
@@ -213,6 +238,8 @@ class Transaction(_message.Message):
     """How its start came."""
     stop_provenance: _common_pb2.Provenance.ValueType
     """How its stop came; unset without one."""
+    close_caller: _builtins.str
+    """The name of the caller that closed it, or tied a stop to it; empty: none did, or callers were not required then."""
     @_builtins.property
     def connector(self) -> _common_pb2.ConnectorAddress:
         """The connector it ran on."""
@@ -321,10 +348,11 @@ class Transaction(_message.Message):
         close_meter: _common_pb2.Energy | None = ...,
         close_meter_time: _timestamp_pb2.Timestamp | None = ...,
         completion: _completion_pb2.Completion | None = ...,
+        close_caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_time", b"close_time", "completion", b"completion", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "reservation_id", b"reservation_id", "stale_time", b"stale_time", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_reason", b"close_reason", "close_time", b"close_time", "completion", b"completion", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_provenance", b"start_provenance", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_provenance", b"stop_provenance", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id", "charge_point", b"charge_point", "close_caller", b"close_caller", "close_meter", b"close_meter", "close_meter_time", b"close_meter_time", "close_reason", b"close_reason", "close_time", b"close_time", "completion", b"completion", "connector", b"connector", "energy", b"energy", "energy_so_far", b"energy_so_far", "energy_summary", b"energy_summary", "flags", b"flags", "id_tag", b"id_tag", "id_tag_status", b"id_tag_status", "meter_start", b"meter_start", "meter_stop", b"meter_stop", "number", b"number", "reservation_id", b"reservation_id", "stale_reason", b"stale_reason", "stale_time", b"stale_time", "start_command_id", b"start_command_id", "start_provenance", b"start_provenance", "start_receive_time", b"start_receive_time", "start_time", b"start_time", "start_time_raw", b"start_time_raw", "state", b"state", "stop_id_tag", b"stop_id_tag", "stop_provenance", b"stop_provenance", "stop_reason", b"stop_reason", "stop_receive_time", b"stop_receive_time", "stop_time", b"stop_time", "stop_time_raw", b"stop_time_raw", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation_id: _TypeAlias = _typing.Literal["reservation_id"]  # noqa: Y015
     _WhichOneofArgType__reservation_id: _TypeAlias = _typing.Literal["_reservation_id", b"_reservation_id"]  # noqa: Y015
@@ -558,6 +586,26 @@ class ListTransactionsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
@@ -565,6 +613,10 @@ class ListTransactionsRequest(_message.Message):
     STARTED_FROM_TIME_FIELD_NUMBER: _builtins.int
     STARTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     ID_TAG_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 1,000 count as 1,000."""
     page_token: _builtins.str
@@ -575,6 +627,15 @@ class ListTransactionsRequest(_message.Message):
     """Only those in this state."""
     id_tag: _builtins.str
     """Only those started by this tag, without regard to case."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `state = OPEN AND labels.site = "north"`; at most
+    2,000 characters. docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or none,
+    and not be the last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: start_time, alone or followed by " desc"; empty: start_time desc."""
+    view: Global___TransactionView.ValueType
+    """The fields to return."""
     @_builtins.property
     def started_from_time(self) -> _timestamp_pb2.Timestamp:
         """Only those that started then or later."""
@@ -582,6 +643,10 @@ class ListTransactionsRequest(_message.Message):
     @_builtins.property
     def started_before_time(self) -> _timestamp_pb2.Timestamp:
         """Only those that started earlier."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points with all of these labels."""
 
     def __init__(
         self,
@@ -593,10 +658,14 @@ class ListTransactionsRequest(_message.Message):
         started_from_time: _timestamp_pb2.Timestamp | None = ...,
         started_before_time: _timestamp_pb2.Timestamp | None = ...,
         id_tag: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        view: Global___TransactionView.ValueType = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_before_time", b"started_before_time", "started_from_time", b"started_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "id_tag", b"id_tag", "page_size", b"page_size", "page_token", b"page_token", "started_before_time", b"started_before_time", "started_from_time", b"started_from_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "filter", b"filter", "id_tag", b"id_tag", "labels", b"labels", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "started_before_time", b"started_before_time", "started_from_time", b"started_from_time", "state", b"state", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -610,25 +679,217 @@ class ListTransactionsResponse(_message.Message):
 
     TRANSACTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty: this was the last."""
+    resume_token: _builtins.bytes
+    """Where this page stands in the events: a watch that begins with it (resume_token) misses nothing that came after what
+    the page shows. What such an event says may be in the page already. Of several pages take the first one's.
+    """
     @_builtins.property
     def transactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transaction]:
-        """The transactions."""
+        """The transactions, in order."""
 
     def __init__(
         self,
         *,
         transactions: _abc.Iterable[Global___Transaction] | None = ...,
         next_page_token: _builtins.str = ...,
+        resume_token: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "transactions", b"transactions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "resume_token", b"resume_token", "transactions", b"transactions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTransactionsResponse: _TypeAlias = ListTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class StreamOpenTransactionsRequest(_message.Message):
+    """Request of StreamOpenTransactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Only those that pass this filter, as in ListTransactionsRequest."""
+    view: Global___TransactionView.ValueType
+    """The fields to return; unset: basic. energy_so_far, of the full view, takes several times as long."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points with all of these labels."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+        view: Global___TransactionView.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "labels", b"labels", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamOpenTransactionsRequest: _TypeAlias = StreamOpenTransactionsRequest  # noqa: Y015
+
+@_typing.final
+class StreamOpenTransactionsResponse(_message.Message):
+    """A part of a snapshot; at most 1 MiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """Where the snapshot stands in the events, as in StreamLatestReadingsResponse."""
+    @_builtins.property
+    def transactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transaction]:
+        """Transactions that are open."""
+
+    def __init__(
+        self,
+        *,
+        transactions: _abc.Iterable[Global___Transaction] | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamOpenTransactionsResponse: _TypeAlias = StreamOpenTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class CountTransactionsRequest(_message.Message):
+    """Request of CountTransactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Only those that pass this filter, as in ListTransactionsRequest."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points with all of these labels."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTransactionsRequest: _TypeAlias = CountTransactionsRequest  # noqa: Y015
+
+@_typing.final
+class CountTransactionsResponse(_message.Message):
+    """Response of CountTransactions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    total_count: _builtins.int
+    """How many there are in all."""
+    resume_token: _builtins.bytes
+    """Where the counts stand in the events, as in ListTransactionsResponse."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransactionCount]:
+        """How many there are in each state; states without any are left out."""
+
+    def __init__(
+        self,
+        *,
+        total_count: _builtins.int = ...,
+        counts: _abc.Iterable[Global___TransactionCount] | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "resume_token", b"resume_token", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTransactionsResponse: _TypeAlias = CountTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class TransactionCount(_message.Message):
+    """The number of transactions in a state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    state: Global___TransactionState.ValueType
+    """The state."""
+    count: _builtins.int
+    """Their number."""
+    def __init__(
+        self,
+        *,
+        state: Global___TransactionState.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransactionCount: _TypeAlias = TransactionCount  # noqa: Y015
 
 @_typing.final
 class ListTransactionReadingsRequest(_message.Message):
@@ -700,25 +961,62 @@ class ListOrphansRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CHARGE_POINT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The maximum number to return; 0: 100. Larger values than 200 count as 200."""
     page_token: _builtins.str
     """The page to continue with: next_page_token of the page before, with the same filter."""
     charge_point: _builtins.str
     """Only those of this charge point."""
+    filter: _builtins.str
+    """Only those that pass this filter, a subset of AIP-160, e.g. `attributed = false`; at most 2,000 characters.
+    docs/api.md has the grammar and the fields. A page may then hold fewer than were asked for, or none, and not be the
+    last: go on until next_page_token is empty.
+    """
+    order_by: _builtins.str
+    """The order: receive_time, alone or followed by " desc"; empty: receive_time."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only those of charge points with all of these labels."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         charge_point: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "filter", b"filter", "labels", b"labels", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -732,21 +1030,25 @@ class ListOrphansResponse(_message.Message):
 
     ORPHANS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty: this was the last."""
+    resume_token: _builtins.bytes
+    """Where this page stands in the events, as in ListTransactionsResponse."""
     @_builtins.property
     def orphans(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The events of type transaction.orphaned."""
+        """The events of type transaction.orphaned, in order."""
 
     def __init__(
         self,
         *,
         orphans: _abc.Iterable[_event_pb2.Event] | None = ...,
         next_page_token: _builtins.str = ...,
+        resume_token: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orphans", b"orphans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orphans", b"orphans", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

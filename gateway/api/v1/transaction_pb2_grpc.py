@@ -45,6 +45,16 @@ class TransactionServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsResponse.FromString,
                 _registered_method=True)
+        self.StreamOpenTransactions = channel.unary_stream(
+                '/gateway.api.v1.TransactionService/StreamOpenTransactions',
+                request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsResponse.FromString,
+                _registered_method=True)
+        self.CountTransactions = channel.unary_unary(
+                '/gateway.api.v1.TransactionService/CountTransactions',
+                request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsResponse.FromString,
+                _registered_method=True)
         self.ListTransactionReadings = channel.unary_unary(
                 '/gateway.api.v1.TransactionService/ListTransactionReadings',
                 request_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionReadingsRequest.SerializeToString,
@@ -79,7 +89,22 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Lists transactions, the newest start first, a page at a time.
+        """Lists transactions, the newest start first unless another order is asked for, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamOpenTransactions(self, request, context):
+        """Streams all open transactions, in batches, the earliest start first, and ends: what a platform shows when it starts.
+        Watch from its resume_token, and nothing is missed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTransactions(self, request, context):
+        """Counts transactions by their state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +158,16 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     servicer.ListTransactions,
                     request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsResponse.SerializeToString,
+            ),
+            'StreamOpenTransactions': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamOpenTransactions,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsResponse.SerializeToString,
+            ),
+            'CountTransactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTransactions,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsResponse.SerializeToString,
             ),
             'ListTransactionReadings': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTransactionReadings,
@@ -210,6 +245,60 @@ class TransactionService:
             '/gateway.api.v1.TransactionService/ListTransactions',
             gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_transaction__pb2.ListTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamOpenTransactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.api.v1.TransactionService/StreamOpenTransactions',
+            gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_transaction__pb2.StreamOpenTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTransactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.TransactionService/CountTransactions',
+            gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_transaction__pb2.CountTransactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,13 @@ class TransactionServiceStub:
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.GetTransactionRequest, _transaction_pb2.GetTransactionResponse]
     """Returns one transaction. NOT_FOUND if there is none."""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionsRequest, _transaction_pb2.ListTransactionsResponse]
-    """Lists transactions, the newest start first, a page at a time."""
+    """Lists transactions, the newest start first unless another order is asked for, a page at a time."""
+    StreamOpenTransactions: _grpc.UnaryStreamMultiCallable[_transaction_pb2.StreamOpenTransactionsRequest, _transaction_pb2.StreamOpenTransactionsResponse]
+    """Streams all open transactions, in batches, the earliest start first, and ends: what a platform shows when it starts.
+    Watch from its resume_token, and nothing is missed.
+    """
+    CountTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.CountTransactionsRequest, _transaction_pb2.CountTransactionsResponse]
+    """Counts transactions by their state."""
     ListTransactionReadings: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]
     """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]
@@ -64,7 +70,13 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     GetTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.GetTransactionRequest, _transaction_pb2.GetTransactionResponse]  # type: ignore[assignment]
     """Returns one transaction. NOT_FOUND if there is none."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionsRequest, _transaction_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists transactions, the newest start first, a page at a time."""
+    """Lists transactions, the newest start first unless another order is asked for, a page at a time."""
+    StreamOpenTransactions: _aio.UnaryStreamMultiCallable[_transaction_pb2.StreamOpenTransactionsRequest, _transaction_pb2.StreamOpenTransactionsResponse]  # type: ignore[assignment]
+    """Streams all open transactions, in batches, the earliest start first, and ends: what a platform shows when it starts.
+    Watch from its resume_token, and nothing is missed.
+    """
+    CountTransactions: _aio.UnaryUnaryMultiCallable[_transaction_pb2.CountTransactionsRequest, _transaction_pb2.CountTransactionsResponse]  # type: ignore[assignment]
+    """Counts transactions by their state."""
     ListTransactionReadings: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListTransactionReadingsRequest, _transaction_pb2.ListTransactionReadingsResponse]  # type: ignore[assignment]
     """Lists all that was metered in a transaction, in the order of receipt, a page at a time. NOT_FOUND if there is none."""
     CloseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_pb2.CloseTransactionRequest, _transaction_pb2.CloseTransactionResponse]  # type: ignore[assignment]
@@ -101,7 +113,25 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_pb2.ListTransactionsResponse]]:
-        """Lists transactions, the newest start first, a page at a time."""
+        """Lists transactions, the newest start first unless another order is asked for, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def StreamOpenTransactions(
+        self,
+        request: _transaction_pb2.StreamOpenTransactionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_transaction_pb2.StreamOpenTransactionsResponse], _abc.AsyncIterator[_transaction_pb2.StreamOpenTransactionsResponse]]:
+        """Streams all open transactions, in batches, the earliest start first, and ends: what a platform shows when it starts.
+        Watch from its resume_token, and nothing is missed.
+        """
+
+    @_abc_1.abstractmethod
+    def CountTransactions(
+        self,
+        request: _transaction_pb2.CountTransactionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_pb2.CountTransactionsResponse, _abc.Awaitable[_transaction_pb2.CountTransactionsResponse]]:
+        """Counts transactions by their state."""
 
     @_abc_1.abstractmethod
     def ListTransactionReadings(
