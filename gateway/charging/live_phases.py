@@ -5,14 +5,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.domain.measurements import Kind, Reading
-from gateway.domain.power import NOISE
+from gateway.domain.power import NOISE, NOISE_WATTS
 from gateway.domain.readings import PHASES
 
 RECENT: Final = timedelta(minutes=15)
 """Older readings say nothing of the present: chargers send them each minute, some each quarter of an hour."""
-
-NOISE_WATTS: Final = NOISE * 230
-"""W of a phase that carries nothing."""
 
 
 def live_phases(readings: Mapping[tuple[Kind, str], Reading], now: datetime) -> int | None:

@@ -3,7 +3,9 @@
 from collections.abc import Collection
 
 from gateway.domain.operations import (
+    MAINTENANCE,
     MAX_OPEN,
+    SECURITY,
     OperationKind,
     OperationRefusal,
     OperationRefused,
@@ -39,12 +41,49 @@ def refusal(
             f"{len(state.operations)} operations of this charge point are open already",
             {"limit": str(MAX_OPEN)},
         )
+    if request.kind in SECURITY:
+        return _being_secured(request, state)
+    if request.kind in MAINTENANCE:
+        return _renewal_open(request, state)
     if request.kind is OperationKind.STOP_CHARGING:
         found = transaction_to_stop(request, state)
         return found if isinstance(found, OperationRefused) else None
     if request.insist:
         return None
     return _not_startable(request, state, connectors, plug_in_first)
+
+
+def _being_secured(request: OperationRequest, state: ChargePointState) -> OperationRefused | None:
+    """One at a time: of two changes of how a charger is let in neither could tell whose answer it sees. And an upgrade
+    resets the charger, which would end a transaction."""
+    open_ = next(iter(state.open_transactions.values()), None)
+    if request.kind is OperationKind.UPGRADE_SECURITY_PROFILE and open_ is not None and not request.insist:
+        return OperationRefused(
+            OperationRefusal.TRANSACTION_OPEN,
+            f"an upgrade resets the charger, and a transaction is open: {open_.transaction_id}",
+            {"transaction_id": open_.transaction_id},
+        )
+    for each in state.operations.values():
+        if each.is_security:
+            return OperationRefused(
+                OperationRefusal.OPERATION_OPEN,
+                f"another change of how the charge point is let in is under way: {each.record.operation_id}",
+                {"operation_id": each.record.operation_id},
+            )
+    return None
+
+
+def _renewal_open(request: OperationRequest, state: ChargePointState) -> OperationRefused | None:
+    """One at a time: each makes the charger ask with another key, in the place of the one before."""
+    renews = OperationKind.RENEW_CERTIFICATE
+    for each in state.operations.values() if request.kind is renews else ():
+        if each.record.request.kind is renews:
+            return OperationRefused(
+                OperationRefusal.OPERATION_OPEN,
+                f"the certificate is being renewed: {each.record.operation_id}",
+                {"operation_id": each.record.operation_id},
+            )
+    return None
 
 
 def transaction_to_stop(request: OperationRequest, state: ChargePointState) -> TransactionRecord | OperationRefused:

@@ -16,9 +16,10 @@ from attrs import evolve, frozen
 from gateway.domain.charging_state import FALLS_AT, RISES_AT
 from gateway.domain.commands import Command, CommandState, RemoteStartTransaction, RemoteStopTransaction
 from gateway.domain.events import Body, OperationAdvanced, OperationEnded
-from gateway.domain.operations import STEERING, End, OpenOperation, OperationKind, Stage
+from gateway.domain.operations import STEERING, End, OpenOperation, OperationKind, OperationRecord, Stage
 from gateway.domain.power import Power
 from gateway.domain.steering import Steering, SteeringState
+from gateway.domain.values import WHOLE_CHARGE_POINT
 
 POWER_WAIT: Final = timedelta(minutes=5)
 """From a transaction's start until its power has to show: some vehicles take minutes to begin, and a meter reports once
@@ -61,8 +62,7 @@ class Happening(StrEnum):
     APPLIED = "applied"
     """The charger has accepted what is wanted."""
     SETTLED = "settled"
-    """The meter shows that it holds; or the charger has accepted it, and no transaction is open, or a limit was
-    lifted."""
+    """The meter shows that it holds; or the charger has accepted it, and no transaction is open."""
     INEFFECTIVE = "ineffective"
     """The charger has accepted it, and its meter shows that it does not hold."""
     NOTHING = "nothing"
@@ -88,7 +88,14 @@ _STEERED: Final[Mapping[Happening, Next]] = {
 _STEERING: Final[Mapping[Stage, Mapping[Happening, Next]]] = {
     _S.ACCEPTED: {**_STEERED, _H.SENT: _S.SENT, _H.WAITED_BLIND: _E.TIMED_OUT},
     _S.SENT: {**_STEERED, _H.APPLIED: _S.CHARGER_ACCEPTED, _H.WAITED_BLIND: _E.TIMED_OUT},
-    _S.CHARGER_ACCEPTED: {**_STEERED, _H.SETTLED: _E.DONE, _H.WAITED_BLIND: _E.UNKNOWN},
+    _S.CHARGER_ACCEPTED: {
+        **_STEERED,
+        _H.RISEN: _S.POWER_RISEN,
+        _H.SETTLED: _E.DONE,
+        _H.WAITED: _E.NO_EFFECT,
+        _H.WAITED_BLIND: _E.UNKNOWN,
+    },
+    _S.POWER_RISEN: {_H.NOTHING: _E.DONE},
 }
 
 TABLE: Mapping[OperationKind, Mapping[Stage, Mapping[Happening, Next]]] = MappingProxyType(
@@ -231,7 +238,7 @@ def _first(
     if steered is None:
         happened = _happened(operation, stage, since, power, now, pending)
     else:
-        happened = _happened_to_limit(operation, steered, now)
+        happened = _happened_to_limit(operation, steered, power, now)
     return next((each for each in row if each in happened), None)
 
 
@@ -267,7 +274,9 @@ def _happened(
     return found
 
 
-def _happened_to_limit(operation: OpenOperation, steered: Steered, now: datetime) -> set[Happening]:
+def _happened_to_limit(
+    operation: OpenOperation, steered: Steered, power: Power | None, now: datetime
+) -> set[Happening]:
     if steered.revision != operation.revision:
         return {Happening.SUPERSEDED}
     found, steering, record = {Happening.NOTHING}, steered.steering, operation.record
@@ -281,9 +290,12 @@ def _happened_to_limit(operation: OpenOperation, steered: Steered, now: datetime
     match steering.state:
         case SteeringState.APPLIED:
             found |= {Happening.SENT, Happening.APPLIED}
-            # A limit that is lifted leaves nothing for a meter to show.
-            if not steered.transaction_open or record.request.kind is OperationKind.RESUME_CHARGING:
+            if not steered.transaction_open:
                 found.add(Happening.SETTLED)
+            elif record.request.kind is OperationKind.RESUME_CHARGING:
+                found |= _happened_to_resume(record, max(record.created_at, steering.since), power)
+                if Happening.WAITED_BLIND not in found:
+                    found.discard(Happening.WAITED)
         case SteeringState.VERIFIED:
             found |= {Happening.SENT, Happening.APPLIED, Happening.SETTLED}
         case SteeringState.REFUSED:
@@ -291,6 +303,17 @@ def _happened_to_limit(operation: OpenOperation, steered: Steered, now: datetime
         case SteeringState.INEFFECTIVE:
             found.add(Happening.INEFFECTIVE)
     return found
+
+
+def _happened_to_resume(record: OperationRecord, since: datetime, power: Power | None) -> set[Happening]:
+    """Nothing limits the connector any more, as the charger says: power that flows shows it, and power that does not
+    at the end shows nothing that came of it. Of a whole charge point there is no one power."""
+    if record.request.connector in (None, WHOLE_CHARGE_POINT):
+        return {Happening.SETTLED}
+    shown = power if power is not None and power.at >= since else None
+    if shown is not None and shown.watts >= RISES_AT:
+        return {Happening.RISEN}
+    return set() if shown is None else {Happening.WAITED}
 
 
 def _due(operation: OpenOperation, stage: Stage, since: datetime) -> datetime | None:

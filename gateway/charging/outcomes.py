@@ -56,7 +56,12 @@ def sending(steering: Steering, step: Send) -> Steering:
     assert installation.profile is not None
     number = installation.profile.profile_id
     return evolve(
-        steering, purpose=step.purpose, profile_id=number, command_id="", doubts=(*without(steering, number), number)
+        steering,
+        purpose=step.purpose,
+        profile_id=number,
+        command_id="",
+        doubts=(*without(steering, number), number),
+        clearing=_not_clearing(steering, number),
     )
 
 
@@ -122,13 +127,35 @@ def not_sent(present: Steering, before: Steering) -> Steering:
     return before if present.revision == before.revision else present
 
 
+def clearing(steering: Steering, number: int) -> Steering:
+    """One of the gateway's profiles is about to be cleared: from now on the charger may have it, or not."""
+    return evolve(steering, clearing=(*_not_clearing(steering, number), number))
+
+
 def cleared(steering: Steering, number: int, command_id: str) -> Steering:
     """The charger has one of the gateway's profiles no more."""
-    return evolve(steering, command_id=command_id, retry_at=None, failures=0, doubts=without(steering, number))
+    return evolve(
+        steering,
+        command_id=command_id,
+        retry_at=None,
+        failures=0,
+        doubts=without(steering, number),
+        clearing=_not_clearing(steering, number),
+    )
 
 
-def not_cleared(steering: Steering, why: str, command_id: str, now: datetime) -> Steering:
-    """One of the gateway's profiles could not be cleared, or it is not known whether it was."""
+def not_cleared(steering: Steering, number: int, why: str, command_id: str, now: datetime) -> Steering:
+    """One of the gateway's profiles could not be cleared: the charger has said so."""
+    after = _failed(steering, why, command_id, now)
+    return evolve(after, clearing=_not_clearing(steering, number))
+
+
+def perhaps_cleared(steering: Steering, number: int, command_id: str, now: datetime) -> Steering:
+    """It is not known whether one of the gateway's profiles was cleared."""
+    return clearing(_failed(steering, Reason.NOT_CLEARED, command_id, now), number)
+
+
+def _failed(steering: Steering, why: str, command_id: str, now: datetime) -> Steering:
     failures = steering.failures + 1
     return evolve(
         steering,
@@ -154,13 +181,14 @@ def empty(steering: Steering, until: datetime | None, now: datetime) -> Steering
         failures=0,
         failed=(),
         doubts=(),
+        clearing=(),
     )
     return after if after == steering else evolve(after, since=now)
 
 
 def given_up(steering: Steering, why: str, now: datetime) -> Steering:
     """Each purpose was refused, or there is none."""
-    return evolve(steering, state=SteeringState.REFUSED, since=now, reason=why, retry_at=now + PAUSE)
+    return evolve(steering, state=SteeringState.REFUSED, since=now, reason=why, retry_at=now + PAUSE, failures=0)
 
 
 def no_room(steering: Steering, most: int, now: datetime) -> Steering:
@@ -220,6 +248,11 @@ def holding(steering: Steering, step: Send) -> Steering:
 def without(steering: Steering, number: int) -> tuple[int, ...]:
     """The doubts of a steering without one profile."""
     return tuple(each for each in steering.doubts if each != number)
+
+
+def _not_clearing(steering: Steering, number: int) -> tuple[int, ...]:
+    """The profiles whose clearing has an outcome that is not known, without one."""
+    return tuple(each for each in steering.clearing if each != number)
 
 
 def _number(step: Send) -> int:

@@ -23,11 +23,13 @@ from gateway.charging.verification import Measured, shown
 from gateway.domain import profiles
 from gateway.domain.charging import ChargingProfile, ProfilePurpose
 from gateway.domain.steering import ChargingAbilities, InstalledProfile, Steering, SteeringState, Wanted
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 
 GIVEN_UP: Final = (SteeringState.REFUSED, SteeringState.INEFFECTIVE)
 
 NONE_INSTALLED: Final[Mapping[int, InstalledProfile]] = {}
+
+NOT_LOOKED_FOR: Final[Mapping[int, bool]] = {}
 
 
 @frozen
@@ -38,7 +40,9 @@ class Situation:
     charger has accepted. ``confirmed``: whether it accepted the connector's on this connection, since its last boot;
     ``fresh``: whether nothing was sent for the connector in that time. ``asked``: whether it was asked for its
     abilities. ``may_look``: whether it may be asked for its composite schedule; ``agrees``: what that has shown since,
-    None: it was not asked. Where it can't be had it does not agree. ``offset``: by how much its clock is ahead.
+    None: it was not asked. Where it can't be had it does not agree. ``gone``: by profile that the charger was asked to
+    clear, whether its composite schedule has shown since that the profile is not there. ``offset``: by how much its
+    clock is ahead.
     ``doubted``: profiles of any connector that the charger may have, though it has not said so. ``phases``: on which
     the vehicle charges, as measured in the running transaction; None: that is not known.
     """
@@ -54,6 +58,7 @@ class Situation:
     asked: bool = True
     may_look: bool = False
     agrees: bool | None = None
+    gone: Mapping[int, bool] = field(default=NOT_LOOKED_FOR)
     power: Measured | None = None
     offset: timedelta = timedelta(0)
     doubted: frozenset[int] = frozenset()
@@ -85,6 +90,20 @@ class Clear:
 
 
 @frozen
+class LookFor:
+    """Ask the charger for its composite schedule, for a profile that it may have cleared."""
+
+    profile_id: int
+
+
+@frozen
+class Gone:
+    """Record that the charger has a profile no more, which it never said: a look has shown it."""
+
+    profile_id: int
+
+
+@frozen
 class Record:
     """Record the steering."""
 
@@ -98,7 +117,7 @@ class Wait:
     until: datetime | None = None
 
 
-Step: TypeAlias = AskAbilities | Look | Found | Send | Clear | Record | Wait
+Step: TypeAlias = AskAbilities | Look | Found | Send | Clear | LookFor | Gone | Record | Wait
 
 
 def next_step(s: Situation) -> Step:
@@ -194,7 +213,7 @@ def _tidy(s: Situation, until: datetime | None) -> Step:
         return Wait(until)
     due = _due(s)
     if due <= s.now:
-        return Clear(left[0])
+        return _clear(s, left[0])
     return Wait(due if until is None else min(due, until))
 
 
@@ -243,7 +262,8 @@ def _make_room(s: Situation, number: int) -> Step:
     """Clear what an earlier way of the connector has left; else wait until one of the charger's profiles is gone."""
     left = next((each for each in _own(s) if each != number), None)
     if left is not None:
-        return Clear(left)
+        due = _due(s, paused=s.steering.failures > 0)
+        return _clear(s, left) if due <= s.now else Wait(due)
     assert s.abilities.max_profiles is not None
     full = outcomes.no_room(s.steering, s.abilities.max_profiles, s.now)
     return Wait() if full == s.steering else Record(full)
@@ -255,9 +275,38 @@ def _without(s: Situation, until: datetime | None) -> Step:
     number = next(iter(_own(s)), None)
     if number is not None:
         due = _due(s)
-        return Clear(number) if due <= s.now else Wait(due)
+        return _clear(s, number) if due <= s.now else Wait(due)
     empty = outcomes.empty(steering, until, s.now)
     return Wait(until) if empty == steering else Record(empty)
+
+
+def _clear(s: Situation, number: int) -> Step:
+    """Clear a profile; where the charger was asked to before, and gave no answer, after a look that can show it."""
+    if number not in s.steering.clearing or not s.may_look or not _shows(s, number):
+        return Clear(number)
+    gone = s.gone.get(number)
+    if gone is None:
+        return LookFor(number)
+    return Gone(number) if gone else Clear(number)
+
+
+def _shows(s: Situation, number: int) -> bool:
+    """Return whether a composite schedule can show that a profile is gone: it is known what that allows, and it would
+    hold now. A TxDefaultProfile holds in transactions only, and beside a TxProfile not at all (S §3.13.1)."""
+    known = s.installed.get(number)
+    if known is None:
+        return False
+    match known.profile.purpose:
+        case ProfilePurpose.CHARGE_POINT_MAX:
+            return True
+        case ProfilePurpose.TX:
+            return s.transaction_id is not None and known.profile.transaction_id == s.transaction_id
+        case ProfilePurpose.TX_DEFAULT:
+            overruled = profile_id(s.wanted.connector, ProfilePurpose.TX) in s.doubted or any(
+                each.profile.purpose is ProfilePurpose.TX and each.connector in (known.connector, WHOLE_CHARGE_POINT)
+                for each in s.installed.values()
+            )
+            return s.transaction_id is not None and not overruled
 
 
 def _purposes(s: Situation) -> tuple[ProfilePurpose, ...]:

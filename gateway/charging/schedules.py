@@ -151,10 +151,10 @@ def profile_for(
 
 def rate_at(profile: ChargingProfile, at: datetime, offset: timedelta = timedelta(0)) -> Decimal | None:
     """The limit of one of the gateway's profiles at a moment, in its unit; None: it has none then."""
-    start = profile.schedule.start_schedule
-    if start is None:
+    start, its_time = profile.schedule.start_schedule, _by_its_clock(at, offset)
+    if start is None or (profile.valid_to is not None and its_time >= profile.valid_to):
         return None
-    elapsed = (_by_its_clock(at, offset) - start).total_seconds()
+    elapsed = (its_time - start).total_seconds()
     begun = [period.limit for period in profile.schedule.periods if period.start_period <= elapsed]
     return begun[-1] if begun else None
 

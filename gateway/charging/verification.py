@@ -8,7 +8,8 @@ from typing import Final
 from attrs import frozen
 
 from gateway.charging import plans, rates
-from gateway.domain.charging import ChargingRateUnit, ChargingSchedule
+from gateway.charging.schedules import rate_at
+from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, SchedulePeriod
 from gateway.domain.commands import CompositeScheduleAnswer
 from gateway.domain.steering import RateLimit, Steering, SteeringState, Wanted
 
@@ -39,6 +40,10 @@ MAX_LOOK_AHEAD: Final = timedelta(hours=24)
 BOUNDARY: Final = timedelta(seconds=5)
 """After a change of a limit in which a charger's schedule may still have the one before it: its periods begin at whole
 seconds, and its clock is right to some seconds."""
+
+AMPLE: Final = timedelta(minutes=2)
+"""Between a change of a profile and a moment at which a charger's schedule is held against it, to say that the profile
+is gone: some reckon by whole minutes. Where in doubt it is cleared once more, which changes nothing."""
 
 ACCEPTED: Final = "Accepted"
 
@@ -97,22 +102,67 @@ def look_shows(
     """Return whether the answer to a look shows that the charger does what is wanted. An error, a refusal, none in
     time, or a schedule of another time: it can't say. ``offset``: by how much its clock is ahead. ``phases``: as
     measured."""
+    seen = _schedule(answer, now, offset)
+    return seen is not None and agrees(wanted, seen[0], seen[1], phases)
+
+
+def _schedule(answer: object, now: datetime, offset: timedelta) -> tuple[datetime, ChargingSchedule] | None:
+    """The composite schedule of an answer, and when it begins by the gateway's clock; None: the answer has none, or
+    one of another time."""
     if not isinstance(answer, CompositeScheduleAnswer) or answer.status != ACCEPTED or answer.schedule is None:
-        return False
+        return None
     start = answer.schedule_start
     if start is not None and abs(start - now) > MAX_LOOK_AHEAD:
+        return None
+    return now if start is None else start - offset, answer.schedule
+
+
+def look_shows_gone(profile: ChargingProfile, answer: object, now: datetime, offset: timedelta = timedelta(0)) -> bool:
+    """Return whether the answer to a look shows that a charger does not have a profile: at some time it allows more
+    than the profile would, by whichever number of phases. ``offset``: by how much its clock is ahead."""
+    seen = _schedule(answer, now, offset)
+    if seen is None:
         return False
-    return agrees(wanted, now if start is None else start - offset, answer.schedule, phases)
+    start, schedule = seen
+    periods, begins, end = _periods(start, schedule)
+    begun = profile.schedule.start_schedule
+    if begun is None:
+        return False
+    changes = {begun - offset + timedelta(seconds=period.start_period) for period in profile.schedule.periods}
+    for moment in {*begins, *(at for at in changes if start <= at < end)}:
+        at = moment + AMPLE
+        place = bisect_right(begins, at)
+        near = [rate_at(profile, by, offset) for by in (at - AMPLE, at, at + AMPLE)]
+        held = [rate for rate in near if rate is not None]
+        if at >= end or not place or len(held) < len(near):
+            continue
+        if periods[place - 1].limit > _most(max(held), profile.schedule.rate_unit, schedule.rate_unit):
+            return True
+    return False
+
+
+def _most(rate: Decimal, unit: ChargingRateUnit, other: ChargingRateUnit) -> Decimal:
+    """A rate in another unit, by the number of phases that makes the most of it."""
+    if unit is other:
+        return rate
+    if other is ChargingRateUnit.WATT:
+        return rate * rates.VOLTAGE * rates.PHASES[-1]
+    return rate / (rates.VOLTAGE * rates.PHASES[0])
+
+
+def _periods(start: datetime, schedule: ChargingSchedule) -> tuple[list[SchedulePeriod], list[datetime], datetime]:
+    """The periods of a composite schedule that a look covers, when each of them begins, and when the last one ends."""
+    length = LOOK_AHEAD.total_seconds() if schedule.duration is None else schedule.duration
+    length = min(length, MAX_LOOK_AHEAD.total_seconds())
+    periods = [period for period in schedule.periods if 0 <= period.start_period <= length]
+    begins = [start + timedelta(seconds=period.start_period) for period in periods]
+    return periods, begins, start + timedelta(seconds=max(length, 0))
 
 
 def agrees(wanted: Wanted, start: datetime, schedule: ChargingSchedule, phases: int | None = None) -> bool:
     """Return whether a composite schedule that begins at ``start`` allows no more than is wanted, wherever something
     is wanted: the least of all profiles holds (B10.4). Looked at where either of the two changes."""
-    length = LOOK_AHEAD.total_seconds() if schedule.duration is None else schedule.duration
-    length = min(length, MAX_LOOK_AHEAD.total_seconds())
-    periods = [period for period in schedule.periods if 0 <= period.start_period <= length]
-    begins = [start + timedelta(seconds=period.start_period) for period in periods]
-    end = start + timedelta(seconds=max(length, 0))
+    periods, begins, end = _periods(start, schedule)
     compared = False
     for moment in {*begins, *(at for at, _ in plans.changes(wanted, start, end))}:
         at = min(moment + BOUNDARY, end)

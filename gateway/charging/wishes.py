@@ -70,6 +70,10 @@ class WantedRequest:
     why: str = ""
     pause_below_minimum: bool = False
     insist: bool = False
+    caller: str = ""
+    """The caller that asks for it."""
+    operation_id: str = ""
+    """The operation that asks for it; empty: none."""
 
 
 @frozen
@@ -82,8 +86,9 @@ class DecidedChange:
 
 
 def fingerprint(request: WantedRequest) -> str:
-    """Return the digest by which a repeated request is known from another one under the same id."""
-    content = encode_value(request) + type(request.change).__name__.encode()
+    """Return the digest by which a repeated request is known from another one under the same id. It is the same
+    whichever caller asks, and for each operation that is asked for again."""
+    content = encode_value(evolve(request, caller="", operation_id="")) + type(request.change).__name__.encode()
     return hashlib.sha256(content).hexdigest()[:32]
 
 
@@ -110,8 +115,17 @@ def decided(
         return violations
     before = state.wanted.get(request.connector) or Wanted(request.connector, 0)
     revision = before.revision
-    after = evolve(_changed(before, change), revision=revision + 1)
-    body = WantedChanged(after, _WHAT[type(change)], request.request_id, request.by, request.why, fingerprint(request))
+    after = evolve(_changed(before, change), revision=revision + 1, caller=request.caller)
+    body = WantedChanged(
+        after,
+        _WHAT[type(change)],
+        request.request_id,
+        request.by,
+        request.why,
+        fingerprint(request),
+        request.caller,
+        request.operation_id,
+    )
     guards = SteeringRequestUnused(request.request_id), WantedUnchanged(request.connector, revision)
     return DecidedChange(NewEvent(body, now), guards)
 

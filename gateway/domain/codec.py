@@ -43,6 +43,7 @@ from gateway.domain.commands import (
 from gateway.domain.events import BODIES, Body, MeterValuesReported, StoredEvent
 from gateway.domain.secret_names import names_secret
 from gateway.domain.secrets import secrets_in_location, shown_data, shown_location, shown_setting
+from gateway.domain.security_commands import GetLog, InstalledCertificatesAnswer, LogAnswer, SignedUpdateFirmware
 from gateway.domain.values import JSON
 from gateway.errors import StoreCorrupt
 
@@ -51,10 +52,10 @@ V = TypeVar("V")
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """(event type, stored version) to the function that lifts a stored body by one version. Called on a fresh dict."""
 
-NOT_STORED = frozenset({"meter_value_json", "latest"})
+NOT_STORED = frozenset({"meter_value_json", "latest", "own_command"})
 """Fields that follow from others, or are kept elsewhere."""
 
-_WITH_SECRETS = (ChangeConfiguration, GetDiagnostics, UpdateFirmware, DataTransfer)
+_WITH_SECRETS = (ChangeConfiguration, DataTransfer, GetDiagnostics, UpdateFirmware, GetLog, SignedUpdateFirmware)
 """Commands that may hold a secret."""
 
 _ANSWERS: dict[str, type[Any]] = {
@@ -65,6 +66,8 @@ _ANSWERS: dict[str, type[Any]] = {
     "configuration": ConfigurationAnswer,
     "diagnostics": DiagnosticsAnswer,
     "local_list_version": LocalListVersionAnswer,
+    "installed_certificates": InstalledCertificatesAnswer,
+    "log": LogAnswer,
 }
 _ANSWER_TAGS = {cls: tag for tag, cls in _ANSWERS.items()}
 
@@ -171,7 +174,7 @@ def _redacted(command: Command) -> Command:
     match command:
         case ChangeConfiguration(key=key, value=value):
             return evolve(command, value=shown_setting(key, value))
-        case GetDiagnostics() | UpdateFirmware():
+        case GetDiagnostics() | UpdateFirmware() | GetLog() | SignedUpdateFirmware():
             return evolve(command, location=shown_location(command.location))
         case DataTransfer(data=str() as data):
             return evolve(command, data=_shown_transfer(command.message_id, data))
@@ -186,8 +189,8 @@ def secrets_of(command: Command) -> tuple[str, ...]:
             return (value,) if value else ()
         case ChangeConfiguration(value=value):
             return secrets_in_location(value) if "://" in value else ()
-        case GetDiagnostics(location=location) | UpdateFirmware(location=location):
-            return secrets_in_location(location)
+        case GetDiagnostics() | UpdateFirmware() | GetLog() | SignedUpdateFirmware():
+            return secrets_in_location(command.location)
         case DataTransfer(message_id=str() as name, data=str() as data) if names_secret(name):
             return (data,) if data else ()
         case _:

@@ -19,7 +19,9 @@ from types import MappingProxyType
 from attrs import evolve
 
 from gateway.domain import profiles, reservations
+from gateway.domain.certificates import facts_of
 from gateway.domain.commands import (
+    INVALID_CONFIRMATION,
     Answer,
     CancelReservation,
     ChargerError,
@@ -36,6 +38,8 @@ from gateway.domain.commands import (
 )
 from gateway.domain.events import (
     Body,
+    CertificateInstalled,
+    CertificateSigningEnded,
     ChargingProfileInstalled,
     ChargingProfileRemoved,
     CommandNotSent,
@@ -44,6 +48,8 @@ from gateway.domain.events import (
     LocalListChanged,
     NewEvent,
 )
+from gateway.domain.security_commands import CertificateSigned
+from gateway.domain.signing import SigningEnd
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT
 
@@ -64,6 +70,10 @@ class CommandEvent(StrEnum):
     """The call time-out: no answer to what was sent."""
     TRANSACTION_ENDED = "transaction-ended"
     """The transaction that it names was over before its turn."""
+    TRANSACTION_OPEN = "transaction-open"
+    """It would end a transaction, and was to wait for there to be none; one was open at its turn."""
+    TOO_MANY_KEYS = "too-many-keys"
+    """It brings a key, and the charge point may use too many already."""
     DISCONNECTED = "disconnected"
     """The session ended, for any reason that is not one of the following; a takeover is such a reason."""
     DRAINING = "draining"
@@ -85,6 +95,8 @@ TRANSITIONS: Mapping[CommandState, Mapping[CommandEvent, CommandState]] = Mappin
             CommandEvent.SENDING: _S,
             CommandEvent.DEADLINE: _N,
             CommandEvent.TRANSACTION_ENDED: _N,
+            CommandEvent.TRANSACTION_OPEN: _N,
+            CommandEvent.TOO_MANY_KEYS: _N,
             CommandEvent.DISCONNECTED: _N,
             CommandEvent.DRAINING: _N,
             CommandEvent.DELETED: _N,
@@ -95,6 +107,7 @@ TRANSITIONS: Mapping[CommandState, Mapping[CommandEvent, CommandState]] = Mappin
             CommandEvent.ANSWER: _A,
             CommandEvent.DEADLINE: _U,
             CommandEvent.TIMEOUT: _U,
+            CommandEvent.TRANSACTION_OPEN: _U,
             CommandEvent.DISCONNECTED: _U,
             CommandEvent.DRAINING: _U,
             CommandEvent.DELETED: _U,
@@ -151,7 +164,7 @@ def consequences(
     command: Command, answer: Answer | ChargerError, state: ChargePointState, now: datetime
 ) -> tuple[Body, ...]:
     """The events that follow ``command.answered``, late or not, in their order: recorded in the same commit. Pure; an
-    error has none."""
+    error has none but for a certificate."""
     match command, answer:
         case _, ConfigurationAnswer(keys, unknown_keys) if keys or unknown_keys:
             return (ConfigurationReported(keys, unknown_keys),)
@@ -176,5 +189,22 @@ def consequences(
                 ChargingProfileRemoved(each.connector, each.profile.profile_id, each.profile.purpose, why)
                 for each in profiles.cleared(state.profiles, command)
             )
+        case CertificateSigned(chain), _:
+            return _certificate_answered(chain, answer, state)
         case _:
             return ()
+
+
+def _certificate_answered(chain: str, answer: Answer | ChargerError, state: ChargePointState) -> tuple[Body, ...]:
+    """The charger has taken its new certificate, or not, which ends the request that it answers. An answer that can't
+    be read leaves that open."""
+    signing = state.signing if state.signing is not None and state.signing.chain == chain else None
+    own = "" if signing is None else signing.signing_id
+    facts = facts_of(chain)
+    if answer == ACCEPTED and facts is not None:
+        installed = CertificateInstalled(facts.serial_number, facts.not_after, own)
+        return (installed, CertificateSigningEnded(own, SigningEnd.INSTALLED)) if own else (installed,)
+    said = answer.code if isinstance(answer, ChargerError) else getattr(answer, "status", "")
+    if not own or said == INVALID_CONFIRMATION:
+        return ()
+    return (CertificateSigningEnded(own, SigningEnd.REJECTED, said),)

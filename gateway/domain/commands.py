@@ -1,4 +1,5 @@
-"""Commands of a central system to a charger: the 19 operations, their answers, and the durable record of each.
+"""Commands of a central system to a charger: the 19 operations of OCPP 1.6, the security extension's
+(``gateway.domain.security_commands``), and the durable record of each.
 
 ``gateway.domain.command_states`` has the table of a command's states.
 """
@@ -9,7 +10,42 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, ProfilePurpose
+# Re-exported: a command and its answer are used together.
+from gateway.domain.answers import (
+    INVALID_CONFIRMATION as INVALID_CONFIRMATION,
+)
+from gateway.domain.answers import (
+    Answer as Answer,
+)
+from gateway.domain.answers import (
+    ChargerError as ChargerError,
+)
+from gateway.domain.answers import (
+    CompositeScheduleAnswer as CompositeScheduleAnswer,
+)
+from gateway.domain.answers import (
+    ConfigurationAnswer as ConfigurationAnswer,
+)
+from gateway.domain.answers import (
+    ConfigurationKey as ConfigurationKey,
+)
+from gateway.domain.answers import (
+    DataTransferAnswer as DataTransferAnswer,
+)
+from gateway.domain.answers import (
+    DiagnosticsAnswer as DiagnosticsAnswer,
+)
+from gateway.domain.answers import (
+    EmptyAnswer as EmptyAnswer,
+)
+from gateway.domain.answers import (
+    LocalListVersionAnswer as LocalListVersionAnswer,
+)
+from gateway.domain.answers import (
+    StatusAnswer as StatusAnswer,
+)
+from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
+from gateway.domain.security_commands import SecurityCommand
 from gateway.domain.values import JSON, ConnectorAddress
 
 # --- the operations (S §5) ------------------------------------------------------------------------------------
@@ -209,6 +245,7 @@ Command: TypeAlias = (
     | TriggerMessage
     | UnlockConnector
     | UpdateFirmware
+    | SecurityCommand
 )
 
 COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__args__}
@@ -218,93 +255,6 @@ COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for cls in Command.__arg
 def operation_of(command: Command) -> str:
     """The operation's name, in the API and as it is stored with every command: it never changes for a class."""
     return type(command).__name__
-
-
-# --- what the charger answers ---------------------------------------------------------------------------------
-
-
-@frozen
-class StatusAnswer:
-    """A confirmation that is a status: Accepted, Rejected, RebootRequired, Scheduled ... as the charger said."""
-
-    status: str
-
-
-@frozen
-class EmptyAnswer:
-    """A confirmation without fields (UpdateFirmware)."""
-
-
-@frozen
-class DataTransferAnswer:
-    status: str
-    data: str | None = None
-
-
-@frozen
-class CompositeScheduleAnswer:
-    """``schedule`` may be missing, with Rejected and even with Accepted (B9.14)."""
-
-    status: str
-    connector: ConnectorAddress | None = None
-    schedule_start: datetime | None = None
-    schedule: ChargingSchedule | None = None
-
-
-@frozen
-class ConfigurationKey:
-    """A key as the charger reported it; the value of a secret key is ``(redacted)``."""
-
-    key: str
-    readonly: bool
-    value: str | None = None
-
-
-@frozen
-class ConfigurationAnswer:
-    keys: tuple[ConfigurationKey, ...] = ()
-    unknown_keys: tuple[str, ...] = ()
-
-
-@frozen
-class DiagnosticsAnswer:
-    """No ``file_name``: the charger has nothing to upload (S §5.9)."""
-
-    file_name: str | None = None
-
-
-@frozen
-class LocalListVersionAnswer:
-    """0: the list is empty; -1: the charger does not support lists (S §5.10)."""
-
-    list_version: int
-
-
-Answer: TypeAlias = (
-    StatusAnswer
-    | EmptyAnswer
-    | DataTransferAnswer
-    | CompositeScheduleAnswer
-    | ConfigurationAnswer
-    | DiagnosticsAnswer
-    | LocalListVersionAnswer
-)
-
-
-INVALID_CONFIRMATION = "InvalidConfirmation"
-"""The gateway's own code for a confirmation that can't be read: the charger believes that it has confirmed."""
-
-
-@frozen
-class ChargerError:
-    """The charger answered CALLERROR, or a confirmation that can't be read (code ``INVALID_CONFIRMATION``).
-
-    ``description`` at most 255 characters, ``details`` at most 1,000 characters of JSON: longer ones are cut.
-    """
-
-    code: str
-    description: str = ""
-    details: str = "{}"
 
 
 # --- the durable record ---------------------------------------------------------------------------------------
@@ -345,14 +295,14 @@ class CommandRecord:
     """The answer came after the caller had been answered OUTCOME_UNKNOWN."""
     reason: str = ""
     """Why NOT_SENT or OUTCOME_UNKNOWN: ``deadline``, ``disconnected``, ``draining``, ``gateway-restarted`` ..."""
+    caller: str = ""  # empty: it had no name, as in older records, or the gateway itself asked
 
 
 # --- refusals: values, not exceptions -------------------------------------------------------------------------
 
 
 class RefusalReason(StrEnum):
-    """Reason for which no command came into being. Nothing was recorded or sent, now or earlier under its request
-    id."""
+    """Reason for which no command came into being: nothing was recorded or sent, now or earlier under its id."""
 
     UNKNOWN_CHARGE_POINT = "UNKNOWN_CHARGE_POINT"
     UNKNOWN_TRANSACTION = "UNKNOWN_TRANSACTION"
@@ -364,6 +314,8 @@ class RefusalReason(StrEnum):
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     DRAINING = "DRAINING"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    NODE_UNREACHABLE = "NODE_UNREACHABLE"
+    """Another node has the charge point, and can't be reached."""
     NOT_SENT = "NOT_SENT"
     """Its deadline leaves no time to send anything."""
 

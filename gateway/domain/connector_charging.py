@@ -212,6 +212,11 @@ class ConnectorCharging:
             return Observed(now, power=found)
         return Observed(now, known.status, known.status_since, found)
 
+    def with_powers(self) -> list[tuple[ChargingState, LivePower | None]]:
+        """The charging state of each connector, and its newest power."""
+        powers, slopes = self.powers, self.slopes
+        return [(known.verdict.state, powers.get(place) or slopes.get(place)) for place, known in self.states.items()]
+
     def power(self, connector: ConnectorAddress) -> Power | None:
         """The newest power of a connector that a message had."""
         return _as_power(self.powers.get(_place(connector)))

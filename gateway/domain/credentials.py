@@ -41,6 +41,10 @@ _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){%d,%d}" % (MIN_KEY_BYTES, MAX_KEY_BYTES)
 MAX_PASSWORD_BYTES = 255
 """A longer password is refused unread: no key is that long, and hashing it would be the peer's choice of work."""
 
+MAX_KEYS = 8
+"""Keys of one charge point at once: the one that it uses, and those of changes without an answer, of which each may be
+the one that it has taken. A charger settles them by connecting; one that does not for so many is not sent another."""
+
 _SALT_BYTES = 16
 _LOG2_N, _R, _P = 14, 8, 1
 """scrypt's usual parameters for a log-in (RFC 7914 §2): 16 MiB and about 50 ms. They are stored with each verifier, so

@@ -17,6 +17,7 @@ from attrs import field, frozen
 from gateway.domain.events import NewEvent
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.registers import RegisterReading
+from gateway.domain.signing import SigningVerdict
 from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress, Flag
 from gateway.domain.vendor_data import VendorAnswer
 from gateway.quick_frozen import quick_frozen
@@ -90,7 +91,14 @@ class VendorDataQuery:
     data: JSON
 
 
-Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery | VendorDataQuery
+@frozen
+class SigningQuery:
+    """For a request to certify a key: whether it may be signed."""
+
+    csr: str = field(repr=False)
+
+
+Query: TypeAlias = AuthorizeQuery | StartQuery | StopQuery | TransactionQuery | VendorDataQuery | SigningQuery
 
 
 @frozen
@@ -120,6 +128,8 @@ class Facts:
     """A number for a new transaction: positive, below 2^31, unique over all chargers and restarts."""
     vendor_answer: VendorAnswer | None = None
     """The answer of the service that handles a vendor's data."""
+    signing: SigningVerdict | None = None
+    """Whether a request to certify a key may be signed."""
 
 
 @quick_frozen
@@ -184,6 +194,15 @@ class SteeringRequestUnused:
 
 
 @frozen
+class SigningOpen:
+    """The charge point's open request to certify a key is this one; ``issued``: a certificate is there for it already,
+    or not yet; None: either."""
+
+    signing_id: str
+    issued: bool | None = None
+
+
+@frozen
 class NotConnected:
     """The charge point has no connection: no session owns it."""
 
@@ -196,6 +215,7 @@ Guard: TypeAlias = (
     | WantedUnchanged
     | SteeringRequestUnused
     | NotConnected
+    | SigningOpen
 )
 
 

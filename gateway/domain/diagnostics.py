@@ -69,3 +69,64 @@ class DeviationCount:
     first_seen: datetime
     last_seen: datetime
     charge_point: str
+
+
+class LatencyKind(StrEnum):
+    """Direction of the CALL whose answer is waited for."""
+
+    ANSWER = "answer"
+    """A charge point's CALL, from taking it up to handing over the gateway's answer."""
+    CALL = "call"
+    """The gateway's CALL, from the wire to the charge point's answer."""
+
+
+@frozen
+class LatencyCount:
+    """Count of the latencies of one action at the charge points of one make and firmware, as reported at their last
+    boot, empty if unknown.
+
+    ``number`` rises from entry to entry. ``bounds``: seconds, the upper bounds of all ``counts`` but the last, which is
+    above them. ``total``: the sum in seconds.
+    """
+
+    number: int
+    kind: LatencyKind
+    action: str
+    vendor: str
+    model: str
+    firmware_version: str
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+    @property
+    def count(self) -> int:
+        """Number of answers."""
+        return sum(self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Seconds; 0 without an answer."""
+        return self.total / (self.count or 1)
+
+    def quantile(self, share: float) -> float:
+        """Seconds within which a share (0 to 1) of the answers came: evenly spread within a bucket, as Prometheus
+        estimates it; the highest bound for those above it. 0 without an answer."""
+        wanted, below, lower = share * self.count, 0, 0.0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            if count and below + count >= wanted:
+                return lower + (bound - lower) * (wanted - below) / count
+            below, lower = below + count, bound
+        return lower if self.count else 0.0
+
+
+@frozen
+class FlappingChargePoint:
+    """A charge point that comes and goes. ``connects``: those that count now; ``kept_out``: seconds for which it is
+    answered 503."""
+
+    identity: str
+    connects: int
+    since: datetime
+    last: datetime
+    kept_out: float

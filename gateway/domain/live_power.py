@@ -62,11 +62,9 @@ def plain_power(electrical: Sequence[JSON], at: datetime) -> LivePower | None:
     ):
         return None
     try:
-        watts = float(value)
+        watts = float(value if unit == "W" else value + "e3")  # times 1000 would round twice: .1101 kW are 110.1 W
     except ValueError:
         return None
-    if unit == "kW":
-        watts *= 1000
     return (watts, at, False, _MEASURED) if -_MOST <= watts <= _MOST else None
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from gateway.domain.power import LINE_TO_LINE, Power, PowerSource, direct_current, line_to_neutral, powers
+from gateway.domain.power import ELECTRICAL, LINE_TO_LINE, Power, PowerSource, direct_current, line_to_neutral, powers
 from gateway.domain.readings import (
     CURRENT_IMPORT,
     ENERGY_IMPORT_REGISTER,
@@ -32,6 +32,20 @@ from gateway.domain.values import Flag
 
 RULES: Final = 1
 """The version of these rules. It rises with each change that gives another reading for the same message."""
+
+MEASURANDS: Final = frozenset(
+    f"{quantity}.{way}.{kind}"
+    for quantity in ("Energy.Active", "Energy.Reactive")
+    for way in ("Export", "Import")
+    for kind in ("Register", "Interval")
+) | frozenset(
+    (
+        *(f"Power.{kind}.{way}" for kind in ("Active", "Reactive") for way in ("Export", "Import")),
+        *("Power.Offered", "Power.Factor", "Current.Import", "Current.Export", "Current.Offered", "Voltage"),
+        *("Frequency", "Temperature", "SoC", "RPM"),
+    )
+)
+"""All that OCPP 1.6 has. Chargers send others, of their own making."""
 
 MAX_SLOPE: Final = timedelta(minutes=15)
 """Two registers further apart tell little of the power at their end: chargers send one every minute."""
@@ -135,8 +149,12 @@ def readings_of(found: Iterable[Sample], flags: tuple[Flag, ...] = ()) -> list[R
     made: list[Reading] = []
     for at in sorted(moments):
         moment = moments[at]
-        for readings in (_powers, _registers, _currents, _voltages, _others, _phases):
-            made += readings(moment, flags)
+        measured = {sample.measurand for sample in moment}
+        for measurands, readings in _READERS:
+            if not measurands.isdisjoint(measured):
+                made += readings(moment, flags)
+        if any(sample.phase is not None for sample in moment):
+            made += _phases(moment, flags)
     return made
 
 
@@ -287,6 +305,16 @@ def _phases(moment: Moment, flags: tuple[Flag, ...]) -> list[Reading]:
                     named[phase] = _reading(kind, float(wh), [sample], flags, phase=phase)
         found += [named[phase] for phase in sorted(named)]
     return found
+
+
+_READERS: Final = (
+    (ELECTRICAL, _powers),
+    (frozenset({ENERGY_IMPORT_REGISTER}), _registers),
+    (frozenset({CURRENT_IMPORT}), _currents),
+    (frozenset({VOLTAGE}), _voltages),
+    (frozenset(_CONVERSIONS), _others),
+)
+"""Readers of totals, in their order, each with the measurands without one of which it finds nothing."""
 
 
 def _of(moment: Moment, measurand: str) -> Moment:

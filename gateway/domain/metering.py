@@ -22,8 +22,17 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
-from gateway.domain.power import powers
-from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample, register_wh
+from gateway.domain.power import NOISE, NOISE_WATTS, powers
+from gateway.domain.readings import (
+    CURRENT_IMPORT,
+    ENERGY_IMPORT_REGISTER,
+    PHASES,
+    POWER_IMPORT,
+    Sample,
+    conductor,
+    register_wh,
+    scaled_value,
+)
 from gateway.domain.registers import thinned
 from gateway.domain.values import Flag
 
@@ -80,6 +89,14 @@ class SocSample:
 
 
 @frozen
+class PhaseCount:
+    """The number of phases, 1 to 3, on which a vehicle charged at one moment."""
+
+    phases: int
+    at: datetime
+
+
+@frozen
 class Edge:
     """The start or the stop of a session. ``mwh`` None: its register is missing or can't be a register's.
 
@@ -120,6 +137,7 @@ class Metered:
     type: str = ""
     late: bool = False
     suspect: bool = False
+    phases: PhaseCount | None = None
 
     @property
     def readings(self) -> int:
@@ -141,6 +159,8 @@ class Metering:
     meter_changes: tuple[datetime, ...] = ()
     deleted: bool = False
     """Whether its readings are gone by retention."""
+    phases: int | None = None
+    """Phases on which the vehicle charges, by the newest reading that shows it; None: none does."""
 
 
 def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Metering:
@@ -149,6 +169,7 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
     ordered = sorted(parts, key=lambda part: part.sequence)
     starts = [part.start for part in ordered if part.start is not None]
     stops = [part.stop for part in ordered if part.stop is not None]
+    counts = [part.phases for part in ordered if part.phases is not None]
     return Metering(
         starts[0] if starts else start,
         stops[-1] if stops else stop,
@@ -158,6 +179,7 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
         tuple(each for part in ordered for each in part.intervals),
         tuple(meter_changes(part.boot for part in ordered if part.boot is not None)),
         deleted=not starts,
+        phases=max(counts, key=lambda count: count.at).phases if counts else None,
     )
 
 
@@ -233,7 +255,34 @@ def _of_values(
     received_at = body.stop_received_at if isinstance(body, TransactionAttributed) else event.received_at
     found = samples_of(body.dialect, thinned(body.meter_value, MAX_MOMENTS), received_at)
     flowing = tuple(PowerSample(each.watts, each.at, each.estimated) for each in powers(found))
-    return Metered(event.sequence, None, stop, _registers(found), flowing, _socs(found), _intervals(found))
+    return Metered(
+        event.sequence,
+        None,
+        stop,
+        _registers(found),
+        flowing,
+        _socs(found),
+        _intervals(found),
+        phases=_phases(found),
+    )
+
+
+def _phases(found: list[Sample]) -> PhaseCount | None:
+    """The phases with a current, or else a power, at the newest moment that has all three of them: what is left out of
+    a message may carry as much. None: no moment shows any."""
+    values: dict[tuple[datetime, bool], dict[str, Decimal]] = {}
+    for sample in found:
+        if sample.measurand not in (CURRENT_IMPORT, POWER_IMPORT) or sample.phase is None:
+            continue
+        phase, value = conductor(sample.phase), scaled_value(sample)
+        if phase in PHASES and value is not None:
+            values.setdefault((sample.at, sample.measurand == CURRENT_IMPORT), {}).setdefault(phase, value)
+    for at, current in sorted(values, reverse=True):
+        by_phase = values[at, current]
+        live = sum(abs(value) >= (NOISE if current else NOISE_WATTS) for value in by_phase.values())
+        if len(by_phase) == len(PHASES) and live:
+            return PhaseCount(live, at)
+    return None
 
 
 def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:

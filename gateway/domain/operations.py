@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import evolve, field, frozen
 
-from gateway.domain.commands import INVALID_CONFIRMATION, CommandState, StatusAnswer
+from gateway.domain import maintenance_facts as maintenance
+from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, Command, CommandState
+from gateway.domain.operation_refusals import OperationRefusal as OperationRefusal
+from gateway.domain.operation_refusals import OperationRefused as OperationRefused
+from gateway.domain.own_commands import OwnCommand as OwnCommand
+from gateway.domain.own_commands import operation_in as operation_in
+from gateway.domain.own_commands import own_request_id as own_request_id
 from gateway.domain.steering import MAX_STEERED, RateLimit, Wanted
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
+from gateway.domain.values import JSON, WHOLE_CHARGE_POINT, ConnectorAddress
 
 if TYPE_CHECKING:
     from gateway.domain import events as e
@@ -34,10 +40,30 @@ class OperationKind(StrEnum):
     PAUSE_CHARGING = "PAUSE_CHARGING"
     RESUME_CHARGING = "RESUME_CHARGING"
     LIMIT_CHARGING = "LIMIT_CHARGING"
+    ROTATE_AUTHORIZATION_KEY = "ROTATE_AUTHORIZATION_KEY"
+    UPLOAD_LOG = "UPLOAD_LOG"
+    INSTALL_FIRMWARE = "INSTALL_FIRMWARE"
+    RENEW_CERTIFICATE = "RENEW_CERTIFICATE"
+    UPGRADE_SECURITY_PROFILE = "UPGRADE_SECURITY_PROFILE"
 
 
 STEERING: Final = frozenset({OperationKind.PAUSE_CHARGING, OperationKind.RESUME_CHARGING, OperationKind.LIMIT_CHARGING})
 """Kinds that change what is wanted of a connector (``gateway.domain.steering``), and send no command of their own."""
+
+
+SECURITY: Final = frozenset({OperationKind.ROTATE_AUTHORIZATION_KEY, OperationKind.UPGRADE_SECURITY_PROFILE})
+"""Kinds that change how a charger is let in (``gateway.security``): they send several commands if need be, and go on
+when the charger, or the gateway, is back."""
+
+
+MAINTENANCE: Final = frozenset(
+    {OperationKind.UPLOAD_LOG, OperationKind.INSTALL_FIRMWARE, OperationKind.RENEW_CERTIFICATE}
+)
+"""Kinds whose work goes on for long after the charger's answer (``gateway.security.maintenance``)."""
+
+
+SECURITY_PROFILE: Final = "security_profile"
+"""Name of the argument of an upgrade that says which profile."""
 
 
 def steering_request_id(request_id: str) -> str:
@@ -60,6 +86,26 @@ class Stage(StrEnum):
     """The meter shows that the vehicle charges."""
     POWER_FALLEN = "POWER_FALLEN"
     """The meter shows that it does not charge any more."""
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    """There is no answer to its command, or none that says whether it was carried out."""
+    REBOOT_REQUIRED = "REBOOT_REQUIRED"
+    """The charger has answered that it counts from its next boot on."""
+    RESET_SENT = "RESET_SENT"
+    RESET_REFUSED = "RESET_REFUSED"
+    RESET_UNKNOWN = "RESET_UNKNOWN"
+    """There is no answer to the reset, which is not sent again."""
+    RECONNECTED = "RECONNECTED"
+    KEY_USED = "KEY_USED"
+    """The charger has connected with the new key."""
+    UPLOADING = "UPLOADING"
+    DOWNLOADING = "DOWNLOADING"
+    DOWNLOADED = "DOWNLOADED"
+    SIGNATURE_VERIFIED = "SIGNATURE_VERIFIED"
+    INSTALLING = "INSTALLING"
+    CERTIFICATE_REQUESTED = "CERTIFICATE_REQUESTED"
+    """The charger has asked to have a new key certified, and a signing service is asked."""
+    CERTIFICATE_ISSUED = "CERTIFICATE_ISSUED"
+    """There is a certificate, and it is sent to the charger."""
 
 
 class End(StrEnum):
@@ -76,6 +122,7 @@ class End(StrEnum):
     """The charger's connection ended before anything was sent."""
     NOT_SENT = "NOT_SENT"
     """Nothing was sent for another reason: its time was over, or the gateway stopped."""
+    ROLLED_BACK = "ROLLED_BACK"
     UNKNOWN = "UNKNOWN"
     """It can't be known what came of it: the charger reports no power, or was deleted."""
 
@@ -100,6 +147,12 @@ class OperationRequest:
     """Of a pause and a limit: None: until it is lifted."""
     pause_below_minimum: bool = False
     """Whether a limit that is too low for any vehicle becomes a pause; otherwise it is refused."""
+    arguments: JSON = None
+    """Of UPLOAD_LOG and INSTALL_FIRMWARE: the command's, with secrets redacted; ``fingerprint``: keyed digest of them,
+    secrets included."""
+    fingerprint: str = field(default="", repr=False)
+    own_command: Command | None = field(default=None, eq=False, repr=False)
+    """The command of which the arguments are. In memory alone: it may hold a password."""
 
 
 @frozen
@@ -113,8 +166,7 @@ class StageReached:
 
 @frozen
 class OperationRecord:
-    """An operation and how far it has come. ``transaction_id``: the transaction that a stop is about, or that came of a
-    start."""
+    """An operation and how far it has come. ``transaction_id``: of what a stop is about, or of what came of a start."""
 
     operation_id: str
     charge_point: str
@@ -133,34 +185,12 @@ class OperationRecord:
     ended_at: datetime | None = None
     sequence: int = 0
     """Of the newest event."""
+    caller: str = ""  # that asked for it; empty: it had no name, as in older records
 
     @property
     def stage(self) -> Stage:
         """The newest stage."""
         return self.stages[-1].stage
-
-
-class OperationRefusal(StrEnum):
-    """Reason for which an operation did not come into being. Those of ``INSISTABLE`` give way to ``insist``."""
-
-    UNKNOWN_CONNECTOR = "UNKNOWN_CONNECTOR"
-    CONNECTOR_UNAVAILABLE = "CONNECTOR_UNAVAILABLE"
-    CONNECTOR_RESERVED = "CONNECTOR_RESERVED"
-    NOT_PLUGGED_IN = "NOT_PLUGGED_IN"
-    TRANSACTION_OPEN = "TRANSACTION_OPEN"
-    OPERATION_OPEN = "OPERATION_OPEN"
-    NO_TRANSACTION = "NO_TRANSACTION"
-    SEVERAL_TRANSACTIONS = "SEVERAL_TRANSACTIONS"
-    TOO_MANY_OPERATIONS = "TOO_MANY_OPERATIONS"
-
-
-@frozen
-class OperationRefused:
-    """No operation came into being; its request id is free."""
-
-    reason: OperationRefusal
-    message: str
-    metadata: dict[str, str] = field(factory=dict)
 
 
 # --- an open operation, and what is known of it ---------------------------------------------------------------
@@ -187,6 +217,17 @@ class OpenOperation:
     """The revision of the connector's wanted state that it has made; of ``STEERING``."""
     held_until: datetime | None = None
     """Nothing has been waited for in vain before this: the charger has come back meanwhile."""
+    seen: tuple[str, ...] = ()
+    """Of ``MAINTENANCE``: words of what has been seen of its work, in their order, each once."""
+    signing_id: str = ""
+    """Of RENEW_CERTIFICATE: the charger's request."""
+    commands: tuple[OwnCommand, ...] = ()
+    """Of ``SECURITY``, in their order: as many as ``gateway.security`` lets it send."""
+
+    @property
+    def is_security(self) -> bool:
+        """True if it is of ``SECURITY``."""
+        return self.record.request.kind in SECURITY
 
 
 class HasOperations(Protocol):
@@ -220,6 +261,7 @@ def accepted_record(
         (StageReached(Stage.ACCEPTED, event.received_at, sequence),),
         transaction_id=body.transaction_id or "",
         sequence=sequence,
+        caller=body.caller,
     )
 
 
@@ -247,6 +289,8 @@ def _advanced(operation: OpenOperation, event: "NewEvent", body: "e.OperationAdv
         transaction_id=body.transaction_id or record.transaction_id,
         sequence=sequence,
     )
+    if operation.is_security:
+        changed = evolve(changed, command_id=body.command_id)
     return evolve(operation, record=changed)
 
 
@@ -256,41 +300,67 @@ def _ended(operation: OpenOperation, _: "NewEvent", body: "e.OperationEnded", __
 
 def _queued(operation: OpenOperation, _: "NewEvent", body: "e.CommandQueued", __: int) -> OpenOperation:
     record = operation.record
+    if operation.is_security:
+        if operation_in(body.request_id) != record.operation_id:
+            return operation
+        queued = OwnCommand(body.command_id, body.operation, CommandState.QUEUED)
+        return evolve(operation, commands=(*operation.commands, queued))
     if record.operation_id != body.request_id:
         return operation
     return evolve(operation, record=evolve(record, command_id=body.command_id), command=CommandState.QUEUED)
 
 
 def _sent(operation: OpenOperation, _: "NewEvent", body: "e.CommandSent", __: int) -> OpenOperation:
+    if operation.is_security:
+        return _moved(operation, body.command_id, CommandState.SENT)
     return evolve(operation, command=CommandState.SENT) if _is_of(operation, body.command_id) else operation
 
 
 def _answered(operation: OpenOperation, _: "NewEvent", body: "e.CommandAnswered", __: int) -> OpenOperation:
+    accepted, said = verdict(body.answer if body.error is None else body.error)
+    if operation.is_security:
+        return _moved(operation, body.command_id, CommandState.ANSWERED, said=said)
     if not _is_of(operation, body.command_id):
-        return operation
-    accepted, said = verdict(body.answer, body.error)
+        return maintenance.another_answered(operation, body, said)
     return evolve(operation, command=CommandState.ANSWERED, accepted=accepted, said=said)
 
 
-def verdict(answer: Any, error: Any) -> tuple[bool | None, str]:
+def verdict(answer: Any) -> tuple[bool | None, str]:
     """Return whether a charger's answer is that it will carry the command out, and the answer in its words. None: it
     can't be read, so the charger may (B9.19)."""
-    if error is not None:
-        return (None if error.code == INVALID_CONFIRMATION else False), error.code
-    said = answer.status if isinstance(answer, StatusAnswer) else ""
-    return said == "Accepted", said
+    if isinstance(answer, ChargerError):
+        return (None if answer.code == INVALID_CONFIRMATION else False), answer.code
+    said = getattr(answer, "status", "")
+    return said in ("Accepted", "AcceptedCanceled"), said
 
 
 def _not_sent(operation: OpenOperation, _: "NewEvent", body: "e.CommandNotSent", __: int) -> OpenOperation:
+    if operation.is_security:
+        return _moved(operation, body.command_id, CommandState.NOT_SENT, reason=body.reason)
     if not _is_of(operation, body.command_id):
         return operation
     return evolve(operation, command=CommandState.NOT_SENT, command_reason=body.reason)
 
 
 def _unknown(operation: OpenOperation, _: "NewEvent", body: "e.CommandOutcomeUnknown", __: int) -> OpenOperation:
+    if operation.is_security:
+        return _moved(operation, body.command_id, CommandState.OUTCOME_UNKNOWN, reason=body.reason)
     if not _is_of(operation, body.command_id):
         return operation
     return evolve(operation, command=CommandState.OUTCOME_UNKNOWN, command_reason=body.reason)
+
+
+def _moved(
+    operation: OpenOperation, command_id: str, state: CommandState, said: str = "", reason: str = ""
+) -> OpenOperation:
+    """One of the commands has come further."""
+    if all(each.command_id != command_id for each in operation.commands):
+        return operation
+    commands = tuple(
+        evolve(each, state=state, said=said, reason=reason) if each.command_id == command_id else each
+        for each in operation.commands
+    )
+    return evolve(operation, commands=commands)
 
 
 def _started(operation: OpenOperation, event: "NewEvent", body: "e.TransactionStarted", _: int) -> OpenOperation:
@@ -325,5 +395,6 @@ _NOTES: Final[dict[str, Any]] = {
     "transaction.stopped": _over("stopped"),
     "transaction.lost": _over("lost"),
     "transaction.closed": _over("closed"),
+    **maintenance.NOTES,
 }
 """Types of events that concern an open operation, to what they change in it."""

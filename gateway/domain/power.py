@@ -33,6 +33,9 @@ ELECTRICAL: Final = frozenset({POWER_IMPORT, CURRENT_IMPORT, VOLTAGE, POWER_FACT
 NOISE: Final = 0.5
 """A: less is what idle electronics and the meter's own error make of nothing (E3)."""
 
+NOISE_WATTS: Final = NOISE * 230
+"""W of a phase that carries nothing."""
+
 LINE_TO_LINE: Final = 300.0
 """V: a phase's voltage above this is a line-to-line one under the wrong name (E4)."""
 

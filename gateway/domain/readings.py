@@ -215,6 +215,10 @@ def scaled_value(sample: Sample) -> Decimal | None:
 def groups_of(found: list[Sample], *, by_context_first: bool = False) -> Iterator[list[Sample]]:
     """Samples of one moment, context and place (E22), the best first: never are two of these added up. Phases that a
     context leaves out are taken from the same moment and place under another one: else a part would be the whole."""
+    if len(found) <= 1:  # nearly always: a quantity once in a message
+        if found:
+            yield found
+        return
     groups: dict[tuple[datetime, str, str], list[Sample]] = {}
     for sample in found:
         groups.setdefault((sample.at, sample.context, sample.location), []).append(sample)

@@ -10,14 +10,17 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from gateway.domain.certificates import CertificateFacts
 from gateway.domain.charging_state import Followed, Verdict
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import UpdateType
 from gateway.domain.events import BootInformation
 from gateway.domain.labels import Labels
 from gateway.domain.latest import Latest, LatestView, Place
+from gateway.domain.quirks import NO_VALUES, QuirkValues
 from gateway.domain.steering import InstalledProfile, Steering
-from gateway.domain.values import ConnectorAddress, Flag, Registration, Switch
+from gateway.domain.values import ConnectorAddress, Flag, Registration
+from gateway.quick_frozen import quick_frozen
 
 
 class CredentialKind(StrEnum):
@@ -25,6 +28,17 @@ class CredentialKind(StrEnum):
 
     GENERATED = "hmac-sha256"
     IMPORTED = "scrypt"
+
+
+class KeyStanding(StrEnum):
+    """Standing of a key: whether its charger is known to have taken it."""
+
+    SETTLED = "SETTLED"
+    """It was provisioned, or the charger has taken it, or has used it."""
+    OFFERED = "OFFERED"
+    """It was sent to the charger, or is about to be, and what became of that is not known (A7.8)."""
+    AFTER_BOOT = "AFTER_BOOT"
+    """The charger uses it from its next boot on, by its own word."""
 
 
 @frozen
@@ -37,6 +51,7 @@ class Credential:
     verifier: bytes = field(repr=False)
     not_before: datetime
     not_after: datetime | None = None
+    standing: KeyStanding = KeyStanding.SETTLED
 
 
 @frozen
@@ -52,6 +67,8 @@ class ConnectionRecord:
     last_heard: datetime | None = None
     """When the last frame came; as of the last write for a charger that is connected (the live value is the
     session's)."""
+    node: int = 0
+    """The slot of the node that has it, of several; 0: not looked up, or there is one."""
 
 
 @frozen
@@ -77,6 +94,22 @@ class ChargingStateRecord:
     connector: ConnectorAddress
     verdict: Verdict
     since: datetime
+
+
+@quick_frozen
+class ConnectorsRecord:
+    """A charge point's connectors, and what their charging states and newest readings follow from: what a snapshot of
+    a whole fleet reads of each. ``epoch`` and ``since`` are its connection's, ``latest`` and ``latest_epoch`` as in
+    ``ChargePointRecord``."""
+
+    identity: str
+    connected: bool
+    epoch: int
+    since: datetime | None
+    latest: bytes
+    latest_epoch: int
+    connectors: tuple[ConnectorRecord, ...]
+    charging_states: tuple[ChargingStateRecord, ...]
 
 
 @frozen
@@ -142,6 +175,8 @@ class Progress:
     """The command to which that belongs; empty: to none, as far as is known."""
     reported_at: datetime | None = None
     """When it was received."""
+    ocpp_request_id: int | None = None
+    """OCPP's ``requestId`` of the newest command; None: it has none, or no command was sent."""
 
 
 @frozen
@@ -165,12 +200,10 @@ class ChargePointRecord:
     description: str = ""
     ever_accepted: bool = False
     """Whether a BootNotification was ever answered Accepted: then it is served without a new one (J §5.4)."""
-    assume_subprotocol: bool = False
-    """Accept this charger without a Sec-WebSocket-Protocol header (X2)."""
-    own_requests: Switch = Switch.DEFAULT
-    """Whether the gateway asks it for anything of its own accord (configuration, statuses, a boot)."""
-    accept_hex_password: Switch = Switch.DEFAULT
-    """Whether it may present its key as hexadecimal text (X3)."""
+    quirks: QuirkValues = NO_VALUES
+    """Its own values of its quirk profile, as its operator decided."""
+    minimum_security_profile: int = 0
+    """The least with which it is let in (A7.12); 0: any that a listener admits."""
     labels: Labels = field(factory=dict)
     """The operator's."""
     boot: BootInformation | None = None
@@ -189,6 +222,8 @@ class ChargePointRecord:
     progress: tuple[tuple[str, Progress], ...] = ()
     """Of firmware updates and uploads of diagnostics, by the kind of work."""
     local_list: LocalList | None = None
+    certificate: CertificateFacts | None = None
+    """The one that it presented last, or was given since; None: none, as far as is known."""
     """None: it has accepted none, as far as is known."""
     charging_states: tuple[ChargingStateRecord, ...] = ()
     """Those of which there is an event."""
@@ -276,6 +311,8 @@ class TransactionRecord:
     closed_at: datetime | None = None
     """When an operator closed it; None: none did."""
     close_reason: str = ""
+    closed_by: str = ""
+    """The caller that closed it, or tied a stop to it; empty: it had no name, as before there were names."""
     close_meter: int | None = None
     """Wh: the register at its end, as the operator gave it."""
     close_meter_at: datetime | None = None
@@ -298,6 +335,9 @@ class IdTagRecord:
     """Whether it may run several transactions at once; otherwise the second start is answered ConcurrentTx."""
     description: str = ""
     revision: int = 1
+    created_by: str = ""
+    """The caller; empty: it had no name, as before there were names. ``updated_by`` as well, of the last change."""
+    updated_by: str = ""
 
 
 @frozen

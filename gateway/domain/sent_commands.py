@@ -21,4 +21,4 @@ def sent(state: Expects, event: NewEvent, body: e.CommandSent, _: int) -> None:
         state.pending_starts[body.command_id] = evolve(pending, sent_at=event.received_at)
     elif body.operation in WORK:
         work = WORK[body.operation]
-        state.progress[work] = begun(state.progress.get(work), body.command_id)
+        state.progress[work] = begun(state.progress.get(work), body.command_id, body.ocpp_request_id)

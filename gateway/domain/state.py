@@ -11,7 +11,7 @@ import attrs
 from attrs import define, field
 
 from gateway.domain import events as e
-from gateway.domain import operations, profiles, progress, remote_starts, sent_commands
+from gateway.domain import operations, profiles, progress, remote_starts, sent_commands, signing
 from gateway.domain.clock_offset import UNMEASURED, ClockOffset
 from gateway.domain.commands import LocalListVersionAnswer
 from gateway.domain.connector_charging import ConnectorCharging
@@ -27,6 +27,7 @@ from gateway.domain.events import BootInformation, NewEvent
 from gateway.domain.latest import LatestMessages
 from gateway.domain.operations import OpenOperation
 from gateway.domain.power import Power
+from gateway.domain.quirks import NO_VALUES, QuirkValues
 from gateway.domain.records import (
     AppliedConfiguration,
     ConnectorRecord,
@@ -36,8 +37,9 @@ from gateway.domain.records import (
     TransactionRecord,
 )
 from gateway.domain.repeats import REMEMBERED, Memory
+from gateway.domain.signing import SigningRecord
 from gateway.domain.steering import InstalledProfile, Steering, Wanted, pending
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration, Switch
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 
 MAX_REMEMBERED_STARTS = 16
 """A start is repeated at once or not at all on the same connection; one per connector of the largest post is ample."""
@@ -46,8 +48,7 @@ MAX_HEARD = 16
 """As many as ``Memory`` holds."""
 
 SHOWS_ALL = "Reserved"
-"""The status that shows that a reservation is held, also one of any connector."""
-
+"""Status that shows that a reservation is held, also one of any connector."""
 SHOWING = frozenset({SHOWS_ALL, "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
 """Statuses of a reserved connector that show that its reservation is held, or is being used."""
 
@@ -72,28 +73,26 @@ class ChargePointState:
     pending_starts: dict[str, PendingStart] = field(factory=dict)
     """Remote starts of which a transaction may still come, by command id: at most ``remote_starts.MAX_PENDING``."""
     progress: dict[str, Progress] = field(factory=dict)
-    """Of firmware updates and uploads of diagnostics, by the kind of work."""
+    """Of firmware updates and uploads of diagnostics and logs, by the kind of work."""
     operations: dict[str, OpenOperation] = field(factory=dict)
     """Operations that have not ended, by id: at most ``operations.MAX_OPEN``."""
     boot_configuration: dict[str, AppliedConfiguration] = field(factory=dict)
     configuration: dict[str, str | None] = field(factory=dict)
     """Last reported values of the charger's configuration by key, secrets redacted."""
-    own_requests: Switch = Switch.DEFAULT
-    """Whether the gateway may ask the charge point for anything of its own accord, as its operator decided."""
+    quirks: QuirkValues = NO_VALUES
+    """Its own values of its quirk profile, as its operator decided."""
     booted: bool = False
     """Whether a BootNotification was answered on this connection, whatever the answer."""
     boot_answer: Registration | None = None
     """What the last BootNotification on this connection was answered with."""
     local_list_version: int | None = None
-    """Version of its local list that the charger reported on this connection, since its last boot; -1: it has none
-    (S §5.10)."""
+    """Version of its local list that it reported on this connection since its last boot; -1: it has none (S §5.10)."""
     starts: dict[str, str] = field(factory=dict)
     """Message ids of this connection's last starts, to the transactions they made: at most MAX_REMEMBERED_STARTS."""
     memory: Memory = field(factory=Memory)
     """What it said last, also on an earlier connection: a charger whose answer was lost sends that again."""
     heard: dict[bytes, str] = field(factory=dict)
-    """``repeat_key`` of the last security events that came on this connection, to their message ids: at most
-    MAX_HEARD."""
+    """``repeat_key`` of this connection's last security events, to their message ids: at most MAX_HEARD."""
     foreign: set[int] = field(factory=set)
     """Numbers of other systems' transactions that it has named on this connection: at most MAX_FOREIGN."""
     registers: dict[tuple[int, int, str], tuple[float, datetime | None]] = field(factory=dict)
@@ -110,6 +109,8 @@ class ChargePointState:
     """The charging profiles that it has accepted, by id: at most ``profiles.MAX_PROFILES``."""
     clock: ClockOffset = UNMEASURED
     """What its messages have shown of its clock, also on earlier connections."""
+    signing: SigningRecord | None = None
+    """Its open request to have a key certified."""
     booted_at: datetime | None = None
     """When its last BootNotification was received, also on an earlier connection."""
     charging: ConnectorCharging = field(factory=ConnectorCharging)
@@ -174,8 +175,7 @@ def _forget_registers(state: ChargePointState, connector: ConnectorAddress) -> N
 
 
 def is_older(at: datetime | None, known: datetime | None) -> bool:
-    """Return whether a reading was taken before another, as far as is known: a queued one says nothing of the
-    present."""
+    """Return whether a reading was taken before another, as far as is known: a queued one is of the past."""
     return at is not None and known is not None and at < known
 
 
@@ -267,12 +267,10 @@ def _stopped(state: ChargePointState, event: NewEvent, body: e.TransactionStoppe
     state.latest.add(body, event, False)
 
 
-def _not_open(
-    state: ChargePointState,
-    _: NewEvent,
-    body: e.TransactionLost | e.TransactionClosed | e.TransactionAttributed,
-    __: int,
-) -> None:
+_Ending: TypeAlias = e.TransactionLost | e.TransactionClosed | e.TransactionAttributed
+
+
+def _not_open(state: ChargePointState, _: NewEvent, body: _Ending, __: int) -> None:
     _close(state, body.transaction_id)
 
 
@@ -367,6 +365,7 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.CommandSent, sent_commands.sent),
         _row(e.FirmwareStatusReported, progress.firmware_reported),
         _row(e.DiagnosticsStatusReported, progress.diagnostics_reported),
+        _row(e.LogStatusReported, progress.log_reported),
         _row(e.CommandNotSent, remote_starts.not_sent),
         _row(e.CommandOutcomeUnknown, remote_starts.outcome_unknown),
         _row(e.CommandAnswered, _command_answered),
@@ -377,6 +376,9 @@ _CHANGES: Final[Mapping[type[e.Body], _Change[Any]]] = dict(
         _row(e.SteeringChanged, _steering_changed),
         _row(e.ChargingProfileInstalled, _profile_installed),
         _row(e.ChargingProfileRemoved, _profile_removed),
+        _row(e.CertificateRequested, signing.requested),
+        _row(e.CertificateIssued, signing.issued),
+        _row(e.CertificateSigningEnded, signing.ended),
     )
 )
 """Class of body to what it changes; other events change nothing in the state."""

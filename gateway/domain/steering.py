@@ -73,6 +73,8 @@ class Wanted:
     revision: int
     standing: StandingLimit | None = None
     plan: Plan | None = None
+    caller: str = ""
+    """The caller that changed it last; empty: it had no name, as before there were names."""
 
 
 class SteeringState(StrEnum):
@@ -118,6 +120,8 @@ class Steering:
     """Tries that failed one after the other."""
     doubts: tuple[int, ...] = ()
     """Profiles, by id, that were sent and never heard to be accepted, refused or cleared: the charger may have them."""
+    clearing: tuple[int, ...] = ()
+    """Profiles, by id, that the charger was asked to clear, and has not said whether it did."""
 
     @property
     def doubtful(self) -> bool:
@@ -181,3 +185,13 @@ class ChargingAbilities:
     connectors: int | None = None
     known: bool = False
     """Whether the charger has reported what it can do."""
+
+    def within(self, periods: int | None, level: int | None) -> "ChargingAbilities":
+        """The abilities with no more periods, and no higher stack level; themselves where neither is bounded."""
+        if periods is None and level is None:
+            return self
+        return evolve(
+            self,
+            max_periods=self.max_periods if periods is None else min(self.max_periods, periods),
+            max_stack_level=self.max_stack_level if level is None else min(self.max_stack_level, level),
+        )

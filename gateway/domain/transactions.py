@@ -63,3 +63,8 @@ def _identifies(state: ChargePointState, twin: TransactionRecord, time: Reported
     booted = state.booted_at is not None and state.booted_at > (twin.stop_received_at or twin.start_received_at)
     far = time.value is not None and abs(twin.start_received_at - time.value) > NEVER_SET_AFTER
     return not (booted and far)
+
+
+def in_use(state: ChargePointState) -> bool:
+    """Return true if a transaction is open, or about to begin because a remote start was sent or waits."""
+    return bool(state.open_transactions or state.pending_starts)

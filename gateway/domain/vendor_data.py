@@ -30,10 +30,11 @@ class VendorData:
 
 @frozen
 class VendorAnswer:
-    """Answer to a charger, with text for it, if any."""
+    """Answer to a charger, with text for it, if any. ``caller``: the service that gave it, by its name as a caller."""
 
     status: VendorDataStatus
     data: str | None = None
+    caller: str = ""
 
 
 REJECTED: Final = VendorAnswer(VendorDataStatus.REJECTED)

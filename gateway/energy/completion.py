@@ -274,7 +274,8 @@ def _power_to_come(history: PowerHistory, need: _Need, outlook: Outlook) -> Powe
             able = max(able - falls * flowed, least)
         elif to_full is not None and to_full - flowed < tapered:
             begins = min(to_full, tapered)  # in the midst of it already, though nothing shows it
-            able = min(able, least + (max(whole, able) - least) * max(to_full - flowed, 0.0) / begins)
+            left = max(to_full - flowed, 0.0) / begins if begins > 0 else 0.0
+            able = min(able, least + (max(whole, able) - least) * left)
         return min(able, limit)
 
     return power

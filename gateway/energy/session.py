@@ -26,7 +26,7 @@ from typing import Final
 
 from attrs import frozen
 
-from gateway.domain.metering import Metering
+from gateway.domain.metering import MOST_MWH, Metering
 from gateway.domain.registers import SLACK
 from gateway.energy.power import power_disagrees, power_steps
 from gateway.energy.quality import CONTRADICTIONS, Basis, Doubt, Quality
@@ -188,7 +188,7 @@ def _by_intervals(
     metering: Metering, begin: datetime, end: datetime | None, doubts: set[Doubt], difference: int | None
 ) -> SessionEnergy | None:
     """The energies of intervals, summed over one context and place, those with the most: others count the same energy
-    again. None where there are none."""
+    again. None where there are none, or more than was ever measured: each may be of any size that fits 64 bits."""
     last = None if end is None else end + SLACK
     groups: dict[tuple[str, str], dict[datetime, int]] = {}
     for each in metering.intervals:
@@ -198,6 +198,8 @@ def _by_intervals(
     if not groups:
         return None
     moments = groups[min(groups, key=lambda key: (-len(groups[key]), key))]
+    if sum(moments.values()) > MOST_MWH:
+        return None
     points = [Point(begin, 0)]
     for at, mwh in sorted(moments.items()):
         points.append(Point(at if end is None else min(at, end), points[-1].mwh + mwh, Quality.ESTIMATED))

@@ -18,10 +18,12 @@ import structlog
 import trio
 from attrs import field, frozen
 
+from gateway.domain.audit import NAMES_CALLER, caller_of
+from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.events import StoredEvent
 from gateway.errors import GatewayError, StoreError
 from gateway.feed.ring import Ring, weight
-from gateway.store.api import EventFilter, EventPage, Store, event_id_prefix, stored_event
+from gateway.store.api import Bounds, EventFilter, EventPage, Generation, Store, event_id_prefix, stored_event
 from gateway.store.commits import Committed
 
 R = TypeVar("R")
@@ -76,7 +78,8 @@ class BeyondHead(GatewayError):
 
 @frozen
 class Batch:
-    """``events`` in order; ``position``: everything at or below it has been seen or filtered out. No events: idle.
+    """``events`` in order; ``position``: everything at or below it has been seen or filtered out; ``head``: the newest
+    that there was when it was put together. No events: idle, or the past is over.
 
     Subscribers with the same filter at the same place are given one and the same batch. ``forms`` is theirs, for what
     they make of it: the first one puts it there for the others, each kind under a key of its own. The feed
@@ -85,6 +88,7 @@ class Batch:
 
     events: tuple[StoredEvent, ...]
     position: int
+    head: int = field(default=0, eq=False)
     forms: dict[Hashable, bytes] = field(factory=dict, init=False, eq=False, repr=False)
 
 
@@ -105,7 +109,9 @@ class Feed:
         self._announced = 0
         """Where the ring ended when subscribers were last woken."""
         self._id_prefix = ""
-        self._subscribers = 0
+        self._generation: Generation | None = None
+        """The newest that was there when events were last read."""
+        self._subscribers: set[Subscription] = set()
         # Keeps nothing alive: a batch is there as long as a subscriber is at it.
         self._given: WeakValueDictionary[_Place, Batch] = WeakValueDictionary()
         self._committed = trio.lowlevel.ParkingLot()
@@ -114,12 +120,29 @@ class Feed:
     def notify(self, head: int, events: Sequence[Committed] = ()) -> None:
         """Take what has been committed up to ``head``: ``events`` in order, as far as the caller has them. From Trio's
         thread."""
-        if head > self._head:
+        if head > self._head or self._rewound():
             self._head = head
         if self._subscribers:
             if events:
                 self._take(events)
             self._committed.unpark()
+
+    def _rewound(self) -> bool:
+        """Notice that another server has taken over that lacks events which were read: their sequences are given out
+        once more. Subscribers that have come that far end, since they would miss the later ones."""
+        generations = self._store.generations
+        newest = generations[-1] if generations else None
+        if newest is None or newest == self._generation:
+            return False
+        first, self._generation = self._generation is None, newest
+        if first or self._head < newest.first_sequence:
+            return False
+        self._head = newest.first_sequence - 1
+        self._ring.restart(self._head)
+        for each in tuple(self._subscribers):
+            each.lost = each.position > self._head
+        self._extended.unpark_all()
+        return True
 
     def _take(self, events: Sequence[Committed]) -> None:
         """Put what follows the ring's end into it. Where there is a gap, or none of it is new, nothing happens: ``run``
@@ -134,9 +157,19 @@ class Feed:
             added.append(stored_event(event, self._id_prefix))
         ring.extend(added, last)
 
+    @property
+    def watched(self) -> bool:
+        """True while there is a subscriber."""
+        return bool(self._subscribers)
+
     def head(self) -> int:
         """The newest committed sequence that the feed has heard of."""
         return self._head
+
+    def lags(self) -> list[int]:
+        """Events that each subscriber is behind the head. Also for other threads."""
+        head = self._head
+        return [max(0, head - each.position) for each in tuple(self._subscribers)]
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the ring at the head while there is a subscriber; until cancelled. A read that fails, whatever with, is
@@ -148,6 +181,7 @@ class Feed:
                 await self._failed(error)
             else:
                 break
+        self._rewound()  # knows the generation from now on
         self.notify(bounds.head)
         self._ring.restart(self._head)
         task_status.started()
@@ -165,6 +199,9 @@ class Feed:
                 end = ring.end
                 try:
                     page = await self._read(self._store.events, end, READ_EVENTS, EventFilter())
+                    if self._rewound():
+                        self.notify((await self._read(self._store.bounds)).head)
+                        continue
                 except Exception as error:
                     await self._failed(error)
                     continue
@@ -203,11 +240,12 @@ class Feed:
         position = self._head if after is None else max(after, bounds.floor)
         if not self._subscribers:
             self._ring.restart(self._head)  # It was not kept up to date.
-        self._subscribers += 1
+        subscription = Subscription(self, where, position, idle, max_events, max_bytes, after == BEGINNING)
+        self._subscribers.add(subscription)
         try:
-            yield Subscription(self, where, position, idle, max_events, max_bytes, after == BEGINNING)
+            yield subscription
         finally:
-            self._subscribers -= 1
+            self._subscribers.discard(subscription)
 
 
 class Subscription:
@@ -230,6 +268,15 @@ class Subscription:
         self._max_events = min(max_events, READ_EVENTS)
         self._max_bytes = max_bytes
         self._from_beginning = from_beginning
+        self._goal = feed.head()
+        """The newest event when it began: up to it lies the past."""
+        self.lost = False
+        """Whether it has been given events that another server, which has taken over, does not have."""
+
+    @property
+    def head(self) -> int:
+        """The newest that there is, as far as the feed has heard."""
+        return self._feed.head()
 
     def __aiter__(self) -> "Subscription":
         return self
@@ -238,15 +285,18 @@ class Subscription:
         return await self.next()
 
     async def next(self) -> Batch:
-        """The next events, or none after ``idle`` seconds without any.
+        """The next events; none once the past is over without any, and after ``idle`` seconds without any.
 
-        Raises ``BelowFloor`` when retention has passed this subscriber by, and ``StoreUnavailable``; after the latter
-        it can be called again. Cancelling is safe: nothing is skipped.
+        Raises ``BelowFloor`` when retention has passed this subscriber by, ``BeyondHead`` when a server has taken over
+        that lacks what it was given, and ``StoreUnavailable``; after the latter it can be called again. Cancelling is
+        safe: nothing is skipped.
         """
         deadline = trio.current_time() + self._idle
         ring = self._feed._ring
         waited = False
         while True:
+            if self.lost:
+                raise BeyondHead(self.head)
             if self.position < ring.start:
                 batch = await self._from_disk()
             elif self.position < ring.end or trio.current_time() >= deadline:
@@ -260,10 +310,11 @@ class Subscription:
                     await self._feed._extended.park()
                 waited = True
                 continue
+            caught_up = self.position < self._goal <= batch.position
             self.position = batch.position
             if batch.events:
                 self._from_beginning = False
-            if batch.events or trio.current_time() >= deadline:
+            if batch.events or caught_up or trio.current_time() >= deadline:
                 return batch
 
     def _from_ring(self) -> Batch:
@@ -272,18 +323,23 @@ class Subscription:
         batch = given.get(place)
         if batch is None:
             passing: Iterable[StoredEvent] = ring.above(self.position)
-            if self._where.charge_points or self._where.types:
+            if self._where.charge_points or self._where.types or self._where.callers:
                 passing = filter(self._passes, passing)
             batch = given[place] = self._bounded(passing, max(ring.end, self.position))
         return batch
 
     async def _from_disk(self) -> Batch:
         feed = self._feed
-        page, floor = await feed._read(_page, feed._store, self.position, self._max_events, self._where)
+        page, bounds = await feed._read(_page, feed._store, self.position, self._max_events, self._where)
+        floor = bounds.floor
+        if feed._rewound():
+            feed.notify(bounds.head)
+        if self.lost:
+            raise BeyondHead(feed.head())
         if floor > self.position:
             if not self._from_beginning:
                 raise BelowFloor(floor)
-            return Batch((), floor)  # Nothing was given yet, so the beginning is wherever it is now.
+            return Batch((), floor, feed._head)  # Nothing was given yet, so the beginning is wherever it is now.
         return self._bounded(page.events, page.position)
 
     def _bounded(self, found: Iterable[StoredEvent], end: int) -> Batch:
@@ -296,16 +352,28 @@ class Subscription:
                 end = events[-1].sequence
                 break
             events.append(event)
-        return Batch(tuple(events), end)
+        return Batch(tuple(events), end, self._feed._head)
 
     def _passes(self, event: StoredEvent) -> bool:
         where = self._where
-        return (not where.charge_points or event.charge_point in where.charge_points) and (
-            not where.types or event.type in where.types
+        return (
+            (not where.charge_points or event.charge_point in where.charge_points)
+            and (not where.types or event.type in where.types)
+            and (not where.callers or _caller(event) in where.callers)
         )
 
 
-def _page(store: Store, after: int, limit: int, where: EventFilter) -> tuple[EventPage, int]:
-    """A page, and the floor as of after it was read: a page that retention cut short is never taken for a whole."""
+def _caller(event: StoredEvent) -> str:
+    """The caller that an event names; empty: it names none, or can't be read."""
+    if event.type not in NAMES_CALLER:
+        return ""
+    try:
+        return caller_of(body_of(event))
+    except UnreadableBody:
+        return ""
+
+
+def _page(store: Store, after: int, limit: int, where: EventFilter) -> tuple[EventPage, Bounds]:
+    """A page, and the bounds as of after it was read: a page that retention cut short is never taken for a whole."""
     page = store.events(after, limit, where)
-    return page, store.bounds().floor
+    return page, store.bounds()

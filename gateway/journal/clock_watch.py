@@ -108,17 +108,20 @@ class ClockWatch:
         steady = timedelta(seconds=record.steady_seconds if record.doubted else 0)
         return ClockStatus(self._clock(), record.reason if record.doubted else "", steady)
 
-    async def confirm(self, shown: datetime) -> bool:
+    async def confirm(self, shown: datetime, caller: str = "") -> bool:
         """An operator says that the clock is right, having been shown this time; False: it is another time by now.
-        Raises ``StoreUnavailable``."""
+        ``caller``: the operator's name in the audit. Raises ``StoreUnavailable``."""
         async with self._looking:
             await self._look()
             if abs(self._clock() - shown) > TOLERANCE:
                 return False
             assert self._record is not None
             if self._record.doubted:
-                log.info("clock confirmed by an operator, retention by age goes on", clock=self._clock().isoformat())
-                await self._trust(self._clock(), trio.current_time())
+                now = self._clock()
+                log.info(
+                    "clock confirmed by an operator, retention by age goes on", clock=now.isoformat(), caller=caller
+                )
+                await self._trust(now, trio.current_time(), caller)
             return True
 
     # --- one look ---
@@ -186,12 +189,12 @@ class ClockWatch:
         self._record = evolve(self._record, head=await self._head())
         await self._save(self._record, mono)
 
-    async def _trust(self, now: datetime, mono: float) -> None:
+    async def _trust(self, now: datetime, mono: float, confirmed_by: str = "") -> None:
         self._rebase(now, mono)
         record = ClockRecord(now, False, "", 0.0, 0)
-        await self._save(record, mono, ages_anew=True)
+        await self._save(record, mono, ages_anew=True, confirmed_by=confirmed_by)
         self._record = record
 
-    async def _save(self, record: ClockRecord, mono: float, *, ages_anew: bool = False) -> None:
-        await self._journal.commit(RecordClock(record, ages_anew))
+    async def _save(self, record: ClockRecord, mono: float, *, ages_anew: bool = False, confirmed_by: str = "") -> None:
+        await self._journal.commit(RecordClock(record, ages_anew, confirmed_by))
         self._record, self._saved_at = record, mono

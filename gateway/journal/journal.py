@@ -23,6 +23,8 @@ session's state all the same. One write that the store can't take (a bug of its 
 its batch is tried again write by write. See docs/adr/0007-message-path.md.
 """
 
+import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -33,6 +35,7 @@ import structlog
 import trio
 
 from gateway.errors import CommitUnknown, StoreError, StoreUnavailable
+from gateway.histogram import BATCH_BOUNDS, LATENCY_BOUNDS, Histogram
 from gateway.journal.batch import WRITE_OF, Applied, Handed, OnAnswer, Waiting, commit_batch
 from gateway.journal.thread import ReaderThreads, WriterThread
 from gateway.store.api import READS_AT_ONCE, Store
@@ -91,9 +94,13 @@ class Journal:
         deadline: float = COMMIT_DEADLINE,
         max_batch: int = MAX_BATCH,
         max_waiting: int = MAX_WAITING,
+        linger: float = 0.0,
         run_sync: RunSync | None = None,
     ) -> None:
+        """``linger``: seconds from the beginning of one transaction to that of the next, at least, for more to gather.
+        After a quiet time nothing waits."""
         self._store = store
+        self._linger = linger
         self._deadline = deadline
         self._max_batch = max_batch
         self._max_waiting = max_waiting
@@ -106,7 +113,7 @@ class Journal:
         self._readers = ReaderThreads(READERS) if run_sync is None else None
         self._queue: deque[Handed | Waiting] = deque()
         self._in_flight: Sequence[Handed | Waiting] = ()
-        self._begun = 0.0
+        self._begun = -math.inf
         self._stalled = False
         self._why = ""
         self._pause = FIRST_PAUSE
@@ -115,6 +122,10 @@ class Journal:
         self._well.set()
         self._closing = trio.Event()
         self._ended = trio.Event()
+        self.batch_sizes = Histogram(BATCH_BOUNDS)
+        """Writes in each transaction."""
+        self.commit_seconds = Histogram(LATENCY_BOUNDS)
+        """From the hand-over of a transaction to its thread until the loop hears of its end, whatever that is."""
         self.on_commit: list[Callable[[int, Sequence[Committed]], None]] = []
         self.on_health: list[Callable[[bool], None]] = []
 
@@ -183,9 +194,19 @@ class Journal:
         raise StoreUnavailable(f"a read took longer than {self._deadline:g} s")
 
     @property
+    def waiting(self) -> int:
+        """Writes that wait for their turn."""
+        return len(self._queue)
+
+    @property
     def healthy(self) -> bool:
         """True while commits are taken. Starts True; the first failing commit says otherwise."""
         return self._well.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing waits to be committed or read, and nothing is under way."""
+        return not self._queue and not self._in_flight and not (self._readers is not None and self._readers.under_way)
 
     async def wait_healthy(self) -> None:
         """Return as soon as commits are taken."""
@@ -231,6 +252,8 @@ class Journal:
                     running.cancel()
                     return
                 await self._arrived.park()
+            if self._linger and len(queue) < self._max_batch and not self._closing.is_set():
+                await trio.sleep_until(self._begun + self._linger)
             batch = self._in_flight = list(islice(queue, self._max_batch))
             for _ in batch:
                 queue.popleft()
@@ -243,6 +266,11 @@ class Journal:
             except Exception as error:  # a bug
                 results = [CommitUnknown(f"a commit failed: {error!r}")] * len(writes)
             self._in_flight = ()
+            took, size = trio.current_time() - self._begun, len(batch)
+            self.batch_sizes.counts[bisect_left(self.batch_sizes.bounds, size)] += 1
+            self.batch_sizes.total += size
+            self.commit_seconds.counts[bisect_left(self.commit_seconds.bounds, took)] += 1
+            self.commit_seconds.total += took
             try:
                 failure = self._answer(batch, results)
             except Exception as error:  # a bug of the store's or in here: it costs this batch, and not the gateway

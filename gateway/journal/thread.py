@@ -6,8 +6,9 @@ connects.
 """
 
 import math
+import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ import trio
 from attrs import define, field
 
 R = TypeVar("R")
+
+DONE_BYTES = 16
+"""Read at once: one byte for each job, and more only where waiters were cancelled."""
 
 
 @define(eq=False)
@@ -51,13 +55,18 @@ class _Job:
 
 
 class WriterThread:
-    """Runs one function after the other. A daemon thread, begun with the first one: a disk that hangs must not keep the
-    process from ending."""
+    """Runs one function after the other, for one task. A daemon thread, begun with the first one: a disk that hangs
+    must not keep the process from ending.
+
+    The task waits for the thread's end of a pipe itself. By way of Trio's queue for other threads one more task would
+    be woken first, in one more turn of the loop, and that for every commit.
+    """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Written | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._latest: _Job | None = None
+        self._latest: _Written | None = None
+        self._done = -1
 
     @property
     def busy(self) -> bool:
@@ -74,21 +83,61 @@ class WriterThread:
         result: R = await self.start(function, *args)
         return result
 
-    def start(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        """As ``run`` for a task that is not cancelled yet. To be awaited at once: what is returned is Trio's own wait,
-        so that no coroutine is resumed only to pass the result on."""
+    async def start(self, function: Callable[..., Any], *args: Any) -> Any:
+        """As ``run`` for a task that is not cancelled yet."""
         if self._thread is None:
-            thread = threading.Thread(target=_work, args=(self._jobs,), name="journal-writer", daemon=True)
-            thread.start()
-            self._thread = thread
-        job = self._latest = _Job(function, args)
+            self._begin()
+        job = self._latest = _Written(function, args)
         self._jobs.put(job)
-        return trio.lowlevel.wait_task_rescheduled(job.abort)  # noqa: ASYNC105 - the caller awaits it
+        while not job.done:
+            await trio.lowlevel.wait_readable(self._done)
+            os.read(self._done, DONE_BYTES)
+        result, job.result = job.result, None  # an exception holds its frame, and that frame the job
+        assert result is not None
+        return result.unwrap()
+
+    def _begin(self) -> None:
+        done, say_done = os.pipe()
+        thread = threading.Thread(target=_write, args=(self._jobs, say_done), name="journal-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            os.close(done)
+            os.close(say_done)
+            raise
+        self._thread, self._done = thread, done
 
     def end(self) -> None:
-        """The thread ends when it has done what it was given."""
+        """The thread ends when it has done what it was given. Not while a task waits for it."""
         self._jobs.put(None)
-        self._thread = None
+        if self._thread is not None:
+            self._thread = None
+            os.close(self._done)
+
+
+@define(eq=False)
+class _Written:
+    """A call in the writer's thread."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    result: outcome.Outcome[Any] | None = field(default=None, init=False)
+    done: bool = field(default=False, init=False)
+    """Set when the thread has come to the end, however late the loop is that waits for it."""
+
+
+def _write(jobs: "SimpleQueue[_Written | None]", say_done: int) -> None:
+    """The writer's thread. Its end of the pipe is its own: it may outlive the loop, which closes the other one."""
+    try:
+        while (job := jobs.get()) is not None:
+            job.result = outcome.capture(job.function, *job.args)
+            job.done = True
+            del job
+            os.write(say_done, b"\0")
+    except BrokenPipeError:
+        pass  # the loop is gone, and with it all that waited
+    finally:
+        os.close(say_done)
 
 
 class ReaderThreads:
@@ -128,6 +177,11 @@ class ReaderThreads:
             raise trio.TooSlowError
         in_time: R = late.unwrap()
         return in_time
+
+    @property
+    def under_way(self) -> int:
+        """Functions that run, or wait for a thread."""
+        return self._under_way
 
     def _begin(self) -> None:
         name = f"journal-reader-{self._begun}"

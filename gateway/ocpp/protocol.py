@@ -9,6 +9,7 @@ from attrs import frozen
 
 from gateway.domain.commands import Answer, ChargerError, Command, FieldViolation
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.key_answers import KeyAnswer
 from gateway.domain.readings import Sample
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChargingAbilities
@@ -61,6 +62,11 @@ class OwnRequests(Protocol):
         """Statuses by which it answers that it does not take a setting."""
         ...
 
+    @property
+    def measurands(self) -> str:
+        """The configuration key that has the measurands of meter values during a transaction; empty: there is none."""
+        ...
+
     def boot(self) -> Command | None:
         """Ask for a BootNotification."""
         ...
@@ -71,6 +77,30 @@ class OwnRequests(Protocol):
 
     def setting(self, key: str, value: str) -> Command | None:
         """Set a configuration key."""
+        ...
+
+    def look(self, key: str) -> Command | None:
+        """Ask for the value of a configuration key."""
+        ...
+
+    def shows(self, answer: Answer | ChargerError, key: str, value: str) -> bool:
+        """Return true if the answer to a look says that the key has this value."""
+        ...
+
+    def answer_in(self, word: str) -> KeyAnswer:
+        """Return the meaning of an answer to a setting: of a status, or of an error's code."""
+        ...
+
+    def security_profile(self, profile: int) -> Command | None:
+        """Raise the security profile with which the charger connects from its next boot on."""
+        ...
+
+    def restart(self) -> Command | None:
+        """Have it boot anew, at once."""
+        ...
+
+    def authorization_key(self, key: bytes) -> Command | None:
+        """Change the key with which the charger authenticates."""
         ...
 
     def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[Command, ...]:
@@ -111,6 +141,11 @@ class ProtocolVersion(Protocol):
 
     def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         """The connector whose status a request reports; None: it reports none."""
+        ...
+
+    def with_clock_offset(self, seconds: float) -> "ProtocolVersion":
+        """The version as a charger speaks it whose clock is ahead by so much, all the time; less than 0: behind. Its
+        times are read as the right ones."""
         ...
 
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:

@@ -8,6 +8,14 @@ Each subject has its module. A new body is written there, joins that module's ``
 what the rest of the gateway imports.
 """
 
+from gateway.domain.events.certificate import (
+    CertificateExpiring,
+    CertificateInstalled,
+    CertificateIssued,
+    CertificateRequested,
+    CertificateRequestRefused,
+    CertificateSigningEnded,
+)
 from gateway.domain.events.charge_point import (
     BootInformation,
     ChargePointBooted,
@@ -83,6 +91,12 @@ __all__ = [
     "Body",
     "BootConfigurationApplied",
     "BootInformation",
+    "CertificateExpiring",
+    "CertificateInstalled",
+    "CertificateIssued",
+    "CertificateRequestRefused",
+    "CertificateRequested",
+    "CertificateSigningEnded",
     "ChargePointBooted",
     "ChargePointConnected",
     "ChargePointCreated",

@@ -16,6 +16,8 @@ class ChargePointCreated:
     registration: Registration
     caller: str = ""
     """The caller of the control interface; empty: it had no name, as in older events."""
+    request_id: str = ""
+    """The caller's id of the request; empty: it gave none, as in older events."""
 
 
 @frozen
@@ -28,6 +30,8 @@ class ChargePointUpdated:
     changed: tuple[str, ...]
     caller: str = ""
     """As in ``ChargePointCreated``."""
+    request_id: str = ""
+    """The id of a request to create it that came again, and was given another key; empty: it was another change."""
 
 
 @frozen
@@ -48,6 +52,10 @@ class ChargePointConnected:
     subprotocol: str
     security_profile: int
     tls_version: str = ""
+    certificate_serial: str = ""
+    """In hexadecimal, of the client certificate that it presented; empty: it presented none, as in older events."""
+    certificate_not_after: datetime | None = None
+    """When that certificate ends."""
 
 
 @frozen
@@ -71,6 +79,8 @@ class ChargePointDisconnected:
     latest: bytes | None = field(default=None, eq=False, repr=False)
     """The newest readings of its connectors (``gateway.domain.latest``), where its session recorded its end; empty: as
     they were before. Not a field of the stored body: kept with the charge point."""
+    caller: str = ""
+    """The caller of the control interface that ended it; empty: none did, or it had no name."""
 
 
 @frozen

@@ -19,6 +19,10 @@ class CommandQueued:
     request_id: str
     arguments: JSON
     fingerprint: str = field(default="", repr=False)
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events, or the gateway itself asked."""
+    operation_id: str = ""
+    """The operation that it carries out; empty: it was asked for as a command."""
 
 
 @frozen
@@ -29,6 +33,8 @@ class CommandSent:
     VERSION: ClassVar[int] = 1
     command_id: str
     operation: str
+    ocpp_request_id: int | None = None
+    """OCPP's ``requestId``, by which the charger's statuses name the command; None: it has none."""
 
 
 @frozen

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from attrs import field
 
 from gateway.domain.events import (
+    certificate,
     charge_point,
     command,
     configuration,
@@ -30,6 +31,7 @@ Body: TypeAlias = (
     | steering.Body
     | operation.Body
     | local_list.Body
+    | certificate.Body
 )
 
 BODIES: dict[str, type[Body]] = {cls.TYPE: cls for cls in Body.__args__}

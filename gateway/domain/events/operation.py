@@ -20,6 +20,8 @@ class OperationAccepted:
     expires_at: datetime
     transaction_id: str | None = None
     """The transaction that a stop is about."""
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events."""
 
 
 @frozen

@@ -35,6 +35,8 @@ class LogStatusReported:
     VERSION: ClassVar[int] = 1
     status: str
     request_id: int | None = None
+    command_id: str = ""
+    """The command that it belongs to; empty: to none, as far as is known."""
 
 
 @frozen
@@ -57,6 +59,8 @@ class VendorDataReceived:
     status: str
     message_id: str | None = None
     data: JSON = None
+    caller: str = ""
+    """The service that answered, by its name as a caller; empty: none did, or it had no name."""
 
 
 Body: TypeAlias = (

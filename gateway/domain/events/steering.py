@@ -26,6 +26,10 @@ class WantedChanged:
     why: str = ""
     fingerprint: str = field(default="", repr=False)
     """Digest of the request: distinguishes a repeated request from another one under the same id."""
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events."""
+    operation_id: str = ""
+    """The operation that changes it; empty: it was asked for as a change."""
 
 
 @frozen
@@ -53,7 +57,8 @@ class ChargingProfileInstalled:
 @frozen
 class ChargingProfileRemoved:
     """The charger has a charging profile no more that it had accepted. ``why``: ``cleared``; ``unknown``: it was asked
-    to clear it, and does not know it. One that goes with its transaction, or is replaced, has no such event."""
+    to clear it, and does not know it; ``looked``: it gave no answer to that, and its composite schedule allows more
+    than the profile does. One that goes with its transaction, or is replaced, has no such event."""
 
     TYPE: ClassVar[str] = "charging_profile.removed"
     VERSION: ClassVar[int] = 1

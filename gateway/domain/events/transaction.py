@@ -116,6 +116,8 @@ class TransactionClosed:
     """When it ended, as the operator gave it; with ``meter_stop`` only."""
     insisted: bool = False
     """Whether the operator insisted on a register that was doubted."""
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events."""
 
 
 @frozen
@@ -146,6 +148,8 @@ class TransactionAttributed:
     meter_value: tuple[JSON, ...] = ()
     """transactionData as sent."""
     dialect: str = FIRST_DIALECT
+    caller: str = ""
+    """The caller of the control interface; empty: it had no name, as in older events."""
 
 
 @frozen

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 
 ACTIONS: Final[Mapping[type[c.Command], str]] = {
     c.CancelReservation: "CancelReservation",
@@ -25,6 +26,14 @@ ACTIONS: Final[Mapping[type[c.Command], str]] = {
     c.TriggerMessage: "TriggerMessage",
     c.UnlockConnector: "UnlockConnector",
     c.UpdateFirmware: "UpdateFirmware",
+    # The security extension
+    s.CertificateSigned: "CertificateSigned",
+    s.DeleteCertificate: "DeleteCertificate",
+    s.ExtendedTriggerMessage: "ExtendedTriggerMessage",
+    s.GetInstalledCertificateIds: "GetInstalledCertificateIds",
+    s.GetLog: "GetLog",
+    s.InstallCertificate: "InstallCertificate",
+    s.SignedUpdateFirmware: "SignedUpdateFirmware",
 }
 """Every command, and its action."""
 
@@ -37,3 +46,15 @@ TRIGGERED: Final[Mapping[c.TriggeredMessage, str]] = {
     c.TriggeredMessage.STATUS_NOTIFICATION: "StatusNotification",
 }
 """What a charger can be asked to send, and its action."""
+
+EXTENDED_TRIGGERED: Final[Mapping[s.ExtendedTrigger, str]] = {
+    s.ExtendedTrigger.BOOT_NOTIFICATION: "BootNotification",
+    # A charger with the extension reports the firmware that was signed by another message (WP 6.11).
+    s.ExtendedTrigger.FIRMWARE_STATUS: "SignedFirmwareStatusNotification",
+    s.ExtendedTrigger.HEARTBEAT: "Heartbeat",
+    s.ExtendedTrigger.LOG_STATUS: "LogStatusNotification",
+    s.ExtendedTrigger.METER_VALUES: "MeterValues",
+    s.ExtendedTrigger.SIGN_CERTIFICATE: "SignCertificate",
+    s.ExtendedTrigger.STATUS_NOTIFICATION: "StatusNotification",
+}
+"""What the extension can ask a charger for, and the action by which it comes."""

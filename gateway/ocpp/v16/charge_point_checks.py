@@ -15,6 +15,7 @@ from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, Registration
 from gateway.ocpp.v16.charging_abilities import units_in
 from gateway.ocpp.v16.configuration_keys import number_in
+from gateway.ocpp.v16.security_checks import CHECKS_AGAINST as SECURITY_CHECKS
 
 Findings: TypeAlias = Iterator[FieldViolation]
 
@@ -143,4 +144,5 @@ _CHECKS_AGAINST: Final[
     c.SendLocalList: _send_local_list_of,
     c.SetChargingProfile: _set_charging_profile_of,
     c.TriggerMessage: _trigger_message_of,
+    **SECURITY_CHECKS,
 }

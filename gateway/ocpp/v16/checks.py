@@ -6,15 +6,22 @@ have them.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 from gateway.domain import commands as c
 from gateway.domain.charging import ProfilePurpose
 from gateway.domain.commands import Command, FieldViolation
 from gateway.domain.transactions import folded
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.ocpp.v16.configuration_keys import is_authorization_key, number_in
+from gateway.ocpp.v16.field_checks import (
+    INT32,
+    check_connector,
+    check_location,
+    check_retries,
+    check_text,
+    check_whole,
+)
 from gateway.ocpp.v16.profile_checks import check_profile, connector_of_profile
+from gateway.ocpp.v16.security_checks import CHECKS as SECURITY_CHECKS
 
 Findings: TypeAlias = Iterator[FieldViolation]
 
@@ -34,8 +41,6 @@ MAX_ENTRIES: Final = 5_000
 
 MAX_KEYS: Final = 500
 
-INT32: Final = 2**31 - 1
-
 AUTHORIZATION_KEY_BYTES: Final = range(16, 21)
 """WP 7.2, J §6.2.2 (A7.6)."""
 
@@ -50,48 +55,6 @@ def check(command: Command) -> tuple[FieldViolation, ...]:
     return tuple(_CHECKS[type(command)](command))
 
 
-# --- parts ----------------------------------------------------------------------------------------------------
-
-
-def _text(name: str, value: str | None, longest: int, *, needed: bool = True) -> Findings:
-    if value is None:
-        return
-    if needed and not value.strip():
-        yield FieldViolation(name, "must not be empty")
-    elif len(value) > longest:
-        yield FieldViolation(name, f"has {len(value)} characters; at most {longest} are allowed")
-
-
-def _whole(name: str, value: int | None, least: int = 0) -> Findings:
-    if value is not None and not least <= value <= INT32:
-        yield FieldViolation(name, f"must be from {least} to {INT32}")
-
-
-def _connector(address: ConnectorAddress | None, *, whole: bool, name: str = "connector") -> Findings:
-    """``whole``: whether it may be (0, 0), the charge point as a whole."""
-    if address is None:
-        return
-    if address == WHOLE_CHARGE_POINT:
-        if not whole:
-            yield FieldViolation(name, "must be a connector, not the whole charge point")
-    elif not 0 < address.evse <= INT32:
-        yield FieldViolation(f"{name}.evse", "must be a positive number")
-    elif address.connector != 1:
-        yield FieldViolation(f"{name}.connector", "must be 1: OCPP 1.6 has one connector per number")
-
-
-def _location(location: str) -> Findings:
-    yield from _text("location", location, MAX_LOCATION)
-    try:
-        parts = urlsplit(location)
-    except ValueError:
-        parts = urlsplit("")
-    if location and not (
-        parts.scheme and (parts.netloc or parts.path) and location.isprintable() and " " not in location
-    ):
-        yield FieldViolation("location", "must be a URI, e.g. ftp://host/path")
-
-
 # --- operations -----------------------------------------------------------------------------------------------
 
 
@@ -100,16 +63,16 @@ def _nothing(_: Command) -> Findings:
 
 
 def _cancel_reservation(command: c.CancelReservation) -> Findings:
-    return _whole("reservation_id", command.reservation_id, -INT32 - 1)
+    return check_whole("reservation_id", command.reservation_id, -INT32 - 1)
 
 
 def _change_availability(command: c.ChangeAvailability) -> Findings:
-    return _connector(command.connector, whole=True)
+    return check_connector(command.connector, whole=True)
 
 
 def _change_configuration(command: c.ChangeConfiguration) -> Findings:
-    yield from _text("key", command.key, KEY)
-    yield from _text("value", command.value, VALUE, needed=False)
+    yield from check_text("key", command.key, KEY)
+    yield from check_text("value", command.value, VALUE, needed=False)
     key = command.key.strip().casefold()
     if is_authorization_key(key) and not _is_authorization_key(command.value):
         yield FieldViolation("value", "must be 32 to 40 hexadecimal digits, for a key of 16 to 20 bytes")
@@ -123,23 +86,23 @@ def _is_authorization_key(value: str) -> bool:
 
 
 def _clear_charging_profile(command: c.ClearChargingProfile) -> Findings:
-    yield from _whole("charging_profile_id", command.profile_id, -INT32 - 1)
-    yield from _connector(command.connector, whole=True)
-    yield from _whole("stack_level", command.stack_level)
+    yield from check_whole("charging_profile_id", command.profile_id, -INT32 - 1)
+    yield from check_connector(command.connector, whole=True)
+    yield from check_whole("stack_level", command.stack_level)
     criteria = (command.connector, command.purpose, command.stack_level)
     if command.profile_id is not None and any(criterion is not None for criterion in criteria):
         yield FieldViolation("charging_profile_id", "can't be combined with other criteria")  # SE 3.25
 
 
 def _data_transfer(command: c.DataTransfer) -> Findings:
-    yield from _text("vendor_id", command.vendor_id, 255)
-    yield from _text("message_id", command.message_id, 50, needed=False)
-    yield from _text("data", command.data, MAX_DATA, needed=False)
+    yield from check_text("vendor_id", command.vendor_id, 255)
+    yield from check_text("message_id", command.message_id, 50, needed=False)
+    yield from check_text("data", command.data, MAX_DATA, needed=False)
 
 
 def _get_composite_schedule(command: c.GetCompositeSchedule) -> Findings:
-    yield from _connector(command.connector, whole=True)
-    yield from _whole("duration", command.duration, 1)
+    yield from check_connector(command.connector, whole=True)
+    yield from check_whole("duration", command.duration, 1)
 
 
 def _get_configuration(command: c.GetConfiguration) -> Findings:
@@ -147,24 +110,19 @@ def _get_configuration(command: c.GetConfiguration) -> Findings:
         yield FieldViolation("keys", f"at most {MAX_KEYS} are allowed")
         return
     for index, key in enumerate(command.keys):
-        yield from _text(f"keys[{index}]", key, KEY)
-
-
-def _retries(retries: int | None, retry_interval: int | None) -> Findings:
-    yield from _whole("retries", retries)
-    yield from _whole("retry_interval", retry_interval)
+        yield from check_text(f"keys[{index}]", key, KEY)
 
 
 def _get_diagnostics(command: c.GetDiagnostics) -> Findings:
-    yield from _location(command.location)
-    yield from _retries(command.retries, command.retry_interval)
+    yield from check_location(command.location, MAX_LOCATION)
+    yield from check_retries(command.retries, command.retry_interval)
     if command.start_time is not None and command.stop_time is not None and command.stop_time < command.start_time:
         yield FieldViolation("stop_time", "must not be before start_time")
 
 
 def _remote_start(command: c.RemoteStartTransaction) -> Findings:
-    yield from _text("id_tag", command.id_tag, ID_TAG)
-    yield from _connector(command.connector, whole=False)
+    yield from check_text("id_tag", command.id_tag, ID_TAG)
+    yield from check_connector(command.connector, whole=False)
     profile = command.charging_profile
     if profile is None:
         return
@@ -179,7 +137,7 @@ def _remote_start(command: c.RemoteStartTransaction) -> Findings:
 
 def _remote_stop(command: c.RemoteStopTransaction) -> Findings:
     if command.foreign_number is None:
-        yield from _text("transaction_id", command.transaction_id, 100)
+        yield from check_text("transaction_id", command.transaction_id, 100)
     elif command.transaction_id:
         yield FieldViolation("foreign_number", "can't be combined with transaction_id")
     elif not -(2**63) <= command.foreign_number < 2**63:
@@ -187,22 +145,22 @@ def _remote_stop(command: c.RemoteStopTransaction) -> Findings:
 
 
 def _reserve_now(command: c.ReserveNow) -> Findings:
-    yield from _connector(command.connector, whole=True)
-    yield from _text("id_tag", command.id_tag, ID_TAG)
-    yield from _text("parent_id_tag", command.parent_id_tag, ID_TAG)
-    yield from _whole("reservation_id", command.reservation_id, -INT32 - 1)
+    yield from check_connector(command.connector, whole=True)
+    yield from check_text("id_tag", command.id_tag, ID_TAG)
+    yield from check_text("parent_id_tag", command.parent_id_tag, ID_TAG)
+    yield from check_whole("reservation_id", command.reservation_id, -INT32 - 1)
 
 
 def _send_local_list(command: c.SendLocalList) -> Findings:
-    yield from _whole("list_version", command.list_version, 1)  # SE 3.52
+    yield from check_whole("list_version", command.list_version, 1)  # SE 3.52
     if len(command.entries) > MAX_ENTRIES:
         yield FieldViolation("entries", f"at most {MAX_ENTRIES} are allowed")
         return
     seen: set[str] = set()
     for index, entry in enumerate(command.entries):
         name = f"entries[{index}]"
-        yield from _text(f"{name}.id_tag", entry.id_tag, ID_TAG)
-        yield from _text(f"{name}.parent_id_tag", entry.parent_id_tag, ID_TAG)
+        yield from check_text(f"{name}.id_tag", entry.id_tag, ID_TAG)
+        yield from check_text(f"{name}.parent_id_tag", entry.parent_id_tag, ID_TAG)
         if folded(entry.id_tag) in seen:
             yield FieldViolation(f"{name}.id_tag", "is in the list twice; tags compare without regard to case")
         seen.add(folded(entry.id_tag))
@@ -216,13 +174,13 @@ def _send_local_list(command: c.SendLocalList) -> Findings:
 
 
 def _set_charging_profile(command: c.SetChargingProfile) -> Findings:
-    yield from _connector(command.connector, whole=True)
+    yield from check_connector(command.connector, whole=True)
     yield from check_profile(command.profile, "charging_profile", running=True)
     yield from connector_of_profile(command.connector, command.profile)
 
 
 def _trigger_message(command: c.TriggerMessage) -> Findings:
-    yield from _connector(command.connector, whole=False)
+    yield from check_connector(command.connector, whole=False)
     if command.insist and command.requested is not c.TriggeredMessage.BOOT_NOTIFICATION:
         yield FieldViolation("insist", "is for BootNotification only")
     if command.connector is not None and command.requested not in OF_A_CONNECTOR:
@@ -230,12 +188,12 @@ def _trigger_message(command: c.TriggerMessage) -> Findings:
 
 
 def _unlock_connector(command: c.UnlockConnector) -> Findings:
-    return _connector(command.connector, whole=False)
+    return check_connector(command.connector, whole=False)
 
 
 def _update_firmware(command: c.UpdateFirmware) -> Findings:
-    yield from _location(command.location)
-    yield from _retries(command.retries, command.retry_interval)
+    yield from check_location(command.location, MAX_LOCATION)
+    yield from check_retries(command.retries, command.retry_interval)
 
 
 _CHECKS: Final[Mapping[type[Command], Callable[[Any], Iterable[FieldViolation]]]] = {
@@ -258,4 +216,5 @@ _CHECKS: Final[Mapping[type[Command], Callable[[Any], Iterable[FieldViolation]]]
     c.TriggerMessage: _trigger_message,
     c.UnlockConnector: _unlock_connector,
     c.UpdateFirmware: _update_firmware,
+    **SECURITY_CHECKS,
 }

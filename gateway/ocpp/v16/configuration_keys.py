@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 NUMBER_OF_CONNECTORS: Final = "NumberOfConnectors"
+AUTHORIZATION_KEY: Final = "AuthorizationKey"
 CONNECTION_TIME_OUT: Final = "ConnectionTimeOut"
 
 MAX_DIGITS: Final = 5
@@ -17,7 +18,7 @@ def is_authorization_key(name: str) -> bool:
 
     Rotating it admits the new key; that hangs on this name alone, whatever else is hidden.
     """
-    return name.strip().casefold() == "authorizationkey"
+    return name.strip().casefold() == AUTHORIZATION_KEY.casefold()
 
 
 def number_of_connectors(configuration: Mapping[str, str | None]) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.domain import commands as c
+from gateway.domain import security_commands as x
 from gateway.domain.charging import ChargingRateUnit, ChargingSchedule, SchedulePeriod
 from gateway.domain.codec import secrets_of
 from gateway.domain.secrets import REDACTED, shown_data, shown_location, shown_setting, shown_text
@@ -32,6 +33,9 @@ times as many as the largest chargers have. All of them wrong takes it some 30 m
 MAX_DESCRIPTION: Final = 255
 MAX_DETAILS: Final = 1000
 """Characters of a CALLERROR's details that are kept as JSON; of longer ones as many are kept as a JSON text."""
+
+MAX_CERTIFICATES: Final = 100
+"""Installed certificates of one kind that are kept of an answer: chargers have room for a handful."""
 
 MAX_SEARCHED: Final = 4096
 """Characters of a description that are searched for secrets before it is cut: a cut may hide what names one."""
@@ -144,6 +148,26 @@ def _local_list_version(payload: dict[str, Any]) -> c.LocalListVersionAnswer:
     return c.LocalListVersionAnswer(payload["listVersion"])
 
 
+def _installed_certificates(payload: dict[str, Any]) -> x.InstalledCertificatesAnswer:
+    """NotFound comes without certificates (WP M03.FR.02); a single one that is no list is read as one (B11.6)."""
+    return x.InstalledCertificatesAnswer(
+        payload["status"],
+        tuple(
+            x.CertificateHash(
+                x.HashAlgorithm(each["hashAlgorithm"]),
+                each["issuerNameHash"],
+                each["issuerKeyHash"],
+                each["serialNumber"],
+            )
+            for each in payload.get("certificateHashData", ())[:MAX_CERTIFICATES]
+        ),
+    )
+
+
+def _log(payload: dict[str, Any]) -> x.LogAnswer:
+    return x.LogAnswer(payload["status"], shown_location(payload.get("filename") or "") or None)
+
+
 _DECODERS: Final[dict[type[c.Command], Callable[[dict[str, Any]], c.Answer]]] = {
     c.DataTransfer: _data_transfer,
     c.GetCompositeSchedule: _composite_schedule,
@@ -151,4 +175,6 @@ _DECODERS: Final[dict[type[c.Command], Callable[[dict[str, Any]], c.Answer]]] = 
     c.GetDiagnostics: _diagnostics,
     c.GetLocalListVersion: _local_list_version,
     c.UpdateFirmware: _empty,
+    x.GetInstalledCertificateIds: _installed_certificates,
+    x.GetLog: _log,
 }

@@ -10,6 +10,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
 from gateway.domain import commands as c
+from gateway.domain import security_commands as x
 from gateway.domain.charging import ChargingProfile, ChargingSchedule, SchedulePeriod
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import format_time
@@ -212,6 +213,69 @@ def _update_firmware(command: c.UpdateFirmware, _: ChargePointState) -> dict[str
     }
 
 
+# --- the security extension (WP, chapter 5) -------------------------------------------------------------------
+
+
+def _certificate_signed(command: x.CertificateSigned, _: ChargePointState) -> dict[str, JSON]:
+    return {"certificateChain": command.certificate_chain}
+
+
+def _delete_certificate(command: x.DeleteCertificate, _: ChargePointState) -> dict[str, JSON]:
+    """By the hashes as the charger reported them, in its own algorithm (B11.5)."""
+    given = command.certificate
+    return {
+        "certificateHashData": {
+            "hashAlgorithm": given.algorithm.value,
+            "issuerNameHash": given.issuer_name_hash,
+            "issuerKeyHash": given.issuer_key_hash,
+            "serialNumber": given.serial_number,
+        }
+    }
+
+
+def _extended_trigger(command: x.ExtendedTriggerMessage, _: ChargePointState) -> dict[str, JSON]:
+    return {"requestedMessage": command.requested.value, "connectorId": _connector(command.connector)}
+
+
+def _installed_certificates(command: x.GetInstalledCertificateIds, _: ChargePointState) -> dict[str, JSON]:
+    return {"certificateType": command.certificate_use.value}
+
+
+def _get_log(command: x.GetLog, _: ChargePointState) -> dict[str, JSON]:
+    log = {
+        "remoteLocation": command.location,
+        "oldestTimestamp": _time(command.oldest_time),
+        "latestTimestamp": _time(command.latest_time),
+    }
+    return {
+        "logType": command.log_type.value,
+        "requestId": command.ocpp_request_id,
+        "retries": command.retries,
+        "retryInterval": command.retry_interval,
+        "log": _given(log),
+    }
+
+
+def _install_certificate(command: x.InstallCertificate, _: ChargePointState) -> dict[str, JSON]:
+    return {"certificateType": command.certificate_use.value, "certificate": command.certificate}
+
+
+def _signed_update(command: x.SignedUpdateFirmware, _: ChargePointState) -> dict[str, JSON]:
+    firmware = {
+        "location": command.location,
+        "retrieveDateTime": format_time(command.retrieve_date),
+        "installDateTime": _time(command.install_date),
+        "signingCertificate": command.signing_certificate,
+        "signature": command.signature,
+    }
+    return {
+        "retries": command.retries,
+        "retryInterval": command.retry_interval,
+        "requestId": command.ocpp_request_id,
+        "firmware": _given(firmware),
+    }
+
+
 _ENCODERS: Final[dict[type[c.Command], Callable[[Any, ChargePointState], dict[str, JSON]]]] = {
     c.CancelReservation: _cancel_reservation,
     c.ChangeAvailability: _change_availability,
@@ -232,4 +296,11 @@ _ENCODERS: Final[dict[type[c.Command], Callable[[Any, ChargePointState], dict[st
     c.TriggerMessage: _trigger_message,
     c.UnlockConnector: _unlock_connector,
     c.UpdateFirmware: _update_firmware,
+    x.CertificateSigned: _certificate_signed,
+    x.DeleteCertificate: _delete_certificate,
+    x.ExtendedTriggerMessage: _extended_trigger,
+    x.GetInstalledCertificateIds: _installed_certificates,
+    x.GetLog: _get_log,
+    x.InstallCertificate: _install_certificate,
+    x.SignedUpdateFirmware: _signed_update,
 }

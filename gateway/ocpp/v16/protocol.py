@@ -10,15 +10,17 @@ from ocpp.v16 import call
 from gateway.domain import commands as c
 from gateway.domain import readings
 from gateway.domain.commands import Command
-from gateway.domain.decision import Context, Decision, Facts, Query, Request
+from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
+from gateway.domain.security_commands import ExtendedTriggerMessage
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.values import JSON, ConnectorAddress
 from gateway.ocpp.protocol import Access, ErrorCodes
 from gateway.ocpp.v16 import SUBPROTOCOL, charge_point_checks, checks, decode, decode_calls, encode
-from gateway.ocpp.v16.actions import TRIGGERED
+from gateway.ocpp.v16.actions import EXTENDED_TRIGGERED, TRIGGERED
 from gateway.ocpp.v16.addresses import to_address
 from gateway.ocpp.v16.charging_abilities import charging_abilities
 from gateway.ocpp.v16.configuration_keys import connection_timeout, is_authorization_key
+from gateway.ocpp.v16.known_clock import corrected
 from gateway.ocpp.v16.own_requests import OwnRequests16
 
 ERRORS: Final = ErrorCodes(
@@ -81,6 +83,11 @@ class Protocol16:
         payload = request.payload
         return to_address(payload.connector_id) if isinstance(payload, call.StatusNotification) else None
 
+    def with_clock_offset(self, seconds: float) -> "Protocol16":
+        return OffsetProtocol16(
+            self.handlers, self.subprotocol, self.errors, self.own_requests, timedelta(seconds=seconds)
+        )
+
     decode_call = staticmethod(decode_calls.decode_call)
     decode_unread = staticmethod(decode_calls.decode_unread)
 
@@ -112,7 +119,9 @@ class Protocol16:
         return connection_timeout(state.configuration)
 
     def solicits(self, command: Command) -> str | None:
-        return TRIGGERED[command.requested] if isinstance(command, c.TriggerMessage) else None
+        if isinstance(command, c.TriggerMessage):
+            return TRIGGERED[command.requested]
+        return EXTENDED_TRIGGERED[command.requested] if isinstance(command, ExtendedTriggerMessage) else None
 
     def new_key(self, command: Command) -> bytes | None:
         if isinstance(command, c.ChangeConfiguration) and is_authorization_key(command.key):
@@ -122,3 +131,13 @@ class Protocol16:
     encode_command = staticmethod(encode.encode_command)
     decode_answer = staticmethod(decode.decode_answer)
     decode_error = staticmethod(decode.decode_error)
+
+
+@frozen
+class OffsetProtocol16(Protocol16):
+    """OCPP 1.6 as a charger speaks it whose clock is ahead by ``ahead``, all the time."""
+
+    ahead: timedelta = timedelta()
+
+    def decode_call(self, message_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
+        return decode_calls.decode_call(message_id, action, corrected(payload, self.ahead))

@@ -221,6 +221,11 @@ def _signed_firmware(fault: SchemaFault) -> Any:
     return Mend.KEEP if fault.value in _SIGNED_FIRMWARE else Mend.PASS
 
 
+def _success(fault: SchemaFault) -> Any:
+    """The other word for Accepted, of the whitepaper's use case (X7)."""
+    return "Accepted" if isinstance(fault.value, str) and fault.value.lower() == "success" else Mend.PASS
+
+
 def kept_length(limit: int) -> int:
     """Return how much of a text is kept whose schema allows ``limit`` characters: what chargers in the field send
     beyond it is a serial number, a list of measurands or a model's variant, and cut it is another one. Bounded, since
@@ -268,9 +273,12 @@ REPAIRS: Final[Sequence[Repair]] = (
     Repair("boolean-for-text", _TYPE, _boolean_as_text),
     Repair("text-for-number", _TYPE, _text_as_number),
     Repair("not-a-boolean", _TYPE, _as_boolean),  # quirk 31
-    Repair("object-for-list", _TYPE, _as_list, fields=_of("configurationKey", "unknownKey")),
+    Repair(
+        "object-for-list", _TYPE, _as_list, fields=_of("configurationKey", "unknownKey", "certificateHashData")
+    ),  # B11.6
     Repair("object-for-text", _TYPE, _keep, actions=_of("DataTransfer"), fields=_of("data")),  # B8.1
     # Names.
+    Repair("delete-success", _of("enum"), _success, _of("DeleteCertificate"), _of("status")),  # X7
     Repair("spelling", _of("enum"), _spelling),
     Repair("unknown-error-code", _of("enum"), _keep, _of("StatusNotification"), _of("errorCode")),  # quirk 27
     Repair("unknown-stop-reason", _of("enum"), _keep, _of("StopTransaction"), _of("reason")),

@@ -27,6 +27,7 @@ CHARGER_ACTIONS: Final = frozenset(
         "LogStatusNotification",
         "MeterValues",
         "SecurityEventNotification",
+        "SignCertificate",
         "SignedFirmwareStatusNotification",
         "StartTransaction",
         "StatusNotification",

@@ -230,7 +230,7 @@ def decide_data_transfer(
     answer = facts.vendor_answer or UNKNOWN_VENDOR
     message_id = present(payload.message_id)
     data = shown_data(payload.data, message_id or "")
-    body = VendorDataReceived(payload.vendor_id, answer.status.value, message_id, data)
+    body = VendorDataReceived(payload.vendor_id, answer.status.value, message_id, data, answer.caller)
     reply: dict[str, JSON] = {"status": answer.status.value}
     if answer.data is not None:
         reply["data"] = answer.data

@@ -24,6 +24,7 @@ HANDLERS: Final[Mapping[str, Handler[Any]]] = by_action(
     # Security extension
     Handler(call.LogStatusNotification, security.decide_log_status),
     Handler(call.SecurityEventNotification, security.decide_security_event),
+    Handler(call.SignCertificate, security.decide_sign_certificate, security.query_sign_certificate),
     Handler(call.SignedFirmwareStatusNotification, security.decide_signed_firmware_status),
 )
 
