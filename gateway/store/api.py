@@ -19,11 +19,13 @@ from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
+from gateway.domain.audit import AuditEntry
 from gateway.domain.callers import Caller
 from gateway.domain.commands import CommandRecord
-from gateway.domain.events import StoredEvent
+from gateway.domain.events import BootInformation, StoredEvent
 from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
+from gateway.domain.quirks import NO_VALUES, QuirkValues
 from gateway.domain.records import (
     AttributionRecord,
     ChargePointRecord,
@@ -31,17 +33,16 @@ from gateway.domain.records import (
     IdTagRecord,
     ReservationRecord,
     TransactionRecord,
-    TransactionState,
 )
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted, Steering, SteeringState
-from gateway.domain.values import ConnectorAddress, Registration, Switch
-from gateway.store.commits import (
-    ClockRecord,
-    Committed,
-    Write,
-    WriteResult,
-)
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.certificates import CertificateStore
+from gateway.store.commits import ClockRecord, Committed, Write, WriteResult
+from gateway.store.filters import ALL_RECORDS, AuditFilter, RecordFilter, TransactionFilter
+from gateway.store.fleet import FleetReads
+from gateway.store.lists import ListStore
+from gateway.store.totals import Totals
 
 READS_AT_ONCE = 8
 """As many as are begun, and as there are connections for: one more would only wait. Each costs a thread, a cache of
@@ -52,10 +53,12 @@ some megabytes and three file handles (docs/adr/0010-readers.md)."""
 
 @frozen
 class EventFilter:
-    """Empty means all. ``charge_points`` are exact identities, ``types`` exact event types."""
+    """Empty means all. ``charge_points`` are exact identities, ``types`` exact event types, ``callers`` exact names:
+    events that name one of them."""
 
     charge_points: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
+    callers: frozenset[str] = frozenset()
 
 
 @frozen
@@ -108,8 +111,8 @@ class Bounds:
 
 @frozen
 class Generation:
-    """One run of a gateway on a store. ``token``: random, 1 to 2^63 - 1. Its events begin at ``first_sequence`` and end
-    before that of the next generation."""
+    """One run of a gateway on a store, or of several on one server's timeline. ``token``: random, 1 to 2^63 - 1. Its
+    events begin at ``first_sequence`` and end before that of the next generation."""
 
     token: int
     first_sequence: int
@@ -119,17 +122,6 @@ def generation_at(generations: Sequence[Generation], sequence: int) -> int:
     """The token of the generation that an event of this sequence belongs to; 0: it comes before the first."""
     index = bisect_right(generations, sequence, key=attrgetter("first_sequence"))
     return generations[index - 1].token if index else 0
-
-
-@frozen
-class TransactionFilter:
-    """Empty means all. ``started_from`` <= start < ``started_before``."""
-
-    charge_point: str | None = None
-    state: TransactionState | None = None
-    started_from: datetime | None = None
-    started_before: datetime | None = None
-    id_tag: str | None = None
 
 
 @frozen
@@ -173,15 +165,17 @@ class DueEnergy:
 
 @frozen
 class AdmissionRecord:
-    """``credentials`` as ``Store.credentials`` answers them."""
+    """``credentials`` as ``Store.credentials`` answers them. ``quirks``: its own values; ``boot``: its last one, which
+    says what make it is of."""
 
-    assume_subprotocol: bool
     credentials: tuple[Credential, ...]
-    accept_hex_password: Switch = Switch.DEFAULT
+    quirks: QuirkValues = NO_VALUES
+    boot: BootInformation | None = None
     labels: Labels = NO_LABELS
+    minimum_security_profile: int = 0
 
 
-class Store(Protocol):
+class Store(CertificateStore, FleetReads, ListStore, Protocol):
     """A place to keep things. Every method may raise ``StoreUnavailable``; constructors also ``StoreInUse``,
     ``StoreCorrupt`` and ``StoreReplaced``. Lists are in a stable order and take ``after`` (the last key of the page
     before, "" or None for the first) and ``limit`` (1 to 1,000)."""
@@ -192,9 +186,13 @@ class Store(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """The kind of store, in one word for clients and operators, e.g. ``sqlite``."""
+
+    @property
     def generations(self) -> tuple[Generation, ...]:
         """Those that events above the floor can be of, the first one first; the last is this run's. What comes before
-        the first is of versions that kept none. The same for as long as the store is open."""
+        the first is of versions that kept none. One more begins where another server takes over."""
         ...
 
     def next_number(self) -> int:
@@ -224,6 +222,8 @@ class Store(Protocol):
         """Bytes that the data takes on disk now: room that deleting has freed for reuse does not count."""
         ...
 
+    def totals(self) -> Totals: ...
+
     # charge points
     def charge_point(self, identity: str) -> ChargePointRecord | None: ...
 
@@ -232,7 +232,9 @@ class Store(Protocol):
         charge point."""
         ...
 
-    def steering(self, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
+    def steering(
+        self, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
+    ) -> list[SteeringRow]:
         """Return how far wanted states have got, by identity and connector; only those in ``state``, if it is given.
         ``after``: the identity, EVSE and connector of the last one, separated by spaces."""
         ...
@@ -326,18 +328,18 @@ class Store(Protocol):
 
     def attribution_by_request(self, charge_point: str, request_id: str) -> AttributionRecord | None: ...
 
-    def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]: ...
-
     # idTags
     def id_tag(self, id_tag: str) -> IdTagRecord | None:
         """Without regard to case."""
         ...
 
-    def id_tags(self, after: str, limit: int) -> list[IdTagRecord]: ...
-
     # callers
     def callers(self) -> list[Caller]:
         """All of them, by name: there are few."""
+        ...
+
+    def audit(self, where: AuditFilter, after: tuple[datetime, int] | None, limit: int) -> list[AuditEntry]:
+        """Newest first. ``after``: time and key of the last entry of the page before."""
         ...
 
     # commands
@@ -345,7 +347,9 @@ class Store(Protocol):
 
     def command_by_request(self, charge_point: str, request_id: str) -> CommandRecord | None: ...
 
-    def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+    def commands(
+        self, charge_point: str | None, after: str | None, limit: int, where: RecordFilter = ALL_RECORDS
+    ) -> list[CommandRecord]:
         """Newest first. ``after`` is a command id."""
         ...
 
@@ -353,10 +357,6 @@ class Store(Protocol):
     def operation(self, operation_id: str) -> OperationRecord | None: ...
 
     def operation_by_request(self, charge_point: str, request_id: str) -> OperationRecord | None: ...
-
-    def operations(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
-        """Newest first. ``after`` is an operation id."""
-        ...
 
     def overdue_operations(self, at: datetime, limit: int) -> list[OverdueOperation]:
         """Open ones of disconnected charge points whose expiry has passed at ``at``. No paging: what is ended is not

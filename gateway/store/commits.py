@@ -1,24 +1,29 @@
 """The writes that a store takes, and its answers to them: what ``Store.commit`` is given, and what it returns."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from attrs import field, frozen
 
+from gateway.domain.audit import DoneBy
 from gateway.domain.callers import Caller
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.commands import CommandRecord
 from gateway.domain.decision import Guard
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.key_answers import KeyAnswer
 from gateway.domain.labels import Labels
-from gateway.domain.records import (
-    Credential,
-    IdTagRecord,
-)
+from gateway.domain.quirks import NO_VALUES, QuirkValues
+from gateway.domain.records import Credential, IdTagRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted
-from gateway.domain.values import Registration, Switch
+from gateway.domain.values import Registration
 from gateway.quick_frozen import quick_frozen
+from gateway.store.audit_commits import RecordAction, RecordRefusal
+from gateway.store.energy_commits import SettleEnergy
+from gateway.store.fleet import FleetWrite
+from gateway.store.nodes import Ended, NodeWrite
 
 # --- writes ---------------------------------------------------------------------------------------------------
 
@@ -62,18 +67,17 @@ class CreateChargePoint:
     credentials: tuple[Credential, ...]
     at: datetime
     description: str = ""
-    assume_subprotocol: bool = False
-    own_requests: Switch = Switch.DEFAULT
-    accept_hex_password: Switch = Switch.DEFAULT
+    quirks: QuirkValues = NO_VALUES
     labels: Labels = field(factory=dict)
     caller: str = ""
+    minimum_security_profile: int = 0
+    request_id: str = ""
 
 
 @frozen
 class CreateChargePoints:
     """A fleet, all of it or none. Answers ``Appended``, or ``Exists`` with the identities that are taken or that are in
-    here twice. The one write whose size is its caller's: 18,000 take a quarter of a second, and all others
-    wait for it."""
+    here twice. The one write whose size is its caller's: 18,000 take a quarter of a second, and all wait."""
 
     charge_points: tuple[CreateChargePoint, ...]
 
@@ -89,14 +93,16 @@ class UpdateChargePoint:
     at: datetime
     registration: Registration | None = None
     description: str | None = None
-    assume_subprotocol: bool | None = None
-    own_requests: Switch | None = None
-    accept_hex_password: Switch | None = None
+    quirks: Mapping[str, Any] | None = None
+    """By name; None as a value: nothing is said any more."""
     labels: Labels | None = None
     """All of them: they replace the present ones."""
     credentials: tuple[Credential, ...] | None = None
     revision: int | None = None
     caller: str = ""
+    minimum_security_profile: int | None = None
+    request_id: str = ""
+    """Of the creation that came again and has another key by this."""
 
 
 @frozen
@@ -132,21 +138,6 @@ class AttributeOrphan:
 
 
 @frozen
-class SettleEnergy:
-    """Records the energy of a transaction that has ended as worked out with its events up to ``position``. ``changed``:
-    the event of type ``transaction.energy_changed`` that says so; None: it is as it was recorded.
-
-    Answers ``Appended``, without sequences where there is no event; ``GuardFailed`` where something has come since, it
-    is open, or ``revision`` is not the recorded one; ``Missing`` where the charge point has no such transaction."""
-
-    charge_point: str
-    transaction_id: str
-    position: int
-    revision: int
-    changed: NewEvent | None
-
-
-@frozen
 class AddCredential:
     """One more verifier beside the present ones. Answers ``Done`` or ``Missing``."""
 
@@ -163,6 +154,27 @@ class RemoveCredentials:
 
 
 @frozen
+class DecideKey:
+    """The charger has answered to a key that was offered: after TAKEN those made before it are gone, after REFUSED it
+    is gone itself, after AFTER_BOOT and UNKNOWN all stay. Answers ``Done``."""
+
+    identity: str
+    credential_id: str
+    answer: KeyAnswer
+
+
+@frozen
+class UseKey:
+    """The charger has connected with a key: it is settled, those made before it are gone, and so are those of
+    ``passed_over``, which were offered before that, unless the charger has answered to one meanwhile. Nothing where the
+    key itself is gone. Answers ``Done``."""
+
+    identity: str
+    credential_id: str
+    passed_over: tuple[str, ...] = ()
+
+
+@frozen
 class PutIdTag:
     """Create (``create``: answers ``Exists`` if there) or replace (``Missing`` if not there; ``GuardFailed`` if
     ``expected_revision`` is given and stale). Answers ``Done``. The store sets ``revision``."""
@@ -170,6 +182,7 @@ class PutIdTag:
     record: IdTagRecord
     create: bool
     expected_revision: int | None = None
+    caller: str = ""
 
 
 @frozen
@@ -177,14 +190,16 @@ class DeleteIdTag:
     """Answers ``Done`` or ``Missing``."""
 
     id_tag: str
+    by: DoneBy | None = None
 
 
 @frozen
 class AddCaller:
     """Makes a caller of the control interface known. Answers ``Done``; ``Exists`` with ``name`` or ``certificate_name``
-    where another has that; ``GuardFailed`` where there are as many as there may be."""
+    where another has that; ``GuardFailed`` where there are as many as there may be. ``by``: the caller that asked."""
 
     caller: Caller
+    by: str = ""
 
 
 @frozen
@@ -192,6 +207,7 @@ class RemoveCaller:
     """Answers ``Done`` or ``Missing``."""
 
     name: str
+    by: DoneBy | None = None
 
 
 @frozen
@@ -258,6 +274,8 @@ class RecordClock:
 
     record: ClockRecord
     ages_anew: bool = False
+    confirmed_by: str = ""
+    """The caller that has confirmed the clock; empty: none has, or it had no name."""
 
 
 Write: TypeAlias = (
@@ -272,15 +290,21 @@ Write: TypeAlias = (
     | SettleEnergy
     | AddCredential
     | RemoveCredentials
+    | DecideKey
+    | UseKey
     | PutIdTag
     | DeleteIdTag
     | AddCaller
     | RemoveCaller
+    | RecordAction
+    | RecordRefusal
     | AllocateNumbers
     | RecordLastHeard
     | Trim
     | Forget
     | RecordClock
+    | FleetWrite
+    | NodeWrite
 )
 
 
@@ -364,4 +388,5 @@ class Missing:
     pass
 
 
-WriteResult: TypeAlias = Appended | Opened | AllocatedNumbers | Trimmed | Done | Fenced | GuardFailed | Exists | Missing
+Refusal: TypeAlias = Fenced | GuardFailed | Exists | Missing
+WriteResult: TypeAlias = Appended | Opened | AllocatedNumbers | Trimmed | Done | Ended | Refusal

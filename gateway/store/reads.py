@@ -2,15 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from gateway.domain.audit import AuditEntry
 from gateway.domain.callers import Caller
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import StoredEvent
 from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationRecord
 from gateway.domain.records import AttributionRecord, ChargePointRecord, Credential, IdTagRecord, TransactionRecord
+from gateway.domain.signing import SigningRecord
 from gateway.domain.steering import ChangedWanted, SteeringState
 from gateway.domain.values import Registration
 from gateway.store.api import (
@@ -23,9 +25,11 @@ from gateway.store.api import (
     SteeringRow,
     Store,
     StoredState,
-    TransactionFilter,
 )
+from gateway.store.certificates import DueCertificate
 from gateway.store.commits import ClockRecord
+from gateway.store.filters import ALL_RECORDS, AuditFilter, RecordFilter, TransactionFilter
+from gateway.store.totals import Totals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,11 +49,18 @@ class Reads:
     def __init__(self, store: Store, runner: Runner) -> None:
         self._store = store
         self._runner = runner
+        self.current_generations: Callable[[], tuple[Generation, ...]] = partial(getattr, store, "generations")
+        """As ``generations``, for what is asked with each batch: it calls nothing of Python's."""
 
     @cached_property
     def store_id(self) -> str:
         """As the store's, which knows it when it is open, and where it never changes; waits for nothing."""
         return self._store.store_id
+
+    @property
+    def store_kind(self) -> str:
+        """As the store's; waits for nothing."""
+        return self._store.kind
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -70,6 +81,9 @@ class Reads:
     def size_bytes(self) -> Awaitable[int]:
         return self._runner.read(self._store.size_bytes)
 
+    def totals(self) -> Awaitable[Totals]:
+        return self._runner.read(self._store.totals)
+
     def next_number(self) -> Awaitable[int]:
         return self._runner.read(self._store.next_number)
 
@@ -80,8 +94,10 @@ class Reads:
     def state(self, identity: str, at: datetime) -> Awaitable[StoredState | None]:
         return self._runner.read(self._store.state, identity, at)
 
-    def steering(self, state: SteeringState | None, after: str, limit: int) -> Awaitable[list[SteeringRow]]:
-        return self._runner.read(self._store.steering, state, after, limit)
+    def steering(
+        self, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
+    ) -> Awaitable[list[SteeringRow]]:
+        return self._runner.read(self._store.steering, state, after, limit, scope)
 
     def changed_wanted(self, identity: str, request_id: str) -> Awaitable[ChangedWanted | None]:
         return self._runner.read(self._store.changed_wanted, identity, request_id)
@@ -147,22 +163,16 @@ class Reads:
     def attribution_by_request(self, charge_point: str, request_id: str) -> Awaitable[AttributionRecord | None]:
         return self._runner.read(self._store.attribution_by_request, charge_point, request_id)
 
-    def newest_values(self, identities: Sequence[str]) -> Awaitable[dict[str, list[StoredEvent]]]:
-        return self._runner.read(self._store.newest_values, identities)
-
-    def orphans(self, charge_point: str | None, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
-        return self._runner.read(self._store.orphans, charge_point, after, limit)
-
     # idTags
     def id_tag(self, id_tag: str) -> Awaitable[IdTagRecord | None]:
         return self._runner.read(self._store.id_tag, id_tag)
 
-    def id_tags(self, after: str, limit: int) -> Awaitable[list[IdTagRecord]]:
-        return self._runner.read(self._store.id_tags, after, limit)
-
     # callers
     def callers(self) -> Awaitable[list[Caller]]:
         return self._runner.read(self._store.callers)
+
+    def audit(self, where: AuditFilter, after: tuple[datetime, int] | None, limit: int) -> Awaitable[list[AuditEntry]]:
+        return self._runner.read(self._store.audit, where, after, limit)
 
     # commands
     def command(self, command_id: str) -> Awaitable[CommandRecord | None]:
@@ -171,8 +181,10 @@ class Reads:
     def command_by_request(self, charge_point: str, request_id: str) -> Awaitable[CommandRecord | None]:
         return self._runner.read(self._store.command_by_request, charge_point, request_id)
 
-    def commands(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[CommandRecord]]:
-        return self._runner.read(self._store.commands, charge_point, after, limit)
+    def commands(
+        self, charge_point: str | None, after: str | None, limit: int, where: RecordFilter = ALL_RECORDS
+    ) -> Awaitable[list[CommandRecord]]:
+        return self._runner.read(self._store.commands, charge_point, after, limit, where)
 
     # operations
     def operation(self, operation_id: str) -> Awaitable[OperationRecord | None]:
@@ -181,11 +193,21 @@ class Reads:
     def operation_by_request(self, charge_point: str, request_id: str) -> Awaitable[OperationRecord | None]:
         return self._runner.read(self._store.operation_by_request, charge_point, request_id)
 
-    def operations(self, charge_point: str | None, after: str | None, limit: int) -> Awaitable[list[OperationRecord]]:
-        return self._runner.read(self._store.operations, charge_point, after, limit)
-
     def overdue_operations(self, at: datetime, limit: int) -> Awaitable[list[OverdueOperation]]:
         return self._runner.read(self._store.overdue_operations, at, limit)
+
+    # certificates
+    def signing(self, signing_id: str) -> Awaitable[SigningRecord | None]:
+        return self._runner.read(self._store.signing, signing_id)
+
+    def unsigned(self, after: str, limit: int) -> Awaitable[list[SigningRecord]]:
+        return self._runner.read(self._store.unsigned, after, limit)
+
+    def overdue_signings(self, at: datetime, limit: int) -> Awaitable[list[SigningRecord]]:
+        return self._runner.read(self._store.overdue_signings, at, limit)
+
+    def due_certificates(self, now: datetime, near: datetime, limit: int) -> Awaitable[list[DueCertificate]]:
+        return self._runner.read(self._store.due_certificates, now, near, limit)
 
     # events
     def bounds(self) -> Awaitable[Bounds]:

@@ -2,32 +2,25 @@
 
 from apsw import Connection
 
-from gateway.domain.callers import MAX_CALLERS, Caller, Role
+from gateway.domain.audit import AuditNote, SubjectKind
+from gateway.domain.callers import MAX_CALLERS, Caller
 from gateway.store import commits
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
-from gateway.store.sqlite.encoding import from_labels, to_labels, to_micros, to_time
+from gateway.store.encoding import to_labels, to_micros
+from gateway.store.rows import CALLER, caller
+from gateway.store.sqlite.audit import note_change
 from gateway.store.sqlite.writer import Writer
-
-_KNOWN_ROLES = frozenset(Role)
 
 
 def callers(cx: Connection) -> list[Caller]:
     """All of them, by name."""
-    rows = cx.execute("SELECT name, roles, created_at, token_digest, certificate_name, scope FROM caller ORDER BY name")
-    return [
-        Caller(name, _roles(roles), to_time(created), digest or b"", certificate or "", from_labels(scope))
-        for name, roles, created, digest, certificate, scope in rows
-    ]
-
-
-def _roles(words: str) -> tuple[Role, ...]:
-    """Roles that a later version wrote and this one doesn't know give nothing here."""
-    return tuple(Role(word) for word in words.split() if word in _KNOWN_ROLES)
+    rows = cx.execute(f"SELECT {CALLER} FROM caller ORDER BY name")  # noqa: S608 - constants
+    return [caller(row) for row in rows]
 
 
 def add_caller(writer: Writer, write: commits.AddCaller) -> Done | Exists | GuardFailed:
-    caller = write.caller
-    for column, value in (("name", caller.name), ("certificate_name", caller.certificate_name)):
+    new = write.caller
+    for column, value in (("name", new.name), ("certificate_name", new.certificate_name)):
         sql = f"SELECT 1 FROM caller WHERE {column} = ?"  # noqa: S608 - one of the two above
         if value and writer.cx.execute(sql, (value,)).fetchone() is not None:
             return Exists((column,))
@@ -35,19 +28,24 @@ def add_caller(writer: Writer, write: commits.AddCaller) -> Done | Exists | Guar
     if count >= MAX_CALLERS:
         return GuardFailed()
     writer.cx.execute(
-        "INSERT INTO caller (name, roles, created_at, token_digest, certificate_name, scope) VALUES (?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO caller ({CALLER}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
         (
-            caller.name,
-            " ".join(caller.roles),
-            to_micros(caller.created_at),
-            caller.token_digest or None,
-            caller.certificate_name or None,
-            to_labels(caller.scope),
+            new.name,
+            " ".join(new.roles),
+            to_micros(new.created_at),
+            new.token_digest or None,
+            new.certificate_name or None,
+            to_labels(new.scope),
         ),
     )
+    note_change(writer, AuditNote(write.by, "CreateCaller", SubjectKind.CALLER, new.name), new.created_at)
     return Done()
 
 
 def remove_caller(writer: Writer, write: commits.RemoveCaller) -> Done | Missing:
     writer.cx.execute("DELETE FROM caller WHERE name = ?", (write.name,))
-    return Done() if writer.cx.changes() else Missing()
+    if not writer.cx.changes():
+        return Missing()
+    if write.by is not None:
+        note_change(writer, AuditNote(write.by.caller, "RevokeCaller", SubjectKind.CALLER, write.name), write.by.at)
+    return Done()

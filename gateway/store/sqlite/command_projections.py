@@ -14,6 +14,7 @@ from gateway.domain.credentials import id_for_command
 from gateway.domain.events import NewEvent
 from gateway.domain.progress import WORK
 from gateway.store.sqlite import progress
+from gateway.store.sqlite.audit_notes import noted
 
 
 def _listed(states: Iterable[CommandState]) -> str:
@@ -28,7 +29,7 @@ _AT_THE_END = _listed(state for state, row in TRANSITIONS.items() if not row)
 def queued(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandQueued, sequence: int) -> None:
     cx.execute(
         """INSERT INTO command (command_id, charge_point, request_id, operation, arguments, fingerprint, state,
-        created_at, last_sequence) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?)""",
+        created_at, last_sequence, caller) VALUES (?, ?, ?, ?, ?, ?, 'QUEUED', ?, ?, ?)""",
         (
             body.command_id,
             key,
@@ -38,8 +39,11 @@ def queued(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandQu
             body.fingerprint,
             at,
             sequence,
+            body.caller,
         ),
     )
+    if body.caller:
+        noted(cx, key, event, at, body, sequence)
     if body.operation == starts.OPERATION:
         start = starts.pending_start(event, body)
         address = (None, None) if start.connector is None else (start.connector.evse, start.connector.connector)
@@ -73,7 +77,7 @@ def sent(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandSent
             (at, key, body.command_id),
         )
     elif body.operation in WORK:
-        progress.sent(cx, key, WORK[body.operation], body.command_id)
+        progress.sent(cx, key, WORK[body.operation], body)
 
 
 def answered(cx: Connection, key: int, event: NewEvent, at: int, body: e.CommandAnswered, sequence: int) -> None:

@@ -8,18 +8,16 @@ from datetime import datetime
 import orjson
 from apsw import Connection
 
+from gateway.domain.audit import NAMES_CALLER
 from gateway.domain.events import StoredEvent
+from gateway.store import rows
 from gateway.store.api import Bounds, EventFilter, EventPage
-from gateway.store.sqlite import rows
-from gateway.store.sqlite.encoding import INT64_MAX, to_time
-from gateway.store.sqlite.queries import MAX_LIMIT, bounded
+from gateway.store.encoding import INT64_MAX, to_time
+from gateway.store.limits import MAX_LIMIT, NEWEST, NEWEST_BYTES, NEWEST_VALUES, PAGE_BYTES, bounded
+from gateway.store.sqlite.selects import fetch, one
 
 STRETCH = 20_000
 """Events that one call looks at, at most: some 20 ms of a connection, whatever the filter lets through."""
-
-PAGE_BYTES = 4 * 1024 * 1024
-"""Of bodies in one page; the last one may exceed it. Most have some hundred bytes, and a page's number of events bounds
-it; a body may be as large as a message, and a thousand of them would be four gigabytes."""
 
 MAX_INDEXED = 16
 """Up to so many charge points are looked up by index; with more of them reading everything is as quick."""
@@ -30,12 +28,12 @@ _EVENT = f"SELECT {rows.EVENT} FROM {rows.EVENT_TABLES}"
 def bounds(cx: Connection) -> Bounds:
     """The floor, and the newest sequence, which outlives the events themselves."""
     sql = "SELECT (SELECT value FROM meta WHERE name = 'floor'), (SELECT max(sequence) FROM event)"
-    floor, newest = rows.one(cx, sql)
+    floor, newest = one(cx, sql)
     return Bounds(floor, max(floor, newest or 0))
 
 
 def newest_time(cx: Connection) -> datetime | None:
-    found = rows.fetch(cx, "SELECT received_at FROM event ORDER BY sequence DESC LIMIT 1")
+    found = fetch(cx, "SELECT received_at FROM event ORDER BY sequence DESC LIMIT 1")
     return to_time(found[0][0]) if found else None
 
 
@@ -56,9 +54,13 @@ def events(
         end, condition = min(edges.head, after + STRETCH), "AND +e.charge_point IN (SELECT value FROM json_each(?))"
         given = (orjson.dumps(_keys(cx, where.charge_points)).decode(),)
     else:
-        share = limit if not types else STRETCH // len(where.charge_points)
+        share = limit if not types and not where.callers else STRETCH // len(where.charge_points)
         end, found = _indexed(cx, _keys(cx, where.charge_points), after, edges.head, share)
         condition, given = "AND e.sequence IN (SELECT value FROM json_each(?))", (orjson.dumps(found).decode(),)
+    if where.callers:
+        condition += f""" {_types(NAMES_CALLER, codes)}
+            AND CAST(e.body AS TEXT) ->> 'caller' IN (SELECT value FROM json_each(?))"""
+        given = (*given, orjson.dumps(sorted(where.callers)).decode())
     sql = f"{_EVENT} WHERE e.sequence > ? AND e.sequence <= ? {types} {condition} ORDER BY e.sequence LIMIT ?"
     page, whole = _taken(cx.execute(sql, (after, end, *given, limit)), id_prefix)
     return EventPage(tuple(page), end if whole and len(page) < limit else page[-1].sequence)
@@ -159,16 +161,6 @@ def event(cx: Connection, sequence: int, id_prefix: str) -> StoredEvent | None:
     return None if row is None else rows.event(row, id_prefix)
 
 
-NEWEST = 64
-"""Newest events of a charge point among which its newest meter values are looked for."""
-
-NEWEST_VALUES = 16
-"""Of these, the messages that are read: some of each connector."""
-
-NEWEST_BYTES = 65_536
-"""Longer bodies are passed over: a page of a thousand charge points is read at once."""
-
-
 def newest_values(cx: Connection, key: int, id_prefix: str) -> list[StoredEvent]:
     """The newest meter values and stops of a charge point, in order, by its index: those of the sessions after the
     last one that recorded its end."""
@@ -185,14 +177,5 @@ def newest_values_of(cx: Connection, identities: Sequence[str], id_prefix: str) 
         raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
     sql = """SELECT identity, key FROM charge_point WHERE deleted_at IS NULL
         AND identity IN (SELECT value FROM json_each(?))"""
-    keys: dict[str, int] = dict(rows.fetch(cx, sql, (orjson.dumps(list(identities)).decode(),)))
+    keys: dict[str, int] = dict(fetch(cx, sql, (orjson.dumps(list(identities)).decode(),)))
     return {identity: found for identity, key in keys.items() if (found := newest_values(cx, key, id_prefix))}
-
-
-def orphans(cx: Connection, charge_point: str | None, after: int, limit: int, id_prefix: str) -> list[StoredEvent]:
-    """By the partial indexes that hold nothing but orphans."""
-    of_one, named = "", tuple[str, ...]()
-    if charge_point is not None:
-        of_one, named = "AND e.charge_point = (SELECT key FROM charge_point WHERE identity = ?)", (charge_point,)
-    sql = f"{_EVENT} WHERE e.type = 4 AND e.sequence > ? {of_one} ORDER BY e.sequence LIMIT ?"
-    return [rows.event(row, id_prefix) for row in cx.execute(sql, (after, *named, bounded(limit)))]

@@ -16,21 +16,15 @@ from attrs import frozen
 
 from gateway.errors import StoreCorrupt, StoreError, StoreReplaced
 from gateway.store.api import Generation
+from gateway.store.limits import CLEAR, MAX_NUMBER
 from gateway.store.sqlite.companion import Companion, companion_path, read_companion, write_companion
 from gateway.store.sqlite.connections import mapped, open_writer, trust_log
-from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.event_queries import bounds
-from gateway.store.sqlite.integrity import check_pages
+from gateway.store.sqlite.integrity import RECOVERY_CHECK_SECONDS, check_pages
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.process_lock import ProcessLock
-from gateway.store.sqlite.rows import fetch, one
-
-CLEAR = 1_000_000
-"""Transaction numbers, and epochs of each charge point, that are left out: more than were given out since any backup
-that is worth restoring. Numbers last for two thousand recoveries."""
-
-MAX_NUMBER = 2**31 - 1
-"""The largest transaction number that every charger can hold (B4.4)."""
+from gateway.store.sqlite.selects import fetch, one
+from gateway.store.wall_clock import utc_now
 
 WAL_HEADER_VERSION = b"\x02"
 """At offset 18 of a database that keeps a write-ahead log. What ``VACUUM INTO`` makes has 1 there."""
@@ -251,7 +245,7 @@ def _recover(
     cx: apsw.Connection, path: Path, without_log: tuple[str, int] | None, snapshot: bool, certain: bool
 ) -> Recovered | None:
     verify_log(cx, path, without_log)  # else it would become part of the database
-    check_pages(cx, path)
+    check_pages(cx, path, RECOVERY_CHECK_SECONDS)
     check(cx, path, len(scripts()))
     last, state = read_companion(path), read_state(cx)
     if state is None:

@@ -6,13 +6,16 @@ from gateway.domain.decision import (
     NotConnected,
     OperationUnused,
     RequestIdUnused,
+    SigningOpen,
     StartPending,
     SteeringRequestUnused,
     WantedUnchanged,
 )
 from gateway.domain.transactions import folded
 from gateway.store.commits import GuardFailed
-from gateway.store.sqlite import queries, rows, steering
+from gateway.store.sqlite import queries, steering
+from gateway.store.sqlite.selects import one
+from gateway.store.sqlite.signing import open_signing
 from gateway.store.sqlite.writer import Owner, Writer
 
 
@@ -45,7 +48,11 @@ def failed_guard(writer: Writer, owner: Owner, guard: Guard) -> GuardFailed | No
             return None if changed is None else GuardFailed(guard, changed=changed)
         case WantedUnchanged(connector, revision):
             return None if steering.revision(writer.cx, owner.key, connector) == revision else GuardFailed(guard)
+        case SigningOpen(signing_id, wanted):
+            found = open_signing(writer.cx, owner.key)
+            holds = found is not None and found.signing_id == signing_id and wanted in (None, bool(found.chain))
+            return None if holds else GuardFailed(guard)
         case NotConnected():
             writer.flush_end_of(owner)
             sql = "SELECT connected FROM charge_point WHERE key = ?"
-            return GuardFailed(guard) if rows.one(writer.cx, sql, (owner.key,))[0] else None
+            return GuardFailed(guard) if one(writer.cx, sql, (owner.key,))[0] else None

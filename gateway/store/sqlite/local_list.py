@@ -6,7 +6,7 @@ from gateway.domain import events as e
 from gateway.domain.commands import UpdateType
 from gateway.domain.events import NewEvent
 from gateway.domain.records import LocalList
-from gateway.store.sqlite.encoding import to_time
+from gateway.store.encoding import to_time
 
 
 def changed(cx: Connection, key: int, event: NewEvent, at: int, body: e.LocalListChanged, sequence: int) -> None:

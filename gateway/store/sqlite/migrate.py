@@ -14,7 +14,7 @@ import apsw
 
 from gateway.domain.events import BODIES
 from gateway.errors import StoreCorrupt
-from gateway.store.sqlite.encoding import to_micros
+from gateway.store.encoding import to_micros
 
 APPLICATION_ID = 0x4F435047
 """``OCPG``: what ``file`` and ``PRAGMA application_id`` show."""

@@ -8,16 +8,19 @@ from gateway.domain.remote_starts import RECONNECTED, returned
 from gateway.domain.repeats import Memory
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import Registration
+from gateway.store import rows
 from gateway.store.api import StoredState
-from gateway.store.sqlite import queries, rows, steering
-from gateway.store.sqlite.clock_offsets import clock_offset
-from gateway.store.sqlite.encoding import maybe_time
+from gateway.store.clock_offsets import clock_offset
+from gateway.store.encoding import from_quirks, maybe_time
+from gateway.store.sqlite import queries, steering
 from gateway.store.sqlite.event_queries import newest_values
 from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.progress import progress
+from gateway.store.sqlite.selects import one
+from gateway.store.sqlite.signing import open_signing
 from gateway.store.sqlite.writer import Owner, Writer
 
-_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests, clock_offset, latest, latest_epoch,
+_OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, quirks, clock_offset, latest, latest_epoch,
     EXISTS (SELECT 1 FROM connector WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM txn WHERE charge_point = c.key AND state = 'OPEN'),
     EXISTS (SELECT 1 FROM boot_configuration WHERE charge_point = c.key),
@@ -28,7 +31,8 @@ _OVERVIEW = """SELECT registration, ever_accepted, boot, booted_at, own_requests
     EXISTS (SELECT 1 FROM charging_profile WHERE charge_point = c.key),
     EXISTS (SELECT 1 FROM operation WHERE charge_point = c.key AND ended IS NULL),
     EXISTS (SELECT 1 FROM progress WHERE charge_point = c.key),
-    EXISTS (SELECT 1 FROM charging_state WHERE charge_point = c.key)
+    EXISTS (SELECT 1 FROM charging_state WHERE charge_point = c.key),
+    EXISTS (SELECT 1 FROM signing WHERE charge_point = c.key)
     FROM charge_point c WHERE key = ?"""
 """What there is to be read of a charge point. Most have little of it, and every statement lets go of the interpreter's
 lock, for which it then has to wait."""
@@ -54,10 +58,8 @@ def _state(
     cx: Connection, key: int, identity: str, epoch: int, memory: Memory, at: datetime, last_epoch: int
 ) -> ChargePointState:
     """``last_epoch``: that of the newest session before."""
-    registration, ever_accepted, boot, booted, own_requests, clock, latest, latest_epoch, *there = rows.one(
-        cx, _OVERVIEW, (key,)
-    )
-    connectors, open_, applied, reserved, configured, started, steered, profiled, asked, worked, charging = there
+    registration, ever_accepted, boot, booted, quirks, clock, latest, latest_epoch, *there = one(cx, _OVERVIEW, (key,))
+    connectors, open_, applied, reserved, configured, started, steered, profiled, asked, worked, charging, signs = there
     state = ChargePointState(
         identity=identity,
         epoch=epoch,
@@ -79,12 +81,13 @@ def _state(
         progress=progress(cx, key) if worked else {},
         configuration=queries.configuration(cx, key) if configured else {},
         memory=memory,
-        own_requests=rows.switch(own_requests),
+        quirks=from_quirks(quirks),
         wanted=steering.wanted(cx, key) if steered else {},
         steering=steering.steerings(cx, key) if steered else {},
         profiles=steering.charging_profiles(cx, key) if profiled else {},
         clock=clock_offset(clock),
         booted_at=maybe_time(booted),
+        signing=open_signing(cx, key) if signs else None,
     )
     kept = queries.charging_states(cx, [key]).get(key, ()) if charging else ()
     state.charging.begin(state.connectors.values(), kept, at)

@@ -5,8 +5,9 @@ from apsw import Connection
 
 from gateway.domain import events as e
 from gateway.domain.events import NewEvent
-from gateway.domain.operations import Stage
-from gateway.store.sqlite.encoding import maybe_micros, to_micros
+from gateway.domain.operations import End, OperationKind, Stage
+from gateway.store.encoding import maybe_micros, to_micros
+from gateway.store.sqlite.audit_notes import noted
 
 
 def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAccepted, sequence: int) -> None:
@@ -17,8 +18,9 @@ def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.Operati
     cx.execute(
         """INSERT OR IGNORE INTO operation (operation_id, charge_point, request_id, kind, evse, connector, id_tag,
         named, insist, created_at, expires_at, stages, transaction_id, last_sequence,
-        limit_value, limit_unit, limit_phases, until, pause_below_minimum)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        limit_value, limit_unit, limit_phases, until, pause_below_minimum, caller,
+        arguments, fingerprint)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             body.operation_id,
             key,
@@ -38,8 +40,13 @@ def accepted(cx: Connection, key: int, event: NewEvent, at: int, body: e.Operati
             None if limit is None else limit.phases,
             maybe_micros(request.until),
             int(request.pause_below_minimum),
+            body.caller,
+            "" if request.arguments is None else orjson.dumps(request.arguments).decode(),
+            request.fingerprint,
         ),
     )
+    if body.caller:
+        noted(cx, key, event, at, body, sequence)
 
 
 def advanced(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationAdvanced, sequence: int) -> None:
@@ -72,3 +79,11 @@ def ended(cx: Connection, key: int, event: NewEvent, at: int, body: e.OperationE
             key,
         ),
     )
+    if body.end is End.DONE:
+        # Confirmed by a connection with the higher profile: from now on a lower one is refused (A7.12).
+        cx.execute(
+            """UPDATE charge_point SET revision = revision + 1, minimum_security_profile = max(minimum_security_profile,
+            (SELECT json_extract(arguments, '$.security_profile') FROM operation WHERE operation_id = ?2))
+            WHERE key = ?1 AND EXISTS (SELECT 1 FROM operation WHERE operation_id = ?2 AND kind = ?3)""",
+            (key, body.operation_id, OperationKind.UPGRADE_SECURITY_PROFILE),
+        )

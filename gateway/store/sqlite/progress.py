@@ -1,4 +1,4 @@
-"""The progress of firmware updates and uploads of diagnostics: how it is changed by events, and read."""
+"""The progress of firmware updates and uploads of diagnostics and logs: how it is changed by events, and read."""
 
 from apsw import Connection
 
@@ -6,23 +6,23 @@ from gateway.domain import events as e
 from gateway.domain import progress as p
 from gateway.domain.events import NewEvent
 from gateway.domain.records import Progress
-from gateway.store.sqlite.encoding import maybe_micros, maybe_time
+from gateway.store.encoding import maybe_micros, maybe_time
 
-_COLUMNS = "work, command_id, succeeded, status, status_command_id, reported_at"
+_COLUMNS = "work, command_id, succeeded, status, status_command_id, reported_at, ocpp_request_id"
 
 
 def progress(cx: Connection, key: int) -> dict[str, Progress]:
     """A charge point's, by kind of work."""
     found = cx.execute(f"SELECT {_COLUMNS} FROM progress WHERE charge_point = ? ORDER BY work", (key,))  # noqa: S608
     return {
-        work: Progress(command_id, bool(succeeded), status, status_command, maybe_time(at))
-        for work, command_id, succeeded, status, status_command, at in found
+        work: Progress(command_id, bool(succeeded), status, status_command, maybe_time(at), number)
+        for work, command_id, succeeded, status, status_command, at, number in found
     }
 
 
-def sent(cx: Connection, key: int, work: p.Work, command_id: str) -> None:
+def sent(cx: Connection, key: int, work: p.Work, body: e.CommandSent) -> None:
     """A command was sent whose statuses will come."""
-    _put(cx, key, work, p.begun(progress(cx, key).get(work), command_id))
+    _put(cx, key, work, p.begun(progress(cx, key).get(work), body.command_id, body.ocpp_request_id))
 
 
 def firmware_reported(
@@ -39,9 +39,14 @@ def diagnostics_reported(
     _put(cx, key, p.Work.DIAGNOSTICS, p.reported(before, p.Work.DIAGNOSTICS, event, body))
 
 
+def log_reported(cx: Connection, key: int, event: NewEvent, at: int, body: e.LogStatusReported, sequence: int) -> None:
+    before = progress(cx, key).get(p.Work.LOG)
+    _put(cx, key, p.Work.LOG, p.reported(before, p.Work.LOG, event, body))
+
+
 def _put(cx: Connection, key: int, work: p.Work, after: Progress) -> None:
     cx.execute(
-        f"INSERT OR REPLACE INTO progress (charge_point, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR REPLACE INTO progress (charge_point, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
             key,
             work,
@@ -50,5 +55,6 @@ def _put(cx: Connection, key: int, work: p.Work, after: Progress) -> None:
             after.status,
             after.status_command_id,
             maybe_micros(after.reported_at),
+            after.ocpp_request_id,
         ),
     )

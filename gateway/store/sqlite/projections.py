@@ -17,12 +17,15 @@ from gateway.domain.event_records import connector_record, queued_since, reserva
 from gateway.domain.events import NewEvent
 from gateway.domain.state import SHOWING, SHOWS_ALL
 from gateway.domain.values import Registration
+from gateway.store.encoding import INT64_MAX, clamped, maybe_micros, to_micros
+from gateway.store.limits import MAX_CONFIGURATION_KEYS, MAX_CONNECTORS
+from gateway.store.rows import boot_bytes
+from gateway.store.sqlite import charger_certificates, local_list, progress, signing, steering
 from gateway.store.sqlite import command_projections as commands
-from gateway.store.sqlite import local_list, progress, steering
 from gateway.store.sqlite import operation_projections as operations
+from gateway.store.sqlite.audit_notes import noted
 from gateway.store.sqlite.clock_offsets import measured
-from gateway.store.sqlite.encoding import INT64_MAX, clamped, maybe_micros, to_micros
-from gateway.store.sqlite.rows import boot_bytes, one
+from gateway.store.sqlite.selects import one
 from gateway.store.sqlite.transaction_projections import (
     attributed,
     closed,
@@ -37,12 +40,6 @@ B = TypeVar("B", bound=e.Body)
 
 Projection: TypeAlias = Callable[[Connection, int, NewEvent, int, B, int], None]
 
-MAX_CONNECTORS = 256
-"""Per charge point, connector 0 included: a charger that counts through connector numbers fills no table."""
-
-MAX_CONFIGURATION_KEYS = 1_000
-"""Per charge point; the largest chargers have some 300 keys."""
-
 
 def connected(cx: Connection, key: int, event: NewEvent, at: int, body: e.ChargePointConnected, sequence: int) -> None:
     cx.execute(
@@ -50,6 +47,7 @@ def connected(cx: Connection, key: int, event: NewEvent, at: int, body: e.Charge
         last_heard = ? WHERE key = ?""",
         (at, body.remote_address, body.security_profile, at, key),
     )
+    charger_certificates.presented(cx, key, body)
 
 
 class End(NamedTuple):
@@ -71,7 +69,7 @@ def disconnected(cx: Connection, ends: Iterable[End]) -> None:
     go of the interpreter's lock, which Trio's thread then takes for a while. So they are one statement."""
     cx.execute(
         """UPDATE charge_point SET connected = 0, connection_since = ended.at,
-        connected_for = connected_for + max(coalesce(ended.heard, connection_since) - connection_since, 0),
+        connected_for = connected_for + coalesce(max(coalesce(ended.heard, connection_since) - connection_since, 0), 0),
         last_heard = CASE WHEN last_heard BETWEEN ended.heard AND ended.heard + 300000000 THEN last_heard
         ELSE coalesce(ended.heard, last_heard) END,  -- a later one by more than minutes is of a clock that ran ahead
         latest = CASE WHEN ended.latest <> '' THEN ended.latest ELSE charge_point.latest END,
@@ -218,6 +216,9 @@ def _row(cls: type[B], project: Projection[B]) -> tuple[type[Any], Projection[An
 
 PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
     (
+        _row(e.ChargePointCreated, noted),
+        _row(e.ChargePointUpdated, noted),
+        _row(e.ChargePointDeleted, noted),
         _row(e.ChargePointConnected, connected),
         _row(e.ChargePointBooted, booted),
         _row(e.ConnectorStatusChanged, status_changed),
@@ -243,12 +244,18 @@ PROJECTIONS: Final[Mapping[type[e.Body], Projection[Any]]] = dict(
         _row(e.LocalListChanged, local_list.changed),
         _row(e.FirmwareStatusReported, progress.firmware_reported),
         _row(e.DiagnosticsStatusReported, progress.diagnostics_reported),
+        _row(e.LogStatusReported, progress.log_reported),
         _row(e.OperationAdvanced, operations.advanced),
         _row(e.OperationEnded, operations.ended),
         _row(e.WantedChanged, steering.wanted_changed),
         _row(e.SteeringChanged, steering.steering_changed),
         _row(e.ChargingProfileInstalled, steering.profile_installed),
         _row(e.ChargingProfileRemoved, steering.profile_removed),
+        _row(e.CertificateRequested, signing.requested),
+        _row(e.CertificateIssued, signing.issued),
+        _row(e.CertificateSigningEnded, signing.ended),
+        _row(e.CertificateInstalled, charger_certificates.installed),
+        _row(e.CertificateExpiring, charger_certificates.expiring),
     )
 )
 """Class of body to what it changes."""

@@ -25,23 +25,18 @@ from gateway.domain.records import (
 )
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
-from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation, TransactionFilter
+from gateway.store import rows
+from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation
 from gateway.store.commits import ClockRecord
-from gateway.store.sqlite import rows, steering
-from gateway.store.sqlite.encoding import fits, from_labels, to_micros, to_time
+from gateway.store.encoding import fits, from_labels, from_quirks, to_micros, to_time
+from gateway.store.filters import ALL_RECORDS, RecordFilter, TransactionFilter
+from gateway.store.limits import MAX_LIMIT, bounded
+from gateway.store.sqlite import steering
+from gateway.store.sqlite.charger_certificates import certificate
+from gateway.store.sqlite.conditions import in_scope, record_conditions
 from gateway.store.sqlite.local_list import local_list
 from gateway.store.sqlite.progress import progress
-
-MAX_LIMIT = 1_000
-"""The contract's longest page."""
-
-
-def bounded(limit: int) -> int:
-    """A page length that is in order. Raises ValueError, which is a bug of the caller."""
-    if not 1 <= limit <= MAX_LIMIT:
-        raise ValueError(f"limit is {limit}; it must be between 1 and {MAX_LIMIT}")
-    return limit
-
+from gateway.store.sqlite.selects import fetch
 
 # --- charge points --------------------------------------------------------------------------------------------
 
@@ -67,16 +62,12 @@ def charge_points(
     if registration is not None:
         where.append("registration = ?")
         given.append(registration)
-    for key, value in labels.items():
-        where.append(_LABEL)
-        given += (key, value)
+    if labels:
+        condition, of_labels = in_scope(labels, "charge_point.key")
+        where.append(condition)
+        given += of_labels
     sql = f"SELECT {rows.CHARGE_POINT} FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
-    found = cx.execute(sql, (*given, bounded(limit))).fetchall()
-    states = charging_states(cx, [row[0] for row in found])
-    return [_charge_point(cx, row, states) for row in found]
-
-
-_LABEL = "EXISTS (SELECT 1 FROM json_each(labels) l WHERE l.key = ? AND l.value = ?)"
+    return whole_charge_points(cx, cx.execute(sql, (*given, bounded(limit))).fetchall())
 
 
 def labelled(cx: Connection, labels: Labels, identities: Sequence[str] | None, limit: int) -> list[str]:
@@ -85,9 +76,10 @@ def labelled(cx: Connection, labels: Labels, identities: Sequence[str] | None, l
     if identities is not None:
         where.append("identity IN (SELECT value FROM json_each(?))")
         given.append(json.dumps(list(identities)))
-    for key, value in labels.items():
-        where.append(_LABEL)
-        given += (key, value)
+    if labels:
+        condition, of_labels = in_scope(labels, "charge_point.key")
+        where.append(condition)
+        given += of_labels
     sql = f"SELECT identity FROM charge_point WHERE {' AND '.join(where)} ORDER BY identity LIMIT ?"
     return [identity for (identity,) in cx.execute(sql, (*given, bounded(limit)))]
 
@@ -98,7 +90,11 @@ def charge_points_named(cx: Connection, identities: Sequence[str]) -> list[Charg
         raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
     sql = f"""SELECT {rows.CHARGE_POINT} FROM charge_point WHERE deleted_at IS NULL
         AND identity IN (SELECT value FROM json_each(?))"""
-    found = cx.execute(sql, (json.dumps(list(identities)),)).fetchall()
+    return whole_charge_points(cx, cx.execute(sql, (json.dumps(list(identities)),)).fetchall())
+
+
+def whole_charge_points(cx: Connection, found: Sequence[rows.Row]) -> list[ChargePointRecord]:
+    """Charge points of these rows, with what is in other tables."""
     states = charging_states(cx, [row[0] for row in found])
     return [_charge_point(cx, row, states) for row in found]
 
@@ -116,6 +112,7 @@ def _charge_point(
         tuple(steering.steerings(cx, key).items()),
         tuple(progress(cx, key).items()),
         local_list(cx, key),
+        certificate(cx, key),
         states.get(key, ()),
     )
 
@@ -133,6 +130,16 @@ def charging_states(cx: Connection, keys: Sequence[Any]) -> dict[int, tuple[Char
 def connectors(cx: Connection, key: int) -> tuple[ConnectorRecord, ...]:
     sql = f"SELECT {rows.CONNECTOR} FROM connector WHERE charge_point = ? ORDER BY evse, connector"
     return tuple(rows.connector(row) for row in cx.execute(sql, (key,)))
+
+
+def connectors_of(cx: Connection, keys: Sequence[Any]) -> dict[int, tuple[ConnectorRecord, ...]]:
+    """Of many charge points, by their keys."""
+    sql = f"""SELECT charge_point, {rows.CONNECTOR} FROM connector
+        WHERE charge_point IN (SELECT value FROM json_each(?)) ORDER BY charge_point, evse, connector"""
+    found: dict[int, list[ConnectorRecord]] = {}
+    for key, *row in cx.execute(sql, (json.dumps(keys),)):
+        found.setdefault(key, []).append(rows.connector(tuple(row)))
+    return {key: tuple(each) for key, each in found.items()}
 
 
 def boot_configuration(cx: Connection, key: int) -> tuple[AppliedConfiguration, ...]:
@@ -163,7 +170,7 @@ def pending_starts(cx: Connection, key: int) -> list[PendingStart]:
 
 def configuration(cx: Connection, key: int) -> dict[str, str | None]:
     sql = "SELECT name, value FROM configuration WHERE charge_point = ? ORDER BY name"
-    return dict(rows.fetch(cx, sql, (key,)))
+    return dict(fetch(cx, sql, (key,)))
 
 
 def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
@@ -173,15 +180,16 @@ def credentials(cx: Connection, identity: str) -> tuple[Credential, ...]:
 
 
 def admission(cx: Connection, identity: str) -> AdmissionRecord | None:
-    sql = f"""SELECT assume_subprotocol, accept_hex_password, labels, {rows.CREDENTIAL}
+    sql = f"""SELECT quirks, boot, labels, minimum_security_profile, {rows.CREDENTIAL}
         FROM charge_point LEFT JOIN credential ON credential.charge_point = charge_point.key
         WHERE identity = ? AND deleted_at IS NULL ORDER BY not_before, credential_id"""
-    found = cx.execute(sql, (identity,)).fetchall()
+    found: list[rows.Row] = cx.execute(sql, (identity,)).fetchall()
     if not found:
         return None
-    assume, accept_hex, labels = found[0][:3]
-    credentials = tuple(rows.credential(row[3:]) for row in found if row[3] is not None)
-    return AdmissionRecord(bool(assume), credentials, rows.switch(accept_hex), from_labels(str(labels)))
+    quirks, boot, labels, least = found[0][:4]
+    credentials = tuple(rows.credential(row[4:]) for row in found if row[4] is not None)
+    known = from_quirks(str(quirks)), rows.boot_information(boot)
+    return AdmissionRecord(credentials, *known, from_labels(str(labels)), int(str(least)))
 
 
 def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:
@@ -189,7 +197,7 @@ def taken(cx: Connection, identities: Sequence[str]) -> frozenset[str]:
         raise ValueError(f"{len(identities)} identities; at most {MAX_LIMIT} can be asked about")
     sql = """SELECT identity FROM charge_point WHERE deleted_at IS NULL
         AND identity IN (SELECT value FROM json_each(?))"""
-    return frozenset(str(identity) for (identity,) in rows.fetch(cx, sql, (json.dumps(list(identities)),)))
+    return frozenset(str(identity) for (identity,) in fetch(cx, sql, (json.dumps(list(identities)),)))
 
 
 # --- transactions ---------------------------------------------------------------------------------------------
@@ -271,6 +279,10 @@ def transactions(cx: Connection, where: TransactionFilter, after: str | None, li
         condition("txn.started_at >= ?", to_micros(where.started_from))
     if where.started_before is not None:
         condition("txn.started_at < ?", to_micros(where.started_before))
+    if where.scope:
+        sql, labels = in_scope(where.scope, "txn.charge_point")
+        conditions.append(sql)
+        given += labels
     if where.id_tag is not None:
         condition("txn.folded_tag = ?", folded(where.id_tag))
     if after is not None:
@@ -286,12 +298,6 @@ def transactions(cx: Connection, where: TransactionFilter, after: str | None, li
 def id_tag(cx: Connection, tag: str) -> IdTagRecord | None:
     row = cx.execute(f"SELECT {rows.ID_TAG} FROM id_tag WHERE folded = ?", (folded(tag),)).fetchone()
     return None if row is None else rows.id_tag(row)
-
-
-def id_tags(cx: Connection, after: str, limit: int) -> list[IdTagRecord]:
-    """In the order of the tags without regard to case."""
-    sql = f"SELECT {rows.ID_TAG} FROM id_tag WHERE folded > ? ORDER BY folded LIMIT ?"
-    return [rows.id_tag(row) for row in cx.execute(sql, (folded(after), bounded(limit)))]
 
 
 # --- commands -------------------------------------------------------------------------------------------------
@@ -311,12 +317,11 @@ def command_by_request(cx: Connection, charge_point: str, request_id: str) -> Co
     return None if row is None else rows.command(row)
 
 
-def commands(cx: Connection, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
+def commands(
+    cx: Connection, charge_point: str | None, after: str | None, limit: int, where: RecordFilter = ALL_RECORDS
+) -> list[CommandRecord]:
     """Newest first; nothing after an ``after`` that retention has taken."""
-    conditions, given = [], []
-    if charge_point is not None:
-        conditions.append("m.charge_point = (SELECT key FROM charge_point WHERE identity = ?)")
-        given.append(charge_point)
+    conditions, given = record_conditions(charge_point, where, "m")
     if after is not None:
         conditions.append("m.key < (SELECT key FROM command WHERE command_id = ?)")
         given.append(after)
@@ -329,7 +334,7 @@ def commands(cx: Connection, charge_point: str | None, after: str | None, limit:
 
 
 def clock_record(cx: Connection) -> ClockRecord | None:
-    found = rows.fetch(cx, "SELECT seen_at, doubted, reason, steady_seconds, head FROM clock")
+    found = fetch(cx, "SELECT seen_at, doubted, reason, steady_seconds, head FROM clock")
     if not found:
         return None
     seen_at, doubted, reason, steady_seconds, head = found[0]

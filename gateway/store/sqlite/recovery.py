@@ -17,12 +17,12 @@ import apsw
 from attrs import frozen
 
 from gateway.errors import GatewayError, StoreCorrupt, StoreError
+from gateway.store.encoding import INT64_MAX
+from gateway.store.limits import CLEAR
 from gateway.store.sqlite.connections import mapped, open_writer, trust_log
-from gateway.store.sqlite.encoding import INT64_MAX
-from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.migrate import check, migrate, scripts
 from gateway.store.sqlite.process_lock import ProcessLock
-from gateway.store.sqlite.rows import fetch, one
+from gateway.store.sqlite.selects import fetch, one
 
 # ruff: noqa: S608 - names of our own tables; what is given is bound
 

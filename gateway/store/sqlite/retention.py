@@ -6,28 +6,21 @@ one above them that is old by a time of its own, since they happened before that
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import apsw
 
+from gateway.store.ages import MARK_EVERY, TOLERANCE, Times
 from gateway.store.commits import Forget, RecordClock, Trimmed
-from gateway.store.sqlite.encoding import to_micros, to_time
+from gateway.store.encoding import to_micros, to_time
+from gateway.store.sqlite.audit_notes import forget_audit
 from gateway.store.sqlite.event_queries import bounds
-from gateway.store.sqlite.rows import fetch, one
+from gateway.store.sqlite.selects import fetch, one
 from gateway.store.sqlite.writer import Writer
-
-TOLERANCE = 5 * 60 * 1_000_000
-"""Microseconds by which times may be out of order: clocks are set by seconds."""
-
-EARLIEST = 1_577_836_800 * 1_000_000
-"""2020: no gateway ran before, and an earlier time is of a clock that was not set yet."""
 
 STRETCH = 10_000
 """Events that are looked through for a credible time where none is near: some milliseconds. A clock that was wrong for
 longer is jumped over in steps."""
-
-MARK_EVERY = timedelta(hours=1)
-"""How often it is noted where the floor is."""
 
 FINISHED = "state NOT IN ('QUEUED', 'SENT')"
 
@@ -47,6 +40,7 @@ def trim(writer: Writer, before: datetime | None, limit: int, now: datetime | No
     deleted = cx.changes()
     if new_floor != floor:
         cx.execute("UPDATE meta SET value = ? WHERE name = 'floor'", (new_floor,))
+        forget_audit(cx, new_floor)
     if newest != passed:
         cx.execute("UPDATE meta SET value = ? WHERE name = 'floor_time'", (newest,))
     deleted += _clear_transactions(writer, new_floor, limit - deleted)
@@ -63,34 +57,11 @@ def _floor(cx: apsw.Connection) -> tuple[int, int]:
     return int(floor), int(passed)
 
 
-class _Times:
-    """Which times are credible, ``now`` being so; None: it is not known which are."""
-
-    def __init__(self, now: datetime | None, passed: int) -> None:
-        self._latest = None if now is None else to_micros(now) + TOLERANCE
-        self.passed = passed
-        if self._latest is not None and passed > self._latest:
-            self.passed = 0  # of a clock that ran ahead
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """From when to when times are credible."""
-        return max(self.passed - TOLERANCE, EARLIEST), -1 if self._latest is None else self._latest
-
-    def credible(self, at: int) -> bool:
-        earliest, latest = self.range
-        return earliest <= at <= latest
-
-    def passes(self, at: int) -> None:
-        if self.credible(at):
-            self.passed = max(self.passed, at)
-
-
 def _reach(
     cx: apsw.Connection, floor: int, passed: int, before: datetime | None, limit: int, now: datetime | None
 ) -> tuple[int, int]:
     """Return the sequence that the floor may rise to within ``limit`` events, and the newest credible time passed."""
-    times = _Times(now, passed)
+    times = Times(now, passed)
     rows = fetch(
         cx, "SELECT sequence, received_at FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", (floor, limit)
     )
@@ -119,7 +90,7 @@ def _next(cx: apsw.Connection, floor: int, limit: int) -> list[tuple[int, int]]:
     return [(sequence, at) for sequence, at in fetch(cx, sql, (floor, limit))]
 
 
-def _probes(cx: apsw.Connection, after: int, times: _Times) -> Iterator[int]:
+def _probes(cx: apsw.Connection, after: int, times: Times) -> Iterator[int]:
     """The first credible time within STRETCH events above ``after``; if there is none, those that are found at ever
     larger distances, and that of the newest event: later than need be, but as certain."""
     head, distance = bounds(cx).head, STRETCH
@@ -142,7 +113,7 @@ def _probes(cx: apsw.Connection, after: int, times: _Times) -> Iterator[int]:
 def oldest_time(cx: apsw.Connection, now: datetime) -> datetime | None:
     """The first credible time above the floor, as ``trim`` sees it; None: there is none."""
     floor, passed = _floor(cx)
-    times = _Times(now, passed)
+    times = Times(now, passed)
     rows = _next(cx, floor, 1)
     found = next((at for _, at in rows if times.credible(at)), None)
     if found is None and rows:

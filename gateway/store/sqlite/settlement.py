@@ -2,30 +2,25 @@
 
 from datetime import datetime
 
-from attrs import frozen
-
 from gateway.domain import reservations as r
-from gateway.domain.command_states import CommandEvent, settled, unanswered
+from gateway.domain.command_states import settled, unanswered
 from gateway.domain.commands import CommandState
-from gateway.domain.events import ChargePointDisconnected, NewEvent, OperationEnded, TransactionLost
+from gateway.domain.events import (
+    CertificateSigningEnded,
+    ChargePointDisconnected,
+    NewEvent,
+    OperationEnded,
+    TransactionLost,
+)
 from gateway.domain.operations import End, Stage
-from gateway.store.sqlite.encoding import maybe_time
+from gateway.domain.signing import SigningEnd
+from gateway.store.causes import DELETED, RESTARTED, Cause
+from gateway.store.encoding import maybe_time
 from gateway.store.sqlite.operation_queries import open_operations
 from gateway.store.sqlite.queries import open_transactions, reservations
-from gateway.store.sqlite.rows import fetch, one
+from gateway.store.sqlite.selects import fetch, one
+from gateway.store.sqlite.signing import open_signing
 from gateway.store.sqlite.writer import Owner, Writer
-
-
-@frozen
-class Cause:
-    """Reason why an owner is gone: that of ``charge_point.disconnected``, and what that is for its commands."""
-
-    disconnected: str
-    commands: CommandEvent
-
-
-RESTARTED = Cause("gateway-restarted", CommandEvent.RESTARTED)
-DELETED = Cause("deleted", CommandEvent.DELETED)
 
 
 def settle(writer: Writer, owner: Owner, cause: Cause, at: datetime) -> tuple[int, ...]:
@@ -82,6 +77,13 @@ def end_operations(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...
     return writer.append(owner, owner.epoch, [NewEvent(end, at) for end in ends])
 
 
+def end_signing(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:
+    """The request of a deleted charge point to have a key certified."""
+    left = open_signing(writer.cx, owner.key)
+    ends = [] if left is None else [NewEvent(CertificateSigningEnded(left.signing_id, SigningEnd.DELETED), at)]
+    return writer.append(owner, owner.epoch, ends)
+
+
 def _unsettled(writer: Writer, limit: int) -> list[str]:
     """Charge points with something left open, at most ``limit``; each one settled is not found again."""
     found = fetch(
@@ -96,11 +98,11 @@ def _unsettled(writer: Writer, limit: int) -> list[str]:
     return [identity for (identity,) in found]
 
 
-def settle_some(writer: Writer, cause: Cause, at: datetime, limit: int) -> int:
-    """Settle the next ``limit`` charge points that need it; answers how many did."""
+def settle_some(writer: Writer, at: datetime, limit: int) -> int:
+    """Settle the next ``limit`` charge points that need it after a restart; answers how many did."""
     identities = _unsettled(writer, limit)
     for identity in identities:
         owner = writer.owner(identity)
         assert owner is not None, "its row was just read"
-        settle(writer, owner, cause, at)
+        settle(writer, owner, RESTARTED, at)
     return len(identities)

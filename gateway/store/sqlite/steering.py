@@ -11,16 +11,17 @@ from gateway.domain import events as e
 from gateway.domain import profiles as p
 from gateway.domain.codec import decode_value, encode_value
 from gateway.domain.events import NewEvent
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.profiles import Profiles
 from gateway.domain.steering import ChangedWanted, InstalledProfile, Steering, SteeringState, Wanted, pending
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import SteeringRow
-from gateway.store.sqlite.encoding import clamped, to_time
-from gateway.store.sqlite.rows import Row, fetch
-
-MAX_REQUESTS = 256
-"""Remembered of a charge point: a day's plans for several connectors, while a caller repeats a request within
-minutes."""
+from gateway.store.encoding import clamped, to_time
+from gateway.store.limits import MAX_REQUESTS, bounded
+from gateway.store.rows import Row
+from gateway.store.sqlite.audit_notes import noted
+from gateway.store.sqlite.conditions import in_scope
+from gateway.store.sqlite.selects import fetch
 
 
 def wanted_changed(cx: Connection, key: int, event: NewEvent, at: int, body: e.WantedChanged, sequence: int) -> None:
@@ -41,6 +42,8 @@ def wanted_changed(cx: Connection, key: int, event: NewEvent, at: int, body: e.W
             FROM steering_request WHERE charge_point = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)""",
             (key, MAX_REQUESTS),
         )
+    if body.caller:
+        noted(cx, key, event, at, body, sequence)
 
 
 def steering_changed(
@@ -101,14 +104,18 @@ def steerings(cx: Connection, key: int) -> dict[ConnectorAddress, Steering]:
     }
 
 
-def page(cx: Connection, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
+def page(
+    cx: Connection, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
+) -> list[SteeringRow]:
     """The progress of wanted states, by identity and connector."""
     identity, evse, number = (*after.split(" "), "", "")[:3] if after else ("", "-1", "-1")
-    sql = """SELECT c.identity, s.evse, s.connector, s.steering FROM charge_point c
+    condition, labels = in_scope(scope, "c.key") if scope else ("TRUE", [])
+    sql = f"""SELECT c.identity, s.evse, s.connector, s.steering FROM charge_point c
         JOIN steering s ON s.charge_point = c.key
-        WHERE (c.identity, s.evse, s.connector) > (?1, ?2, ?3) AND c.deleted_at IS NULL
-        AND (?4 IS NULL OR s.state = ?4) ORDER BY c.identity, s.evse, s.connector LIMIT ?5"""
-    found = fetch(cx, sql, (identity, _number(evse), _number(number), state, limit))
+        WHERE (c.identity, s.evse, s.connector) > (?, ?, ?) AND c.deleted_at IS NULL
+        AND (? IS NULL OR s.state = ?) AND {condition}
+        ORDER BY c.identity, s.evse, s.connector LIMIT ?"""  # noqa: S608 - a constant
+    found = fetch(cx, sql, (identity, _number(evse), _number(number), state, state, *labels, bounded(limit)))
     return [
         (name, ConnectorAddress(place, connector), decode_value(body, Steering))
         for name, place, connector, body in found

@@ -28,27 +28,29 @@ from gateway.store.api import (
     OverdueReservation,
     SteeringRow,
     StoredState,
-    TransactionFilter,
     event_id_prefix,
 )
 from gateway.store.commits import ClockRecord, Write, WriteResult
+from gateway.store.filters import ALL_RECORDS, RecordFilter
 from gateway.store.sqlite import event_queries, operation_queries, queries, steering
+from gateway.store.sqlite.backup import upgrade
+from gateway.store.sqlite.certificate_reads import CertificateReads
 from gateway.store.sqlite.checkpoints import Checkpoints
 from gateway.store.sqlite.companion import Companion, write_companion
 from gateway.store.sqlite.connections import ReaderPool, mapped, open_writer, trust_log
-from gateway.store.sqlite.encoding import utc_now
 from gateway.store.sqlite.energy_reads import EnergyReads
 from gateway.store.sqlite.generations import alone, begin, check_presence, has_log, read_state, verify, verify_log
 from gateway.store.sqlite.integrity import DAMAGED, FOUND_DAMAGED, OTHER_LOG, check_files, check_pages
-from gateway.store.sqlite.migrate import migrate
+from gateway.store.sqlite.list_reads import ListReads
 from gateway.store.sqlite.opened_state import stored_state
 from gateway.store.sqlite.operator_reads import OperatorReads
 from gateway.store.sqlite.process_lock import ProcessLock, check_place
 from gateway.store.sqlite.retention import crowded_out, oldest_time
-from gateway.store.sqlite.rows import fetch, one
-from gateway.store.sqlite.settlement import RESTARTED, settle_some
+from gateway.store.sqlite.selects import fetch, one
+from gateway.store.sqlite.settlement import settle_some
 from gateway.store.sqlite.writer import Writer
 from gateway.store.sqlite.writes import apply
+from gateway.store.wall_clock import utc_now
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,36 +68,38 @@ of a commit whose sync failed, and be read so after a crash."""
 log = structlog.get_logger()
 
 
-class SqliteStore(EnergyReads, OperatorReads):
+class SqliteStore(EnergyReads, OperatorReads, CertificateReads, ListReads):
     """The store in the file at ``path``, made if it isn't there (its directory must be).
 
     Raises ``StoreInUse`` when a process (this one too) has it open, ``StoreCorrupt`` when it is damaged, another
-    program's or of a newer version, ``StoreReplaced`` when it is not the one
-    that was last served here, ``StoreUnavailable`` when it can't be opened or written. Methods may be called
-    from any thread; writes take turns. ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
+    program's or of a newer version, ``StoreReplaced`` when it is not the one that was last served here,
+    ``StoreUnavailable`` when it can't be opened or written. Methods may be called from any thread; writes take turns.
+    ``vfs`` names the SQLite VFS that does the file's I/O (None: SQLite's own).
 
     With ``opened`` False nothing of that happens yet, but in ``open``; until then the others raise
     ``StoreUnavailable``.
     """
 
+    kind = "sqlite"
+
     def __init__(
         self, path: Path | str, *, clock: Clock = utc_now, vfs: str | None = None, opened: bool = True
     ) -> None:
         self._path = Path(path).resolve()
-        self._clock = clock
-        self._vfs = vfs
+        self._clock, self._vfs = clock, vfs
+        self.upgrade_copy = True  # before a schema is changed (``backup.upgrade``)
         self._checkpoints = Checkpoints(self._path)
-        self._lock = threading.Lock()
+        self._lock, self._marking = threading.Lock(), threading.Lock()
         self._writer: Writer | None = None
         self._closed = False
         self._damage: str | None = None
-        self._marking = threading.Lock()
         self._marked: Companion | None = None
         self._readers = ReaderPool(self._path, vfs)
         self._ownership: ProcessLock | None = None
         self._store_id = self._event_ids = ""
         self._codes: dict[str, int] = {}
-        self._generations: tuple[Generation, ...] = ()
+        self.generations: tuple[Generation, ...] = ()
+        """As ``Store`` has it; empty until it is open. Asked for each batch of each watcher."""
         if opened:
             self.open()
 
@@ -131,8 +135,8 @@ class SqliteStore(EnergyReads, OperatorReads):
                 check_pages(cx, self._path)
                 verify(cx, self._path)
                 trust_log(cx)
-                migrate(cx, self._path, self._clock())
-                self._generations = begin(cx, self._path, self._vfs)
+                upgrade(cx, self._path, self._clock(), copy=self.upgrade_copy)
+                self.generations = begin(cx, self._path, self._vfs)
                 self._store_id = str(one(cx, "SELECT value FROM meta WHERE name = 'store_id'")[0])
                 self._codes = dict(fetch(cx, "SELECT name, code FROM event_type"))
                 self._use(cx)
@@ -151,23 +155,17 @@ class SqliteStore(EnergyReads, OperatorReads):
         self._require_open()
         return self._store_id
 
-    @property
-    def generations(self) -> tuple[Generation, ...]:
-        self._require_open()
-        return self._generations
-
     def close(self) -> None:
         """Wait for a commit that is under way, close everything, let others have the file. Repeating it does
         nothing."""
         self.mark()
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._readers.close()
-            self._abandon_writer()
-            if self._ownership is not None:
-                self._ownership.release()
+            closed, self._closed = self._closed, True
+            if not closed:
+                self._readers.close()
+                self._abandon_writer()
+                if self._ownership is not None:
+                    self._ownership.release()
 
     # --- writing ---
 
@@ -176,7 +174,7 @@ class SqliteStore(EnergyReads, OperatorReads):
 
     def settle(self, at: datetime) -> int:
         touched = 0
-        while some := self._write(lambda writer: settle_some(writer, RESTARTED, at, SETTLE_STEP)):
+        while some := self._write(lambda writer: settle_some(writer, at, SETTLE_STEP)):
             touched += some
         return touched
 
@@ -290,8 +288,10 @@ class SqliteStore(EnergyReads, OperatorReads):
     def state(self, identity: str, at: datetime) -> StoredState | None:
         return self._read(stored_state, identity, at)
 
-    def steering(self, state: SteeringState | None, after: str, limit: int) -> list[SteeringRow]:
-        return self._read(steering.page, state, after, queries.bounded(limit))
+    def steering(
+        self, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
+    ) -> list[SteeringRow]:
+        return self._read(steering.page, state, after, limit, scope)
 
     def changed_wanted(self, identity: str, request_id: str) -> ChangedWanted | None:
         return self._read(steering.changed_by_identity, identity, request_id)
@@ -336,9 +336,6 @@ class SqliteStore(EnergyReads, OperatorReads):
     def occupying_transactions_of_tag(self, id_tag: str, limit: int) -> list[TransactionRecord]:
         return self._read(queries.occupying_transactions_of_tag, id_tag, limit)
 
-    def transactions(self, where: TransactionFilter, after: str | None, limit: int) -> list[TransactionRecord]:
-        return self._read(queries.transactions, where, after, limit)
-
     def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         return self._read(event_queries.readings, transaction_id, after, limit, self._event_ids)
 
@@ -348,26 +345,22 @@ class SqliteStore(EnergyReads, OperatorReads):
     def edge_readings(self, transaction_id: str, count: int) -> list[StoredEvent]:
         return self._read(event_queries.edge_readings, transaction_id, count, self._event_ids)
 
-    def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
-        return self._read(event_queries.orphans, charge_point, after, limit, self._event_ids)
-
     def command(self, command_id: str) -> CommandRecord | None:
         return self._read(queries.command, command_id)
 
     def command_by_request(self, charge_point: str, request_id: str) -> CommandRecord | None:
         return self._read(queries.command_by_request, charge_point, request_id)
 
-    def commands(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
-        return self._read(queries.commands, charge_point, after, limit)
+    def commands(
+        self, charge_point: str | None, after: str | None, limit: int, where: RecordFilter = ALL_RECORDS
+    ) -> list[CommandRecord]:
+        return self._read(queries.commands, charge_point, after, limit, where)
 
     def operation(self, operation_id: str) -> OperationRecord | None:
         return self._read(operation_queries.operation, operation_id)
 
     def operation_by_request(self, charge_point: str, request_id: str) -> OperationRecord | None:
         return self._read(operation_queries.operation_by_request, charge_point, request_id)
-
-    def operations(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
-        return self._read(operation_queries.operations, charge_point, after, limit)
 
     def overdue_operations(self, at: datetime, limit: int) -> list[OverdueOperation]:
         return self._read(operation_queries.overdue_operations, at, limit)

@@ -8,10 +8,11 @@ from gateway.domain.event_records import event_time, started_record
 from gateway.domain.events import NewEvent
 from gateway.domain.transactions import folded
 from gateway.domain.values import Flag
+from gateway.store.encoding import clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 from gateway.store.sqlite import command_projections as commands
 from gateway.store.sqlite import steering
+from gateway.store.sqlite.audit_notes import noted
 from gateway.store.sqlite.clock_offsets import measured
-from gateway.store.sqlite.encoding import clamped, maybe_clamped, maybe_micros, to_flags, to_micros, to_words
 
 
 def heard(cx: Connection, transaction: int, sequence: int, at: int) -> None:
@@ -106,6 +107,7 @@ def attributed(
     cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionAttributed, sequence: int
 ) -> None:
     """Ends a transaction as the stop would have that an operator tied to it."""
+    noted(cx, key, event, at, body, sequence)
     steering.forget_profiles_of(cx, key, body.transaction_id)
     found = _not_stopped(cx, key, body.transaction_id)
     if found is None:
@@ -134,6 +136,7 @@ def attributed(
         "INSERT OR IGNORE INTO attribution (orphan, charge_point, transaction_id, request_id) VALUES (?, ?, ?, ?)",
         (body.orphan, key, body.transaction_id, body.request_id),
     )
+    cx.execute("UPDATE txn SET closed_by = ? WHERE key = ?", (body.caller, transaction))
 
 
 def lost(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionLost, sequence: int) -> None:
@@ -164,6 +167,7 @@ def stale_changed(
 
 def closed(cx: Connection, key: int, event: NewEvent, at: int, body: e.TransactionClosed, sequence: int) -> None:
     """Ends an open transaction; with a register also one that is lost, or was closed without one."""
+    noted(cx, key, event, at, body, sequence)
     steering.forget_profiles_of(cx, key, body.transaction_id)
     found = _not_stopped(cx, key, body.transaction_id)
     if found is None:
@@ -172,13 +176,14 @@ def closed(cx: Connection, key: int, event: NewEvent, at: int, body: e.Transacti
     heard(cx, transaction, sequence, at)
     cx.execute(
         """UPDATE txn SET state = 'CLOSED', closed_at = ?, close_reason = ?, close_meter = ?, close_meter_at = ?,
-        flags = ?, stale_at = NULL, stale_why = '' WHERE key = ?""",
+        flags = ?, closed_by = ?, stale_at = NULL, stale_why = '' WHERE key = ?""",
         (
             at,
             body.reason,
             maybe_clamped(body.meter_stop),
             maybe_micros(body.ended_at),
             to_words(dict.fromkeys((*flags, *event.flags))),
+            body.caller,
             transaction,
         ),
     )

@@ -3,7 +3,8 @@
 from gateway.domain.events import TransactionAttributed, TransactionClosed
 from gateway.store import commits
 from gateway.store.commits import Appended, GuardFailed, Missing
-from gateway.store.sqlite.rows import Row
+from gateway.store.energy_commits import SettleEnergy
+from gateway.store.rows import Row
 from gateway.store.sqlite.writer import Owner, Writer
 
 
@@ -42,7 +43,7 @@ def attribute_orphan(writer: Writer, write: commits.AttributeOrphan) -> Appended
     return Appended(writer.append(owner, owner.epoch, [write.attributed]))
 
 
-def settle_energy(writer: Writer, write: commits.SettleEnergy) -> Appended | GuardFailed | Missing:
+def settle_energy(writer: Writer, write: SettleEnergy) -> Appended | GuardFailed | Missing:
     found = _found(writer, write.charge_point, write.transaction_id)
     if found is None:
         return Missing()

@@ -17,10 +17,12 @@ from gateway.domain.codec import encode
 from gateway.domain.events import ChargePointDisconnected, NewEvent, TransactionEnergyChanged
 from gateway.domain.repeats import REMEMBERED, Memory
 from gateway.store.commits import Committed
-from gateway.store.sqlite.encoding import to_micros, to_words
+from gateway.store.encoding import to_micros, to_words
+from gateway.store.rows import MEMORY, UNKNOWN_TRANSACTION, memory, memory_row
+from gateway.store.sqlite.audit_notes import noted
 from gateway.store.sqlite.event_queries import bounds
 from gateway.store.sqlite.projections import PROJECTIONS, End, disconnected
-from gateway.store.sqlite.rows import MEMORY, UNKNOWN_TRANSACTION, fetch, memory, memory_row
+from gateway.store.sqlite.selects import fetch
 from gateway.store.sqlite.transaction_projections import heard
 
 MAX_REMEMBERED = 100_000
@@ -32,10 +34,11 @@ MAX_REMEMBERED_TRANSACTIONS = 64
 _COLUMNS = """sequence, charge_point, epoch, type, version, txn, received_at, reported_at, reported_raw, flags, cause,
     body"""
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERTS = {n: f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join([_ROW] * n)}" for n in (64, 8, 1)}  # noqa: S608
-_MEMORIES = {n: f"INSERT OR REPLACE INTO memory VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * n)}" for n in (64, 8, 1)}  # noqa: S608
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
+_INSERTS = {n: f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join([_ROW] * n)}" for n in _SIZES}  # noqa: S608
+_MEMORIES = {n: f"INSERT OR REPLACE INTO memory VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * n)}" for n in _SIZES}  # noqa: S608
 """By the number of rows. Each step of a statement lets go of the interpreter's lock and has to wait for it again, up to
-a switch interval where Trio's thread is busy: a batch of hundreds takes a few steps instead of hundreds."""
+a switch interval where Trio's thread is busy: a batch of seven takes three steps, one of hundreds a few more."""
 
 
 @define
@@ -130,6 +133,11 @@ class Writer:
             owner = self._owners[identity] = Owner(row[0], identity, row[1], bool(row[2]))
         return owner
 
+    def present(self, identity: str) -> Owner | None:
+        """The charge point; None if there is none, or none any more."""
+        owner = self.owner(identity)
+        return owner if owner is not None and owner.present else None
+
     def raise_epoch(self, owner: Owner) -> None:
         owner.epoch += 1
         self.cx.execute("UPDATE charge_point SET epoch = ? WHERE key = ?", (owner.epoch, owner.key))
@@ -169,6 +177,8 @@ class Writer:
             project = PROJECTIONS.get(type(body))
             if isinstance(body, ChargePointDisconnected):
                 self._ends[owner.key] = End.of(owner.key, at, body)
+                if body.caller:
+                    noted(self.cx, owner.key, event, at, body, sequence)
             elif project is not None:
                 project(self.cx, owner.key, event, at, body, sequence)
             transaction_id, transaction = getattr(body, "transaction_id", None), None

@@ -1,22 +1,25 @@
 """The writes: one function per kind, each checking everything before it changes anything, so that a refusal needs no
 rollback and leaves its neighbours in the batch alone."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
 
+from gateway.domain import quirks
+from gateway.domain.audit import AuditNote, SubjectKind
 from gateway.domain.events import (
     ChargePointCreated,
     ChargePointDeleted,
     ChargePointUpdated,
     NewEvent,
 )
-from gateway.domain.records import Credential
 from gateway.domain.transactions import folded
 from gateway.domain.values import Registration
 from gateway.errors import StoreError
-from gateway.store import commits
+from gateway.store import commits, fleet
+from gateway.store.audit_commits import RecordAction, RecordRefusal
+from gateway.store.causes import DELETED, Cause
 from gateway.store.commits import (
     AllocatedNumbers,
     Appended,
@@ -30,21 +33,34 @@ from gateway.store.commits import (
     Write,
     WriteResult,
 )
-from gateway.store.sqlite import queries, rows
+from gateway.store.encoding import from_labels, from_quirks, maybe_micros, to_labels, to_micros, to_quirks
+from gateway.store.energy_commits import SettleEnergy
+from gateway.store.limits import AT_ONCE, MAX_NUMBER, bounded
+from gateway.store.sqlite import fleet_jobs
+from gateway.store.sqlite.audit import note_change, record_action, record_refusal
 from gateway.store.sqlite.callers import add_caller, remove_caller
-from gateway.store.sqlite.encoding import from_labels, maybe_micros, to_labels, to_micros, to_time
-from gateway.store.sqlite.generations import MAX_NUMBER
 from gateway.store.sqlite.guards import failed_guard
+from gateway.store.sqlite.key_writes import (
+    add_credential,
+    decide_key,
+    insert_credentials,
+    remove_credentials,
+    use_key,
+)
 from gateway.store.sqlite.opened_state import opened_state
 from gateway.store.sqlite.retention import forget, record_clock, trim
-from gateway.store.sqlite.settlement import DELETED, Cause, end_operations, end_reservations, lose_transactions, settle
+from gateway.store.sqlite.selects import one
+from gateway.store.sqlite.settlement import (
+    end_operations,
+    end_reservations,
+    end_signing,
+    lose_transactions,
+    settle,
+)
 from gateway.store.sqlite.transaction_writes import attribute_orphan, close_transaction, settle_energy
-from gateway.store.sqlite.writer import Owner, Writer
+from gateway.store.sqlite.writer import Writer
 
 _WITH_EVENTS: Final = (Appended, Opened)
-
-AT_ONCE = 5 * 60 * 1_000_000
-"""Microseconds. What was heard is written in bulk, and may be so much older than what a connection's end wrote."""
 
 
 def apply(batch: Sequence[Write], writer: Writer) -> list[WriteResult]:
@@ -57,11 +73,6 @@ def apply(batch: Sequence[Write], writer: Writer) -> list[WriteResult]:
             result = attrs.evolve(result, events=tuple(writer.committed))
         results.append(result)
     return results
-
-
-def _present(writer: Writer, identity: str) -> Owner | None:
-    owner = writer.owner(identity)
-    return owner if owner is not None and owner.present else None
 
 
 # --- events ---------------------------------------------------------------------------------------------------
@@ -81,7 +92,7 @@ def append(writer: Writer, write: commits.Append) -> Appended | Fenced | GuardFa
 
 
 def open_session(writer: Writer, write: commits.OpenSession) -> Opened | Missing:
-    owner = _present(writer, write.charge_point)
+    owner = writer.present(write.charge_point)
     if owner is None:
         return Missing()
     settled = settle(writer, owner, Cause(write.left, write.commands_left), write.at)
@@ -95,7 +106,7 @@ def open_session(writer: Writer, write: commits.OpenSession) -> Opened | Missing
 
 
 def create_charge_point(writer: Writer, write: commits.CreateChargePoint) -> Appended | Exists:
-    if _present(writer, write.identity) is not None:
+    if writer.present(write.identity) is not None:
         return Exists()
     return Appended(_create(writer, write))
 
@@ -104,7 +115,7 @@ def create_charge_points(writer: Writer, write: commits.CreateChargePoints) -> A
     seen: set[str] = set()
     there: list[str] = []
     for each in write.charge_points:
-        if each.identity in seen or _present(writer, each.identity) is not None:
+        if each.identity in seen or writer.present(each.identity) is not None:
             there.append(each.identity)
         seen.add(each.identity)
     if there:
@@ -115,14 +126,13 @@ def create_charge_points(writer: Writer, write: commits.CreateChargePoints) -> A
 def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]:
     """Create what isn't there; the sequences."""
     at = to_micros(write.at)
-    switches = rows.switch_column(write.own_requests), rows.switch_column(write.accept_hex_password)
-    own = (write.description, int(write.assume_subprotocol), *switches, to_labels(write.labels))
+    own = (write.description, to_quirks(write.quirks), to_labels(write.labels), write.minimum_security_profile)
     given = (write.registration, at, at, *own, write.identity)
     owner = writer.owner(write.identity)
     if owner is None:
         writer.cx.execute(
-            """INSERT INTO charge_point (registration, created_at, updated_at, description, assume_subprotocol,
-            own_requests, accept_hex_password, labels, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO charge_point (registration, created_at, updated_at, description, quirks, labels,
+            minimum_security_profile, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
             given,
         )
         owner = writer.owner(write.identity)
@@ -131,58 +141,55 @@ def _create(writer: Writer, write: commits.CreateChargePoint) -> tuple[int, ...]
         # The revision goes on too: an etag of the one that was deleted must not fit this one.
         writer.cx.execute(
             """UPDATE charge_point SET deleted_at = NULL, registration = ?, created_at = ?, updated_at = ?,
-            description = ?, assume_subprotocol = ?, own_requests = ?, accept_hex_password = ?,
-            labels = ?, revision = revision + 1 WHERE identity = ?""",
+            description = ?, quirks = ?, labels = ?, minimum_security_profile = ?, revision = revision + 1
+            WHERE identity = ?""",
             given,
         )
         owner.present = True
-    _insert_credentials(writer, owner, write.credentials)
-    return writer.append(owner, owner.epoch, [NewEvent(ChargePointCreated(write.registration, write.caller), write.at)])
+    insert_credentials(writer, owner, write.credentials)
+    created = ChargePointCreated(write.registration, write.caller, write.request_id)
+    return writer.append(owner, owner.epoch, [NewEvent(created, write.at)])
 
 
 def update_charge_point(writer: Writer, write: commits.UpdateChargePoint) -> Appended | GuardFailed | Missing:
-    owner = _present(writer, write.identity)
+    owner = writer.present(write.identity)
     if owner is None:
         return Missing()
-    sql = """SELECT registration, description, assume_subprotocol, own_requests, accept_hex_password, labels, revision
+    sql = """SELECT registration, description, quirks, labels, minimum_security_profile, revision
         FROM charge_point WHERE key = ?"""
-    registration, description, assume_subprotocol, own_requests, accept_hex, labels, revision = rows.one(
-        writer.cx, sql, (owner.key,)
-    )
+    registration, description, own_quirks, labels, least, revision = one(writer.cx, sql, (owner.key,))
     if write.revision is not None and write.revision != revision:
         return GuardFailed()
     present: dict[str, Any] = {
         "registration": Registration(registration),
         "description": description,
-        "assume_subprotocol": bool(assume_subprotocol),
-        "own_requests": rows.switch(own_requests),
-        "accept_hex_password": rows.switch(accept_hex),
         "labels": from_labels(labels),
+        "minimum_security_profile": least,
     }
     wanted = {name: value for name in present if (value := getattr(write, name)) is not None}
-    changed = tuple(name for name, value in wanted.items() if value != present[name])
+    values, quirks_changed = quirks.changed(from_quirks(own_quirks), write.quirks or {})
+    changed = (*(name for name, value in wanted.items() if value != present[name]), *quirks_changed)
     if write.credentials is not None:
         changed += ("credentials",)
         writer.cx.execute("DELETE FROM credential WHERE charge_point = ?", (owner.key,))
-        _insert_credentials(writer, owner, write.credentials)
+        insert_credentials(writer, owner, write.credentials)
     if not changed:
         return Appended(())
     after = present | wanted
     writer.cx.execute(
-        """UPDATE charge_point SET registration = ?, description = ?, assume_subprotocol = ?, own_requests = ?,
-        accept_hex_password = ?, labels = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
+        """UPDATE charge_point SET registration = ?, description = ?, quirks = ?, labels = ?,
+        minimum_security_profile = ?, updated_at = ?, revision = revision + 1 WHERE key = ?""",
         (
             after["registration"],
             after["description"],
-            int(after["assume_subprotocol"]),
-            rows.switch_column(after["own_requests"]),
-            rows.switch_column(after["accept_hex_password"]),
+            to_quirks(values),
             to_labels(after["labels"]),
+            after["minimum_security_profile"],
             to_micros(write.at),
             owner.key,
         ),
     )
-    updated = ChargePointUpdated(after["registration"], changed, write.caller)
+    updated = ChargePointUpdated(after["registration"], changed, write.caller, write.request_id)
     return Appended(writer.append(owner, owner.epoch, [NewEvent(updated, write.at)]))
 
 
@@ -198,25 +205,28 @@ _OF_ITS_IDENTITY = (
     "steering_request",
     "charging_profile",
     "charging_state",
+    "signing",
+    "charger_certificate",
 )
 """Tables whose rows go with a charge point's identity."""
 
 
 def delete_charge_point(writer: Writer, write: commits.DeleteChargePoint) -> Appended | Missing:
-    owner = _present(writer, write.identity)
+    owner = writer.present(write.identity)
     if owner is None:
         return Missing()
     sequences = settle(writer, owner, DELETED, write.at) + lose_transactions(writer, owner, write.at)
     sequences += end_reservations(writer, owner, write.at) + end_operations(writer, owner, write.at)
+    sequences += end_signing(writer, owner, write.at)
     sequences += writer.append(owner, owner.epoch, [NewEvent(ChargePointDeleted(write.caller), write.at)])
     for table in _OF_ITS_IDENTITY:
         writer.cx.execute(f"DELETE FROM {table} WHERE charge_point = ?", (owner.key,))  # noqa: S608
     writer.forget_memory(owner)
     writer.cx.execute(
-        """UPDATE charge_point SET deleted_at = ?, description = '', assume_subprotocol = 0, ever_accepted = 0,
-        own_requests = NULL, accept_hex_password = NULL, labels = '{}', boot = NULL, booted_at = NULL,
+        """UPDATE charge_point SET deleted_at = ?, description = '', quirks = '{}', ever_accepted = 0,
+        labels = '{}', boot = NULL, booted_at = NULL,
         connection_since = NULL, remote_address = '', security_profile = 0, last_heard = NULL,
-        latest = '', latest_epoch = epoch + 1
+        minimum_security_profile = 0, latest = '', latest_epoch = epoch + 1
         WHERE key = ?""",
         (to_micros(write.at), owner.key),
     )
@@ -226,6 +236,7 @@ def delete_charge_point(writer: Writer, write: commits.DeleteChargePoint) -> App
 
 
 def record_last_heard(writer: Writer, write: commits.RecordLastHeard) -> Done:
+    writer.flush()  # an end that is gathered came first, and would put its own time in the place of this one
     writer.cx.executemany(
         # A later one is kept, but for what a clock that ran ahead has left: it would stand for ever.
         """UPDATE charge_point SET last_heard = CASE WHEN last_heard BETWEEN ?1 AND ?1 + ?3 THEN last_heard ELSE ?1 END
@@ -235,70 +246,25 @@ def record_last_heard(writer: Writer, write: commits.RecordLastHeard) -> Done:
     return Done()
 
 
-# --- credentials ----------------------------------------------------------------------------------------------
-
-
-def add_credential(writer: Writer, write: commits.AddCredential) -> Done | Missing:
-    owner = _present(writer, write.identity)
-    if owner is None:
-        return Missing()
-    # Which one a charger goes on with is decided by their order: the newest is the newest, whatever the clock says.
-    sql = "SELECT max(not_before) FROM credential WHERE charge_point = ?"
-    (latest,) = rows.one(writer.cx, sql, (owner.key,))
-    credential = write.credential
-    if latest is not None and to_micros(credential.not_before) < latest:
-        credential = attrs.evolve(credential, not_before=to_time(latest + 1))
-    _insert_credentials(writer, owner, (credential,))
-    return Done()
-
-
-def remove_credentials(writer: Writer, write: commits.RemoveCredentials) -> Done:
-    owner = writer.owner(write.identity)
-    if owner is not None:
-        writer.cx.executemany(
-            "DELETE FROM credential WHERE charge_point = ? AND credential_id = ?",
-            [(owner.key, credential_id) for credential_id in write.credential_ids],
-        )
-    return Done()
-
-
-def _insert_credentials(writer: Writer, owner: Owner, credentials: Iterable[Credential]) -> None:
-    writer.cx.executemany(
-        "INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                owner.key,
-                credential.credential_id,
-                credential.kind,
-                credential.salt,
-                credential.verifier,
-                to_micros(credential.not_before),
-                maybe_micros(credential.not_after),
-            )
-            for credential in credentials
-        ],
-    )
-
-
 # --- idTags ---------------------------------------------------------------------------------------------------
 
 
 def put_id_tag(writer: Writer, write: commits.PutIdTag) -> Done | Exists | Missing | GuardFailed:
     record = write.record
     key = folded(record.id_tag)
-    row = writer.cx.execute("SELECT revision, created_at FROM id_tag WHERE folded = ?", (key,)).fetchone()
+    row = writer.cx.execute("SELECT revision, created_at, created_by FROM id_tag WHERE folded = ?", (key,)).fetchone()
     if write.create:
         if row is not None:
             return Exists()
-        revision, created_at = 1, to_micros(record.created_at)
+        revision, created_at, created_by = 1, to_micros(record.created_at), write.caller
     else:
         if row is None:
             return Missing()
         if write.expected_revision is not None and write.expected_revision != row[0]:
             return GuardFailed()
-        revision, created_at = row[0] + 1, row[1]
+        revision, created_at, created_by = row[0] + 1, row[1], row[2]
     writer.cx.execute(
-        "INSERT OR REPLACE INTO id_tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO id_tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
             record.id_tag,
@@ -310,21 +276,29 @@ def put_id_tag(writer: Writer, write: commits.PutIdTag) -> Done | Exists | Missi
             int(record.allow_concurrent),
             record.description,
             revision,
+            created_by,
+            write.caller,
         ),
     )
+    action = "CreateIdTag" if write.create else "UpdateIdTag"
+    note_change(writer, AuditNote(write.caller, action, SubjectKind.ID_TAG, record.id_tag), record.updated_at)
     return Done()
 
 
 def delete_id_tag(writer: Writer, write: commits.DeleteIdTag) -> Done | Missing:
     writer.cx.execute("DELETE FROM id_tag WHERE folded = ?", (folded(write.id_tag),))
-    return Done() if writer.cx.changes() else Missing()
+    if not writer.cx.changes():
+        return Missing()
+    if write.by is not None:
+        note_change(writer, AuditNote(write.by.caller, "DeleteIdTag", SubjectKind.ID_TAG, write.id_tag), write.by.at)
+    return Done()
 
 
 # --- numbers, retention ---------------------------------------------------------------------------------------
 
 
 def allocate_numbers(writer: Writer, write: commits.AllocateNumbers) -> AllocatedNumbers:
-    first = int(rows.one(writer.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
+    first = int(one(writer.cx, "SELECT value FROM meta WHERE name = 'next_number'")[0])
     if write.count < 1 or first + write.count - 1 > MAX_NUMBER:
         raise StoreError(f"{write.count} transaction numbers from {first} on can't be given out")
     writer.cx.execute("UPDATE meta SET value = ? WHERE name = 'next_number'", (first + write.count,))
@@ -332,16 +306,17 @@ def allocate_numbers(writer: Writer, write: commits.AllocateNumbers) -> Allocate
 
 
 def trim_events(writer: Writer, write: commits.Trim) -> Trimmed:
-    return trim(writer, write.before, queries.bounded(write.limit), write.now)
+    return trim(writer, write.before, bounded(write.limit), write.now)
 
 
 def forget_outlived(writer: Writer, write: commits.Forget) -> Trimmed:
-    queries.bounded(write.limit)
+    bounded(write.limit)
     return forget(writer, write)
 
 
 def remember_clock(writer: Writer, write: commits.RecordClock) -> Done:
     record_clock(writer, write)
+    note_change(writer, AuditNote(write.confirmed_by, "ConfirmClock"), write.record.seen_at)
     return Done()
 
 
@@ -354,16 +329,24 @@ _WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
     commits.DeleteChargePoint: delete_charge_point,
     commits.CloseTransaction: close_transaction,
     commits.AttributeOrphan: attribute_orphan,
-    commits.SettleEnergy: settle_energy,
+    SettleEnergy: settle_energy,
     commits.AddCredential: add_credential,
     commits.RemoveCredentials: remove_credentials,
+    commits.DecideKey: decide_key,
+    commits.UseKey: use_key,
     commits.PutIdTag: put_id_tag,
     commits.DeleteIdTag: delete_id_tag,
     commits.AddCaller: add_caller,
     commits.RemoveCaller: remove_caller,
+    RecordAction: record_action,
+    RecordRefusal: record_refusal,
     commits.AllocateNumbers: allocate_numbers,
     commits.RecordLastHeard: record_last_heard,
     commits.Trim: trim_events,
     commits.Forget: forget_outlived,
     commits.RecordClock: remember_clock,
+    fleet.CreateFleetJob: fleet_jobs.create_fleet_job,
+    fleet.RecordFleetItems: fleet_jobs.record_fleet_items,
+    fleet.CancelFleetJob: fleet_jobs.cancel_fleet_job,
+    fleet.EndFleetJob: fleet_jobs.end_fleet_job,
 }

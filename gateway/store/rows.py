@@ -1,12 +1,13 @@
-"""Rows to records: the column lists of the SELECTs, and what each row becomes."""
+"""Rows to records, of any store with these tables: the column lists of the SELECTs, and what each row becomes."""
 
 from datetime import timedelta
 from typing import Any
 
-import apsw
 import attrs
 import orjson
 
+from gateway.domain.callers import Caller, Role
+from gateway.domain.certificates import CertificateFacts
 from gateway.domain.charging_state import ChargingState, StateBasis, Verdict
 from gateway.domain.codec import decode_answer, decode_error
 from gateway.domain.commands import CommandRecord, CommandState
@@ -17,10 +18,12 @@ from gateway.domain.records import (
     ChargingStateRecord,
     ConnectionRecord,
     ConnectorRecord,
+    ConnectorsRecord,
     Credential,
     CredentialKind,
     EnergyRecord,
     IdTagRecord,
+    KeyStanding,
     LocalList,
     PendingStart,
     Progress,
@@ -30,23 +33,11 @@ from gateway.domain.records import (
 )
 from gateway.domain.repeats import Memory
 from gateway.domain.steering import InstalledProfile, Steering
-from gateway.domain.values import ConnectorAddress, Registration, Switch
-from gateway.store.sqlite.clock_offsets import clock_offset
-from gateway.store.sqlite.encoding import from_labels, maybe_time, to_flags, to_micros, to_time
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.clock_offsets import clock_offset
+from gateway.store.encoding import from_labels, from_quirks, maybe_time, to_flags, to_micros, to_time
 
 Row = tuple[Any, ...]
-
-
-def fetch(cx: apsw.Connection, sql: str, given: tuple[Any, ...] = ()) -> list[Row]:
-    """All rows of a query whose LIMIT or key bounds them."""
-    found: list[Row] = cx.execute(sql, given).fetchall()
-    return found
-
-
-def one(cx: apsw.Connection, sql: str, given: tuple[Any, ...] = ()) -> Row:
-    """The row of a query that always has one."""
-    (row,) = fetch(cx, sql, given)
-    return row
 
 
 EVENT = """e.sequence, c.identity, e.epoch, t.name, e.version, e.received_at, e.reported_at, e.reported_raw, e.flags,
@@ -79,19 +70,9 @@ def event(row: Row, id_prefix: str) -> StoredEvent:
     )
 
 
-def switch(column: object) -> Switch:
-    """NULL: as the settings say."""
-    return Switch.DEFAULT if column is None else Switch.ON if column else Switch.OFF
-
-
-def switch_column(value: Switch) -> int | None:
-    """A switch as it is stored."""
-    return None if value is Switch.DEFAULT else int(value is Switch.ON)
-
-
 CHARGE_POINT = """key, identity, registration, created_at, updated_at, revision, description, ever_accepted,
-    assume_subprotocol, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile,
-    last_heard, own_requests, accept_hex_password, clock_offset, latest, latest_epoch, labels"""
+    quirks, boot, booted_at, connected, epoch, connection_since, remote_address, security_profile, last_heard,
+    clock_offset, latest, latest_epoch, labels, minimum_security_profile"""
 
 
 def charge_point(
@@ -103,11 +84,12 @@ def charge_point(
     steering: tuple[tuple[ConnectorAddress, Steering], ...],
     progress: tuple[tuple[str, Progress], ...],
     local_list: LocalList | None,
+    certificate: CertificateFacts | None,
     charging_states: tuple[ChargingStateRecord, ...],
 ) -> ChargePointRecord:
-    _, identity, registration, created, updated, revision, description, accepted, assume, boot, booted = row[:11]
-    connected, epoch, since, address, security_profile, last_heard, own_requests, accept_hex = row[11:19]
-    clock, latest, latest_epoch, labels = row[19:]
+    _, identity, registration, created, updated, revision, description, accepted, quirks, boot, booted = row[:11]
+    connected, epoch, since, address, security_profile, last_heard = row[11:17]
+    clock, latest, latest_epoch, labels, minimum_security_profile = row[17:]
     return ChargePointRecord(
         identity=identity,
         registration=Registration(registration),
@@ -116,9 +98,8 @@ def charge_point(
         revision=revision,
         description=description,
         ever_accepted=bool(accepted),
-        assume_subprotocol=bool(assume),
-        own_requests=switch(own_requests),
-        accept_hex_password=switch(accept_hex),
+        quirks=from_quirks(quirks),
+        minimum_security_profile=minimum_security_profile,
         labels=from_labels(labels),
         boot=boot_information(boot),
         booted_at=maybe_time(booted),
@@ -137,11 +118,36 @@ def charge_point(
         steering=steering,
         progress=progress,
         local_list=local_list,
+        certificate=certificate,
         clock=clock_offset(clock),
         charging_states=charging_states,
         latest=latest.encode(),
         latest_epoch=latest_epoch,
     )
+
+
+CONNECTORS_OF = "key, identity, connected, epoch, connection_since, latest, latest_epoch"
+
+
+def connectors_of(
+    row: Row, connectors: tuple[ConnectorRecord, ...], charging_states: tuple[ChargingStateRecord, ...]
+) -> ConnectorsRecord:
+    _, identity, connected, epoch, since, latest, latest_epoch = row
+    return ConnectorsRecord(
+        identity,
+        bool(connected),
+        epoch,
+        maybe_time(since),
+        latest.encode(),
+        latest_epoch,
+        connectors,
+        charging_states,
+    )
+
+
+def bare_charge_point(row: Row) -> ChargePointRecord:
+    """A charge point's own fields alone."""
+    return charge_point(row, (), (), (), (), (), (), None, None, ())
 
 
 _BOOT_FIELDS = frozenset(field.name for field in attrs.fields(BootInformation))
@@ -225,12 +231,20 @@ def memory_row(key: int, said: Memory) -> Row:
     )
 
 
-CREDENTIAL = "credential_id, kind, salt, verifier, not_before, not_after"
+CREDENTIAL = "credential_id, kind, salt, verifier, not_before, not_after, standing"
 
 
 def credential(row: Row) -> Credential:
-    credential_id, kind, salt, verifier, not_before, not_after = row
-    return Credential(credential_id, CredentialKind(kind), salt, verifier, to_time(not_before), maybe_time(not_after))
+    credential_id, kind, salt, verifier, not_before, not_after, standing = row
+    return Credential(
+        credential_id,
+        CredentialKind(kind),
+        salt,
+        verifier,
+        to_time(not_before),
+        maybe_time(not_after),
+        KeyStanding(standing),
+    )
 
 
 TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.connector, txn.id_tag, txn.status, txn.state,
@@ -240,7 +254,7 @@ TRANSACTION = """txn.transaction_id, txn.number, c.identity, txn.evse, txn.conne
     txn.close_reason, txn.close_meter, txn.close_meter_at, txn.energy_revision, txn.energy_mwh, txn.energy_basis,
     txn.energy_doubts, txn.energy_rules, txn.energy_digest, txn.energy_sequence, txn.last_sequence,
     c.connected_for - txn.heard_mark, txn.quiet_before, txn.quiet_needed,
-    CASE c.connected WHEN 1 THEN c.connection_since END, txn.start_command_id"""
+    CASE c.connected WHEN 1 THEN c.connection_since END, txn.start_command_id, txn.closed_by"""
 TRANSACTION_TABLES = "txn JOIN charge_point c ON c.key = txn.charge_point"
 
 
@@ -274,6 +288,7 @@ def transaction(row: Row) -> TransactionRecord:
         energy=energy,
         flags=to_flags(flags),
         start_command_id=row[42],
+        closed_by=row[43],
         stale_at=maybe_time(stale),
         stale_why=stale_why,
         closed_at=maybe_time(closed),
@@ -306,11 +321,11 @@ def _settlement(row: Row) -> EnergyRecord:
 
 
 ID_TAG = """id_tag, status, created_at, updated_at, expiry_date, parent_id_tag, allow_concurrent, description,
-    revision"""
+    revision, created_by, updated_by"""
 
 
 def id_tag(row: Row) -> IdTagRecord:
-    tag, status, created, updated, expiry, parent, allow_concurrent, description, revision = row
+    tag, status, created, updated, expiry, parent, allow_concurrent, description, revision = row[:9]
     return IdTagRecord(
         tag,
         status,
@@ -321,17 +336,18 @@ def id_tag(row: Row) -> IdTagRecord:
         bool(allow_concurrent),
         description,
         revision,
+        *row[9:],
     )
 
 
 COMMAND = """m.command_id, c.identity, m.request_id, m.operation, m.arguments, m.state, m.created_at, m.fingerprint,
-    m.sent_at, m.finished_at, m.answer, m.error, m.late, m.reason"""
+    m.sent_at, m.finished_at, m.answer, m.error, m.late, m.reason, m.caller"""
 COMMAND_TABLES = "command m JOIN charge_point c ON c.key = m.charge_point"
 
 
 def command(row: Row) -> CommandRecord:
     command_id, identity, request_id, operation, arguments, state, created, fingerprint = row[:8]
-    sent, finished, answer, error, late, reason = row[8:]
+    sent, finished, answer, error, late, reason, caller = row[8:]
     return CommandRecord(
         command_id=command_id,
         charge_point=identity,
@@ -347,4 +363,17 @@ def command(row: Row) -> CommandRecord:
         error=None if error is None else decode_error(error),
         late=bool(late),
         reason=reason,
+        caller=caller,
     )
+
+
+CALLER = "name, roles, created_at, token_digest, certificate_name, scope"
+
+_KNOWN_ROLES = frozenset(Role)
+
+
+def caller(row: Row) -> Caller:
+    """Roles that a later version wrote and this one doesn't know give nothing here."""
+    name, roles, created, digest, certificate, scope = row
+    known = tuple(Role(word) for word in roles.split() if word in _KNOWN_ROLES)
+    return Caller(name, known, to_time(created), digest or b"", certificate or "", from_labels(scope))

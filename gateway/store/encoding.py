@@ -1,4 +1,4 @@
-"""Small values as SQLite holds them: times as microseconds, integers within 64 bits, flags as words."""
+"""Small values as the stores hold them: times as microseconds, integers within 64 bits, flags as words."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from gateway.domain.labels import Labels
+from gateway.domain.quirks import NAMES, NO_VALUES, QuirkValues, to_mapping
 from gateway.domain.values import Flag
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,11 +14,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _KNOWN_FLAGS = frozenset(Flag)
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def to_micros(at: datetime) -> int:
@@ -38,12 +34,12 @@ def maybe_time(micros: int | None) -> datetime | None:
 
 
 def fits(number: int) -> bool:
-    """Return true if SQLite can hold (and so could know) an integer."""
+    """Return true if the store can hold (and so could know) an integer."""
     return INT64_MIN <= number <= INT64_MAX
 
 
 def clamped(number: int) -> int:
-    """The nearest integer that SQLite can hold. Projections only: the event's body keeps what was sent, and a number
+    """The nearest integer that the store can hold. Projections only: the event's body keeps what was sent, and a number
     of more than 64 bits in a meter or connector field must not stop its charger's history."""
     return min(max(number, INT64_MIN), INT64_MAX)
 
@@ -68,3 +64,16 @@ def to_labels(labels: Labels) -> str:
 def from_labels(column: str) -> dict[str, str]:
     found: dict[str, str] = {} if column == "{}" else orjson.loads(column)
     return found
+
+
+def to_quirks(values: QuirkValues) -> str:
+    return orjson.dumps(to_mapping(values), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def from_quirks(column: str) -> QuirkValues:
+    if column == "{}":
+        return NO_VALUES
+    found = {name: value for name, value in orjson.loads(column).items() if name in NAMES}
+    if "measurands" in found:
+        found["measurands"] = tuple(found["measurands"])
+    return QuirkValues(**found)

@@ -1,0 +1,3 @@
+-- Of jobs that rotate keys: whether a charger is reset that needs it, and whether also amid a transaction.
+ALTER TABLE fleet_job ADD COLUMN reset INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fleet_job ADD COLUMN insist INTEGER NOT NULL DEFAULT 0;
