@@ -1,0 +1,148 @@
+"""Messages between nodes: JSON with a version. One of a later version is answered ``{"v": 1, "unreadable": ...}``."""
+
+from typing import Any, Final, TypeAlias
+
+import orjson
+from attrs import evolve, frozen
+
+from gateway.domain.codec import UnreadableBody, decode_value, encode_value
+from gateway.domain.commands import COMMANDS, Command, Refused, Unknown, operation_of
+from gateway.domain.operations import OperationRefused, OperationRequest
+
+VERSION: Final = 1
+
+UNREADABLE: Final = (UnreadableBody, LookupError, TypeError, ValueError, AttributeError)
+"""What reading a message of another form raises."""
+
+
+class Unreadable(Exception):
+    """The message is none of this version's. The text says why, for the other node's log."""
+
+
+@frozen
+class Call:
+    """A command for a charge point, ``epoch`` being that of its session; it is not sent later than in ``seconds``."""
+
+    identity: str
+    epoch: int
+    request_id: str
+    seconds: float
+    caller: str
+    command: Command
+
+
+@frozen
+class Operate:
+    """An operation to be begun, otherwise as ``Call``."""
+
+    identity: str
+    epoch: int
+    request_id: str
+    seconds: float
+    caller: str
+    request: OperationRequest
+
+
+@frozen
+class Recorded:
+    """Its record is in the store, under its request id."""
+
+
+@frozen
+class NotHere:
+    """The session is not at this node, or not any more."""
+
+
+Request: TypeAlias = Call | Operate
+Reply: TypeAlias = Recorded | NotHere | Refused | OperationRefused | Unknown
+
+
+def encode_request(request: Request) -> bytes:
+    """A request, secrets of its command included: never to be logged."""
+    fields: dict[str, Any] = {
+        "v": VERSION,
+        "identity": request.identity,
+        "epoch": request.epoch,
+        "request_id": request.request_id,
+        "seconds": request.seconds,
+        "caller": request.caller,
+    }
+    if isinstance(request, Call):
+        fields["call"] = _command(request.command)
+    else:
+        fields["operate"] = orjson.Fragment(encode_value(request.request))
+        if request.request.own_command is not None:
+            fields["own"] = _command(request.request.own_command)
+    return orjson.dumps(fields)
+
+
+def decode_request(data: bytes) -> Request:
+    """The request in a message. Raises ``Unreadable``."""
+    fields = _fields(data)
+    try:
+        head = (
+            str(fields["identity"]),
+            int(fields["epoch"]),
+            str(fields["request_id"]),
+            float(fields["seconds"]),
+            str(fields["caller"]),
+        )
+        if "call" in fields:
+            return Call(*head, _read_command(fields["call"]))
+        request = decode_value(orjson.dumps(fields["operate"]), OperationRequest)
+        own = fields.get("own")
+        return Operate(*head, request if own is None else evolve(request, own_command=_read_command(own)))
+    except UNREADABLE as error:
+        raise Unreadable(f"no request of this version: {type(error).__name__}") from error
+
+
+_REPLIES: Final[dict[str, type[Any]]] = {
+    "recorded": Recorded,
+    "not_here": NotHere,
+    "refused": Refused,
+    "operation_refused": OperationRefused,
+    "unknown": Unknown,
+}
+_NAMES: Final = {cls: name for name, cls in _REPLIES.items()}
+
+
+def encode_reply(reply: Reply) -> bytes:
+    return orjson.dumps({"v": VERSION, _NAMES[type(reply)]: orjson.Fragment(encode_value(reply))})
+
+
+def decode_reply(data: bytes) -> Reply:
+    """The reply in a message. Raises ``Unreadable``."""
+    fields = _fields(data)
+    for name, cls in _REPLIES.items():
+        if name in fields:
+            try:
+                reply: Reply = decode_value(orjson.dumps(fields[name]), cls)
+            except UNREADABLE as error:
+                raise Unreadable(f"no reply of this version: {type(error).__name__}") from error
+            return reply
+    raise Unreadable(f"the other node could not read the request: {fields.get('unreadable', '')!s:.200}")
+
+
+def encode_unreadable(why: str) -> bytes:
+    """The reply to a message that can't be read."""
+    return orjson.dumps({"v": VERSION, "unreadable": why})
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable("no JSON") from error
+    if not isinstance(fields, dict) or fields.get("v") != VERSION:
+        raise Unreadable("a message of another version")
+    return fields
+
+
+def _command(command: Command) -> list[Any]:
+    return [operation_of(command), orjson.Fragment(encode_value(command))]
+
+
+def _read_command(said: Any) -> Command:
+    operation, arguments = said
+    command: Command = decode_value(orjson.dumps(arguments), COMMANDS[operation])
+    return command
