@@ -10,15 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from gateway.chargers.certificate_identity import CertificateRule
+from gateway.chargers.load_budget import LoadBudget
 from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find
-from gateway.domain.records import Credential
+from gateway.domain.quirks import EffectiveQuirks, QuirkBook
+from gateway.domain.records import Credential, KeyStanding
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
-from gateway.session.ports import Observer
+from gateway.observability.reconnects import Flapping
+from gateway.session.ports import Counter
 from gateway.store.api import AdmissionRecord
 from gateway.store.reads import Reads
 from gateway.transport.addresses import Addresses
@@ -59,13 +62,32 @@ class EntryTerms:
 
 
 @frozen
+class KeyUse:
+    """The key by which a charger was admitted.
+
+    ``passed_over``: newer ones that it had been offered, and did not use: it has not taken them (A7.8). ``settles``:
+    something is to be written for it.
+    """
+
+    credential_id: str
+    passed_over: tuple[str, ...] = ()
+    settles: bool = False
+
+
+@frozen
 class Principal:
-    """An admitted charger. ``superseded``: credentials that the one it used has replaced by being used."""
+    """An admitted charger. ``use``: what follows from the key that it used; None where none was looked at."""
 
     identity: str
     subprotocol: str
     security_profile: int
-    superseded: tuple[str, ...] = ()
+    use: KeyUse | None = field(default=None, eq=False)
+
+
+def identity_of(principal: object) -> str:
+    """Return the identity of a connection."""
+    assert isinstance(principal, Principal)
+    return principal.identity
 
 
 class Admission:
@@ -78,14 +100,19 @@ class Admission:
         reads: Reads,
         verifier: Verifier,
         clock: Clock,
-        observer: Observer,
+        observer: Counter,
         terms: Mapping[str, EntryTerms],
         subprotocols: Sequence[str],
         refusing: Callable[[], str | None],
         has_place: Callable[[str], bool] = lambda _: True,
         addresses: Addresses | None = None,
         slow_checks: SlowChecks | None = None,
+        quirks: QuirkBook | None = None,
+        load: LoadBudget | None = None,
+        flapping: Flapping | None = None,
     ) -> None:
+        self._load = load
+        self._flapping = flapping
         self._reads = reads
         self._verifier = verifier
         self._clock = clock
@@ -96,6 +123,7 @@ class Admission:
         self._has_place = has_place
         self._addresses = Addresses() if addresses is None else addresses
         self._slow_checks = slow_checks or SlowChecks()
+        self._quirks = quirks or QuirkBook(EffectiveQuirks(accept_hex_password=verifier.accept_hex))
         self._lines = TokenBucket(LOGGED_PER_SECOND, LOGGED_AT_ONCE)
         self._unlogged = 0
 
@@ -129,6 +157,9 @@ class Admission:
         claimed = claim(request, terms.path_prefix)
         if isinstance(claimed, Rejection):
             return claimed
+        away = self._kept_away(claimed.identity)
+        if away is not None:
+            return away
         if not self._has_place(claimed.identity):
             seconds = random.randint(*RETRY_AFTER_FULL_SECONDS)  # noqa: S311 - spreads load, keeps no secret
             return _later("at_capacity", claimed.identity, seconds)
@@ -138,40 +169,52 @@ class Admission:
             return _later("store-unavailable")
         if known is None:
             return Rejection(404, "unknown_identity", claimed.identity)
-        superseded: tuple[str, ...] | Rejection = ()
+        if terms.security_profile < known.minimum_security_profile:
+            return Rejection(403, "security_profile_too_low", claimed.identity)
+        quirks = self._quirks.of(known.boot, known.quirks)
+        use: KeyUse | Rejection | None = None
         if terms.rule is not None:
             reason = terms.rule.refusal(request.peer.certificate, claimed.identity, known.labels)
             if reason is not None:
                 return Rejection(403, reason, claimed.identity)
         if terms.security_profile != CERTIFICATE_PROFILE:
-            superseded = await self._check_password(claimed, request.peer.address, known)
-        if isinstance(superseded, Rejection):
-            return superseded
-        chosen = select_subprotocol(request.offered, self._subprotocols, known.assume_subprotocol)
+            use = await self._check_password(claimed, request.peer.address, known, quirks)
+        if isinstance(use, Rejection):
+            return use
+        chosen = select_subprotocol(request.offered, self._subprotocols, quirks.assume_subprotocol)
         if isinstance(chosen, Rejection):
             return Rejection(chosen.status, chosen.reason, claimed.identity, chosen.headers)
         principal = Principal(
             claimed.identity,
             chosen or self._subprotocols[0],
             terms.security_profile,
-            superseded,
+            use,
         )
+        if self._flapping is not None:
+            self._flapping.connected(claimed.identity)
         return Accept(principal, chosen)
 
+    def _kept_away(self, identity: str) -> Rejection | None:
+        """The answer before anything is looked up: to all while the gateway has too much to do, and to one that comes
+        and goes."""
+        if self._load is not None and self._load.refusing:
+            return _later("overloaded", identity, self._load.retry_after())
+        seconds = 0 if self._flapping is None else self._flapping.kept_out(identity)
+        return _later("flapping", identity, seconds) if seconds else None
+
     async def _check_password(
-        self, claimed: Claim, address: str, known: AdmissionRecord
-    ) -> tuple[str, ...] | Rejection:
-        """The credentials that the one it used has replaced by being used, or why it is none."""
+        self, claimed: Claim, address: str, known: AdmissionRecord, quirks: EffectiveQuirks
+    ) -> KeyUse | Rejection:
+        """The key that was used, or why there is none."""
         credentials = known.credentials
         if claimed.password is None:
             return unauthorized("authorization_missing", claimed.identity)
-        accept_hex = known.accept_hex_password.resolve(self._verifier.accept_hex)
-        used = await self._verify(claimed.identity, address, credentials, claimed.password, accept_hex)
+        used = await self._verify(claimed.identity, address, credentials, claimed.password, quirks.accept_hex_password)
         if isinstance(used, Rejection):
             return used
         if used is None:
             return unauthorized("wrong_password", claimed.identity)
-        return tuple(each.credential_id for each in credentials if each.not_before < used.not_before)
+        return _key_use(used, credentials)
 
     async def _verify(
         self, identity: str, address: str, credentials: tuple[Credential, ...], password: bytes, accept_hex: bool
@@ -192,6 +235,19 @@ class Admission:
                 if each.credential_id == found:
                     self._verifier.remember(each, password)
         return next((each for each in credentials if each.credential_id == found), None)
+
+
+def _key_use(used: Credential, credentials: tuple[Credential, ...]) -> KeyUse:
+    """The consequences of the use of one of the keys. One that counts from the next boot on is not passed over: the
+    charger may only have lost its link."""
+    passed_over = tuple(
+        each.credential_id
+        for each in credentials
+        if each.not_before > used.not_before and each.standing is KeyStanding.OFFERED
+    )
+    older = any(each.not_before < used.not_before for each in credentials)
+    settles = older or bool(passed_over) or used.standing is not KeyStanding.SETTLED
+    return KeyUse(used.credential_id, passed_over, settles)
 
 
 def _later(reason: str, identity: str | None = None, seconds: int = RETRY_AFTER_SECONDS) -> Rejection:

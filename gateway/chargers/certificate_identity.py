@@ -43,11 +43,16 @@ class CertificateRule:
             return MISSING
         try:
             read = x509.load_der_x509_certificate(certificate)
-            subject = read.subject
-            organizations, names = _of(subject, NameOID.ORGANIZATION_NAME), _of(subject, NameOID.COMMON_NAME)
             alternative = _alternative_names(read) if self.identity_in == "alternative-name" else ()
+            return self.subject_refusal(read.subject, alternative, identity, labels)
         except DAMAGED:
             return UNREADABLE
+
+    def subject_refusal(
+        self, subject: x509.Name, alternative: tuple[str, ...], identity: str, labels: Mapping[str, str]
+    ) -> str | None:
+        """The same of a subject with its alternative names (DNS names and URIs). Raises those of ``DAMAGED``."""
+        organizations, names = _of(subject, NameOID.ORGANIZATION_NAME), _of(subject, NameOID.COMMON_NAME)
         if self.organization and organizations != (self.organization,):
             return ANOTHER_ORGANIZATION
         if self.identity_in == "alternative-name":

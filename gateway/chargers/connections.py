@@ -2,29 +2,33 @@
 
 from collections.abc import Mapping
 
+import attrs
 import structlog
 from attrs import frozen
 
-from gateway.chargers.admission import Principal
+from gateway.chargers.admission import KeyUse, Principal
 from gateway.chargers.capacity import Capacity
+from gateway.chargers.load_budget import LoadBudget
+from gateway.domain.certificates import facts_of
 from gateway.domain.events import ChargePointConnected
-from gateway.domain.quirks import Quirk
+from gateway.domain.quirks import QuirkBook
 from gateway.domain.state import evolve
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
 from gateway.observability.frame_log import FrameLog
 from gateway.ocpp.protocol import ProtocolVersion
+from gateway.security.steps import Entry
 from gateway.session.commands.provisioning import DesiredKey, Triggers
 from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups
-from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
-from gateway.session.router import Router
+from gateway.session.ports import NO_FRAMES, CommandTraces, Frames, Journal, Observer
+from gateway.session.router import PROFILE_TOO_LOW, Router
 from gateway.session.session import Session
 from gateway.session.steering_pace import SteeringPace
 from gateway.session.turns import ReadTurns, TeardownTurns
-from gateway.store.commits import Opened, RemoveCredentials
+from gateway.store.commits import Opened, UseKey
 from gateway.store.reads import Reads
 from gateway.transport.api import Transport
 
@@ -60,7 +64,9 @@ class ChargerConnections:
         recorder: FrameLog,
         timers: TimerQueue,
         boot_configuration: tuple[DesiredKey, ...],
-        quirks: tuple[Quirk, ...] = (),
+        quirks: QuirkBook | None = None,
+        load: LoadBudget | None = None,
+        traces: CommandTraces | None = None,
     ) -> None:
         self._router = router
         self._capacity = capacity
@@ -80,6 +86,8 @@ class ChargerConnections:
         self._triggers = Triggers()
         self._steering_pace = SteeringPace()
         self._quirks = quirks
+        self._load = load
+        self._traces = traces
         self.draining = False
 
     async def __call__(self, transport: Transport, principal: object) -> None:
@@ -103,8 +111,8 @@ class ChargerConnections:
                     await transport.aclose(session.code, session.reason)
                     return
                 try:
-                    if principal.superseded:
-                        await self._supersede(session, principal)
+                    if principal.use is not None and principal.use.settles:
+                        await self._settle_keys(session, principal.identity, principal.use)
                     await session.run()
                 finally:
                     self._router.remove(identity, session)
@@ -126,6 +134,8 @@ class ChargerConnections:
             # No await from here on: what the operator does next, he does to the session.
             if opened is None or arrival.expelled:
                 return _Closing(1008, "deleted")
+            if principal.security_profile < arrival.minimum_profile:
+                return _Closing(1008, PROFILE_TOO_LOW)
             if arrival.registration is not None:
                 opened.state.registration = arrival.registration
             for closed in arrival.closed:
@@ -134,12 +144,21 @@ class ChargerConnections:
             if not self._router.install(principal.identity, session):
                 # A still newer connection was opened meanwhile, and its opening has settled this one in the store.
                 return _Closing(1008, "replaced")
+            self._observer.count("sessions_opened")
             return session
 
     async def _open(self, transport: Transport, principal: Principal) -> Opened | None:
         peer = transport.peer
         address = f"[{peer.address}]:{peer.port}" if ":" in peer.address else f"{peer.address}:{peer.port}"
-        connected = ChargePointConnected(address, principal.subprotocol, principal.security_profile, peer.tls_version)
+        certificate = facts_of(peer.certificate)
+        connected = ChargePointConnected(
+            address,
+            principal.subprotocol,
+            principal.security_profile,
+            peer.tls_version,
+            "" if certificate is None else certificate.serial_number,
+            None if certificate is None else certificate.not_after,
+        )
         opened = await self._journal.commit(self._router.opening(principal.identity, connected, self._clock()))
         if not isinstance(opened, Opened):
             return None
@@ -155,7 +174,7 @@ class ChargerConnections:
             reads=self._reads,
             lookups=self._lookups,
             clock=self._clock,
-            limits=self._limits,
+            limits=self._limits_now(),
             observer=self._observer,
             frames=frames,
             timers=self._timers,
@@ -166,12 +185,24 @@ class ChargerConnections:
             triggers=self._triggers,
             steering_pace=self._steering_pace,
             quirks=self._quirks,
+            traces=self._traces,
+            entry=Entry("" if principal.use is None else principal.use.credential_id, principal.security_profile),
         )
 
-    async def _supersede(self, session: Session, principal: Principal) -> None:
-        """It has used its new key: from now on the older ones open nothing (A7.7, A7.8)."""
-        if principal.superseded:
-            try:
-                await self._journal.commit(RemoveCredentials(principal.identity, principal.superseded))
-            except StoreUnavailable:
-                session.end("store-unavailable", code=1011)
+    def _limits_now(self) -> SessionLimits:
+        """Those of all; under load with a longer heartbeat interval, another for each, and as much more silence."""
+        limits = self._limits
+        if self._load is None or not self._load.paced:
+            return limits
+        interval = self._load.heartbeat_interval(limits.heartbeat_interval)
+        return attrs.evolve(
+            limits, heartbeat_interval=interval, silence=limits.silence + interval - limits.heartbeat_interval
+        )
+
+    async def _settle_keys(self, session: Session, identity: str, use: KeyUse) -> None:
+        """It has used one of its keys: from now on those before it, and those that it did not take, open nothing (A7.7,
+        A7.8)."""
+        try:
+            await self._journal.commit(UseKey(identity, use.credential_id, use.passed_over))
+        except StoreUnavailable:
+            session.end("store-unavailable", code=1011)

@@ -38,6 +38,10 @@ class Pending:
     answer: bytes
     then: Callable[[], None]
     """Called when the answer has been sent."""
+    action: str = ""
+    """Of the request that it answers; empty where that could not be read."""
+    began: float = 0.0
+    """When the request was taken up, by the observer's clock."""
     guard_failed: bool = False
     """Nothing was committed: the message is to be decided anew."""
 
@@ -144,6 +148,9 @@ class Answers:
                 self.under_way = self._flushing = None
             else:
                 self._is_over()
+        if pending.action:
+            context = self._context
+            context.observer.answered(pending.action, pending.began, context.latencies)
         pending.then()
 
     def _is_over(self) -> None:

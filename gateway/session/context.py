@@ -14,12 +14,13 @@ from attrs import frozen
 from gateway.domain.command_states import CommandEvent
 from gateway.domain.decision import Guard
 from gateway.domain.events import NewEvent
+from gateway.domain.quirks import QuirkBook
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
+from gateway.session.ports import NO_FRAMES, CommandTraces, Frames, Journal, Observer
 from gateway.store.commits import Append, Appended, Fenced, GuardFailed, Write, WriteResult
 from gateway.store.reads import Reads
 from gateway.transport.api import ConnectionClosed, Initiator, Transport
@@ -50,6 +51,7 @@ class Ending:
     initiator: str
     code: int
     message_bytes: int = 0
+    caller: str = ""
 
 
 @frozen
@@ -80,16 +82,22 @@ class SessionContext:
         limits: SessionLimits,
         observer: Observer,
         frames: Frames = NO_FRAMES,
+        quirks: QuirkBook,
+        traces: CommandTraces | None = None,
     ) -> None:
         self.state = state
         self.transport = transport
-        self.protocol = protocol
+        self._negotiated = self.protocol = protocol
         self.journal = journal
         self.reads = reads
         self.clock = clock
-        self.limits = limits
+        self._limits_of_all = self.limits = limits
+        self._quirk_book = quirks
         self.observer = observer
+        self.follow_make()
         self.frames = frames
+        self.traces = traces
+        """None: commands are not traced, and cost nothing for it."""
         self.on_events: Callable[[tuple[NewEvent, ...]], None] | None = None
         """Called with what was committed, once the state has it; must be cheap, must not raise."""
         self.on_boot: Callable[[], None] | None = None
@@ -110,10 +118,18 @@ class SessionContext:
     def identity(self) -> str:
         return self.state.identity
 
-    def end(self, reason: str, *, initiator: str = "local", code: int = CLOSE_NORMAL, message_bytes: int = 0) -> None:
+    def end(
+        self,
+        reason: str,
+        *,
+        initiator: str = "local",
+        code: int = CLOSE_NORMAL,
+        message_bytes: int = 0,
+        caller: str = "",
+    ) -> None:
         """End the session soon. Callable from any task of the loop, any number of times; the first reason counts."""
         if self.ending is None:
-            self.ending = Ending(reason, initiator, code, message_bytes)
+            self.ending = Ending(reason, initiator, code, message_bytes, caller)
             self.scope.cancel()
             if message_bytes:
                 self.observer.too_large(self.identity, message_bytes)
@@ -126,6 +142,15 @@ class SessionContext:
             return
         reason = "message-too-large" if closed.too_large else "closed"
         self.end(reason, initiator=closed.initiator, code=closed.code, message_bytes=closed.too_large)
+
+    def follow_make(self) -> None:
+        """Take up the quirk profile of the make that the charge point has last said it is of, and where its latencies
+        are counted."""
+        self.quirks = quirks = self._quirk_book.of(self.state.boot, self.state.quirks)
+        self.limits = self._limits_of_all.with_quirks(quirks)
+        offset = quirks.clock_offset
+        self.protocol = self._negotiated.with_clock_offset(offset) if offset else self._negotiated
+        self.latencies = self.observer.latencies(self.state.boot)
 
     # --- frames -----------------------------------------------------------------------------------------------
 

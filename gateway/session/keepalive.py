@@ -15,12 +15,17 @@ from attrs import define
 
 from gateway.session.context import CLOSE_GOING_AWAY, SessionContext
 from gateway.session.task_group import TaskGroup
+from gateway.transport.api import ConnectionClosed
 
 Look: TypeAlias = Callable[[], float]
 """Looks after something; says when to look again, in Trio's time. One that raises is logged and asked again later."""
 
 LOOKS_AT_ONCE = 100
 """Between two checkpoints: a fraction of a millisecond."""
+
+TOGETHER = 0.25
+"""Seconds that a look may be late: what is due within them is looked after in one turn of the loop. The times looked
+after are seconds and minutes."""
 
 AFTER_FAILURE = 60.0
 """Seconds until a look that failed is tried again."""
@@ -73,12 +78,17 @@ class TimerQueue:
         """Watch until cancelled."""
         task_status.started()
         while True:
-            with trio.move_on_at(self._queue[0].at if self._queue else math.inf):
+            with trio.move_on_at(self._wake_at()):
                 await self._earlier.park()
             for _ in range(LOOKS_AT_ONCE):
                 if not self._queue or self._queue[0].at > trio.current_time():
                     break
                 self._next()
+
+    def _wake_at(self) -> float:
+        """Return when to look at what is due first, with what else is due by then."""
+        at = self._queue[0].at if self._queue else math.inf
+        return at if at == math.inf else math.ceil(at / TOGETHER) * TOGETHER
 
     def _next(self) -> None:
         watched = heappop(self._queue)
@@ -133,12 +143,21 @@ class Keepalive:
                 context.end("silent", code=CLOSE_GOING_AWAY)
                 return math.inf
             self._pinged_at = self._kept_alive_at = now
-            self._tasks.start(self._ping)
+            self._ping()
         elif now >= self._quiet_at():
             self._kept_alive_at = now
-            self._tasks.start(self._ping)
+            self._ping()
         return self.due()
 
-    async def _ping(self) -> None:
+    def _ping(self) -> None:
+        try:
+            sent = self._context.transport.ping_nowait()
+        except ConnectionClosed as closed:
+            self._context.connection_closed(closed)
+        else:
+            if not sent:  # nearly never: only then a task is started
+                self._tasks.start(self._flush)
+
+    async def _flush(self) -> None:
         with trio.move_on_after(self._context.limits.ping_grace):
-            await self._context.transport.ping()
+            await self._context.transport.flush()

@@ -1,6 +1,8 @@
 """The limits that supervise a session, each with its default and the reason for it."""
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from gateway.domain.quirks import EffectiveQuirks
 
 
 @frozen
@@ -29,8 +31,39 @@ class SessionLimits:
     ready_after_silence: float = 2.0
     """A charger that reconnects without a Boot and says nothing is spoken to after this long."""
     own_requests: bool = True
-    """Whether the gateway sends requests of its own accord; a charge point may have a setting of its own."""
+    """Whether the gateway sends requests of its own accord; a charge point's quirk profile may say otherwise."""
     bad_messages: int = 50
     """Unreadable frames in a row before the session is ended: a broken peer, not a bad day (A3.9)."""
     end_deadline: float = 10.0
     """How long the end of a session may take to be recorded."""
+
+    def with_quirks(self, quirks: EffectiveQuirks) -> "SessionLimits":
+        """The limits of a session with this profile; themselves where it changes none of them."""
+        grace = self.ping_grace if quirks.pong_expected else max(self.ping_grace, self.silence)
+        if (
+            quirks.settle_delay == self.settle_delay
+            and quirks.ready_after_silence == self.ready_after_silence
+            and quirks.ping_interval == self.ping_interval
+            and quirks.own_requests is self.own_requests
+            and grace == self.ping_grace
+        ):
+            return self
+        return evolve(
+            self,
+            settle_delay=quirks.settle_delay,
+            ready_after_silence=quirks.ready_after_silence,
+            ping_interval=quirks.ping_interval,
+            own_requests=quirks.own_requests,
+            ping_grace=grace,
+        )
+
+
+def quirk_defaults(limits: SessionLimits, *, accept_hex_password: bool = False) -> EffectiveQuirks:
+    """The profile of a charger of which none says anything."""
+    return EffectiveQuirks(
+        accept_hex_password=accept_hex_password,
+        own_requests=limits.own_requests,
+        settle_delay=limits.settle_delay,
+        ready_after_silence=limits.ready_after_silence,
+        ping_interval=limits.ping_interval,
+    )

@@ -2,6 +2,7 @@
 say."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 from gateway.domain.codec import UnreadableBody, decode
 from gateway.domain.decision import (
@@ -9,6 +10,7 @@ from gateway.domain.decision import (
     AuthorizeQuery,
     Facts,
     Query,
+    SigningQuery,
     StartQuery,
     StopQuery,
     TransactionQuery,
@@ -17,6 +19,7 @@ from gateway.domain.decision import (
 from gateway.domain.events import MeterValuesReported
 from gateway.domain.records import TransactionRecord
 from gateway.domain.registers import RegisterReading, register_readings
+from gateway.domain.signing import SigningJudge, SigningVerdict
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock
 from gateway.domain.vendor_data import NoVendorServices, VendorData, VendorServices
@@ -32,6 +35,9 @@ EDGE_READINGS = 3
 """Meter values at either end of a transaction that its stop is held against."""
 
 LOCAL_AUTHORIZATION = "Accepted"
+
+NO_SIGNING = SigningVerdict("", datetime.min.replace(tzinfo=UTC), refused="signing_not_served")
+"""Where no certificate is ever signed."""
 
 
 class TableAuthorizer:
@@ -63,11 +69,13 @@ class Lookups:
         take_number: Callable[[], Awaitable[int]],
         vendors: VendorServices | None = None,
         unknown_number: Callable[[str, int], Awaitable[None]] | None = None,
+        signing: SigningJudge | None = None,
     ) -> None:
         self._reads = reads
         self._authorizer = authorizer
         self._take_number = take_number
         self._unknown_number = unknown_number
+        self._signing = signing
         self._vendors = NoVendorServices() if vendors is None else vendors
 
     def at_once(self, query: VendorDataQuery) -> Facts | None:
@@ -86,6 +94,10 @@ class Lookups:
                 return await self._stop(charge_point, query)
             case TransactionQuery():
                 return Facts(transaction=await self._by_number(charge_point, query.number))
+            case SigningQuery():
+                judge = self._signing
+                verdict = NO_SIGNING if judge is None else await judge.judge(charge_point, query.csr)
+                return Facts(signing=verdict)
             case VendorDataQuery():
                 data = VendorData(charge_point, query.vendor_id, query.message_id, query.data)
                 return Facts(vendor_answer=await self._vendors.ask(data))

@@ -19,6 +19,8 @@ from gateway.domain.commands import Command, RefusalReason, Refused, Unknown
 from gateway.domain.decision import OperationUnused
 from gateway.domain.events import CommandNotSent, NewEvent, OperationAccepted, OperationEnded
 from gateway.domain.operations import (
+    MAINTENANCE,
+    SECURITY,
     STEERING,
     End,
     OpenOperation,
@@ -31,8 +33,11 @@ from gateway.domain.operations import (
 )
 from gateway.domain.power import Power
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, new_id
+from gateway.security import maintenance
+from gateway.security.steps import NO_ENTRY, Entry
 from gateway.session.commands.queue import NOTHING_SENT, OFFLINE, CommandQueue, Unfinished
 from gateway.session.context import SessionContext, SessionOver
+from gateway.session.security_operations import LONGEST, SecurityOperations
 from gateway.session.task_group import TaskGroup
 from gateway.store.commits import Appended
 
@@ -48,15 +53,29 @@ DISCONNECTED = "disconnected"
 class Operations:
     """One session's operations. ``begin`` and ``wake`` may be called by any task of the loop."""
 
-    __slots__ = ("_begins", "_commands", "_context", "_plug_in_first", "_refused", "_runs", "_sending", "_tasks")
+    __slots__ = (
+        "_begins",
+        "_commands",
+        "_context",
+        "_refused",
+        "_runs",
+        "_security",
+        "_sending",
+        "_tasks",
+    )
 
     def __init__(
-        self, context: SessionContext, tasks: TaskGroup, commands: CommandQueue, *, plug_in_first: bool = False
+        self,
+        context: SessionContext,
+        tasks: TaskGroup,
+        commands: CommandQueue,
+        *,
+        entry: Entry = NO_ENTRY,
     ) -> None:
+        self._security = SecurityOperations(context, tasks, commands, entry)
         self._context = context
         self._tasks = tasks
         self._commands = commands
-        self._plug_in_first = plug_in_first
         self._begins: trio.Lock | None = None  # as the rest, of no weight while there are none
         self._runs = False
         self._sending: dict[str, Command] = {}
@@ -65,14 +84,14 @@ class Operations:
         """Operations whose command was not begun, with the reason."""
 
     async def begin(
-        self, request: OperationRequest, request_id: str, seconds: float
+        self, request: OperationRequest, request_id: str, seconds: float, caller: str = ""
     ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
         """Accept an operation: its record, which is on disk, or why there is none; None: another one has the request
         id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
         try:
             self._begins = self._begins or trio.Lock()
             async with self._begins:  # so that each is held against those before it
-                return await self._begin(request, request_id, seconds)
+                return await self._begin(request, request_id, seconds, caller)
         except SessionOver as over:
             if over.doubtful:
                 return Unknown(request_id, "store-unavailable", "the store failed while it was to be recorded")
@@ -80,17 +99,22 @@ class Operations:
             return OFFLINE if ending is None else NOTHING_SENT[ending_of(ending.reason)]
 
     async def _begin(
-        self, request: OperationRequest, request_id: str, seconds: float
+        self, request: OperationRequest, request_id: str, seconds: float, caller: str
     ) -> OperationRecord | OperationRefused | Refused | None:
         context = self._context
-        refused = refusal(request, context.state, self._connectors(), plug_in_first=self._plug_in_first)
+        refused = refusal(request, context.state, self._connectors(), plug_in_first=context.quirks.plug_in_first)
         if refused is not None:
             return refused
         now = context.clock()
-        expires_at = now + timedelta(seconds=seconds)
-        body = OperationAccepted(new_id("op"), request_id, request, expires_at, self._transaction(request))
+        wait = LONGEST.get(request.kind)
+        expires_at = now + (timedelta(seconds=seconds) if wait is None else wait)
+        if request.kind in MAINTENANCE:
+            expires_at = maintenance.followed_until(request, now)
+        body = OperationAccepted(new_id("op"), request_id, request, expires_at, self._transaction(request), caller)
         event = NewEvent(body, now)
-        sent = command(OpenOperation(accepted_record(context.identity, event, body, 0)))
+        sent = self._first_command(request, OpenOperation(accepted_record(context.identity, event, body, 0)))
+        if sent is None:
+            return Refused(RefusalReason.INVALID_COMMAND, "this version of OCPP has no such command")
         violations = context.protocol.check(sent)
         if violations:
             return Refused(RefusalReason.INVALID_COMMAND, "the operation can't be carried out as it is", violations)
@@ -103,12 +127,18 @@ class Operations:
         self.wake()
         return accepted_record(context.identity, event, body, result.sequences[0])
 
+    def _first_command(self, request: OperationRequest, operation: OpenOperation) -> Command | None:
+        """The command that the operation begins with; one that brings a key, with another one."""
+        if request.kind in MAINTENANCE:
+            return maintenance.first_command(request)
+        return self._security.first_command(request) if request.kind in SECURITY else command(operation)
+
     def _connectors(self) -> Collection[ConnectorAddress]:
         context = self._context
         return context.protocol.own_requests.connectors(context.state.configuration, MOST_CONNECTORS)
 
     def _transaction(self, request: OperationRequest) -> str | None:
-        if request.kind is OperationKind.START_CHARGING:
+        if request.kind is not OperationKind.STOP_CHARGING:
             return None
         found = transaction_to_stop(request, self._context.state)
         return None if isinstance(found, OperationRefused) else found.transaction_id
@@ -137,8 +167,17 @@ class Operations:
         context, due = self._context, list[datetime]()
         for key, each in tuple(context.state.operations.items()):
             now = context.clock()
+            if each.is_security:
+                again = await self._security.look(each, now)
+                if again is not None:
+                    due.append(again)
+                continue
             pending = each.record.command_id in context.state.pending_starts
-            found = step(each, self._power(each), now, pending=pending, steered=self._steered(each))
+            if each.record.request.kind in MAINTENANCE:
+                work = maintenance.step(each, now)
+                found = Step(work.events, work.send, work.due)
+            else:
+                found = step(each, self._power(each), now, pending=pending, steered=self._steered(each))
             refused = self._refused.pop(key, None)
             if refused is not None and not found.events:
                 found = Step((OperationEnded(key, End.NOT_SENT, refused, each.record.transaction_id or None),))
@@ -162,15 +201,18 @@ class Operations:
         return Steered(0 if wanted is None else wanted.revision, state.steering.get(connector), is_open)
 
     def _power(self, operation: OpenOperation) -> Power | None:
-        state = self._context.state
+        state, request = self._context.state, operation.record.request
         transaction = state.open_transactions.get(operation.record.transaction_id)
+        if request.kind is OperationKind.RESUME_CHARGING and request.connector is not None:
+            transaction = state.open_on(request.connector)
         return None if transaction is None else state.latest_power(transaction.connector)
 
     async def _send(self, record: OperationRecord, sent: Command) -> None:
         """Send the operation's command, once: its request id is the operation's. Its outcome is an event."""
         context = self._context
         try:
-            seconds = (record.expires_at - context.clock()).total_seconds()
+            send_by = maintenance.send_by(record) if record.request.kind in MAINTENANCE else record.expires_at
+            seconds = (send_by - context.clock()).total_seconds()
             deadline = trio.current_time() + seconds
             outcome = await self._commands.submit(
                 sent,
@@ -178,6 +220,8 @@ class Operations:
                 fingerprint=fingerprint(context.reads.store_id, sent),
                 deadline=deadline,
                 answer_by=deadline + ANSWER_SECONDS,
+                caller=record.caller,
+                operation_id=record.operation_id,
             )
             if isinstance(outcome, Refused):
                 self._refused[record.operation_id] = outcome.reason.value.lower().replace("_", "-")
@@ -188,13 +232,13 @@ class Operations:
     def ends(self, unfinished: Unfinished) -> list[NewEvent]:
         """The ends of operations of which nothing was sent, for the end of the session: a start must not wait for a
         charger that comes back some time. The others are looked at again when it does; so are pauses and limits, which
-        stay wanted."""
+        stay wanted, and what changes how it is let in."""
         now = self._context.clock()
         unsent = {event.body.command_id for event in unfinished.events if isinstance(event.body, CommandNotSent)}
         found = []
         for each in self._context.state.operations.values():
             record, reason = each.record, unfinished.happened.value
-            if record.request.kind in STEERING:
+            if record.request.kind in STEERING or record.request.kind in SECURITY:
                 continue
             nothing_sent = each.command is None or record.command_id in unsent
             if record.stage is Stage.ACCEPTED and nothing_sent and record.operation_id not in unfinished.doubtful:

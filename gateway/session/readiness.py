@@ -37,6 +37,10 @@ class Readiness:
         self._changed: trio.Event | None = None
         self._closed = False
 
+    def pace(self, settle_delay: float, ready_after_silence: float) -> None:
+        """Take other pauses from the next answer to a boot on."""
+        self._settle_delay, self._ready_after_silence = settle_delay, ready_after_silence
+
     def close(self) -> None:
         """From now on nothing goes out."""
         self._closed = True

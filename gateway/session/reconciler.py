@@ -16,34 +16,32 @@ from typing import Final
 import trio
 
 from gateway.charging import outcomes, plans
-from gateway.charging.facts import refusal_of, running_on, trusted_offset, violations_of
+from gateway.charging.answers import of_clearing, of_sending, was_sent
+from gateway.charging.facts import running_on, trusted_offset
 from gateway.charging.outcomes import Send
 from gateway.charging.reconciliation import (
     AskAbilities,
     Clear,
     Found,
+    Gone,
     Look,
+    LookFor,
     Record,
     Situation,
     Step,
     Wait,
     next_step,
 )
-from gateway.charging.verification import Measured, look_ahead, look_shows
+from gateway.charging.verification import LOOK_AHEAD, Measured, look_ahead, look_shows, look_shows_gone
 from gateway.domain import events as e
 from gateway.domain.codec import fingerprint
 from gateway.domain.commands import (
     CallOutcome,
     ClearChargingProfile,
     Command,
-    CommandRecord,
-    CommandState,
     ConfigurationAnswer,
     GetCompositeSchedule,
-    RefusalReason,
-    Refused,
     SetChargingProfile,
-    StatusAnswer,
 )
 from gateway.domain.events import NewEvent
 from gateway.domain.steering import Steering, SteeringState
@@ -71,9 +69,6 @@ HOLD: Final = timedelta(seconds=30)
 MAX_STEPS: Final = 16
 """For one connector at once; more would be a decision that goes round in circles, and is held up."""
 
-ACCEPTED: Final = StatusAnswer("Accepted")
-UNKNOWN: Final = StatusAnswer("Unknown")
-
 _ALIVE: Final = (SteeringState.APPLIED, SteeringState.VERIFIED)
 
 _WAKING: Final = frozenset(
@@ -100,8 +95,8 @@ class Reconciler:
         "_commands",
         "_confirmed",
         "_context",
+        "_gone",
         "_held",
-        "_may_ask",
         "_pace",
         "_paced",
         "_phases",
@@ -123,7 +118,6 @@ class Reconciler:
         self._commands = commands
         self._readiness = readiness
         self._pace = pace
-        self._may_ask = context.state.own_requests.resolve(context.limits.own_requests)
         self._woken = trio.Event()
         self._sent = 0
         self._paced: dict[ConnectorAddress, int] = {}
@@ -134,6 +128,8 @@ class Reconciler:
         """Connectors for which something was sent in that time."""
         self._agrees: dict[ConnectorAddress, tuple[int, bool]] = {}
         """Looks at composite schedules since the last sending, each with the revision that it was about."""
+        self._gone: dict[int, bool] = {}
+        """Looks for profiles since each was last to be cleared: whether they showed that it is gone."""
         self._held: dict[ConnectorAddress, datetime] = {}
         """Connectors for which nothing could be sent, and until when nothing is tried."""
         self._powers: dict[ConnectorAddress, Measured] = {}
@@ -178,6 +174,7 @@ class Reconciler:
         self._confirmed.clear()
         self._touched.clear()
         self._agrees.clear()
+        self._gone.clear()
         self._held.clear()
         self._powers.clear()
         self._asked = False
@@ -237,7 +234,8 @@ class Reconciler:
 
     def _situation(self, connector: ConnectorAddress, now: datetime) -> Situation:
         state = self._context.state
-        abilities = self._context.protocol.charging_abilities(state.configuration)
+        quirks, reported = self._context.quirks, self._context.protocol.charging_abilities(state.configuration)
+        abilities = reported.within(quirks.max_schedule_periods, quirks.max_stack_level)
         running, wanted = running_on(state, connector), state.wanted[connector]
         revision, agrees = self._agrees.get(connector, (0, False))
         return Situation(
@@ -250,8 +248,9 @@ class Reconciler:
             confirmed=connector in self._confirmed,
             fresh=connector not in self._touched,
             asked=self._asked,
-            may_look=self._may_ask,
+            may_look=self._context.limits.own_requests,
             agrees=agrees if revision == wanted.revision else None,
+            gone=self._gone,
             power=self._power(connector),
             offset=trusted_offset(state.clock),
             doubted=frozenset(number for each in state.steering.values() for number in each.doubts),
@@ -292,12 +291,16 @@ class Reconciler:
                 await self._send(connector, step)
             case Clear(number):
                 await self._clear(connector, number)
+            case LookFor(number):
+                await self._look_for(connector, number)
+            case Gone(number):
+                await self._note_gone(connector, number)
             case Wait():
                 raise AssertionError("there is nothing to be done")
 
     async def _ask_abilities(self) -> None:
         self._asked = True
-        if not self._may_ask:
+        if not self._context.limits.own_requests:
             return
         context = self._context
         for command in context.protocol.own_requests.charging_abilities(context.state.configuration):
@@ -328,54 +331,47 @@ class Reconciler:
         outcome = await self._submit(
             connector, revision, SetChargingProfile(installation.connector, installation.profile)
         )
-        now = context.clock()
+        if not was_sent(outcome):
+            self._held[connector] = context.clock() + HOLD
         present = context.state.steering[connector]
-        command_id = outcome.command_id if isinstance(outcome, CommandRecord) else ""
-        match outcome:
-            case CommandRecord(state=CommandState.ANSWERED, answer=answer) if answer == ACCEPTED:
-                after = outcomes.accepted(present, step, command_id, now)
-            case CommandRecord(state=CommandState.ANSWERED):
-                after = outcomes.refused(
-                    present, step, f"{step.purpose}: {refusal_of(outcome)}", command_id, now, steering.doubts
-                )
-            case Refused(reason=RefusalReason.INVALID_COMMAND):
-                after = outcomes.refused(
-                    present, step, f"{step.purpose}: {violations_of(outcome)}", command_id, now, steering.doubts
-                )
-            case Refused() | CommandRecord(state=CommandState.NOT_SENT):
-                self._held[connector] = now + HOLD
-                after = outcomes.not_sent(present, steering)
-            case _:
-                after = outcomes.unanswered(present, step, command_id, now)
         if present.revision == revision:
-            await self._record(connector, after)
+            await self._record(connector, of_sending(present, steering, step, outcome, context.clock()))
 
     async def _clear(self, connector: ConnectorAddress, number: int) -> None:
         context = self._context
         await self._turn(connector)
-        revision = context.state.steering[connector].revision
-        if number not in context.state.profiles and number not in context.state.steering[connector].doubts:
+        steering = context.state.steering[connector]
+        if number not in context.state.profiles and number not in steering.doubts:
             return  # it is gone meanwhile
-        self._touched.add(connector)
-        outcome = await self._submit(connector, revision, ClearChargingProfile(number))
-        now = context.clock()
-        present = context.state.steering[connector]
-        if present.revision != revision:
+        revision = steering.revision
+        await self._record(connector, outcomes.clearing(steering, number))
+        if context.state.steering[connector].revision != revision:
             return
-        command_id = outcome.command_id if isinstance(outcome, CommandRecord) else ""
-        match outcome:
-            case CommandRecord(state=CommandState.ANSWERED, answer=answer) if answer in (ACCEPTED, UNKNOWN):
-                after = outcomes.cleared(present, number, command_id)
-            case Refused() | CommandRecord(state=CommandState.NOT_SENT):
-                self._held[connector] = now + HOLD
-                return
-            case CommandRecord(state=CommandState.ANSWERED):
-                after = outcomes.not_cleared(
-                    present, f"a profile could not be cleared: {refusal_of(outcome)}", command_id, now
-                )
-            case _:
-                after = outcomes.not_cleared(present, outcomes.Reason.NOT_CLEARED, command_id, now)
-        await self._record(connector, after)
+        self._touched.add(connector)
+        self._gone.pop(number, None)
+        outcome = await self._submit(connector, revision, ClearChargingProfile(number))
+        if not was_sent(outcome):
+            self._held[connector] = context.clock() + HOLD
+        present = context.state.steering[connector]
+        if present.revision == revision:
+            await self._record(connector, of_clearing(present, steering, number, outcome, context.clock()))
+
+    async def _look_for(self, connector: ConnectorAddress, number: int) -> None:
+        """Note whether the charger's composite schedule shows that it does not have a profile."""
+        await self._turn(connector)
+        s = self._situation(connector, self._context.clock())
+        known = s.installed.get(number)
+        if known is None:
+            return  # it is gone meanwhile
+        answer = await self._commands.ask(GetCompositeSchedule(known.connector, int(LOOK_AHEAD.total_seconds())))
+        self._gone[number] = look_shows_gone(known.profile, answer, s.now, s.offset)
+
+    async def _note_gone(self, connector: ConnectorAddress, number: int) -> None:
+        context = self._context
+        known, now = context.state.profiles[number], context.clock()
+        removed = e.ChargingProfileRemoved(known.connector, number, known.profile.purpose, "looked")
+        after = outcomes.cleared(context.state.steering[connector], number, "")
+        await context.commit((NewEvent(removed, now), self._changed(connector, after)))
 
     async def _submit(self, connector: ConnectorAddress, revision: int, command: Command) -> CallOutcome:
         context = self._context

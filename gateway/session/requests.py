@@ -110,16 +110,16 @@ class RequestHandler:
             refusal = rpc.encode_call_error(request.message_id, request.code, request.description)
             self._answers.send(Pending(refusal, then))
             return
-        context.observer.count("messages", request.action)
+        began = context.observer.now()
         connector = context.protocol.reported_status_of(request)
         if connector is not None:
             self._provisioning.reported.add(connector)
         try:
-            pending = await self._decide(request, then)
+            pending = await self._decide(request, then, began)
         except SessionOver:
             raise
         except Exception:
-            pending = Pending(self._handler_failed(request), then)
+            pending = Pending(self._handler_failed(request), then, request.action, began)
         finally:
             if request.deviations:
                 # After the decision, so that a boot which deviates counts for the make that it names.
@@ -134,8 +134,8 @@ class RequestHandler:
                 self._aside_answered = trio.Event()
             await self._aside_answered.wait()
 
-    async def _decide(self, request: Request[Any], then: Callable[[], None]) -> Pending | None:
-        """Decide a request. Return its answer if that is to be sent now; ``then`` follows it.
+    async def _decide(self, request: Request[Any], then: Callable[[], None], began: float) -> Pending | None:
+        """Decide a request, taken up at ``began``. Return its answer if that is to be sent now; ``then`` follows it.
 
         None: it goes out without the reader. The journal sends it (``Answers.committed``), to which it was handed over
         with its events; or a task does that asks a service outside of the gateway. The commit is waited for only where
@@ -144,7 +144,7 @@ class RequestHandler:
         context, answers = self._context, self._answers
         for attempt in range(MAX_DECISIONS):
             query = context.protocol.query(context.state, request)
-            facts = NO_FACTS if query is None else await self._look_up(request, query)
+            facts = NO_FACTS if query is None else await self._look_up(request, query, began)
             if facts is None:
                 return None
             limits, now = context.limits, context.clock()
@@ -158,7 +158,7 @@ class RequestHandler:
             if context.state.reservations:
                 events = (*events, *overdue(context.state, now, events))
             events = (*events, *context.state.charging.changes(events))
-            pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then)
+            pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then, request.action, began)
             if not events:
                 return pending
             guards = decision.guards if attempt < MAX_DECISIONS - 1 else ()
@@ -189,15 +189,18 @@ class RequestHandler:
     def _boot_answered(self) -> None:
         # The answer that this connection got, not what holds by now: the operator may have decided anew meanwhile.
         answer = self._context.state.boot_answer
-        if self._context.on_boot is not None:
-            self._context.on_boot()
+        context = self._context
+        context.follow_make()
+        if context.on_boot is not None:
+            context.on_boot()
+        self._readiness.pace(context.limits.settle_delay, context.limits.ready_after_silence)
         self._readiness.boot_answered(answer)
         if answer is Registration.ACCEPTED:
             self._provisioning.start()
 
     # --- what a decision needs --------------------------------------------------------------------------------
 
-    async def _look_up(self, request: Request[Any], query: Query) -> Facts | None:
+    async def _look_up(self, request: Request[Any], query: Query, began: float) -> Facts | None:
         """Return what the decision needs; None: a task of its own decides, since it takes a service outside of the
         gateway."""
         context = self._context
@@ -208,7 +211,7 @@ class RequestHandler:
             if self._aside >= MAX_ASIDE:
                 return Facts(vendor_answer=REJECTED)
             self._aside += 1
-            self._tasks.start(self._answer_aside, request, query)
+            self._tasks.start(self._answer_aside, request, query, began)
             return None
         try:
             return await self._lookups.fetch(context.identity, query)
@@ -216,7 +219,7 @@ class RequestHandler:
             context.end("store-unavailable", code=CLOSE_INTERNAL)
             raise SessionOver("store-unavailable") from error
 
-    async def _answer_aside(self, request: Request[Any], query: VendorDataQuery) -> None:
+    async def _answer_aside(self, request: Request[Any], query: VendorDataQuery, began: float) -> None:
         """Answer as a service says, when it does; the reader goes on meanwhile. A task: it waits for its own commit."""
         context = self._context
         received = context.clock()
@@ -236,6 +239,7 @@ class RequestHandler:
                 answer = self._handler_failed(request)
             try:
                 await context.send(answer)
+                context.observer.answered(request.action, began, context.latencies)
             except ConnectionClosed as closed:
                 if not context.handing_over:
                     raise

@@ -4,7 +4,7 @@ The store decides about ownership, by epochs; the router only follows: the highe
 that it displaces is asked to end. It is the one implementation of ``call`` now; another will forward to other nodes.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -27,6 +27,7 @@ from gateway.domain.records import LiveSession
 from gateway.domain.values import Clock, Registration
 from gateway.errors import StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
+from gateway.session.closing_pace import AT_ONCE, end_paced
 from gateway.session.context import UnrecordedEnd
 from gateway.session.refusals import NOT_CONNECTED, CommandRefusals, Wanted
 from gateway.session.session import Session
@@ -37,18 +38,13 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-AT_ONCE = 200
-"""Sessions that are looked at or ended between two checkpoints, of those that are walked over: some 3 ms at most, while
-there may be tens of thousands."""
-
-CLOSING_SHARE = 0.5
-"""Of the time until a drain's deadline, for ending sessions; the rest is for peers that don't answer a Close, and for
-what is recorded then."""
-
 ANSWER_SECONDS = 0.125
 """After its deadline a command is settled by commits; a caller waits so much longer for them. Half of the margin that
 the control interface keeps, so that its answer arrives in time."""
 
+
+PROFILE_TOO_LOW = "security-profile-too-low"
+"""Why a connection ends whose charge point is let in only with a higher security profile."""
 
 HAND_OVER_SECONDS = 1.0
 """For an older connection to have what came on it decided, committed and answered, before a newer one takes its place.
@@ -63,8 +59,9 @@ class Arrival:
 
     registration: Registration | None = None
     expelled: bool = False
+    minimum_profile: int = 0
     closed: list[NewEvent] = field(factory=list)
-    """Ends of transactions. As many as an operator closes in the time that an opening takes."""
+    """Ends of transactions, and the course of a signing. As many as come in the time that an opening takes."""
     takes_over: Session | None = None
     """The session that has handed over to it, and does nothing more."""
     over: trio.Event = field(factory=trio.Event)
@@ -74,8 +71,16 @@ class Arrival:
 class Router:
     """The live sessions of this process. Belongs to the Trio loop."""
 
-    def __init__(self, reads: Reads, clock: Clock, protocols: Collection[ProtocolVersion]) -> None:
-        """``protocols``: the versions of OCPP that chargers may negotiate, the preferred one first; at least one."""
+    def __init__(
+        self,
+        reads: Reads,
+        clock: Clock,
+        protocols: Collection[ProtocolVersion],
+        security_profiles: frozenset[int] = frozenset({2, 3}),
+    ) -> None:
+        """``protocols``: the versions of OCPP that chargers may negotiate, the preferred one first; at least one.
+        ``security_profiles``: those that listeners let in."""
+        self.security_profiles = security_profiles
         self._reads = reads
         self._clock = clock
         self._protocols = tuple(protocols)
@@ -162,6 +167,14 @@ class Router:
         if self._emptied is not None and not self._sessions and not self._arrivals:
             self._emptied.set()
 
+    def sessions(self) -> tuple[Session, ...]:
+        """All of them, as they are now. Also for other threads."""
+        return tuple(self._sessions.values())
+
+    def owned(self) -> tuple[tuple[str, Session], ...]:
+        """The same with the identities of their charge points."""
+        return tuple(self._sessions.items())
+
     def session(self, identity: str) -> Session | None:
         """The session that owns the charge point in this process, or None."""
         return self._sessions.get(identity)
@@ -181,7 +194,14 @@ class Router:
                 yield identity, self._wall(session.last_heard)
 
     async def call(
-        self, identity: str, command: Command, *, request_id: str, deadline: float, answer_by: float | None = None
+        self,
+        identity: str,
+        command: Command,
+        *,
+        request_id: str,
+        deadline: float,
+        answer_by: float | None = None,
+        caller: str = "",
     ) -> CallOutcome:
         """Carry a command to a charge point: the finished record, or why there is none.
 
@@ -214,6 +234,7 @@ class Router:
                         deadline=deadline,
                         answer_by=wanted.answer_by,
                         refused=refused,
+                        caller=caller,
                     )
                 if isinstance(outcome, Refused) and outcome.reason is not RefusalReason.REQUEST_ID_REUSED:
                     outcome = await self._refusals.looked_up(wanted, outcome, session)
@@ -244,14 +265,16 @@ class Router:
             del self._unrecorded[identity]
 
     async def operate(
-        self, identity: str, request: OperationRequest, request_id: str, seconds: float
+        self, identity: str, request: OperationRequest, request_id: str, seconds: float, caller: str = ""
     ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
         """Begin an operation on charging: its record, which is on disk, or why there is none; None: another one has the
         request id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
         if self._draining:
             return Refused(RefusalReason.DRAINING, "the gateway is stopping; nothing was begun")
         session = self._sessions.get(identity)
-        return NOT_CONNECTED if session is None else await session.operations.begin(request, request_id, seconds)
+        return (
+            NOT_CONNECTED if session is None else await session.operations.begin(request, request_id, seconds, caller)
+        )
 
     def operation_begun(self, identity: str) -> None:
         """An operation that changes what is wanted is committed; a live session follows it."""
@@ -261,11 +284,11 @@ class Router:
 
     # --- the operator's hand ----------------------------------------------------------------------------------
 
-    def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:
-        """End a charge point's session. False: it has none."""
+    def disconnect(self, identity: str, reason: str = "disconnected-by-operator", caller: str = "") -> bool:
+        """End a charge point's session here. False: it has none."""
         session = self._sessions.get(identity)
         if session is not None:
-            session.end(reason, code=1000)
+            session.end(reason, code=1000, caller=caller)
         return session is not None
 
     def expel(self, identity: str) -> None:
@@ -276,6 +299,14 @@ class Router:
         if session is not None:
             session.end("deleted", code=1008)
 
+    def minimum_profile_raised(self, identity: str, profile: int) -> None:
+        """The charge point is let in only with this security profile or a higher one: a session below it ends."""
+        for arrival in self._arrivals.get(identity, ()):
+            arrival.minimum_profile = profile
+        session = self._sessions.get(identity)
+        if session is not None and session.entry.security_profile < profile:
+            session.end(PROFILE_TOO_LOW, code=1008)
+
     def registration_changed(self, identity: str, registration: Registration) -> None:
         """The operator decided anew, and it is committed; the session, if there is one, follows."""
         for arrival in self._arrivals.get(identity, ()):
@@ -284,13 +315,30 @@ class Router:
         if session is not None:
             session.registration_changed(registration)
 
-    def transaction_closed(self, identity: str, closed: NewEvent) -> None:
-        """The operator closed a transaction, and it is committed; the session, if there is one, follows."""
+    def changed(self, identity: str, events: Sequence[tuple[NewEvent, int]]) -> None:
+        """Events of a charge point are committed past its session, with these sequences (0: of no use); the session,
+        if there is one, follows."""
         for arrival in self._arrivals.get(identity, ()):
-            arrival.closed.append(closed)
+            arrival.closed.extend(event for event, _ in events)
         session = self._sessions.get(identity)
         if session is not None:
-            session.transaction_closed(closed)
+            session.changed(events)
+
+    def transaction_closed(self, identity: str, closed: NewEvent) -> None:
+        """The operator closed a transaction, and it is committed."""
+        self.changed(identity, ((closed, 0),))
+
+    def signing_changed(self, identity: str, event: NewEvent) -> None:
+        """The charge point's request to certify a key has got further, and it is committed."""
+        self.changed(identity, ((event, 0),))
+
+    async def connected(self, identity: str) -> bool:
+        """Return true if the charge point has a session here. Never waits."""
+        return identity in self._sessions
+
+    async def let_go(self, identity: str, caller: str) -> bool:
+        """As ``disconnect``, by a caller's wish. Never waits."""
+        return self.disconnect(identity, caller=caller)
 
     # --- all of them ------------------------------------------------------------------------------------------
 
@@ -312,28 +360,21 @@ class Router:
                 session.end(reason, code=code)
             await trio.lowlevel.checkpoint()
 
-    async def drain(self, per_second: float, deadline: float) -> None:
+    async def drain(self, per_second: float, deadline: float, jitter: float = 0.0) -> None:
         """End every session and wait for them until ``deadline`` (Trio's time); what is left then is the caller's to
         cancel. ``per_second`` of them at most, so that they don't come back all at once, or as many more as it takes
-        to be through in time."""
+        to be through in time, idle ones first; ``jitter``: the part of the time between two by which each is late."""
         self._draining = True
         with trio.move_on_at(deadline):
-            await self._end_paced(per_second, deadline)
+            await end_paced(self._sessions.values(), per_second, deadline, jitter)
             if self._sessions or self._arrivals:
                 self._emptied = trio.Event()
                 await self._emptied.wait()
 
-    async def _end_paced(self, per_second: float, deadline: float) -> None:
-        """By the clock: a loop that is busy with those that end catches up."""
-        sessions, began, ended = tuple(self._sessions.values()), trio.current_time(), 0
-        if deadline > began:
-            per_second = max(per_second, len(sessions) / (CLOSING_SHARE * (deadline - began)))
-        while ended < len(sessions):
-            due = max(ended + 1, min(ended + AT_ONCE, int((trio.current_time() - began) * per_second) + 1))
-            for session in sessions[ended:due]:
-                session.end("draining", code=1001)
-            ended = due
-            await trio.sleep_until(began + ended / per_second)
+    def idle_and_charging(self) -> tuple[int, int]:
+        """The number of sessions without a transaction, and with one."""
+        charging = sum(session.in_transaction for session in self._sessions.values())
+        return len(self._sessions) - charging, charging
 
     def _in_steps(self) -> Iterator[tuple[Session, ...]]:
         """All sessions there are now, so many at a time as may be looked at between two checkpoints."""

@@ -9,17 +9,22 @@ opened, the store raises the epoch, and what the older session then commits is r
 write in turns.
 """
 
+from collections.abc import Sequence
+
 import structlog
 import trio
 
-from gateway.domain.charging_state import Followed
+from gateway.domain.charging_state import ChargingState, Followed
 from gateway.domain.events import NewEvent
 from gateway.domain.latest import LatestView, Place
-from gateway.domain.quirks import Quirk, plugs_in_first, ready_after_silence
+from gateway.domain.power import LivePower
+from gateway.domain.quirks import QuirkBook
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Clock, Registration
 from gateway.ocpp.protocol import ProtocolVersion
+from gateway.security.steps import NO_ENTRY, Entry
 from gateway.session.answers import Answers
+from gateway.session.certificates import CertificateDelivery
 from gateway.session.charging_timer import ChargingTimer
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.provisioning import DesiredKey, Provisioning, Triggers
@@ -27,10 +32,10 @@ from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import CLOSE_GOING_AWAY, CLOSE_INTERNAL, Ending, SessionContext, UnrecordedEnd
 from gateway.session.fault_log import FaultLog
 from gateway.session.keepalive import Keepalive, TimerQueue
-from gateway.session.limits import SessionLimits
+from gateway.session.limits import SessionLimits, quirk_defaults
 from gateway.session.lookups import Lookups
 from gateway.session.operations import Operations
-from gateway.session.ports import NO_FRAMES, Frames, Journal, Observer
+from gateway.session.ports import NO_FRAMES, CommandTraces, Frames, Journal, Observer
 from gateway.session.reader import FrameReader
 from gateway.session.readiness import Readiness
 from gateway.session.requests import RequestHandler
@@ -73,7 +78,9 @@ class Session:
         boot_configuration: tuple[DesiredKey, ...] = (),
         triggers: Triggers | None = None,
         steering_pace: SteeringPace | None = None,
-        quirks: tuple[Quirk, ...] = (),
+        quirks: QuirkBook | None = None,
+        entry: Entry = NO_ENTRY,
+        traces: CommandTraces | None = None,
     ) -> None:
         self._context = context = SessionContext(
             state=state,
@@ -85,11 +92,13 @@ class Session:
             limits=limits,
             observer=observer,
             frames=frames,
+            traces=traces,
+            quirks=quirks or QuirkBook(quirk_defaults(limits), ()),
         )
         readiness = Readiness(
             accepted_before=state.accepted,
-            settle_delay=limits.settle_delay,
-            ready_after_silence=ready_after_silence(state.boot, quirks, limits.ready_after_silence),
+            settle_delay=context.limits.settle_delay,
+            ready_after_silence=context.limits.ready_after_silence,
         )
         self.protocol = protocol
         """The version of OCPP that was negotiated."""
@@ -124,8 +133,10 @@ class Session:
             fault_log=fault_log,
         )
         self._timers = timers
-        plug_in_first = plugs_in_first(state.boot, quirks)
-        self.operations = Operations(context, self._tasks, self.commands, plug_in_first=plug_in_first)
+        self.entry = entry
+        """By what its charger was let in."""
+        self.operations = Operations(context, self._tasks, self.commands, entry=entry)
+        self._certificates = CertificateDelivery(context, self._tasks, self.commands)
         self._teardown = Teardown(context, self.commands, self.operations)
         self._charging = ChargingTimer(context, answers, timers)
         self._teardown_turns = teardown_turns
@@ -140,9 +151,24 @@ class Session:
         return self._context.transport.last_heard
 
     @property
+    def in_transaction(self) -> bool:
+        """True while a transaction is open on one of its connectors."""
+        return bool(self._context.state.open_transactions)
+
+    @property
+    def registration(self) -> Registration:
+        """The charge point's registration, now."""
+        return self._context.state.registration
+
+    @property
     def charging(self) -> dict[Place, Followed]:
         """The charging states of its connectors, now."""
         return dict(self._context.state.charging.states)
+
+    @property
+    def powers(self) -> list[tuple[ChargingState, LivePower | None]]:
+        """The charging state of each of its connectors with its newest power, now."""
+        return self._context.state.charging.with_powers()
 
     @property
     def latest(self) -> LatestView:
@@ -154,9 +180,9 @@ class Session:
         """Once it is over: the part of its end that is not recorded."""
         return self._teardown.unrecorded
 
-    def end(self, reason: str, code: int) -> None:
-        """Ask the session to end; ``run`` returns when its end is recorded."""
-        self._context.end(reason, code=code)
+    def end(self, reason: str, code: int, caller: str = "") -> None:
+        """Ask the session to end, for a caller if it has a name; ``run`` returns when its end is recorded."""
+        self._context.end(reason, code=code, caller=caller)
 
     async def hand_over(self) -> None:
         """As ``FrameReader.hand_over``."""
@@ -175,6 +201,8 @@ class Session:
                     self._tasks.begin(nursery)
                     if context.state.operations:
                         self.operations.wake()
+                    if context.state.signing is not None:
+                        self._certificates.wake()
                     if context.state.pending_starts:
                         self._starts.wake()
                     if context.state.accepted:
@@ -219,9 +247,12 @@ class Session:
         elif registration is not Registration.ACCEPTED and before is not registration:
             self._context.end("registration-changed", code=CLOSE_GOING_AWAY)
 
-    def transaction_closed(self, closed: NewEvent) -> None:
-        """The operator closed a transaction of this charge point, and it is committed."""
-        evolve(self._context.state, closed, 0)  # a closed transaction has no use for its sequence
+    def changed(self, events: Sequence[tuple[NewEvent, int]]) -> None:
+        """Events of this charge point, with their sequences, are committed past its session: by an operator, the
+        signing service, another node."""
+        for event, sequence in events:
+            evolve(self._context.state, event, sequence)
+        self._certificates.wake()
         if self._context.state.operations:
             self.operations.wake()
-        self.steering.notice((closed,))
+        self.steering.changed(tuple(event for event, _ in events))

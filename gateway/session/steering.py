@@ -59,8 +59,9 @@ class SessionSteering:
             context.on_events, context.on_boot = self._reconciler.notice, self._reconciler.booted
             self._tasks.start(self._reconciler.run)
 
-    def notice(self, events: tuple[NewEvent, ...]) -> None:
+    def changed(self, events: tuple[NewEvent, ...]) -> None:
         """Take note of what was committed, and applied to the state, past the session."""
+        self._begin()
         if self._reconciler is not None:
             self._reconciler.notice(events)
 

@@ -59,6 +59,7 @@ class Teardown:
                     unfinished.finish()
         except* Exception:
             log.exception("session ended badly", charge_point=context.identity, epoch=context.state.epoch)
+        context.observer.count("sessions_ended", ending.reason)
         log.info(
             "session ended",
             charge_point=context.identity,
@@ -87,7 +88,9 @@ class Teardown:
         heard = now - timedelta(seconds=trio.current_time() - context.transport.last_heard)
         latest = context.state.latest.view().encoded()
         disconnected = NewEvent(
-            ChargePointDisconnected(ending.reason, ending.initiator, ending.code, heard, ending.message_bytes, latest),
+            ChargePointDisconnected(
+                ending.reason, ending.initiator, ending.code, heard, ending.message_bytes, latest, ending.caller
+            ),
             now,
         )
         with trio.move_on_after(context.limits.end_deadline):

@@ -1,12 +1,13 @@
 """The way of changes of wanted states to the session that owns the charge point, or to the store where none does."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
 from gateway.charging.wishes import WantedRequest
 from gateway.domain.commands import RefusalReason, Refused
-from gateway.domain.decision import NotConnected
+from gateway.domain.decision import Guard, NotConnected
 from gateway.domain.events import NewEvent
 from gateway.domain.steering import ChangedWanted
 from gateway.domain.values import Clock
@@ -31,16 +32,31 @@ CHANGING_HANDS = Refused(
 )
 
 
+async def nowhere(_: str) -> bool:
+    """Return false: there is no other node."""
+    return False
+
+
 class WantedStates:
     """Changes of what is wanted, for charge points that are connected and for those that are not."""
 
-    def __init__(self, router: Router, journal: Journal, reads: Reads, clock: Clock, protocol: ProtocolVersion) -> None:
-        """``protocol``: the version by which a charge point is read that is not connected."""
+    def __init__(
+        self,
+        router: Router,
+        journal: Journal,
+        reads: Reads,
+        clock: Clock,
+        protocol: ProtocolVersion,
+        elsewhere: Callable[[str], Awaitable[bool]] = nowhere,
+    ) -> None:
+        """``protocol``: the version by which a charge point is read that is not connected here. ``elsewhere``: whether
+        another node has the session, which follows what is recorded."""
         self._router = router
         self._journal = journal
         self._reads = reads
         self._clock = clock
         self._protocol = protocol
+        self._elsewhere = elsewhere
 
     async def change(
         self, identity: str, request: WantedRequest, also: tuple[NewEvent, ...] = ()
@@ -80,16 +96,20 @@ class WantedStates:
     async def _commit(
         self, identity: str, request: WantedRequest, also: tuple[NewEvent, ...]
     ) -> ChangedWanted | Refused | None:
-        """As ``change``, where no session owns the charge point. None: one does, or what it rests on has changed."""
+        """As ``change``, where no session here owns the charge point. None: one does, or what it rests on has
+        changed."""
         stored = await self._reads.state(identity, self._clock())
         if stored is None:
             return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
+        alone: tuple[Guard, ...] = (NotConnected(),)
         if stored.connected:
-            return None
+            if not await self._elsewhere(identity):
+                return None
+            alone = ()
         change = decide(stored.state, request, self._protocol, self._clock())
         if isinstance(change, Refused):
             return change
-        guards = (NotConnected(), *change.guards, *unused(also))
+        guards = (*alone, *change.guards, *unused(also))
         # A session that is opened meanwhile raises the epoch: then the change goes through it.
         result = await self._journal.commit(Append(identity, stored.state.epoch, (change.event, *also), guards))
         match result:

@@ -16,7 +16,7 @@ from gateway.simulator.connection import Connection, Notifier
 from gateway.simulator.connector import NO_ERROR
 from gateway.simulator.event_log import EventLog
 from gateway.simulator.idtags import TagInfo, parse_tag_info
-from gateway.simulator.link import Dial, tls_dial
+from gateway.simulator.link import Dial, TlsDial
 from gateway.simulator.maintenance import Maintenance
 from gateway.simulator.messages import Message
 from gateway.simulator.operations import OperationFault, Operations
@@ -50,7 +50,7 @@ class SimulatedCharger:
     ) -> None:
         """`ssl_context` verifies the server (default: the system's CAs); `dial` replaces TCP and TLS in tests."""
         if dial is None:
-            dial = tls_dial(ssl_context or ssl.create_default_context())
+            dial = TlsDial(ssl_context or ssl.create_default_context())
         self.config = config
         self._clock = clock
         self._on_event = on_event
@@ -83,11 +83,11 @@ class SimulatedCharger:
         self._power = PowerSwitch(
             config, clock, self._box, self._outbox, self._connection, self._settle, self._wait_until
         )
-        self._maintenance = Maintenance(config, clock, self._box, self._say, self._power.restart, self._emit)
+        present = self._connection.present
+        self._maintenance = Maintenance(config, clock, self._box, self._say, self._power.restart, self._emit, present)
+        self._operations.add(self._maintenance.extension.operations)
         self._nursery: trio.Nursery | None = None
-        self._starting: set[int] = set()
-        self._world = Notifier()
-        self._news = Notifier()
+        self._starting, self._world, self._news = set[int](), Notifier(), Notifier()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled: connect, and connect again whatever happens to the link. Started at once, before
@@ -325,6 +325,8 @@ class SimulatedCharger:
                 self._in_background(self._maintenance.update_firmware, location, at)
             case operations.UploadDiagnostics(location):
                 self._in_background(self._maintenance.upload_diagnostics, location)
+            case operations.LongTask(begin):
+                self._in_background(begin)
             case operations.NewPassword(password):
                 self._connection.password = password
                 self._connection.hang_up(graceful=True)  # and connect with the new one (WP A01.FR.03)

@@ -11,7 +11,7 @@ import trio
 from gateway.simulator import rpc
 from gateway.simulator.config import ChargerConfig
 from gateway.simulator.configuration import Configuration
-from gateway.simulator.link import Dial, LinkClosed, LinkError, LinkRefused, Target, WebSocketLink, open_link
+from gateway.simulator.link import Dial, LinkClosed, LinkError, LinkRefused, Target, TlsDial, WebSocketLink, open_link
 from gateway.simulator.messages import Message
 from gateway.simulator.outbox import Entry, Outbox
 from gateway.simulator.session import CallFailed, CallRefused, Reply, Session
@@ -133,6 +133,12 @@ class Connection:
             self._session = None
         self._graceful = graceful
         self._over.set()
+
+    def present(self, chain: str, key: bytes) -> None:
+        """Connect anew with this certificate of the charger's own (PEM), where the connection is over TLS."""
+        if isinstance(self._dial, TlsDial):
+            self._dial.present(chain, key)
+            self.hang_up(graceful=True)
 
     # --- connecting ------------------------------------------------------------------------------------------
 

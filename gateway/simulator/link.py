@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -109,12 +110,34 @@ class Target:
 Dial = Callable[[Target], Awaitable[trio.abc.Stream]]
 
 
-def tls_dial(ssl_context: ssl.SSLContext) -> Dial:
-    """Connections over TCP and TLS, the server verified by `ssl_context`."""
+class TlsDial:
+    """Connections over TCP and TLS, the server verified by a context; with a certificate of the charger's own, if the
+    context has one, until `present` gives it another."""
 
-    async def dial(target: Target) -> trio.abc.Stream:
+    def __init__(self, ssl_context: ssl.SSLContext) -> None:
+        self._context = ssl_context
+
+    def present(self, chain: str, key: bytes) -> None:
+        """Show this certificate (PEM, its issuers behind it) from the next connection on. The context that was given
+        may be another charger's too, and stays as it is."""
+        old, context = self._context, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = old.check_hostname, old.verify_mode
+        context.minimum_version, context.maximum_version = old.minimum_version, old.maximum_version
+        authorities = b"".join(old.get_ca_certs(binary_form=True))
+        if authorities:
+            context.load_verify_locations(cadata=authorities)
+        else:
+            context.load_default_certs()  # which are read only when they are needed
+        with tempfile.NamedTemporaryFile() as file:  # of its owner alone; OpenSSL takes a name
+            file.write(chain.encode() + b"\n" + key)
+            file.flush()
+            context.load_cert_chain(file.name)
+        self._context = context
+
+    async def __call__(self, target: Target) -> trio.abc.Stream:
+        """Connect. Raises what Trio and OpenSSL raise."""
         stream = await trio.open_ssl_over_tcp_stream(
-            target.host, target.port, ssl_context=ssl_context, https_compatible=True
+            target.host, target.port, ssl_context=self._context, https_compatible=True
         )
         try:
             await stream.do_handshake()  # here, so that a certificate that is not trusted is reported as such
@@ -122,8 +145,6 @@ def tls_dial(ssl_context: ssl.SSLContext) -> Dial:
             await trio.aclose_forcefully(stream)
             raise
         return stream
-
-    return dial
 
 
 class WebSocketLink:

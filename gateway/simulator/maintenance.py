@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import trio
 
 from gateway.simulator.config import ChargerConfig, Clock
+from gateway.simulator.security import SecurityExtension
 from gateway.simulator.wallbox import Wallbox
 
 #: How long a step (a download, an installation, an upload) takes, in seconds of the charger's life.
@@ -25,7 +26,7 @@ class Maintenance:
     """One firmware update and one upload at a time; a new request replaces the one that runs (S §6.19).
 
     Nothing is really transferred. `say(action, payload)` sends a message; `reboot` returns when the charger is
-    accepted again.
+    accepted again; `present` has it connect anew with a certificate and its key.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Maintenance:
         say: Callable[[str, dict[str, Any]], None],
         reboot: Callable[[], Awaitable[None]],
         emit: Callable[..., None],
+        present: Callable[[str, bytes], None],
     ) -> None:
         self.firmware = config.firmware
+        self.extension = SecurityExtension(config.identity, say, self._step, _reachable, reboot, present)
         self._config = config
         self._clock = clock
         self._box = box

@@ -7,7 +7,7 @@ the charger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,8 +87,23 @@ class SettingChanged:
     key: str
 
 
+@frozen
+class LongTask:
+    """Work that takes a while, done in a task beside the answers to CALLs."""
+
+    begin: Callable[[], Awaitable[None]]
+
+
 FollowUp = (
-    RemoteStart | RemoteStop | Reboot | Trigger | UpdateFirmware | UploadDiagnostics | NewPassword | SettingChanged
+    RemoteStart
+    | RemoteStop
+    | Reboot
+    | Trigger
+    | UpdateFirmware
+    | UploadDiagnostics
+    | NewPassword
+    | SettingChanged
+    | LongTask
 )
 
 
@@ -150,6 +165,12 @@ class Request:
             raise OperationFault("TypeConstraintViolation", f"{name}: expected a list of objects")
         return value
 
+    def an_object(self, name: str) -> Mapping[str, Any]:
+        value = self._required(name)
+        if not isinstance(value, dict):
+            raise OperationFault("TypeConstraintViolation", f"{name}: expected an object")
+        return value
+
     def _required(self, name: str) -> Any:
         value = self.payload.get(name)
         if value is None:
@@ -184,6 +205,10 @@ class Operations:
             "UnlockConnector": self._unlock_connector,
             "UpdateFirmware": self._update_firmware,
         }
+
+    def add(self, operations: Mapping[str, Callable[[Request, datetime], Answer]]) -> None:
+        """Answer these, too."""
+        self._table |= operations
 
     def answer(self, action: str, payload: object, now: datetime, *, accepted: bool) -> Answer:
         """The answer to a request. `accepted`: the charger's registration; without it nothing is started or

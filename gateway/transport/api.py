@@ -147,7 +147,8 @@ class Transport(Protocol):
         """
 
     async def send(self, data: bytes) -> None:
-        """Send one text message; ``data`` is UTF-8. Calls of several tasks are serialised in order of arrival.
+        """Send one text message that is to be answered; ``data`` is UTF-8. Calls of several tasks are serialised in
+        order of arrival. What the peer says next is read as soon as it comes.
 
         Returning means handed to the kernel, not received. Cancelling while waiting for another task's message is
         harmless; cancelling part-way ends the connection for good, because half a record cannot be taken back. So
@@ -164,13 +165,14 @@ class Transport(Protocol):
         """
 
     async def flush(self) -> None:
-        """See to it that everything is sent which ``send_nowait`` has taken. Cancelling leaves it to the next writer.
+        """See to it that everything is sent which ``send_nowait`` and ``ping_nowait`` have taken. Cancelling leaves it
+        to the next writer.
 
         Raises ConnectionClosed.
         """
 
-    async def ping(self) -> None:
-        """Send a Ping; its Pong moves ``last_heard``. Cancellation and errors as for ``send``."""
+    def ping_nowait(self) -> bool:
+        """Send a Ping; its Pong moves ``last_heard``. What is returned and raised is as of ``send_nowait``."""
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close: Close frame, the peer's answer, TLS close_notify, socket. Idempotent, never raises for the peer.

@@ -115,6 +115,13 @@ class ClientAuthority:
             return "client_crl_stale"
         return None
 
+    def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        """Return an authority that issued this certificate; None: there is none."""
+        for issuer in self.issuers:
+            if issuer.subject == certificate.issuer and issued_by(certificate, issuer):
+                return issuer
+        return None
+
     def validity(self, now: datetime) -> Iterator[TlsFault]:
         """Return the reasons why chargers with sound certificates would be refused: nothing but expired issuers, or a
         stale list of revoked certificates."""

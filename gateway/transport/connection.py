@@ -100,7 +100,7 @@ class Connection:
         self.send = self._sender.send
         self.send_nowait = self._sender.send_nowait
         self.flush = self._sender.flush
-        self.ping = self._sender.ping
+        self.ping_nowait = self._sender.ping_nowait
         self.charge = self._rate_limit.charge
 
     # Opening.

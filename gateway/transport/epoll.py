@@ -1,9 +1,14 @@
-"""Waiting for thousands of sockets at once: registered with the kernel once each, and not again for every read.
+"""Waiting for thousands of sockets at once: registered with the kernel once each, and looked at together.
 
 Trio's own ``wait_readable`` registers each single wait with the kernel, and tracks it: a tenth of what a message
 costs. Sessions read nearly all the time, so here a socket is registered once and edge-triggered: the kernel says when
 something has come, and the socket remembers that until it has been read (epoll(7)). Linux only; elsewhere, and
 without an ``Epoll``, ``SocketStream`` waits as Trio does.
+
+Where messages come so close together that it pays, sockets are looked at every few milliseconds and not as each message
+comes: what came meanwhile is read in one turn of the loop, committed in one transaction and answered in another turn
+(docs/adr/0011-company.md). A charger that owes the answer to a command is not waited with: its socket is among the
+``hurried`` ones, which are watched all the time.
 """
 
 import select
@@ -14,6 +19,27 @@ import trio
 
 EVENTS_AT_ONCE: Final = 512
 """Sockets woken between two checkpoints: waking one costs a microsecond."""
+
+LOOK_SECONDS: Final = 0.008
+"""From one look at the sockets to the next: the most that a message waits for company. A charger on a mobile network
+waits for 50 ms and more anyway, and for 30 s before it gives up."""
+
+COMPANY_PER_SECOND: Final = 100.0
+"""Wake-ups a second, below which nothing waits for company: hardly any would come within ``LOOK_SECONDS``."""
+
+BUSY_PER_SECOND: Final = 2_000.0
+"""Wake-ups a second, above which nothing waits either: messages have company by then, and a command that comes between
+two looks would wait behind bursts."""
+
+COMPANY: Final = 8
+"""Messages that are waited for. With so many a commit and its wake-ups are shared well enough; more would hold the loop
+up, and with it the commands that come between two looks."""
+
+MEASURED_SECONDS: Final = 1.0
+"""For so long wake-ups are counted before their rate is known: a burst of a few messages waits for nothing."""
+
+_EVENTS: Final = 0x1 | 0x2000 | 1 << 31
+"""EPOLLIN, EPOLLRDHUP, EPOLLET."""
 
 _OVER: Final = 0x2000 | 0x8 | 0x10
 """EPOLLRDHUP, EPOLLERR, EPOLLHUP."""
@@ -34,11 +60,43 @@ class Reader(Protocol):
         not reported again. Must not block or raise."""
 
 
+class Looks:
+    """The times at which sockets are looked at: as soon as something comes or, where much does, together with what
+    else comes until some milliseconds after the look before: as many as ``COMPANY`` take, ``LOOK_SECONDS`` at most.
+    Pure; times are Trio's."""
+
+    __slots__ = ("_counted", "_interval", "_last", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._counted = 0
+        self._last = -1
+        self._interval = 0.0
+
+    def next_look(self, now: float, found: list[tuple[int, int]]) -> float:
+        """Count what a look has found. Return when to look next; 0.0: as soon as something comes.
+
+        One socket that is heard of again and again has no company, and is not counted.
+        """
+        if not found:
+            return 0.0
+        if len(found) > 1 or found[0][0] != self._last:
+            self._counted += len(found)
+            self._last = found[0][0]
+        elapsed = now - self._since
+        if elapsed >= MEASURED_SECONDS:
+            rate = self._counted / elapsed
+            self._interval = min(LOOK_SECONDS, COMPANY / rate) if COMPANY_PER_SECOND <= rate <= BUSY_PER_SECOND else 0.0
+            self._since, self._counted = now, 0
+        return now + self._interval if self._interval and len(found) < EVENTS_AT_ONCE else 0.0
+
+
 class Epoll:
     """Wake-ups of sockets' readers when something has come. Belongs to one Trio loop."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
+        self._hurried = select.epoll()
         self._readers: dict[int, Reader] = {}
         self._scope = trio.CancelScope(shield=True)
 
@@ -48,37 +106,67 @@ class Epoll:
 
     def add(self, fd: int, reader: Reader) -> None:
         """Wake ``reader`` whenever something has come for ``fd``, and soon if it already has. Raises OSError."""
-        self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        self._epoll.register(fd, _EVENTS)
         self._readers[fd] = reader
 
     def remove(self, fd: int) -> None:
         """Before it is closed: its number may be another socket's right after."""
         del self._readers[fd]
-        if not self._epoll.closed:
-            self._epoll.unregister(fd)
+        for epoll in (self._epoll, self._hurried):
+            if not epoll.closed:
+                try:
+                    epoll.unregister(fd)
+                except FileNotFoundError:
+                    continue  # it is in the other one
+
+    def hurry(self, fd: int, hurried: bool = True) -> bool:
+        """Have nothing that comes for ``fd`` wait for company, or (not ``hurried``) have it wait again. What has come
+        and is not read yet is reported anew. False: it stays as it is."""
+        before, after = (self._epoll, self._hurried) if hurried else (self._hurried, self._epoll)
+        if after.closed:
+            return False
+        try:
+            after.register(fd, _EVENTS)
+        except OSError:  # the kernel has no room for it: what comes is late by some milliseconds, or early
+            return False
+        before.unregister(fd)
+        return True
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Wake them until ``stop``. Shielded: connections that are being closed still read what their peers answer."""
-        task_status.started()
-        poll, readers, fd = self._epoll.poll, self._readers, self._epoll.fileno()
         try:
             with self._scope:
-                while True:
-                    await trio.lowlevel.wait_readable(fd)
-                    try:
-                        polled = poll(0, EVENTS_AT_ONCE)
-                    except Exception:
-                        _LOG.exception("poll failed")
-                        await trio.sleep(PAUSE_SECONDS)
-                        continue
-                    for each, events in polled:
-                        try:
-                            readers[each].readable(events & _OVER != 0)
-                        except Exception:  # a bug of one socket's: the others' word comes once
-                            _LOG.exception("reader failed")
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch, self._epoll, Looks(trio.current_time()))
+                    nursery.start_soon(self._watch, self._hurried, None)
+                    task_status.started()
         finally:
             self._epoll.close()
+            self._hurried.close()
+
+    async def _watch(self, epoll: select.epoll, looks: Looks | None) -> None:
+        """Wake the readers of what comes; at once, or when ``looks`` says."""
+        readers, poll, fd = self._readers, epoll.poll, epoll.fileno()
+        next_look = 0.0
+        while True:
+            if next_look:
+                await trio.sleep_until(next_look)
+            else:
+                await trio.lowlevel.wait_readable(fd)
+            try:
+                found = poll(0, EVENTS_AT_ONCE)
+            except Exception:
+                _LOG.exception("poll failed")
+                await trio.sleep(PAUSE_SECONDS)
+                continue
+            for each, events in found:
+                try:
+                    readers[each].readable(events & _OVER != 0)
+                except Exception:  # a bug of one socket's: the others' word comes once
+                    _LOG.exception("reader failed")
+            if looks is not None:
+                next_look = looks.next_look(trio.current_time(), found)
 
     def stop(self) -> None:
-        """Remove a reader."""
+        """End ``run``."""
         self._scope.cancel()

@@ -92,12 +92,20 @@ class Visitor:
 
 
 class HandshakePlaces:
-    """One listener's. ``may_wait``: how many may wait now, for their first bytes or for a place."""
+    """One listener's. ``may_wait``: how many may wait now, for their first bytes or for a place. ``may_begin``: whether
+    a handshake may begin now, which is asked for each and counts."""
 
-    def __init__(self, limits: Limits, addresses: Addresses, may_wait: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        addresses: Addresses,
+        may_wait: Callable[[], int],
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._limits = limits
         self._addresses = addresses
         self._may_wait = may_wait
+        self._may_begin = may_begin
         self._free = limits.max_concurrent_handshakes
         self._given = 0
         self._silent: FairQueue[Hashable, Visitor] = FairQueue()
@@ -136,7 +144,7 @@ class HandshakePlaces:
         if visitor.crowded_out:
             await trio.lowlevel.checkpoint()  # where its scope ends it
         self._silent.remove(visitor)
-        if not self.wanting and self._may_have(visitor.lane):
+        if not self.wanting and self._may_have(visitor.lane) and self._may_begin():
             self._give(visitor)
             return
         self._queue_of(visitor).add(visitor.lane, visitor)
@@ -170,7 +178,14 @@ class HandshakePlaces:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
             await trio.sleep(LOOK_AGAIN_SECONDS)
-            self._evict()
+            self._serve()
+            if not self._held_by_pace():
+                self._evict()
+
+    def _held_by_pace(self) -> bool:
+        """Return whether a place is free for one that waits, and only the pace holds it back: none is in its way."""
+        waiting = (lane for queue in (self._known, self._strangers) for lane in queue.lanes())
+        return self._free > 0 and any(map(self._may_have, waiting))
 
     def _forget(self, visitor: Visitor) -> None:
         for queue in (self._silent, self._strangers, self._known):
@@ -195,7 +210,9 @@ class HandshakePlaces:
         return found
 
     def _serve(self) -> None:
-        while self._free:
+        while self._free and self.wanting:
+            if not self._may_begin():
+                return
             visitor = self._next()
             if visitor is None:
                 return

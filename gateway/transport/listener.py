@@ -6,9 +6,10 @@ end. Nothing that happens to one connection ends another or the loop.
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from socket import socket
 
 import structlog
 import trio
@@ -18,6 +19,7 @@ from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
 from gateway.transport.api import Accept, Admit, ConnectionClosed, Handle, Rejection, UpgradeRequest
 from gateway.transport.authentication import shown_path
+from gateway.transport.certified_connections import CertifiedConnections
 from gateway.transport.connection import Connection, HandshakeFailed
 from gateway.transport.epoll import AVAILABLE, Epoll
 from gateway.transport.handshake_places import MAX_WAITING, HandshakePlaces, Stage, Visitor
@@ -38,9 +40,6 @@ ACCEPT_PAUSE_SECONDS = 0.25
 
 ACCEPT_LOG_SECONDS = 60.0
 """Such failures repeat until the shortage is over; one line a minute says so."""
-
-POLICY_VIOLATION = 1008
-"""Close code of a connection that may not stay (RFC 6455 §7.4.1)."""
 
 _LOG = structlog.get_logger()
 
@@ -68,16 +67,23 @@ class ConnectionOutcome:
     path: str = ""
 
 
+PLACE_SECONDS = 60.0
+"""For a connection that has said something to wait for its place: then it is closed without a word. Chargers give up an
+unanswered connect after some 30 s, so what waits for longer is dead, or would be by its turn."""
+
+
 class Listener:
     """One port for chargers. ``admit`` decides about each upgrade request; ``handle`` serves what it accepts.
 
     ``observe`` is called with the outcome of every connection, in the Trio thread; it must return at once and never
     raise. So must ``slowed``, called each time a peer that sends too fast has to wait, and for what (``Connection``).
-    ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now.
+    ``addresses`` is what all listeners know of addresses; ``may_wait`` how many connections may wait for a place now;
+    ``may_begin`` whether a handshake may begin, under load.
 
     ``identity_of`` returns the identity of a principal: all its connections share an account, and each of
     those without one has its own. ``accounts`` and ``large`` are for all listeners of a gateway. ``proxies`` are the
     addresses and networks of load balancers; with any, all connections have to come from there (``Proxies``).
+    ``recheck`` runs for as long as there may be connections, and looks at those that showed a certificate.
     """
 
     def __init__(
@@ -94,10 +100,13 @@ class Listener:
         slowed: Callable[[str], None] = ignored,
         addresses: Addresses | None = None,
         may_wait: Callable[[], int] = lambda: MAX_WAITING,
+        may_begin: Callable[[], bool] = lambda: True,
         identity_of: Callable[[object], str] = nobody,
         accounts: Accounts | None = None,
         large: LargeMessagePlace | None = None,
         proxies: Iterable[str] = (),
+        recheck: Callable[[CertifiedConnections], Awaitable[None]] | None = None,
+        sockets: Sequence[socket] = (),
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -111,14 +120,16 @@ class Listener:
         self._observe = observe
         self._slowed = slowed
         self._known = Addresses() if addresses is None else addresses
-        self._places = HandshakePlaces(self.limits, self._known, may_wait)
+        self._places = HandshakePlaces(self.limits, self._known, may_wait, may_begin)
         self._turns = HandshakeTurns()
         self._identity_of = identity_of
         self._accounts = Accounts(self.limits) if accounts is None else accounts
         self._large = LargeMessagePlace(self.limits.message_seconds) if large is None else large
         self._proxies = Proxies(proxies)
+        self._sockets = sockets
         self._accepting = trio.CancelScope()
-        self._certified: set[Connection] = set()
+        self._certified = CertifiedConnections(name)
+        self._recheck = recheck
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._poller: Epoll | None = None
         self._shortage_logged = float("-inf")
@@ -145,7 +156,7 @@ class Listener:
 
         Cancelling ends the handlers, each of whose connections is closed with 1001. Raises OSError if it cannot bind.
         """
-        ports = await open_ports(self._host, self._port, BACKLOG)
+        ports = await open_ports(self._host, self._port, BACKLOG, self._sockets)
         try:
             self._addresses = tuple(port.address for port in ports)
             async with self._polling(), self._sharing_out(), trio.open_nursery() as handlers:
@@ -178,6 +189,8 @@ class Listener:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._places.run)
             nursery.start_soon(self._turns.run)
+            if self._recheck is not None:
+                nursery.start_soon(self._recheck, self._certified)
             yield
             nursery.cancel_scope.cancel()
 
@@ -188,18 +201,11 @@ class Listener:
     async def close_refused(self) -> None:
         """Close the connections whose certificates are good no longer: what is revoked may not stay. Returns once each
         has been looked at; those that go are closed side by side, each within its close deadline."""
-        async with trio.open_nursery() as nursery:
-            for connection in tuple(self._certified):
-                await trio.lowlevel.checkpoint()  # each takes a check of a signature
-                refusal = self._tls.client_refusal(connection.peer.certificate)
-                if refusal is not None:
-                    _LOG.warning(
-                        "connection closed for its certificate",
-                        listener=self.name,
-                        reason=refusal,
-                        address=connection.peer.address,
-                    )
-                    nursery.start_soon(connection.aclose, POLICY_VIOLATION, refusal)
+
+        async def refusal(certificate: bytes | None) -> str | None:
+            return self._tls.client_refusal(certificate)
+
+        await self._certified.close_refused(refusal)
 
     async def _accept(self, port: ListeningSocket, handlers: trio.Nursery) -> None:
         while True:
@@ -298,8 +304,7 @@ class Listener:
         identity = self._identity_of(accept.principal)
         if identity:
             connection.account(self._accounts.open(identity))
-        if connection.peer.certificate is not None:
-            self._certified.add(connection)
+        self._certified.add(connection)
         try:
             try:
                 await self._handle(connection, accept.principal)
@@ -329,7 +334,7 @@ class Listener:
         """TLS begins with the client, so a peer that has said nothing needs no place."""
         visitor.begin("tls", self.limits.tls_handshake_seconds)
         await accepted.link.arrived()
-        visitor.begin("tls", math.inf)  # it waits for us
+        visitor.begin("accept", PLACE_SECONDS)  # it waits for us
         await self._places.place(visitor)
 
     async def _open(self, connection: Connection, address: str, visitor: Visitor) -> Accept | None:

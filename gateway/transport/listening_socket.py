@@ -7,6 +7,7 @@ so they are set here once (docs/performance.md).
 import errno
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -111,8 +112,13 @@ class ListeningSocket:
             self._sock.close()
 
 
-async def open_ports(host: str, port: int, backlog: int) -> list[ListeningSocket]:
-    """Bind and listen at all addresses of ``host``. Raises OSError."""
+async def open_ports(
+    host: str, port: int, backlog: int, sockets: Sequence[socket.socket] = ()
+) -> list[ListeningSocket]:
+    """Bind and listen at all addresses of ``host``; or take ``sockets``, if there are any, which listen already. Raises
+    OSError."""
+    if sockets:
+        return [ListeningSocket(each) for each in sockets]
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     return [
         ListeningSocket(socket.socket(each.socket.family, each.socket.type, each.socket.proto, each.socket.detach()))

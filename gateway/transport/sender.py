@@ -25,13 +25,18 @@ def _takes_nothing(_: bytes) -> int:
     return 0
 
 
+def _hurries_anyway() -> None:
+    """``hurry`` of a stream that has none."""
+
+
 class Sender:
-    """Writes to ``stream`` what ``websocket`` has to send. ``send``, ``send_nowait``, ``flush`` and ``ping`` are
-    ``Transport``'s."""
+    """Writes to ``stream`` what ``websocket`` has to send. ``send``, ``send_nowait``, ``ping_nowait`` and ``flush``
+    are ``Transport``'s."""
 
     __slots__ = (
         "_end",
         "_failure",
+        "_hurry",
         "_rest",
         "_send_nowait",
         "_stream",
@@ -47,6 +52,7 @@ class Sender:
     ) -> None:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
+        self._hurry: Callable[[], None] = getattr(stream, "hurry", _hurries_anyway)
         self._tls = tls
         self._websocket = websocket
         self._end = end
@@ -61,6 +67,7 @@ class Sender:
 
     async def send(self, data: bytes) -> None:
         """As ``Transport.send``."""
+        self._hurry()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.writing.locked():
             await self._say(self._websocket.send_text, data)
@@ -86,6 +93,23 @@ class Sender:
         self._rest = ciphertext[sent:]
         return False
 
+    def ping_nowait(self) -> bool:
+        """As ``Transport.ping_nowait``."""
+        if self._end.reached is not None:
+            self._end.raise_reached()
+        self.last_said = trio.current_time()
+        self._websocket.send_ping(b"")
+        if self.writing.locked() or self._rest or self._failure is not None:
+            return False
+        try:
+            ciphertext = self._tls.encrypt(self._websocket.data_to_send())
+            sent = self._send_nowait(ciphertext)
+        except _FAILURES as failure:
+            self._failure = failure
+            return False
+        self._rest = ciphertext[sent:]
+        return not self._rest
+
     async def flush(self) -> None:
         """As ``Transport.flush``."""
         await self._turn()
@@ -95,10 +119,6 @@ class Sender:
             self.writing.release()
         if self._end.broken:
             self._end.raise_reached()
-
-    async def ping(self) -> None:
-        """As ``Transport.ping``."""
-        await self._say(self._websocket.send_ping, b"")
 
     async def _say(self, put: Callable[[bytes], None], data: bytes) -> None:
         await self._turn()

@@ -28,7 +28,7 @@ class SocketStream(trio.abc.Stream):
     Errors are those of every Trio stream: BrokenResourceError, ClosedResourceError once it is closed.
     """
 
-    __slots__ = ("_fd", "_interrupted", "_over", "_poller", "_reader", "_ready", "_sending", "_sock")
+    __slots__ = ("_fd", "_hurried", "_interrupted", "_over", "_poller", "_reader", "_ready", "_sending", "_sock")
 
     def __init__(self, sock: socket.socket, poller: Epoll | None = None) -> None:
         self._sock = sock
@@ -38,6 +38,7 @@ class SocketStream(trio.abc.Stream):
         self._reader: trio.lowlevel.Task | None = None  # the task that waits for the poller
         self._interrupted = False  # since the read that is under way began
         self._ready = False  # the poller has said that there is something to read
+        self._hurried = False  # the poller has been asked to have nothing wait for company
         self._over = False  # the poller has said that the end comes after it: it will say nothing more
         if poller is not None:
             poller.add(self._fd, self)
@@ -101,7 +102,16 @@ class SocketStream(trio.abc.Stream):
             raise _translated(error) from error
         if data and len(data) < max_bytes and not self._over:
             self._ready = False  # all of it has been read, and the poller reports more (epoll(7))
+        if self._hurried and self._poller is not None:
+            self._hurried = False
+            self._poller.hurry(self._fd, False)
         return data
+
+    def hurry(self) -> None:
+        """Have what comes next read as soon as it comes: it is waited for. (Else it may wait for company, as
+        ``Epoll`` says.) Repeating it does nothing."""
+        if self._poller is not None and not self._hurried and self._fd >= 0:
+            self._hurried = self._poller.hurry(self._fd)
 
     def look_again(self) -> None:
         """See whether there is anything to read. After a read that asked for no more than there was, ``arrived`` would

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from attrs import frozen
+from cryptography import x509
 
 from gateway.domain.values import Clock
 from gateway.transport import tls_policies
@@ -178,6 +179,11 @@ class TlsProvider:
             return None
         assert self._clock is not None
         return clients.refusal(certificate, self._clock())
+
+    def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        """Return the authority of clients, as last read, that issued this certificate; None: there is none."""
+        clients = self._material.clients
+        return None if clients is None else clients.issuer_of(certificate)
 
     def states(self) -> FileStates:
         """Return the states of the files now."""

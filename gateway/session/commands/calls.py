@@ -55,6 +55,8 @@ class Call:
         "message_id",
         "overtaken",
         "recorded",
+        "sent_at",
+        "took",
     )
 
     def __init__(self, queue: "CallQueue", command: Command) -> None:
@@ -64,6 +66,10 @@ class Call:
         self.answered = trio.Event()
         self.recorded = trio.Event()
         """Set by the CALL's task once the answer is recorded, with what follows from it."""
+        self.sent_at = 0.0
+        """When it went out, by the observer's clock."""
+        self.took: float | None = None
+        """Seconds from then to its answer; None: there is none."""
         self.overtaken = 0
         """How often another one has gone before it."""
         self._queue = queue
@@ -106,6 +112,7 @@ class Call:
             queue.solicited.add(solicited)
         self.message_id = str(uuid.uuid4())
         queue.on_the_wire = self
+        self.sent_at = queue.context.observer.now()
         await queue.context.send(rpc.encode_call(self.message_id, action, payload))
 
     def finish(self, on_late: Callable[[], None] | None = None) -> bool:
@@ -212,6 +219,7 @@ class CallQueue:
         call = self.on_the_wire
         if call is not None and call.message_id == message_id and call.answer is None:
             call.answer = answer
+            call.took = self.context.observer.now() - call.sent_at
             call.answered.set()
             return call.recorded
         late = self._late.pop(message_id, None)

@@ -5,7 +5,9 @@ table of the steps. The end of the session settles what is unfinished (``command
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Final
 
 import trio
 from attrs import evolve
@@ -14,20 +16,40 @@ from gateway.domain.command_states import TRANSITIONS, CommandEvent, consequence
 from gateway.domain.commands import CallOutcome, ChargerError, Command, CommandRecord, CommandState
 from gateway.domain.decision import Guard, RequestIdUnused
 from gateway.domain.events import Body, CommandAnswered, CommandQueued, CommandSent, NewEvent
+from gateway.domain.records import CredentialKind
+from gateway.domain.transactions import in_use
 from gateway.domain.values import Flag
 from gateway.session.commands.calls import CallQueue
 from gateway.session.commands.key_rotation import KeyRotation
 from gateway.session.context import SessionOver
 from gateway.store.commits import Appended, GuardFailed
 
+COMMIT, TURN, SEND, ANSWER = "journal commit", "wait for its turn", "send", "charge point's answer"
+"""Steps of a command, as traces name them."""
+
+UNTRACED: Final[AbstractContextManager[None]] = nullcontext()
+"""The step of a command that is not traced: no call of the gateway's own is paid for it."""
+
 
 class CommandTask:
     """One command. It takes its place in the queue of CALLs when it is made; ``run`` gives it up.
 
     ``deadline`` in Trio's time: not sent by then it never will be, and unanswered by then the outcome is unknown.
+    ``key_kind``: of the key that the command brings, if it brings one. ``spares_transactions``: it is withheld where a
+    transaction is open, or about to begin, when its turn comes.
     """
 
-    def __init__(self, calls: CallQueue, record: CommandRecord, command: Command, deadline: float) -> None:
+    def __init__(
+        self,
+        calls: CallQueue,
+        record: CommandRecord,
+        command: Command,
+        deadline: float,
+        key_kind: CredentialKind = CredentialKind.IMPORTED,
+        operation_id: str = "",
+        *,
+        spares_transactions: bool = False,
+    ) -> None:
         self.record = record
         self.done = trio.Event()
         self.outcome: CallOutcome | None = None
@@ -44,9 +66,15 @@ class CommandTask:
         self._starts = calls.starts
         self._call = calls.reserve(command)
         self._command = command
+        self._ocpp_request_id: int | None = getattr(command, "ocpp_request_id", None)
+        self._operation_id = operation_id
         self._new_key = self._context.protocol.new_key(command)
+        self._key_kind = key_kind
+        self._spares_transactions = spares_transactions
         self._key_rotation: KeyRotation | None = None
+        self._trace = None if self._context.traces is None else self._context.traces.begin(record, operation_id)
         self._deadline = deadline
+        self._clock = trio.lowlevel.current_clock()
         self._stalled_before = stalled()
         self._cause = f"command:{record.command_id}"
         self._called = False
@@ -57,6 +85,11 @@ class CommandTask:
         if not self.done.is_set():
             self.outcome = outcome
             self.done.set()
+            word = outcome.state if isinstance(outcome, CommandRecord) else outcome.reason
+            context = self._context
+            context.observer.command_over(self.record.operation, str(word), self._call.took, context.latencies)
+            if self._trace is not None:
+                self._trace.over(str(word))
 
     async def run(self, forget: Callable[[str], object]) -> None:
         """Carry the command. Raises ConnectionClosed and SessionOver; cancelled at the session's end.
@@ -78,25 +111,42 @@ class CommandTask:
 
     def _may_go_at_once(self) -> bool:
         """Return true if it can go out now: then its first two states are one commit."""
-        return self._new_key is None and self._call.may_go and not self._too_late() and self._call.encode()
+        may_go = self._new_key is None and self._call.may_go and not self._too_late() and not self._is_withheld()
+        return may_go and self._call.encode()
+
+    def _is_withheld(self) -> bool:
+        """Return true if a transaction stands in its way."""
+        return self._spares_transactions and in_use(self._context.state)
 
     async def _create(self, *, sent: bool) -> bool:
         """Commit that the command exists and, with ``sent``, that it goes out. False: its request id was used."""
         await trio.lowlevel.checkpoint_if_cancelled()  # a session that ends begins nothing
         record = self.record
         queued = CommandQueued(
-            record.command_id, record.operation, record.request_id, record.arguments, record.fingerprint
+            record.command_id,
+            record.operation,
+            record.request_id,
+            record.arguments,
+            record.fingerprint,
+            record.caller,
+            self._operation_id,
         )
         # Of the same time as the record, of which a caller may be given a copy before this is committed.
         events: tuple[NewEvent, ...] = (NewEvent(queued, record.created_at, cause=self._cause),)
         if sent:
             at = self._context.clock()
-            events += (NewEvent(CommandSent(record.command_id, record.operation), at, cause=self._cause),)
+            events += (
+                NewEvent(
+                    CommandSent(record.command_id, record.operation, self._ocpp_request_id), at, cause=self._cause
+                ),
+            )
         state = CommandState.SENT if sent else CommandState.QUEUED
         result = await self._commit(events, (RequestIdUnused(record.request_id),), state)
         if isinstance(result, GuardFailed):
             assert result.existing is not None, "the guard that failed is the request id's"
             self.repeats = result.existing
+            if self._trace is not None:
+                self._trace.over("REPEATED")
             self.done.set()
             return False
         self.known = state
@@ -108,7 +158,8 @@ class CommandTask:
         """Wait for the wire and for the charger to be ready. True: SENT is committed."""
         ready = False
         with trio.move_on_at(self._deadline):
-            await self._call.wait()
+            with UNTRACED if self._trace is None else self._trace.step(TURN):
+                await self._call.wait()
             ready = True
         if not ready or self._too_late():
             await self._settle(CommandEvent.DEADLINE)
@@ -116,28 +167,35 @@ class CommandTask:
         if not self._call.encode():
             await self._settle(CommandEvent.TRANSACTION_ENDED)
             return False
-        if self._new_key is not None and not await self._admit_key(self._new_key):
-            await self._settle(CommandEvent.DEADLINE)
+        if self._is_withheld():
+            await self._settle(CommandEvent.TRANSACTION_OPEN)
             return False
+        if self._new_key is not None:
+            kept_from = await self._admit_key(self._new_key)
+            if kept_from is not None:
+                await self._settle(kept_from)
+                return False
         await trio.lowlevel.checkpoint_if_cancelled()  # what is not going to be sent must not count as sent
-        event = self._event(CommandSent(self.record.command_id, self.record.operation))
+        event = self._event(CommandSent(self.record.command_id, self.record.operation, self._ocpp_request_id))
         await self._commit((event,), state=CommandState.SENT)
         self.known = CommandState.SENT
         self.record = evolve(self.record, state=CommandState.SENT, sent_at=event.received_at)
         return True
 
-    async def _admit_key(self, key: bytes) -> bool:
-        """Admit the new key. False, and it isn't admitted: that took until after the deadline."""
-        rotation = await KeyRotation.begin(key, self.record.command_id, self._context)
+    async def _admit_key(self, key: bytes) -> CommandEvent | None:
+        """Admit the new key. Else it isn't, and this is why."""
+        rotation = await KeyRotation.begin(key, self._key_kind, self.record.command_id, self._context)
         await trio.lowlevel.checkpoint_if_cancelled()
+        if rotation is None:
+            return CommandEvent.TOO_MANY_KEYS
         self._key_rotation = rotation
         with trio.CancelScope(shield=True):
             await rotation.admit()
         if self._too_late() or self._context.ending is not None:
             await self._withdraw_key()
             await trio.lowlevel.checkpoint_if_cancelled()
-            return False
-        return True
+            return CommandEvent.DEADLINE
+        return None
 
     async def _withdraw_key(self) -> None:
         """Let a key that was admitted and never sent open nothing, however that came about. Where the store can't be
@@ -160,7 +218,7 @@ class CommandTask:
         While SENT was being committed a Boot may have come in: then the CALL waits for its confirmation (quirk 7). By
         the deadline the outcome is unknown even if nothing was sent, for SENT is on disk.
         """
-        call = self._call
+        call, trace = self._call, self._trace
         may_go = call.may_go
         if not may_go:
             with trio.move_on_at(self._deadline):
@@ -170,12 +228,16 @@ class CommandTask:
             await self._withdraw_key()
             await self._settle(CommandEvent.DEADLINE)
             return
+        if self._is_withheld():  # one has begun while SENT was being committed
+            await self._settle(CommandEvent.TRANSACTION_OPEN)
+            return
         timeout_at = trio.current_time() + self._context.limits.call_timeout
         await trio.lowlevel.checkpoint_if_cancelled()
         self._called = True
         try:
-            await call.send()
-            with trio.move_on_at(min(timeout_at, self._deadline)):
+            with UNTRACED if trace is None else trace.step(SEND, outgoing=True):
+                await call.send()
+            with trio.move_on_at(min(timeout_at, self._deadline)), UNTRACED if trace is None else trace.step(ANSWER):
                 await call.answered.wait()
             if call.answer is None:
                 await self._settle(CommandEvent.DEADLINE if self._deadline < timeout_at else CommandEvent.TIMEOUT)
@@ -206,7 +268,8 @@ class CommandTask:
                 events: tuple[NewEvent, ...] = (answered, *map(self._event, follow))
                 if read.deviations:
                     events = tuple(evolve(each, flags=(*each.flags, Flag.DEVIATES)) for each in events)
-                await context.commit(events)
+                with UNTRACED if self._trace is None else self._trace.step(COMMIT):
+                    await context.commit(events)
             self.record = evolve(
                 record,
                 state=CommandState.ANSWERED,
@@ -273,7 +336,8 @@ class CommandTask:
         self.handed_over = state or before
         with trio.CancelScope(shield=True):
             try:
-                result = await self._context.commit(events, guards)
+                with UNTRACED if self._trace is None else self._trace.step(COMMIT):
+                    result = await self._context.commit(events, guards)
             except SessionOver as over:
                 if not over.doubtful:
                     self.handed_over = before
@@ -281,8 +345,9 @@ class CommandTask:
         return result
 
     def _too_late(self) -> bool:
-        """In real time: the caller's clock went on while this process stood still."""
-        return trio.current_time() + stalled() - self._stalled_before >= self._deadline
+        """In real time: the caller's clock went on while this process stood still (``stalled``, without its call)."""
+        stood_still: float = getattr(self._clock, "stalled", 0.0) - self._stalled_before
+        return trio.current_time() + stood_still >= self._deadline
 
     def _event(self, body: Body) -> NewEvent:
         return NewEvent(body, self._context.clock(), cause=self._cause)

@@ -8,30 +8,36 @@ none came, by the key it connects with next (A7.8; ``gateway.chargers.admission`
 import trio
 from attrs import evolve
 
-from gateway.domain.commands import Answer, ChargerError, StatusAnswer
-from gateway.domain.credentials import id_for_command, make_credential
-from gateway.domain.records import Credential, CredentialKind
+from gateway.domain.commands import Answer, ChargerError
+from gateway.domain.credentials import MAX_KEYS, id_for_command, make_credential
+from gateway.domain.operations import verdict
+from gateway.domain.records import Credential, CredentialKind, KeyStanding
 from gateway.session.context import SessionContext
-from gateway.store.commits import AddCredential, RemoveCredentials
+from gateway.store.commits import AddCredential, DecideKey, RemoveCredentials
 
 
 class KeyRotation:
     """One change of key, from before it is sent until it is decided."""
 
-    def __init__(self, context: SessionContext, credential: Credential, present: tuple[str, ...]) -> None:
+    def __init__(self, context: SessionContext, credential: Credential) -> None:
         self._context = context
         self._credential = credential
         self._new = credential.credential_id
-        self._present = present
 
     @classmethod
-    async def begin(cls, key: bytes, command_id: str, context: SessionContext) -> "KeyRotation":
-        """Prepare the new key, and admit nothing yet."""
-        # Its strength is unknown, so it gets the slow hash, in a thread.
-        made = await trio.to_thread.run_sync(make_credential, key, CredentialKind.IMPORTED, context.clock())
-        credential = evolve(made, credential_id=id_for_command(command_id))
+    async def begin(
+        cls, key: bytes, kind: CredentialKind, command_id: str, context: SessionContext
+    ) -> "KeyRotation | None":
+        """Prepare the new key, and admit nothing yet. None: too many may be in use already."""
         present = await context.read(context.reads.credentials(context.identity))
-        return cls(context, credential, tuple(each.credential_id for each in present))
+        if len(present) >= MAX_KEYS:
+            return None
+        if kind is CredentialKind.GENERATED:
+            made = make_credential(key, kind, context.clock())
+        else:  # its strength is unknown, so it gets the slow hash, in a thread
+            made = await trio.to_thread.run_sync(make_credential, key, kind, context.clock())
+        credential = evolve(made, credential_id=id_for_command(command_id), standing=KeyStanding.OFFERED)
+        return cls(context, credential)
 
     async def admit(self) -> None:
         """Admit the new key beside the present ones; ``withdraw`` if it is not sent after all, or if this fails."""
@@ -43,7 +49,7 @@ class KeyRotation:
         await self._context.write(RemoveCredentials(self._context.identity, (self._new,)))
 
     async def decided(self, answer: Answer | ChargerError) -> None:
-        """Admit from now on only the key that the charger uses by its own word."""
-        taken = isinstance(answer, StatusAnswer) and answer.status in self._context.protocol.own_requests.taken
-        gone = self._present if taken else (self._new,)
-        await self._context.write(RemoveCredentials(self._context.identity, gone))
+        """Admit from now on the keys that the charger may use by its own word."""
+        _, word = verdict(answer)
+        meaning = self._context.protocol.own_requests.answer_in(word)
+        await self._context.write(DecideKey(self._context.identity, self._new, meaning))

@@ -5,14 +5,15 @@ A charger may take any of these badly, and drop the link at each. So an attempt 
 few it is given up, whichever way they failed:
 
 * Configuration is counted per key and firmware, on disk: each attempt is an event, and shown with the charge point. A
-  key is asked again only where that can change something: another value, other firmware (B1.8).
+  key is asked again only where that can change something: another value, other firmware (B1.8). Where it is not known
+  what became of an earlier attempt, the next one begins with a look: a value that is there already is not set again.
 * Triggers are counted per charge point, in memory; an answer sets the count back.
 
 All of it can be turned off, for one charge point and for all.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 from attrs import define, field, frozen
@@ -20,6 +21,7 @@ from attrs import define, field, frozen
 from gateway.domain.codec import setting_fingerprint
 from gateway.domain.commands import ChargerError, Command, StatusAnswer
 from gateway.domain.events import BootConfigurationApplied, NewEvent
+from gateway.domain.key_answers import KeyAnswer
 from gateway.domain.secrets import shown_setting
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress
@@ -29,9 +31,13 @@ from gateway.session.context import SessionContext
 from gateway.session.readiness import Readiness
 from gateway.session.task_group import TaskGroup
 
-NO_ANSWER = "Error:NoAnswer"
+ERROR = "Error:"
+NO_ANSWER = f"{ERROR}NoAnswer"
 ASKED = "Asked"
 """The status of a key from before it is sent until the charger has answered: what a lost link leaves behind."""
+
+FOUND = "Found"
+"""The status of a key whose value was there already when it was looked at after an attempt of unknown outcome."""
 
 MAX_ATTEMPTS = 4
 """For a key and a firmware, or for triggers: enough for a bad link or two, too few to keep a charger from its work."""
@@ -91,20 +97,19 @@ class Provisioning:
         self._triggers = triggers
         self._desired = desired
         self._started = False
-        self._wanted = context.state.own_requests.resolve(context.limits.own_requests)
         self.reported: set[ConnectorAddress] = set()
         """Connectors whose status the charger has reported on this connection."""
 
     def start(self) -> None:
         """Start asking, once a connection: a charger that boots again and again is not asked again and again (B1.8)."""
-        if self._wanted and not self._started:
+        if self._context.limits.own_requests and not self._started:
             self._started = True
             self._tasks.start(self._run)
 
     def start_boot(self) -> None:
         """Start asking a charger that was accepted just now for a BootNotification. Until that is answered the gate
         stays as Pending left it."""
-        if self._wanted:
+        if self._context.limits.own_requests:
             self._tasks.start(self._ask_to_boot)
 
     async def _run(self) -> None:
@@ -120,7 +125,7 @@ class Provisioning:
                 if not await self._trigger(trigger):
                     break
         for each in self._desired:
-            await self._apply(each)
+            await self._apply(self._for_make(each))
 
     async def _ask_to_boot(self) -> None:
         """Ask for a BootNotification, unless such requests have failed too often. Raises ConnectionClosed."""
@@ -157,6 +162,13 @@ class Provisioning:
         reported = self._context.protocol.own_requests.connectors(state.configuration, MAX_CONNECTORS_ASKED)
         return {*state.connectors, *reported}
 
+    def _for_make(self, desired: DesiredKey) -> DesiredKey:
+        """The key with the values that the charge point's make takes."""
+        measurands = self._context.quirks.measurands
+        if measurands and desired.key == self._context.protocol.own_requests.measurands:
+            return DesiredKey(desired.key, measurands)
+        return desired
+
     async def _apply(self, desired: DesiredKey) -> None:
         requests = self._context.protocol.own_requests
         for value in desired.values:
@@ -180,16 +192,35 @@ class Provisioning:
         async def about_to_be_sent() -> None:
             await self._record(key, value, ASKED, attempt)
 
-        answer = await self._commands.ask(setting, about_to_be_sent)
+        first: Callable[[], Awaitable[None]] | None = about_to_be_sent
+        requests = self._context.protocol.own_requests
+        look = requests.look(key) if self._is_unknown(key, value) else None
+        if look is not None:
+            found = await self._commands.ask(look, about_to_be_sent)  # a charger may take the look badly, too
+            seen = NO_ANSWER if found is None else FOUND if requests.shows(found, key, value) else ""
+            if seen:
+                await self._record(key, value, seen, attempt)
+                return seen
+            first = None
+        answer = await self._commands.ask(setting, first)
         match answer:
             case StatusAnswer(status):
                 outcome = status
             case ChargerError(code):
-                outcome = f"Error:{code}"
+                outcome = f"{ERROR}{code}"
             case _:
                 outcome = NO_ANSWER
         await self._record(key, value, outcome, attempt)
         return outcome
+
+    def _is_unknown(self, key: str, value: str) -> bool:
+        """Return true if the charger may hold this value by an earlier attempt, and would show it."""
+        shown, mark = _recorded(self._context.reads.store_id, key, value)
+        done = self._context.state.boot_configuration.get(key)
+        if done is None or mark or done.value != shown or done.firmware_version != _firmware(self._context.state):
+            return False
+        word = done.status.removeprefix(ERROR)
+        return self._context.protocol.own_requests.answer_in(word) is KeyAnswer.UNKNOWN
 
     async def _record(self, key: str, value: str, status: str, attempt: int) -> None:
         context = self._context
@@ -208,7 +239,11 @@ def attempts_so_far(state: ChargePointState, desired: DesiredKey, store_id: str,
     value = (done.value, done.fingerprint)  # a secret without a fingerprint, of an older version, is asked once more
     if value not in values:
         return 0
-    settled = done.status in requests.taken or (done.status in requests.refused and value == values[-1])
+    settled = (
+        done.status in requests.taken
+        or done.status == FOUND
+        or (done.status in requests.refused and value == values[-1])
+    )
     return None if settled else done.attempts
 
 

@@ -15,6 +15,7 @@ from gateway.domain import commands as c
 from gateway.domain.codec import encode_command
 from gateway.domain.command_states import CommandEvent, ending_of
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, RefusalReason, Refused
+from gateway.domain.records import CredentialKind
 from gateway.domain.values import Registration, new_id
 from gateway.ocpp.protocol import Access
 from gateway.session.commands.calls import CallQueue
@@ -43,6 +44,11 @@ class CommandQueue:
         self._under_way: dict[str, CommandTask] = {}
         """By request id."""
 
+    @property
+    def waiting(self) -> int:
+        """Commands under way: the one on the wire, and those behind it."""
+        return len(self._under_way)
+
     async def submit(
         self,
         command: Command,
@@ -52,12 +58,19 @@ class CommandQueue:
         deadline: float,
         answer_by: float,
         refused: Refused | None = None,
+        key_kind: CredentialKind = CredentialKind.IMPORTED,
+        caller: str = "",
+        operation_id: str = "",
+        spares_transactions: bool = False,
     ) -> CallOutcome:
         """Carry a command; returns its final record, or why there is none.
 
         ``deadline``: Trio's time; not sent by then it never will be, and unanswered by then the outcome is unknown.
         ``answer_by``, a little later: returns by then what holds whatever becomes of the commits under way. A request
         id that is under way already joins that command. ``refused``: why no new command may be begun, if none may.
+        ``key_kind``, ``spares_transactions``: as of ``CommandTask``. ``caller``: recorded with a new command, with the
+        operation that it carries out.
+
         Cancelling only ends the waiting.
         """
         first = self._under_way.get(request_id)
@@ -77,9 +90,19 @@ class CommandQueue:
             state=CommandState.QUEUED,
             created_at=now,
             fingerprint=fingerprint,
+            caller=caller,
         )
         # From the look above to here nothing waits: one request id is one task, and tasks queue as they come.
-        task = self._under_way[request_id] = CommandTask(self._calls, record, command, deadline)
+        task = CommandTask(
+            self._calls,
+            record,
+            command,
+            deadline,
+            key_kind,
+            operation_id,
+            spares_transactions=spares_transactions,
+        )
+        self._under_way[request_id] = task
         self._calls.tasks.start(task.run, self._under_way.pop)
         with trio.move_on_at(answer_by):
             await task.done.wait()
@@ -107,6 +130,9 @@ class CommandQueue:
                     await call.answered.wait()
                 if call.answer is None:
                     self._context.observer.count("call_timeouts")
+                elif call.took is not None:
+                    context = self._context
+                    context.observer.call_answered(c.operation_of(command), call.took, context.latencies)
             finally:
                 if call.finish():
                     call.recorded.set()
