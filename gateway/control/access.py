@@ -25,6 +25,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         "ImportChargePoints": ADMINISTER,
         "GetChargePoint": READ,
         "ListChargePoints": READ,
+        "CountChargePoints": READ,
+        "StreamLatestReadings": READ,
         "GetLatestReadings": READ,
         "UpdateChargePoint": ADMINISTER,
         "DeleteChargePoint": ADMINISTER,
@@ -54,6 +56,14 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         "TriggerMessage": OPERATE,
         "UnlockConnector": OPERATE,
         "UpdateFirmware": ADMINISTER,
+        # The charger's identity, the roots that it trusts, and the addresses of its files.
+        "CertificateSigned": ADMINISTER,
+        "DeleteCertificate": ADMINISTER,
+        "ExtendedTriggerMessage": OPERATE,
+        "GetInstalledCertificateIds": OPERATE,
+        "GetLog": ADMINISTER,
+        "InstallCertificate": ADMINISTER,
+        "SignedUpdateFirmware": ADMINISTER,
         "GetCommand": READ,
         "ListCommands": READ,
     },
@@ -63,6 +73,13 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         "PauseCharging": OPERATE,
         "ResumeCharging": OPERATE,
         "LimitCharging": OPERATE,
+        # It changes what lets the charger in.
+        "RotateAuthorizationKey": ADMINISTER,
+        "UpgradeSecurityProfile": ADMINISTER,
+        # As the commands that they send.
+        "UploadLog": ADMINISTER,
+        "InstallFirmware": ADMINISTER,
+        "RenewCertificate": ADMINISTER,
         "GetOperation": READ,
         "ListOperations": READ,
         "WatchOperation": READ,
@@ -70,6 +87,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "gateway.api.v1.TransactionService": {
         "GetTransaction": READ,
         "ListTransactions": READ,
+        "CountTransactions": READ,
+        "StreamOpenTransactions": READ,
         "ListTransactionReadings": READ,
         "CloseTransaction": OPERATE,
         "AttributeOrphan": OPERATE,
@@ -88,8 +107,17 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         "ListRefusedConnections": READ,
         "ListFrames": READ,
         "ListDeviations": READ,
+        "ListLatencies": READ,
+        # Everything that a charger says, while it says it.
+        "TapChargePoint": ADMINISTER,
+        "ListFlapping": READ,
+        "GetLogLevels": READ,
+        "GetGatewayStatus": READ,
+        # At debug it shows what a tap shows, to the readers of the log.
+        "SetLogLevel": ADMINISTER,
     },
     "gateway.api.v1.VendorDataService": {"HandleVendorData": Role.VENDOR_DATA},
+    "gateway.api.v1.SigningService": {"SignCertificates": Role.SIGNING},
     "gateway.api.v1.RetentionService": {"GetRetention": READ, "ConfirmClock": ADMINISTER},
     "gateway.api.v1.EnergyService": {
         "ListTransactionEnergy": READ,
@@ -104,14 +132,34 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         "GetSteering": READ,
         "ListSteering": READ,
     },
+    "gateway.api.v1.FleetService": {
+        "RotateAuthorizationKeys": ADMINISTER,
+        "RenewCertificates": ADMINISTER,
+        "GetFleetJob": READ,
+        "ListFleetJobs": READ,
+        "ListFleetJobItems": READ,
+        "WatchFleetJob": READ,
+        "CancelFleetJob": ADMINISTER,
+        "GetFleetSummary": READ,
+        "WatchFleetSummary": READ,
+    },
     "gateway.api.v1.CallerService": {
         "CreateCaller": ADMINISTER,
         "ListCallers": ADMINISTER,
         "RevokeCaller": ADMINISTER,
     },
+    "gateway.api.v1.ServerService": {
+        "GetServerInfo": Open.TO_CALLERS,
+        "Drain": ADMINISTER,
+        "WatchDrain": READ,
+        "ListNodes": READ,
+    },
+    # It shows who works where and when, of all charge points.
+    "gateway.api.v1.AuditService": {"ListAudit": ADMINISTER},
     # Probes of platforms send no token, and learn no more than whether to send calls here.
     "grpc.health.v1.Health": {"Check": Open.TO_ALL, "List": Open.TO_ALL, "Watch": Open.TO_ALL},
     # It shows the contract, which is public; strangers need not find it here.
+    "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": Open.TO_CALLERS},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Open.TO_CALLERS},
 }
 """By service and method."""

@@ -4,6 +4,7 @@ from attrs import field, frozen
 
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Journal
+from gateway.domain.audit import DoneBy
 from gateway.domain.callers import MAX_CALLERS, Caller, Role, faults, new_token, token_digest
 from gateway.domain.commands import FieldViolation
 from gateway.domain.labels import Labels
@@ -29,15 +30,17 @@ class CallerControl:
         self._reads = reads
         self._clock = clock
 
-    async def create(self, name: str, roles: tuple[Role, ...], certificate_name: str, scope: Labels) -> Made:
-        """Make a caller known: by the name in its certificate, else by a token."""
+    async def create(
+        self, name: str, roles: tuple[Role, ...], certificate_name: str, scope: Labels, by: str = ""
+    ) -> Made:
+        """Make a caller known: by the name in its certificate, else by a token. ``by``: the caller that asks."""
         found = faults(name, roles, certificate_name, scope)
         if found:
             raise invalid(*(FieldViolation(f"caller.{where}", description) for where, description in found))
         token = "" if certificate_name else new_token()
         digest = token_digest(token) if token else None
         caller = Caller(name, roles, self._clock(), digest or b"", certificate_name, scope)
-        match await self._journal.commit(AddCaller(caller)):
+        match await self._journal.commit(AddCaller(caller, by)):
             case Exists(identities=("name",)):
                 raise _taken("caller", name)
             case Exists():
@@ -51,9 +54,9 @@ class CallerControl:
         """All callers, by name."""
         return await self._reads.callers()
 
-    async def revoke(self, name: str) -> None:
-        """Remove a caller."""
-        if isinstance(await self._journal.commit(RemoveCaller(name)), Missing):
+    async def revoke(self, name: str, by: str = "") -> None:
+        """Remove a caller. ``by``: the caller that asks."""
+        if isinstance(await self._journal.commit(RemoveCaller(name, DoneBy(by, self._clock()))), Missing):
             raise not_found("caller", name)
 
 

@@ -5,6 +5,7 @@ import re
 import trio
 
 from gateway.control.errors import Failure, Status, not_found, outcome_unknown
+from gateway.control.lists import At, page_at_head
 from gateway.control.ports import Commands
 from gateway.domain.commands import (
     ChargerError,
@@ -17,6 +18,7 @@ from gateway.domain.commands import (
     Unknown,
 )
 from gateway.domain.values import Clock
+from gateway.store.lists import Found, Query
 from gateway.store.reads import Reads
 
 MAX_REQUEST_ID = 64
@@ -36,6 +38,7 @@ REFUSALS = {
     RefusalReason.REQUEST_ID_REUSED: Status.INVALID_ARGUMENT,
     RefusalReason.DRAINING: Status.UNAVAILABLE,
     RefusalReason.STORE_UNAVAILABLE: Status.UNAVAILABLE,
+    RefusalReason.NODE_UNREACHABLE: Status.UNAVAILABLE,
     RefusalReason.NOT_SENT: Status.DEADLINE_EXCEEDED,
 }
 
@@ -52,7 +55,13 @@ class CommandCalls:
         self._clock = clock
 
     async def carry(
-        self, identity: str, command: Command, request_id: str, timeout: float, patience: float | None = None
+        self,
+        identity: str,
+        command: Command,
+        request_id: str,
+        timeout: float,
+        patience: float | None = None,
+        caller: str = "",
     ) -> CommandRecord:
         """Carry a command to its charger: the record, answered with a confirmation. Identity and request id have no
         ``violations``.
@@ -68,6 +77,7 @@ class CommandCalls:
             request_id=request_id,
             deadline=now + timeout,
             answer_by=None if patience is None else now + patience,
+            caller=caller,
         )
         if isinstance(outcome, Refused):
             raise _refused(outcome, identity, request_id)
@@ -83,9 +93,18 @@ class CommandCalls:
             raise not_found("command", command_id)
         return record
 
-    async def page(self, charge_point: str | None, after: str | None, limit: int) -> list[CommandRecord]:
-        """A page, the newest first."""
-        return await self._reads.commands(charge_point, after, limit)
+    async def by_request(self, charge_point: str, request_id: str) -> CommandRecord:
+        """The command that a request became."""
+        record = await self._reads.command_by_request(charge_point, request_id)
+        if record is None:
+            message = f"there is no command of charge point {charge_point} with request_id {request_id}"
+            about = {"charge_point": charge_point, "request_id": request_id}
+            raise Failure(Status.NOT_FOUND, "UNKNOWN_COMMAND", message, about)
+        return record
+
+    async def page(self, query: Query, after: str, limit: int) -> At[Found[CommandRecord]]:
+        """A page."""
+        return await page_at_head(self._reads, lambda store: store.find_commands(query, after, limit))
 
 
 def violations(identity: str, request_id: str) -> list[FieldViolation]:
@@ -157,6 +176,9 @@ def _not_sent(record: CommandRecord, metadata: dict[str, str], repeated: bool) -
         return Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", message, metadata)
     if record.reason == "transaction-ended":
         return Failure(Status.NOT_FOUND, "UNKNOWN_TRANSACTION", f"{message}: its transaction is over", metadata)
+    if record.reason == "too-many-keys":
+        message += ": it may use too many keys already, of changes without an answer; its next connection settles them"
+        return Failure(Status.FAILED_PRECONDITION, "TOO_MANY_KEYS", message, metadata)
     if record.reason == "deleted":
         return Failure(Status.NOT_FOUND, "UNKNOWN_CHARGE_POINT", f"{message}: its charge point is gone", metadata)
     if record.reason in STOPPED:

@@ -212,7 +212,7 @@ class TransactionEnergies:
                     {"transaction_id": transaction_id, "state": found.record.state.value},
                 )
             now = self._clock()
-            limits += await self._wanted_limits(found.record, now)
+            limits += await self._wanted_limits(found, now)
             charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits, capacity_mwh)
             return found, await self._work_out(estimate_completion, charge, target), now
 
@@ -225,21 +225,21 @@ class TransactionEnergies:
             newest = max((each.at for each in found.metering.powers), default=None)
             if found.record.state is not TransactionState.OPEN or newest is None or now - newest > STALE_AFTER:
                 return found, None
-            limits = await self._wanted_limits(found.record, now)
+            limits = await self._wanted_limits(found, now)
             charge = Charge(now, found.energy, found.metering.powers, found.metering.socs, limits)
             completion = await self._work_out(estimate_completion, charge, FullTarget())
             return found, None if completion.state is CompletionState.UNKNOWN else Completed(completion, now)
 
-    async def _wanted_limits(self, record: TransactionRecord, now: datetime) -> tuple[Limit, ...]:
+    async def _wanted_limits(self, found: MeteredTransaction, now: datetime) -> tuple[Limit, ...]:
         """The limits that the gateway keeps for a transaction's connector, or for all of its charge point."""
+        record = found.record
         stored = await self._reads.state(record.charge_point, now)
         if stored is None:
             return ()
         places = (record.connector, WHOLE_CHARGE_POINT)
         wanted = [each for place, each in stored.state.wanted.items() if place in places]
-        return tuple(
-            Limit(each.start, each.end, each.watts) for each in power_limits(wanted, record.started_at, now + FORESEEN)
-        )
+        limits = power_limits(wanted, record.started_at, now + FORESEEN, found.metering.phases)
+        return tuple(Limit(each.start, each.end, each.watts) for each in limits)
 
     async def _work_out(self, fn: Callable[..., T], *args: object) -> T:
         """Run what takes long for a long transaction in a reader's thread, so that the loop goes on meanwhile."""

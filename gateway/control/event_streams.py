@@ -1,12 +1,14 @@
 """Watching events, from any point of the history to its moving end (Trio's side)."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Literal, TypeAlias
+from contextlib import nullcontext
+from typing import Final, Literal, TypeAlias
 
 from gateway.control.errors import Failure, Status, invalid
 from gateway.control.ports import Feed
+from gateway.control.watchers import Watcher, Watchers
 from gateway.domain.commands import FieldViolation
-from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode
+from gateway.feed import BEGINNING, BadToken, Batch, BelowFloor, BeyondHead, decode, encode
 from gateway.store.api import EventFilter, Generation, generation_at
 
 BATCH_EVENTS, BATCH_BYTES = 100, 256 * 1024
@@ -21,6 +23,9 @@ Start: TypeAlias = Literal["beginning", "now"] | bytes
 """Where to begin; bytes are a resume token."""
 
 
+UNNAMED: Final = Watcher()
+
+
 def unnoticed(what: str, which: str) -> None:
     """Does nothing with what another life of the store gave out."""
 
@@ -33,16 +38,19 @@ class EventStreams:
         feed: Feed,
         store_id: str,
         idle: float = IDLE_SECONDS,
-        generations: Sequence[Generation] = (),
+        generations: Callable[[], Sequence[Generation]] = tuple,
         from_another_life: Callable[[str, str], None] = unnoticed,
+        watchers: Watchers | None = None,
     ) -> None:
+        """``watchers``: where open watches are listed; None: nowhere."""
         self._feed = feed
         self._store_id = store_id
         self._idle = idle
         self._generations = generations
         self._from_another_life = from_another_life
+        self._watchers = watchers
 
-    async def watch(self, where: EventFilter, start: Start) -> AsyncGenerator[Batch, None]:
+    async def watch(self, where: EventFilter, start: Start, watcher: Watcher = UNNAMED) -> AsyncGenerator[Batch, None]:
         """Batches without end; the first comes at once and has no events, and others have none at times: their
         positions tell how far the watch has come. Raises ``Failure`` and ``StoreUnavailable``.
 
@@ -56,9 +64,10 @@ class EventStreams:
                 if not known:  # and not below retention, where nothing can be known
                     assert after is not None
                     raise BeyondHead(after)
-                yield Batch((), subscription.position)
-                while True:
-                    yield await subscription.next()
+                with nullcontext() if self._watchers is None else self._watchers.entered(watcher, subscription):
+                    yield Batch((), subscription.position, subscription.head)
+                    while True:
+                        yield await subscription.next()
         except BelowFloor as error:
             raise Failure(
                 Status.OUT_OF_RANGE,
@@ -75,6 +84,10 @@ class EventStreams:
                 "copy. What the token's events were can't be known here; begin anew at the beginning",
             ) from None
 
+    def place(self, batch: Batch) -> bytes:
+        """The resume token after a batch."""
+        return encode(self._store_id, batch.position, generation_at(self._generations(), batch.position))
+
     def _position(self, start: Start) -> tuple[int | None, bool]:
         """Return the position to begin at; one that this store has not reached is refused (a copy has other events)."""
         if start == "now":
@@ -85,4 +98,4 @@ class EventStreams:
         position = decode(start, self._store_id)
         if isinstance(position, BadToken):
             raise invalid(FieldViolation("resume_token", position.reason), reason="BAD_RESUME_TOKEN")
-        return position.sequence, generation_at(self._generations, position.sequence) == position.generation
+        return position.sequence, generation_at(self._generations(), position.sequence) == position.generation

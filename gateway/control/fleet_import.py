@@ -160,11 +160,10 @@ class FleetImport:
             (credential,),
             now,
             new.description,
-            new.assume_subprotocol,
-            new.own_requests,
-            new.accept_hex_password,
+            new.quirks,
             new.labels,
             new.caller,
+            new.minimum_security_profile,
         )
 
     async def _committed(self, creations: list[CreateChargePoint]) -> list[ImportFault]:

@@ -6,12 +6,15 @@ import attrs
 from attrs import frozen
 
 from gateway.control.errors import already_exists, invalid, not_found, stale
+from gateway.control.lists import page_at_head
 from gateway.control.ports import Authorizer, Journal
+from gateway.domain.audit import DoneBy
 from gateway.domain.commands import FieldViolation
 from gateway.domain.records import IdTagRecord, TransactionRecord
 from gateway.domain.transactions import uses_elsewhere
 from gateway.domain.values import Clock, ConnectorAddress
 from gateway.store.commits import DeleteIdTag, Exists, GuardFailed, Missing, PutIdTag
+from gateway.store.lists import Found, Query
 from gateway.store.reads import Reads
 
 MAX_TAG = 20
@@ -60,14 +63,14 @@ class IdTags:
         self._authorizer = authorizer
         self._clock = clock
 
-    async def create(self, id_tag: str, fields: TagFields) -> IdTagRecord:
+    async def create(self, id_tag: str, fields: TagFields, caller: str = "") -> IdTagRecord:
         """Add a tag."""
         violations = [*_tag_violations(id_tag), *_violations(fields)]
         if violations:
             raise invalid(*violations)
         now = self._clock()
         record = IdTagRecord(id_tag, created_at=now, updated_at=now, **attrs.asdict(fields))
-        if isinstance(await self._journal.commit(PutIdTag(record, create=True)), Exists):
+        if isinstance(await self._journal.commit(PutIdTag(record, create=True, caller=caller)), Exists):
             raise already_exists("id tag", id_tag)
         return await self.get(id_tag)
 
@@ -78,11 +81,13 @@ class IdTags:
             raise not_found("id tag", id_tag)
         return record
 
-    async def page(self, after: str, limit: int) -> list[IdTagRecord]:
-        """A page in the store's order."""
-        return await self._reads.id_tags(after, limit)
+    async def page(self, query: Query, after: str, limit: int) -> Found[IdTagRecord]:
+        """A page."""
+        return (await page_at_head(self._reads, lambda store: store.find_id_tags(query, after, limit))).found
 
-    async def update(self, id_tag: str, fields: TagFields, names: frozenset[str], revision: int | None) -> IdTagRecord:
+    async def update(
+        self, id_tag: str, fields: TagFields, names: frozenset[str], revision: int | None, caller: str = ""
+    ) -> IdTagRecord:
         """Change the named fields; those of ``fields`` that aren't named don't count."""
         violations = [each for each in _violations(fields) if each.field.removeprefix("id_tag.") in names]
         if violations:
@@ -92,16 +97,17 @@ class IdTags:
             changes = {name: value for name, value in attrs.asdict(fields).items() if name in names}
             changed = attrs.evolve(present, updated_at=self._clock(), **changes)
             expected = present.revision if revision is None else revision
-            result = await self._journal.commit(PutIdTag(changed, create=False, expected_revision=expected))
+            write = PutIdTag(changed, create=False, expected_revision=expected, caller=caller)
+            result = await self._journal.commit(write)
             if isinstance(result, Missing):
                 raise not_found("id tag", id_tag)
             if not isinstance(result, GuardFailed):
                 return await self.get(id_tag)
         raise stale("id tag", id_tag)
 
-    async def delete(self, id_tag: str) -> None:
+    async def delete(self, id_tag: str, caller: str = "") -> None:
         """Remove a tag."""
-        if isinstance(await self._journal.commit(DeleteIdTag(id_tag)), Missing):
+        if isinstance(await self._journal.commit(DeleteIdTag(id_tag, DoneBy(caller, self._clock()))), Missing):
             raise not_found("id tag", id_tag)
 
     async def check(self, charge_point: str, id_tag: str, connector: ConnectorAddress | None) -> Check:

@@ -7,19 +7,21 @@ import socket
 from gateway.errors import SettingsError
 
 
-def check_address(host: str, tls: bool, authenticated: bool, allow_insecure: bool) -> None:
+def check_address(
+    host: str, tls: bool, authenticated: bool, allow_insecure: bool, setting: str = "control.address"
+) -> None:
     """Raises SettingsError for an address other than loopback without TLS, or whose clients need not show who they are,
-    unless that is explicitly allowed."""
+    unless that is explicitly allowed. ``setting``: the one that has the address."""
     if (tls and authenticated) or allow_insecure or is_loopback(host):
         return
     if tls:
         raise SettingsError(
-            f"control.address: {host} is not a loopback address, and its clients need not show who they are: any "
+            f"{setting}: {host} is not a loopback address, and its clients need not show who they are: any "
             "program that can reach it could control the chargers. Set control.client_ca or control.require_callers, "
             "listen on 127.0.0.1, or set control.allow_insecure if something else guards the port"
         )
     raise SettingsError(
-        f"control.address: {host} is not a loopback address, and there is no TLS: any program that can reach it "
+        f"{setting}: {host} is not a loopback address, and there is no TLS: any program that can reach it "
         "could control the chargers. Set control.certificate and control.key, listen on 127.0.0.1, or set "
         "control.allow_insecure if something else guards the port"
     )

@@ -4,14 +4,19 @@
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 
+from attrs import evolve
+
 from gateway.charging.operations import STEERING_WAIT
 from gateway.charging.wishes import LiftLimit, SetLimit, WantedRequest
+from gateway.control import upgrade_checks
 from gateway.control.commands import REFUSALS, violations
 from gateway.control.errors import Failure, Status, invalid, not_found, outcome_unknown
 from gateway.control.event_streams import BATCH_BYTES, BATCH_EVENTS, IDLE_SECONDS
 from gateway.control.id_tags import ACCEPTED, IdTags
+from gateway.control.lists import At, page_at_head
 from gateway.control.ports import Commands, Feed, WantedStates
 from gateway.domain.charging import ChargingRateUnit
+from gateway.domain.codec import encode_command, fingerprint
 from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
 from gateway.domain.events import NewEvent, OperationAccepted, OperationAdvanced, OperationEnded
 from gateway.domain.operations import (
@@ -27,6 +32,7 @@ from gateway.domain.operations import (
 from gateway.domain.steering import RateLimit, StandingLimit
 from gateway.domain.values import WHOLE_CHARGE_POINT, Clock, new_id
 from gateway.store.api import EventFilter
+from gateway.store.lists import Found, Query
 from gateway.store.reads import Reads
 
 LONGEST_SECONDS = 120.0
@@ -65,7 +71,9 @@ class OperationCalls:
         self._feed = feed
         self._idle = idle
 
-    async def begin(self, identity: str, request: OperationRequest, request_id: str, seconds: float) -> OperationRecord:
+    async def begin(
+        self, identity: str, request: OperationRequest, request_id: str, seconds: float, caller: str = ""
+    ) -> OperationRecord:
         """Begin an operation: its record, which is on disk. The same request again returns the operation as it is.
 
         It is not sent later than in ``seconds``, or ``LONGEST_SECONDS``; with none left nothing is begun. No refusal
@@ -74,19 +82,30 @@ class OperationCalls:
         wrong = violations(identity, request_id)
         if wrong:
             raise invalid(*wrong)
+        if request.own_command is not None:
+            digest = fingerprint(self._reads.store_id, request.own_command)
+            request = evolve(request, arguments=encode_command(request.own_command), fingerprint=digest)
         earlier = await self._earlier(identity, request, request_id)
         if earlier is not None:
             return earlier
         about = {"charge_point": identity, "request_id": request_id}
         if seconds <= 0:
             raise Failure(Status.DEADLINE_EXCEEDED, "NOT_SENT", "the deadline leaves no time to begin anything", about)
-        if await self._reads.charge_point(identity) is None:
+        record = await self._reads.charge_point(identity)
+        if record is None:
             raise not_found("charge point", identity)
+        if request.kind is OperationKind.UPGRADE_SECURITY_PROFILE:
+            keys = await self._reads.credentials(identity)
+            speaks_against = upgrade_checks.refusal(
+                request, record, keys, self._commands.security_profiles, self._clock()
+            )
+            if speaks_against is not None:
+                raise _refused_beforehand(speaks_against, about)
         if request.kind in STEERING:
-            return await self._steer(identity, request, request_id, about)
+            return await self._steer(identity, request, request_id, about, caller)
         if request.kind is OperationKind.START_CHARGING and not request.insist:
             await self._check_tag(identity, request, about)
-        outcome = await self._commands.operate(identity, request, request_id, min(seconds, LONGEST_SECONDS))
+        outcome = await self._commands.operate(identity, request, request_id, min(seconds, LONGEST_SECONDS), caller)
         match outcome:
             case OperationRecord():
                 return outcome
@@ -96,24 +115,23 @@ class OperationCalls:
                     return found
                 raise _unknown("store-unavailable", "the store has lost it", about)
             case OperationRefused():
-                status = _STATUSES.get(outcome.reason, Status.FAILED_PRECONDITION)
-                raise Failure(status, outcome.reason.value, outcome.message, {**about, **outcome.metadata})
+                raise _refused_beforehand(outcome, about)
             case Unknown():
                 raise _unknown(outcome.reason, outcome.message, about)
             case Refused():
                 raise await self._refused(outcome, identity, about)
 
     async def _steer(
-        self, identity: str, request: OperationRequest, request_id: str, about: dict[str, str]
+        self, identity: str, request: OperationRequest, request_id: str, about: dict[str, str], caller: str
     ) -> OperationRecord:
         """Change what is wanted of the connector, together with the operation that follows it. Of a charge point that
         is not connected the operation ends at once, and what is wanted is kept for it."""
         now, operation_id = self._clock(), new_id("op")
-        accepted = OperationAccepted(operation_id, request_id, request, now + STEERING_WAIT)
+        accepted = OperationAccepted(operation_id, request_id, request, now + STEERING_WAIT, caller=caller)
         also: tuple[NewEvent, ...] = (NewEvent(accepted, now),)
-        if self._commands.live(identity) is None:
+        if not await self._commands.connected(identity):
             also += (NewEvent(OperationEnded(operation_id, End.OFFLINE, KEPT), now),)
-        outcome = await self._wanted.change(identity, _wanted(request, request_id), also)
+        outcome = await self._wanted.change(identity, _wanted(request, request_id, caller, operation_id), also)
         if isinstance(outcome, Refused):
             if outcome.reason is RefusalReason.REQUEST_ID_REUSED:  # by another kind of operation meanwhile: that one
                 await self._earlier(identity, request, request_id)  # is named
@@ -162,9 +180,9 @@ class OperationCalls:
             raise not_found("operation", operation_id)
         return record
 
-    async def page(self, charge_point: str | None, after: str | None, limit: int) -> list[OperationRecord]:
-        """A page, the newest first."""
-        return await self._reads.operations(charge_point, after, limit)
+    async def page(self, query: Query, after: str, limit: int) -> At[Found[OperationRecord]]:
+        """A page."""
+        return await page_at_head(self._reads, lambda store: store.find_operations(query, after, limit))
 
     async def watch(self, operation_id: str, after: int) -> AsyncGenerator[OperationRecord, None]:
         """The operation each time that it has gone on, until it has ended. ``after``: the sequence that the caller has.
@@ -188,7 +206,12 @@ class OperationCalls:
                 record = await self.get(operation_id)
 
 
-def _wanted(request: OperationRequest, request_id: str) -> WantedRequest:
+def _refused_beforehand(outcome: OperationRefused, about: dict[str, str]) -> Failure:
+    status = _STATUSES.get(outcome.reason, Status.FAILED_PRECONDITION)
+    return Failure(status, outcome.reason.value, outcome.message, {**about, **outcome.metadata})
+
+
+def _wanted(request: OperationRequest, request_id: str, caller: str, operation_id: str) -> WantedRequest:
     """The change of what is wanted that the operation makes."""
     if request.kind is OperationKind.RESUME_CHARGING:
         change: SetLimit | LiftLimit = LiftLimit()
@@ -202,6 +225,8 @@ def _wanted(request: OperationRequest, request_id: str) -> WantedRequest:
         change,
         pause_below_minimum=request.pause_below_minimum,
         insist=request.insist,
+        caller=caller,
+        operation_id=operation_id,
     )
 
 

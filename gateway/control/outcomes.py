@@ -21,7 +21,7 @@ class Kind(StrEnum):
     READ = "read"
     """Getting and listing."""
     ANY = "any"
-    """Each RPC, where callers are required."""
+    """Each RPC: of requests that can't be read, and where callers are required."""
 
 
 class Effect(StrEnum):
@@ -115,6 +115,8 @@ COMMANDS: tuple[RpcOutcome, ...] = (
     _unknown("charger-silent", "the charger did not answer within the call time-out", "timeout"),
     _not_sent("transaction-ended", "its transaction was over before its turn", "NOT_FOUND", "UNKNOWN_TRANSACTION",
               "transaction-ended"),
+    _not_sent("too-many-keys", "it brings a key, and the charge point may use too many already", "FAILED_PRECONDITION",
+              "TOO_MANY_KEYS", "too-many-keys"),
     _not_sent("link-lost-before-sent", "the connection ended before its turn", "FAILED_PRECONDITION",
               "CHARGE_POINT_OFFLINE", "disconnected"),
     _unknown("link-lost-after-sent", "the connection ended before the answer", "disconnected"),
@@ -142,6 +144,11 @@ COMMANDS: tuple[RpcOutcome, ...] = (
              "gateway-restarted"),
     _refused("store-refuses", "the store can't keep a command, and took nothing", "UNAVAILABLE", "STORE_UNAVAILABLE",
              Then.SAME_ID),
+    _refused("node-unreachable", "another node has the charge point, and can't be reached", "UNAVAILABLE",
+             "NODE_UNREACHABLE", Then.SAME_ID),
+    _not_sent("node-silent", "another node has the charge point, and had not answered by the caller's deadline; it "
+              "can't send it any more", "DEADLINE_EXCEEDED", "NOT_SENT", "deadline"),
+    _unknown("node-silent-after-sent", "the same, and it had recorded the command", "deadline"),
     _unknown("store-in-doubt", "the store failed while it was recording the command", "store-unavailable"),
     _unknown("store-in-doubt-repeated", "the same, to a request that repeats it before the store is back",
              "store-unavailable", (*_ID, "cause")),
@@ -249,6 +256,10 @@ OPERATIONS: tuple[RpcOutcome, ...] = (
            Then.INSIST),
     _begun("asked-for-already", "another start with the tag is open there", "FAILED_PRECONDITION", "OPERATION_OPEN",
            Then.INSIST),
+    _begun("upgrade-without-its-needs", "an upgrade of the security profile needs something that is not there; missing "
+           "says what", "FAILED_PRECONDITION", "PREREQUISITE_MISSING", Then.MEND),
+    _begun("upgrade-to-what-it-has", "the charge point has the security profile, or a higher one, already",
+           "FAILED_PRECONDITION", "PROFILE_NOT_HIGHER", Then.MEND),
     _begun("nothing-to-stop", "the transaction is not open, or none is", "NOT_FOUND", "NO_TRANSACTION", Then.MEND),
     _begun("too-much-to-stop", "several transactions are open and none is named", "FAILED_PRECONDITION",
            "SEVERAL_TRANSACTIONS", Then.MEND),
@@ -263,6 +274,8 @@ OPERATIONS: tuple[RpcOutcome, ...] = (
     _begun("no-operation-while-draining", "the gateway is stopping", "UNAVAILABLE", "DRAINING", Then.SAME_ID),
     _begun("store-takes-no-operation", "the store can't keep it, and took nothing", "UNAVAILABLE",
            "STORE_UNAVAILABLE", Then.SAME_ID),
+    _begun("operation-and-a-node-unreachable", "another node has the charge point, and can't be reached",
+           "UNAVAILABLE", "NODE_UNREACHABLE", Then.SAME_ID),
     _begun("operation-in-doubt", "the store failed while it was recording the operation", "UNKNOWN",
            "OUTCOME_UNKNOWN", Then.SAME_ID, Effect.MAYBE, "store-unavailable"),
     _begun("deadline-while-beginning", "the disk had not answered by the caller's deadline", "UNKNOWN",
@@ -304,6 +317,8 @@ CALLERS: tuple[RpcOutcome, ...] = (
     _caller("no-caller", "it has neither a token nor a client certificate", "UNAUTHENTICATED", "CALLER_NOT_NAMED",
             Then.MEND),
     _caller("no-such-token", "its token is not known, or was revoked", "UNAUTHENTICATED", "TOKEN_NOT_KNOWN", Then.MEND),
+    _caller("token-refused", "its JWT is not taken: forged, expired, for another audience, of a key that is gone",
+            "UNAUTHENTICATED", "TOKEN_REFUSED", Then.MEND, ("check",)),
     _caller("no-such-certificate", "no name in its client certificate is a caller's, or the caller was revoked",
             "UNAUTHENTICATED", "CERTIFICATE_NOT_KNOWN", Then.MEND),
     _caller("revoked", "its caller was revoked while it streamed", "UNAUTHENTICATED", "CALLER_REVOKED", Then.MEND),
@@ -317,6 +332,13 @@ CALLERS: tuple[RpcOutcome, ...] = (
             "UNAVAILABLE", "SCOPE_CHANGED", Then.REPEAT),
     _caller("callers-unread", "the store can't be read, and the callers are not in memory", "UNAVAILABLE",
             "STORE_UNAVAILABLE", Then.REPEAT),
+)  # fmt: skip
+
+REQUESTS: tuple[RpcOutcome, ...] = (
+    _caller("no-such-message", "the request's bytes are no such message", "INVALID_ARGUMENT", "MALFORMED_REQUEST",
+            Then.MEND),
+    _caller("too-much-to-take", "the request has more than 4 MiB", "RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", Then.MEND,
+            ("bytes", "limit")),
 )  # fmt: skip
 
 
@@ -335,8 +357,8 @@ BARE: tuple[Bare, ...] = (
     Bare("cancelled", "the caller cancelled it; a command goes its way all the same", "CANCELLED", False),
     Bare("deadline-passed", "the caller's clock ran out before an answer reached it", "DEADLINE_EXCEEDED", False),
     Bare("connection-lost", "the connection to the gateway broke, or there is none", "UNAVAILABLE", False),
-    Bare("too-large", "the request has more than 4 MiB", "RESOURCE_EXHAUSTED", True),
-    Bare("unreadable", "the request's bytes are no such message", "UNKNOWN", True),
+    Bare("too-large", "the request has more than 16 MiB", "RESOURCE_EXHAUSTED", True),
+    Bare("no-such-rpc", "the gateway, an older one, has no such RPC", "UNIMPLEMENTED", True),
 )
 
-ALL: tuple[RpcOutcome, ...] = COMMANDS + OPERATIONS + CHANGES + READS + CALLERS
+ALL: tuple[RpcOutcome, ...] = COMMANDS + OPERATIONS + CHANGES + READS + REQUESTS + CALLERS

@@ -1,14 +1,25 @@
 """Ports that the composition root fills for control. All of them belong to the Trio loop."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from gateway.charging.wishes import WantedRequest
 from gateway.domain.commands import CallOutcome, Command, Refused, Unknown
 from gateway.domain.decision import Authorization
-from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
+from gateway.domain.diagnostics import (
+    DeviationCount,
+    FlappingChargePoint,
+    KeptFrame,
+    LatencyCount,
+    RefusedConnection,
+)
+from gateway.domain.drain import DrainProgress, DrainTerms
 from gateway.domain.events import NewEvent
+from gateway.domain.fleet_summary import Seen
+from gateway.domain.gateway_status import ServedCertificate, StoreStatus
+from gateway.domain.log_levels import LogLevel, LogOverride
 from gateway.domain.operations import OperationRecord, OperationRefused, OperationRequest
 from gateway.domain.records import LiveSession
 from gateway.domain.steering import ChangedWanted
@@ -37,17 +48,25 @@ class Commands(Protocol):
         ...
 
     async def call(
-        self, identity: str, command: Command, *, request_id: str, deadline: float, answer_by: float | None = None
+        self,
+        identity: str,
+        command: Command,
+        *,
+        request_id: str,
+        deadline: float,
+        answer_by: float | None = None,
+        caller: str = "",
     ) -> CallOutcome:
         """Carry a command: the finished record, or why there is none. ``deadline`` in Trio's time; one that has passed
-        begins no new command. Returns by ``answer_by``, by default a little after the deadline.
+        begins no new command. Returns by ``answer_by``, by default a little after the deadline. ``caller`` is recorded
+        with a new one.
 
         The same ``request_id`` again gives the first outcome and sends nothing. Cancelling ends the waiting only.
         """
         ...
 
     async def operate(
-        self, identity: str, request: OperationRequest, request_id: str, seconds: float
+        self, identity: str, request: OperationRequest, request_id: str, seconds: float, caller: str = ""
     ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
         """Begin an operation: its record, which is on disk, or why there is none; None: another one has the request
         id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
@@ -57,16 +76,29 @@ class Commands(Protocol):
         """An operation that changes what is wanted is committed; a live session follows it."""
         ...
 
-    def disconnect(self, identity: str, reason: str = "disconnected-by-operator") -> bool:
-        """End a session. False: there is none."""
+    @property
+    def security_profiles(self) -> frozenset[int]:
+        """The security profiles that the gateway's listeners let in."""
+        ...
+
+    async def connected(self, identity: str) -> bool:
+        """Return true if there is a session of the charge point, at any node. Raises ``StoreUnavailable``."""
+        ...
+
+    async def let_go(self, identity: str, caller: str) -> bool:
+        """Have its session closed, by the caller's wish; false: there is none. Raises ``StoreUnavailable``."""
         ...
 
     def live(self, identity: str) -> LiveSession | None:
-        """The live connection, or None."""
+        """The live connection to this process, or None."""
         ...
 
     def registration_changed(self, identity: str, registration: Registration) -> None:
         """A change of registration is committed; a live session follows."""
+        ...
+
+    def minimum_profile_raised(self, identity: str, profile: int) -> None:
+        """A change of the least security profile is committed; a live session below it ends."""
         ...
 
     def expel(self, identity: str) -> None:
@@ -75,6 +107,14 @@ class Commands(Protocol):
 
     def transaction_closed(self, identity: str, closed: NewEvent) -> None:
         """A transaction is closed by the operator, and that is committed; a live session follows."""
+        ...
+
+
+class LivePowers(Protocol):
+    """The power of the charge points that are connected to this process."""
+
+    async def look(self) -> Mapping[str, Seen]:
+        """Each of them as it is now, by identity. Cancelling is safe."""
         ...
 
 
@@ -103,6 +143,11 @@ class Subscription(Protocol):
     @property
     def position(self) -> int:
         """Everything at or below it has been given or filtered out."""
+        ...
+
+    @property
+    def head(self) -> int:
+        """The position of the newest event that there is."""
         ...
 
     async def next(self) -> Batch:
@@ -137,8 +182,83 @@ class Diagnostics(Protocol):
         """The oldest first; None: there are none."""
         ...
 
+    def flapping_charge_points(self) -> list[FlappingChargePoint]:
+        """Those that come and go now, the one with the most connects first."""
+        ...
+
+    def tapped(self, charge_point: str) -> AbstractContextManager["Tap | None"]:
+        """The frames of a charge point from now on; None: too many taps are open."""
+        ...
+
     def deviations(self) -> list[DeviationCount]:
         """The newest entry first."""
+        ...
+
+    def latency_counts(self) -> list[LatencyCount]:
+        """The newest entry first."""
+        ...
+
+
+class Draining(Protocol):
+    """The drain of the gateway."""
+
+    @property
+    def terms(self) -> DrainTerms:
+        """The terms of the settings, or of the drain under way."""
+        ...
+
+    @property
+    def progress(self) -> DrainProgress:
+        """The course so far."""
+        ...
+
+    def begin(self, terms: DrainTerms) -> bool:
+        """Ask for a drain, which ends the process. False: one is under way, and stays as it is."""
+        ...
+
+
+class LogLevels(Protocol):
+    """The log's levels at run time."""
+
+    @property
+    def settings_level(self) -> LogLevel: ...
+
+    @property
+    def overrides(self) -> tuple[LogOverride, ...]:
+        """Levels that hold for a while."""
+        ...
+
+    def set(self, charge_point: str, level: LogLevel | None, seconds: float) -> bool:
+        """Hold a level for so long, of a charge point or of the process (empty); None: the settings' again. False: too
+        many charge points have one."""
+        ...
+
+
+class RunningStatus(Protocol):
+    """The condition of the running gateway, as it was last looked at. Nothing here waits."""
+
+    def store(self) -> StoreStatus: ...
+
+    def certificates(self) -> list[ServedCertificate]:
+        """Those that are served or trusted now."""
+        ...
+
+
+class Tapped(Protocol):
+    """A batch of frames; ``missing``: those since the batch before that found no room."""
+
+    @property
+    def frames(self) -> tuple[KeptFrame, ...]: ...
+
+    @property
+    def missing(self) -> int: ...
+
+
+class Tap(Protocol):
+    """A charge point's frames as they come."""
+
+    async def next(self) -> Tapped:
+        """Wait for frames. Cancelling is safe."""
         ...
 
 
@@ -162,6 +282,6 @@ class ClockWatch(Protocol):
         """Return the present state."""
         ...
 
-    async def confirm(self, shown: datetime) -> bool:
-        """An operator holds the clock for right at this time; False: it shows another by now."""
+    async def confirm(self, shown: datetime, caller: str = "") -> bool:
+        """An operator, the caller, holds the clock for right at this time; False: it shows another by now."""
         ...

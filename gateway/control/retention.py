@@ -16,10 +16,10 @@ class RetentionControl:
         """Return the present state."""
         return await self._watch.status()
 
-    async def confirm(self, shown: datetime) -> ClockStatus:
+    async def confirm(self, shown: datetime, caller: str = "") -> ClockStatus:
         """The clock is right, at the time that the operator was shown. Raises ``Failure`` if it shows another by
         now."""
-        if not await self._watch.confirm(shown):
+        if not await self._watch.confirm(shown, caller):
             status = await self._watch.status()
             raise Failure(
                 Status.FAILED_PRECONDITION,

@@ -5,113 +5,41 @@ This module is asyncio's, and knows no Trio: what Trio sees of it is awaited thr
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import grpc
 import structlog
 from attrs import frozen
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from gateway.api.v1 import (
-    caller_pb2_grpc,
-    charge_point_pb2_grpc,
-    command_pb2_grpc,
-    diagnostics_pb2_grpc,
-    energy_pb2_grpc,
-    id_tag_pb2_grpc,
-    operation_pb2_grpc,
-    retention_pb2_grpc,
-    steering_pb2_grpc,
-    transaction_pb2_grpc,
-    vendor_data_pb2_grpc,
-)
 from gateway.bridge import Bridge, Started, Unavailable
-from gateway.control.callers import CallerControl
-from gateway.control.charge_points import ChargePoints
-from gateway.control.commands import CommandCalls
-from gateway.control.commit_tracker import ChangingJournal
-from gateway.control.convert.batches import BatchMessages
-from gateway.control.diagnostics import DiagnosticsCalls
-from gateway.control.energy import TransactionEnergies
-from gateway.control.event_streams import IDLE_SECONDS, EventStreams, unnoticed
-from gateway.control.fleet_import import FleetImport
-from gateway.control.id_tags import IdTags
+from gateway.control.event_streams import IDLE_SECONDS
+from gateway.control.grpc_options import options
+from gateway.control.http.methods import MethodTable
+from gateway.control.http.server import HttpServer, HttpSettings, HttpTls
+from gateway.control.jwt_callers import JwtCallers, JwtKey, JwtRules
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
-from gateway.control.operations import OperationCalls
-from gateway.control.ports import Authorizer, ClockWatch, Commands, Diagnostics, Feed, Journal, WantedStates
-from gateway.control.retention import RetentionControl
-from gateway.control.services.authentication import Authentication
-from gateway.control.services.caller import CallerRpcs
-from gateway.control.services.charge_point import ChargePointRpcs
-from gateway.control.services.command import CommandRpcs
-from gateway.control.services.diagnostics import DiagnosticsRpcs
-from gateway.control.services.energy import EnergyRpcs
-from gateway.control.services.event import EventRpcs
-from gateway.control.services.id_tag import IdTagRpcs
-from gateway.control.services.operation import OperationRpcs
-from gateway.control.services.retention import RetentionRpcs
-from gateway.control.services.rpc import Service
+from gateway.control.reflection import add_reflection
+from gateway.control.services.all_services import ControlPorts, ServicePolicy, services
+from gateway.control.services.authentication import Authentication, Interceptor
+from gateway.control.services.deserialization import GenericServer, ReadingServer
+from gateway.control.services.refused_calls import RefusedCalls
 from gateway.control.services.scope import Scopes, StoredOwners
-from gateway.control.services.steering import SteeringRpcs
-from gateway.control.services.transaction import TransactionRpcs
-from gateway.control.services.vendor_data import VendorDataRpcs
-from gateway.control.steering import SteeringCalls
 from gateway.control.tls import ServerTls, Tls
-from gateway.control.transactions import Transactions
-from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.charging_state import OFFLINE_GRACE
-from gateway.domain.values import Clock
 from gateway.errors import SettingsError
-from gateway.store.reads import Reads
+from gateway.store.audit_commits import RecordRefusal
 
 log = structlog.get_logger()
-
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
-"""The largest request is a full local list: a thousand tags make a hundred kilobytes."""
-
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
-"""Pages and batches keep far below; a single event may hold a megabyte of a charger's."""
 
 MAX_RPCS = 8192
 """At once. Above what the bridge carries, so that callers are refused there, with a reason."""
 
-MAX_STREAMS_PER_CONNECTION = 1000
-"""A client library opens one connection, and multiplexes its calls on it."""
-
 LAST_ANSWER_SECONDS = 0.5
 """For the answers to calls that are ended when the server stops: they are ready, and have to be written."""
 
-SERVICES = (
-    "ChargePoint",
-    "Command",
-    "Operation",
-    "Transaction",
-    "IdTag",
-    "Event",
-    "Diagnostics",
-    "VendorData",
-    "Retention",
-    "Energy",
-    "Steering",
-    "Caller",
-)
-"""What there is, as health and reflection name it."""
-
-OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-    ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
-    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
-    # Two gateways on one port would share its clients unnoticed.
-    ("grpc.so_reuseport", 0),
-    # A client that vanished without a word is noticed, and its watch given up.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    # Clients may look after their idle watches as often as this.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-)
+PROBE_SECONDS = 1.0
+"""Between two looks at how late the loop is."""
 
 
 @frozen
@@ -124,83 +52,86 @@ class ControlSettings:
     allow_insecure: bool = False
     require_callers: bool = False
     """Let in only callers that were made known, and those to what their roles allow."""
+    jwt: JwtRules | None = None
+    """The JWTs by which callers are let in as well; None: none are."""
+    jwt_keys: tuple[JwtKey, ...] = ()
     default_timeout: float = 60.0
     """The deadline of a call whose caller set none."""
     idle: float = IDLE_SECONDS
     """Without events for so long, watchers get a sign of life."""
     offline_grace: float = OFFLINE_GRACE.total_seconds()
     """A charge point may be offline for so long before the charging states of its connectors are unknown."""
+    shares: bool = False
+    """Whether other processes of the same service listen on the port, too: the kernel gives a connection to one."""
+    http: HttpSettings | None = None
+    """The same contract over HTTP and JSON; None: it is off."""
+
+
+def unmeasured(_: object) -> None:
+    """Do nothing: the loop's lag, or what is refused, is not measured."""
 
 
 class ControlServer:
-    """One run of the control interface. Raises SettingsError for an address that isn't allowed."""
+    """One run of the control interface. Raises SettingsError for an address that isn't allowed.
+
+    ``refused`` is called with the reason of each call that is refused for its caller, in asyncio's thread. ``traces``
+    sees each call of gRPC first; those over HTTP have no traces.
+    """
 
     def __init__(
         self,
         settings: ControlSettings,
+        ports: ControlPorts,
         *,
-        journal: Journal,
-        reads: Reads,
-        commands: Commands,
-        wanted: WantedStates,
-        feed: Feed,
-        diagnostics: Diagnostics,
-        vendors: VendorServiceRegistry,
-        authorizer: Authorizer,
-        clock: Clock,
-        clock_watch: ClockWatch,
-        from_another_life: Callable[[str, str], None] = unnoticed,
+        late: Callable[[float], None] = unmeasured,
+        refused: Callable[[str], None] = unmeasured,
+        traces: Interceptor | None = None,
         bridge: Bridge | None = None,
     ) -> None:
         clients_need_certificates = settings.tls is not None and settings.tls.client_ca is not None
         authenticated = clients_need_certificates or settings.require_callers
         check_address(settings.host, settings.tls is not None, authenticated, settings.allow_insecure)
         self._settings = settings
+        self._late = late
+        self._traces = traces
         self._tls = None if settings.tls is None else ServerTls(settings.tls)
+        self._http_tls: HttpTls | None = None
+        self._http_port: int | None = None
+        if settings.http is not None:
+            host = settings.http.host
+            check_address(host, settings.tls is not None, authenticated, settings.allow_insecure, "http.address")
+            self._http_tls = None if settings.tls is None else HttpTls(settings.http.make_context, settings.tls)
+        self._clock = ports.clock
         self._bridge = bridge or Bridge()
         self._ready = True
         self._grace: float | None = None
         self._changed: asyncio.Event | None = None
-        timeout = settings.default_timeout
-        changes = ChangingJournal(journal)
-        grace = timedelta(seconds=settings.offline_grace)
-        self._charge_points = ChargePointRpcs(
-            self._bridge,
-            timeout,
-            ChargePoints(changes, reads, commands, clock, grace),
-            FleetImport(changes, reads, clock),
-        )
-        self._commands = CommandRpcs(self._bridge, timeout, CommandCalls(reads, commands, clock))
-        energies = TransactionEnergies(reads, clock)
-        self._transactions = TransactionRpcs(
-            self._bridge, timeout, Transactions(changes, reads, commands, energies, clock)
-        )
-        self._energy = EnergyRpcs(self._bridge, timeout, energies)
-        id_tags = IdTags(changes, reads, authorizer, clock)
-        self._id_tags = IdTagRpcs(self._bridge, timeout, id_tags)
-        self._steering = SteeringRpcs(self._bridge, timeout, SteeringCalls(reads, wanted, clock))
-        self._operations = OperationRpcs(
-            self._bridge, timeout, OperationCalls(reads, commands, wanted, id_tags, feed, clock, settings.idle)
-        )
-        self._events = EventRpcs(
-            self._bridge,
-            timeout,
-            lambda: EventStreams(feed, reads.store_id, settings.idle, reads.generations, from_another_life),
-            lambda: BatchMessages(reads.store_id, reads.generations),
-        )
-        self._diagnostics = DiagnosticsRpcs(self._bridge, timeout, DiagnosticsCalls(reads, diagnostics))
-        self._vendor_data = VendorDataRpcs(self._bridge, timeout, vendors)
         # Without it nothing stands before an RPC: a trial on loopback pays nothing for it.
         self._authentication: Authentication | None = None
+        self._follows = False
+        self._refused: RefusedCalls | None = None
+        self._jwt: JwtCallers | None = None
         if settings.require_callers:
-            owners, call = StoredOwners(reads), self._bridge.call
+            owners, call = StoredOwners(ports.reads), self._bridge.call
             scopes = Scopes(
                 lambda labels, identities, limit: call(owners.labelled, labels, identities, limit),
                 lambda field, value: call(owners.owner, field, value),
             )
-            self._authentication = Authentication(lambda: call(reads.callers), scopes)
-        self._callers = CallerRpcs(self._bridge, timeout, CallerControl(changes, reads, clock), self._callers_changed)
-        self._retention = RetentionRpcs(self._bridge, timeout, RetentionControl(clock_watch))
+            self._refused = RefusedCalls(
+                lambda entry: call(ports.journal.commit, RecordRefusal(entry)), ports.clock, refused
+            )
+            if settings.jwt is not None:
+                self._jwt = JwtCallers(settings.jwt, settings.jwt_keys, ports.clock)
+            self._follows = ports.reads.store_kind != "sqlite"  # of which this process is the only one
+            self._authentication = Authentication(lambda: call(ports.reads.callers), scopes, self._refused, self._jwt)
+        policy = ServicePolicy(
+            timeout=settings.default_timeout,
+            idle=settings.idle,
+            offline_grace=settings.offline_grace,
+            callers_required=settings.require_callers,
+            callers_changed=self._callers_changed,
+        )
+        self._services = services(self._bridge, ports, policy)
 
     # --- from Trio --------------------------------------------------------------------------------------------
 
@@ -208,6 +139,11 @@ class ControlServer:
     def calls(self) -> int:
         """Calls under way; watches are none."""
         return self._bridge.calls
+
+    @property
+    def http_port(self) -> int | None:
+        """The port of HTTP and JSON; None: they are off, or it does not listen yet."""
+        return self._http_port
 
     async def run(self, *, task_status: Any = None) -> None:
         """Serve until drained or cancelled; a Trio task. Reports the port that it listens on as started.
@@ -230,6 +166,17 @@ class ControlServer:
         waits."""
         if self._tls is not None:
             self._tls.replace(tls)
+        if self._http_tls is not None:
+            self._http_tls.replace(tls)
+
+    def replace_jwt_keys(self, keys: tuple[JwtKey, ...]) -> None:
+        """Take other keys of JWTs from now on, and end streams whose key is gone. Never waits. For any thread."""
+        if self._jwt is not None and self._authentication is not None:
+            self._jwt.replace(keys)
+            try:
+                self._bridge.post(self._authentication.look_at_tokens)
+            except Unavailable:
+                pass  # not started yet, or over: there are no streams
 
     def drain(self, grace: float) -> None:
         """Take no more calls, end all watches with UNAVAILABLE, let calls finish for ``grace`` seconds; then ``run``
@@ -255,14 +202,23 @@ class ControlServer:
 
     async def _serve(self, started: Started) -> None:
         self._changed = asyncio.Event()
-        first = () if self._authentication is None else (self._authentication,)
-        server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_RPCS, interceptors=first)
+        first = [each for each in (self._traces, self._authentication) if each is not None]
+        shared = options(self._settings.shares)
+        server = grpc.aio.server(options=shared, maximum_concurrent_rpcs=MAX_RPCS, interceptors=first)
         servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         names = self._register(server, servicer)
         port = self._listen(server)
+        try:
+            http = await self._listen_http()
+        except SettingsError:
+            await server.stop(None)  # it has its port already
+            raise
         await server.start()
         log.info("control interface listens", host=self._settings.host, port=port, tls=self._settings.tls is not None)
         started(port)
+        beside = [asyncio.create_task(_probe(self._late))]
+        if self._authentication is not None and self._follows:
+            beside.append(asyncio.create_task(self._authentication.follow()))
         grace = 0.0
         try:
             while self._grace is None:
@@ -272,54 +228,50 @@ class ControlServer:
             grace = self._grace or 0.0
             await servicer.enter_graceful_shutdown()
         finally:
+            for each in beside:
+                each.cancel()
             for service in self._services:
-                service.stop()
-            await self._stop(server, grace)
+                service.service.stop()
+            await self._stop(server, http, grace)
             log.info("control interface stopped")
 
-    async def _stop(self, server: grpc.aio.Server, grace: float) -> None:
+    async def _stop(self, server: grpc.aio.Server, http: HttpServer | None, grace: float) -> None:
         """Calls may finish for ``grace`` seconds. What is left then is answered that its outcome is not known: gRPC
         would end it without a reason."""
-        stopping = asyncio.ensure_future(server.stop(grace + LAST_ANSWER_SECONDS))
-        await asyncio.wait((stopping,), timeout=grace)
+        stopping = [asyncio.ensure_future(server.stop(grace + LAST_ANSWER_SECONDS))]
+        if http is not None:
+            stopping.append(asyncio.ensure_future(http.stop()))
+        await asyncio.wait(stopping, timeout=grace)
+        if self._refused is not None:
+            await self._refused.settle()
         self._bridge.interrupt()
-        await stopping
-
-    @property
-    def _services(self) -> tuple[Service, ...]:
-        return (
-            self._charge_points,
-            self._commands,
-            self._operations,
-            self._transactions,
-            self._energy,
-            self._id_tags,
-            self._events,
-            self._diagnostics,
-            self._vendor_data,
-            self._retention,
-            self._steering,
-            self._callers,
-        )
+        _, left = await asyncio.wait(stopping, timeout=LAST_ANSWER_SECONDS)
+        for each in left:  # clients over HTTP that do not read; gRPC has its own end
+            each.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
 
     def _register(self, server: grpc.aio.Server, servicer: Any) -> list[str]:
         """Add all services; returns the names whose health is reported, the whole server's (empty) among them."""
-        charge_point_pb2_grpc.add_ChargePointServiceServicer_to_server(self._charge_points, server)
-        command_pb2_grpc.add_CommandServiceServicer_to_server(self._commands, server)
-        operation_pb2_grpc.add_OperationServiceServicer_to_server(self._operations, server)
-        transaction_pb2_grpc.add_TransactionServiceServicer_to_server(self._transactions, server)
-        energy_pb2_grpc.add_EnergyServiceServicer_to_server(self._energy, server)
-        id_tag_pb2_grpc.add_IdTagServiceServicer_to_server(self._id_tags, server)
-        self._events.add_to(server)
-        diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(self._diagnostics, server)
-        vendor_data_pb2_grpc.add_VendorDataServiceServicer_to_server(self._vendor_data, server)
-        retention_pb2_grpc.add_RetentionServiceServicer_to_server(self._retention, server)
-        steering_pb2_grpc.add_SteeringServiceServicer_to_server(self._steering, server)
-        caller_pb2_grpc.add_CallerServiceServicer_to_server(self._callers, server)
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        ours = [f"gateway.api.v1.{name}Service" for name in SERVICES]
-        reflection.enable_server_reflection([*ours, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
+        generic = GenericServer(server)
+        reading = ReadingServer(generic)
+        for each in self._services:
+            each.add(each.service, reading)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, generic)
+        ours = [f"gateway.api.v1.{each.name}Service" for each in self._services]
+        add_reflection([*ours, "grpc.health.v1.Health"], server)
         return ["", *ours]
+
+    async def _listen_http(self) -> HttpServer | None:
+        settings, authentication = self._settings, self._authentication
+        if settings.http is None:
+            return None
+        table = MethodTable(None if authentication is None else authentication.intercept_service)
+        reading: Any = ReadingServer(table)
+        for each in self._services:
+            each.add(each.service, reading)
+        http = HttpServer(settings.http, table, self._http_tls, settings.require_callers, self._clock)
+        self._http_port = await http.listen()
+        return http
 
     def _listen(self, server: grpc.aio.Server) -> int:
         address = listening_address(self._settings.host, self._settings.port)
@@ -337,6 +289,15 @@ class ControlServer:
                 reason = "gRPC refuses to" if tls is None else "gRPC refuses to with this certificate, key or client_ca"
             raise SettingsError(f"control.address: can't listen on {address}: {reason}")
         return port
+
+
+async def _probe(late: Callable[[float], None]) -> None:
+    """Report each second how late this loop is, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + PROBE_SECONDS
+        await asyncio.sleep(PROBE_SECONDS)
+        late(max(0.0, loop.time() - due))
 
 
 async def _set_health(servicer: Any, names: list[str], ready: bool) -> None:

@@ -19,7 +19,7 @@ from gateway.domain.values import Clock
 from gateway.energy.settlement import revised
 from gateway.errors import StoreUnavailable
 from gateway.store.api import DueEnergy
-from gateway.store.commits import SettleEnergy
+from gateway.store.energy_commits import SettleEnergy
 from gateway.store.reads import Reads
 
 ROUND_SECONDS: Final = 2.0

@@ -7,6 +7,7 @@ from gateway.control.commands import REFUSALS, violations
 from gateway.control.errors import Failure, invalid, not_found, outcome_unknown
 from gateway.control.ports import WantedStates
 from gateway.domain.commands import FieldViolation, RefusalReason, Refused
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted, Steering, SteeringState
 from gateway.domain.values import Clock, ConnectorAddress
@@ -53,10 +54,10 @@ class SteeringCalls:
         return stored.state, now
 
     async def page(
-        self, state: SteeringState | None, after: str, limit: int
+        self, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
     ) -> list[tuple[str, ConnectorAddress, Steering]]:
-        """A page of all charge points' steering."""
-        return await self._reads.steering(state, after, limit)
+        """A page of the steering of all charge points that have all of the labels of ``scope``."""
+        return await self._reads.steering(state, after, limit, scope)
 
 
 _FIELDS = {"at": "start_time", "ends_at": "end_time", "until": "until_time", "phases": "number_phases"}

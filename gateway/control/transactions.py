@@ -1,14 +1,16 @@
 """Transactions, their readings, their end by an operator, and stops that belong to none (Trio's side)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gateway.control.energy import Completed, TransactionEnergies, edges
 from gateway.control.errors import Failure, Status, invalid, not_found
+from gateway.control.lists import At, at_head, page_at_head, pages_at_head
 from gateway.control.ports import Commands, Journal
 from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.commands import FieldViolation
@@ -27,15 +29,22 @@ from gateway.domain.times import MAX_AHEAD
 from gateway.domain.values import Clock, Flag
 from gateway.energy.session import SessionEnergy, session_energy
 from gateway.energy.settlement import EnergyState, state_of
-from gateway.store.api import Store, TransactionFilter, event_id_prefix
+from gateway.store.api import Store
 from gateway.store.commits import Appended, AttributeOrphan, CloseTransaction, GuardFailed, Missing
+from gateway.store.event_ids import sequence_of
+from gateway.store.lists import Found, Query
 from gateway.store.reads import Reads
+
+M = TypeVar("M")
 
 MAX_REASON = 200
 """Characters of an operator's reason: a sentence for those who read the history."""
 
 MAX_REQUEST_ID = 64
 """Characters, as of a command."""
+
+SNAPSHOT_PART = 200
+"""Transactions that a snapshot reads, and a message of it holds, at once."""
 
 EDGE_READINGS = 3
 """Meter values at either end of an open transaction that its energy is worked out of in a list."""
@@ -88,27 +97,53 @@ class Transactions:
             raise not_found("transaction", transaction_id)
         return record
 
-    async def page(self, where: TransactionFilter, after: str | None, limit: int) -> list[ShownTransaction]:
-        """A page, the newest start first; of those that are open with the energy by their first and last readings."""
-        records = await self._reads.transactions(where, after, limit)
-        running = [record for record in records if record.state is TransactionState.OPEN]
-        so_far = await self._reads.run(_so_far, running) if running else {}
+    async def page(self, query: Query, after: str, limit: int, whole: bool) -> At[Found[ShownTransaction]]:
+        """A page; ``whole``: of those that are open with the energy by their first and last readings."""
+        page = await page_at_head(self._reads, lambda store: store.find_transactions(query, after, limit))
+        found = page.found
+        return At(Found(await self._shown(found.records, whole), found.places, found.after), page.token)
+
+    async def _shown(self, records: Sequence[TransactionRecord], whole: bool) -> list[ShownTransaction]:
+        running = [record for record in records if whole and record.state is TransactionState.OPEN]
+        return _as_shown(records, await self._reads.run(_so_far, running) if running else {}, self._clock())
+
+    def snapshot(
+        self, query: Query, whole: bool, build: Callable[[bytes, list[ShownTransaction]], list[M]]
+    ) -> AsyncGenerator[list[M], None]:
+        """The messages of all transactions of a query, some at a time, with one resume token for all. ``build`` runs
+        in a thread."""
         now = self._clock()
-        return [ShownTransaction(each, state_of(each, now), so_far.get(each.transaction_id)) for each in records]
+
+        def made(store: Store, token: bytes, records: list[TransactionRecord]) -> list[M]:
+            return build(token, _as_shown(records, _so_far(store, records) if whole else {}, now))
+
+        return pages_at_head(
+            self._reads, lambda store, after: store.find_transactions(query, after, SNAPSHOT_PART), made
+        )
+
+    async def count(self, query: Query) -> At[dict[TransactionState, int]]:
+        """Counts by state."""
+        return await at_head(self._reads, lambda store: store.count_transactions(query))
 
     async def readings(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         """The events that hold a transaction's readings."""
         await self._record(transaction_id)
         return await self._reads.readings(transaction_id, after, limit)
 
-    async def orphans(self, charge_point: str | None, after: int, limit: int) -> list[StoredEvent]:
-        """Stops without a transaction."""
-        return await self._reads.orphans(charge_point, after, limit)
+    async def orphans(self, query: Query, after: str, limit: int) -> At[Found[StoredEvent]]:
+        """A page of stops without a transaction."""
+        return await page_at_head(self._reads, lambda store: store.find_orphans(query, after, limit))
 
     # --- the end by an operator -------------------------------------------------------------------------------
 
     async def close(
-        self, transaction_id: str, reason: str, meter_stop: int | None, ended_at: datetime | None, insist: bool
+        self,
+        transaction_id: str,
+        reason: str,
+        meter_stop: int | None,
+        ended_at: datetime | None,
+        insist: bool,
+        caller: str = "",
     ) -> ShownTransaction:
         """End the record of an open transaction; the session, if there is one, follows. ``meter_stop``: the register at
         its end, in Wh, with which one that is lost, or closed without one, can be closed as well. One that is closed
@@ -124,7 +159,7 @@ class Transactions:
         if meter_stop is not None:
             ended_at = await self._closing_time(record, meter_stop, ended_at, now, insist)
         flags = () if meter_stop is None else (Flag.BY_OPERATOR,)
-        body = TransactionClosed(transaction_id, record.connector, reason, meter_stop, ended_at, insist)
+        body = TransactionClosed(transaction_id, record.connector, reason, meter_stop, ended_at, insist, caller)
         closed = NewEvent(body, now, flags=flags)
         with trio.CancelScope(shield=True):  # a commit can't be withdrawn, and the session must not stay behind
             result = await self._journal.commit(CloseTransaction(record.charge_point, closed))
@@ -161,7 +196,7 @@ class Transactions:
     # --- stops without a transaction --------------------------------------------------------------------------
 
     async def attribute(
-        self, orphan_event_id: str, transaction_id: str, reason: str, request_id: str, insist: bool
+        self, orphan_event_id: str, transaction_id: str, reason: str, request_id: str, insist: bool, caller: str = ""
     ) -> ShownTransaction:
         """End a transaction by a stop that belongs to none, as the stop would have; the session, if there is one,
         follows. The same request again is answered with the transaction as it is."""
@@ -176,7 +211,7 @@ class Transactions:
         record = await self._record(transaction_id)
         if await self._is_attributed(record, stored, request_id):
             return await self.get(transaction_id)
-        body = _attribution(record, stored, orphan, reason, request_id, insist)
+        body = evolve(_attribution(record, stored, orphan, reason, request_id, insist), caller=caller)
         doubts = (Flag.BY_OPERATOR,) if body.energy is not None else (Flag.BY_OPERATOR, Flag.METER_IMPLAUSIBLE)
         flags = tuple(dict.fromkeys((*stored.flags, *doubts)))
         event = NewEvent(body, self._clock(), stored.reported_at, stored.reported_raw, flags)
@@ -189,10 +224,8 @@ class Transactions:
         return await self.get(transaction_id)
 
     async def _orphan(self, event_id: str) -> tuple[StoredEvent, TransactionOrphaned]:
-        prefix = event_id_prefix(self._reads.store_id)
-        sequence = event_id.removeprefix(prefix)
-        known = event_id.startswith(prefix) and sequence.isascii() and sequence.isdigit() and len(sequence) < 19
-        stored = await self._reads.event(int(sequence)) if known else None
+        sequence = sequence_of(event_id, self._reads.store_id)
+        stored = None if sequence is None else await self._reads.event(sequence)
         body = None if stored is None else _body(stored)
         if stored is None or not isinstance(body, TransactionOrphaned):
             raise not_found("orphan", event_id[:100])
@@ -315,6 +348,12 @@ def _check_closable(record: TransactionRecord, meter_stop: int | None) -> None:
         f"transaction {record.transaction_id} is not open: it is {record.state.value}{closed}",
         {"transaction_id": record.transaction_id, "state": record.state.value},
     )
+
+
+def _as_shown(
+    records: Sequence[TransactionRecord], so_far: Mapping[str, SessionEnergy], now: datetime
+) -> list[ShownTransaction]:
+    return [ShownTransaction(each, state_of(each, now), so_far.get(each.transaction_id)) for each in records]
 
 
 # --- readings, in a thread that reads -------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 import orjson
 import structlog
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from gateway.control.errors import Failure, Status
 from gateway.domain.values import Clock, new_id
@@ -94,8 +94,9 @@ class _Waiting:
 class ServiceStream:
     """One service, for as long as its stream is open."""
 
-    def __init__(self, interests: Interests) -> None:
+    def __init__(self, interests: Interests, caller: str = "") -> None:
         self.interests = interests
+        self._caller = caller
         self._waiting: dict[str, _Waiting] = {}
         self._outbox: OrderedDict[str, Asked] = OrderedDict()
         self._outbox_bytes = 0
@@ -126,7 +127,7 @@ class ServiceStream:
             self._waiting.pop(asked.data_id, None)
             self._take(asked.data_id)
         if waiting.answer is not None:
-            return waiting.answer, "answered"
+            return evolve(waiting.answer, caller=self._caller), "answered"
         return REJECTED, "service-gone" if self._closed else "timed-out"
 
     # --- for the stream ---------------------------------------------------------------------------------------
@@ -225,7 +226,9 @@ class VendorServiceRegistry:
 
     # --- for the streams --------------------------------------------------------------------------------------
 
-    async def serve(self, interests: Interests) -> AsyncGenerator[ServiceStream | Asked | AnswerRefused, None]:
+    async def serve(
+        self, interests: Interests, caller: str = ""
+    ) -> AsyncGenerator[ServiceStream | Asked | AnswerRefused, None]:
         """Register a service until it leaves or this is closed: first its stream, then all messages to it.
 
         Raises ``Failure`` if there are too many. Closing answers Rejected to all that wait.
@@ -234,10 +237,10 @@ class VendorServiceRegistry:
             raise Failure(
                 Status.RESOURCE_EXHAUSTED, "TOO_MANY_SERVICES", f"{MAX_SERVICES} services handle vendors' data already"
             )
-        link = ServiceStream(interests)
+        link = ServiceStream(interests, caller)
         self._links.append(link)
         vendors = sorted(interests)[:10]
-        log.info("service for vendors' data registered", vendors=vendors, services=len(self._links))
+        log.info("service for vendors' data registered", vendors=vendors, services=len(self._links), caller=caller)
         try:
             yield link
             while (item := await link.next()) is not None:
@@ -245,4 +248,4 @@ class VendorServiceRegistry:
         finally:
             self._links.remove(link)
             link.close()
-            log.info("service for vendors' data left", vendors=vendors, services=len(self._links))
+            log.info("service for vendors' data left", vendors=vendors, services=len(self._links), caller=caller)

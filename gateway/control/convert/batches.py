@@ -7,6 +7,8 @@ serialised. So an event is kept as a response that holds nothing else, and a bat
 
 from collections.abc import Callable, Hashable, Sequence
 
+from google.protobuf.message import Message
+
 from gateway.api.v1 import event_pb2 as pb
 from gateway.control.convert.events import event, normalised_event
 from gateway.control.convert.samples import meter_samples
@@ -17,6 +19,9 @@ from gateway.store.api import Generation, generation_at
 KEPT_EVENTS, KEPT_BYTES = 2_000, 4 * 1024 * 1024
 """Serialised events that are kept for other watchers: a second's worth at the head. Watchers with different filters are
 at most a few batches apart there; who lags further behind has its events serialised anew."""
+
+CAUGHT_UP = pb.WatchEventsResponse(caught_up=True).SerializeToString()
+"""Bytes that follow a message of a watch, of either kind, which has given all that there was when it began."""
 
 _WHOLE: Hashable = "events"
 _NORMALISED: Hashable = "events, normalised"
@@ -56,7 +61,7 @@ class SerialisedEvents:
 class BatchMessages:
     """Batches of one store's events as messages. Belongs to the loop that writes them."""
 
-    def __init__(self, store_id: str, generations: Sequence[Generation] = ()) -> None:
+    def __init__(self, store_id: str, generations: Callable[[], Sequence[Generation]] = tuple) -> None:
         self._store_id = store_id
         self._generations = generations
         self._events = SerialisedEvents()
@@ -66,7 +71,7 @@ class BatchMessages:
         """A ``WatchEventsResponse`` whose meter values have their normalised readings."""
         made = batch.forms.get(_NORMALISED)
         if made is None:
-            token = pb.WatchEventsResponse(resume_token=self._token(batch)).SerializeToString()
+            token = self._end(pb.WatchEventsResponse, batch)
             made = batch.forms[_NORMALISED] = b"".join([*map(self._normalised.of, batch.events), token])
         return made
 
@@ -74,7 +79,8 @@ class BatchMessages:
         """A ``WatchEventsResponse``."""
         made = batch.forms.get(_WHOLE)
         if made is None:
-            token = pb.WatchEventsResponse(resume_token=self._token(batch)).SerializeToString()
+            behind = max(batch.head - batch.position, 0)
+            token = pb.WatchEventsResponse(resume_token=self._token(batch), events_behind=behind).SerializeToString()
             made = batch.forms[_WHOLE] = b"".join([*map(self._events.of, batch.events), token])
         return made
 
@@ -87,8 +93,13 @@ class BatchMessages:
         return made
 
     def samples_token(self, batch: Batch) -> bytes:
-        """Bytes after the samples: the resume token of a ``WatchMeterValuesResponse``."""
-        return pb.WatchMeterValuesResponse(resume_token=self._token(batch)).SerializeToString()
+        """Bytes after the samples: the place of a ``WatchMeterValuesResponse``."""
+        return self._end(pb.WatchMeterValuesResponse, batch)
+
+    def _end(self, kind: Callable[..., Message], batch: Batch) -> bytes:
+        """Bytes of a message after what is in it: where it stands."""
+        behind = max(batch.head - batch.position, 0)
+        return kind(resume_token=self._token(batch), events_behind=behind).SerializeToString()
 
     def _token(self, batch: Batch) -> bytes:
-        return encode(self._store_id, batch.position, generation_at(self._generations, batch.position))
+        return encode(self._store_id, batch.position, generation_at(self._generations(), batch.position))

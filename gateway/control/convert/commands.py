@@ -7,8 +7,9 @@ import orjson
 
 from gateway.api.v1 import command_pb2 as pb
 from gateway.control.convert.common import connector, int64, schedule, timestamp
-from gateway.control.convert.enums import COMMAND_STATE, Words
+from gateway.control.convert.enums import COMMAND_STATE, HASH_ALGORITHM, Words
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 
 M = TypeVar("M")
 
@@ -29,7 +30,16 @@ def command(record: c.CommandRecord) -> pb.Command:
         arguments_json=orjson.dumps(record.arguments).decode(),
         answer=None if record.answer is None else answer(record.answer),
         error=None if record.error is None else error(record.error),
+        caller=record.caller,
     )
+
+
+def basic_command(record: c.CommandRecord) -> pb.Command:
+    """A command without its arguments and its outcome."""
+    shown = command(record)
+    for name in ("arguments_json", "answer", "error"):
+        shown.ClearField(name)
+    return shown
 
 
 def error(value: c.ChargerError) -> pb.CommandError:
@@ -67,11 +77,28 @@ def answer(value: c.Answer) -> pb.CommandAnswer:
             return pb.CommandAnswer(
                 local_list_version=pb.LocalListVersionAnswer(list_version=int64(value.list_version))
             )
+        case s.InstalledCertificatesAnswer():
+            return pb.CommandAnswer(
+                installed_certificates=pb.InstalledCertificatesAnswer(
+                    status=value.status, certificates=map(_certificate, value.certificates)
+                )
+            )
+        case s.LogAnswer():
+            return pb.CommandAnswer(log=pb.LogAnswer(status=value.status, file_name=value.file_name))
 
 
 def configuration_keys(keys: tuple[c.ConfigurationKey, ...]) -> list[pb.ConfigurationKey]:
     """Configuration keys as reported."""
     return [pb.ConfigurationKey(key=each.key, readonly=each.readonly, value=each.value) for each in keys]
+
+
+def _certificate(value: s.CertificateHash) -> pb.CertificateHash:
+    return pb.CertificateHash(
+        hash_algorithm=HASH_ALGORITHM.number(value.algorithm),
+        issuer_name_hash=value.issuer_name_hash,
+        issuer_key_hash=value.issuer_key_hash,
+        serial_number=value.serial_number,
+    )
 
 
 # --- results of the operations ----------------------------------------------------------------------------------
@@ -143,3 +170,23 @@ def local_list_version(record: c.CommandRecord) -> pb.GetLocalListVersionRespons
     """The list's version."""
     given = record.answer if isinstance(record.answer, c.LocalListVersionAnswer) else c.LocalListVersionAnswer(0)
     return pb.GetLocalListVersionResponse(command=command(record), list_version=int64(given.list_version))
+
+
+_INSTALLED = Words(pb.GetInstalledCertificateIdsStatus, ["Accepted", "NotFound"])
+_LOG = Words(pb.GetLogStatus, ["Accepted", "Rejected", "AcceptedCanceled"])
+
+
+def installed_certificates(record: c.CommandRecord) -> pb.GetInstalledCertificateIdsResponse:
+    """The certificates that the charger reported."""
+    given = record.answer if isinstance(record.answer, s.InstalledCertificatesAnswer) else None
+    return pb.GetInstalledCertificateIdsResponse(
+        command=command(record),
+        status=_INSTALLED.number(None if given is None else given.status),
+        certificates=() if given is None else map(_certificate, given.certificates),
+    )
+
+
+def log(record: c.CommandRecord) -> pb.GetLogResponse:
+    """The file that will be uploaded."""
+    given = record.answer if isinstance(record.answer, s.LogAnswer) else s.LogAnswer("")
+    return pb.GetLogResponse(command=command(record), status=_LOG.number(given.status), file_name=given.file_name)

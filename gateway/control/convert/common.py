@@ -12,11 +12,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.api.v1 import common_pb2 as pb
 from gateway.control.convert.enums import FLAG, RATE_UNIT
 from gateway.domain.charging import ChargingSchedule
+from gateway.domain.events import ChargePointCreated, ChargePointUpdated
 from gateway.domain.values import JSON, ConnectorAddress, Flag
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INT64 = (-(2**63), 2**63 - 1)
 INT32 = (-(2**31), 2**31 - 1)
+
+
+def asked(body: ChargePointCreated | ChargePointUpdated) -> dict[str, str]:
+    """The caller of a change and its id: fields of the event's message."""
+    return {"caller": body.caller, "request_id": body.request_id}
 
 
 def int64(value: int) -> int:

@@ -11,26 +11,32 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from gateway.api.v1 import (
+    audit_pb2,
     caller_pb2,
     command_pb2,
     common_pb2,
     completion_pb2,
     diagnostics_pb2,
     energy_pb2,
+    fleet_pb2,
     id_tag_pb2,
     operation_pb2,
     reading_pb2,
     steering_pb2,
     transaction_pb2,
 )
+from gateway.domain.audit import AuditOutcome
 from gateway.domain.callers import Role
 from gateway.domain.charging import ChargingRateUnit, ProfileKind, ProfilePurpose, RecurrencyKind
 from gateway.domain.charging_state import ChargingState, StateBasis
 from gateway.domain.commands import AvailabilityType, CommandState, ResetType, TriggeredMessage, UpdateType
-from gateway.domain.diagnostics import FrameKind
+from gateway.domain.diagnostics import FrameKind, LatencyKind
+from gateway.domain.fleet import NOT_BEGUN, UNDER_WAY, WAITING, FleetEnd
+from gateway.domain.log_levels import LogLevel
 from gateway.domain.measurements import Kind, ValueSource
 from gateway.domain.operations import End, OperationKind, Stage
 from gateway.domain.records import TransactionState
+from gateway.domain.security_commands import CertificateUse, ExtendedTrigger, HashAlgorithm, LogType
 from gateway.domain.steering import SteeringState
 from gateway.domain.values import Flag, Registration
 from gateway.domain.vendor_data import VendorDataStatus
@@ -91,16 +97,23 @@ TRANSACTION_STATE = _all(transaction_pb2.TransactionState, TransactionState)
 OPERATION_KIND = _all(operation_pb2.OperationKind, OperationKind)
 OPERATION_STAGE = _all(operation_pb2.OperationStage, Stage)
 OPERATION_END = _all(operation_pb2.OperationEnd, End)
+FLEET_END = _all(fleet_pb2.FleetEnd, FleetEnd)
+FLEET_OUTCOME = _of(fleet_pb2.FleetOutcome, WAITING, UNDER_WAY, NOT_BEGUN, *End)
 COMMAND_STATE = _all(command_pb2.CommandState, CommandState)
 AVAILABILITY = _all(command_pb2.AvailabilityType, AvailabilityType)
 RESET = _all(command_pb2.ResetType, ResetType)
 UPDATE = _all(command_pb2.LocalListUpdateType, UpdateType)
 TRIGGERED = _all(command_pb2.TriggeredMessage, TriggeredMessage)
+EXTENDED_TRIGGER = _all(command_pb2.ExtendedTrigger, ExtendedTrigger)
+CERTIFICATE_USE = _all(command_pb2.CertificateUse, CertificateUse)
+HASH_ALGORITHM = _all(command_pb2.HashAlgorithm, HashAlgorithm)
+LOG_TYPE = _all(command_pb2.LogType, LogType)
 CHARGING_STATE = _all(reading_pb2.ChargingState, ChargingState)
 CHARGING_STATE_BASIS = _all(reading_pb2.ChargingStateBasis, StateBasis)
 READING_KIND = _all(reading_pb2.ReadingKind, Kind)
 VALUE_SOURCE = _all(reading_pb2.ValueSource, ValueSource)
 FRAME_KIND = _all(diagnostics_pb2.FrameKind, FrameKind)
+LATENCY_KIND = _all(diagnostics_pb2.LatencyKind, LatencyKind)
 CONNECTION_STAGE = _of(diagnostics_pb2.ConnectionStage, "accept", "tls", "http", "admission")
 VENDOR_DATA_STATUS = _all(command_pb2.DataTransferStatus, VendorDataStatus)
 STEERING_STATE = _all(steering_pb2.SteeringState, SteeringState)
@@ -113,4 +126,6 @@ ENERGY_STATE = _all(common_pb2.EnergyState, EnergyState)
 PROVENANCE = _all(common_pb2.Provenance, Provenance)
 ROUNDING = _all(energy_pb2.RoundingMode, Rounding)
 WEEKDAY = _of(energy_pb2.Weekday, *WEEKDAYS)
+LOG_LEVEL = _all(diagnostics_pb2.LogLevel, LogLevel)
+AUDIT_OUTCOME = _all(audit_pb2.AuditOutcome, AuditOutcome)
 COMPLETION_STATE = _all(completion_pb2.CompletionState, CompletionState)

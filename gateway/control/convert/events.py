@@ -6,9 +6,10 @@ from typing import Any
 import structlog
 
 from gateway.api.v1 import event_pb2 as pb
-from gateway.control.convert import operations
+from gateway.control.convert import certificates, operations
 from gateway.control.convert.commands import answer, configuration_keys, error
 from gateway.control.convert.common import (
+    asked,
     connector,
     energy,
     energy_of_watt_hours,
@@ -88,6 +89,8 @@ def _connected(body: e.ChargePointConnected) -> pb.ChargePointConnected:
         subprotocol=body.subprotocol,
         security_profile=int32(body.security_profile),
         tls_version=body.tls_version,
+        certificate_serial=body.certificate_serial,
+        certificate_expire_time=timestamp(body.certificate_not_after),
     )
 
 
@@ -188,6 +191,7 @@ def _vendor_data(body: e.VendorDataReceived) -> pb.VendorDataReceived:
         message_id=body.message_id or "",
         status=body.status,
         data_json="" if body.data is None else json_text(body.data),
+        caller=body.caller,
     )
 
 
@@ -217,6 +221,7 @@ def _attributed(body: e.TransactionAttributed) -> pb.TransactionAttributed:
         request_id=body.request_id,
         insisted=body.insisted,
         stop_receive_time=timestamp(body.stop_received_at),
+        caller=body.caller,
     )
 
 
@@ -241,12 +246,12 @@ def _energy_changed(body: e.TransactionEnergyChanged) -> pb.TransactionEnergyCha
 _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.ChargePointCreated: (
         "charge_point_created",
-        lambda body: pb.ChargePointCreated(registration=REGISTRATION.number(body.registration), caller=body.caller),
+        lambda body: pb.ChargePointCreated(registration=REGISTRATION.number(body.registration), **asked(body)),
     ),
     e.ChargePointUpdated: (
         "charge_point_updated",
         lambda body: pb.ChargePointUpdated(
-            registration=REGISTRATION.number(body.registration), changed=body.changed, caller=body.caller
+            registration=REGISTRATION.number(body.registration), changed=body.changed, **asked(body)
         ),
     ),
     e.ChargePointDeleted: ("charge_point_deleted", lambda body: pb.ChargePointDeleted(caller=body.caller)),
@@ -259,6 +264,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             code=int32(body.code),
             last_heard_time=timestamp(body.last_heard),
             message_bytes=int64(body.message_bytes),
+            caller=body.caller,
         ),
     ),
     e.ChargePointBooted: ("charge_point_booted", _booted),
@@ -285,6 +291,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             meter_stop=energy_of_watt_hours(body.meter_stop),
             end_time=timestamp(body.ended_at),
             insisted=body.insisted,
+            caller=body.caller,
         ),
     ),
     e.TransactionAttributed: ("transaction_attributed", _attributed),
@@ -332,7 +339,9 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     ),
     e.LogStatusReported: (
         "log_status_reported",
-        lambda body: pb.LogStatusReported(status=body.status, request_id=_optional(body.request_id)),
+        lambda body: pb.LogStatusReported(
+            status=body.status, request_id=_optional(body.request_id), command_id=body.command_id
+        ),
     ),
     e.SecurityEventReported: (
         "security_event_reported",
@@ -364,6 +373,8 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
             operation=body.operation,
             request_id=body.request_id,
             arguments_json=json_text(body.arguments),
+            caller=body.caller,
+            operation_id=body.operation_id,
         ),
     ),
     e.CommandSent: (
@@ -379,6 +390,7 @@ _BODIES: dict[type[e.Body], tuple[str, Callable[[Any], Any]]] = {
     e.SteeringChanged: ("steering_changed", steering_changed),
     e.ChargingProfileInstalled: ("charging_profile_installed", profile_installed),
     e.ChargingProfileRemoved: ("charging_profile_removed", profile_removed),
+    **certificates.BODIES,
     e.CommandOutcomeUnknown: (
         "command_outcome_unknown",
         lambda body: pb.CommandOutcomeUnknown(command_id=body.command_id, operation=body.operation, reason=body.reason),

@@ -1,7 +1,7 @@
 """Operations on charging as messages."""
 
 from gateway.api.v1 import event_pb2, operation_pb2
-from gateway.control.convert.common import connector, timestamp
+from gateway.control.convert.common import connector, json_text, timestamp
 from gateway.control.convert.enums import OPERATION_END, OPERATION_KIND, OPERATION_STAGE
 from gateway.control.convert.steering import rate_limit
 from gateway.domain import events as e
@@ -28,8 +28,10 @@ def operation(record: OperationRecord) -> operation_pb2.Operation:
         reason=record.reason,
         end_time=timestamp(record.ended_at),
         sequence=record.sequence,
+        caller=record.caller,
         limit=rate_limit(request.limit),
         until_time=timestamp(request.until),
+        arguments_json="" if request.arguments is None else json_text(request.arguments),
     )
 
 
@@ -53,6 +55,7 @@ def accepted(body: e.OperationAccepted) -> event_pb2.OperationAccepted:
         expire_time=timestamp(body.expires_at),
         limit=rate_limit(request.limit),
         until_time=timestamp(request.until),
+        caller=body.caller,
     )
 
 

@@ -3,13 +3,17 @@
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.control.charge_points import NewChargePoint
 from gateway.control.convert.enums import REGISTRATION
+from gateway.control.convert.quirks import ALIASES, PREFIX, read_quirks
 from gateway.control.convert.requests import Fields
 from gateway.control.fleet_import import Candidate, Faults, ImportProgress, News, Stage
-from gateway.domain.values import Registration, Switch
+from gateway.domain.quirks import NAMES
+from gateway.domain.values import Registration
 
-CHANGEABLE = frozenset(
-    {"registration", "description", "assume_subprotocol", "own_requests", "accept_hex_password", "labels"}
-)
+SETTABLE = frozenset({"registration", "description", "labels", "minimum_security_profile", "quirks", *ALIASES})
+"""Fields of a new charge point besides its identity."""
+
+CHANGEABLE = SETTABLE | {f"{PREFIX}{name}" for name in NAMES}
+"""What the mask of a change may name."""
 
 STAGES = {
     Stage.CHECKING: pb.IMPORT_STAGE_CHECKING,
@@ -22,26 +26,18 @@ def read_new(given: pb.ChargePoint, key: bytes | None, fields: Fields, caller: s
     """Read a new charge point; ``fields`` collects the violations. Values aren't checked."""
     registration = fields.optional_word("charge_point.registration", REGISTRATION, given.registration)
     for descriptor, _ in given.ListFields():
-        if descriptor.name not in CHANGEABLE | {"identity"}:
+        if descriptor.name not in SETTABLE | {"identity"}:
             fields.wrong(f"charge_point.{descriptor.name}", "is the gateway's to set")
     return NewChargePoint(
         identity=given.identity,
         registration=registration or Registration.ACCEPTED,
         description=given.description,
-        assume_subprotocol=given.assume_subprotocol,
-        own_requests=read_switch(given, "own_requests"),
-        accept_hex_password=read_switch(given, "accept_hex_password"),
+        quirks=read_quirks(given, fields),
         labels=dict(given.labels),
         key=key,
         caller=caller,
+        minimum_security_profile=given.minimum_security_profile,
     )
-
-
-def read_switch(given: pb.ChargePoint, name: str) -> Switch:
-    """An optional field: unset leaves it to the settings."""
-    if not given.HasField(name):  # type: ignore[arg-type] # the stubs list the names
-        return Switch.DEFAULT
-    return Switch.ON if getattr(given, name) else Switch.OFF
 
 
 def read_candidate(given: pb.ImportedChargePoint, caller: str) -> Candidate:

@@ -1,7 +1,7 @@
 """Normalised readings as messages."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Final
 
 from gateway.api.v1 import reading_pb2 as pb
 from gateway.control.convert.common import energy, flags, timestamp
@@ -9,22 +9,19 @@ from gateway.control.convert.enums import READING_KIND, VALUE_SOURCE
 from gateway.domain.latest import Latest
 from gateway.domain.measurements import RULES, Kind, Reading
 
+_FIELDS: Final = {kind: kind.value.replace("-", "_") for kind in Kind}
+"""The field of the newest reading in total."""
+
 
 def latest(found: Latest | None) -> pb.LatestReadings | None:
     """The newest readings of a connector; None: there are none."""
     if found is None or not found.readings:
         return None
-    return pb.LatestReadings(
-        power=_maybe(found.total(Kind.POWER)),
-        energy_register=_maybe(found.total(Kind.ENERGY_REGISTER)),
-        current=_maybe(found.total(Kind.CURRENT)),
-        voltage=_maybe(found.total(Kind.VOLTAGE)),
-        state_of_charge=_maybe(found.total(Kind.STATE_OF_CHARGE)),
-        temperature=_maybe(found.total(Kind.TEMPERATURE)),
-        frequency=_maybe(found.total(Kind.FREQUENCY)),
-        phases=list(map(reading, found.phases)),
-        rules_version=found.rules,
-    )
+    totals = {_FIELDS[kind]: reading(each) for (kind, phase), each in found.readings.items() if not phase}
+    if "power" not in totals and (power := found.total(Kind.POWER)) is not None:
+        totals["power"] = reading(power)
+    phases = found.phases if len(totals) < len(found.readings) else []
+    return pb.LatestReadings(**totals, phases=list(map(reading, phases)), rules_version=found.rules)
 
 
 def normalised(readings: Iterable[Reading]) -> pb.NormalisedReadings:
@@ -46,7 +43,3 @@ def reading(found: Reading) -> pb.Reading:
         estimated=found.estimated,
         flags=flags(found.flags),
     )
-
-
-def _maybe(found: Reading | None) -> Any:
-    return None if found is None else reading(found)

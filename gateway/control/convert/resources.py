@@ -3,29 +3,33 @@
 from gateway.api.v1 import charge_point_pb2, id_tag_pb2
 from gateway.control.convert.common import connector, int32, int64, offset, timestamp
 from gateway.control.convert.enums import CHARGING_STATE, CHARGING_STATE_BASIS, ID_TAG_STATUS, REGISTRATION
+from gateway.control.convert.quirks import quirk_origins, quirk_profile
 from gateway.control.convert.readings import latest
 from gateway.control.convert.steering import installed_profile, steering
+from gateway.domain.certificates import CertificateFacts
+from gateway.domain.charging_state import Followed
 from gateway.domain.events import BootInformation
+from gateway.domain.latest import Latest
 from gateway.domain.progress import Work
+from gateway.domain.quirks import NO_VALUES, EffectiveQuirks
 from gateway.domain.records import ChargePointRecord, ConnectionRecord, ConnectorRecord, IdTagRecord, LocalList
-from gateway.domain.values import Switch
+from gateway.domain.values import ConnectorAddress
 
 
-def switch(value: Switch) -> bool | None:
-    """Unset where it is left to the settings."""
-    return None if value is Switch.DEFAULT else value is Switch.ON
-
-
-def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
-    """A charger, as provisioned and as it described itself."""
+def charge_point(record: ChargePointRecord, effective: EffectiveQuirks | None = None) -> charge_point_pb2.ChargePoint:
+    """A charger, as provisioned and as it described itself; ``effective``: with the quirk profile that counts."""
     return charge_point_pb2.ChargePoint(
         identity=record.identity,
         registration=REGISTRATION.number(record.registration),
         description=record.description,
-        assume_subprotocol=record.assume_subprotocol,
-        own_requests=switch(record.own_requests),
-        accept_hex_password=switch(record.accept_hex_password),
+        assume_subprotocol=bool(record.quirks.assume_subprotocol),
+        own_requests=record.quirks.own_requests,
+        accept_hex_password=record.quirks.accept_hex_password,
+        quirks=None if record.quirks == NO_VALUES else quirk_profile(record.quirks),
+        effective_quirks=None if effective is None else quirk_profile(effective),
+        quirk_origins=() if effective is None else quirk_origins(effective),
         labels=record.labels,
+        minimum_security_profile=record.minimum_security_profile,
         ever_accepted=record.ever_accepted,
         boot=None if record.boot is None else boot_information(record.boot),
         boot_time=timestamp(record.booted_at),
@@ -62,7 +66,15 @@ def charge_point(record: ChargePointRecord) -> charge_point_pb2.ChargePoint:
         steering=[steering(address, each) for address, each in record.steering],
         firmware_update=_progress(record, Work.FIRMWARE),
         diagnostics_upload=_progress(record, Work.DIAGNOSTICS),
+        log_upload=_progress(record, Work.LOG),
         local_list=None if record.local_list is None else _local_list(record.local_list),
+        certificate=None if record.certificate is None else _certificate(record.certificate),
+    )
+
+
+def _certificate(record: CertificateFacts) -> charge_point_pb2.ChargerCertificate:
+    return charge_point_pb2.ChargerCertificate(
+        serial_number=record.serial_number, expire_time=timestamp(record.not_after)
     )
 
 
@@ -89,19 +101,25 @@ def _progress(record: ChargePointRecord, work: Work) -> charge_point_pb2.WorkPro
 
 def connector_status(record: ConnectorRecord) -> charge_point_pb2.Connector:
     """A connector as it was reported, and as it is."""
-    charging = record.charging
+    return connector_present(record.connector, record, record.charging, record.latest)
+
+
+def connector_present(
+    address: ConnectorAddress, reported: ConnectorRecord | None, charging: Followed | None, readings: Latest | None
+) -> charge_point_pb2.Connector:
+    """The same of what is known apart; ``reported`` None: it has never sent a status."""
     return charge_point_pb2.Connector(
-        connector=connector(record.connector),
-        status=record.status,
-        error_code=record.error_code,
-        status_time=timestamp(record.reported_at) if record.status else None,
-        info=record.info or "",
-        vendor_id=record.vendor_id or "",
-        vendor_error_code=record.vendor_error_code or "",
-        charging_state=CHARGING_STATE.number(None if charging is None else charging.verdict.state),
-        charging_state_basis=CHARGING_STATE_BASIS.number(None if charging is None else charging.verdict.basis),
-        charging_state_since_time=timestamp(None if charging is None else charging.since),
-        latest=latest(record.latest),
+        connector=connector(address),
+        status=reported.status if reported else "",
+        error_code=reported.error_code if reported else "",
+        status_time=timestamp(reported.reported_at) if reported and reported.status else None,
+        info=(reported.info if reported else None) or "",
+        vendor_id=(reported.vendor_id if reported else None) or "",
+        vendor_error_code=(reported.vendor_error_code if reported else None) or "",
+        charging_state=CHARGING_STATE.number(charging.verdict.state if charging else None),
+        charging_state_basis=CHARGING_STATE_BASIS.number(charging.verdict.basis if charging else None),
+        charging_state_since_time=timestamp(charging.since if charging else None),
+        latest=latest(readings),
     )
 
 
@@ -130,6 +148,7 @@ def _connection(connection: ConnectionRecord) -> charge_point_pb2.Connection | N
         remote_address=connection.remote_address,
         security_profile=int32(connection.security_profile),
         last_heard_time=timestamp(connection.last_heard),
+        node_slot=connection.node,
     )
 
 
@@ -145,4 +164,6 @@ def id_tag(record: IdTagRecord) -> id_tag_pb2.IdTag:
         create_time=timestamp(record.created_at),
         update_time=timestamp(record.updated_at),
         etag=str(record.revision),
+        create_caller=record.created_by,
+        update_caller=record.updated_by,
     )

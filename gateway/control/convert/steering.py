@@ -25,6 +25,7 @@ def wanted(value: Wanted) -> pb.Wanted:
         revision=value.revision,
         standing=None if value.standing is None else _standing(value.standing),
         plan=None if value.plan is None else plan(value.plan),
+        caller=value.caller,
     )
 
 
@@ -87,7 +88,13 @@ def installed_profile(value: InstalledProfile) -> pb.InstalledChargingProfile:
 def wanted_changed(body: e.WantedChanged) -> event_pb2.WantedChanged:
     """Return the body of ``wanted.changed`` as a message."""
     return event_pb2.WantedChanged(
-        wanted=wanted(body.wanted), what=body.what, request_id=body.request_id, by=body.by, why=body.why
+        wanted=wanted(body.wanted),
+        what=body.what,
+        request_id=body.request_id,
+        by=body.by,
+        why=body.why,
+        caller=body.caller,
+        operation_id=body.operation_id,
     )
 
 

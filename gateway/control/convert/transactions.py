@@ -46,6 +46,7 @@ def transaction(shown: ShownTransaction) -> transaction_pb2.Transaction:
         stale_reason=record.stale_why,
         close_time=timestamp(record.closed_at),
         close_reason=record.close_reason,
+        close_caller=record.closed_by,
         start_command_id=record.start_command_id,
         energy_so_far=None if shown.so_far is None else energy(shown.so_far.total_mwh),
         energy_summary=_summary(shown),

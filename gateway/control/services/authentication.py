@@ -10,27 +10,33 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
-import structlog
 from attrs import define, frozen
 
 from gateway.control.access import Need, Open, need_of
 from gateway.control.errors import Failure, Status
-from gateway.control.services.rpc import CALLER, Context, failure_of, refuse
-from gateway.control.services.scope import Held, Scopes
+from gateway.control.jwt_callers import JwtCaller, JwtCallers
+from gateway.control.services.deserialization import Unreadable
+from gateway.control.services.refused_calls import RefusedCalls
+from gateway.control.services.rpc import CALLER, SCOPE, Context, failure_of, refuse
+from gateway.control.services.scope import Held, OutsideOfScope, Scopes
 from gateway.domain.callers import Caller, Role, token_digest
 from gateway.errors import StoreUnavailable
-
-log = structlog.get_logger()
 
 T = TypeVar("T")
 
 FRESH_SECONDS: Final = 10.0
-"""So long callers are taken from memory. A change is noticed at once; this is for one whose outcome was not known."""
+"""So long callers are taken from memory, but for changes here: those of another node or of unknown outcome wait."""
 
-LOGGED_AT_ONCE, LOGGED_EACH_SECOND = 20, 1.0
-"""Lines about refused callers: a client with a wrong token tries for ever."""
+LOOK_SECONDS: Final = 2.0
+"""Between two looks, with open streams, at whether the callers were read so long ago, where other nodes change them."""
 
 SCHEME: Final = "bearer "
+
+JWT_PARTS: Final = 3
+"""Of a signed JWT, with dots between them (RFC 7515 §7.1). A token of the gateway's own has one."""
+
+LONGEST_WAIT: Final = 3600.0
+"""Seconds until a stream's JWT is looked at again, at most: the wall clock may have been set meanwhile."""
 
 KINDS: Final[Mapping[tuple[bool, bool], tuple[str, Callable[..., Any]]]] = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
@@ -40,15 +46,27 @@ KINDS: Final[Mapping[tuple[bool, bool], tuple[str, Callable[..., Any]]]] = {
 }
 """Where a handler has its method and how one is made, by whether the client streams and whether the server does."""
 
-NO_CALLER = Failure(
-    Status.UNAUTHENTICATED, "CALLER_NOT_NAMED", 'the call has neither a token ("authorization: Bearer ...") nor a '
-    "client certificate"
-)  # fmt: skip
-NO_SUCH_TOKEN = Failure(Status.UNAUTHENTICATED, "TOKEN_NOT_KNOWN", "the token is not known, or was revoked")
-NO_SUCH_CERTIFICATE = Failure(
-    Status.UNAUTHENTICATED, "CERTIFICATE_NOT_KNOWN", "no name in the client certificate is a caller's"
-)
-REVOKED = Failure(Status.UNAUTHENTICATED, "CALLER_REVOKED", "the caller was revoked")
+
+def no_caller() -> Failure:
+    """The answer to a call that shows nothing by which its caller could be known."""
+    text = 'the call has neither a token ("authorization: Bearer ...") nor a client certificate'
+    return Failure(Status.UNAUTHENTICATED, "CALLER_NOT_NAMED", text)
+
+
+def no_such_token() -> Failure:
+    """The answer to a token of no caller."""
+    return Failure(Status.UNAUTHENTICATED, "TOKEN_NOT_KNOWN", "the token is not known, or was revoked")
+
+
+def no_such_certificate() -> Failure:
+    """The answer to a client certificate of no caller."""
+    text = "no name in the client certificate is a caller's"
+    return Failure(Status.UNAUTHENTICATED, "CERTIFICATE_NOT_KNOWN", text)
+
+
+def revoked() -> Failure:
+    """The end of a stream whose caller was revoked."""
+    return Failure(Status.UNAUTHENTICATED, "CALLER_REVOKED", "the caller was revoked")
 
 
 @frozen
@@ -82,35 +100,57 @@ else:  # generic for the type checker only
     Interceptor, Handler = grpc.aio.ServerInterceptor, grpc.RpcMethodHandler
 
 
+@frozen
+class Admitted:
+    """A caller that was let in. ``shown``: by this JWT; None: it is made known."""
+
+    caller: Caller
+    shown: JwtCaller | None = None
+
+
 @define(eq=False)
 class OpenStream:
     """A stream of a caller's. ``waiting``: its task is inside the method, where it may be cancelled."""
 
     caller: Caller
     task: "asyncio.Task[Any]"
+    shown: JwtCaller | None = None
+    """The JWT that it was let in by; None: it is made known."""
     waiting: bool = False
-    revoked: bool = False
+    ended: Failure | None = None
+    timer: asyncio.TimerHandle | None = None
 
     def is_over(self) -> bool:
-        """Return true if the caller was revoked: it may be at any await."""
-        return self.revoked
+        """Return true if the caller is not let in any more: it may be at any await."""
+        return self.ended is not None
+
+    def end(self, failure: Failure) -> None:
+        """End it, with this status."""
+        self.ended = failure
+        if self.waiting:
+            self.task.cancel()
 
 
 class Authentication(Interceptor):
     """All RPCs pass it. ``read`` gets the callers from the store."""
 
-    def __init__(self, read: Callable[[], Awaitable[list[Caller]]], scopes: Scopes) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[list[Caller]]],
+        scopes: Scopes,
+        refused: RefusedCalls,
+        jwt: JwtCallers | None = None,
+    ) -> None:
         self._read = read
         self._scopes = scopes
+        self._refused = refused
+        self._jwt = jwt
         self._known: Known | None = None
         self._read_at = 0.0
         self._version = 0
         self._reading = asyncio.Lock()
         self._guarded: dict[str, Handler] = {}
         self._streams: set[OpenStream] = set()
-        self._lines = float(LOGGED_AT_ONCE)
-        self._logged_at = 0.0
-        self._unlogged = 0
 
     # --- who it is ------------------------------------------------------------------------------------------------
 
@@ -123,6 +163,16 @@ class Authentication(Interceptor):
             await self._callers()
         except Exception as error:
             failure_of(error, "callers")  # logs what is a bug
+
+    async def follow(self) -> None:
+        """End streams of callers that another gateway on the same store has revoked, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if any(stream.shown is None for stream in self._streams):
+                try:
+                    await self._callers()
+                except Exception as error:
+                    failure_of(error, "callers")  # logs what is a bug
 
     async def _callers(self) -> Known:
         if self._known is not None and self._fresh():
@@ -150,17 +200,36 @@ class Authentication(Interceptor):
 
     def _end_streams(self, known: Known) -> None:
         for stream in tuple(self._streams):
-            if not known.has(stream.caller):
-                stream.revoked = True
-                if stream.waiting:
-                    stream.task.cancel()
+            if stream.shown is None and not known.has(stream.caller):
+                stream.end(revoked())
 
-    async def _admitted(self, need: Need, context: Context) -> Caller:
+    def look_at_tokens(self) -> None:
+        """End the streams whose JWT is not taken any more, because it has expired or its key is gone."""
+        for stream in tuple(self._streams):
+            if stream.shown is not None:
+                self._look(stream, stream.shown)
+
+    def _look(self, stream: OpenStream, shown: JwtCaller) -> None:
+        """End a stream if its JWT is over, else look again at the JWT's end."""
+        assert self._jwt is not None, "it has let the caller in"
+        over = self._jwt.why_over(shown)
+        if stream.timer is not None:
+            stream.timer.cancel()
+        if over is not None:
+            stream.end(over)
+            return
+        seconds = min(max(self._jwt.remaining(shown), 0.0), LONGEST_WAIT)
+        stream.timer = asyncio.get_running_loop().call_later(seconds, self._look, stream, shown)
+
+    async def _admitted(self, need: Need, context: Context) -> Admitted:
         """The caller, if it may call this. Raises ``Failure``, ``StoreUnavailable`` and what the bridge raises."""
         token = _token(context)
+        if token is not None and self._jwt is not None and len(token.split(".")) == JWT_PARTS:
+            shown = self._jwt.caller(token)
+            return Admitted(_with_role(shown.caller, need), shown)
         names = [] if token is not None else _certificate_names(context)
         if token is None and not names:
-            raise NO_CALLER
+            raise no_caller()
         known = await self._callers()
         caller: Caller | None
         if token is not None:
@@ -169,44 +238,18 @@ class Authentication(Interceptor):
         else:
             caller = next((known.by_certificate[name] for name in names if name in known.by_certificate), None)
         if caller is None:
-            raise NO_SUCH_TOKEN if token is not None else NO_SUCH_CERTIFICATE
-        if isinstance(need, Role) and not caller.may(need):
-            raise Failure(
-                Status.PERMISSION_DENIED,
-                "ROLE_MISSING",
-                f"the caller {caller.name} lacks the role {need}",
-                {"caller": caller.name, "role": need.value},
-            )
-        return caller
+            raise no_such_token() if token is not None else no_such_certificate()
+        return Admitted(_with_role(caller, need))
 
-    async def _admit(self, method: str, need: Need, context: Context) -> Caller | None:
+    async def _admit(self, method: str, need: Need, request: Any, context: Context) -> Admitted | None:
         """The same; None: the call is refused, and its status is set."""
         try:
             return await self._admitted(need, context)
         except Exception as error:
             failure = failure_of(error, method)
-            self._note(method, failure, context)
+            self._refused.note(method, failure, context, request)
             refuse(context, failure)
             return None
-
-    def _note(self, method: str, failure: Failure, context: Context) -> None:
-        """A line about a refusal, and none beyond what is bearable."""
-        now = asyncio.get_running_loop().time()
-        self._lines = min(LOGGED_AT_ONCE, self._lines + (now - self._logged_at) * LOGGED_EACH_SECOND)
-        self._logged_at = now
-        if self._lines < 1:
-            self._unlogged += 1
-            return
-        self._lines -= 1
-        log.warning(
-            "caller refused",
-            rpc=method,
-            reason=failure.reason,
-            peer=context.peer(),
-            caller=failure.metadata.get("caller", ""),
-            unlogged_before=self._unlogged,
-        )
-        self._unlogged = 0
 
     # --- before each RPC ------------------------------------------------------------------------------------------
 
@@ -236,17 +279,17 @@ class Authentication(Interceptor):
 
     def _guarded_call(self, method: str, need: Need, behaviour: Callable[..., Awaitable[Any]]) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            caller = await self._admit(method, need, context)
-            if caller is None:
+            admitted = await self._admit(method, need, request, context)
+            if admitted is None:
                 return None  # gRPC sends no message where the status isn't OK
+            caller = admitted.caller
             CALLER.set(caller.name)  # each call has a task, and so a context, of its own
-            if not caller.scope:
+            if not caller.scope or need is Open.TO_CALLERS or isinstance(request, Unreadable):
                 return await behaviour(request, context)
+            SCOPE.set(caller.scope)
             held = await self._hold(caller, method, request, context)
             if held is None:
                 return None
-            if held.answer is not None:
-                return held.answer
             response = await behaviour(request, context)
             return await self._in_scope(self._scopes.narrow(held, method, response), method, context)
 
@@ -254,7 +297,14 @@ class Authentication(Interceptor):
 
     async def _hold(self, caller: Caller, method: str, request: Any, context: Context) -> Held | None:
         """Hold a call to its caller's scope; None: it is refused, and its status is set."""
-        return await self._in_scope(self._scopes.hold(caller, method, request), method, context)
+        try:
+            return await self._scopes.hold(caller, method, request)
+        except Exception as error:
+            failure = failure_of(error, method)
+            if isinstance(failure, OutsideOfScope) or failure.status is Status.PERMISSION_DENIED:
+                self._refused.note(method, failure, context, request, caller.name)
+            refuse(context, failure)
+            return None
 
     async def _in_scope(self, looking: Awaitable[T], method: str, context: Context) -> T | None:
         try:
@@ -265,19 +315,23 @@ class Authentication(Interceptor):
 
     def _guarded_stream(self, method: str, need: Need, behaviour: Callable[..., AsyncIterator[Any]]) -> Any:
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            caller = await self._admit(method, need, context)
-            if caller is None:
+            admitted = await self._admit(method, need, request, context)
+            if admitted is None:
                 return
+            caller = admitted.caller
             CALLER.set(caller.name)
+            SCOPE.set(caller.scope)
             held = None
-            if caller.scope and need is not Open.TO_CALLERS:
+            if caller.scope and need is not Open.TO_CALLERS and not isinstance(request, Unreadable):
                 held = await self._hold(caller, method, request, context)
                 if held is None:
                     return
             task = asyncio.current_task()
             assert task is not None  # gRPC runs each call in one
-            opened = OpenStream(caller, task)
+            opened = OpenStream(caller, task, admitted.shown)
             self._streams.add(opened)
+            if admitted.shown is not None:
+                self._look(opened, admitted.shown)
             try:
                 async with aclosing(self._until_revoked(opened, behaviour(request, context))) as items:
                     async for item in items:
@@ -287,8 +341,10 @@ class Authentication(Interceptor):
                             yield item
             finally:
                 self._streams.discard(opened)
-            if opened.revoked:
-                refuse(context, REVOKED)
+                if opened.timer is not None:
+                    opened.timer.cancel()
+            if opened.ended is not None:
+                refuse(context, opened.ended)
 
         return stream
 
@@ -314,6 +370,18 @@ class Authentication(Interceptor):
                     opened.waiting = False
                 if not opened.is_over():
                     yield item
+
+
+def _with_role(caller: Caller, need: Need) -> Caller:
+    """The caller, if it may call what needs this. Raises ``Failure``."""
+    if isinstance(need, Role) and not caller.may(need):
+        raise Failure(
+            Status.PERMISSION_DENIED,
+            "ROLE_MISSING",
+            f"the caller {caller.name} lacks the role {need}",
+            {"caller": caller.name, "role": need.value},
+        )
+    return caller
 
 
 def _token(context: Context) -> str | None:

@@ -9,7 +9,7 @@ from gateway.control.callers import CallerControl
 from gateway.control.convert.common import timestamp
 from gateway.control.convert.enums import ROLE
 from gateway.control.convert.requests import Fields
-from gateway.control.services.rpc import Context, Service, changing, unary
+from gateway.control.services.rpc import CALLER, Context, Service, changing, unary
 from gateway.domain.callers import Caller, Role
 
 SET_BY_CALLERS = frozenset({"name", "roles", "certificate_name", "scope"})
@@ -39,7 +39,7 @@ class CallerRpcs(Service, CallerServiceServicer):
         fields.check()
         kept = tuple(each for each in Role if each in roles)
         try:
-            asked = given.name, kept, given.certificate_name, dict(given.scope)
+            asked = given.name, kept, given.certificate_name, dict(given.scope), CALLER.get()
             made = await self.change(context, {"caller": given.name}, self._callers.create, *asked)
         finally:
             await self._changed()
@@ -55,7 +55,7 @@ class CallerRpcs(Service, CallerServiceServicer):
         name = fields.text("name", request.name)
         fields.check()
         try:
-            await self.change(context, {"caller": name}, self._callers.revoke, name)
+            await self.change(context, {"caller": name}, self._callers.revoke, name, CALLER.get())
         finally:
             await self._changed()
         return pb.RevokeCallerResponse()

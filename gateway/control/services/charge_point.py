@@ -1,19 +1,24 @@
 """ChargePointService."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from attrs import evolve
 
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceServicer
 from gateway.bridge import Bridge
-from gateway.control.charge_points import Change, ChargePoints, NewChargePoint, label_violations
+from gateway.control.charge_points import Change, ChargePoints, NewChargePoint
+from gateway.control.connectors import PresentChargePoint
 from gateway.control.convert.enums import REGISTRATION
-from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new, read_switch
+from gateway.control.convert.provisioning import CHANGEABLE, import_news, read_new
+from gateway.control.convert.quirks import read_patch
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.resources import charge_point, connector_status
+from gateway.control.convert.resources import charge_point, connector_present, connector_status
 from gateway.control.fleet_import import FleetImport
 from gateway.control.services.fleet_import import receive, running
-from gateway.control.services.paging import MAX_SIZE, page
+from gateway.control.services.list_requests import CHARGE_POINT_FIELDS, charge_point_query, query
+from gateway.control.services.paging import MAX_SIZE, in_parts, page
 from gateway.control.services.request_stream import RequestStream
 from gateway.control.services.rpc import CALLER, Context, Service, changing, streaming, unary
 from gateway.domain.records import ChargePointRecord
@@ -38,7 +43,7 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         new = _new(request)
         made = await self.change(context, {"charge_point": new.identity}, self._charge_points.create, new)
         return pb.CreateChargePointResponse(
-            charge_point=charge_point(made.record), generated_authorization_key=made.generated_key
+            charge_point=charge_point(made.record, made.quirks), generated_authorization_key=made.generated_key
         )
 
     @streaming
@@ -59,25 +64,50 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
     @unary
     async def GetChargePoint(self, request: pb.GetChargePointRequest, context: Context) -> pb.GetChargePointResponse:
         identity = _identity(request.identity)
-        return pb.GetChargePointResponse(
-            charge_point=charge_point(await self.call(context, self._charge_points.get, identity))
-        )
+        record, quirks = await self.call(context, self._charge_points.whole, identity)
+        return pb.GetChargePointResponse(charge_point=charge_point(record, quirks))
 
     @unary
     async def ListChargePoints(
         self, request: pb.ListChargePointsRequest, context: Context
     ) -> pb.ListChargePointsResponse:
-        fields = Fields()
-        registration = fields.optional_word("registration", REGISTRATION, request.registration)
-        labels = dict(sorted(request.labels.items()))
-        fields.violations += label_violations(labels, "labels")
-        fields.check()
-        connected = request.connected if request.HasField("connected") else None
-        filters = connected, registration, labels
-        wanted = page(request.page_size, request.page_token, "charge points", *filters)
-        records = await self.call(context, self._charge_points.page, wanted.after, wanted.size, *filters)
-        messages, token = wanted.cut(records, lambda record: record.identity, charge_point)
-        return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token)
+        asked = charge_point_query(request)
+        whole = request.view != pb.CHARGE_POINT_VIEW_BASIC
+        wanted = page(request.page_size, request.page_token, "charge points", asked)
+        listed = await self.call(context, self._charge_points.page, asked, wanted.after, wanted.size, whole)
+        messages, token = wanted.cut_found(listed.found, charge_point)
+        return pb.ListChargePointsResponse(charge_points=messages, next_page_token=token, resume_token=listed.token)
+
+    @streaming
+    async def StreamLatestReadings(
+        self, request: pb.StreamLatestReadingsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamLatestReadingsResponse]:
+        asked = query(request, Fields(), CHARGE_POINT_FIELDS)
+        async with self.stream(self._charge_points.snapshot, asked, _snapshot_part) as parts:
+            async for messages in parts:
+                for message in messages:
+                    yield message
+
+    @unary
+    async def CountChargePoints(
+        self, request: pb.CountChargePointsRequest, context: Context
+    ) -> pb.CountChargePointsResponse:
+        counted = await self.call(context, self._charge_points.count, query(request, Fields(), CHARGE_POINT_FIELDS))
+        counts = counted.found
+        return pb.CountChargePointsResponse(
+            total_count=sum(each.count for each in counts.charge_points),
+            charge_point_counts=[
+                pb.ChargePointCount(
+                    registration=REGISTRATION.number(each.registration), connected=each.connected, count=each.count
+                )
+                for each in counts.charge_points
+            ],
+            connector_counts=[
+                pb.ConnectorCount(status=each.status, connected=each.connected, count=each.count)
+                for each in counts.connectors
+            ],
+            resume_token=counted.token,
+        )
 
     @unary
     async def GetLatestReadings(
@@ -96,7 +126,7 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         change = _change(request)
         changed = await self.change(context, {"charge_point": change.identity}, self._charge_points.update, change)
         return pb.UpdateChargePointResponse(
-            charge_point=charge_point(changed.record), generated_authorization_key=changed.generated_key
+            charge_point=charge_point(changed.record, changed.quirks), generated_authorization_key=changed.generated_key
         )
 
     @changing
@@ -112,7 +142,7 @@ class ChargePointRpcs(Service, ChargePointServiceServicer):
         self, request: pb.DisconnectChargePointRequest, context: Context
     ) -> pb.DisconnectChargePointResponse:
         identity = _identity(request.identity)
-        await self.change(context, {"charge_point": identity}, self._charge_points.disconnect, identity)
+        await self.change(context, {"charge_point": identity}, self._charge_points.disconnect, identity, CALLER.get())
         return pb.DisconnectChargePointResponse()
 
 
@@ -151,13 +181,27 @@ def _readings(identity: str, record: ChargePointRecord | None) -> pb.ChargePoint
     )
 
 
+def _snapshot_part(token: bytes, found: Iterable[PresentChargePoint]) -> list[pb.StreamLatestReadingsResponse]:
+    """A part of a snapshot as messages."""
+    readings = [
+        pb.ChargePointReadings(
+            charge_point=each.identity,
+            known=True,
+            connected=each.connected,
+            connectors=[connector_present(at.address, at.reported, at.charging, at.latest) for at in each.connectors],
+        )
+        for each in found
+    ]
+    return [pb.StreamLatestReadingsResponse(charge_points=part, resume_token=token) for part in in_parts(readings)]
+
+
 def _new(request: pb.CreateChargePointRequest) -> NewChargePoint:
     fields = Fields()
     fields.present("charge_point", request, "charge_point")
     key = request.authorization_key if request.HasField("authorization_key") else None
     new = read_new(request.charge_point, key, fields, CALLER.get())
     fields.check()
-    return new
+    return evolve(new, request_id=request.request_id)
 
 
 def _change(request: pb.UpdateChargePointRequest) -> Change:
@@ -178,18 +222,18 @@ def _change(request: pb.UpdateChargePointRequest) -> Change:
     if key_change == "authorization_key" and not request.authorization_key:
         fields.wrong("authorization_key", "must not be empty")
     revision = read_etag("charge_point.etag", given.etag, fields)
+    patch = read_patch(given, names, fields)
     fields.check()
     return Change(
         identity=given.identity,
         registration=registration,
         description=given.description if "description" in names else None,
-        assume_subprotocol=given.assume_subprotocol if "assume_subprotocol" in names else None,
-        own_requests=read_switch(given, "own_requests") if "own_requests" in names else None,
-        accept_hex_password=read_switch(given, "accept_hex_password") if "accept_hex_password" in names else None,
+        quirks=patch or None,
         labels=dict(given.labels) if "labels" in names else None,
         key=None if key_change is None else request.authorization_key,
         revision=revision,
         caller=CALLER.get(),
+        minimum_security_profile=given.minimum_security_profile if "minimum_security_profile" in names else None,
     )
 
 

@@ -9,8 +9,9 @@ from gateway.control.convert.requests import Fields
 from gateway.control.convert.resources import id_tag
 from gateway.control.id_tags import IdTags, TagFields
 from gateway.control.services.charge_point import read_etag
+from gateway.control.services.list_requests import id_tag_query
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, changing, unary
+from gateway.control.services.rpc import CALLER, Context, Service, changing, unary
 
 CHANGEABLE = {
     "status": "status",
@@ -39,7 +40,7 @@ class IdTagRpcs(Service, IdTagServiceServicer):
         given = _fields(request.id_tag, fields, frozenset(CHANGEABLE))
         fields.check()
         about = {"id_tag": request.id_tag.id_tag}
-        record = await self.change(context, about, self._id_tags.create, request.id_tag.id_tag, given)
+        record = await self.change(context, about, self._id_tags.create, request.id_tag.id_tag, given, CALLER.get())
         return pb.CreateIdTagResponse(id_tag=id_tag(record))
 
     @unary
@@ -49,9 +50,10 @@ class IdTagRpcs(Service, IdTagServiceServicer):
 
     @unary
     async def ListIdTags(self, request: pb.ListIdTagsRequest, context: Context) -> pb.ListIdTagsResponse:
-        wanted = page(request.page_size, request.page_token, "id tags")
-        records = await self.call(context, self._id_tags.page, wanted.after, wanted.size)
-        messages, token = wanted.cut(records, lambda record: record.id_tag, id_tag)
+        asked = id_tag_query(request)
+        wanted = page(request.page_size, request.page_token, "id tags", asked)
+        found = await self.call(context, self._id_tags.page, asked, wanted.after, wanted.size)
+        messages, token = wanted.cut_found(found, id_tag)
         return pb.ListIdTagsResponse(id_tags=messages, next_page_token=token)
 
     @changing
@@ -69,13 +71,14 @@ class IdTagRpcs(Service, IdTagServiceServicer):
         fields.check()
         names = frozenset(CHANGEABLE[path] for path in paths)
         about = {"id_tag": given.id_tag}
-        record = await self.change(context, about, self._id_tags.update, given.id_tag, changed, names, revision)
+        updated = (given.id_tag, changed, names, revision, CALLER.get())
+        record = await self.change(context, about, self._id_tags.update, *updated)
         return pb.UpdateIdTagResponse(id_tag=id_tag(record))
 
     @changing
     async def DeleteIdTag(self, request: pb.DeleteIdTagRequest, context: Context) -> pb.DeleteIdTagResponse:
         tag = _tag(request.id_tag)
-        await self.change(context, {"id_tag": tag}, self._id_tags.delete, tag)
+        await self.change(context, {"id_tag": tag}, self._id_tags.delete, tag, CALLER.get())
         return pb.DeleteIdTagResponse()
 
     @unary

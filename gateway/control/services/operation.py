@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -12,12 +12,16 @@ from gateway.bridge import Bridge, Overloaded
 from gateway.control.convert.enums import RATE_UNIT
 from gateway.control.convert.operations import operation
 from gateway.control.convert.requests import Fields
+from gateway.control.convert.security_arguments import get_log, signed_update_firmware
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.control.operations import OperationCalls
+from gateway.control.services.list_requests import operation_query
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, cause_of, changing, streaming, unary
+from gateway.control.services.rpc import CALLER, Context, Service, cause_of, changing, streaming, unary
+from gateway.control.upgrade_checks import CA_CERTIFICATE, CLIENT_CERTIFICATE
 from gateway.domain.charging import ChargingRateUnit
-from gateway.domain.operations import OperationKind, OperationRequest
+from gateway.domain.operations import SECURITY_PROFILE, OperationKind, OperationRequest
+from gateway.domain.rotations import rotation_request
 from gateway.domain.steering import RateLimit
 
 log = structlog.get_logger()
@@ -90,13 +94,67 @@ class OperationRpcs(Service, OperationServiceServicer):
         fields.check()
         return pb.LimitChargingResponse(operation=await self._begin(request, wanted, context))
 
+    @changing
+    async def RotateAuthorizationKey(
+        self, request: pb.RotateAuthorizationKeyRequest, context: Context
+    ) -> pb.RotateAuthorizationKeyResponse:
+        fields = _fields(request)
+        if request.insist and not request.reset:
+            fields.wrong("insist", "needs reset: nothing else of a rotation ends a transaction")
+        fields.check()
+        wanted = rotation_request(reset=request.reset, insist=request.insist)
+        return pb.RotateAuthorizationKeyResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def UploadLog(self, request: pb.UploadLogRequest, context: Context) -> pb.UploadLogResponse:
+        fields = _fields(request)
+        wanted = OperationRequest(OperationKind.UPLOAD_LOG, own_command=get_log(cast(Any, request), fields))
+        fields.check()
+        return pb.UploadLogResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def InstallFirmware(self, request: pb.InstallFirmwareRequest, context: Context) -> pb.InstallFirmwareResponse:
+        fields = _fields(request)
+        command = signed_update_firmware(cast(Any, request), fields)
+        wanted = OperationRequest(OperationKind.INSTALL_FIRMWARE, own_command=command)
+        fields.check()
+        return pb.InstallFirmwareResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def RenewCertificate(
+        self, request: pb.RenewCertificateRequest, context: Context
+    ) -> pb.RenewCertificateResponse:
+        _fields(request).check()
+        wanted = OperationRequest(OperationKind.RENEW_CERTIFICATE)
+        return pb.RenewCertificateResponse(operation=await self._begin(request, wanted, context))
+
+    @changing
+    async def UpgradeSecurityProfile(
+        self, request: pb.UpgradeSecurityProfileRequest, context: Context
+    ) -> pb.UpgradeSecurityProfileResponse:
+        fields = _fields(request)
+        if request.security_profile not in (2, 3):
+            fields.wrong("security_profile", "must be 2 or 3")
+        fields.check()
+        arguments = {
+            SECURITY_PROFILE: request.security_profile,
+            CA_CERTIFICATE: request.ca_certificate_installed,
+            CLIENT_CERTIFICATE: request.client_certificate_installed,
+        }
+        wanted = OperationRequest(
+            OperationKind.UPGRADE_SECURITY_PROFILE, insist=request.insist, arguments={**arguments}
+        )
+        return pb.UpgradeSecurityProfileResponse(operation=await self._begin(request, wanted, context))
+
     async def _begin(self, request: Any, wanted: OperationRequest, context: Context) -> pb.Operation:
         """Begin it. Where it can't be asked whether it was, no other word is true than that this is unknown."""
         identity, request_id = request.charge_point, request.request_id
         about, times = {"charge_point": identity, "request_id": request_id}, self.times(context)
         try:
             async with asyncio.timeout(times.answer):
-                record = await self._bridge.call(self._operations.begin, identity, wanted, request_id, times.work)
+                record = await self._bridge.call(
+                    self._operations.begin, identity, wanted, request_id, times.work, CALLER.get()
+                )
         except Failure:
             raise
         except Overloaded as error:
@@ -117,11 +175,11 @@ class OperationRpcs(Service, OperationServiceServicer):
 
     @unary
     async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:
-        charge_point = request.charge_point or None
-        wanted = page(request.page_size, request.page_token, "operations", charge_point)
-        records = await self.call(context, self._operations.page, charge_point, wanted.after or None, wanted.size)
-        messages, token = wanted.cut(records, lambda record: record.operation_id, operation)
-        return pb.ListOperationsResponse(operations=messages, next_page_token=token)
+        asked = operation_query(request)
+        wanted = page(request.page_size, request.page_token, "operations", asked)
+        listed = await self.call(context, self._operations.page, asked, wanted.after, wanted.size)
+        messages, token = wanted.cut_found(listed.found, operation)
+        return pb.ListOperationsResponse(operations=messages, next_page_token=token, resume_token=listed.token)
 
     @streaming
     async def WatchOperation(

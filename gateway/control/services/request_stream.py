@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
 from gateway.control.errors import Failure, Status
-from gateway.control.services.rpc import STOPPING
+from gateway.control.services.deserialization import Unreadable
+from gateway.control.services.rpc import stopping
 
 T = TypeVar("T")
 
@@ -24,25 +25,33 @@ class RequestStream(Generic[T]):
         self._stopped = stopped
         self._patience = patience
 
-    def rest(self) -> AsyncIterator[T]:
-        """All further requests, for as long as it takes: from a client that may have nothing to say."""
-        return self._requests
+    async def rest(self) -> AsyncIterator[T]:
+        """All further requests, for as long as it takes: from a client that may have nothing to say. Raises
+        ``Failure`` for one that can't be read."""
+        async for request in self._requests:
+            yield _read(request)
 
     async def next(self) -> T | None:
         """The next request, or None if the client has ended its side.
 
-        Raises ``Failure``: UNAVAILABLE if the gateway stops, DEADLINE_EXCEEDED if nothing comes. The stream is of no
-        use after that, nor after a cancellation.
+        Raises ``Failure``: UNAVAILABLE if the gateway stops, DEADLINE_EXCEEDED if nothing comes, another one if it
+        can't be read. The stream is of no use after that, nor after a cancellation.
         """
         coming = asyncio.ensure_future(anext(self._requests, None))
-        stopping = asyncio.ensure_future(self._stopped.wait())
+        stopped = asyncio.ensure_future(self._stopped.wait())
         try:
-            await asyncio.wait((coming, stopping), timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((coming, stopped), timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
-                return coming.result()
+                return _read(coming.result())
         finally:
             coming.cancel()
-            stopping.cancel()
+            stopped.cancel()
         if self._stopped.is_set():
-            raise STOPPING
+            raise stopping()
         raise Failure(Status.DEADLINE_EXCEEDED, "NOTHING_SENT", f"nothing more came within {self._patience:g} seconds")
+
+
+def _read(request: T) -> T:
+    if isinstance(request, Unreadable):
+        raise request.failure
+    return request

@@ -6,7 +6,7 @@ from gateway.bridge import Bridge
 from gateway.control.convert.requests import Fields
 from gateway.control.ports import ClockStatus
 from gateway.control.retention import RetentionControl
-from gateway.control.services.rpc import Context, Service, unary
+from gateway.control.services.rpc import CALLER, Context, Service, unary
 
 
 class RetentionRpcs(Service, RetentionServiceServicer):
@@ -27,7 +27,8 @@ class RetentionRpcs(Service, RetentionServiceServicer):
         shown = fields.optional_time("clock_time", request, "clock_time")
         fields.check()
         assert shown is not None
-        return pb.ConfirmClockResponse(retention=_retention(await self.call(context, self._retention.confirm, shown)))
+        status = await self.call(context, self._retention.confirm, shown, CALLER.get())
+        return pb.ConfirmClockResponse(retention=_retention(status))
 
 
 def _retention(status: ClockStatus) -> pb.Retention:

@@ -21,6 +21,8 @@ from gateway.bridge import Bridge, Overloaded, Stream, Unavailable
 from gateway.control.commit_tracker import CommitTracker
 from gateway.control.convert.requests import MAX_VIOLATIONS
 from gateway.control.errors import Failure, Status, outcome_unknown
+from gateway.control.services.deserialization import Unreadable
+from gateway.domain.labels import NO_LABELS, Labels
 from gateway.errors import StoreUnavailable
 
 log = structlog.get_logger()
@@ -43,16 +45,28 @@ loop is held up. Time enough for the answer's way to a client near by."""
 MAX_TEXT = 1000
 """Characters of a text in a status. All of them travel in trailing metadata, of which gRPC takes 16 kB."""
 
+COMPRESSION_KEY = "gateway-response-compression"
+"""Metadata by which a client asks for compressed responses and streams; the value is ``gzip``. gRPC has no such header:
+what a client can read is always said, and what it wants never."""
+
 DETAILS_KEY = "grpc-status-details-bin"
 
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 """The name of the caller of the present RPC; empty: callers are not required."""
 
-STOPPING = Failure(Status.UNAVAILABLE, "DRAINING", "the gateway is stopping; nothing was done")
+SCOPE: ContextVar[Labels] = ContextVar("scope", default=NO_LABELS)
+"""The labels of the present RPC's caller, to which lists are held by their query; empty: all charge points."""
 
-TOO_LATE = Failure(
-    Status.DEADLINE_EXCEEDED, "DEADLINE", "the gateway could not do it before the deadline; nothing was done"
-)
+
+def stopping() -> Failure:
+    """The answer to a call that comes while the gateway stops."""
+    return Failure(Status.UNAVAILABLE, "DRAINING", "the gateway is stopping; nothing was done")
+
+
+def too_late() -> Failure:
+    """The answer to a call whose deadline passed before anything was done."""
+    text = "the gateway could not do it before the deadline; nothing was done"
+    return Failure(Status.DEADLINE_EXCEEDED, "DEADLINE", text)
 
 
 @frozen
@@ -152,7 +166,7 @@ class Service:
                         break
                     yield item
             if not items.finished:
-                raise STOPPING
+                raise stopping()
         except Exception as error:
             raise given_up(error, handover, {}, fn.__qualname__) from error
 
@@ -162,13 +176,13 @@ class Service:
         async with self._opened(fn, *args) as items:
             yield items
         if self.stopped.is_set():
-            raise STOPPING
+            raise stopping()
 
     @asynccontextmanager
     async def _opened(self, fn: Callable[[*Ts], AsyncGenerator[T, None]], *args: *Ts) -> AsyncIterator[Stream[T]]:
         """A stream over the bridge that ends when the gateway stops. Raises Failure if it has."""
         if self.stopped.is_set():
-            raise STOPPING
+            raise stopping()
         async with self._bridge.stream(fn, *args) as stream:
             self._open.add(stream)
             try:
@@ -184,9 +198,18 @@ Context = Any
 def unary(
     method: Callable[Concatenate[S, P], Awaitable[T]],
 ) -> Callable[Concatenate[S, P], Awaitable[T]]:
-    """A method ``(self, request, context)`` whose failures become statuses."""
+    """A method ``(self, request, context)`` that only reads: its failures become statuses, and its response is
+    compressed for clients that ask for it."""
+    answered = _answered(method, failure_of)
 
-    return _answered(method, failure_of)
+    @wraps(method)
+    async def read(self: S, /, *args: Any, **kwargs: Any) -> T:
+        if _compressed(args[1]):
+            # gRPC forgets it where the metadata goes out together with a single response.
+            await args[1].send_initial_metadata(())
+        return await answered(self, *args, **kwargs)
+
+    return read
 
 
 def changing(
@@ -196,13 +219,20 @@ def changing(
     return _answered(method, _failure_of_change)
 
 
+def changing_by(method: Callable[..., Awaitable[T]], *given: object) -> Callable[..., Awaitable[T]]:
+    """The same for one that many RPCs share: ``given`` follows request and context."""
+    return _answered(method, _failure_of_change, *given)
+
+
 def _answered(
-    method: Callable[Concatenate[S, P], Awaitable[T]], failure: Callable[[Exception, str], Failure]
+    method: Callable[Concatenate[S, P], Awaitable[T]], failure: Callable[[Exception, str], Failure], *given: Any
 ) -> Callable[Concatenate[S, P], Awaitable[T]]:
     @wraps(method)
-    async def answered(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def answered(self: S, /, *args: Any, **kwargs: Any) -> T:
         try:
-            return await method(self, *args, **kwargs)
+            if isinstance(args[0], Unreadable):
+                raise args[0].failure
+            return await method(self, *args, *given, **kwargs)
         except Exception as error:
             refuse(args[1], failure(error, method.__name__))
         return None  # type: ignore[return-value]  # gRPC sends no message where the status isn't OK
@@ -217,7 +247,10 @@ def streaming(
 
     @wraps(method)
     async def answered(self: S, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        _compressed(args[1])
         try:
+            if isinstance(args[0], Unreadable):
+                raise args[0].failure
             async for response in method(self, *args, **kwargs):
                 yield response
         except Exception as error:
@@ -226,15 +259,25 @@ def streaming(
     return answered
 
 
+def _compressed(context: Context) -> bool:
+    """Have what is sent compressed, where the client asks for it in the metadata: it costs both sides more than it
+    saves where they are near to each other. Returns true if so."""
+    for key, value in context.invocation_metadata() or ():
+        if key == COMPRESSION_KEY and value == "gzip":
+            context.set_compression(grpc.Compression.Gzip)
+            return True
+    return False
+
+
 def failure_of(error: Exception, rpc: str) -> Failure:
     """Map an exception to a failure. Unexpected ones are logged and reported as INTERNAL without details."""
     match error:
         case Failure():
             return error
         case TimeoutError():
-            return TOO_LATE
+            return too_late()
         case Unavailable():
-            return STOPPING
+            return stopping()
         case Overloaded():
             return Failure(Status.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", str(error))
         case StoreUnavailable():

@@ -7,18 +7,30 @@ from attrs import frozen
 
 from gateway.api.v1 import charge_point_pb2
 from gateway.control.errors import Failure, Status, invalid, not_found
-from gateway.control.scope import FIELDS, LATEST, LIST, MAX_WATCHED, is_scoped
+from gateway.control.scope import BY_QUERY, CHECK_TAG, FIELDS, LATEST, MAX_WATCHED, is_scoped
 from gateway.domain.callers import Caller
 from gateway.domain.commands import FieldViolation
-from gateway.domain.labels import Labels
+from gateway.domain.events import TransactionOrphaned
+from gateway.domain.labels import NO_LABELS, Labels
+from gateway.store.event_ids import sequence_of
 from gateway.store.reads import Reads
 
-THINGS = {"transaction_id": "transaction", "command_id": "command", "operation_id": "operation"}
+ORPHAN = "orphan_event_id"
+THINGS = {"transaction_id": "transaction", "command_id": "command", "operation_id": "operation", ORPHAN: "orphan"}
 """Fields that name what belongs to a charge point."""
 
-SCOPE_CHANGED = Failure(
-    Status.UNAVAILABLE, "SCOPE_CHANGED", "other charge points are in the caller's scope now; watch again, by token"
-)
+
+def scope_changed() -> Failure:
+    """The end of a stream that began for other charge points than its caller's scope has now."""
+    text = "other charge points are in the caller's scope now; watch again, by token"
+    return Failure(Status.UNAVAILABLE, "SCOPE_CHANGED", text)
+
+
+class OutsideOfScope(Failure):
+    """There is such a charge point, and the caller's scope does not have it. To the caller it is one that there is
+    not; ``charge_point`` is for the audit."""
+
+    charge_point: str = ""
 
 
 @frozen
@@ -33,6 +45,10 @@ class StoredOwners:
 
     async def owner(self, field: str, value: str) -> str | None:
         """The charge point of a thing that a field names; None: there is no such thing."""
+        if field == ORPHAN:
+            sequence = sequence_of(value, self.reads.store_id)
+            event = None if sequence is None else await self.reads.event(sequence)
+            return event.charge_point if event is not None and event.type == TransactionOrphaned.TYPE else None
         read: Callable[[str], Awaitable[Any]] = getattr(self.reads, THINGS[field])
         found = await read(value)
         return None if found is None else str(found.charge_point)
@@ -46,8 +62,6 @@ class Held:
     watched: tuple[str, ...] = ()
     filled: bool = False
     """Whether those are all in the scope, because the caller named none."""
-    answer: Any = None
-    """The response, where it is known without the method."""
 
 
 Labelled: TypeAlias = Callable[[Labels, Sequence[str] | None, int], Awaitable[list[str]]]
@@ -67,32 +81,34 @@ class Scopes:
         if not is_scoped(method):
             text = f"the caller {caller.name} has a scope, and this can't be held to it"
             raise Failure(Status.PERMISSION_DENIED, "SCOPE_NOT_APPLICABLE", text, {"caller": caller.name})
-        if method == LIST:
-            for key, value in caller.scope.items():
-                if request.labels.get(key, value) != value:
-                    # No charge point has two values: nothing is in both.
-                    return Held(caller, answer=charge_point_pb2.ListChargePointsResponse())
-                request.labels[key] = value
-            return Held(caller)
         if method == LATEST:
             return Held(caller)
         fields = FIELDS[method]
         if fields == ("charge_points",):
             return await self._watch(caller, request)
-        if not getattr(request, fields[0]):
+        if method not in BY_QUERY and not getattr(request, fields[0]):
             raise invalid(FieldViolation(fields[0], "must be set: the caller has a scope"))
         watched = [
             await self._inside(caller, name, getattr(request, name)) for name in fields if getattr(request, name)
         ]
-        return Held(caller, (watched[0],))
+        return Held(caller, tuple(watched[:1]))
 
     async def _inside(self, caller: Caller, field: str, value: str) -> str:
         """The charge point that a field names or whose thing it names. Raises ``Failure``: not found."""
         what = THINGS.get(field)
         identity = value if what is None else await self._owner(field, value)
-        if identity is None or not await self._labelled(caller.scope, [identity], 1):
-            raise not_found(what or "charge point", value[:100])
-        return identity
+        if identity is not None and await self._labelled(caller.scope, [identity], 1):
+            return identity
+        raise await self._hidden(what or "charge point", value, identity)
+
+    async def _hidden(self, what: str, value: str, identity: str | None) -> Failure:
+        """The answer about what is not in the scope: the same whether or not there is such a thing."""
+        failure = not_found(what, value[:100])
+        if identity is None or not await self._labelled(NO_LABELS, [identity], 1):
+            return failure
+        outside = OutsideOfScope(failure.status, failure.reason, failure.message, failure.metadata, failure.violations)
+        outside.charge_point = identity
+        return outside
 
     async def _watch(self, caller: Caller, request: Any) -> Held:
         named = list(dict.fromkeys(request.charge_points))
@@ -100,7 +116,7 @@ class Scopes:
             inside = await self._labelled(caller.scope, named[:MAX_WATCHED], MAX_WATCHED)
             missing = [name for name in named if name not in set(inside)]
             if missing:
-                raise not_found("charge point", missing[0][:100])
+                raise await self._hidden("charge point", missing[0], missing[0])
             return Held(caller, tuple(named))
         found = await self._labelled(caller.scope, None, MAX_WATCHED)
         # An empty filter is one of all: never passed on. At the limit there may be more than were read.
@@ -116,11 +132,17 @@ class Scopes:
         identities = None if held.filled else held.watched
         found = await self._labelled(held.caller.scope, identities, MAX_WATCHED)
         if sorted(found) != sorted(held.watched):
-            raise SCOPE_CHANGED
+            raise scope_changed()
         return held
 
     async def narrow(self, held: Held, method: str, response: Any) -> Any:
         """The response, without what it says of charge points outside."""
+        if method == CHECK_TAG and response is not None:
+            names = [each.charge_point for each in response.transactions]
+            inside = set(await self._labelled(held.caller.scope, names, MAX_WATCHED)) if names else set()
+            kept = [each for each in response.transactions if each.charge_point in inside]
+            del response.transactions[:]
+            response.transactions.extend(kept)
         if method == LATEST and response is not None:
             names = [each.charge_point for each in response.charge_points]
             inside = set(await self._labelled(held.caller.scope, names, MAX_WATCHED)) if names else set()

@@ -18,7 +18,7 @@ from gateway.control.convert.requests import Fields
 from gateway.control.convert.steering import installed_profile, rate_limit, read_limit, read_plan, steering, wanted
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.control.services.paging import page
-from gateway.control.services.rpc import Context, Service, cause_of, changing, unary
+from gateway.control.services.rpc import CALLER, SCOPE, Context, Service, cause_of, changing, unary
 from gateway.control.steering import SteeringCalls
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChangedWanted, StandingLimit
@@ -78,6 +78,7 @@ class SteeringRpcs(Service, SteeringServiceServicer):
             request.by,
             request.why,
             *_adjustment(request),
+            CALLER.get(),
         )
         about, times = {"charge_point": identity, "request_id": request_id}, self.times(context)
         if times.work <= 0:
@@ -116,8 +117,9 @@ class SteeringRpcs(Service, SteeringServiceServicer):
         fields = Fields()
         state = fields.optional_word("state", STEERING_STATE, request.state)
         fields.check()
-        part = page(request.page_size, request.page_token, "steering", state)
-        found = await self.call(context, self._calls.page, state, part.after, part.size)
+        scope = SCOPE.get()
+        part = page(request.page_size, request.page_token, "steering", state, dict(scope))
+        found = await self.call(context, self._calls.page, state, part.after, part.size, scope)
         messages, token = part.cut(
             found,
             lambda row: f"{row[0]} {row[1].evse} {row[1].connector}",

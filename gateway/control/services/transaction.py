@@ -1,5 +1,9 @@
 """TransactionService."""
 
+from collections.abc import AsyncIterator, Iterable
+
+from attrs import evolve
+
 from gateway.api.v1 import transaction_pb2 as pb
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceServicer
 from gateway.bridge import Bridge
@@ -9,11 +13,13 @@ from gateway.control.convert.requests import Fields
 from gateway.control.convert.samples import normalised_reading, reading
 from gateway.control.convert.transactions import transaction
 from gateway.control.errors import invalid
-from gateway.control.services.paging import Page, page
-from gateway.control.services.rpc import Context, Service, changing, unary
-from gateway.control.transactions import Transactions
+from gateway.control.services.list_requests import TRANSACTION_FIELDS, equal, orphan_query, query, transaction_query
+from gateway.control.services.paging import Page, in_parts, page
+from gateway.control.services.rpc import CALLER, Context, Service, changing, streaming, unary
+from gateway.control.transactions import ShownTransaction, Transactions
 from gateway.domain.commands import FieldViolation
-from gateway.store.api import TransactionFilter
+from gateway.domain.conditions import Order
+from gateway.domain.records import TransactionState
 
 MAX_EVENTS = 200
 """Events of a page: each may hold a message of a charger's, whole."""
@@ -35,11 +41,39 @@ class TransactionRpcs(Service, TransactionServiceServicer):
     async def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: Context
     ) -> pb.ListTransactionsResponse:
-        where = _filter(request)
-        wanted = page(request.page_size, request.page_token, "transactions", where)
-        found = await self.call(context, self._transactions.page, where, wanted.after or None, wanted.size)
-        messages, token = wanted.cut(found, lambda each: each.record.transaction_id, transaction)
-        return pb.ListTransactionsResponse(transactions=messages, next_page_token=token)
+        asked = transaction_query(request)
+        whole = request.view != pb.TRANSACTION_VIEW_BASIC
+        wanted = page(request.page_size, request.page_token, "transactions", asked)
+        listed = await self.call(context, self._transactions.page, asked, wanted.after, wanted.size, whole)
+        messages, token = wanted.cut_found(listed.found, transaction)
+        return pb.ListTransactionsResponse(transactions=messages, next_page_token=token, resume_token=listed.token)
+
+    @streaming
+    async def StreamOpenTransactions(
+        self, request: pb.StreamOpenTransactionsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamOpenTransactionsResponse]:
+        is_open = equal("state", TransactionState.OPEN)
+        asked = evolve(query(request, Fields(), TRANSACTION_FIELDS, is_open), order=Order("start_time"))
+        whole = request.view == pb.TRANSACTION_VIEW_FULL
+        async with self.stream(self._transactions.snapshot, asked, whole, _snapshot_part) as parts:
+            async for messages in parts:
+                for message in messages:
+                    yield message
+
+    @unary
+    async def CountTransactions(
+        self, request: pb.CountTransactionsRequest, context: Context
+    ) -> pb.CountTransactionsResponse:
+        asked = query(request, Fields(), TRANSACTION_FIELDS)
+        counted = await self.call(context, self._transactions.count, asked)
+        return pb.CountTransactionsResponse(
+            total_count=sum(counted.found.values()),
+            counts=[
+                pb.TransactionCount(state=TRANSACTION_STATE.number(state), count=count)
+                for state, count in counted.found.items()
+            ],
+            resume_token=counted.token,
+        )
 
     @unary
     async def ListTransactionReadings(
@@ -62,7 +96,7 @@ class TransactionRpcs(Service, TransactionServiceServicer):
         fields.check()
         about = {"transaction_id": transaction_id}
         register = request.meter_stop_watt_hours if request.HasField("meter_stop_watt_hours") else None
-        given = (transaction_id, request.reason, register, ended_at, request.insist)
+        given = (transaction_id, request.reason, register, ended_at, request.insist, CALLER.get())
         closed = await self.change(context, about, self._transactions.close, *given)
         return pb.CloseTransactionResponse(transaction=transaction(closed))
 
@@ -74,17 +108,23 @@ class TransactionRpcs(Service, TransactionServiceServicer):
         fields.text("request_id", request.request_id)
         fields.check()
         about = {"transaction_id": transaction_id, "request_id": request.request_id}
-        given = (orphan, transaction_id, request.reason, request.request_id, request.insist)
+        given = (orphan, transaction_id, request.reason, request.request_id, request.insist, CALLER.get())
         attributed = await self.change(context, about, self._transactions.attribute, *given)
         return pb.AttributeOrphanResponse(transaction=transaction(attributed))
 
     @unary
     async def ListOrphans(self, request: pb.ListOrphansRequest, context: Context) -> pb.ListOrphansResponse:
-        charge_point = request.charge_point or None
-        wanted = page(request.page_size, request.page_token, "orphans", charge_point, max_size=MAX_EVENTS)
-        events = await self.call(context, self._transactions.orphans, charge_point, _sequence(wanted), wanted.size)
-        messages, token = wanted.cut(events, lambda stored: str(stored.sequence), event)
-        return pb.ListOrphansResponse(orphans=messages, next_page_token=token)
+        asked = orphan_query(request)
+        wanted = page(request.page_size, request.page_token, "orphans", asked, max_size=MAX_EVENTS)
+        listed = await self.call(context, self._transactions.orphans, asked, wanted.after, wanted.size)
+        messages, token = wanted.cut_found(listed.found, event)
+        return pb.ListOrphansResponse(orphans=messages, next_page_token=token, resume_token=listed.token)
+
+
+def _snapshot_part(token: bytes, found: Iterable[ShownTransaction]) -> list[pb.StreamOpenTransactionsResponse]:
+    """A part of a snapshot as messages."""
+    parts = in_parts([transaction(each) for each in found])
+    return [pb.StreamOpenTransactionsResponse(transactions=part, resume_token=token) for part in parts]
 
 
 def _id(transaction_id: str) -> str:
@@ -100,16 +140,3 @@ def _sequence(wanted: Page) -> int:
     if not (wanted.after.isascii() and wanted.after.isdigit() and len(wanted.after) < 19):
         raise invalid(FieldViolation("page_token", "is not a token of this list"))
     return int(wanted.after)
-
-
-def _filter(request: pb.ListTransactionsRequest) -> TransactionFilter:
-    fields = Fields()
-    where = TransactionFilter(
-        charge_point=request.charge_point or None,
-        state=fields.optional_word("state", TRANSACTION_STATE, request.state),
-        started_from=fields.optional_time("started_from_time", request, "started_from_time"),
-        started_before=fields.optional_time("started_before_time", request, "started_before_time"),
-        id_tag=request.id_tag or None,
-    )
-    fields.check()
-    return where

@@ -9,7 +9,7 @@ from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceServicer
 from gateway.bridge import Bridge, Overloaded
 from gateway.control.convert.vendor_data import read_answer, read_registration, response
 from gateway.control.services.request_stream import RequestStream
-from gateway.control.services.rpc import Context, Service, streaming
+from gateway.control.services.rpc import CALLER, Context, Service, streaming
 from gateway.control.vendor_data import ServiceStream, VendorServiceRegistry
 
 Ts = TypeVarTuple("Ts")
@@ -33,7 +33,7 @@ class VendorDataRpcs(Service, VendorDataServiceServicer):
         interests = read_registration(await incoming.next())
         answers: asyncio.Task[None] | None = None
         try:
-            async with self.stream(self._vendors.serve, interests) as items:
+            async with self.stream(self._vendors.serve, interests, CALLER.get()) as items:
                 async for item in items:
                     if isinstance(item, ServiceStream):
                         answers = asyncio.create_task(self._take_answers(incoming, item))

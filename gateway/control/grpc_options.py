@@ -1,0 +1,22 @@
+"""Options of the gRPC server."""
+
+from gateway.control.services.deserialization import MAX_RECEIVED_BYTES
+from gateway.control.services.server import MAX_RESPONSE_BYTES, MAX_STREAMS_PER_CONNECTION, MIN_PING_SECONDS
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
+    ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    # A client that vanished without a word is noticed, and its watch given up.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Clients may look after their idle watches as often as this.
+    ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
+)
+
+
+def options(shares: bool) -> tuple[tuple[str, int], ...]:
+    """Return the options of a server that ``shares`` its port with others, or has it alone: two gateways on one port
+    would share its clients unnoticed."""
+    return (*_OPTIONS, ("grpc.so_reuseport", int(shares)))

@@ -1,0 +1,136 @@
+"""``HttpServer``: the listener of HTTP and JSON in the control interface's asyncio loop, its TLS, and its drain."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from attrs import field, frozen
+
+from gateway.control.errors import Failure, Status
+from gateway.control.http.calls import HttpCalls
+from gateway.control.http.connection import BodyBudget, HttpConnection, HttpTimes
+from gateway.control.http.context import Peer, certificate_names
+from gateway.control.http.methods import MethodTable
+from gateway.control.listen_address import is_loopback, listening_address, why_not
+from gateway.control.tls import Tls
+from gateway.errors import SettingsError
+
+log = structlog.get_logger()
+
+MAX_CONNECTIONS: Final = 512
+"""At once. A client keeps one for each call that it makes at the same time."""
+
+HANDSHAKE_SECONDS: Final = 10.0
+"""For TLS."""
+
+BACKLOG: Final = 100
+
+MakeContext = Callable[[Tls], ssl.SSLContext]
+
+
+@frozen
+class HttpSettings:
+    """``port`` 0 lets the system choose. TLS is the control interface's: ``make_context`` makes Python's of it."""
+
+    make_context: MakeContext
+    host: str = "127.0.0.1"
+    port: int = 50052
+    times: HttpTimes = field(factory=HttpTimes)
+    shares: bool = False
+    """As of the control interface."""
+
+
+class HttpTls:
+    """The certificate that the next client is presented."""
+
+    def __init__(self, make_context: MakeContext, tls: Tls) -> None:
+        self._make = make_context
+        self._current = make_context(tls)
+        self.context = make_context(tls)
+        """To listen with. Each handshake goes on with the current one, whether or not the client names a host."""
+        self.context.sni_callback = self._choose
+
+    def replace(self, tls: Tls) -> None:
+        """Present another certificate from now on. For any thread."""
+        self._current = self._make(tls)
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        connection.context = self._current
+
+
+class HttpServer:
+    """One run of the listener. ``require_callers``: the methods ask who calls; ``clock``: the wall clock."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        table: MethodTable,
+        tls: HttpTls | None,
+        require_callers: bool,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._clock = clock
+        self._stopping = False
+        self._calls = HttpCalls(table, lambda: self._stopping, is_loopback(settings.host) and not require_callers)
+        self._budget = BodyBudget()
+        self._open: dict[HttpConnection, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> int:
+        """Begin to listen; the port. Raises ``SettingsError``."""
+        host, port = self._settings.host, self._settings.port
+        tls: dict[str, Any] = {"reuse_port": True} if self._settings.shares else {}
+        if self._tls is not None:
+            tls |= {"ssl": self._tls.context, "ssl_handshake_timeout": HANDSHAKE_SECONDS}
+        try:
+            self._server = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG, **tls)
+        except OSError as error:
+            address = listening_address(host, port)
+            raise SettingsError(f"http.address: can't listen on {address}: {why_not(error)}") from None
+        bound: int = self._server.sockets[0].getsockname()[1]
+        log.info("http interface listens", host=host, port=bound, tls=self._tls is not None)
+        return bound
+
+    async def stop(self) -> None:
+        """Take no more calls, and wait for those that are under way. Cancelling ends the rest."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._open):
+            connection.close()
+        tasks = tuple(self._open.values())
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._calls.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:
+            writer.transport.abort()  # its handshake ended after the listener
+            return
+        connection = HttpConnection(
+            reader, writer, self._calls, _peer(writer), self._settings.times, self._budget, self._clock
+        )
+        refusal = _full() if len(self._open) >= MAX_CONNECTIONS else None
+        task = asyncio.create_task(connection.serve(refusal))
+        self._open[connection] = task
+        task.add_done_callback(lambda _: self._open.pop(connection))
+
+
+def _full() -> Failure:
+    return Failure(Status.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", f"{MAX_CONNECTIONS} connections are open already")
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    host, port, *_ = writer.get_extra_info("peername") or ("unknown", 0)
+    found = writer.get_extra_info("ssl_object")
+    return Peer(listening_address(host, port), certificate_names(None if found is None else found.getpeercert()))
