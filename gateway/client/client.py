@@ -1,52 +1,34 @@
 """``GatewayClient``: the services of one gateway over one connection."""
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
 import grpc
-from attrs import field, frozen
 
+from gateway.api.v1.audit_pb2_grpc import AuditServiceStub
 from gateway.api.v1.caller_pb2_grpc import CallerServiceStub
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.energy_pb2_grpc import EnergyServiceStub
 from gateway.api.v1.event_pb2_grpc import EventServiceStub
+from gateway.api.v1.fleet_pb2_grpc import FleetServiceStub
 from gateway.api.v1.id_tag_pb2_grpc import IdTagServiceStub
 from gateway.api.v1.operation_pb2_grpc import OperationServiceStub
 from gateway.api.v1.retention_pb2_grpc import RetentionServiceStub
+from gateway.api.v1.server_pb2_grpc import ServerServiceStub
+from gateway.api.v1.signing_pb2_grpc import SigningServiceStub
 from gateway.api.v1.steering_pb2_grpc import SteeringServiceStub
 from gateway.api.v1.transaction_pb2_grpc import TransactionServiceStub
 from gateway.api.v1.vendor_data_pb2_grpc import VendorDataServiceStub
 from gateway.client.bearer import BearerToken
+from gateway.client.connection import CHANGE_SECONDS, OPTIONS, Tls, new_request_id
 
 M = TypeVar("M")
 
-TIMEOUT_SECONDS = 60.0
-"""The default deadline of a call: a charger may take 30 seconds for one command, and another may be
-before it."""
-
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
-"""What the gateway sends at most; gRPC's default of 4 MiB could be too little for an event that holds a large message
-of a charger's."""
-
-OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
-    # A gateway that vanished without a word is noticed, even while a watch is idle.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-)
-
-
-@frozen
-class Tls:
-    """PEM. ``ca`` None: the system's authorities; ``certificate`` and ``key`` where the gateway asks for them."""
-
-    ca: bytes | None = None
-    certificate: bytes | None = None
-    key: bytes | None = field(default=None, repr=False)
+TIMEOUT_SECONDS = CHANGE_SECONDS
+"""The default deadline of a call."""
 
 
 class GatewayClient:
@@ -71,8 +53,7 @@ class GatewayClient:
         if tls is None:
             self.channel = grpc.insecure_channel(target, OPTIONS)
         else:
-            credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
-            self.channel = grpc.secure_channel(target, credentials, OPTIONS)
+            self.channel = grpc.secure_channel(target, tls.credentials(), OPTIONS)
         if token is not None:
             self.channel = grpc.intercept_channel(self.channel, BearerToken(token))
         # Streams go around the interceptors: those of unary calls would only add a layer to each of their messages.
@@ -86,9 +67,13 @@ class GatewayClient:
         self.id_tags = IdTagServiceStub(unary)
         self.events = EventServiceStub(self.channel)
         self.vendor_data = VendorDataServiceStub(self.channel)
+        self.signing = SigningServiceStub(self.channel)
         self.diagnostics = DiagnosticsServiceStub(unary)
         self.retention = RetentionServiceStub(unary)
+        self.fleet = FleetServiceStub(unary)
         self.callers = CallerServiceStub(unary)
+        self.server = ServerServiceStub(unary)
+        self.audit = AuditServiceStub(unary)
 
     def __enter__(self) -> "GatewayClient":
         return self
@@ -105,7 +90,9 @@ class GatewayClient:
     def call(self, rpc: Callable[..., M], request: Any, timeout: float | None = None) -> M:
         """Call a method of a stub within ``timeout`` seconds. A command without a request id is given one, in place,
         so that calling again with the same request is safe."""
-        if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
+        kind = request.DESCRIPTOR
+        # A read names the request id of something that there is.
+        if "request_id" in kind.fields_by_name and not request.request_id and not kind.name.startswith("Get"):
             request.request_id = new_request_id()
         return rpc(request, timeout=self._timeout if timeout is None else timeout)
 
@@ -117,8 +104,3 @@ class GatewayClient:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
-
-
-def new_request_id() -> str:
-    """An id for one command, unique without coordination."""
-    return uuid.uuid4().hex

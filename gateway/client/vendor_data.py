@@ -16,12 +16,13 @@ from gateway.api.v1.vendor_data_pb2 import (
 class VendorDataHandling:
     """One registration; a context manager. Iterate over the messages of the gateway, and ``answer`` from any thread.
 
-        with VendorDataHandling(gateway.vendor_data.HandleVendorData, [VendorInterest(vendor_id="acme")]) as stream:
+        with VendorDataHandling(gateway.vendor_data.handle_vendor_data, [VendorInterest(vendor_id="acme")]) as stream:
             for each in stream:
                 if each.HasField("data"):
                     stream.answer(VendorDataAnswer(data_id=each.data.data_id, status=DATA_TRANSFER_STATUS_ACCEPTED))
 
-    Iterating raises ``grpc.RpcError``: UNAVAILABLE when the gateway stops or is gone, after which to register anew.
+    Iterating raises what the method does (GatewayError; a raw stub's ``grpc.RpcError``): UNAVAILABLE when the gateway
+    stops or is gone, after which to register anew.
     """
 
     def __init__(self, rpc: Callable[..., Any], interests: Iterable[VendorInterest]) -> None:
