@@ -1,0 +1,161 @@
+"""Requests of the actions: each is made of an identity, a request id and a form. All raise ``FieldError``."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from gateway.api.v1 import command_pb2, common_pb2, operation_pb2, steering_pb2
+from gateway.console.form_fields import FieldError, address, moment_of, number, text, when, whole_or_one
+
+
+def _limited(request: Any, form: Mapping[str, str]) -> Any:
+    """The request with its connector and its end."""
+    if form.get("connector", "").strip():
+        request.connector.CopyFrom(address(form))
+    until = when(form, "until")
+    if until is not None:
+        request.until_time.FromDatetime(until)
+    return request
+
+
+def start(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    request = operation_pb2.StartChargingRequest(
+        charge_point=point, request_id=request_id, id_tag=text(form, "id_tag", 36), insist="insist" in form
+    )
+    if form.get("connector", "").strip():
+        request.connector.CopyFrom(address(form))
+    return request
+
+
+def stop(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    request = operation_pb2.StopChargingRequest(charge_point=point, request_id=request_id)
+    request.transaction_id = form.get("transaction_id", "").strip()
+    if not request.transaction_id and form.get("connector", "").strip():
+        request.connector.CopyFrom(address(form))
+    return request
+
+
+def limit(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    amperes = form.get("unit", "A") == "A"
+    unit = common_pb2.CHARGING_RATE_UNIT_AMPERES if amperes else common_pb2.CHARGING_RATE_UNIT_WATTS
+    limit = steering_pb2.RateLimit(value=number(form, "value", 0, 1_000_000), unit=unit)
+    request = operation_pb2.LimitChargingRequest(charge_point=point, request_id=request_id, limit=limit)
+    return _limited(request, form)
+
+
+def pause(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    return _limited(operation_pb2.PauseChargingRequest(charge_point=point, request_id=request_id), form)
+
+
+def resume(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    request = operation_pb2.ResumeChargingRequest(charge_point=point, request_id=request_id)
+    if form.get("connector", "").strip():
+        request.connector.CopyFrom(address(form))
+    return request
+
+
+def plan(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    """Lines of a time and amperes; the last one is the end."""
+    lines = [line.split() for line in text(form, "steps", 20_000).splitlines() if line.strip()]
+    plan = steering_pb2.Plan()
+    for place, line in enumerate(lines, 1):
+        try:
+            at = moment_of(line[0])
+            amperes = None if line[1:] in ([], ["end"], ["none"]) else float(line[1])
+        except (ValueError, IndexError):
+            raise FieldError("steps", f"line {place} is not a time and a number of amperes") from None
+        if place == len(lines):
+            plan.end_time.FromDatetime(at)
+            break
+        step = plan.steps.add()
+        step.start_time.FromDatetime(at)
+        if amperes is not None:
+            step.limit.value, step.limit.unit = amperes, common_pb2.CHARGING_RATE_UNIT_AMPERES
+    return steering_pb2.SetPlanRequest(
+        charge_point=point, request_id=request_id, connector=address(form), plan=plan, why=form.get("why", "")[:200]
+    )
+
+
+def clear_plan(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    return steering_pb2.ClearPlanRequest(
+        charge_point=point, request_id=request_id, connector=address(form), why=form.get("why", "")[:200]
+    )
+
+
+def reset(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    hard = form.get("type") == "hard"
+    kind = command_pb2.RESET_TYPE_HARD if hard else command_pb2.RESET_TYPE_SOFT
+    return command_pb2.ResetRequest(charge_point=point, request_id=request_id, type=kind)
+
+
+def unlock(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    return command_pb2.UnlockConnectorRequest(charge_point=point, request_id=request_id, connector=address(form))
+
+
+TRIGGERS: Final = tuple(
+    (name, name.removeprefix("TRIGGERED_MESSAGE_").capitalize().replace("_", " "))
+    for name in command_pb2.TriggeredMessage.keys()[1:]
+)
+
+
+def trigger(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    name = form.get("message", "")
+    if name not in dict(TRIGGERS):
+        raise FieldError("message", "is none that can be asked for")
+    asked = command_pb2.TriggeredMessage.Value(name)
+    request = command_pb2.TriggerMessageRequest(charge_point=point, request_id=request_id, requested_message=asked)
+    if form.get("connector", "").strip():
+        request.connector.CopyFrom(address(form))
+    return request
+
+
+def availability(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    out = form.get("type") == "out"
+    kind = command_pb2.AVAILABILITY_TYPE_INOPERATIVE if out else command_pb2.AVAILABILITY_TYPE_OPERATIVE
+    return command_pb2.ChangeAvailabilityRequest(
+        charge_point=point, request_id=request_id, connector=whole_or_one(form), type=kind
+    )
+
+
+def configure(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    return command_pb2.ChangeConfigurationRequest(
+        charge_point=point, request_id=request_id, key=text(form, "key", 50), value=form.get("value", "")[:500]
+    )
+
+
+def read_configuration(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    return command_pb2.GetConfigurationRequest(charge_point=point, request_id=request_id)
+
+
+def firmware(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    request = command_pb2.UpdateFirmwareRequest(
+        charge_point=point, request_id=request_id, location=text(form, "location", 512)
+    )
+    request.retrieve_time.FromDatetime(when(form, "at") or datetime.now(UTC) + timedelta(seconds=1))
+    return request
+
+
+def signed_firmware(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    request = operation_pb2.InstallFirmwareRequest(
+        charge_point=point,
+        request_id=request_id,
+        location=text(form, "location", 512),
+        signing_certificate=text(form, "certificate", 5_500).replace("\r\n", "\n"),
+        signature="".join(text(form, "signature", 2_000).split()),
+    )
+    request.retrieve_time.FromDatetime(when(form, "at") or datetime.now(UTC) + timedelta(seconds=1))
+    install = when(form, "install_at")
+    if install is not None:
+        request.install_time.FromDatetime(install)
+    return request
+
+
+def read_certificates(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    manufacturer = form.get("use") == "firmware"
+    return command_pb2.GetInstalledCertificateIdsRequest(
+        charge_point=point,
+        request_id=request_id,
+        certificate_use=command_pb2.CERTIFICATE_USE_MANUFACTURER_ROOT_CERTIFICATE
+        if manufacturer
+        else command_pb2.CERTIFICATE_USE_CENTRAL_SYSTEM_ROOT_CERTIFICATE,
+    )

@@ -1,0 +1,56 @@
+"""Progress of work over many charge points: jobs of the gateway, and firmware that goes to one after the other."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from attrs import define
+
+from gateway.api.v1 import fleet_pb2, operation_pb2
+from gateway.console.figures import moment
+
+UNDER_WAY: Final = (fleet_pb2.FLEET_OUTCOME_WAITING, fleet_pb2.FLEET_OUTCOME_UNDER_WAY)
+
+
+def progress_of(job: fleet_pb2.FleetJob) -> tuple[int, int]:
+    """Charge points of a job that have their outcome, and all."""
+    total = sum(each.count for each in job.counts)
+    return total - sum(each.count for each in job.counts if each.outcome in UNDER_WAY), total
+
+
+@define
+class Rollout:
+    """Installations of one firmware, by the address that chargers fetch it from. ``begun``: the newest of them."""
+
+    location: str
+    begun: datetime | None
+    done: int = 0
+    failed: int = 0
+    open: int = 0
+
+    @property
+    def total(self) -> int:
+        """Installations in all."""
+        return self.done + self.failed + self.open
+
+
+def rollouts_of(operations: Iterable[operation_pb2.Operation]) -> list[Rollout]:
+    """Return the rollouts of firmware that operations, the newest first, are parts of."""
+    found: dict[str, Rollout] = {}
+    for each in operations:
+        location = location_of(each)
+        rollout = found.setdefault(location, Rollout(location, moment(each, "create_time")))
+        if not each.end:
+            rollout.open += 1
+        elif each.end == operation_pb2.OPERATION_END_DONE:
+            rollout.done += 1
+        else:
+            rollout.failed += 1
+    return list(found.values())
+
+
+def location_of(operation: operation_pb2.Operation) -> str:
+    """The address of an operation's firmware; empty: it does not say."""
+    arguments = json.loads(operation.arguments_json or "{}")
+    return str(arguments.get("location", ""))
