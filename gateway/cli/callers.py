@@ -10,7 +10,7 @@ from gateway.api.v1.caller_pb2 import Caller, CreateCallerRequest, ListCallersRe
 from gateway.api.v1.caller_pb2 import Role as ApiRole
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
 from gateway.cli.option_values import one_of, pair_of, spelled
-from gateway.cli.output import JsonOption, local, note, out, print_json, say, table
+from gateway.cli.output import JsonOption, done, local, note, out, print_json, say, table
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
 app = typer.Typer(no_args_is_help=True)
@@ -124,11 +124,11 @@ def list_(target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> No
 
 
 @app.command()
-def revoke(name: Name, target: TargetOption = DEFAULT_TARGET) -> None:
+def revoke(name: Name, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
     """Revoke a caller, at once: its next call is refused, and its watches end."""
     with connect(target) as gateway:
         gateway.callers.RevokeCaller(RevokeCallerRequest(name=name), timeout=READ_SECONDS)
-    say(f"{name} is revoked")
+    done(f"{name} is revoked", json)
 
 
 def _roles(caller: Caller) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import frozen
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -30,6 +31,9 @@ CLOCK_SLACK = timedelta(days=1)
 
 MAX_COMMON_NAME = 64
 """X.520's upper bound of a common name."""
+
+MAX_ORGANIZATION = 64
+"""X.520's upper bound of the name of an organisation."""
 
 
 class CertificateError(GatewayError):
@@ -77,6 +81,48 @@ def development_set(hosts: Sequence[str], issuing: Issuing) -> Mapping[str, byte
     for name, each in made.items():
         files[f"{name}.pem"], files[f"{name}.key"] = each.pem()
     return files
+
+
+def read_authority(directory: Path) -> Certificate:
+    """The development CA that ``development_set`` made there. Raises CertificateError, without what the files hold."""
+    made: list[bytes] = []
+    for path in (directory / "ca.pem", directory / "ca.key"):
+        try:
+            made.append(path.read_bytes())
+        except OSError as error:
+            raise CertificateError(f"{path}: {error.strerror}: `gateway certs dev` makes it") from error
+    try:
+        certificate = x509.load_pem_x509_certificate(made[0])
+        key = serialization.load_pem_private_key(made[1], password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CertificateError(f"{directory}: ca.pem and ca.key are no certificate and key in PEM") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise CertificateError(f"{directory}: ca.key is neither RSA nor ECDSA")
+    return Certificate(certificate, key)
+
+
+def charger_certificate(csr: str, authority: Certificate, now: datetime, lifetime: timedelta) -> str:
+    """The certificate of a charger, of its request's key and name, in PEM, and that of the authority. Raises
+    CertificateError for a request that can't be read: the gateway checks what else there is to check."""
+    try:
+        asked = x509.load_pem_x509_csr(csr.encode())
+        issuing = Issuing("", now, min(lifetime, authority.certificate.not_valid_after_utc - now))
+        public = asked.public_key()
+        builder = _certificate(asked.subject, authority.certificate.subject, public, issuing)
+        for extension, critical in (
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (_usage("digital_signature"), True),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+        ):
+            builder = builder.add_extension(extension, critical=critical)
+        names = [each for each in asked.extensions if isinstance(each.value, x509.SubjectAlternativeName)]
+        for each in names:
+            builder = builder.add_extension(each.value, critical=False)
+        made = builder.sign(authority.key, hashes.SHA256())
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise CertificateError(f"the signing request can't be used: {error}") from error
+    encoding = serialization.Encoding.PEM
+    return (made.public_bytes(encoding) + authority.certificate.public_bytes(encoding)).decode("ascii")
 
 
 def write(directory: Path, files: Mapping[str, bytes], *, force: bool) -> list[Path]:
@@ -139,15 +185,14 @@ def _dns_name(host: str) -> str:
 
 
 def _subject(common_name: str, organization: str) -> x509.Name:
-    try:
-        return x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-                x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            ]
-        )
-    except ValueError as error:
-        raise CertificateError(f"organization or host name: {error}") from error
+    if not 0 < len(organization) <= MAX_ORGANIZATION or not organization.isprintable():
+        raise CertificateError(f"--organization: expected 1 to {MAX_ORGANIZATION} printable characters")
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
 
 
 def _authority(issuing: Issuing) -> Certificate:
@@ -180,7 +225,10 @@ def _server(names: Sequence[x509.GeneralName], key: Key, authority: Certificate,
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: Key, issuing: Issuing) -> x509.CertificateBuilder:
-    public = key.public_key()
+    return _certificate(subject, issuer, key.public_key(), issuing)
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, public: Any, issuing: Issuing) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from gateway.api.v1.signing_pb2 import SigningAnswer, SigningAnswerRefusal
 from gateway.cli import certificates
-from gateway.cli.output import say
+from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect
+from gateway.cli.output import note, printable, say
+from gateway.client import CertificateSigning
 
 app = typer.Typer(no_args_is_help=True, help="Make certificates for development.")
 
@@ -41,3 +44,41 @@ def dev(
     hosts = ["localhost"] if host is None else host
     for path in certificates.write(directory, certificates.development_set(hosts, issuing), force=force):
         say(str(path))
+
+
+@app.command()
+def sign(
+    directory: Annotated[Path, typer.Option(help="Where `gateway certs dev` wrote the CA.", file_okay=False)] = Path(
+        "certs"
+    ),
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long chargers' certificates are valid.")] = 90,
+    refuse: Annotated[str | None, typer.Option(help="Sign none: refuse each with these words.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Leave after so many.")] = None,
+    target: TargetOption = DEFAULT_TARGET,
+) -> None:
+    """Sign chargers' certificates by the development CA, until interrupted: the signing service of a trial.
+
+    The gateway must let in chargers by the same CA (client_authority). A deployment has its own signing service.
+    """
+    authority = certificates.read_authority(directory)
+    count = 0
+    with connect(target) as gateway, CertificateSigning(gateway.signing.SignCertificates) as signing:
+        for each in signing:
+            if each.HasField("registered"):
+                note("registered; chargers' requests are signed as they come; Ctrl-C ends it")
+            elif each.HasField("refused"):
+                reason = SigningAnswerRefusal.Name(each.refused.reason).removeprefix("SIGNING_ANSWER_REFUSAL_")
+                note(f"{each.refused.signing_id}: not taken: {reason}: {printable(each.refused.description)}")
+            elif each.HasField("request"):
+                asked = each.request
+                answer = SigningAnswer(signing_id=asked.signing_id)
+                if refuse is None:
+                    now, lifetime = datetime.now(UTC), timedelta(days=days)
+                    answer.certificate_chain = certificates.charger_certificate(asked.csr, authority, now, lifetime)
+                else:
+                    answer.refusal = refuse
+                signing.answer(answer)
+                say(f"{printable(asked.charge_point)}: {'signed' if refuse is None else 'refused'}")
+                count += 1
+                if count == limit:
+                    signing.leave()

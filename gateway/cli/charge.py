@@ -1,10 +1,8 @@
 """`gateway charge`: charging on and off, paused and limited, followed until a meter has shown it."""
 
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
-import grpc
 import typer
 
 from gateway.api.v1.common_pb2 import ChargingRateUnit
@@ -12,18 +10,14 @@ from gateway.api.v1.operation_pb2 import (
     GetOperationRequest,
     LimitChargingRequest,
     ListOperationsRequest,
-    Operation,
-    OperationEnd,
-    OperationKind,
-    OperationStage,
     PauseChargingRequest,
     ResumeChargingRequest,
     StartChargingRequest,
     StopChargingRequest,
-    WatchOperationRequest,
 )
 from gateway.api.v1.steering_pb2 import RateLimit
-from gateway.cli.commands_send import ChargePointArgument, RequestIdOption, TransactionOption, ask
+from gateway.cli.commands_send import RequestIdOption, TransactionOption
+from gateway.cli.completion import ChargePointArgument, ChargerOption
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,
@@ -37,27 +31,13 @@ from gateway.cli.connection import (
     pages,
     request_id,
 )
-from gateway.cli.exit_codes import ExitCode
 from gateway.cli.limit import rate
-from gateway.cli.output import Interrupted, JsonOption, facts, fail, local, note, out, print_json, say, table
-from gateway.cli.transactions import ChargerOption, LimitOption
-from gateway.client import GatewayClient
+from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
+from gateway.cli.operation_course import NoWaitOption, carry, kind_name, stage_name, state_name
+from gateway.cli.output import JsonOption, facts, local, note, out, print_json, table
+from gateway.cli.transactions import CallersOption, LimitOption
 
 app = typer.Typer(no_args_is_help=True)
-
-ENDS = {
-    OperationEnd.OPERATION_END_NO_EFFECT: ExitCode.FAILED,
-    OperationEnd.OPERATION_END_REFUSED: ExitCode.REFUSED,
-    OperationEnd.OPERATION_END_TIMED_OUT: ExitCode.OUTCOME_UNKNOWN,
-    OperationEnd.OPERATION_END_OFFLINE: ExitCode.NOT_SENT,
-    OperationEnd.OPERATION_END_NOT_SENT: ExitCode.NOT_SENT,
-    OperationEnd.OPERATION_END_UNKNOWN: ExitCode.OUTCOME_UNKNOWN,
-}
-"""Exit codes of ends other than DONE."""
-
-NoWaitOption = Annotated[
-    bool, typer.Option("--no-wait", help="Return when it is accepted; `gateway charge show` shows how it ended.")
-]
 
 
 @app.callback()
@@ -89,7 +69,7 @@ def start(
         insist=anyway,
     )
     with connect(target) as gateway:
-        _carry(gateway, gateway.operations.StartCharging, message, not no_wait, json)
+        carry(gateway, gateway.operations.StartCharging, message, not no_wait, json)
 
 
 @app.command()
@@ -110,7 +90,7 @@ def stop(
         connector=None if connector_id is None else connector(connector_id),
     )
     with connect(target) as gateway:
-        _carry(gateway, gateway.operations.StopCharging, message, not no_wait, json)
+        carry(gateway, gateway.operations.StopCharging, message, not no_wait, json)
 
 
 ConnectorOption = Annotated[
@@ -134,7 +114,7 @@ def pause(
         connector=None if connector_id is None else connector(connector_id),
     )
     with connect(target) as gateway:
-        _carry(gateway, gateway.operations.PauseCharging, message, not no_wait, json)
+        carry(gateway, gateway.operations.PauseCharging, message, not no_wait, json)
 
 
 @app.command()
@@ -153,7 +133,7 @@ def resume(
         connector=None if connector_id is None else connector(connector_id),
     )
     with connect(target) as gateway:
-        _carry(gateway, gateway.operations.ResumeCharging, message, not no_wait, json)
+        carry(gateway, gateway.operations.ResumeCharging, message, not no_wait, json)
 
 
 @app.command("limit")
@@ -185,18 +165,24 @@ def limit_(
         limit=most,
     )
     with connect(target) as gateway:
-        _carry(gateway, gateway.operations.LimitCharging, message, not no_wait, json)
+        carry(gateway, gateway.operations.LimitCharging, message, not no_wait, json)
 
 
 @app.command("list")
 def list_(
     charge_point: ChargerOption = "",
+    caller: CallersOption = None,
+    label: LabelOption = None,
+    text: FilterOption = "",
+    order: OrderOption = "",
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """List operations, the newest first."""
-    request = ListOperationsRequest(charge_point=charge_point)
+    """List operations, the newest first unless another order is asked for."""
+    request = ListOperationsRequest(
+        charge_point=charge_point, callers=caller or (), labels=dict(label or ()), filter=text, order_by=order
+    )
     with connect(target) as gateway:
         found = list(pages(gateway.operations.ListOperations, request, lambda page: page.operations, limit=limit))
         if charge_point and not found:
@@ -205,10 +191,17 @@ def list_(
         print_json([as_dict(each) for each in found])
         return
     rows = [
-        (each.operation_id, each.charge_point, _kind(each), _state(each), local(moment(each, "create_time")))
+        (
+            each.operation_id,
+            each.charge_point,
+            kind_name(each),
+            state_name(each),
+            local(moment(each, "create_time")),
+            each.caller,
+        )
         for each in found
     ]
-    out().print(table("~operation", "charger", "kind", "~state", "created", rows=rows))
+    out().print(table("~operation", "charger", "kind", "~state", "created", "~caller", rows=rows))
     if len(found) == limit:
         note(f"the newest {limit}; --limit for more")
 
@@ -230,86 +223,21 @@ def show(
         ("operation", found.operation_id),
         ("request id", found.request_id),
         ("charger", found.charge_point),
-        ("kind", _kind(found)),
+        ("caller", found.caller),
+        ("kind", kind_name(found)),
         ("connector", connector_name(found.connector) if found.HasField("connector") else ""),
         ("tag", found.id_tag),
         ("limit", _limit(found.limit) if found.HasField("limit") else ""),
-        ("state", _state(found)),
+        ("state", state_name(found)),
         ("transaction", found.transaction_id),
         ("command", found.command_id),
         ("expires", local(moment(found, "expire_time"))),
-        *((_stage(each.stage), local(moment(each, "reach_time"))) for each in found.stages),
+        *((stage_name(each.stage), local(moment(each, "reach_time"))) for each in found.stages),
         ("ended", local(moment(found, "end_time"))),
     )
     out().print(facts(pairs))
 
 
-def _carry(gateway: GatewayClient, call: Callable[..., Any], message: Any, wait: bool, json: bool) -> None:
-    """Begin an operation, and follow it to its end. Raises CommandFailed where that is not DONE; Interrupted on Ctrl-C,
-    for the operation goes on."""
-    operation: Operation = ask(call, message).operation
-    if wait:
-        operation = _follow(gateway, operation, json)
-    elif not json:
-        note(f"accepted: gateway charge show {operation.operation_id} shows how it ended")
-    if json:
-        print_json(as_dict(operation))
-    code = ENDS.get(operation.end)
-    if code is not None:
-        name = OperationEnd.Name(operation.end).removeprefix("OPERATION_END_")
-        metadata = {"charge_point": operation.charge_point, "operation_id": operation.operation_id}
-        reason = f" ({operation.reason})" if operation.reason else ""
-        fail(f"{operation.charge_point}: {_kind(operation)}: {_word(name)}{reason}", code, name, metadata)
-    if wait and not json:
-        say(f"{operation.charge_point}: {_kind(operation)}: done", "green")
-
-
-def _follow(gateway: GatewayClient, operation: Operation, json: bool) -> Operation:
-    """The operation at its end; its stages are shown as they are reached."""
-    shown = 0
-    request = WatchOperationRequest(operation_id=operation.operation_id)
-    try:
-        for response in gateway.operations.WatchOperation(request):
-            operation = response.operation
-            for each in operation.stages[shown:]:
-                if not json:
-                    note(f"{local(moment(each, 'reach_time'))}  {_stage(each.stage)}")
-            shown = len(operation.stages)
-    except grpc.RpcError as error:
-        fail(
-            f"the watch of the operation broke ({error.code().name}); it goes on: "
-            f"gateway charge show {operation.operation_id}",
-            ExitCode.OUTCOME_UNKNOWN,
-            "OUTCOME_UNKNOWN",
-            {"charge_point": operation.charge_point, "operation_id": operation.operation_id},
-        )
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted: the operation goes on; gateway charge show {operation.operation_id} shows how it ended"
-        ) from None
-    return operation
-
-
 def _limit(limit: RateLimit) -> str:
     unit = "W" if limit.unit == ChargingRateUnit.CHARGING_RATE_UNIT_WATTS else "A"
     return f"{limit.value:g} {unit}"
-
-
-def _kind(operation: Operation) -> str:
-    return _word(OperationKind.Name(operation.kind).removeprefix("OPERATION_KIND_"))
-
-
-def _stage(stage: OperationStage.ValueType) -> str:
-    return _word(OperationStage.Name(stage).removeprefix("OPERATION_STAGE_"))
-
-
-def _state(operation: Operation) -> str:
-    """The end with its reason, or the stage of one that is open."""
-    if not operation.end:
-        return _stage(operation.stages[-1].stage) if operation.stages else ""
-    end = _word(OperationEnd.Name(operation.end).removeprefix("OPERATION_END_"))
-    return f"{end} ({operation.reason})" if operation.reason else end
-
-
-def _word(name: str) -> str:
-    return name.lower().replace("_", " ")

@@ -6,10 +6,13 @@ from typing import Any, Final
 from rich.text import Text
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, Connector, WorkProgress
+from gateway.api.v1.common_pb2 import ChargingProfilePurpose
 from gateway.api.v1.common_pb2 import Registration as ApiRegistration
 from gateway.api.v1.reading_pb2 import ChargingState, LatestReadings, Reading, ValueSource
+from gateway.api.v1.steering_pb2 import InstalledChargingProfile
 from gateway.cli.connection import as_dict, charging_state, connector_name, moment
 from gateway.cli.output import age, facts, kilowatt_hours, kilowatts, local, note, out, print_json, say, status, table
+from gateway.cli.quirk_options import quirk_rows
 
 
 def _registration_word(value: ApiRegistration.ValueType) -> str:
@@ -65,6 +68,10 @@ def show_charger(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table(*columns, rows=rows, title="Connectors"))
+    quirks = [*quirk_rows(each)]
+    if quirks:
+        console.print()
+        console.print(table("quirk", "value", "from", "~make", rows=quirks, title="Quirk profile"))
     readings = [(connector_name(one.connector), *shown) for one in each.connectors for shown in _readings(one.latest)]
     if readings:
         columns = ("connector", "reading", ">value", "measured", "~source")
@@ -89,9 +96,20 @@ def show_charger(each: ChargePoint) -> None:
         work.append(_work("firmware update", each.firmware_update))
     if each.HasField("diagnostics_upload"):
         work.append(_work("diagnostics upload", each.diagnostics_upload))
+    if each.HasField("log_upload"):
+        work.append(_work("log upload", each.log_upload))
+    if each.HasField("certificate"):
+        row = (each.certificate.serial_number, local(moment(each.certificate, "expire_time")))
+        console.print()
+        console.print(table("serial number", "valid until", rows=[row], title="Certificate"))
     if work:
         console.print()
         console.print(table("work", "status", "received", "~command", rows=work, title="Work after a command"))
+    if each.charging_profiles:
+        profiles = [_profile(one) for one in each.charging_profiles]
+        columns = ("profile", "connector", "purpose", "level", "valid until", "accepted", "~command")
+        console.print()
+        console.print(table(*columns, rows=profiles, title="Charging profiles that it has accepted"))
     if each.boot_configuration:
         settings = [
             (one.key, one.value, status(one.status), local(moment(one, "apply_time")))
@@ -99,6 +117,28 @@ def show_charger(each: ChargePoint) -> None:
         ]
         console.print()
         console.print(table("key", "~value", "answer", "when", rows=settings, title="Boot configuration"))
+
+
+PURPOSES: Final = {
+    ChargingProfilePurpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE: "ChargePointMaxProfile",
+    ChargingProfilePurpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE: "TxDefaultProfile",
+    ChargingProfilePurpose.CHARGING_PROFILE_PURPOSE_TX_PROFILE: "TxProfile",
+}
+"""As OCPP spells them."""
+
+
+def _profile(one: InstalledChargingProfile) -> tuple[str, str, str, str, str, str, str]:
+    """A charging profile of the record; one without an end holds until it is replaced or cleared."""
+    profile = one.profile
+    return (
+        str(profile.charging_profile_id),
+        connector_name(one.connector),
+        PURPOSES.get(profile.purpose, ""),
+        str(profile.stack_level),
+        local(moment(profile, "valid_to_time")),
+        local(moment(one, "accept_time")),
+        one.command_id,
+    )
 
 
 def _work(name: str, progress: WorkProgress) -> tuple[str, Text, str, str]:
@@ -151,9 +191,11 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
         yield "subprotocol", "assumed where it names none"
     yield "own requests", _decided(each, "own_requests", "sent", "not sent")
     yield "hexadecimal password", _decided(each, "accept_hex_password", "accepted", "refused")
+    if each.minimum_security_profile:
+        yield "minimum profile", each.minimum_security_profile
     since = local(moment(connection, "since_time"))
     if connection.connected:
-        yield "connection", f"connected since {since} from {connection.remote_address}"
+        yield "connection", f"connected since {since} from {connection.remote_address}{_at(connection.node_slot)}"
         yield "security profile", connection.security_profile
     else:
         yield "connection", f"offline since {since}" if since else "never connected"
@@ -176,6 +218,11 @@ def _facts(each: ChargePoint) -> Iterator[tuple[str, object]]:
         )
     yield "created", local(moment(each, "create_time"))
     yield "changed", local(moment(each, "update_time"))
+
+
+def _at(slot: int) -> str:
+    """The node that it is connected to, where there are several."""
+    return f", at node {slot}" if slot else ""
 
 
 def _clock(each: ChargePoint) -> str:

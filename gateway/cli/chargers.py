@@ -17,7 +17,10 @@ from gateway.api.v1.charge_point_pb2 import (
     UpdateChargePointRequest,
 )
 from gateway.api.v1.common_pb2 import Registration as ApiRegistration
+from gateway.api.v1.operation_pb2 import RotateAuthorizationKeyRequest, UpgradeSecurityProfileRequest
 from gateway.cli.charger_text import row, show_charger, show_key
+from gateway.cli.commands_send import RequestIdOption
+from gateway.cli.completion import identities
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,
@@ -25,24 +28,34 @@ from gateway.cli.connection import (
     as_dict,
     connect,
     pages,
+    request_id,
 )
-from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.key_options import KeyOption, KeyTextOption, ResetAnywayOption, ResetOption, read_keys
+from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
+from gateway.cli.operation_course import NoWaitOption, carry
 from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import (
     JsonOption,
+    done,
     fail,
     note,
     out,
     print_json,
     printable,
-    say,
     table,
 )
+from gateway.cli.quirk_options import QuirksOption, put_quirks
 
 app = typer.Typer(no_args_is_help=True)
 
 Identity = Annotated[
-    str, typer.Argument(metavar="IDENTITY", help="The charger's identity: the last part of the URL it connects to.")
+    str,
+    typer.Argument(
+        metavar="IDENTITY",
+        autocompletion=identities,
+        help="The charger's identity: the last part of the URL it connects to.",
+    ),
 ]
 
 
@@ -77,6 +90,16 @@ HexPasswordOption = Annotated[
     ),
 ]
 
+
+ProfileOption = Annotated[
+    int | None,
+    typer.Option(
+        "--minimum-profile",
+        min=0,
+        max=3,
+        help="The least security profile with which it is let in: 2 (key), 3 (certificate); 0: any of the listeners.",
+    ),
+]
 
 LabelsOption = Annotated[
     list[Any] | None,
@@ -120,13 +143,18 @@ def add(
     ] = False,
     own_requests: OwnRequestsOption = None,
     hex_password: HexPasswordOption = None,
+    minimum_profile: ProfileOption = None,
+    quirk: QuirksOption = None,
     label: LabelsOption = None,
+    request_id: Annotated[str, typer.Option(help="An id of yours: repeated with it, a lost key is replaced.")] = "",
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """Make a charger known, so that it may connect.
 
     Without --key or --key-text the gateway generates an AuthorizationKey of 20 letters and digits, which is shown once.
+    Where the answer may be lost, give a --request-id: the same command again returns the charger, with a new key as
+    long as it has neither connected nor been changed.
     """
     given = read_keys(key, key_text)
     request = CreateChargePointRequest(
@@ -138,9 +166,12 @@ def add(
             own_requests=(own_requests or Switch.DEFAULT).value_in_api,
             accept_hex_password=(hex_password or Switch.DEFAULT).value_in_api,
             labels=dict(label or ()),
+            minimum_security_profile=minimum_profile or 0,
         ),
         authorization_key=given,
+        request_id=request_id,
     )
+    put_quirks(quirk or (), request.charge_point)
     with connect(target) as gateway:
         response = gateway.charge_points.CreateChargePoint(request, timeout=READ_SECONDS)
     show_key(response.charge_point, response.generated_authorization_key, json, f"{identity} may connect")
@@ -154,21 +185,15 @@ def list_(
     registration: Annotated[
         Registration | None, typer.Option(**REGISTRATIONS, help="Only those with this registration.")
     ] = None,
-    label: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--label",
-            parser=pair_of,
-            metavar="KEY=VALUE",
-            help="Only those with this label; of several, those with all of them.",
-        ),
-    ] = None,
+    label: LabelOption = None,
+    text: FilterOption = "",
+    order: OrderOption = "",
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 500,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """List chargers by identity."""
-    request = ListChargePointsRequest(labels=dict(label or ()))
+    """List chargers, by identity unless another order is asked for."""
+    request = ListChargePointsRequest(labels=dict(label or ()), filter=text, order_by=order)
     if connected is not None:
         request.connected = connected
     if registration is not None:
@@ -223,6 +248,8 @@ def update(
     key_text: KeyTextOption = None,
     own_requests: OwnRequestsOption = None,
     hex_password: HexPasswordOption = None,
+    minimum_profile: ProfileOption = None,
+    quirk: QuirksOption = None,
     label: LabelsOption = None,
     remove_label: Annotated[
         list[str] | None,
@@ -251,6 +278,10 @@ def update(
             if switch is not Switch.DEFAULT:
                 setattr(request.charge_point, name, switch.value_in_api)
             request.update_mask.paths.append(name)
+    if minimum_profile is not None:
+        request.charge_point.minimum_security_profile = minimum_profile
+        request.update_mask.paths.append("minimum_security_profile")
+    request.update_mask.paths.extend(put_quirks(quirk or (), request.charge_point))
     if given is not None:
         request.authorization_key = given
     if new_key:
@@ -259,7 +290,8 @@ def update(
     if not request.update_mask.paths and given is None and not new_key and not labels_change:
         raise typer.BadParameter(
             "nothing to change: give --registration, --description, --assume-subprotocol, --require-subprotocol, "
-            "--key, --key-text, --new-key, --own-requests, --hex-password, --label or --remove-label"
+            "--key, --key-text, --new-key, --own-requests, --hex-password, --minimum-profile, --quirk, --label or "
+            "--remove-label"
         )
     with connect(target) as gateway:
         if labels_change:
@@ -284,22 +316,76 @@ def remove(
     identity: Identity,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
 ) -> None:
     """Remove a charger and its keys, and end its connection. Its transactions and events stay."""
     if not yes:
-        if not sys.stdin.isatty():
-            fail("there is no terminal to ask at: --yes removes it")
+        if json or not sys.stdin.isatty():
+            fail("there is no terminal to ask at: --yes removes it", ExitCode.USAGE if json else ExitCode.FAILED)
         typer.confirm(f"Remove {printable(identity)} and its keys?", abort=True)
     with connect(target) as gateway:
         gateway.charge_points.DeleteChargePoint(DeleteChargePointRequest(identity=identity), timeout=READ_SECONDS)
-    say(f"{identity} is removed")
+    done(f"{identity} is removed", json)
 
 
 @app.command()
-def disconnect(identity: Identity, target: TargetOption = DEFAULT_TARGET) -> None:
+def disconnect(identity: Identity, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
     """Close a charger's connection. It may come back."""
     with connect(target) as gateway:
         gateway.charge_points.DisconnectChargePoint(
             DisconnectChargePointRequest(identity=identity), timeout=READ_SECONDS
         )
-    say(f"{identity} is disconnected")
+    done(f"{identity} is disconnected", json)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    identity: Identity,
+    reset: ResetOption = False,
+    anyway: ResetAnywayOption = False,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Give a charger another AuthorizationKey, which is shown to no one, and wait until it holds.
+
+    The charger's answer decides; where none comes, each key that it may have taken lets it in until it has used one.
+    """
+    message = RotateAuthorizationKeyRequest(
+        charge_point=identity, request_id=request_id(request), reset=reset, insist=anyway
+    )
+    with connect(target) as gateway:
+        carry(gateway, gateway.operations.RotateAuthorizationKey, message, not no_wait, json)
+
+
+@app.command("upgrade-profile")
+def upgrade_profile(
+    identity: Identity,
+    profile: Annotated[
+        int, typer.Argument(metavar="PROFILE", min=2, max=3, help="2: TLS with a key; 3: TLS with its own certificate.")
+    ],
+    has_ca: Annotated[
+        bool, typer.Option("--has-ca", help="It has the authority of the gateway's certificate.")
+    ] = False,
+    has_certificate: Annotated[bool, typer.Option("--has-certificate", help="It has its own certificate.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where a transaction runs: the reset ends it.")] = False,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Raise a charger's security profile, and wait until it has connected with it.
+
+    It is reset for that. Once it is confirmed a lower profile is refused; where it falls back both go on being let in.
+    """
+    message = UpgradeSecurityProfileRequest(
+        charge_point=identity,
+        request_id=request_id(request),
+        security_profile=profile,
+        ca_certificate_installed=has_ca,
+        client_certificate_installed=has_certificate,
+        insist=anyway,
+    )
+    with connect(target) as gateway:
+        carry(gateway, gateway.operations.UpgradeSecurityProfile, message, not no_wait, json)

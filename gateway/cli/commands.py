@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.api.v1.command_pb2 import Command, CommandState, GetCommandRequest, ListCommandsRequest
+from gateway.cli.completion import ChargerOption, identities
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,
@@ -15,8 +16,9 @@ from gateway.cli.connection import (
     must_exist,
     pages,
 )
+from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
 from gateway.cli.output import JsonOption, facts, local, note, out, print_json, table
-from gateway.cli.transactions import ChargerOption, LimitOption
+from gateway.cli.transactions import CallersOption, LimitOption
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -31,12 +33,18 @@ def commands(context: typer.Context, target: TargetOption = DEFAULT_TARGET, json
 @app.command("list")
 def list_(
     charge_point: ChargerOption = "",
+    caller: CallersOption = None,
+    label: LabelOption = None,
+    text: FilterOption = "",
+    order: OrderOption = "",
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """List commands, the newest first."""
-    request = ListCommandsRequest(charge_point=charge_point)
+    """List commands, the newest first unless another order is asked for."""
+    request = ListCommandsRequest(
+        charge_point=charge_point, callers=caller or (), labels=dict(label or ()), filter=text, order_by=order
+    )
     with connect(target) as gateway:
         found = list(pages(gateway.commands.ListCommands, request, lambda page: page.commands, limit=limit))
         if charge_point and not found:
@@ -52,23 +60,32 @@ def list_(
             state(each),
             outcome(each),
             local(moment(each, "create_time")),
+            each.caller,
         )
         for each in found
     ]
-    out().print(table("~command", "charger", "operation", "state", "~outcome", "created", rows=rows))
+    out().print(table("~command", "charger", "operation", "state", "~outcome", "created", "~caller", rows=rows))
     if len(found) == limit:
         note(f"the newest {limit}; --limit for more")
 
 
 @app.command()
 def show(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="The command, by the gateway's id.")],
+    command: Annotated[str, typer.Argument(metavar="[COMMAND]", help="The command, by the gateway's id.")] = "",
+    charge_point: Annotated[
+        str,
+        typer.Option("--charger", autocompletion=identities, help="Its charger, to name it by its request id."),
+    ] = "",
+    request_id: Annotated[str, typer.Option(help="The request id that it was sent with.")] = "",
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """One command."""
+    """One command, by its id, or by --charger and --request-id."""
+    if bool(command) == bool(charge_point or request_id) or bool(charge_point) != bool(request_id):
+        raise typer.BadParameter("name the command, or give --charger and --request-id")
+    request = GetCommandRequest(command_id=command, charge_point=charge_point, request_id=request_id)
     with connect(target) as gateway:
-        found = gateway.commands.GetCommand(GetCommandRequest(command_id=command), timeout=READ_SECONDS).command
+        found = gateway.commands.GetCommand(request, timeout=READ_SECONDS).command
     if json:
         print_json(as_dict(found))
         return
@@ -76,6 +93,7 @@ def show(
         ("command", found.command_id),
         ("request id", found.request_id),
         ("charger", found.charge_point),
+        ("caller", found.caller),
         ("operation", found.operation),
         ("arguments", found.arguments_json),
         ("state", state(found) + (" (late)" if found.late else "")),
@@ -106,6 +124,8 @@ def outcome(command: Command) -> str:
                 return f"version {command.answer.local_list_version.list_version}"
             if kind == "diagnostics":
                 return command.answer.diagnostics.file_name or "nothing to upload"
+            if kind == "installed_certificates":
+                return f"{len(command.answer.installed_certificates.certificates)} certificates"
             return getattr(getattr(command.answer, kind or "status"), "status", "confirmed")
         case _:
             return command.reason

@@ -14,6 +14,7 @@ import typer
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1.id_tag_pb2 import CheckIdTagRequest
 from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, Transaction, TransactionState
+from gateway.cli.completion import ChargePointArgument
 from gateway.cli.connection import (
     COMMAND_SECONDS,
     DEFAULT_TARGET,
@@ -34,7 +35,6 @@ from gateway.cli.option_values import one_of
 from gateway.cli.output import Interrupted, JsonOption, fail, local, note, out, print_json, say, table
 from gateway.client import GatewayClient, problem_of
 
-ChargePointArgument = Annotated[str, typer.Argument(help="The charger's identity.", metavar="CHARGER")]
 RequestIdOption = Annotated[
     str | None,
     typer.Option(
@@ -55,7 +55,7 @@ TAG_REFUSALS = {
 }
 """What keeps a tag from starting a transaction."""
 
-ACCEPTED = ("ACCEPTED", "SCHEDULED", "REBOOT_REQUIRED", "UNLOCKED")
+ACCEPTED = ("ACCEPTED", "ACCEPTED_CANCELED", "SCHEDULED", "REBOOT_REQUIRED", "UNLOCKED")
 """Endings of status names that mean yes."""
 
 
@@ -154,6 +154,12 @@ class Triggered(StrEnum):
     HEARTBEAT = "Heartbeat"
     METER_VALUES = "MeterValues"
     STATUS_NOTIFICATION = "StatusNotification"
+    # The security extension's
+    LOG_STATUS_NOTIFICATION = "LogStatusNotification"
+    SIGN_CHARGE_POINT_CERTIFICATE = "SignChargePointCertificate"
+
+
+EXTENDED_ONLY = (Triggered.LOG_STATUS_NOTIFICATION, Triggered.SIGN_CHARGE_POINT_CERTIFICATE)
 
 
 def trigger(
@@ -165,6 +171,10 @@ def trigger(
     connector_id: Annotated[
         int | None, typer.Option("--connector", min=1, help="For this connector; without it for all.")
     ] = None,
+    extended: Annotated[
+        bool,
+        typer.Option("--extended", help="By the security extension's ExtendedTriggerMessage, as for its own messages."),
+    ] = False,
     insist: Annotated[
         bool, typer.Option("--insist", help="BootNotification also of one that has booted on this connection.")
     ] = False,
@@ -173,14 +183,28 @@ def trigger(
     json: JsonOption = False,
 ) -> None:
     """Ask a charger to send a message."""
-    sent = api.TriggerMessageRequest(
-        charge_point=charge_point,
-        request_id=request_id(request),
-        requested_message=api.TriggeredMessage.Value(f"TRIGGERED_MESSAGE_{message.name}"),
-        connector=None if connector_id is None else connector(connector_id),
-        insist=insist,
-    )
+    address = None if connector_id is None else connector(connector_id)
+    extended = extended or message in EXTENDED_ONLY
+    if extended and message is Triggered.DIAGNOSTICS_STATUS_NOTIFICATION:
+        raise typer.BadParameter("the security extension has LogStatusNotification in its place")
     with connect(target) as gateway:
+        if extended:
+            asked = api.ExtendedTriggerMessageRequest(
+                charge_point=charge_point,
+                request_id=request_id(request),
+                requested_message=api.ExtendedTrigger.Value(f"EXTENDED_TRIGGER_{message.name}"),
+                connector=address,
+                insist=insist,
+            )
+            answered(gateway.commands.ExtendedTriggerMessage, asked, json, f"{message}")
+            return
+        sent = api.TriggerMessageRequest(
+            charge_point=charge_point,
+            request_id=request_id(request),
+            requested_message=api.TriggeredMessage.Value(f"TRIGGERED_MESSAGE_{message.name}"),
+            connector=address,
+            insist=insist,
+        )
         answered(gateway.commands.TriggerMessage, sent, json, f"{message}")
 
 
@@ -332,7 +356,8 @@ def agreed(response: Any) -> bool:
 
 def status_word(response: Any) -> str:
     """A response's status as OCPP spells it: as the charger said, from the command."""
-    said: str = response.command.answer.status.status
+    answer = response.command.answer
+    said: str = answer.log.status if answer.HasField("log") else answer.status.status
     return said or _status_name(response).rpartition("STATUS_")[2].title().replace("_", "")
 
 

@@ -99,7 +99,7 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     if address["port"] is not None and not 0 < int(address["port"]) <= MAX_PORT:
         raise typer.BadParameter(f"expected a port from 1 to {MAX_PORT}, found {target!r}", param_hint="--target")
     TARGET.set(target)
-    with GatewayClient(target, _read(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),), _token()) as client:
+    with GatewayClient(target, read_tls(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),), _token()) as client:
         yield client
 
 
@@ -124,7 +124,8 @@ def _token() -> str | None:
     return text or None
 
 
-def _read(files: TlsFiles) -> Tls | None:
+def read_tls(files: TlsFiles) -> Tls | None:
+    """Return the contents of the files; None: no TLS. Raises CommandFailed."""
     if files.authority is None:
         return None
     from gateway.cli.pem import read_authority, read_pair  # most calls need no TLS, and start faster without it

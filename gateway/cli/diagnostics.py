@@ -10,10 +10,12 @@ from gateway.api.v1.diagnostics_pb2 import (
     Frame,
     FrameKind,
     ListDeviationsRequest,
+    ListFlappingRequest,
     ListFramesRequest,
     ListRefusedConnectionsRequest,
     RefusedConnection,
 )
+from gateway.cli.completion import ChargePointArgument, identities
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment, pages
 from gateway.cli.output import JsonOption, age, local, note, out, print_json, printable, table
 
@@ -40,6 +42,8 @@ MEANINGS = {
     "several_authorization_headers": "it sent more than one Authorization header",
     "several_host_headers": "it sent more than one Host header",
     "username_is_not_identity": "the user name is not the identity in the URL",
+    "security_profile_too_low": "it came with a lower security profile than it has to have since its upgrade: "
+    "`gateway chargers update ID --minimum-profile` changes that",
     "wrong_password": "its key is not the one that is known here: set a new one on both sides; where it sends its key "
     "in hexadecimal digits, `gateway chargers update ID --hex-password on` lets it in",
     "subprotocol_missing": "no subprotocol was offered: `gateway chargers update ID --assume-subprotocol` lets it in",
@@ -64,6 +68,8 @@ MEANINGS = {
     "closed_by_network": "the link was lost",
     "crowded_out": "too many connections were being opened at once: it was the slowest",
     "checks_crowded": "many claimed to be it at once with passwords that were not its own: it comes again by itself",
+    "overloaded": "the gateway had too much to do: it comes again later",
+    "flapping": "it comes and goes: `gateway flapping`; look at its link and firmware",
     "at_capacity": "more chargers than fit: see the capacity in the gateway's log at its start",
     "draining": "the gateway was stopping: it will be back",
     "store-unavailable": "the gateway's store failed: see its log",
@@ -80,7 +86,9 @@ ARROWS = {
 
 
 def refused(
-    charge_point: Annotated[str, typer.Option("--charger", help="Only those that named this identity.")] = "",
+    charge_point: Annotated[
+        str, typer.Option("--charger", autocompletion=identities, help="Only those that named this identity.")
+    ] = "",
     address: Annotated[str, typer.Option(help="Only those from this IP address.")] = "",
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
@@ -103,7 +111,7 @@ def refused(
 
 
 def frames(
-    charge_point: Annotated[str, typer.Argument(metavar="CHARGER", help="The charger, by its identity.")],
+    charge_point: ChargePointArgument,
     limit: LimitOption = 200,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
@@ -116,7 +124,7 @@ def frames(
         print_json([as_dict(each) for each in shown])
         return
     for each in shown:
-        out().print(_line(each), soft_wrap=True)
+        out().print(frame_line(each), soft_wrap=True)
     if not shown:
         note(f"none are kept: {charge_point} has not connected since the gateway started, or went long ago")
 
@@ -156,6 +164,26 @@ def deviations(
         note(f"the {limit} most frequent of {len(found)}; --limit for more")
 
 
+def flapping(target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
+    """Chargers that come and go, and are slowed: the one with the most connects first."""
+    with connect(target) as gateway:
+        response = gateway.diagnostics.ListFlapping(ListFlappingRequest(), timeout=READ_SECONDS)
+    if json:
+        print_json([as_dict(each) for each in response.flapping])
+        return
+    rows = [
+        (
+            each.charge_point,
+            each.connect_count,
+            local(moment(each, "since_time")),
+            age(moment(each, "last_connect_time")),
+            f"{each.kept_out_duration.seconds} s",
+        )
+        for each in response.flapping
+    ]
+    out().print(table("charger", ">connects", "since", "last", ">kept out for", rows=rows, empty="none"))
+
+
 def _refusal(each: RefusedConnection) -> tuple[object, ...]:
     return (
         each.charge_point or "-",
@@ -170,7 +198,8 @@ def _refusal(each: RefusedConnection) -> tuple[object, ...]:
     )
 
 
-def _line(each: Frame) -> Text:
+def frame_line(each: Frame) -> Text:
+    """A frame in one line."""
     arrow, style = ARROWS.get(each.kind, ("?", ""))
     at = moment(each, "frame_time")
     time = "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03}"

@@ -94,7 +94,7 @@ def cost(
     json: JsonOption = False,
 ) -> None:
     """The cost of a transaction by a price schedule."""
-    schedule = _schedule(prices.read(MAX_FILE_BYTES + 1))
+    schedule = schedule_of(prices.read(MAX_FILE_BYTES + 1))
     with connect(target) as gateway:
         request = ComputeCostRequest(transaction_id=transaction, price_schedule=schedule, revision=revision)
         found = gateway.energy.ComputeCost(request, timeout=READ_SECONDS)
@@ -162,7 +162,8 @@ def estimate(
     )
 
 
-def _schedule(data: bytes) -> PriceSchedule:
+def schedule_of(data: bytes) -> PriceSchedule:
+    """Return a price schedule in JSON. Raises CommandFailed."""
     if len(data) > MAX_FILE_BYTES:
         fail(f"the price schedule has more than {MAX_FILE_BYTES} bytes")
     try:

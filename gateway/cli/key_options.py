@@ -17,6 +17,12 @@ KeyTextOption = Annotated[
     str | None,
     typer.Option("--key-text", help="The same as text, as typed into the charger; - reads it from standard input."),
 ]
+ResetOption = Annotated[
+    bool, typer.Option("--reset", help="Reset a charger that needs it for its new key, once no transaction is open.")
+]
+ResetAnywayOption = Annotated[
+    bool, typer.Option("--anyway", help="With --reset: also where a transaction is open; the reset ends it.")
+]
 
 
 def read_keys(digits: str | None, text: str | None) -> bytes | None:

@@ -17,7 +17,6 @@ from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.cli.commands_send import (
-    ChargePointArgument,
     RequestIdOption,
     TransactionOption,
     answered,
@@ -25,6 +24,7 @@ from gateway.cli.commands_send import (
     open_transactions,
     the_only,
 )
+from gateway.cli.completion import ChargePointArgument
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.tables import Column, Listing
 from gateway.errors import GatewayError
 
@@ -63,6 +64,23 @@ def fail(
 ) -> NoReturn:
     """End the command with an exit code and this line on standard error."""
     raise CommandFailed(message, code, reason, metadata, violations)
+
+
+def done(text: str, json: bool) -> None:
+    """Say that something is done that leaves nothing to show; to a program that is an empty object."""
+    if json:
+        print_json({})
+    else:
+        say(text)
+
+
+def agreed(question: str, yes: bool, json: bool = False) -> bool:
+    """Ask at the terminal, unless ``yes`` has answered. Raises CommandFailed where a program would be asked."""
+    if yes:
+        return True
+    if json:
+        fail("with --json nothing is asked: give --yes", ExitCode.USAGE)
+    return typer.confirm(question, err=True)
 
 
 def out() -> Console:

@@ -13,7 +13,8 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1 import steering_pb2 as pb
-from gateway.cli.commands_send import ChargePointArgument, RequestIdOption, ask
+from gateway.cli.commands_send import RequestIdOption, ask
+from gateway.cli.completion import ChargePointArgument
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     TargetOption,

@@ -24,14 +24,15 @@ def recover(
     those that were given out.
     """
     from gateway.app.settings import load
+    from gateway.app.stores import place
 
     settings = load(config)
     preflight = importlib.import_module("gateway.app.preflight")  # as `gateway serve` does
     done = preflight.recover_store(settings, snapshot=snapshot, with_log=with_log)
     if done is None:
-        say(f"{settings.store.path}: nothing to do, it is the database that was last served here")
+        say(f"{place(settings)}: nothing to do, it is the database that was last served here")
         say("If the whole folder was put back from a snapshot, run it again with --snapshot")
         return
     for line in preflight.describe(done):
         say(line)
-    say(f"{settings.store.path}: recovered", "green")
+    say(f"{place(settings)}: recovered", "green")

@@ -7,7 +7,7 @@ import typer
 
 from gateway.api.v1.retention_pb2 import ConfirmClockRequest, GetRetentionRequest, Retention
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
-from gateway.cli.output import JsonOption, facts, fail, local, out, print_json
+from gateway.cli.output import JsonOption, agreed, facts, fail, local, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Deleting by age, and the clock that it rests on.")
 
@@ -30,7 +30,7 @@ def confirm(
         found = gateway.retention.GetRetention(GetRetentionRequest(), timeout=READ_SECONDS).retention
         if found.waiting and not yes:
             shown = f"The gateway's clock shows {local(moment(found, 'clock_time'))} ({found.reason}). Is that right?"
-            if not typer.confirm(shown, err=True):
+            if not agreed(shown, yes, json):
                 fail("nothing was confirmed: set the gateway's clock")
         request = ConfirmClockRequest(clock_time=found.clock_time)
         _show(gateway.retention.ConfirmClock(request, timeout=READ_SECONDS).retention, json)

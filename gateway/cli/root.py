@@ -15,20 +15,40 @@ from typer._click.exceptions import UsageError  # typer exports one of its subcl
 from typer.core import TyperGroup
 
 from gateway.cli import (
+    audit,
+    backups,
+    call,
     callers,
     certs,
     charge,
+    charger_certificates,
+    charger_use,
     chargers,
     commands,
     commands_send,
+    console,
+    counts,
     diagnostics,
+    doctor,
+    drain,
+    export,
+    fleet,
     fleet_import,
+    gateway_status,
+    health,
+    latencies,
     limit,
+    log_level,
+    maintenance,
+    nodes,
     plan,
     recover,
     retention,
     serve,
+    server_info,
+    snapshots,
     tags,
+    tap,
     transactions,
     vendor_data,
     watch,
@@ -40,6 +60,7 @@ from gateway.cli.field_options import by_option
 from gateway.cli.option_values import plainly
 from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
 from gateway.cli.simulate import command as simulate
+from gateway.cli.top import command as top
 from gateway.client import problem_of
 from gateway.errors import GatewayError
 
@@ -175,14 +196,31 @@ SERVER, CHARGERS, TRYING = "The gateway", "Chargers (over gRPC)", "Trying it out
 
 app.command("serve", rich_help_panel=SERVER)(serve.serve)
 app.command("check-config", rich_help_panel=SERVER)(serve.check_config)
+app.command("doctor", rich_help_panel=SERVER)(doctor.doctor)
+app.command("health", rich_help_panel=SERVER)(health.health)
+app.command("console", rich_help_panel=SERVER)(console.console)
+app.command("backup", rich_help_panel=SERVER)(backups.backup)
+app.command("restore", rich_help_panel=SERVER)(backups.restore)
+app.command("export", rich_help_panel=SERVER)(export.export)
 app.command("recover", rich_help_panel=SERVER)(recover.recover)
 app.add_typer(callers.app, name="callers", rich_help_panel=SERVER)
+app.command("audit", rich_help_panel=SERVER)(audit.audit)
 app.add_typer(retention.app, name="retention", rich_help_panel=SERVER)
+app.command("drain", rich_help_panel=SERVER)(drain.drain)
+app.command("log-level", rich_help_panel=SERVER)(log_level.log_level)
+app.command("nodes", rich_help_panel=SERVER)(nodes.nodes)
+app.command("info", rich_help_panel=SERVER)(server_info.info)
+app.command("status", rich_help_panel=SERVER)(gateway_status.status)
 app.command("example-config", rich_help_panel=SERVER)(serve.example_config)
 chargers.app.command("import")(fleet_import.import_fleet)
+chargers.app.command("count")(counts.chargers)
+chargers.app.command("readings")(snapshots.readings)
+transactions.app.command("open")(snapshots.open_transactions)
+transactions.app.command("count")(counts.transactions)
 app.add_typer(chargers.app, name="chargers", rich_help_panel=CHARGERS)
 app.add_typer(tags.app, name="tags", rich_help_panel=CHARGERS)
 app.add_typer(charge.app, name="charge", rich_help_panel=CHARGERS)
+app.add_typer(fleet.app, name="fleet", rich_help_panel=CHARGERS)
 app.add_typer(plan.app, name="plan", rich_help_panel=CHARGERS)
 app.command("start", rich_help_panel=CHARGERS)(commands_send.start)
 app.command("stop", rich_help_panel=CHARGERS)(commands_send.stop)
@@ -190,14 +228,31 @@ app.command("limit", rich_help_panel=CHARGERS)(limit.limit)
 app.command("trigger", rich_help_panel=CHARGERS)(commands_send.trigger)
 app.command("reset", rich_help_panel=CHARGERS)(commands_send.reset)
 app.command("unlock", rich_help_panel=CHARGERS)(commands_send.unlock)
+app.command("availability", rich_help_panel=CHARGERS)(charger_use.availability)
+app.command("reserve", rich_help_panel=CHARGERS)(charger_use.reserve)
+app.command("cancel-reservation", rich_help_panel=CHARGERS)(charger_use.cancel_reservation)
+app.command("clear-cache", rich_help_panel=CHARGERS)(charger_use.clear_cache)
+app.command("schedule", rich_help_panel=CHARGERS)(charger_use.schedule)
+app.command("diagnostics", rich_help_panel=CHARGERS)(charger_use.upload_diagnostics)
+app.add_typer(charger_use.local_list, name="local-list", rich_help_panel=CHARGERS)
 app.add_typer(commands_send.config, name="config", rich_help_panel=CHARGERS)
+app.add_typer(charger_certificates.app, name="certificates", rich_help_panel=CHARGERS)
+app.command("firmware", rich_help_panel=CHARGERS)(maintenance.firmware)
+app.command("log", rich_help_panel=CHARGERS)(maintenance.log)
 app.add_typer(transactions.app, name="transactions", rich_help_panel=CHARGERS)
 app.add_typer(commands.app, name="commands", rich_help_panel=CHARGERS)
 app.command("watch", rich_help_panel=CHARGERS)(watch.watch)
+app.command("top", rich_help_panel=CHARGERS)(top.top)
+app.command("meters", rich_help_panel=CHARGERS)(snapshots.meters)
 app.command("vendor-data", rich_help_panel=CHARGERS)(vendor_data.vendor_data)
 app.command("refused", rich_help_panel=CHARGERS)(diagnostics.refused)
 app.command("frames", rich_help_panel=CHARGERS)(diagnostics.frames)
 app.command("deviations", rich_help_panel=CHARGERS)(diagnostics.deviations)
+app.command("latencies", rich_help_panel=CHARGERS)(latencies.latencies)
+app.command("flapping", rich_help_panel=CHARGERS)(diagnostics.flapping)
+app.command("tap", rich_help_panel=CHARGERS)(tap.tap)
+app.command("call", rich_help_panel=CHARGERS)(call.call)
 app.add_typer(certs.app, name="certs", rich_help_panel=TRYING)
 app.command("simulate", rich_help_panel=TRYING)(simulate.simulate)
+app.command("replay", rich_help_panel=TRYING)(tap.replay)
 app.command("demo", rich_help_panel=TRYING)(demo.demo)

@@ -1,5 +1,6 @@
 """`gateway serve`, `gateway check-config`, `gateway example-config`: running the gateway, and its settings file."""
 
+import gc
 import importlib
 import os
 import signal
@@ -29,6 +30,13 @@ def serve(
             help="Stop, as with SIGTERM, when standard input ends: for a process that must not leave it behind.",
         ),
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            help="Run so many gateways on this machine as one service, on one PostgreSQL (docs/operations.md).",
+        ),
+    ] = None,
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT: then it drains, and exits with 0."""
     from gateway.app.settings import load
@@ -41,11 +49,13 @@ def serve(
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     # Only here: the other commands don't need the server's libraries, and start faster without them.
-    server = importlib.import_module("gateway.app.serve")
+    gc.disable()  # modules make thousands of objects, and hardly any garbage: a tenth of the time would go into looking
+    server = importlib.import_module("gateway.app.serve" if processes is None else "gateway.app.processes")
+    gc.enable()
     failed: BaseExceptionGroup[GatewayError] | None = None
     code = 0
     try:
-        code = server.serve(settings)
+        code = server.serve(settings) if processes is None else server.serve_processes(settings, config, processes)
     except* GatewayError as errors:  # what nurseries raise is a group, however few there are
         failed = errors  # raised in here it would be in a group itself before Python 3.11.4
     if failed is not None:
@@ -77,13 +87,15 @@ def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     if fatal:
         lines = [f"  {finding.key}: {finding.text}" for finding in fatal]
         raise CommandFailed("\n".join([f"{config}: the gateway could not serve chargers with it:", *lines]))
+    tls = " with TLS" if settings.control.certificate else ""
     out().print(
         table(
             "listens for",
             "at",
             rows=[
                 *((each.name, f"wss://{each.host}:{each.port}{each.path_prefix}") for each in settings.listeners),
-                ("control (gRPC)", settings.control.address + (" with TLS" if settings.control.certificate else "")),
+                ("control (gRPC)", settings.control.address + tls),
+                ("http (JSON)", settings.http.address + (tls if settings.http.host_and_port is not None else "")),
                 ("metrics", settings.metrics.address),
             ],
         )

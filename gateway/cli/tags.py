@@ -25,8 +25,9 @@ from gateway.cli.connection import (
     pages,
     timestamp,
 )
+from gateway.cli.list_options import OrderOption
 from gateway.cli.option_values import moment_of, one_of, spelled
-from gateway.cli.output import JsonOption, facts, local, note, out, print_json, say, status, table
+from gateway.cli.output import JsonOption, done, facts, local, note, out, print_json, say, status, table
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,6 +38,15 @@ Expires = Annotated[
         parser=moment_of,
         metavar="TIME",
         help="From then on it has expired: 2026-12-31, or 2026-12-31T18:00:00; without a zone, local time.",
+    ),
+]
+
+TagFilterOption = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        metavar="FILTER",
+        help="Only those that pass this filter, e.g. 'parent_id_tag = FAMILY AND NOT status = ACCEPTED'; docs/api.md.",
     ),
 ]
 
@@ -94,13 +104,16 @@ def add(
 
 @app.command("list")
 def list_(
+    text: TagFilterOption = "",
+    order: OrderOption = "",
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 500,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """List the tags."""
+    """List the tags, by their names unless another order is asked for."""
+    request = ListIdTagsRequest(filter=text, order_by=order)
     with connect(target) as gateway:
-        found = list(pages(gateway.id_tags.ListIdTags, ListIdTagsRequest(), lambda page: page.id_tags, limit=limit))
+        found = list(pages(gateway.id_tags.ListIdTags, request, lambda page: page.id_tags, limit=limit))
     if json:
         print_json([as_dict(each) for each in found])
         return
@@ -135,6 +148,8 @@ def show(tag: Tag, target: TargetOption = DEFAULT_TARGET, json: JsonOption = Fal
         ("group", found.parent_id_tag),
         ("transactions at once", "several" if found.allow_concurrent else "one"),
         ("description", found.description),
+        ("added by", found.create_caller),
+        ("changed by", found.update_caller),
         ("created", local(moment(found, "create_time"))),
         ("changed", local(moment(found, "update_time"))),
     )
@@ -187,11 +202,11 @@ def update(
 
 
 @app.command()
-def remove(tag: Tag, target: TargetOption = DEFAULT_TARGET) -> None:
+def remove(tag: Tag, target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
     """Remove a tag. Transactions that it started stay."""
     with connect(target) as gateway:
         gateway.id_tags.DeleteIdTag(DeleteIdTagRequest(id_tag=tag), timeout=READ_SECONDS)
-    say(f"{tag} is removed")
+    done(f"{tag} is removed", json)
 
 
 def _word(tag: IdTag) -> str:

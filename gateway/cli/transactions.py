@@ -20,6 +20,7 @@ from gateway.api.v1.transaction_pb2 import (
     TransactionReading,
     TransactionState,
 )
+from gateway.cli.completion import ChargerOption
 from gateway.cli.connection import (
     DEFAULT_TARGET,
     READ_SECONDS,
@@ -33,6 +34,7 @@ from gateway.cli.connection import (
     timestamp,
 )
 from gateway.cli.energy import cost, energy, estimate
+from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
 from gateway.cli.option_values import moment_of, one_of, spelled
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
 from gateway.client import new_request_id
@@ -41,8 +43,10 @@ app = typer.Typer(invoke_without_command=True)
 for command in (energy, cost, estimate):
     app.command()(command)
 
-ChargerOption = Annotated[str, typer.Option("--charger", help="Only those of this charger.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many at most.")]
+CallersOption = Annotated[
+    list[str] | None, typer.Option("--caller", metavar="CALLER", help="Only those of this caller; repeat it.")
+]
 
 
 class State(StrEnum):
@@ -81,12 +85,18 @@ def list_(
     until: Annotated[
         datetime | None, typer.Option(parser=moment_of, metavar="TIME", help="Only those that started earlier.")
     ] = None,
+    label: LabelOption = None,
+    text: FilterOption = "",
+    order: OrderOption = "",
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """List transactions, the newest first."""
+    """List transactions, the newest first unless another order is asked for."""
     request = ListTransactionsRequest(
+        labels=dict(label or ()),
+        filter=text,
+        order_by=order,
         charge_point=charge_point,
         id_tag=tag,
         state=TransactionState.TRANSACTION_STATE_UNSPECIFIED
@@ -216,12 +226,15 @@ def attribute(
 @app.command()
 def orphans(
     charge_point: ChargerOption = "",
+    label: LabelOption = None,
+    text: FilterOption = "",
+    order: OrderOption = "",
     limit: LimitOption = 50,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """Stops that belong to no transaction that the gateway knows; they were confirmed, and are kept as sent."""
-    request = ListOrphansRequest(charge_point=charge_point)
+    request = ListOrphansRequest(charge_point=charge_point, labels=dict(label or ()), filter=text, order_by=order)
     with connect(target) as gateway:
         found = list(pages(gateway.transactions.ListOrphans, request, lambda page: page.orphans, limit=limit))
         if charge_point and not found:
@@ -321,6 +334,7 @@ def _facts(each: Transaction) -> tuple[tuple[str, object], ...]:
         ("stale", f"since {local(moment(each, 'stale_time'))}: {each.stale_reason}" if each.stale_reason else ""),
         ("meter at closing", kilowatt_hours(each.close_meter.milliwatt_hours) if each.HasField("close_meter") else ""),
         ("closed", f"{local(moment(each, 'close_time'))}: {each.close_reason}" if each.close_reason else ""),
+        ("closed by", each.close_caller),
         ("remote start", each.start_command_id),
         ("reservation", each.reservation_id if each.HasField("reservation_id") else ""),
         ("flags", flag_names(each.flags)),

@@ -4,14 +4,14 @@ import base64
 import binascii
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import grpc
 import typer
 from rich.live import Live
 
-from gateway.api.v1.charge_point_pb2 import GetChargePointRequest, ListChargePointsRequest
+from gateway.api.v1.charge_point_pb2 import ListChargePointsRequest
 from gateway.api.v1.event_pb2 import (
     WatchEventsRequest,
     WatchEventsResponse,
@@ -20,12 +20,14 @@ from gateway.api.v1.event_pb2 import (
     WatchStart,
 )
 from gateway.api.v1.transaction_pb2 import ListTransactionsRequest, TransactionState
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, pages
+from gateway.cli.completion import OnlyChargePoints
+from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, pages
 from gateway.cli.dashboard import MAX_KNOWN, Dashboard
 from gateway.cli.event_text import event_line
+from gateway.cli.list_options import LabelOption
 from gateway.cli.output import JsonOption, note, out, print_json_line, say
 from gateway.cli.resume import QUEUE_LIMIT, Absence, Streams, absent, follow
-from gateway.client import GatewayClient, problem_of
+from gateway.client import GatewayClient
 
 REFRESH_SECONDS = 0.25
 """How often the live view is drawn at most: fast enough for eyes."""
@@ -34,10 +36,15 @@ POWER_AND_REGISTER = ("Power.Active.Import", "Energy.Active.Import.Register")
 
 
 def watch(
-    charge_points: Annotated[list[str] | None, typer.Argument(help="Only these chargers.", metavar="CHARGER")] = None,
+    charge_points: OnlyChargePoints = None,
     types: Annotated[
         list[str] | None, typer.Option("--type", help="Only events of this type, e.g. transaction.started; repeat it.")
     ] = None,
+    callers: Annotated[
+        list[str] | None,
+        typer.Option("--caller", metavar="CALLER", help="Only events that name this caller; repeat it."),
+    ] = None,
+    label: LabelOption = None,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Begin with the oldest event that is kept.")
     ] = False,
@@ -57,15 +64,16 @@ def watch(
     """
     if from_beginning and after is not None:
         raise typer.BadParameter("--from-beginning and --after exclude each other")
-    request = WatchEventsRequest(charge_points=charge_points or (), types=types or ())
+    request = WatchEventsRequest(
+        charge_points=charge_points or (), types=types or (), callers=callers or (), labels=dict(label or ())
+    )
     if after is not None:
         request.resume_token = decode_token(after)
     else:
         at = WatchStart.WATCH_START_BEGINNING if from_beginning else WatchStart.WATCH_START_NOW
         request.start_at = at
     with connect(target) as gateway:
-        _note_unknown(gateway, request.charge_points)
-        as_lines = json or types or from_beginning or after is not None or not sys.stdout.isatty()
+        as_lines = json or types or callers or from_beginning or after is not None or not sys.stdout.isatty()
         if live is False or (live is None and as_lines):
             _lines(gateway, request, json)
         else:
@@ -101,17 +109,6 @@ def _print_json(response: WatchEventsResponse) -> None:
 def _terminate(number: int, frame: object) -> NoReturn:
     """End as the signal would, and yet with a word on how to go on."""
     raise SystemExit(128 + number)
-
-
-def _note_unknown(gateway: GatewayClient, identities: Iterable[str]) -> None:
-    """Say which chargers there are not: a mistyped one would be waited for without a word."""
-    for each in identities:
-        try:
-            gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=each), timeout=READ_SECONDS)
-        except grpc.RpcError as error:
-            if problem_of(error).code is not grpc.StatusCode.NOT_FOUND:
-                raise
-            note(f"there is no charge point {each} (yet); waiting for it")
 
 
 def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Callable[[], bool] = lambda: False) -> None:

@@ -4,12 +4,15 @@ All that is started here is ended here, by its own handle, however the play ends
 """
 
 import os
+import re
+import select
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -154,6 +157,58 @@ class GatewayProcess:
         """The last lines that it has logged."""
         with self.log.open(encoding="utf-8", errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=LOG_LINES)]
+
+
+@define
+class ConsoleProcess:
+    """`gateway console` as a process, on a port that is free."""
+
+    process: "subprocess.Popen[bytes]"
+    address: str
+
+    @classmethod
+    def start(cls, control_port: int, *more: str) -> "ConsoleProcess":
+        """Start it, and wait until it is served. It ends with this process. Raises DemoFailed."""
+        options = ["--listen", "127.0.0.1:0", "--until-stdin-closes", "--target", f"127.0.0.1:{control_port}", *more]
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
+            [sys.executable, "-m", "gateway", "console", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+        line = process.stdout.readline().decode() if readable else ""
+        found = re.search(r"http://\S+", line)
+        made = cls(process, found[0] if found else "")
+        if not found:
+            made.stop()
+            raise DemoFailed("the console did not start")
+        return made
+
+    def fetch(self) -> str:
+        """The first page, as a browser gets it. Raises DemoFailed."""
+        try:
+            with urllib.request.urlopen(self.address, timeout=READY_SECONDS) as answer:  # noqa: S310 - of this process
+                page: bytes = answer.read()
+        except OSError as error:
+            raise DemoFailed(f"the console's page can't be fetched: {error}") from None
+        return page.decode()
+
+    def stop(self) -> int:
+        """SIGTERM; killed where that does not end it. Answers the exit code. Safe to call twice."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
 
 @define

@@ -24,7 +24,15 @@ from gateway.api.v1.transaction_pb2 import (
 )
 from gateway.cli.commands_send import agreed, status_word
 from gateway.cli.connection import READ_SECONDS, TlsFiles, connect, connector, describe, pages, request_id
-from gateway.cli.demo.environment import Audience, DemoFailed, GatewayProcess, Household, free_ports, write_files
+from gateway.cli.demo.environment import (
+    Audience,
+    ConsoleProcess,
+    DemoFailed,
+    GatewayProcess,
+    Household,
+    free_ports,
+    write_files,
+)
 from gateway.cli.limit import find_place, profile, schedule
 from gateway.cli.output import err, kilowatt_hours, kilowatts, out, printable, say
 from gateway.cli.simulate.command import provision, trust
@@ -104,6 +112,7 @@ def show(directory: Path, *, stays: bool) -> None:
     began = time.monotonic()
     process = GatewayProcess.start(settings)
     household, audience = Household(), Audience()
+    console: ConsoleProcess | None = None
     try:
         with connect(f"127.0.0.1:{control_port}", TlsFiles()) as gateway:
             try:
@@ -114,9 +123,15 @@ def show(directory: Path, *, stays: bool) -> None:
                 _switch_on(play, directory, f"wss://localhost:{wss_port}/ocpp")
                 _perform(play)
                 say(f"all of it within {time.monotonic() - began:.0f} seconds", "bold green")
+                console = ConsoleProcess.start(control_port)
                 if stays:
+                    say(f"the operator's console, for as long as this runs: {console.address}", "bold")
                     _stay(play)
+                else:
+                    _look_at(console)
             finally:
+                if console is not None:
+                    console.stop()
                 audience.streams.close()
                 household.stop()
         code = process.stop()
@@ -245,6 +260,14 @@ def _read_back(play: Scenario, transaction_id: str, metered: float | None) -> No
     _must(values >= 2 * SAMPLES, f"only {values} meter values are recorded")
     out().print(_summary(found, values))
     _done(f"{kilowatt_hours(found.energy.milliwatt_hours)} recorded, as the charger's own meter counted")
+
+
+def _look_at(console: ConsoleProcess) -> None:
+    """The operator's console, looked at once as a browser does."""
+    page = console.fetch()
+    for identity in IDENTITIES:
+        _must(identity in page, f"the console does not show {identity}")
+    _done(f"the operator's console shows them: {console.address} was fetched once ({len(page)} characters)")
 
 
 def _stay(play: Scenario) -> None:

@@ -49,6 +49,13 @@ def simulate(
     ca: Annotated[
         Path | None, typer.Option(help="The CA that the gateway's certificate comes from (PEM), e.g. certs/ca.pem.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="The charger's own certificate and its private key (PEM), for security profile 3; renewed ones "
+            "replace it while the simulation runs. One charger."
+        ),
+    ] = None,
     speed: Annotated[float, typer.Option(min=0.01, max=1_000, help="How much faster than real life.")] = 1.0,
     tag: Annotated[str, typer.Option(help="The idTag that people hold to the reader.")] = "HOME-TAG",
     plugged: Annotated[
@@ -62,11 +69,15 @@ def simulate(
 ) -> None:
     """Simulate home wallboxes, until interrupted: they boot, charge along a plausible curve, obey profiles, reconnect.
 
-    Either give their key, one for all of them, or let --create make them known.
+    Either give their key, one for all of them, or let --create make them known; or give one charger's certificate.
     """
     given = read_keys(key, key_text)
+    if given is None and certificate is not None and not create:
+        given = b""  # the certificate stands in its place
     if (given is None) == (not create):
         raise typer.BadParameter("give either --key (or --key-text) or --create")
+    if certificate is not None and count > 1:
+        raise typer.BadParameter("a certificate is one charger's", param_hint="--certificate")
     if phases not in (1, 3):
         raise typer.BadParameter("expected 1 or 3", param_hint="--phases")
     if not 0 < len(tag) <= 20:
@@ -75,6 +86,8 @@ def simulate(
     traits = {"speed": speed, "id_tag": tag, "phases": phases, "seed": seed}
     # Faults are reported before anything changes in the gateway.
     context = trust(ca)
+    if certificate is not None:
+        load_certificate(context, certificate)
     configured(dict.fromkeys(identities, b""), url, traits)
     if create:
         with connect(target) as gateway:
@@ -110,6 +123,16 @@ def trust(authority: Path | None) -> ssl.SSLContext:
     if authority is not None:
         read_authority(authority)
     return ssl.create_default_context(cafile=authority)
+
+
+def load_certificate(context: ssl.SSLContext, certificate: Path) -> None:
+    """Have chargers present a certificate. Raises BadParameter for a file that is none, or lacks the key."""
+    try:
+        context.load_cert_chain(certificate, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(
+            f"{certificate}: no certificate with its private key in PEM, not encrypted", param_hint="--certificate"
+        ) from error
 
 
 def configured(keys: Mapping[str, bytes], url: str, traits: Mapping[str, Any]) -> "list[ChargerConfig]":
@@ -163,9 +186,11 @@ def run(
                 for charger in chargers:
                     nursery.start_soon(plug_in, charger)
 
+    ends_at_interrupt = interruptible()
+
     async def until_interrupted() -> None:
         async with trio.open_nursery() as nursery:
-            if interruptible():
+            if ends_at_interrupt:
                 nursery.start_soon(interrupted, nursery.cancel_scope)
             await live()
             nursery.cancel_scope.cancel()
@@ -177,7 +202,8 @@ def run(
 
 
 def interruptible() -> bool:
-    """Return true if Ctrl-C is for this process: not where it is ignored (nohup), nor in a thread."""
+    """Return true if Ctrl-C is for this process: not where it is ignored (nohup), nor in a thread. Asked before Trio
+    runs, which puts a handler of its own in the default one's place."""
     main = threading.current_thread() is threading.main_thread()
     return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

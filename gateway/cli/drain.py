@@ -1,0 +1,67 @@
+"""`gateway drain`: end a gateway in order, and see how it goes."""
+
+from typing import Annotated, Any
+
+import grpc
+import typer
+
+from gateway.api.v1.server_pb2 import DrainProgress, DrainRequest, DrainStage, WatchDrainRequest
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect
+from gateway.cli.output import JsonOption, agreed, fail, print_json_line, say
+
+OVER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""Ends of a watch by a gateway that stops."""
+
+
+def drain(
+    rate: Annotated[float | None, typer.Option(min=1, help="Sessions closed a second.")] = None,
+    jitter: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Part of the time between two by which each comes later at most.")
+    ] = None,
+    deadline: Annotated[int | None, typer.Option(min=0, max=3600, help="Seconds for all of it.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show how it goes, until the gateway has stopped.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Drain the gateway and end its process, as SIGTERM does: commands finish, idle chargers are closed first.
+
+    What is not given is as `drain` in the settings says.
+    """
+    if not agreed(f"Drain and stop the gateway at {target}?", yes, json):
+        fail("nothing was done")
+    request = DrainRequest()
+    if rate is not None:
+        request.closes_per_second = rate
+    if jitter is not None:
+        request.jitter = jitter
+    if deadline is not None:
+        request.deadline.FromSeconds(deadline)
+    with connect(target) as gateway:
+        courses: Any = gateway.server.WatchDrain(WatchDrainRequest()) if watch else None
+        if courses is not None:
+            next(courses)  # the watch is there before the drain: behind it none may begin any more
+        _show(gateway.server.Drain(request, timeout=READ_SECONDS).progress, json)
+        if courses is None:
+            return
+        try:
+            for each in courses:
+                _show(each.progress, json)
+        except grpc.RpcError as error:
+            ended: Any = error
+            if ended.code() not in OVER:
+                raise
+    if not json:
+        say("the gateway has stopped")
+
+
+def _show(of: DrainProgress, json: bool) -> None:
+    if json:
+        print_json_line(as_dict(of))
+        return
+    stage = DrainStage.Name(of.stage).removeprefix("DRAIN_STAGE_").lower()
+    left = of.left_duration.ToTimedelta().total_seconds()
+    say(
+        f"{stage:<9} {of.idle_count} idle and {of.charging_count} charging of {of.session_count} sessions are left, "
+        f"{left:.0f} s"
+    )

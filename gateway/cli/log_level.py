@@ -1,0 +1,65 @@
+"""`gateway log-level`: the level of the log at run time, of the process or of one charger."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.api.v1.diagnostics_pb2 import (
+    GetLogLevelsRequest,
+    GetLogLevelsResponse,
+    LogLevel,
+    SetLogLevelRequest,
+    SetLogLevelResponse,
+)
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
+from gateway.cli.output import JsonOption, local, out, print_json, table
+
+DEFAULT = "default"
+WORDS = ("debug", "info", "warning", "error", DEFAULT)
+DEFAULT_SECONDS = 600
+"""Long enough to see a charger reconnect, and short enough to be forgotten."""
+
+
+def log_level(
+    level: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="LEVEL", help=f"{', '.join(WORDS)} (as the settings say); left out: show the levels that hold."
+        ),
+    ] = None,
+    charger: Annotated[
+        str, typer.Option(help="Of this charger alone; at debug each of its messages is a line, without secrets.")
+    ] = "",
+    seconds: Annotated[int, typer.Option("--for", min=1, max=86_400, help="Seconds after which it ends.")] = (
+        DEFAULT_SECONDS
+    ),
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Show the levels of the log, or set one, which ends in its time."""
+    found: GetLogLevelsResponse | SetLogLevelResponse
+    if level is None:
+        with connect(target) as gateway:
+            found = gateway.diagnostics.GetLogLevels(GetLogLevelsRequest(), timeout=READ_SECONDS)
+    else:
+        if level not in WORDS:
+            raise typer.BadParameter(f"expected one of: {', '.join(WORDS)}", param_hint="LEVEL")
+        request = SetLogLevelRequest(charge_point=charger)
+        if level != DEFAULT:
+            request.level = LogLevel.Value(f"LOG_LEVEL_{level.upper()}")
+            request.duration.FromSeconds(seconds)
+        with connect(target) as gateway:
+            found = gateway.diagnostics.SetLogLevel(request, timeout=READ_SECONDS)
+    if json:
+        print_json(as_dict(found))
+        return
+    rows = [("all others", _word(found.settings_level), "")]
+    rows += [
+        (each.charge_point or "the process", _word(each.level), local(moment(each, "end_time")))
+        for each in found.overrides
+    ]
+    out().print(table("of", "level", "until", rows=rows))
+
+
+def _word(level: LogLevel.ValueType) -> str:
+    return LogLevel.Name(level).removeprefix("LOG_LEVEL_").lower()

@@ -1,0 +1,1 @@
+"""`gateway top`: the fleet on a full screen, live."""
