@@ -106,6 +106,8 @@ class CertificateWatch:
         self._taken = taken
         self._run_sync = run_sync
         self._wanted = trio.Event()
+        self.on_reloaded: Callable[[], None] | None = None
+        """Called when a reload that was asked for is over, whether or not the files were taken."""
         metrics.labelled_gauge(
             "gateway_certificate_expiry_timestamp_seconds",
             "When a certificate that is served, a client authority or a list of revoked certificates ends.",
@@ -135,6 +137,8 @@ class CertificateWatch:
             self._wanted = trio.Event()
             for each in self._watched:
                 await self._look(each, asked=asked)
+            if asked and self.on_reloaded is not None:
+                self.on_reloaded()
             if trio.current_time() >= report_at:
                 report_at += REPORT_SECONDS
                 self.report()
@@ -201,10 +205,14 @@ class CertificateWatch:
             days=(ends - now).days,
         )
 
-    def _expiries(self) -> Iterator[tuple[tuple[str, ...], float]]:
+    def ends(self) -> Iterator[tuple[str, str, datetime]]:
+        """Return the ends of all that is served: the listener's name, the kind, and the time. At once."""
         for each in self._watched:
             for kind, _, ends in each.tls.expiries():
-                yield (each.name, kind), ends.timestamp()
+                yield each.name, kind, ends
+
+    def _expiries(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        return (((name, kind), ends.timestamp()) for name, kind, ends in self.ends())
 
 
 CRL: Final = "client_crl"

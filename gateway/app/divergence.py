@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.domain.values import Clock
-from gateway.session.ports import Observer
-from gateway.store.api import TransactionFilter
+from gateway.session.ports import Counter
+from gateway.store.filters import TransactionFilter
 from gateway.store.reads import Reads
 
 LINE_EVERY = timedelta(hours=1)
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class Divergence:
     """Counts what another life gave out (``from_another_life``, by kind) and logs it. Refuses nothing."""
 
-    def __init__(self, reads: Reads, observer: Observer, clock: Clock) -> None:
+    def __init__(self, reads: Reads, observer: Counter, clock: Clock) -> None:
         self._reads = reads
         self._observer = observer
         self._clock = clock

@@ -13,6 +13,7 @@ import trio
 from gateway.app.certificate_watch import Certificates, CertificateWatch
 from gateway.app.control_certificates import ControlCertificates
 from gateway.app.from_settings import tls_provider
+from gateway.app.jwt_keys import JwtKeyFile
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.control.listen_address import listening_address, why_not
 from gateway.control.server import ControlServer
@@ -57,6 +58,9 @@ class Endpoints:
         watched: list[tuple[str, Certificates]] = [*self._tls.items()]
         if settings.control.certificate is not None:
             watched.append(("control", self._control_certificates))
+        self._jwt_keys = JwtKeyFile(settings.control.jwt, lambda keys: self.control.replace_jwt_keys(keys))
+        if settings.control.jwt.jwks_file is not None:
+            watched.append(("control.jwt", self._jwt_keys))
         self.certificates = CertificateWatch(watched, metrics=metrics, clock=clock, taken=self._close_refused)
         """Watched once ``certificates.run`` does."""
         self.listeners = [self._listener(each) for each in settings.listeners]
@@ -147,6 +151,7 @@ class Endpoints:
                 self.control = self._new_control()
                 if (tls := self._control_certificates.tls) is not None:
                     self.control.replace_tls(tls)
+                self.control.replace_jwt_keys(self._jwt_keys.keys)
                 self.update_readiness()
         finally:
             self._control_ended.set()

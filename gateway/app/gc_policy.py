@@ -22,6 +22,8 @@ import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
 
+from gateway.ticks import next_tick
+
 YOUNG = 5_000
 """Objects more than before, for a young collection: some thirty newcomers. 1 to 2 ms."""
 
@@ -168,7 +170,7 @@ class GcPolicy:
         try:
             next_round = trio.current_time() + ROUND_SECONDS
             while True:
-                with trio.move_on_after(TICK_SECONDS):
+                with trio.move_on_at(next_tick(TICK_SECONDS)):  # as the timers of sessions (``session.keepalive``)
                     await self._due.wait()
                 if trio.current_time() >= next_round:
                     self._collect(2)

@@ -50,6 +50,9 @@ MARK_SECONDS = 60.0
 Trusted: TypeAlias = Callable[[], Awaitable[datetime | None]]
 """The time; None: the clock is doubted."""
 
+Pages: TypeAlias = Callable[[str], Awaitable[list[ChargePointRecord]]]
+"""Connected charge points by identity, those after the one that is given; an empty page is the end."""
+
 log = structlog.get_logger()
 
 
@@ -139,7 +142,11 @@ class LostEnds:
     """Records the ends of connections that the store could not keep when they ended. Until then those charge points
     count as connected, and one that doesn't come back would for ever."""
 
-    def __init__(self, journal: Journal, reads: Reads, router: Router, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, reads: Reads, router: Router, clock: Clock, pages: Pages | None = None
+    ) -> None:
+        """``pages``: of the charge points whose connections may be this process's to end; None: of all."""
+        self._pages = pages or (lambda after: reads.charge_points(after, CHUNK, True, None))
         self._journal = journal
         self._reads = reads
         self._router = router
@@ -167,7 +174,7 @@ class LostEnds:
     async def record(self) -> int:
         """Record what is due; answers for how many charge points. Raises ``StoreUnavailable``."""
         count, after = 0, ""
-        while page := await self._reads.charge_points(after, CHUNK, True, None):
+        while page := await self._pages(after):
             after = page[-1].identity
             for charge_point in page:
                 # The look comes after the read: who connects later has a later epoch, and this write is refused.

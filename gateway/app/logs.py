@@ -8,11 +8,13 @@ gRPC's core, which writes to the descriptor directly, is silenced (``gateway.cli
 import atexit
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
 
+from gateway.app.log_levels import FilteredLogger, apply
 from gateway.app.log_writer import LogWriter, StderrRedirected
 from gateway.app.settings import LoggingSettings
 
@@ -51,14 +53,16 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def configure(settings: LoggingSettings) -> None:
-    """Set up logging for the whole process. Lines below the level cost a look-up and nothing else.
+def configure(settings: LoggingSettings, slot: int | None = None) -> None:
+    """Set up logging for the whole process; each line has its ``slot``, where it is one of several that log to one
+    place. Lines below the level cost a look-up and nothing else.
 
     Tracebacks come without local variables, which structlog and rich would show: passwords and keys are among them.
     Until ``close``, or the end of the process, ``sys.stderr`` never blocks.
     """
     close()
     level = getattr(logging, settings.level.upper())
+    apply(level)
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
@@ -71,6 +75,8 @@ def configure(settings: LoggingSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if slot is not None:
+        processors.insert(0, partial(_with_slot, slot))
     if settings.format == "json":
         transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         processors.append(structlog.processors.ExceptionRenderer(transformer))
@@ -80,7 +86,7 @@ def configure(settings: LoggingSettings) -> None:
     atexit.register(close)
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=FilteredLogger,
         logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=True,
     )
@@ -89,6 +95,12 @@ def configure(settings: LoggingSettings) -> None:
     )
     for name in THIRD_PARTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _with_slot(slot: int, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line of a process that has this slot."""
+    event["slot"] = slot
+    return event
 
 
 def close() -> None:

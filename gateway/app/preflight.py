@@ -12,14 +12,20 @@ from typing import Any
 from attrs import evolve, frozen
 
 from gateway.app.certificate_watch import EXPIRY_WARNING
-from gateway.app.from_settings import authority_fault, tls_files
+from gateway.app.from_settings import authority_fault, jwt_keys, tls_files
+from gateway.app.nats_servers import NO_LIBRARY as NO_NATS_LIBRARY
+from gateway.app.nats_servers import nats_address
+from gateway.app.process_share import NO_NODE
 from gateway.app.settings import ControlSettings, ListenerSettings, Settings
+from gateway.app.settings.cluster import ClusterSettings
 from gateway.app.settings.expectations import Place
+from gateway.app.stores import NO_LIBRARY, new_store, password
+from gateway.domain.audit import OFFLINE_CALLER
 from gateway.domain.callers import MAX_CALLERS, Caller, Role, faults, new_token, token_digest
 from gateway.errors import SettingsError
 from gateway.store.commits import AddCaller, Done
-from gateway.store.sqlite.generations import CLEAR, Recovered, recover
-from gateway.store.sqlite.store import SqliteStore
+from gateway.store.limits import CLEAR
+from gateway.store.sqlite.generations import Recovered, recover
 from gateway.transport.certificate_files import (
     CertificateFiles,
     CertificatePair,
@@ -49,7 +55,36 @@ def check(settings: Settings, now: datetime | None = None) -> list[Finding]:
     findings += _control(settings.control, moment)
     findings += _places(settings)
     findings += _store(settings)
+    findings += _cluster(settings.cluster)
     return findings
+
+
+def _cluster(cluster: ClusterSettings) -> Iterator[Finding]:
+    """Look at the NATS servers: each is reached, lets this gateway in, and is spoken to by TLS over a network."""
+    if not cluster.nats:
+        return
+    if not cluster.node:
+        setting, _, why = NO_NODE.partition(": ")
+        yield Finding(setting, why, fatal=False)
+    for each in cluster.unencrypted():
+        text = f"{each} is not encrypted: commands go through it, keys among them; use tls://"
+        yield Finding("cluster.nats", text, fatal=False)
+    if cluster.nats_token_file is not None:
+        yield from _openness("cluster.nats_token_file", cluster.nats_token_file)
+    try:
+        from gateway.bridge.nats_checks import faults
+
+        found = faults(nats_address(cluster))
+    except ImportError:
+        yield Finding("cluster.node", NO_NATS_LIBRARY.removeprefix("cluster.node: "))
+        return
+    except SettingsError as error:
+        setting, _, why = str(error).partition(": ")
+        yield Finding(setting, why)
+        return
+    none = len(found) == len(cluster.nats)
+    for fault in found:
+        yield Finding("cluster.nats", f"{fault.server}: {fault.reason}", fatal=none or fault.lasts)
 
 
 def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[Finding]:
@@ -83,6 +118,11 @@ def _listener(key: str, listener: ListenerSettings, now: datetime) -> Iterator[F
 
 
 def _control(control: ControlSettings, now: datetime) -> Iterator[Finding]:
+    try:
+        jwt_keys(control.jwt)
+    except SettingsError as error:
+        setting, _, why = str(error).partition(": ")
+        yield Finding(setting, why)
     if control.certificate is None or control.key is None:
         return
     try:
@@ -144,7 +184,26 @@ def _why_not_bound(info: tuple[Any, ...]) -> str | None:
 SQLITE_START = b"SQLite format 3\0"
 
 
+def _server(settings: Settings) -> Iterator[Finding]:
+    """Look at the database on PostgreSQL: reached, of a version that is known, and keeping what it is given."""
+    store = settings.store
+    if store.password_file is not None:
+        yield from _openness("store.password_file", store.password_file)
+    try:
+        from gateway.store.postgres import Durability, faults
+
+        for each in faults(store.url, password(store), Durability(store.durability), settings.cluster.node):
+            yield Finding("store.url", each)
+    except ImportError:
+        yield Finding("store.url", NO_LIBRARY.removeprefix("store.url: "))
+    except SettingsError as error:
+        yield Finding("store.password_file", str(error).removeprefix("store.password_file: "))
+
+
 def _store(settings: Settings) -> Iterator[Finding]:
+    if settings.store.url:
+        yield from _server(settings)
+        return
     path, key = settings.store.path, "store.path"
     folder = path.parent
     if not folder.is_dir():
@@ -193,7 +252,12 @@ def _why(error: OSError) -> str:
 def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Recovered | None:
     """Make the database of these settings, which was restored or copied, safe to serve; None: it is the one that was
     last served here. Raises ``StoreError`` with the reason."""
-    return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
+    if not settings.store.url:
+        return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
+    from gateway.store import postgres
+
+    renewed = postgres.recover(settings.store.url, password(settings.store))
+    return Recovered("", renewed.old_id, renewed.store_id, renewed.next_number)
 
 
 def add_caller(
@@ -208,9 +272,11 @@ def add_caller(
         raise SettingsError("; ".join(f"{where}: {description}" for where, description in wrong))
     token = "" if certificate_name else new_token()
     digest = token_digest(token) or b""
-    store = SqliteStore(settings.store.path)
+    store = new_store(settings, lambda: datetime.now(UTC))
     try:
-        [result] = store.commit([AddCaller(Caller(name, kept, datetime.now(UTC), digest, certificate_name, scope))])
+        [result] = store.commit(
+            [AddCaller(Caller(name, kept, datetime.now(UTC), digest, certificate_name, scope), OFFLINE_CALLER)]
+        )
     finally:
         store.close()
     if not isinstance(result, Done):

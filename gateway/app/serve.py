@@ -1,9 +1,12 @@
 """The composition root: everything is made here, introduced to each other, started in order, and drained."""
 
+import os
 import signal
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
+from time import monotonic, perf_counter
 from typing import Final
 
 import structlog
@@ -11,37 +14,52 @@ import trio
 
 from gateway import signals
 from gateway.app import logs
+from gateway.app.announcements import Announcements
+from gateway.app.background import Background
 from gateway.app.divergence import Divergence
+from gateway.app.drain import Drain, Draining, terms_of
 from gateway.app.endpoints import Endpoints
+from gateway.app.figures import StoreFigures, show_figures
 from gateway.app.from_settings import (
+    certificate_statuses,
     connection_limits,
     control_settings,
     entry_terms,
-    quirk,
+    quirk_book,
     session_limits,
+    signing_checks,
+    tracing,
 )
 from gateway.app.gc_policy import GcPolicy
-from gateway.app.housekeeping import (
-    LostEnds,
-    end_abandoned_operations,
-    end_overdue_reservations,
-    mark_store,
-    record_last_heard,
-)
+from gateway.app.housekeeping import LostEnds
+from gateway.app.log_levels import LogLevels
+from gateway.app.loop_lag import LoopLag
+from gateway.app.nodes import new_node, server_facts
+from gateway.app.process_share import shared
+from gateway.app.running_status import RunningStatus
+from gateway.app.server_figures import ServerFigures
+from gateway.app.service_manager import NONE, HandedOver, ServiceManager
 from gateway.app.settings import ListenerSettings, Settings
 from gateway.app.stall_clock import StallClock
 from gateway.app.store_lifetime import open_store, opened
+from gateway.app.stores import ServedStore, commit_deadline
 from gateway.app.supervision import Supervisor
-from gateway.chargers.admission import Admission, Principal
+from gateway.chargers.admission import Admission, identity_of
 from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
 from gateway.chargers.connections import ChargerConnections
+from gateway.chargers.load_budget import LoadBudget
 from gateway.control.energy import TransactionEnergies
+from gateway.control.fleet_runner import FleetRunner
+from gateway.control.fleet_summary import FleetSummaries
+from gateway.control.ports import Commands
 from gateway.control.server import ControlServer
+from gateway.control.services.all_services import ControlPorts
 from gateway.control.settlement import Settlement
+from gateway.control.signing import SigningDesk
 from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain import dialects
 from gateway.domain.credentials import Verifier
-from gateway.domain.quirks import BUILT_IN
+from gateway.domain.log_levels import LogLevel
 from gateway.domain.values import Clock
 from gateway.feed.feed import Feed
 from gateway.journal.clock_watch import ClockWatch
@@ -53,12 +71,12 @@ from gateway.observability.observer import GatewayObserver
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.session.commands.provisioning import DesiredKey
+from gateway.session.fleet_power import FleetPower
 from gateway.session.keepalive import TimerQueue
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
-from gateway.session.wishes import WantedStates
+from gateway.session.wishes import WantedStates, nowhere
 from gateway.store.reads import Reads
-from gateway.store.sqlite.store import SqliteStore
 from gateway.transport.accounts import Accounts
 from gateway.transport.addresses import Addresses
 from gateway.transport.large_messages import LargeMessagePlace
@@ -67,29 +85,24 @@ from gateway.transport.tls import TlsProvider
 
 log = structlog.get_logger()
 
-IN_FLIGHT_SHARE = 0.6
-"""Of the drain's deadline, for commands under way; the rest is for closing sessions and ending calls."""
-
-LAST_WORD_SECONDS = 2.0
-"""After a drain that was cut short, for callers to receive the outcomes of their commands: without that they would
-read "nothing was sent" of what was."""
-
-CONTROL_GRACE = 1.0
-"""Seconds for control calls to hand out their last answers, once all sessions are over."""
-
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
-    logs.configure(settings.logging)
     try:
+        settings, sockets, slot = shared(os.environ, settings)
+        logs.configure(settings.logging, slot)
+        manager = ServiceManager(os.environ, monotonic)
         raise_file_limit()
         with opened(settings, utc_now) as store:
-            gateway = Gateway(settings, store)
+            gateway = Gateway(settings, store, manager=manager, sockets=sockets, shares=slot is not None)
             gateway.endpoints.try_groups()
             with gateway.collector.policy():
-                trio.run(gateway.run, clock=gateway.clock, strict_exception_groups=True)
+                try:
+                    trio.run(gateway.run, clock=gateway.clock, strict_exception_groups=True)
+                finally:
+                    gateway.close()
         log.info("gateway stopped")
     finally:
         logs.close()
@@ -112,27 +125,35 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        store: SqliteStore,
+        store: ServedStore,
         versions: Sequence[ProtocolVersion] = VERSIONS,
         now: Clock = utc_now,
+        manager: ServiceManager | None = None,
+        sockets: HandedOver = NONE,
+        shares: bool = False,
     ) -> None:
-        """``now``: the wall clock. It and Trio's clock go at one pace."""
-        self._settings = settings
-        self._now = now
-        self._store = store
+        """``now``: the wall clock. It and Trio's clock go at one pace. ``sockets``: those that listen already.
+        ``shares``: it has the port of its control interface in common with other processes."""
+        self._sockets, self._settings = sockets, settings
+        self._now, self._store = now, store
         self.clock = StallClock()
         """For the run: what the process sleeps through counts for no deadline."""
         self._draining = False
         self._serving = False
         """Whether chargers are let in: the store is open, and what the last run left is settled."""
         self._nursery: trio.Nursery | None = None
-        self.metrics = Metrics()
-        self._supervisor = Supervisor(self.metrics)
+        self.metrics = Metrics(perf_counter)
+        self.lag = LoopLag(self.metrics, perf_counter)
+        self._tracing, self._supervisor = tracing(settings.tracing, version("gateway")), Supervisor(self.metrics)
         self.collector = GcPolicy(lambda: not self.endpoints.control.calls)
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
         self.diagnostics = GatewayObserver(self.metrics, now, sessions.kept_frames)
-        journal = self.journal = Journal(store, deadline=settings.store.commit_deadline_seconds)
+        journal = self.journal = Journal(
+            store,
+            deadline=commit_deadline(settings.store),
+            linger=settings.store.linger_milliseconds / 1000,
+        )
         reads = self._reads = Reads(store, journal)
         self.feed = Feed(store, journal.read)
         journal.on_commit.append(self.feed.notify)
@@ -140,26 +161,31 @@ class Gateway:
         protocols = {each.subprotocol: each for each in versions}
         for each in versions:
             dialects.register(each.subprotocol, each.samples)
-        self.router = Router(reads, now, protocols.values())
-        self.lost_ends = LostEnds(journal, reads, self.router, now)
+        profiles = frozenset(terms.security_profile for terms in map(entry_terms, settings.listeners))
+        self.router = Router(reads, now, protocols.values(), profiles)
+        self.draining = Draining(self.router, terms_of(settings.drain))
+        node = self.node = new_node(settings, store, self.router, reads, journal, self.feed, now, self.metrics)
+        self.lost_ends = LostEnds(journal, reads, self.router, now, None if node is None else node.own_pages())
         self.settlement = Settlement(journal, reads, TransactionEnergies(reads, now), now)
         self.vendors = VendorServiceRegistry(now, sessions.vendor_data_seconds, self.metrics.count)
+        self.signing = SigningDesk(journal, reads, self.router.signing_changed, now, self.metrics.count)
         authorizer = TableAuthorizer(reads, now, settings.authorization.unknown_tags)
         self.other_lives = Divergence(reads, self.metrics, now)
         self.capacity = Capacity(
             room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
         )
-        self.addresses = Addresses(sessions.shared_addresses)
-        self.timers = TimerQueue()
+        self.addresses, self.timers = Addresses(sessions.shared_addresses), TimerQueue()
         limits = connection_limits(sessions)
-        self.accounts = Accounts(limits)
-        self.large = LargeMessagePlace(limits.message_seconds)
+        self.accounts, self.large = Accounts(limits), LargeMessagePlace(limits.message_seconds)
+        take_number, checks = NumberAllocator(journal).take, signing_checks(settings, reads, now)
+        self.quirks, self.load = quirk_book(settings), LoadBudget(perf_counter, self.metrics.count)
+        self.log_levels = LogLevels(LogLevel(settings.logging.level), now, self.diagnostics.tapped)
         self.chargers = ChargerConnections(
             router=self.router,
             capacity=self.capacity,
             journal=journal,
             reads=reads,
-            lookups=Lookups(reads, authorizer, NumberAllocator(journal).take, self.vendors, self.other_lives.number),
+            lookups=Lookups(reads, authorizer, take_number, self.vendors, self.other_lives.number, checks),
             protocols=protocols,
             clock=now,
             limits=session_limits(sessions),
@@ -167,7 +193,9 @@ class Gateway:
             recorder=self.diagnostics.recorder,
             timers=self.timers,
             boot_configuration=tuple(DesiredKey(each.key, each.values) for each in settings.boot_configuration),
-            quirks=(*BUILT_IN, *(quirk(each) for each in settings.quirks)),
+            quirks=self.quirks,
+            load=self.load,
+            traces=None if self._tracing is None else self._tracing.commands,
         )
         self.admission = Admission(
             reads=reads,
@@ -179,6 +207,9 @@ class Gateway:
             refusing=self._why_refusing,
             has_place=lambda identity: self.capacity.has_place(replaces=self.router.live(identity) is not None),
             addresses=self.addresses,
+            quirks=self.quirks,
+            load=self.load,
+            flapping=self.diagnostics.flapping,
         )
         self.clock_watch = ClockWatch(journal, reads, now, lambda: self.metrics.count("clock_jumps"))
         self.retention = Retention(
@@ -189,60 +220,103 @@ class Gateway:
             max_bytes=settings.store.retention.max_bytes,
             watch=self.clock_watch,
         )
+        commands: Commands = self.router if node is None else node.node.commands
+        self.fleet = FleetRunner(journal, reads, commands, now)
+        fleet_changed = self.fleet.wake
+        elsewhere: Callable[[str], Awaitable[bool]] = nowhere
+        if node is not None:
+            node.node.on_fleet_changed = self.fleet.wake
+            fleet_changed, elsewhere = node.node.fleet_changed, node.node.commands.elsewhere
+        wanted = WantedStates(self.router, journal, reads, utc_now, next(iter(protocols.values())), elsewhere)
+        grace = timedelta(seconds=settings.control.offline_grace_seconds)
+        self.summaries = FleetSummaries(reads, FleetPower(self.router, now), now, grace)
         new_control = partial(
             ControlServer,
-            control_settings(settings.control),
-            journal=journal,
-            reads=reads,
-            commands=self.router,
-            wanted=WantedStates(self.router, journal, reads, utc_now, next(iter(protocols.values()))),
-            feed=self.feed,
-            diagnostics=self.diagnostics,
-            vendors=self.vendors,
-            authorizer=authorizer,
-            clock=now,
-            clock_watch=self.clock_watch,
-            from_another_life=self.other_lives.seen,
+            control_settings(settings.control, settings.http, shares),
+            ControlPorts(
+                facts=server_facts(reads, tuple(protocols), node, self.router, self.draining, now),
+                journal=journal,
+                reads=reads,
+                commands=commands,
+                wanted=wanted,
+                feed=self.feed,
+                diagnostics=self.diagnostics,
+                vendors=self.vendors,
+                signing=self.signing,
+                authorizer=authorizer,
+                clock=now,
+                clock_watch=self.clock_watch,
+                summaries=self.summaries,
+                quirks=self.quirks,
+                log_levels=self.log_levels,
+                draining=self.draining,
+                status=RunningStatus(self),
+                fleet_changed=fleet_changed,
+                from_another_life=self.other_lives.seen,
+            ),
+            late=self.lag.asyncio.observe,
+            refused=lambda reason: self.metrics.count("refused_rpcs", reason),
+            traces=None if self._tracing is None else self._tracing.rpcs,
         )
-        self.endpoints = Endpoints(
+        self.endpoints: Endpoints = Endpoints(
             settings,
             new_control=new_control,
             new_listener=self._listener,
             metrics=self.metrics,
-            is_ready=lambda: self._store_is_well and not self._draining,
+            is_ready=lambda: self.store_is_well and not self._draining,
             clock=now,
         )
-        self.metrics.gauge("gateway_sessions", "Chargers connected.", lambda: len(self.router))
-        self.metrics.gauge("gateway_connections", "Upgraded connections.", lambda: self.capacity.taken)
-        self.metrics.gauge("gateway_capacity", "Chargers that fit.", lambda: self.capacity.room.sessions)
-        self.metrics.counter("gateway_stalls", "Times that the loop stood still.", lambda: self.clock.stalls)
-        self.metrics.counter("gateway_stalled_seconds", "How long, in all.", lambda: self.clock.stalled)
-        self.metrics.counter("gateway_log_lines_dropped", "Lines that the log did not take.", logs.dropped)
-        self.metrics.gauge(
-            "gateway_retention_waiting", "1 while nothing goes by age.", lambda: float(self.retention.waits)
+        self._announcements = Announcements(manager, self.endpoints.certificates, lambda: self.store_is_well)
+        self.figures = StoreFigures(reads, settings.store, self.metrics)
+        show_figures(self.metrics, self)
+        self._background = Background(
+            journal=journal,
+            reads=reads,
+            router=self.router,
+            metrics=self.metrics,
+            feed=self.feed,
+            clock_watch=self.clock_watch,
+            retention=self.retention,
+            timers=self.timers,
+            collector=self.collector,
+            lost_ends=self.lost_ends,
+            settlement=self.settlement,
+            fleet=self.fleet,
+            summaries=self.summaries,
+            figures=self.figures,
+            server_figures=ServerFigures(reads, self.metrics),
+            lag=self.lag,
+            log_levels=self.log_levels,
+            load=self.load,
+            certificate_warning=timedelta(days=settings.certificates.warning_days),
+            node=node,
         )
-        self.metrics.gauge("gateway_accounts", "Budgets kept of chargers.", lambda: len(self.accounts))
-        self.metrics.gauge(
-            "gateway_large_messages_waiting", "Chargers whose large message waits its turn.", lambda: self.large.waiting
-        )
-        self.metrics.gauge("gateway_store_healthy", "1 while commits are taken.", lambda: float(self._store_is_well))
+
+    def close(self) -> None:
+        """Send the traces that have not been sent, for some seconds; after the run."""
+        if self._tracing is not None:
+            self._tracing.close()
 
     def _listener(self, settings: ListenerSettings, tls: TlsProvider) -> Listener:
+        statuses = certificate_statuses(settings, tls, self._now, self.metrics.count)
         return Listener(
             name=settings.name,
             host=settings.host,
             port=settings.port,
             tls=tls,
-            admit=self.admission,
+            admit=self.admission if statuses is None else statuses.guarding(self.admission),
             handle=self.chargers,
             limits=connection_limits(self._settings.sessions),
             slowed=lambda what: self.metrics.count("slowed", what),
             addresses=self.addresses,
             may_wait=lambda: self.capacity.may_wait // len(self._settings.listeners),
+            may_begin=self.load.may_begin,
             identity_of=identity_of,
             accounts=self.accounts,
             large=self.large,
             proxies=settings.proxies,
+            recheck=None if statuses is None else statuses.watch,
+            sockets=self._sockets.of(settings.name),
             observe=self.diagnostics.connection_over,
         )
 
@@ -266,50 +340,40 @@ class Gateway:
                 if earlier:
                     self.endpoints.certificates.reload()
                 nursery.start_soon(self._supervisor.keep, "certificates", self.endpoints.certificates.run)
-                await self._until_stopped(received)
+                nursery.start_soon(self._supervisor.keep, "watchdog", self._announcements.manager.run)
+                await self.draining.until_stopped(received, self._announcements.reload)
                 starting.cancel()
                 await self._drain(received)
                 nursery.cancel_scope.cancel()
 
     async def _start(self, nursery: trio.Nursery, scope: trio.CancelScope) -> None:
         """Everything that is there before chargers are let in. Raises ``GatewayError`` where waiting mends nothing."""
-        keep, trusted = self._supervisor.keep, self.clock_watch.trusted
         room = self.capacity.room
         with scope:
-            await open_store(self._store, self._now, self.clock_watch.trusted, partial(self.endpoints.open, nursery))
+            await open_store(self._store, self._now, self.clock_watch.trusted, partial(self._open, nursery))
             log.info("capacity", sessions=room.sessions, replaced=room.replaced, descriptors=room.descriptors)
-            nursery.start_soon(keep, "feed", self.feed.run)
-            nursery.start_soon(keep, "clock", self.clock_watch.run)
-            nursery.start_soon(keep, "retention", self.retention.run)
-            nursery.start_soon(keep, "silence", self.timers.run)
-            nursery.start_soon(keep, "collector", self.collector.run)
-            nursery.start_soon(keep, "last-heard", record_last_heard, self.journal, self.router)
-            nursery.start_soon(keep, "lost-ends", self.lost_ends.run)
-            nursery.start_soon(keep, "mark", mark_store, self._reads)
-            nursery.start_soon(keep, "reservations", end_overdue_reservations, self.journal, self._reads, trusted)
-            nursery.start_soon(keep, "operations", end_abandoned_operations, self.journal, self._reads, trusted)
-            nursery.start_soon(keep, "energy", self.settlement.run)
+            for task in self._background.tasks():
+                nursery.start_soon(self._supervisor.keep, task.name, task.run, *task.args)
             await self.endpoints.open(nursery)
             self._serving = True
             self.endpoints.update_readiness()
+            self._announcements.opened()
             log.info("gateway ready")
 
-    async def _until_stopped(self, received: AsyncIterator[int]) -> None:
-        async for number in received:
-            if number != signal.SIGHUP:
-                log.info("stopping", signal=signal.Signals(number).name)
-                return
-            self.endpoints.certificates.reload()
+    async def _open(self, nursery: trio.Nursery) -> None:
+        await self.endpoints.open(nursery)
+        self._announcements.opened()
 
     # --- readiness and the end --------------------------------------------------------------------------------
 
     def _why_refusing(self) -> str | None:
         if self._draining:
             return "draining"
-        return None if self._store_is_well else "store-unavailable"
+        return None if self.store_is_well else "store-unavailable"
 
     @property
-    def _store_is_well(self) -> bool:
+    def store_is_well(self) -> bool:
+        """True while commits are taken and chargers are let in."""
         return self._serving and self.journal.healthy
 
     def _health_changed(self, healthy: bool) -> None:
@@ -321,47 +385,15 @@ class Gateway:
         else:
             self.lost_ends.store_is_back()
         self.endpoints.update_readiness()
+        self._announcements.changed()
 
     async def _drain(self, received: AsyncIterator[int]) -> None:
-        """Finish what is in flight, close sessions paced, then the control interface and the journal; a second signal
-        or the deadline cuts it short. What is cut off is settled at the next start."""
-        seconds = self._settings.drain.deadline_seconds
-        deadline = trio.current_time() + seconds
+        """Let in nothing new, tell everybody, then drain; a second signal cuts it short."""
         self._draining = self.chargers.draining = True
+        self._announcements.stopping()
         self.endpoints.stop()
         self.router.stop_commands()
         self.endpoints.update_readiness()
-        log.info("draining", sessions=len(self.router), deadline_seconds=seconds)
-        with trio.move_on_at(deadline) as cut_short:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cut_short_by_signal, received, cut_short)
-                self.endpoints.stop_accepting()
-                with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
-                    await self.router.commands_done()
-                await self.router.drain(self._settings.drain.closes_per_second, deadline)
-                await self.endpoints.drain_control(CONTROL_GRACE)
-                await self.journal.aclose()
-                nursery.cancel_scope.cancel()
-        if cut_short.cancelled_caught:
-            log.warning("drain cut short", sessions=len(self.router))
-            await self._last_word()
-        else:
-            log.info("drained")
-
-    async def _last_word(self) -> None:
-        """End all sessions at once, which settles their commands; what takes longer is settled at the next start."""
-        with trio.move_on_after(LAST_WORD_SECONDS):
-            await self.router.end_all("draining", 1001)
-            await self.router.commands_done()
-            await self.endpoints.drain_control(CONTROL_GRACE)
-
-    async def _cut_short_by_signal(self, received: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        async for number in received:
-            if number != signal.SIGHUP:
-                scope.cancel()
-
-
-def identity_of(principal: object) -> str:
-    """Return the identity of a connection."""
-    assert isinstance(principal, Principal)
-    return principal.identity
+        if self.node is not None:
+            await self.node.drain()
+        await Drain(self.draining, self.router, self.endpoints, self.journal).run(received)

@@ -8,9 +8,9 @@ import structlog
 import trio
 
 from gateway.app.settings import Settings
+from gateway.app.stores import ServedStore, new_store
 from gateway.domain.values import Clock
 from gateway.errors import StoreMisplaced, StoreUnavailable
-from gateway.store.sqlite.store import SqliteStore
 
 log = structlog.get_logger()
 
@@ -26,16 +26,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
 @contextmanager
-def opened(settings: Settings, clock: Clock) -> Iterator[SqliteStore]:
+def opened(settings: Settings, clock: Clock) -> Iterator[ServedStore]:
     """The store, to be opened by the run, closed at the end."""
-    store = SqliteStore(settings.store.path, clock=clock, opened=False)
+    store = new_store(settings, clock, opened=False)
     try:
         yield store
     finally:
         close(store)
 
 
-def close(store: SqliteStore, seconds: float = CLOSE_SECONDS) -> bool:
+def close(store: ServedStore, seconds: float = CLOSE_SECONDS) -> bool:
     """Close the store, whose last commit may hang on its disk; False if that takes too long, and is left behind."""
     closing = threading.Thread(target=store.close, name="store-close", daemon=True)
     closing.start()
@@ -46,7 +46,7 @@ def close(store: SqliteStore, seconds: float = CLOSE_SECONDS) -> bool:
 
 
 async def open_store(
-    store: SqliteStore,
+    store: ServedStore,
     clock: Clock,
     clock_is_trusted: Callable[[], Awaitable[object]],
     open_endpoints: Callable[[], Awaitable[None]],
@@ -76,7 +76,7 @@ async def open_store(
 
 
 async def _is_opened(
-    store: SqliteStore, clock: Clock, clock_is_trusted: Callable[[], Awaitable[object]], pause: float
+    store: ServedStore, clock: Clock, clock_is_trusted: Callable[[], Awaitable[object]], pause: float
 ) -> bool:
     """Try once; False where the disk is in trouble. A thread that hangs on it is left behind when all is over."""
     try:
@@ -84,7 +84,8 @@ async def _is_opened(
         await clock_is_trusted()  # before anything is recorded, which would bear the time of a wrong clock
         settled = await trio.to_thread.run_sync(store.settle, clock(), abandon_on_cancel=True)
     except StoreMisplaced as error:
-        raise StoreMisplaced(f"store.path: {error}") from error
+        key = "store.path" if store.kind == "sqlite" else "store.url"
+        raise StoreMisplaced(f"{key}: {error}") from error
     except StoreUnavailable as error:
         log.error("store unavailable at start", error=str(error), next_try_seconds=pause)
         return False

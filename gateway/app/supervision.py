@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import trio
 
-from gateway.session.ports import Observer
+from gateway.session.ports import Counter
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a task that failed begins again; doubled with each failure that follows the last one closely."""
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 class Supervisor:
     """Runs tasks that must not end. Failures are counted as ``task_failures`` by the task's name."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Counter) -> None:
         self._observer = observer
 
     async def keep(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:

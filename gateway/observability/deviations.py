@@ -8,13 +8,11 @@ from attrs import define
 from gateway.domain.diagnostics import DeviationCount
 from gateway.domain.events import BootInformation
 from gateway.domain.values import Clock
+from gateway.observability.makes import make_of
 
 MAX_ENTRIES = 2_000
 """A fleet has some tens of firmwares with some deviations each. 1.2 MB at most; past it the least recently seen
 goes, so a charger that invents firmwares costs the others their history and nothing more."""
-
-MAX_VENDOR, MAX_MODEL, MAX_FIRMWARE = 20, 20, 50
-"""Characters, as the schema allows (S §6.5); what is longer is cut."""
 
 
 @define(eq=False)
@@ -36,10 +34,7 @@ class Deviations:
 
     def deviated(self, charge_point: str, boot: BootInformation | None, deviations: tuple[str, ...]) -> None:
         """As ``Observer.deviated``; a few microseconds each."""
-        make = ("", "", "")
-        if boot is not None:
-            firmware = boot.firmware_version or ""
-            make = ((boot.vendor or "")[:MAX_VENDOR], (boot.model or "")[:MAX_MODEL], firmware[:MAX_FIRMWARE])
+        make = make_of(boot)
         now = self._clock()
         for deviation in deviations:
             key = (deviation, *make)

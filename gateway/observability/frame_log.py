@@ -10,6 +10,7 @@ whatever comes after.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from struct import Struct
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from attrs import define, field
 from gateway.domain.diagnostics import FrameKind, KeptFrame
 from gateway.domain.secrets import REDACTED, hides_names
 from gateway.domain.values import Clock
+from gateway.observability.tap import MAX_TAPS, Tap
 from gateway.ocpp.redaction import redact, without
 from gateway.transport.api import Initiator, Peer
 
@@ -49,11 +51,13 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 @define(eq=False)
 class FrameRing:
-    """One charge point's. ``most``: frames in it."""
+    """One charge point's. ``most``: frames in it. (No weak slot: a ring becomes a ``TappedRing`` in place.)"""
 
     most: int
     connections: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
+    taps: "tuple[Tap, ...]" = ()
+    """Only of a ``TappedRing``."""
     _count: int = 0
     _data: bytearray = field(factory=bytearray, repr=False)
 
@@ -92,6 +96,18 @@ class FrameRing:
         self.add(FrameKind.CLOSED, f"by {_ENDED_BY[initiator]}: {code} {reason}".rstrip().encode())
 
 
+class TappedRing(FrameRing):
+    """A ring whose frames go to taps, too. A ring becomes one while a tap is open: without one there is nothing to ask
+    for each frame."""
+
+    __slots__ = ()
+
+    def add(self, kind: FrameKind, data: bytes) -> None:
+        FrameRing.add(self, kind, data)
+        for tap in self.taps:
+            tap.put(kind, data)
+
+
 class FrameLog:
     """The rings of all charge points. ``length``: frames of each, 0 keeps none. Belongs to the Trio loop."""
 
@@ -100,6 +116,7 @@ class FrameLog:
         self._length = length
         self._live: dict[str, FrameRing] = {}
         self._gone: OrderedDict[str, FrameRing] = OrderedDict()
+        self._taps: dict[str, tuple[Tap, ...]] = {}
 
     @property
     def kept(self) -> bool:
@@ -116,6 +133,8 @@ class FrameLog:
         if ring is None:
             ring = self._live[identity] = self._gone_ring(identity)
         ring.connections += 1
+        if self._taps:
+            self._attach(identity, ring)
         ring.add(FrameKind.CONNECTED, f"{peer.address} port {peer.port}, {peer.tls_version}".encode())
         return ring
 
@@ -133,6 +152,47 @@ class FrameLog:
     def _gone_ring(self, identity: str) -> FrameRing:
         """Its last one, or a new one."""
         return self._gone.pop(identity) if identity in self._gone else FrameRing(self._length)
+
+    @contextmanager
+    def tapped(self, identity: str) -> Iterator["Tap | None"]:
+        """Have a charge point's frames as they come, also those of its connections to come; None: too many taps are
+        open. Frames must be kept at all."""
+        if sum(map(len, self._taps.values())) >= MAX_TAPS:
+            yield None
+            return
+        ring = self._live.get(identity) or self._gone.get(identity)
+        known = () if ring is None else self._keys_of(ring)
+        tap = Tap(self._clock, lambda: self._sent_keys(identity), known)
+        self._taps[identity] = (*self._taps.get(identity, ()), tap)
+        self._attach(identity, ring)
+        try:
+            yield tap
+        finally:
+            rest = tuple(each for each in self._taps[identity] if each is not tap)
+            if rest:
+                self._taps[identity] = rest
+            else:
+                del self._taps[identity]
+            self._attach(identity, self._live.get(identity) or self._gone.get(identity))
+
+    @property
+    def taps(self) -> int:
+        """Taps that are open."""
+        return sum(map(len, self._taps.values()))
+
+    def _attach(self, identity: str, ring: FrameRing | None) -> None:
+        if ring is not None:
+            ring.taps = self._taps.get(identity, ())
+            ring.__class__ = TappedRing if ring.taps else FrameRing
+
+    def _sent_keys(self, identity: str) -> tuple[str, ...]:
+        """The keys that the gateway has sent to a charge point of late."""
+        ring = self._live.get(identity) or self._gone.get(identity)
+        return () if ring is None else ring.keys
+
+    def _keys_of(self, ring: FrameRing) -> tuple[str, ...]:
+        """The keys that its frames have named so far."""
+        return tuple({key for _, _, data, whole in ring.frames() for key in redact(data, cut=whole > 0).keys})
 
     def of(self, identity: str) -> list[KeptFrame] | None:
         """A charge point's frames, the oldest first, without secrets; None: there are none.

@@ -1,12 +1,23 @@
 """The observer of listeners and sessions: keeps refused connections, frames and deviations, and counts."""
 
-from gateway.domain.diagnostics import DeviationCount, KeptFrame, RefusedConnection
+from contextlib import AbstractContextManager
+
+from gateway.domain.diagnostics import (
+    DeviationCount,
+    FlappingChargePoint,
+    KeptFrame,
+    LatencyCount,
+    RefusedConnection,
+)
 from gateway.domain.events import BootInformation
 from gateway.domain.values import Clock
 from gateway.observability.deviations import Deviations
 from gateway.observability.frame_log import FrameLog
+from gateway.observability.make_latencies import MakeLatencies
 from gateway.observability.metrics import Metrics
+from gateway.observability.reconnects import Flapping
 from gateway.observability.refused_connections import RefusedConnections
+from gateway.observability.tap import Tap
 from gateway.transport.listener import ConnectionOutcome
 
 
@@ -16,10 +27,18 @@ class GatewayObserver:
     def __init__(self, metrics: Metrics, clock: Clock, kept_frames: int) -> None:
         self._metrics = metrics
         self.count = metrics.count
-        """As ``Observer.count``; the metrics' own, since it is called for each message."""
+        """As ``Observer.count``; the metrics' own, as the next four, which are called for messages and commands."""
+        self.now = metrics.now
+        self.answered = metrics.answered
+        self.call_answered = metrics.call_answered
+        self.command_over = metrics.command_over
         self._refusals = RefusedConnections(clock)
         self._deviations = Deviations(clock)
+        self._latencies = MakeLatencies()
+        self.latencies = self._latencies.of
+        """As ``Observer.latencies``."""
         self.recorder = FrameLog(clock, kept_frames)
+        self.flapping = Flapping(clock, metrics.now)
 
     # --- reports -------------------------------------------------------------------------------------------------
 
@@ -52,6 +71,18 @@ class GatewayObserver:
         """The oldest first; None: there are none."""
         return self.recorder.of(charge_point)
 
+    def flapping_charge_points(self) -> list[FlappingChargePoint]:
+        """Those that flap now, the one with the most connects first."""
+        return self.flapping.entries()
+
+    def tapped(self, charge_point: str) -> AbstractContextManager[Tap | None]:
+        """As ``FrameLog.tapped``."""
+        return self.recorder.tapped(charge_point)
+
     def deviations(self) -> list[DeviationCount]:
         """The newest entry first."""
         return self._deviations.entries()
+
+    def latency_counts(self) -> list[LatencyCount]:
+        """The newest entry first."""
+        return self._latencies.entries()

@@ -1,6 +1,6 @@
 """The gateway's settings: frozen values with defaults, read from a TOML file.
 
-``listeners``, ``chargers`` and ``sections`` are the settings, each with its default and the reason for it;
+``listeners``, ``chargers``, ``control`` and ``sections`` are the settings, each with its default and the reason for it;
 ``expectations`` is what a value may be; ``loading`` reads a file and names all of its problems at once; ``example``
 renders the commented example file from the same source.
 """
@@ -11,16 +11,18 @@ from gateway.app.settings.chargers import (
     QuirkSettings,
     SessionSettings,
 )
+from gateway.app.settings.control import ControlSettings, HttpSettings
 from gateway.app.settings.example import render_example
 from gateway.app.settings.listeners import CertificateFiles, ListenerSettings
 from gateway.app.settings.sections import (
-    ControlSettings,
+    CertificateSettings,
     DrainSettings,
     LoggingSettings,
     MetricsSettings,
     RetentionSettings,
     Settings,
     StoreSettings,
+    TracingSettings,
 )
 from gateway.app.settings.toml_file import examine, load
 
@@ -28,8 +30,10 @@ __all__ = [
     "AuthorizationSettings",
     "BootConfigurationSetting",
     "CertificateFiles",
+    "CertificateSettings",
     "ControlSettings",
     "DrainSettings",
+    "HttpSettings",
     "ListenerSettings",
     "LoggingSettings",
     "MetricsSettings",
@@ -38,6 +42,7 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "StoreSettings",
+    "TracingSettings",
     "examine",
     "load",
     "render_example",

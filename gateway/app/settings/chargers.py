@@ -7,7 +7,7 @@ settings itself is trusted.
 
 from typing import Literal
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field, fields, frozen
 
 from gateway.app.settings.expectations import (
     Problems,
@@ -267,29 +267,101 @@ class BootConfigurationSetting:
 
 @frozen
 class QuirkSettings:
-    """Needs of chargers of one make. A table for a vendor, a model or a firmware, as the charger names them when it
-    boots, without regard to case; * stands for any text. Of several that fit, the last one counts; the built-in one
-    (30 seconds for Wall Box Chargers) counts only where none of these fits."""
+    """Needs of chargers of one make: a quirk profile. A table for a vendor, a model or a firmware, as the charger names
+    them when it boots, without regard to case; * stands for any text. Each key counts for itself: the last table that
+    fits and has it prevails over the built-in profiles, and what is set for a charge point alone over both (`gateway
+    chargers update ID --quirk`). `gateway chargers show` says what counts and where it comes from."""
 
     vendor: str = field(metadata=about("The vendor.", text(255), example="Wall Box Chargers"))
-    ready_after_silence_seconds: float = field(
+    model: str = field(default="*", metadata=about("The model.", text(255)))
+    firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
+    ready_after_silence_seconds: float | None = field(
+        default=None,
         metadata=about(
             "As sessions.ready_after_silence_seconds, for chargers of this make: longer where commands before the "
-            "first message after a reconnect send them into a boot loop. No default: a table that says nothing would "
-            "undo the built-in one for its make. Must be less than control.default_timeout_seconds.",
-            number(0, 3600, "seconds"),
+            "first message after a reconnect send them into a boot loop. Must be less than "
+            "control.default_timeout_seconds.",
+            number(0, 300, "seconds"),
             example=30,
         ),
     )
-    model: str = field(default="*", metadata=about("The model.", text(255)))
-    firmware: str = field(default="*", metadata=about("The firmware version.", text(255)))
-    plug_in_first: bool = field(
-        default=False,
+    settle_delay_seconds: float | None = field(
+        default=None,
+        metadata=about("As sessions.settle_delay_seconds.", number(0, 300, "seconds"), example=5),
+    )
+    plug_in_first: bool | None = field(
+        default=None,
         metadata=about(
             "Whether chargers of this make refuse or forget a remote start where no cable is in: StartCharging is then "
             "refused for a connector that is Available, unless the caller insists.",
+            example=True,
         ),
     )
+    own_requests: bool | None = field(
+        default=None,
+        metadata=about("As sessions.own_requests.", example=False),
+    )
+    assume_subprotocol: bool | None = field(
+        default=None,
+        metadata=about(
+            "Whether chargers of this make are let in without a subprotocol. Before its first boot here a charger is "
+            'of no known make: then only a table for all (vendor "*") counts, or what is set for it alone.',
+            example=True,
+        ),
+    )
+    accept_hex_password: bool | None = field(
+        default=None,
+        metadata=about("As authorization.accept_hex_passwords, from a charger's first boot here on.", example=True),
+    )
+    ping_seconds: float | None = field(
+        default=None,
+        metadata=about("As sessions.ping_seconds.", number(0, 3600, "seconds"), example=20),
+    )
+    pong_expected: bool | None = field(
+        default=None,
+        metadata=about(
+            "Whether chargers of this make answer pings. Where they don't, a silent one has sessions.silence_seconds "
+            "once more, in the place of sessions.ping_grace_seconds.",
+            example=False,
+        ),
+    )
+    measurands: tuple[str, ...] | None = field(
+        default=None,
+        metadata=about(
+            "Lists of measurands for MeterValuesSampledData in the place of those in [[boot_configuration]], in order "
+            "of preference; without that key there, none is asked for.",
+            texts(500, 8, "lists of measurands"),
+            example=("Energy.Active.Import.Register",),
+        ),
+    )
+    max_schedule_periods: int | None = field(
+        default=None,
+        metadata=about(
+            "The most periods of a limit's or plan's charging schedule, where chargers of this make take fewer than "
+            "they report.",
+            whole(1, 1000),
+            example=6,
+        ),
+    )
+    max_stack_level: int | None = field(
+        default=None,
+        metadata=about("The highest stack level, where it is lower than they report.", whole(0, 1000), example=0),
+    )
+    clock_offset_seconds: float | None = field(
+        default=None,
+        metadata=about(
+            "By how much their clock is ahead, always: 3600 for local time of UTC+1 that is labelled Z. Their times "
+            "are corrected by it before they are recorded.",
+            number(-86_400, 86_400, "seconds"),
+            example=3600,
+        ),
+    )
+
+    def problems(self) -> Problems:
+        """A table says something."""
+        keys = [each.name for each in fields(type(self)) if each.name not in ("vendor", "model", "firmware")]
+        if all(getattr(self, each) is None for each in keys):
+            yield "vendor", "the table says nothing about this make: give one of " + ", ".join(sorted(keys))
 
 
 MEASURANDS = (

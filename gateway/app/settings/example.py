@@ -80,7 +80,7 @@ def _line(attribute: "attrs.Attribute[Any]", about: About, values: Any) -> str:
     if attribute.default is attrs.NOTHING:
         return f"{attribute.name} = {_value(about.example)}"
     if attribute.default is None or about.example is not None:
-        return f"# {attribute.name} = {_value(about.example)}"
+        return "\n".join(f"# {line}" for line in f"{attribute.name} = {_value(about.example)}".splitlines())
     return f"{attribute.name} = {_value(attribute.default)}"
 
 

@@ -150,6 +150,22 @@ def address(*, may_be_off: bool = False) -> Expectation:
     return Expectation(f'an address such as "127.0.0.1:9000" or "[::1]:9000"{also}', accepts)
 
 
+_URL = re.compile(r"https?://(?P<address>[^/?#@\s]+)")
+
+
+def url() -> Expectation:
+    """The URL of a server: scheme, host and port, and no more."""
+
+    def accepts(value: str) -> bool:
+        found = _URL.fullmatch(value)
+        try:
+            return found is not None and parse_address(found["address"])[1] > 0
+        except ValueError:
+            return False
+
+    return Expectation('a URL such as "http://127.0.0.1:4317" or "https://collector.example.com:4317"', accepts)
+
+
 def networks(most: int) -> Expectation:
     """A list of IP addresses and networks in CIDR notation."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from gateway.app.settings.expectations import (
+    Expectation,
     Problems,
     about,
     filled,
@@ -19,6 +20,15 @@ from gateway.app.settings.expectations import (
 )
 from gateway.chargers.admission import CERTIFICATE_PROFILE
 from gateway.transport import tls_policies
+from gateway.transport.ocsp_client import is_responder
+
+NAMED_RESPONDER = "certificate"
+"""In the place of a responder's URL: the one that each certificate names."""
+
+RESPONDER = Expectation(
+    f'a URL such as "http://ocsp.example.com/" (answers are signed: no https), or "{NAMED_RESPONDER}"',
+    lambda value: value == NAMED_RESPONDER or is_responder(value),
+)
 
 
 @frozen
@@ -111,6 +121,24 @@ class ListenerSettings:
         ),
     )
 
+    client_ocsp: str | None = field(
+        default=None,
+        metadata=about(
+            "Where chargers' certificates are asked about by OCSP, at each connect and while they are connected: the "
+            'responder\'s URL (http://…), or "certificate" for the one that each certificate names. A charger of which '
+            "no current answer is to be had is refused, and let in once there is one. None: OCSP is not asked.",
+            RESPONDER,
+            example="http://ocsp.example.com/",
+        ),
+    )
+    accept_without_ocsp: bool = field(
+        default=False,
+        metadata=about(
+            "Whether a charger gets in while the responder does not answer, or its answers are stale; not one that was "
+            "revoked by the last answer.",
+        ),
+    )
+
     client_identity: Literal["common-name", "alternative-name", "serial"] = field(
         default="common-name",
         metadata=about(
@@ -146,3 +174,7 @@ class ListenerSettings:
             yield "client_crl", "needs client_authority, whose certificates it revokes"
         if self.accept_stale_crl and self.client_crl is None:
             yield "accept_stale_crl", "needs client_crl"
+        if self.client_ocsp is not None and self.client_authority is None:
+            yield "client_ocsp", "needs client_authority, whose certificates it is about"
+        if self.accept_without_ocsp and self.client_ocsp is None:
+            yield "accept_without_ocsp", "needs client_ocsp"

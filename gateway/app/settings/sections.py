@@ -4,6 +4,7 @@ Fields, defaults and ``problems`` are as in ``gateway.app.settings.chargers``.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from gateway.app.settings.chargers import (
     QuirkSettings,
     SessionSettings,
 )
+from gateway.app.settings.cluster import ClusterSettings
+from gateway.app.settings.control import ControlSettings, HttpSettings
 from gateway.app.settings.expectations import (
     OFF,
     Place,
@@ -24,98 +27,14 @@ from gateway.app.settings.expectations import (
     address,
     at_most,
     filled,
-    is_loopback,
     number,
     one_of,
     parse_address,
     twice,
+    url,
     whole,
 )
 from gateway.app.settings.listeners import ListenerSettings
-
-
-@frozen
-class ControlSettings:
-    """The gRPC interface for internal services."""
-
-    address: str = field(
-        default="127.0.0.1:50051",
-        metadata=about("Loopback by default: any program that reaches it controls the chargers.", address()),
-    )
-    certificate: Path | None = field(
-        default=None, metadata=about("Certificate chain in PEM: turns on TLS, with key.", example="certs/control.pem")
-    )
-    key: Path | None = field(
-        default=None, metadata=about("The certificate's private key in PEM.", example="certs/control.key")
-    )
-    client_ca: Path | None = field(
-        default=None,
-        metadata=about(
-            "Only clients with a certificate from this CA (PEM) are let in; without it clients need no certificate.",
-            example="certs/clients.pem",
-        ),
-    )
-    allow_insecure: bool = field(
-        default=False,
-        metadata=about(
-            "Allow an address other than loopback without TLS, or without client_ca and require_callers. True only "
-            "where something else guards the port: a sidecar, or a container whose port is published on loopback."
-        ),
-    )
-    require_callers: bool = field(
-        default=False,
-        metadata=about(
-            "Let in only callers that were made known (gateway callers add), each to what its roles allow. False: "
-            "all programs that reach the address may do everything, and tokens are not looked at."
-        ),
-    )
-    default_timeout_seconds: float = field(
-        default=60.0,
-        metadata=about(
-            "The deadline of a command whose caller gave none. More than sessions.call_timeout_seconds: another "
-            "command may be before it in the charger's queue.",
-            number(1, 3600, "seconds"),
-        ),
-    )
-
-    offline_grace_seconds: float = field(
-        default=300.0,
-        metadata=about(
-            "A charge point may be offline for so long before the charging states of its connectors are shown as "
-            "unknown: links drop and come back.",
-            number(0, 86_400, "seconds"),
-        ),
-    )
-
-    @property
-    def host_and_port(self) -> tuple[str, int]:
-        """The address's parts."""
-        return parse_address(self.address)
-
-    def problems(self) -> Problems:
-        """TLS settings come together, and what is not loopback needs them."""
-        if (self.certificate is None) != (self.key is None):
-            missing = "key" if self.key is None else "certificate"
-            yield missing, "missing: certificate and key turn on TLS together"
-        if self.client_ca is not None and self.certificate is None:
-            yield "client_ca", "needs TLS: set certificate and key too"
-        if self.certificate is None and not self.allow_insecure and not is_loopback(self.host_and_port[0]):
-            yield (
-                "address",
-                f'"{self.address}" is not loopback and there is no TLS: set certificate and key (and client_ca), or '
-                "allow_insecure = true where something else guards the port",
-            )
-        elif (
-            self.client_ca is None
-            and not self.require_callers
-            and not self.allow_insecure
-            and not is_loopback(self.host_and_port[0])
-        ):
-            yield (
-                "address",
-                f'"{self.address}" is not loopback and its clients need not show who they are: set client_ca or '
-                "require_callers = true, or allow_insecure = true where something else guards the port",
-            )
 
 
 @frozen
@@ -149,11 +68,32 @@ MIN_MAX_BYTES = 10_000_000
 
 @frozen
 class StoreSettings:
-    """The database: one file and its write-ahead log."""
+    """The database: one file and its write-ahead log, or a database on PostgreSQL (docs/store.md)."""
 
     path: Path = field(
         default=Path("gateway.db"),
         metadata=about("On a local disk: SQLite's locks do not hold on network file systems."),
+    )
+    url: str = field(
+        default="",
+        repr=False,
+        metadata=about(
+            "A database on PostgreSQL in the place of the file, by libpq's URL. Without a password in it libpq takes "
+            "that of PGPASSWORD or ~/.pgpass.",
+            example="postgresql://gateway@db1,db2/gateway?target_session_attrs=read-write",
+        ),
+    )
+    password_file: Path | None = field(
+        default=None,
+        metadata=about("A file that holds the password for url, and nothing else.", example="secrets/postgresql"),
+    )
+    durability: Literal["replicated", "local"] = field(
+        default="replicated",
+        metadata=about(
+            "Of PostgreSQL: a commit is acknowledged once a standby has it as well. With local the loss of one machine "
+            "takes along what was acknowledged.",
+            one_of("replicated", "local"),
+        ),
     )
     commit_deadline_seconds: float = field(
         default=5.0,
@@ -163,7 +103,41 @@ class StoreSettings:
             number(0.1, 60, "seconds"),
         ),
     )
+    patience_seconds: float = field(
+        default=20.0,
+        metadata=about(
+            "Of PostgreSQL: commits wait so long for a server that restarts or fails over, and no session is closed. "
+            "Less than the 30 seconds for which chargers wait for an answer.",
+            number(1, 60, "seconds"),
+        ),
+    )
+    linger_milliseconds: float = field(
+        default=0.0,
+        metadata=about(
+            "Transactions begin so far apart at least, and what comes meanwhile shares one; after a quiet time nothing "
+            "waits. For a PostgreSQL that many gateways write to (docs/store.md); a file gains nothing by it.",
+            number(0, 10, "milliseconds"),
+        ),
+    )
+    upgrade_copy: bool = field(
+        default=True,
+        metadata=about(
+            "Keep a copy of the database beside it before a new version changes its schema, to go back to with the "
+            "version before. It takes as much room as the database. Off where a backup is made first."
+        ),
+    )
     retention: RetentionSettings = field(factory=RetentionSettings)
+
+    def problems(self) -> Problems:
+        """A URL that is none, and a setting of PostgreSQL without one."""
+        if self.url and not self.url.startswith(URL_SCHEMES):
+            yield "url", f"expected {' or '.join(URL_SCHEMES)} and what follows it"
+        if self.password_file is not None and not self.url:
+            yield "password_file", "expected with url only"
+
+
+URL_SCHEMES = ("postgresql://", "postgres://")
+"""Libpq's own."""
 
 
 @frozen
@@ -199,6 +173,64 @@ class MetricsSettings:
 
 
 @frozen
+class TracingSettings:
+    """Traces of RPCs and commands, by OpenTelemetry (pip install 'gateway[traces]')."""
+
+    endpoint: str | None = field(
+        default=None,
+        metadata=about(
+            "The collector that takes OTLP over gRPC; https:// for TLS. Without it nothing is traced. What it takes "
+            "besides, e.g. a token, is read from OTEL_EXPORTER_OTLP_HEADERS.",
+            url(),
+            example="http://127.0.0.1:4317",
+        ),
+    )
+    authority: Path | None = field(
+        default=None,
+        metadata=about(
+            "The CA of the collector's certificate in PEM; without it the system's.", example="certs/collector-ca.pem"
+        ),
+    )
+    sample_ratio: float = field(
+        default=1.0,
+        metadata=about(
+            "How many of the traces are kept that no caller has begun; a caller's own decision counts for its traces.",
+            number(0, 1),
+        ),
+    )
+
+    def problems(self) -> Problems:
+        """Return the faults between fields, and the packages that are missing."""
+        if self.endpoint is None:
+            return
+        if self.authority is not None and not self.endpoint.startswith("https://"):
+            yield "authority", "is of no use without TLS: tracing.endpoint has to begin with https://"
+        if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+            yield "endpoint", "needs packages that are not installed: pip install 'gateway[traces]'"
+
+
+@frozen
+class CertificateSettings:
+    """Chargers' own certificates: their requests for new ones, and their expiry."""
+
+    signing_hours: float = field(
+        default=24.0,
+        metadata=about(
+            "From a charger's request for a certificate until it is given up, signed or not: an authority may need a "
+            "person, and a charger may be away for a night. The charger can ask again.",
+            number(0.01, 720, "hours"),
+        ),
+    )
+    warning_days: int = field(
+        default=30,
+        metadata=about(
+            "An event says so when a charger's certificate ends within so many days, and again when it has ended.",
+            whole(1, 365),
+        ),
+    )
+
+
+@frozen
 class DrainSettings:
     """The drain on SIGTERM: no new connections, what is in flight finishes, sessions are closed, exit 0."""
 
@@ -213,8 +245,16 @@ class DrainSettings:
         default=1_000.0,
         metadata=about(
             "How fast sessions are closed: every close brings a reconnect to the next gateway, whose TLS handshakes "
-            "cost a millisecond of a core each.",
+            "cost a millisecond of a core each. Those without a transaction come first.",
             number(1, 100_000),
+        ),
+    )
+    jitter: float = field(
+        default=0.5,
+        metadata=about(
+            "By how much of the time between two closes each comes later at most: chargers that are closed at an even "
+            "pace come back at one.",
+            number(0, 1),
         ),
     )
 
@@ -227,6 +267,7 @@ class Settings:
         metadata=about("Where chargers connect.", filled("[[listeners]] tables", 32))
     )
     control: ControlSettings = field(factory=ControlSettings)
+    http: HttpSettings = field(factory=HttpSettings)
     store: StoreSettings = field(factory=StoreSettings)
     sessions: SessionSettings = field(factory=SessionSettings)
     quirks: tuple[QuirkSettings, ...] = field(
@@ -240,12 +281,17 @@ class Settings:
     authorization: AuthorizationSettings = field(factory=AuthorizationSettings)
     logging: LoggingSettings = field(factory=LoggingSettings)
     metrics: MetricsSettings = field(factory=MetricsSettings)
+    tracing: TracingSettings = field(factory=TracingSettings)
+    certificates: CertificateSettings = field(factory=CertificateSettings)
     drain: DrainSettings = field(factory=DrainSettings)
+    cluster: ClusterSettings = field(factory=ClusterSettings)
 
     def places(self) -> list[Place]:
         """Everything that listens, in the order in which a clash is blamed on the later one."""
         found = [Place(f"listeners[{index}]", each.host, each.port) for index, each in enumerate(self.listeners)]
         found.append(Place("control.address", *self.control.host_and_port, both_families=True))
+        if (http := self.http.host_and_port) is not None:
+            found.append(Place("http.address", *http, both_families=True))
         if (metrics := self.metrics.host_and_port) is not None:
             found.append(Place("metrics.address", *metrics, both_families=True))
         return found
@@ -254,6 +300,10 @@ class Settings:
         """Return the faults between sections: names and addresses that are used twice, deadlines that contradict."""
         for name in twice(listener.name for listener in self.listeners):
             yield "listeners", f'the name "{name}" is used twice: logs and metrics could not tell them apart'
+        http = self.http.host_and_port
+        reason = None if http is None else self.control.openness(self.http.address, http[0])
+        if reason is not None:
+            yield "http.address", f"{reason} (of [control])"
         for place, other in clashes(self.places()):
             yield place.key, f"{place} is taken by {other.key} ({other}): only one of them can listen there"
         for key in twice(each.key.casefold() for each in self.boot_configuration):
@@ -269,6 +319,7 @@ class Settings:
             *(
                 (f"quirks[{index}].ready_after_silence_seconds", each.ready_after_silence_seconds)
                 for index, each in enumerate(self.quirks)
+                if each.ready_after_silence_seconds is not None
             ),
         ):
             if seconds >= self.control.default_timeout_seconds:
@@ -283,6 +334,8 @@ class Settings:
                 f"expected less than control.default_timeout_seconds ({self.control.default_timeout_seconds:g}), found "
                 f"{self.sessions.settle_delay_seconds:g}: no command after a boot would go out in time",
             )
+        if self.cluster.node and not self.store.url:
+            yield "cluster.node", "needs store.url: nodes share a database on PostgreSQL"
         if 0 < self.drain.deadline_seconds < self.sessions.close_seconds:
             yield (
                 "drain.deadline_seconds",

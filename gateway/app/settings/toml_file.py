@@ -26,6 +26,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from gateway.app.settings.expectations import KEY, About, Expectation
 from gateway.app.settings.sections import Settings
+from gateway.domain.secrets import shown_text
 from gateway.errors import SettingsError
 
 MAX_FILE_BYTES = 1_048_576
@@ -302,7 +303,8 @@ def _shown(value: Any) -> str:
         case str() if not value.isprintable():
             return "a text with control characters or several lines"
         case str():
-            return f'the text "{value[:MAX_SHOWN]}{"…" if len(value) > MAX_SHOWN else ""}"'
+            text = shown_text(value)  # a URL may hold a password
+            return f'the text "{text[:MAX_SHOWN]}{"…" if len(text) > MAX_SHOWN else ""}"'
         case int():
             return str(value) if abs(value) < 10**18 else "a number out of all bounds"
         case float():
