@@ -8,6 +8,7 @@ is worse, or was not measured validly, is measured once more, and the second mea
 """
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from rich.console import Console
 from bench import machine, results, scenarios
 from bench.results import Figure, Result
 from bench.rows import ROWS, SHORT_BECAUSE, TOLERANCE, Row, Source
+from bench.servers import process
 
 NAME = "check"
 HELP = "short forms of all of them against what was asked and what was recorded; under ten minutes"
@@ -103,16 +105,19 @@ def run(options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
     rows = [row for row in ROWS if not options.only or row.key in options.only]
     references = {} if options.record else recorded(REFERENCE)
-    measured = _measure(_needed(rows), console)
+    for each in missing(_needed(rows)):
+        console.print(f"[yellow]missing:[/] {each}", soft_wrap=True, highlight=False)
+    folder = options.results / "check"
+    measured = _measure(_needed(rows), folder, console)
     verdicts = [judge(row, measured, references) for row in rows]
     again = _needed(verdict.row for verdict in verdicts if not verdict.good and verdict.state != "short")
     if again and time.monotonic() - began < BUDGET_SECONDS:
         console.rule(f"once more: {', '.join(again)}")
-        measured = [result for result in measured if result.scenario not in again] + _measure(again, console)
+        measured = [result for result in measured if result.scenario not in again]
+        measured += _measure(again, folder, console)
         verdicts = [each if each.good else judge(each.row, measured, references) for each in verdicts]
     if measured:
-        kept = results.write(measured, options.results / "check").parent
-        console.print(f"Kept in {kept}", soft_wrap=True)
+        console.print(f"Kept in {folder}", soft_wrap=True)
     console.rule("check")
     for verdict in verdicts:
         console.print(str(verdict), style="" if verdict.good else "red", soft_wrap=True, highlight=False)
@@ -133,8 +138,23 @@ def _needed(rows: Iterable[Row]) -> list[str]:
     return [name for name in scenarios.NAMES if name in names]
 
 
-def _measure(names: Iterable[str], console: Console) -> list[Result]:
-    """The short forms. One that fails is reported and leaves its rows missing."""
+def missing(names: Iterable[str]) -> list[str]:
+    """Say what of the machine these scenarios will do without, before minutes are spent on them."""
+    found = []
+    if importlib.util.find_spec("matplotlib") is None:
+        found.append("matplotlib: results are kept without pictures")
+    for name in names:
+        try:
+            scenarios.load(name)
+        except ModuleNotFoundError as error:
+            found.append(f"{error.name}: {name} can't be measured")
+    if "peers" in names:
+        found += [f"{peer}: {why}" for peer in process.NAMES if (why := process.why_unavailable(peer)) is not None]
+    return found
+
+
+def _measure(names: Iterable[str], folder: Path, console: Console) -> list[Result]:
+    """The short forms, each kept as soon as it is measured. One that fails is reported, its rows will be missing."""
     measured: list[Result] = []
     for name in names:
         console.rule(name)
@@ -146,6 +166,7 @@ def _measure(names: Iterable[str], console: Console) -> list[Result]:
             console.print_exception()
             continue
         results.show(found, console)
+        results.write(found, folder)
         console.print(f"[dim]{name} took {time.monotonic() - began:.0f} s[/]")
         measured += found
     return measured

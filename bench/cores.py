@@ -16,6 +16,11 @@ def shared() -> bool:
     return len(_OURS) < 2
 
 
+def every() -> tuple[int, ...]:
+    """All that the bench was given."""
+    return _OURS
+
+
 def server_core() -> int:
     """The core of the server under measurement."""
     return _OURS[0]

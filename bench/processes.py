@@ -70,6 +70,13 @@ def usage(pid: int) -> Usage:
     return used
 
 
+def busy_seconds(pid: int) -> float:
+    """Return the CPU time of the process's present threads so far, to the nanosecond: ``usage`` counts hundredths of a
+    second, which is all that an idle process takes in some seconds. Linux only."""
+    schedules = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in schedules) / 1e9
+
+
 def _children(pid: int) -> Iterable[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -161,6 +168,8 @@ class Gateway:
     control_address: str
     metrics_address: str
     launcher: Sequence[str]
+    arguments: Sequence[str] = ()
+    on_cores: Sequence[int] = ()
     path: str = "/ocpp"
     _process: "subprocess.Popen[bytes] | None" = None
 
@@ -180,15 +189,17 @@ class Gateway:
         return usage(self.pid)
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it, pinned to the server's core; return when it accepts chargers, at once with ``wait=False``."""
-        with cores.on([cores.server_core()]):
+        """Start it, pinned to its cores; return when it accepts chargers, at once with ``wait=False``."""
+        with cores.on(self.on_cores or [cores.server_core()]):
             self._process = subprocess.Popen(
-                [sys.executable, *self.launcher, "serve", "--config", "gateway.toml"],
+                [sys.executable, *self.launcher, "serve", "--config", "gateway.toml", *self.arguments],
                 cwd=self.folder,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
             )
         if wait:
             await_port(self._process, self.host, self.port)
+            host, _, port = self.control_address.rpartition(":")
+            await_port(self._process, host, int(port))  # several processes have the chargers' port before they serve
 
     def stop(self) -> float:
         """SIGTERM; the seconds that it took to end. Raises RuntimeError unless it ended with 0."""
@@ -239,6 +250,14 @@ class Gateway:
                 values[f"{sample.name}{{{labels}}}" if labels else sample.name] = float(sample.value)
         return values
 
+    def total(self, name: str) -> float:
+        """A metric's value; of one with labels the sum. Raises KeyError if there is none."""
+        values = self.metrics()
+        of_it = [value for each, value in values.items() if each.partition("{")[0] == name]
+        if not of_it:
+            raise KeyError(f"the gateway has no metric {name}")
+        return sum(of_it)
+
     def disk_bytes(self) -> int:
         """The database and its log."""
         return sum(path.stat().st_size for path in self.folder.glob("gateway.db*"))
@@ -246,12 +265,19 @@ class Gateway:
 
 @contextmanager
 def gateway(
-    folder: Path, *, settings: str = "", launcher: Sequence[str] = ("-m", "gateway"), start: bool = True
+    folder: Path,
+    *,
+    settings: str = "",
+    launcher: Sequence[str] = ("-m", "gateway"),
+    start: bool = True,
+    arguments: Sequence[str] = (),
+    on_cores: Sequence[int] = (),
 ) -> Iterator[Gateway]:
     """Certificates, settings, database and process in ``folder``; SIGTERM at the end, which must give exit code 0.
 
     ``settings``: TOML; its keys are laid over `SETTINGS`, table by table. ``launcher``: what Python runs in place of
-    ``-m gateway``. Raises RuntimeError if the gateway ends early, or not with 0.
+    ``-m gateway``; ``arguments``: further ones of ``serve``; ``on_cores``: none: the server's. Raises RuntimeError if
+    the gateway ends early, or not with 0.
     """
     certificates(folder)
     port, control, metrics = free_ports(3)
@@ -261,6 +287,7 @@ def gateway(
     ours["metrics"] = {"address": f"127.0.0.1:{metrics}"}
     (folder / "gateway.toml").write_text(_toml(_laid_over(ours, tomllib.loads(settings))), encoding="utf-8")
     running = Gateway(folder, "127.0.0.1", port, f"127.0.0.1:{control}", f"127.0.0.1:{metrics}", launcher)
+    running.arguments, running.on_cores = arguments, on_cores
     try:
         if start:
             running.start()

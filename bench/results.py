@@ -5,7 +5,7 @@ are stable: `bench.check` and `bench.report` find them by name.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,9 @@ def saturated(driver_cores: float) -> tuple[str, ...]:
 
 
 def write(results: Sequence[Result], folder: Path) -> Path:
-    """Keep them: a new folder in ``folder`` for each scenario among them; the last one's path."""
-    from bench import plots  # here, since matplotlib takes a second to load
-
+    """Keep them: a new folder in ``folder`` for each scenario among them; the last one's path. Without matplotlib there
+    are no pictures."""
+    draw = _artist()
     at = datetime.now(UTC)
     path = folder
     for scenario in dict.fromkeys(result.scenario for result in results):
@@ -99,10 +99,19 @@ def write(results: Sequence[Result], folder: Path) -> Path:
         path = folder / f"{at:%Y%m%dT%H%M%S}-{scenario}"
         path.mkdir(parents=True, exist_ok=True)
         (path / "results.json").write_bytes(as_json(ours, at))
-        drawn = plots.draw(ours, path)
+        drawn = draw(ours, path)
         text = f"# {scenario}, {at:%Y-%m-%d %H:%M} UTC\n\n{machine.as_markdown(machine.facts())}\n{as_markdown(ours)}"
         (path / "results.md").write_text(text + "".join(f"\n![{p.stem}]({p.name})\n" for p in drawn), encoding="utf-8")
     return path
+
+
+def _artist() -> Callable[[Sequence[Result], Path], list[Path]]:
+    """Return what draws results; here, since matplotlib takes a second to load."""
+    try:
+        from bench import plots
+    except ModuleNotFoundError:
+        return lambda *_: []
+    return plots.draw
 
 
 def as_json(results: Iterable[Result], at: datetime) -> bytes:

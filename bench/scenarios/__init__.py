@@ -18,12 +18,16 @@ NAMES = (
     "throughput",
     "hold",
     "storm",
+    "overload",
     "reconcile",
     "commands",
     "watch",
+    "lists",
     "transport",
+    "rates",
     "peers",
     "attacks",
+    "nodes",
     "soak",
 )
 """In the order in which all of them are run."""

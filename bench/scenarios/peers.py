@@ -1,9 +1,9 @@
 """Alternatives that a gateway's users could pick: the same chargers, the same messages, the same core, in one run.
 
-mobilityhouse's ``ocpp`` on ``websockets``, and ``ocpp-rpc`` on Node in strict mode, each as its documentation shows,
-with TLS, the same certificates, Basic authentication and validation; beside the gateway, which also decides and stores
-(the others do neither), and beside the bare transport. For each of them most of the sessions send in an open loop at a
-rate that saturates none, some in a closed loop.
+mobilityhouse's ``ocpp`` on ``websockets``, ``ocpp-rpc`` on Node in strict mode, and ``ocpp-go``, each as its
+documentation shows, with TLS, the same certificates, Basic authentication and validation; beside the gateway, which
+also decides and stores (the others do neither), and beside the bare transport. For each of them most of the sessions
+send in an open loop at a rate that saturates none, some in a closed loop.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench.servers import measuring, process
 from bench.servers.measuring import Plan
 
 NAME = "peers"
-HELP = "the gateway beside mobilityhouse's ocpp and ocpp-rpc on Node, the same work for each; 3 minutes"
+HELP = "the gateway beside mobilityhouse's ocpp, ocpp-rpc on Node and ocpp-go, the same work for each; 3 minutes"
 
 SHORT: Mapping[str, Any] = {
     "sessions": 600,
@@ -41,6 +41,7 @@ SERVERS = {
     "trio-websocket": "trio-websocket over trio.SSLStream; validated and confirmed, nothing stored",
     "mobilityhouse": "websockets on asyncio and mobilityhouse's ocpp; validated and confirmed, nothing stored",
     "ocpp-rpc": "ocpp-rpc on Node, strict mode; validated and confirmed, nothing stored",
+    "ocpp-go": "ocpp-go's central system on its TLS server; validated and confirmed, nothing stored",
 }
 
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> list[Result]:
     """Each server by itself, one after the other, round by round."""
     plan = Plan(options.sessions, options.active, options.seconds, options.warm_up, options.rate, options.rounds)
-    missing = {name: why for name in options.servers if (why := process.why_unavailable(_module(name))) is not None}
+    missing = {name: why for name in options.servers if (why := _why_missing(_module(name))) is not None}
     runs: dict[str, list[measuring.Measured]] = {name: [] for name in options.servers if name not in missing}
     for number in range(plan.rounds):
         for name in runs:
@@ -67,6 +68,10 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
     results = [measuring.result(NAME, name, plan, measured, [SERVERS[name]]) for name, measured in runs.items()]
     left_out = [Result(scenario=NAME, case=name, notes=[f"{LEFT_OUT}{why}"]) for name, why in missing.items()]
     return results + left_out
+
+
+def _why_missing(module: str) -> str | None:
+    return process.build(module) or process.why_unavailable(module)
 
 
 @contextmanager

@@ -303,12 +303,15 @@ def _sample(measured: Gateway) -> Sample:
     return Sample(time.monotonic(), used.rss_bytes, used.threads, descriptors)
 
 
+HELD = ("gateway_sessions", "gateway_connections", "gateway_handshakes")
+"""Metrics of what chargers hold, all of them 0 once they have gone."""
+
+
 def _until_quiet(measured: Gateway, before: Sample, churn: Churn) -> None:
     """All have gone; what is left of them is a surprise."""
     until = time.monotonic() + QUIET_SECONDS
     while True:
-        metrics = measured.metrics()
-        left = {name: metrics[name] for name in ("gateway_sessions", "gateway_connections", "gateway_handshakes")}
+        left = {name: measured.total(name) for name in HELD}
         descriptors = _sample(measured).descriptors - before.descriptors
         if not any(left.values()) and descriptors <= DESCRIPTORS:
             return

@@ -149,9 +149,8 @@ def _until_sessions(gateway: processes.Gateway, count: int) -> tuple[bool, bool]
     healthy = True
     until = time.monotonic() + RECORDED_SECONDS
     while time.monotonic() < until:
-        reported = gateway.metrics()
-        healthy = healthy and reported["gateway_store_healthy"] == 1
-        if reported["gateway_sessions"] == count:
+        healthy = healthy and gateway.total("gateway_store_healthy") == 1
+        if gateway.total("gateway_sessions") == count:
             return True, healthy
         time.sleep(0.1)
     return False, healthy

@@ -5,6 +5,7 @@ lean_gateway             the gateway's own transport, doing the same
 trio_websocket           trio-websocket over ``trio.SSLStream``, doing the same
 mobilityhouse            ``websockets`` on asyncio and mobilityhouse's ``ocpp``, as their documentation shows
 ocpp_rpc.js              ``ocpp-rpc`` on Node in strict mode, as its documentation shows
+ocpp_go/                 ``ocpp-go``, as its documentation shows; built where Go is there
 gateway_trio_websocket   the whole gateway, its transport exchanged for trio-websocket
 
 echo                     a bare gRPC server in place of the control interface

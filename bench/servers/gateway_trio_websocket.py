@@ -178,9 +178,10 @@ class TrioWebSocketConnection:
         if self._closing is not None:
             raise ConnectionClosed(*self._closing, "local")
 
-    async def ping(self) -> None:
+    def ping_nowait(self) -> bool:
         self.last_said = trio.current_time()
         self._nursery.start_soon(self._ping)  # the library's waits for the Pong
+        return True
 
     async def _ping(self) -> None:
         try:

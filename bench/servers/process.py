@@ -1,5 +1,6 @@
 """Starting the servers of this folder, each in a process of its own on the server's core."""
 
+import importlib.util
 import os
 import select
 import shutil
@@ -22,7 +23,14 @@ START_SECONDS = 30.0
 
 NODE = ("ocpp_rpc",)
 PYTHON = ("bare", "lean_gateway", "trio_websocket", "mobilityhouse")
-NAMES = (*PYTHON, *NODE)
+GO = ("ocpp_go",)
+NAMES = (*PYTHON, *NODE, *GO)
+
+BUILT = ROOT / "bench" / "cache"
+"""Where a program of Go is built to, and stays."""
+
+BUILD_SECONDS = 300.0
+"""For the download of its modules and the build."""
 
 KEY_BYTES = 20
 """As the gateway's own keys."""
@@ -49,6 +57,10 @@ class Running:
 
 def why_unavailable(name: str) -> str | None:
     """Return what is missing to run it; None if nothing is."""
+    if name == "mobilityhouse" and importlib.util.find_spec("ocpp") is None:
+        return "the package ocpp is not installed"
+    if name in GO and not _built(name).is_file():
+        return "it is not built (python -m bench peers builds it, where Go is there)"
     if name not in NODE:
         return None
     if shutil.which("node") is None:
@@ -56,6 +68,29 @@ def why_unavailable(name: str) -> str | None:
     if not (ROOT / "node_modules" / "ocpp-rpc").is_dir():
         return "ocpp-rpc is not installed (npm installs it: make peers)"
     return None
+
+
+def build(name: str) -> str | None:
+    """Build it, if it is a program of Go that has changed since; return why that is not possible, None if it is."""
+    if name not in GO:
+        return None
+    sources, program = HERE / name, _built(name)
+    if program.is_file() and program.stat().st_mtime > max(each.stat().st_mtime for each in sources.iterdir()):
+        return None
+    go = shutil.which("go")
+    if go is None:
+        return "go was not found"
+    program.parent.mkdir(exist_ok=True)
+    command = [go, "build", "-mod=readonly", "-o", str(program), "."]
+    try:
+        done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it was not built within {BUILD_SECONDS:.0f} s"
+    return None if done.returncode == 0 else f"it can't be built: {done.stderr.strip()[-300:]}"
+
+
+def _built(name: str) -> Path:
+    return BUILT / name.replace("_", "-")
 
 
 def credentials(count: int, prefix: str = "CP") -> list[Credentials]:
@@ -98,6 +133,8 @@ def running(name: str, folder: Path) -> Iterator[Running]:
 def _command(name: str) -> Sequence[str]:
     if name in NODE:
         return ["node", str(HERE / f"{name}.js")]
+    if name in GO:
+        return [str(_built(name))]
     if name in PYTHON:
         return [sys.executable, "-m", f"bench.servers.{name}"]
     raise ValueError(f"no server is called {name!r}")
