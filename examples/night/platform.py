@@ -20,7 +20,7 @@ from gateway.api.v1 import operation_pb2 as operations
 from gateway.api.v1 import steering_pb2 as steering
 from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.client import GatewayClient
-from gateway.client.client import new_request_id
+from gateway.client.connection import new_request_id
 
 CONNECTOR = common.ConnectorAddress(evse=1, connector=1)
 POWER = "Power.Active.Import"
